@@ -1,0 +1,2 @@
+//! Load scenarios and baselines.
+fn main() {}

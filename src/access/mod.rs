@@ -1,0 +1,1 @@
+//! Who may do what: scopes, keys, the table of operations and `permit`.

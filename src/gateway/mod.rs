@@ -1,0 +1,1 @@
+//! Sockets and sessions: HTTP, the handshake, dispatch, streams.

@@ -1,0 +1,1 @@
+//! The projector of released events into SQL tables, and the queries over them.

@@ -1,0 +1,2 @@
+//! The `countersign` program: reads its arguments and runs one command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Public market data: a projection of released events on its own task.

@@ -1,0 +1,1 @@
+//! The only file that joins the parts; start and stop order.
