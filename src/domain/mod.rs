@@ -1,1 +1,15 @@
-//! The words of the trade: identifiers, money, time, assets, markets and orders. Values only, valid by construction.
+//! The words of the trade: identifiers, money, time, assets, markets and orders.
+//!
+//! Values only, valid by construction. Nothing here reads a clock, draws a random number or does I/O.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod assets;
+pub mod canonical;
+pub mod decimal;
+pub mod ids;
+pub mod limits;
+pub mod markets;
+pub mod money;
+pub mod orders;
+pub mod text;
+pub mod time;

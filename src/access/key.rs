@@ -1,0 +1,99 @@
+//! The settings of a key.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::time::Moment;
+
+/// What becomes of a key's resting orders when it stops (rule 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnStop {
+    /// They are canceled in the same journal entry.
+    #[default]
+    Cancel,
+    /// They stay.
+    Keep,
+}
+
+/// The six settings of the specification, and what happens to orders when the key stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySettings {
+    /// From this moment the key is no longer good.
+    pub expires_at: Option<Moment>,
+    /// Entries before this are not shown.
+    pub query_start: Option<Moment>,
+    /// Entries from this on are not shown.
+    pub query_end: Option<Moment>,
+    /// Whether the key may open a socket at all.
+    pub allow_websocket: bool,
+    /// How far below the highest nonce an unseen one is accepted, in nonce units; 0 is strictly increasing.
+    pub nonce_window: u64,
+    /// Networks the key may be used from; empty means any.
+    pub ip_allowlist: Vec<IpNet>,
+    /// What happens to resting orders when the key stops.
+    pub on_stop: OnStop,
+}
+
+impl Default for KeySettings {
+    fn default() -> KeySettings {
+        KeySettings {
+            expires_at: None,
+            query_start: None,
+            query_end: None,
+            allow_websocket: true,
+            nonce_window: 0,
+            ip_allowlist: Vec::new(),
+            on_stop: OnStop::Cancel,
+        }
+    }
+}
+
+impl KeySettings {
+    /// Whether `peer` is admitted. An IPv4 peer that came in v4-mapped is compared as IPv4.
+    pub fn admits_peer(&self, peer: IpAddr) -> bool {
+        self.ip_allowlist.is_empty() || self.ip_allowlist.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
+    /// Whether the key has expired at `now`.
+    pub fn expired(&self, now: Moment) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether an entry at `at` may be shown: start ≤ t < end (rule 10).
+    pub fn shows(&self, at: Moment) -> bool {
+        self.query_start.is_none_or(|start| start <= at) && self.query_end.is_none_or(|end| at < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allow_list_compares_the_true_family() {
+        let settings = KeySettings {
+            ip_allowlist: vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            ..KeySettings::default()
+        };
+        for (peer, admitted) in
+            [("10.1.2.3", true), ("10.2.0.1", false), ("::ffff:10.1.2.3", true), ("2001:db8::7", true), ("::1", false)]
+        {
+            assert_eq!(settings.admits_peer(peer.parse().unwrap()), admitted, "{peer}");
+        }
+        assert!(KeySettings::default().admits_peer("203.0.113.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn dates_include_the_start_and_exclude_the_end() {
+        let settings = KeySettings {
+            query_start: Some(Moment(10)),
+            query_end: Some(Moment(20)),
+            expires_at: Some(Moment(20)),
+            ..KeySettings::default()
+        };
+        assert_eq!([9, 10, 19, 20].map(|at| settings.shows(Moment(at))), [false, true, true, false]);
+        assert_eq!([19, 20].map(|at| settings.expired(Moment(at))), [false, true]);
+    }
+}

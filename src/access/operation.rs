@@ -1,0 +1,419 @@
+//! THE table: every method and channel with its name, its kind and who may use it.
+//!
+//! Dispatch, [`permit`](super::permit), the schemas, the README's table and the scope grid all read it.
+
+use super::scope::Scope;
+use super::workflow::{Permission, Workflow};
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Answers from present state or history.
+    Read,
+    /// Changes state.
+    Write,
+    /// A channel to subscribe to.
+    Stream,
+}
+
+/// What a Service User needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceRight {
+    /// Not for Service Users.
+    No,
+    /// Any good key.
+    Any,
+    /// Any one of these scopes (rule 11).
+    Scopes(&'static [Scope]),
+}
+
+/// What a Member needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberRight {
+    /// Not for Members.
+    No,
+    /// Any Member who is signed in; what is shown depends on View.
+    Any,
+    /// A Member with verified KYC; the engine looks at the workflow of the request at hand.
+    Acting,
+    /// This permission, and verified KYC unless it is View.
+    Holds(Workflow, Permission),
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The method or channel on the wire.
+    pub name: &'static str,
+    /// Read, write or stream.
+    pub kind: Kind,
+    /// Open to a socket that no credential has bound.
+    pub public: bool,
+    /// What a Service User needs.
+    pub service_user: ServiceRight,
+    /// What a Member needs.
+    pub member: MemberRight,
+    /// Open to venue operators.
+    pub venue: bool,
+}
+
+/// Every method and channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// Liveness.
+    Ping,
+    /// System status; pushed to every socket.
+    Status,
+    /// Assets and pairs.
+    Instrument,
+    /// Best prices and 24 h figures.
+    Ticker,
+    /// Price levels with a checksum.
+    Book,
+    /// Public trades.
+    Trade,
+    /// What the key is and may do.
+    KeyInfo,
+    /// Balances, available and held.
+    GetBalances,
+    /// Balances, then every ledger entry.
+    Balances,
+    /// Place an order.
+    AddOrder,
+    /// Cancel orders by id.
+    CancelOrder,
+    /// Cancel every open order of the account.
+    CancelAll,
+    /// Open orders.
+    OpenOrders,
+    /// Closed orders.
+    ClosedOrders,
+    /// Orders by id, open and closed.
+    QueryOrders,
+    /// Order states and fills.
+    Executions,
+    /// Ledger entries.
+    Ledgers,
+    /// Ledger entries as they are posted.
+    Ledger,
+    /// Earn strategies.
+    EarnStrategies,
+    /// What is allocated.
+    EarnAllocations,
+    /// Allocate at once.
+    EarnAllocate,
+    /// Deallocate at once.
+    EarnDeallocate,
+    /// Bonding and unbonding of a strategy.
+    EarnStatus,
+    /// Allocations and their changes.
+    Earn,
+    /// How an asset is deposited.
+    DepositMethods,
+    /// Addresses to deposit to; `new` takes one from the pool.
+    DepositAddresses,
+    /// Deposits.
+    DepositStatus,
+    /// Deposits as they are credited.
+    Deposits,
+    /// How an asset is withdrawn.
+    WithdrawMethods,
+    /// Approved addresses.
+    WithdrawAddresses,
+    /// Fee, limit and the approval that a withdrawal would need.
+    WithdrawInfo,
+    /// Ask for a withdrawal.
+    Withdraw,
+    /// Cancel a withdrawal that is not released.
+    WithdrawCancel,
+    /// Withdrawals.
+    WithdrawStatus,
+    /// Withdrawals and their changes.
+    Withdrawals,
+    /// The Member and its permissions.
+    MemberInfo,
+    /// Requests that the Member may view.
+    Requests,
+    /// One request.
+    RequestInfo,
+    /// The approval queue, live.
+    Approvals,
+    /// Vote for requests.
+    Approve,
+    /// Vote against requests.
+    Reject,
+    /// Complete requests at once.
+    Execute,
+    /// Withdraw a request of one's own.
+    CancelRequest,
+    /// Service Users.
+    ServiceUsers,
+    /// Ask for a Service User.
+    CreateServiceUser,
+    /// Ask for a change of one.
+    EditServiceUser,
+    /// Ask for the removal of one.
+    RemoveServiceUser,
+    /// Take a created key's secret, once.
+    ClaimSecret,
+    /// Policies.
+    Policies,
+    /// Ask for a policy.
+    SetPolicy,
+    /// Withdrawal addresses.
+    Addresses,
+    /// Ask for an address.
+    AddAddress,
+    /// Ask for a withdrawal as a Member.
+    InitiateWithdrawal,
+    /// Create an Organization and its invitations.
+    CreateOrganization,
+    /// Add an asset.
+    AddAsset,
+    /// Add a market.
+    AddMarket,
+    /// Add an Earn strategy.
+    AddEarnStrategy,
+    /// Fill the deposit address pool.
+    AddDepositAddresses,
+    /// Credit a deposit.
+    CreditDeposit,
+    /// Report a withdrawal paid.
+    SettleWithdrawal,
+    /// Report a withdrawal failed.
+    FailWithdrawal,
+    /// Set a Member's KYC status.
+    SetKyc,
+    /// Withdrawals released to custody.
+    Custody,
+}
+
+impl Operation {
+    /// Every operation, in the order of the table.
+    pub const ALL: [Operation; 63] = [
+        Operation::Ping,
+        Operation::Status,
+        Operation::Instrument,
+        Operation::Ticker,
+        Operation::Book,
+        Operation::Trade,
+        Operation::KeyInfo,
+        Operation::GetBalances,
+        Operation::Balances,
+        Operation::AddOrder,
+        Operation::CancelOrder,
+        Operation::CancelAll,
+        Operation::OpenOrders,
+        Operation::ClosedOrders,
+        Operation::QueryOrders,
+        Operation::Executions,
+        Operation::Ledgers,
+        Operation::Ledger,
+        Operation::EarnStrategies,
+        Operation::EarnAllocations,
+        Operation::EarnAllocate,
+        Operation::EarnDeallocate,
+        Operation::EarnStatus,
+        Operation::Earn,
+        Operation::DepositMethods,
+        Operation::DepositAddresses,
+        Operation::DepositStatus,
+        Operation::Deposits,
+        Operation::WithdrawMethods,
+        Operation::WithdrawAddresses,
+        Operation::WithdrawInfo,
+        Operation::Withdraw,
+        Operation::WithdrawCancel,
+        Operation::WithdrawStatus,
+        Operation::Withdrawals,
+        Operation::MemberInfo,
+        Operation::Requests,
+        Operation::RequestInfo,
+        Operation::Approvals,
+        Operation::Approve,
+        Operation::Reject,
+        Operation::Execute,
+        Operation::CancelRequest,
+        Operation::ServiceUsers,
+        Operation::CreateServiceUser,
+        Operation::EditServiceUser,
+        Operation::RemoveServiceUser,
+        Operation::ClaimSecret,
+        Operation::Policies,
+        Operation::SetPolicy,
+        Operation::Addresses,
+        Operation::AddAddress,
+        Operation::InitiateWithdrawal,
+        Operation::CreateOrganization,
+        Operation::AddAsset,
+        Operation::AddMarket,
+        Operation::AddEarnStrategy,
+        Operation::AddDepositAddresses,
+        Operation::CreditDeposit,
+        Operation::SettleWithdrawal,
+        Operation::FailWithdrawal,
+        Operation::SetKyc,
+        Operation::Custody,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The method of that name; channels are found by [`Operation::channel`].
+    pub fn method(name: &str) -> Option<Operation> {
+        Operation::ALL.into_iter().find(|operation| operation.row().kind != Kind::Stream && operation.name() == name)
+    }
+
+    /// The channel of that name.
+    pub fn channel(name: &str) -> Option<Operation> {
+        Operation::ALL.into_iter().find(|operation| operation.row().kind == Kind::Stream && operation.name() == name)
+    }
+
+    /// Its row of the table.
+    #[expect(clippy::too_many_lines, reason = "a table: one row an operation")]
+    pub const fn row(self) -> Row {
+        use Kind::{Read, Stream, Write};
+        use MemberRight::{Acting, Holds};
+        use ServiceRight::Scopes;
+        match self {
+            Operation::Ping => open("ping", Read),
+            Operation::Status => open("status", Stream),
+            Operation::Instrument => open("instrument", Stream),
+            Operation::Ticker => open("ticker", Stream),
+            Operation::Book => open("book", Stream),
+            Operation::Trade => open("trade", Stream),
+            Operation::KeyInfo => service("key_info", Read, ServiceRight::Any),
+            Operation::GetBalances => service("get_balances", Read, Scopes(&[Scope::Query])),
+            Operation::Balances => {
+                both("balances", Stream, Scopes(&[Scope::Query]), Holds(Workflow::InitiateWithdrawal, Permission::View))
+            }
+            Operation::AddOrder => service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
+            Operation::CancelOrder => service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
+            Operation::CancelAll => service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
+            Operation::OpenOrders => service("open_orders", Read, Scopes(&[Scope::QueryOpenOrders])),
+            Operation::ClosedOrders => service("closed_orders", Read, Scopes(&[Scope::QueryClosedOrders])),
+            Operation::QueryOrders => {
+                service("query_orders", Read, Scopes(&[Scope::QueryOpenOrders, Scope::QueryClosedOrders]))
+            }
+            Operation::Executions => service("executions", Stream, Scopes(&[Scope::QueryOpenOrders])),
+            Operation::Ledgers => service("ledgers", Read, Scopes(&[Scope::QueryLedger])),
+            Operation::Ledger => both(
+                "ledger",
+                Stream,
+                Scopes(&[Scope::QueryLedger]),
+                Holds(Workflow::InitiateWithdrawal, Permission::View),
+            ),
+            Operation::EarnStrategies => service("earn_strategies", Read, Scopes(&[Scope::Earn])),
+            Operation::EarnAllocations => service("earn_allocations", Read, Scopes(&[Scope::Earn])),
+            Operation::EarnAllocate => service("earn_allocate", Write, Scopes(&[Scope::Earn])),
+            Operation::EarnDeallocate => service("earn_deallocate", Write, Scopes(&[Scope::Earn])),
+            Operation::EarnStatus => service("earn_status", Read, Scopes(&[Scope::Earn])),
+            Operation::Earn => service("earn", Stream, Scopes(&[Scope::Earn])),
+            Operation::DepositMethods => service("deposit_methods", Read, Scopes(&[Scope::Deposit])),
+            Operation::DepositAddresses => service("deposit_addresses", Write, Scopes(&[Scope::Deposit])),
+            Operation::DepositStatus => service("deposit_status", Read, Scopes(&[Scope::Query, Scope::Deposit])),
+            Operation::Deposits => service("deposits", Stream, Scopes(&[Scope::Query, Scope::Deposit])),
+            Operation::WithdrawMethods => service("withdraw_methods", Read, Scopes(&[Scope::Withdraw])),
+            Operation::WithdrawAddresses => service("withdraw_addresses", Read, Scopes(&[Scope::Withdraw])),
+            Operation::WithdrawInfo => service("withdraw_info", Read, Scopes(&[Scope::Withdraw])),
+            Operation::Withdraw => service("withdraw", Write, Scopes(&[Scope::Withdraw])),
+            Operation::WithdrawCancel => service("withdraw_cancel", Write, Scopes(&[Scope::Withdraw])),
+            Operation::WithdrawStatus => service("withdraw_status", Read, Scopes(&[Scope::Query, Scope::Withdraw])),
+            Operation::Withdrawals => both(
+                "withdrawals",
+                Stream,
+                Scopes(&[Scope::Query, Scope::Withdraw]),
+                Holds(Workflow::InitiateWithdrawal, Permission::View),
+            ),
+            Operation::MemberInfo => member("member_info", Read, MemberRight::Any),
+            Operation::Requests => member("requests", Read, MemberRight::Any),
+            Operation::RequestInfo => member("request_info", Read, MemberRight::Any),
+            Operation::Approvals => member("approvals", Stream, MemberRight::Any),
+            Operation::Approve => member("approve", Write, Acting),
+            Operation::Reject => member("reject", Write, Acting),
+            Operation::Execute => member("execute", Write, Acting),
+            Operation::CancelRequest => member("cancel_request", Write, MemberRight::Any),
+            Operation::ServiceUsers => member("service_users", Read, Holds(Workflow::ManageAccess, Permission::View)),
+            Operation::CreateServiceUser => {
+                member("create_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::EditServiceUser => {
+                member("edit_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::RemoveServiceUser => {
+                member("remove_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::ClaimSecret => {
+                member("claim_secret", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::Policies => member("policies", Read, Holds(Workflow::ManagePolicies, Permission::View)),
+            Operation::SetPolicy => member("set_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),
+            Operation::Addresses => member("addresses", Read, Holds(Workflow::ManageAddresses, Permission::View)),
+            Operation::AddAddress => {
+                member("add_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate))
+            }
+            Operation::InitiateWithdrawal => {
+                member("initiate_withdrawal", Write, Holds(Workflow::InitiateWithdrawal, Permission::Initiate))
+            }
+            Operation::CreateOrganization => venue("create_organization", Write),
+            Operation::AddAsset => venue("add_asset", Write),
+            Operation::AddMarket => venue("add_market", Write),
+            Operation::AddEarnStrategy => venue("add_earn_strategy", Write),
+            Operation::AddDepositAddresses => venue("add_deposit_addresses", Write),
+            Operation::CreditDeposit => venue("credit_deposit", Write),
+            Operation::SettleWithdrawal => venue("settle_withdrawal", Write),
+            Operation::FailWithdrawal => venue("fail_withdrawal", Write),
+            Operation::SetKyc => venue("set_kyc", Write),
+            Operation::Custody => venue("custody", Stream),
+        }
+    }
+}
+
+const fn both(name: &'static str, kind: Kind, service_user: ServiceRight, member: MemberRight) -> Row {
+    Row { name, kind, public: false, service_user, member, venue: false }
+}
+
+const fn service(name: &'static str, kind: Kind, right: ServiceRight) -> Row {
+    both(name, kind, right, MemberRight::No)
+}
+
+const fn member(name: &'static str, kind: Kind, right: MemberRight) -> Row {
+    both(name, kind, ServiceRight::No, right)
+}
+
+const fn venue(name: &'static str, kind: Kind) -> Row {
+    Row { name, kind, public: false, service_user: ServiceRight::No, member: MemberRight::No, venue: true }
+}
+
+const fn open(name: &'static str, kind: Kind) -> Row {
+    Row { name, kind, public: true, service_user: ServiceRight::Any, member: MemberRight::Any, venue: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for operation in Operation::ALL {
+            let found = match operation.row().kind {
+                Kind::Stream => Operation::channel(operation.name()),
+                Kind::Read | Kind::Write => Operation::method(operation.name()),
+            };
+            assert_eq!(found, Some(operation));
+        }
+        assert_eq!(Operation::method("balances"), None);
+        assert_eq!(Operation::channel("get_balances"), None);
+    }
+
+    #[test]
+    fn a_method_that_acts_has_exactly_one_scope() {
+        for operation in Operation::ALL {
+            if let Row { kind: Kind::Write, service_user: ServiceRight::Scopes(scopes), .. } = operation.row() {
+                assert_eq!(scopes.len(), 1, "{}", operation.name());
+            }
+        }
+    }
+}

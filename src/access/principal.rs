@@ -1,0 +1,31 @@
+//! Who is asking.
+
+use std::net::IpAddr;
+
+use crate::domain::ids::{MemberId, ServiceUserId, VenueKeyId};
+
+/// Who a credential proved, or nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// No credential yet: public data only.
+    Public,
+    /// A Service User's key.
+    ServiceUser(ServiceUserId),
+    /// A Member, by the session that the hash of a cookie names.
+    Member(MemberId),
+    /// A venue operator's key.
+    Venue(VenueKeyId),
+    /// The server itself: `Tick` and the genesis command.
+    Server,
+}
+
+/// An actor at the address it speaks from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Who.
+    pub actor: Actor,
+    /// The true peer address, v4-mapped ones as IPv4.
+    pub peer: IpAddr,
+    /// Version of the credential that bound the socket; a rotated one no longer admits (rule 5).
+    pub credential: u32,
+}

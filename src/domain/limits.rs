@@ -1,0 +1,38 @@
+//! Every maximum of the engine in one list. The gateway's own limits are settings.
+
+/// Markets that one server may hold.
+pub const MARKETS_MAX: usize = 1_000;
+/// Assets that one server may hold.
+pub const ASSETS_MAX: usize = 1_000;
+/// Open orders of one account over all markets.
+pub const OPEN_ORDERS_MAX: usize = 1_000_000;
+/// Ids in one `cancel_order` or `query_orders`.
+pub const ORDER_IDS_MAX: usize = 50;
+/// Votes that one one-time code may carry (rule 15).
+pub const VOTES_MAX: usize = 50;
+/// Nonces remembered inside a key's window (rule 2).
+pub const NONCES_MAX: usize = 1_024;
+/// Pending requests of one Organization.
+pub const REQUESTS_OPEN_MAX: usize = 10_000;
+/// Service Users of one Organization.
+pub const SERVICE_USERS_MAX: usize = 1_000;
+/// Networks in one key's IP allow-list.
+pub const NETWORKS_MAX: usize = 100;
+/// Bytes of a name, comment or reason.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a comment or reason.
+pub const COMMENT_BYTES_MAX: usize = 500;
+/// Decimals of an asset; ten is the most that Kraken uses, twelve leaves room in 64 bits.
+pub const DECIMALS_MAX: u8 = 12;
+/// How long a closed order's client id still answers with the first result, µs (rule 30).
+pub const CLIENT_ORDER_ID_KEPT_US: u64 = 60_000_000;
+/// How long an invitation stays good, µs (rule 17).
+pub const INVITATION_US: u64 = 7 * 86_400_000_000;
+/// How long a created key's secret waits to be claimed, µs (rule 28).
+pub const CLAIM_US: u64 = 7 * 86_400_000_000;
+/// A Member session's absolute life, µs (rule 16).
+pub const MEMBER_SESSION_US: u64 = 12 * 3_600_000_000;
+/// A request's life when its policy names none, µs.
+pub const REQUEST_EXPIRY_US: u64 = 7 * 86_400_000_000;
+/// Rows that one page of a list may hold.
+pub const PAGE_MAX: usize = 500;

@@ -1,0 +1,119 @@
+//! Markets: a base asset priced in a quote asset, with the precisions and minima of its orders.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AssetId, MarketId};
+use super::money::{Amount, Price, Quantity, divide_up};
+use super::text::Symbol;
+
+/// A market. Precisions are decimals; increments and minima are in the units of their type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Market {
+    /// Its number.
+    pub id: MarketId,
+    /// `BASE/QUOTE`.
+    pub symbol: Symbol,
+    /// The asset bought and sold.
+    pub base: AssetId,
+    /// The asset that prices are in.
+    pub quote: AssetId,
+    /// Decimals of the base asset's amounts.
+    pub base_decimals: u8,
+    /// Decimals of the quote asset's amounts.
+    pub quote_decimals: u8,
+    /// Decimals of a [`Price`].
+    pub price_decimals: u8,
+    /// Decimals of a [`Quantity`], at most `base_decimals`.
+    pub qty_decimals: u8,
+    /// Prices are multiples of this.
+    pub price_increment: Price,
+    /// Quantities are multiples of this.
+    pub qty_increment: Quantity,
+    /// The least quantity of an order.
+    pub qty_min: Quantity,
+    /// The least cost of an order, in quote units.
+    pub cost_min: Amount,
+    /// Maker fee in parts per million of cost.
+    pub maker_ppm: u32,
+    /// Taker fee in parts per million of cost.
+    pub taker_ppm: u32,
+}
+
+impl Market {
+    /// `floor(price × qty)` in quote units, the same number on both sides (rule 34); `None` beyond 64 bits.
+    pub fn cost(&self, price: Price, qty: Quantity) -> Option<Amount> {
+        let product = i128::from(price.0) * i128::from(qty.0);
+        let units = match self.cost_scale() {
+            scale if scale >= 0 => product / power(scale),
+            scale => product.checked_mul(power(-scale))?,
+        };
+        i64::try_from(units).ok().map(Amount)
+    }
+
+    /// `ceil(price × qty)` in quote units, what a buy holds before its fee.
+    pub fn cost_up(&self, price: Price, qty: Quantity) -> Option<Amount> {
+        let product = i128::from(price.0) * i128::from(qty.0);
+        let units = match self.cost_scale() {
+            scale if scale >= 0 => divide_up(product, power(scale)),
+            scale => product.checked_mul(power(-scale))?,
+        };
+        i64::try_from(units).ok().map(Amount)
+    }
+
+    /// The quantity in units of the base asset; `None` beyond 64 bits.
+    pub fn base_amount(&self, qty: Quantity) -> Option<Amount> {
+        let factor = i64::try_from(power(i32::from(self.base_decimals) - i32::from(self.qty_decimals))).ok()?;
+        qty.0.checked_mul(factor).map(Amount)
+    }
+
+    /// Decimals that `price × qty` has beyond the quote asset's.
+    fn cost_scale(&self) -> i32 {
+        i32::from(self.price_decimals) + i32::from(self.qty_decimals) - i32::from(self.quote_decimals)
+    }
+}
+
+fn power(exponent: i32) -> i128 {
+    10i128.pow(exponent.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn market(quote_decimals: u8) -> Market {
+        Market {
+            id: MarketId(1),
+            symbol: Symbol::from("BTC/USD").unwrap(),
+            base: AssetId(1),
+            quote: AssetId(2),
+            base_decimals: 10,
+            quote_decimals,
+            price_decimals: 1,
+            qty_decimals: 8,
+            price_increment: Price(1),
+            qty_increment: Quantity(1),
+            qty_min: Quantity(1),
+            cost_min: Amount(0),
+            maker_ppm: 0,
+            taker_ppm: 0,
+        }
+    }
+
+    #[test]
+    fn cost_is_floored_and_holds_are_raised() {
+        let (price, qty) = (Price(452_852), Quantity(100_001));
+        // 45285.2 × 0.00100001 = 45.285652852
+        assert_eq!(market(4).cost(price, qty), Some(Amount(452_856)));
+        assert_eq!(market(4).cost_up(price, qty), Some(Amount(452_857)));
+        assert_eq!(market(9).cost(price, qty), Some(Amount(45_285_652_852)));
+        assert_eq!(market(11).cost_up(price, qty), Some(Amount(4_528_565_285_200)));
+        assert_eq!(market(4).base_amount(qty), Some(Amount(10_000_100)));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_none() {
+        assert_eq!(market(12).cost(Price(i64::MAX), Quantity(i64::MAX)), None);
+        assert_eq!(market(0).cost_up(Price(i64::MAX), Quantity(i64::MAX)), None);
+        assert_eq!(market(4).base_amount(Quantity(i64::MAX)), None);
+    }
+}

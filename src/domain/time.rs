@@ -1,0 +1,56 @@
+//! Moments in UTC microseconds, as the wire tells them, and their RFC 3339 text.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Moment(pub u64);
+
+/// The last moment told: 9999-12-30, inside what RFC 3339 and every time zone can write.
+const LAST_US: u64 = 253_402_128_000_000_000;
+
+impl Moment {
+    /// The moment `us` microseconds later; never past the end of the representable range.
+    pub fn plus_us(self, us: u64) -> Moment {
+        Moment(self.0.saturating_add(us).min(LAST_US))
+    }
+
+    /// The moment `us` microseconds earlier; never before 1970.
+    pub fn minus_us(self, us: u64) -> Moment {
+        Moment(self.0.saturating_sub(us))
+    }
+
+    /// Reads RFC 3339 text with an offset or `Z`; `None` for anything else or outside 1970–9999.
+    pub fn parse(text: &str) -> Option<Moment> {
+        let at: jiff::Timestamp = text.parse().ok()?;
+        let us = u64::try_from(at.as_microsecond()).ok()?;
+        (us <= LAST_US).then_some(Moment(us))
+    }
+}
+
+/// RFC 3339 in UTC with exactly six decimals, the form of every time on the wire.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let us = i64::try_from(self.0.min(LAST_US)).expect("the last moment fits i64");
+        let at = jiff::Timestamp::from_microsecond(us).expect("the last moment is within jiff's range");
+        write!(f, "{at:.6}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        let at = Moment(1_716_480_000_000_001);
+        assert_eq!(at.to_string(), "2024-05-23T16:00:00.000001Z");
+        assert_eq!(Moment::parse("2024-05-23T16:00:00.000001Z"), Some(at));
+        assert_eq!(Moment::parse("2024-05-23T18:00:00.000001+02:00"), Some(at));
+        assert_eq!(Moment::parse("1969-12-31T23:59:59Z"), None);
+        assert_eq!(Moment::parse("yesterday"), None);
+        assert_eq!(Moment(u64::MAX).to_string(), "9999-12-30T00:00:00.000000Z");
+    }
+}
