@@ -1,1 +1,7 @@
 //! Sockets and sessions: HTTP, the handshake, dispatch, streams.
+
+pub mod credentials;
+pub mod frame;
+pub mod passwords;
+pub mod secrets;
+pub mod token;

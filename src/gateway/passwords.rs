@@ -1,0 +1,135 @@
+//! What Members prove themselves with: passwords, one-time codes, and the bearer tokens of
+//! sessions and invitations.
+//!
+//! Hashing a password takes tens of milliseconds of CPU by design: callers run [`hash_password`]
+//! and [`verify_password`] in `spawn_blocking`. Of bearer tokens only the SHA-256 is kept; 256
+//! random bits cannot be guessed, so they need no slow hash.
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use totp_rs::{Algorithm, Builder, Secret, Totp};
+use zeroize::Zeroizing;
+
+/// Seconds that a one-time code belongs to.
+pub const STEP_S: u64 = 30;
+
+/// The argon2id hash of a password as a PHC string, with a salt of its own.
+pub fn hash_password(password: &str) -> String {
+    Argon2::default()
+        .hash_password(password.as_bytes())
+        .expect("a password of any length has a hash, and the system has randomness")
+        .to_string()
+}
+
+/// Whether the password belongs to the stored PHC string. With `None` (no such Member) the same
+/// work is done for nothing, so that the time taken does not tell which e-mail addresses exist.
+pub fn verify_password(stored: Option<&str>, password: &str) -> bool {
+    let Some(hash) = stored.and_then(|text| PasswordHash::new(text).ok()) else {
+        hash_password(password);
+        return false;
+    };
+    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+}
+
+/// A fresh one-time-code secret of 160 bits in base32, as authenticator apps take it.
+pub fn new_totp_secret() -> Zeroizing<String> {
+    Zeroizing::new(Secret::new_stack(rand::random()).to_base32())
+}
+
+/// The 30-second step whose code this is: the present one or a neighbour. Spending the step, so
+/// that no code serves twice, is the engine's work. `now` is in seconds since 1970.
+pub fn matching_step(secret: &str, code: &str, now: u64) -> Option<u64> {
+    totp(secret)?.check(code, now)
+}
+
+/// The code of a step, as the Member's app shows it; `None` when the secret is not 16 bytes or
+/// more of base32.
+pub fn code_for_step(secret: &str, step: u64) -> Option<String> {
+    Some(totp(secret)?.generate(step.checked_mul(STEP_S)?).to_string())
+}
+
+fn totp(secret: &str) -> Option<Totp> {
+    Builder::new()
+        .with_algorithm(Algorithm::SHA1)
+        .with_digits(6)
+        .with_skew(1)
+        .with_step_duration(STEP_S)
+        .with_secret(Secret::try_from_base32(secret).ok()?)
+        .build()
+        .ok()
+}
+
+/// A new bearer token for a session cookie or an invitation: 43 URL-safe characters.
+pub fn new_bearer_token() -> Zeroizing<String> {
+    Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}
+
+/// What is stored and looked up of a bearer token.
+pub fn bearer_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Base32 of the ASCII secret of RFC 6238, appendix B.
+    const RFC_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    #[test]
+    fn a_password_verifies_against_its_own_hash_only() {
+        let stored = hash_password("correct horse");
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(verify_password(Some(&stored), "correct horse"));
+        assert!(!verify_password(Some(&stored), "correct horsf"));
+        assert!(!verify_password(Some("not a hash"), "correct horse"));
+        assert!(!verify_password(None, "correct horse"));
+    }
+
+    #[test]
+    fn codes_follow_the_rfc() {
+        // The appendix prints eight digits; ours are the last six.
+        for (time, code) in [(59, "287082"), (1_111_111_109, "081804"), (20_000_000_000, "353130")] {
+            assert_eq!(code_for_step(RFC_SECRET, time / STEP_S).unwrap(), code);
+            assert_eq!(matching_step(RFC_SECRET, code, time), Some(time / STEP_S));
+        }
+    }
+
+    #[test]
+    fn a_code_counts_one_step_either_way() {
+        let step = 50_000_000;
+        let code = code_for_step(RFC_SECRET, step).unwrap();
+        let seen_from = |other: u64| matching_step(RFC_SECRET, &code, other * STEP_S + 29);
+        assert_eq!(seen_from(step - 2), None);
+        assert_eq!(seen_from(step - 1), Some(step));
+        assert_eq!(seen_from(step), Some(step));
+        assert_eq!(seen_from(step + 1), Some(step));
+        assert_eq!(seen_from(step + 2), None);
+    }
+
+    #[test]
+    fn malformed_codes_and_secrets_match_nothing() {
+        let code = code_for_step(RFC_SECRET, 1).unwrap();
+        for bad in ["", "12345", "1234567", "+12345", "abcdef", "１２"] {
+            assert_eq!(matching_step(RFC_SECRET, bad, STEP_S), None, "{bad}");
+        }
+        for secret in ["", "GEZDGNBV", "not base32!"] {
+            assert_eq!(matching_step(secret, &code, STEP_S), None, "{secret}");
+        }
+    }
+
+    #[test]
+    fn fresh_secrets_and_tokens_are_long_and_differ() {
+        let secret = new_totp_secret();
+        assert_eq!(secret.len(), 32);
+        assert!(code_for_step(&secret, 1).is_some());
+        assert_ne!(secret, new_totp_secret());
+        let token = new_bearer_token();
+        assert_eq!(token.len(), 43);
+        assert_ne!(bearer_hash(&token), bearer_hash(&new_bearer_token()));
+    }
+}

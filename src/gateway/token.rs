@@ -1,0 +1,135 @@
+//! WebSocket tokens: what `GetWebSocketsToken` hands out and `params.token` brings back (rule 5).
+//!
+//! A token is its own record: the claims and a MAC over them under a sub-key of the master key.
+//! Nothing is stored, so it stays good across restarts. It only says who asks; what they may do is
+//! judged by the key as it stands when the token is used.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::secrets::MasterKey;
+
+/// Seconds that a client is told a token lives.
+pub const LIFETIME_S: u64 = 900;
+/// Seconds beyond [`LIFETIME_S`] that it is still taken, for requests under way and slow clocks.
+pub const GRACE_S: u64 = 60;
+
+const CLAIMS_BYTES: usize = 1 + 4 + 4 + 8 + 16;
+const MAC_BYTES: usize = 32;
+
+/// What a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// Kind of the principal, in the caller's numbering.
+    pub kind: u8,
+    /// The key that asked for the token.
+    pub key_id: u32,
+    /// Version of that key's secret: a rotation voids older tokens.
+    pub credential_version: u32,
+    /// When it was made, in microseconds since 1970.
+    pub issued_at: u64,
+}
+
+/// Why a token is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Ours, but too old.
+    #[error("token expired")]
+    Expired,
+    /// Not made by this server.
+    #[error("token invalid")]
+    Invalid,
+}
+
+/// Makes and checks tokens.
+pub struct Tokens {
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl Tokens {
+    /// Tokens under this server's master key.
+    pub fn new(master: &MasterKey) -> Self {
+        Self { key: master.subkey("countersign token 1") }
+    }
+
+    /// The text form of a token with these claims. Two tokens are never the same.
+    pub fn mint(&self, claims: &Claims) -> String {
+        let mut bytes = Vec::with_capacity(CLAIMS_BYTES + MAC_BYTES);
+        bytes.push(claims.kind);
+        bytes.extend(claims.key_id.to_be_bytes());
+        bytes.extend(claims.credential_version.to_be_bytes());
+        bytes.extend(claims.issued_at.to_be_bytes());
+        bytes.extend(rand::random::<[u8; 16]>());
+        let mac = self.mac(&bytes).finalize().into_bytes();
+        bytes.extend(mac);
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The claims of a token of ours that is young enough at `now` (microseconds since 1970).
+    /// A socket that has used a token may keep using it after [`TokenError::Expired`].
+    pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Invalid)?;
+        let (claimed, mac) = bytes.split_first_chunk::<CLAIMS_BYTES>().ok_or(TokenError::Invalid)?;
+        self.mac(claimed).verify_slice(mac).map_err(|_| TokenError::Invalid)?;
+        let claims = decode(claimed);
+        let age = now.saturating_sub(claims.issued_at);
+        if age > (LIFETIME_S + GRACE_S) * 1_000_000 { Err(TokenError::Expired) } else { Ok(claims) }
+    }
+
+    fn mac(&self, claims: &[u8]) -> Hmac<Sha256> {
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.key.as_slice());
+        mac.expect("HMAC takes keys of any length").chain_update(claims)
+    }
+}
+
+fn decode(bytes: &[u8; CLAIMS_BYTES]) -> Claims {
+    let [kind, k0, k1, k2, k3, v0, v1, v2, v3, t0, t1, t2, t3, t4, t5, t6, t7, ..] = *bytes;
+    Claims {
+        kind,
+        key_id: u32::from_be_bytes([k0, k1, k2, k3]),
+        credential_version: u32::from_be_bytes([v0, v1, v2, v3]),
+        issued_at: u64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIMS: Claims = Claims { kind: 2, key_id: 77, credential_version: 3, issued_at: 1_700_000_000_000_000 };
+
+    fn tokens(byte: u8) -> Tokens {
+        Tokens { key: Zeroizing::new([byte; 32]) }
+    }
+
+    #[test]
+    fn a_token_lives_its_time_and_the_grace() {
+        let token = tokens(1).mint(&CLAIMS);
+        let after = |us| tokens(1).verify(&token, CLAIMS.issued_at + us);
+        assert_eq!(after(0), Ok(CLAIMS));
+        assert_eq!(after(960_000_000), Ok(CLAIMS));
+        assert_eq!(after(960_000_001), Err(TokenError::Expired));
+        assert_ne!(token, tokens(1).mint(&CLAIMS));
+    }
+
+    #[test]
+    fn a_forged_or_cut_token_is_invalid() {
+        let token = tokens(1).mint(&CLAIMS);
+        assert_eq!(tokens(2).verify(&token, CLAIMS.issued_at), Err(TokenError::Invalid));
+        let raw = BASE64_URL_SAFE_NO_PAD.decode(&token).unwrap();
+        for position in 0..raw.len() {
+            let mut forged = raw.clone();
+            forged[position] ^= 0x10;
+            for bytes in [&forged, &raw[..position]] {
+                let text = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+                let verdict = tokens(1).verify(&text, CLAIMS.issued_at);
+                assert_eq!(verdict, Err(TokenError::Invalid), "byte {position}");
+            }
+        }
+        for text in ["", "x", "not/base64url", "ä"] {
+            assert_eq!(tokens(1).verify(text, 0), Err(TokenError::Invalid), "{text}");
+        }
+    }
+}
