@@ -1,0 +1,99 @@
+//! Sizes, headers and names of source files.
+
+use std::path::Path;
+
+use crate::assert_none;
+use crate::source::{Source, files};
+
+const LINES_SOFT: usize = 500;
+const LINES_HARD: usize = 800;
+
+/// Files over the soft limit with the length at which they entered. They may only shrink, and
+/// leave the list once they fit. Nothing enters without a reason in its commit.
+const OVERSIZE: &[(&str, usize)] = &[];
+
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "types", "misc"];
+
+#[test]
+fn files_stay_short() {
+    let sources = files(&["src", "tests", "load-tests"], &[".rs"]);
+    let mut findings: Vec<String> = sources.iter().filter_map(|source| too_long(source, OVERSIZE)).collect();
+    let gone = OVERSIZE.iter().filter(|(path, _)| sources.iter().all(|source| source.path != *path));
+    findings.extend(gone.map(|(path, _)| format!("{path}: listed in OVERSIZE but not there")));
+    assert_none("split by topic; see the table in ARCHITECTURE.md:", &findings);
+}
+
+#[test]
+fn source_files_say_what_they_are() {
+    let sources = files(&["src", "tests", "load-tests"], &[".rs"]);
+    let silent = sources.iter().filter(|source| !opens_with_header(&source.text));
+    let findings: Vec<String> = silent.map(|source| source.path.clone()).collect();
+    assert_none("every file opens with //! and a sentence:", &findings);
+}
+
+#[test]
+fn file_names_say_something() {
+    let sources = files(&["src", "tests", "load-tests"], &[".rs", ".py", ".js"]);
+    let empty = sources.iter().filter(|source| has_empty_name(&source.path));
+    let findings: Vec<String> = empty.map(|source| source.path.clone()).collect();
+    assert_none("a file is named after the concept it holds:", &findings);
+}
+
+fn too_long(source: &Source, listed: &[(&str, usize)]) -> Option<String> {
+    let lines = source.text.lines().count();
+    let entry = listed.iter().find(|(path, _)| *path == source.path);
+    let complaint = match entry {
+        _ if lines > LINES_HARD => format!("{lines} lines, never more than {LINES_HARD}"),
+        None if lines > LINES_SOFT => format!("{lines} lines, at most {LINES_SOFT}"),
+        Some((_, entered)) if lines > *entered => {
+            format!("{lines} lines, entered OVERSIZE with {entered}")
+        }
+        Some(_) if lines <= LINES_SOFT => format!("{lines} lines: fits now, take it off OVERSIZE"),
+        None | Some(_) => return None,
+    };
+    Some(format!("{}: {complaint}", source.path))
+}
+
+fn opens_with_header(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.strip_prefix("//! ").is_some_and(|rest| rest.len() > 10))
+}
+
+fn has_empty_name(path: &str) -> bool {
+    let parts = Path::new(path).iter().map(|part| part.to_string_lossy().into_owned());
+    parts.map(|part| part.split('.').next().unwrap_or("").to_owned()).any(|stem| EMPTY_NAMES.contains(&stem.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lines: usize) -> Source {
+        Source { path: "src/a.rs".into(), text: "line\n".repeat(lines) }
+    }
+
+    #[test]
+    fn long_files_are_found_and_the_list_only_shrinks() {
+        assert!(too_long(&of(500), &[]).is_none());
+        assert!(too_long(&of(501), &[]).is_some());
+        assert!(too_long(&of(600), &[("src/a.rs", 620)]).is_none());
+        assert!(too_long(&of(621), &[("src/a.rs", 620)]).is_some());
+        assert!(too_long(&of(400), &[("src/a.rs", 620)]).is_some());
+        assert!(too_long(&of(801), &[("src/a.rs", 900)]).is_some());
+    }
+
+    #[test]
+    fn missing_headers_are_found() {
+        assert!(opens_with_header("//! The order book of one market.\n"));
+        assert!(!opens_with_header("use std::fmt;\n//! Too late to be a header."));
+        assert!(!opens_with_header("//! \n"));
+        assert!(!opens_with_header(""));
+    }
+
+    #[test]
+    fn empty_names_are_found() {
+        assert!(has_empty_name("src/engine/utils.rs"));
+        assert!(has_empty_name("tests/common/mod.rs"));
+        assert!(!has_empty_name("src/engine/book.rs"));
+    }
+}

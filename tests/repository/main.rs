@@ -1,0 +1,19 @@
+//! The rules of the source tree, checked by `cargo test` so that review need not.
+//!
+//! Every check reads files, collects findings and fails with all of them. Every scanner has a test
+//! with a bad sample beside it: a check that cannot fail checks nothing.
+
+mod crates;
+mod documents;
+mod files;
+mod imports;
+mod markers;
+mod purity;
+mod source;
+mod tokens;
+
+/// Fails with every finding on a line of its own, so that one run shows all there is to mend.
+#[track_caller]
+fn assert_none(rule: &str, findings: &[String]) {
+    assert!(findings.is_empty(), "{rule}\n  {}\n", findings.join("\n  "));
+}
