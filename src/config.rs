@@ -1,1 +1,271 @@
-//! Typed settings, checked once.
+//! Settings of `serve`: read from one TOML file, checked once, typed from then on.
+//!
+//! A name that is not known is refused, so that a misspelt setting never silently means its
+//! default. No secret stands here: the master key has a file or environment variable of its own
+//! and a type that prints as `***`.
+
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Everything that the operator may choose.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Whether plain HTTP may be listened for off loopback, as behind a proxy that ends TLS.
+    pub allow_plain_off_loopback: bool,
+    /// Directory of the journal, history and lock.
+    pub data_dir: PathBuf,
+    /// File with the master key; the environment variable wins over it.
+    pub master_key_file: Option<PathBuf>,
+    /// Exact origins that the dashboard is served from; empty means the default ones.
+    origins: Vec<String>,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds on what clients may take up.
+    pub limits: Limits,
+}
+
+/// Bounds on what clients may take up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections open at once.
+    pub max_connections: usize,
+    /// Bytes that may wait to be sent on one connection.
+    pub send_queue_bytes: usize,
+    /// Commands that may wait for the engine; beyond it the answer is "unavailable".
+    pub submit_queue: usize,
+}
+
+/// Why settings are not usable; names the field at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("settings file {path}: {source}")]
+    File {
+        /// The file at fault.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The text is not TOML, or a field is unknown or of the wrong type; tells line and field.
+    #[error("settings: {0}")]
+    Form(#[from] toml::de::Error),
+    /// A field has the right type and a value that cannot be.
+    #[error("settings: {field}: {problem}")]
+    Value {
+        /// The field at fault, with its table.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            allow_plain_off_loopback: false,
+            data_dir: "data".into(),
+            master_key_file: Some("master.key".into()),
+            origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: 10_000, send_queue_bytes: 1024 * 1024, submit_queue: 16 * 1024 }
+    }
+}
+
+impl Config {
+    /// Settings from a file. Paths in it are relative to its own directory, so that the server
+    /// finds them wherever it is started.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        config.data_dir = base.join(&config.data_dir);
+        config.master_key_file = config.master_key_file.map(|file| base.join(file));
+        Ok(config)
+    }
+
+    /// Settings from the text of a file, checked.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The origins that cookies are accepted from when listening on `bound`, which tells the port
+    /// where the settings leave its choice to the system.
+    pub fn origins(&self, bound: SocketAddr) -> Vec<String> {
+        if !self.origins.is_empty() {
+            return self.origins.clone();
+        }
+        vec![origin(&bound.ip().to_string(), bound), origin("localhost", bound)]
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.listen.ip().is_loopback() && !self.allow_plain_off_loopback {
+            return Err(wrong(
+                "listen",
+                format!(
+                    "{} is reachable from outside and traffic would be plain; \
+                     set allow_plain_off_loopback = true if something in front ends TLS",
+                    self.listen
+                ),
+            ));
+        }
+        if let Some(bad) = self.origins.iter().find(|origin| !is_origin(origin)) {
+            let problem = format!("{bad:?} is not an origin such as \"https://trade.example.com\"");
+            return Err(wrong("origins", problem));
+        }
+        let Limits { max_connections, send_queue_bytes, submit_queue } = self.limits;
+        within("limits.max_connections", max_connections, 1, 1_000_000)?;
+        within("limits.send_queue_bytes", send_queue_bytes, 64 * 1024, 1024 * 1024 * 1024)?;
+        within("limits.submit_queue", submit_queue, 1, 1_000_000)
+    }
+}
+
+fn wrong(field: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Value { field, problem: problem.into() }
+}
+
+fn within(field: &'static str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(wrong(field, format!("{value} is not between {least} and {most}")))
+}
+
+fn origin(host: &str, bound: SocketAddr) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    // Browsers leave a scheme's own port out.
+    match bound.port() {
+        80 => format!("http://{host}"),
+        port => format!("http://{host}:{port}"),
+    }
+}
+
+/// Whether a browser could send exactly this: lower case, no path and no slash at the end.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |c: char| c.is_ascii_graphic() && !c.is_ascii_uppercase() && !matches!(c, '/' | '?' | '#' | '@' | '*');
+    host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
+}
+
+/// The file that `init` writes: every setting with its meaning and default.
+pub fn commented_default() -> &'static str {
+    DEFAULT_FILE
+}
+
+const DEFAULT_FILE: &str = r#"# Settings of `countersign serve`. Every value below is the default; a name that is not known is
+# refused. Paths are relative to this file.
+
+# Address and port to listen on.
+listen = "127.0.0.1:8080"
+
+# Traffic is plain HTTP. Off loopback that needs this consent, for instance behind a proxy that
+# ends TLS.
+allow_plain_off_loopback = false
+
+# Where the journal and the history live.
+data_dir = "data"
+
+# The master key that seals API secrets: mode 0600, outside data_dir, and in no backup that holds
+# the data. The variable COUNTERSIGN_MASTER_KEY wins over it.
+master_key_file = "master.key"
+
+# Exact origins that the Members' page is served from, such as "https://trade.example.com".
+# Empty: the listening address's own and localhost's.
+origins = []
+
+# Networks of proxies whose X-Forwarded-For is believed, such as "10.0.0.0/8".
+trusted_proxies = []
+
+[limits]
+# Connections open at once.
+max_connections = 10000
+
+# Bytes that may wait to be sent on one connection before it counts as too slow.
+send_queue_bytes = 1048576
+
+# Commands that may wait for the engine before clients are asked to retry.
+submit_queue = 16384
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commented_file_states_every_default() {
+        assert_eq!(Config::parse(commented_default()).unwrap(), Config::default());
+        let stated: toml::Table = commented_default().parse().unwrap();
+        let fields = ["listen", "allow_plain_off_loopback", "data_dir", "master_key_file", "origins"];
+        assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
+        assert_eq!(stated["limits"].as_table().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn an_error_names_its_field() {
+        for (text, named) in [
+            ("listn = '127.0.0.1:1'", "listn"),
+            ("[limits]\nmax_conections = 1", "max_conections"),
+            ("listen = 'nowhere'", "listen"),
+            ("trusted_proxies = ['10.0.0.0/33']", "trusted_proxies"),
+            ("listen = '0.0.0.0:8080'", "listen"),
+            ("origins = ['https://a.example/']", "origins"),
+            ("origins = ['*']", "origins"),
+            ("origins = ['https://A.example']", "origins"),
+            ("[limits]\nmax_connections = 0", "limits.max_connections"),
+            ("[limits]\nsend_queue_bytes = 1000", "limits.send_queue_bytes"),
+            ("[limits]\nsubmit_queue = 0", "limits.submit_queue"),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn listening_off_loopback_takes_consent() {
+        let open = "listen = '[::]:8080'\nallow_plain_off_loopback = true";
+        assert!(Config::parse(open).is_ok());
+        assert!(Config::parse("listen = '[::1]:8080'").is_ok());
+    }
+
+    #[test]
+    fn origins_default_to_the_listening_address_and_localhost() {
+        let config = Config::default();
+        let bound = |text: &str| config.origins(text.parse().unwrap());
+        assert_eq!(bound("127.0.0.1:4711"), ["http://127.0.0.1:4711", "http://localhost:4711"]);
+        assert_eq!(bound("[::1]:80"), ["http://[::1]", "http://localhost"]);
+        let chosen = Config::parse("origins = ['https://trade.example.com']").unwrap();
+        assert_eq!(chosen.origins(chosen.listen), ["https://trade.example.com"]);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let dir = std::env::temp_dir().join(format!("countersign-{:x}", rand::random::<u64>()));
+        fs::create_dir(&dir).unwrap();
+        let file = dir.join("countersign.toml");
+        fs::write(&file, "master_key_file = '/etc/countersign/key'").unwrap();
+        let config = Config::load(&file).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(config.data_dir, dir.join("data"));
+        assert_eq!(config.master_key_file, Some("/etc/countersign/key".into()));
+        assert!(Config::load(&file).unwrap_err().to_string().contains("countersign.toml"));
+    }
+}

@@ -2,6 +2,8 @@
 
 pub mod credentials;
 pub mod frame;
+pub mod listener;
 pub mod passwords;
 pub mod secrets;
 pub mod token;
+pub mod upgrade;

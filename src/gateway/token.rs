@@ -10,6 +10,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::secrets::MasterKey;
+use crate::domain::time::Moment;
 
 /// Seconds that a client is told a token lives.
 pub const LIFETIME_S: u64 = 900;
@@ -28,8 +29,8 @@ pub struct Claims {
     pub key_id: u32,
     /// Version of that key's secret: a rotation voids older tokens.
     pub credential_version: u32,
-    /// When it was made, in microseconds since 1970.
-    pub issued_at: u64,
+    /// When it was made.
+    pub issued_at: Moment,
 }
 
 /// Why a token is not taken.
@@ -60,21 +61,21 @@ impl Tokens {
         bytes.push(claims.kind);
         bytes.extend(claims.key_id.to_be_bytes());
         bytes.extend(claims.credential_version.to_be_bytes());
-        bytes.extend(claims.issued_at.to_be_bytes());
+        bytes.extend(claims.issued_at.0.to_be_bytes());
         bytes.extend(rand::random::<[u8; 16]>());
         let mac = self.mac(&bytes).finalize().into_bytes();
         bytes.extend(mac);
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The claims of a token of ours that is young enough at `now` (microseconds since 1970).
+    /// The claims of a token of ours that is young enough at `now`.
     /// A socket that has used a token may keep using it after [`TokenError::Expired`].
-    pub fn verify(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str, now: Moment) -> Result<Claims, TokenError> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Invalid)?;
         let (claimed, mac) = bytes.split_first_chunk::<CLAIMS_BYTES>().ok_or(TokenError::Invalid)?;
         self.mac(claimed).verify_slice(mac).map_err(|_| TokenError::Invalid)?;
         let claims = decode(claimed);
-        let age = now.saturating_sub(claims.issued_at);
+        let age = now.0.saturating_sub(claims.issued_at.0);
         if age > (LIFETIME_S + GRACE_S) * 1_000_000 { Err(TokenError::Expired) } else { Ok(claims) }
     }
 
@@ -90,7 +91,7 @@ fn decode(bytes: &[u8; CLAIMS_BYTES]) -> Claims {
         kind,
         key_id: u32::from_be_bytes([k0, k1, k2, k3]),
         credential_version: u32::from_be_bytes([v0, v1, v2, v3]),
-        issued_at: u64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]),
+        issued_at: Moment(u64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7])),
     }
 }
 
@@ -98,7 +99,8 @@ fn decode(bytes: &[u8; CLAIMS_BYTES]) -> Claims {
 mod tests {
     use super::*;
 
-    const CLAIMS: Claims = Claims { kind: 2, key_id: 77, credential_version: 3, issued_at: 1_700_000_000_000_000 };
+    const CLAIMS: Claims =
+        Claims { kind: 2, key_id: 77, credential_version: 3, issued_at: Moment(1_700_000_000_000_000) };
 
     fn tokens(byte: u8) -> Tokens {
         Tokens { key: Zeroizing::new([byte; 32]) }
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn a_token_lives_its_time_and_the_grace() {
         let token = tokens(1).mint(&CLAIMS);
-        let after = |us| tokens(1).verify(&token, CLAIMS.issued_at + us);
+        let after = |us| tokens(1).verify(&token, CLAIMS.issued_at.plus_us(us));
         assert_eq!(after(0), Ok(CLAIMS));
         assert_eq!(after(960_000_000), Ok(CLAIMS));
         assert_eq!(after(960_000_001), Err(TokenError::Expired));
@@ -129,7 +131,7 @@ mod tests {
             }
         }
         for text in ["", "x", "not/base64url", "ä"] {
-            assert_eq!(tokens(1).verify(text, 0), Err(TokenError::Invalid), "{text}");
+            assert_eq!(tokens(1).verify(text, CLAIMS.issued_at), Err(TokenError::Invalid), "{text}");
         }
     }
 }

@@ -1,0 +1,299 @@
+//! The one port: accepts connections and speaks HTTP/1.1 on them until one upgrades.
+//!
+//! hyper is driven directly rather than through `axum::serve`: only so can head size, idle time
+//! and the number of connections be bounded, and the bare socket be taken back after an upgrade.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use serde_json::json;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time,
+};
+use tower::ServiceExt;
+
+/// A client's byte stream. TLS will make this an enum; nothing else names the type below.
+pub type Socket = TcpStream;
+
+/// Most bytes of a request's head; hyper answers 431 beyond.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long a connection may take to send a request's head, or stay silent between requests.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long one request may take in all, body included.
+const REQUEST: Duration = Duration::from_secs(30);
+/// After a failed accept (out of file descriptors, mostly), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the listener must know.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections open at once, upgraded ones included; at most `Semaphore::MAX_PERMITS`.
+    pub max_connections: usize,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The address a request truly comes from; a request extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+/// One place among [`Limits::max_connections`], free again when its last clone is dropped. A request
+/// extension, so that an upgraded socket can keep it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// An answer in HTTP that refuses: `{"error": ["…"]}` with a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What is wrong, in the protocol's error form.
+    pub error: String,
+}
+
+impl Refusal {
+    /// A refusal with this status and error text.
+    pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": [self.error] }))).into_response()
+    }
+}
+
+/// Serves `app` until `stop` turns true. Then accepts no more, lets requests under way finish, and
+/// returns when every connection is gone; ending upgraded ones is their sessions' work.
+pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(limits.max_connections));
+    let proxies: Arc<[IpNet]> = limits.trusted_proxies.into();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        let (socket, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = places.clone().try_acquire_owned() else {
+            refuse_crowded(&socket);
+            continue;
+        };
+        let place = Place { _permit: Arc::new(permit) };
+        let connection = Connection { app: app.clone(), peer: address, proxies: proxies.clone(), place };
+        tokio::spawn(connection.run(socket, stop.clone()));
+    }
+    drop(listener);
+    let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+    let _ = places.acquire_many(all).await;
+}
+
+/// Returns once `stop` is true or nobody is left to set it.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|&stop| stop).await;
+}
+
+/// One try: a server that is full spends no task on who must go.
+fn refuse_crowded(socket: &Socket) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+        content-length: 27\r\nretry-after: 5\r\nconnection: close\r\n\r\n{\"error\":[\"EService:Busy\"]}";
+    let _ = socket.try_write(ANSWER);
+}
+
+struct Connection {
+    app: Router,
+    peer: SocketAddr,
+    proxies: Arc<[IpNet]>,
+    place: Place,
+}
+
+impl Connection {
+    async fn run(self, socket: Socket, mut stop: watch::Receiver<bool>) {
+        // Small frames must leave at once; where it fails the socket is already dead.
+        let _ = socket.set_nodelay(true);
+        let service = service_fn(|request| self.answer(request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(socket), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %self.peer, %error, "connection ended early");
+        }
+    }
+
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let mut request = request.map(Body::new);
+        let peer = client_address(self.peer.ip(), request.headers(), &self.proxies);
+        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(self.place.clone());
+        let answer = self.app.clone().oneshot(request);
+        async {
+            let late = Refusal::new(StatusCode::REQUEST_TIMEOUT, "EService:Timeout");
+            time::timeout(REQUEST, answer).await.unwrap_or_else(|_| Ok(late.into_response()))
+        }
+    }
+}
+
+/// The address that a request comes from. `X-Forwarded-For` counts only as far as it was written
+/// by proxies we trust: read from its end, the first address that is not one of theirs.
+fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let trusted = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
+    let mut address = peer.to_canonical();
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let mut hops = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
+    while trusted(address) {
+        // What cannot be read ends the chain at the proxy that passed it on.
+        let Some(hop) = hops.next().and_then(parse_hop) else { break };
+        address = hop;
+    }
+    address
+}
+
+fn parse_hop(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A server on a free port, the switch that stops it, and its end.
+    async fn start(max_connections: usize) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+        let app = Router::new().route("/", get(|peer: axum::Extension<Peer>| async move { peer.0.0.to_string() }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let limits = Limits { max_connections, trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()] };
+        (address, stop, tokio::spawn(serve(listener, app, limits, stopped)))
+    }
+
+    /// Sends `request` and reads until the server closes.
+    async fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_sees_the_forwarded_address_of_a_trusted_proxy() {
+        let (address, _stop, _server) = start(4).await;
+        let answer =
+            exchange(address, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-forwarded-for: 9.9.9.9\r\n\r\n");
+        assert!(answer.await.ends_with("9.9.9.9"));
+    }
+
+    #[test]
+    fn forwarded_addresses_count_only_from_trusted_proxies() {
+        let proxies: [IpNet; 2] = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        for (peer, lines, expected) in [
+            ("192.0.2.1", &["203.0.113.9"][..], "192.0.2.1"),
+            ("::ffff:192.0.2.1", &[], "192.0.2.1"),
+            ("::ffff:10.0.0.1", &["::ffff:203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", &["1.1.1.1", "203.0.113.9", "10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", &["203.0.113.9:4711"], "203.0.113.9"),
+            ("fd00::1", &["[2001:db8::7]:80"], "2001:db8::7"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &["203.0.113.9, unknown, 10.0.0.2"], "10.0.0.2"),
+        ] {
+            let mut headers = HeaderMap::new();
+            lines.iter().for_each(|line| {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            });
+            let found = client_address(peer.parse().unwrap(), &headers, &proxies);
+            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {lines:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_beyond_the_limit_is_refused() {
+        let (address, _stop, _server) = start(4).await;
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(HEAD_BYTES_MAX));
+        let answer = exchange(address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 431 ") || answer.is_empty(), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_closed_after_five_seconds() {
+        let (address, _stop, _server) = start(4).await;
+        let start = time::Instant::now();
+        for request in ["", "GET / HTT", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+            exchange(address, request).await;
+        }
+        let seconds = start.elapsed().as_secs();
+        assert!((15..20).contains(&seconds), "{seconds} s for three connections");
+    }
+
+    #[tokio::test]
+    async fn a_full_server_says_so_and_has_room_again_afterwards() {
+        let (address, _stop, _server) = start(1).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert!(first.read(&mut [0; 512]).await.unwrap() > 0);
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let mut answer = String::new();
+        second.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\n{\"error\":[\"EService:Busy\"]}"));
+        let body = answer.split("\r\n\r\n").nth(1).unwrap();
+        assert!(answer.contains(&format!("content-length: {}\r\n", body.len())));
+        drop(first);
+        while !exchange(address, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.contains("200 OK") {}
+    }
+
+    #[tokio::test]
+    async fn stopping_closes_the_port_and_waits_for_connections() {
+        let (address, stop, server) = start(4).await;
+        let mut open = TcpStream::connect(address).await.unwrap();
+        open.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert!(open.read(&mut [0; 512]).await.unwrap() > 0);
+        stop.send(true).unwrap();
+        assert_eq!(open.read(&mut [0; 512]).await.unwrap(), 0, "an idle connection is closed");
+        server.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! From an HTTP request to a WebSocket (RFC 6455 §4.2).
+//!
+//! [`Upgrade`] is an axum extractor: a handler that has one holds a request that may become a
+//! WebSocket, and nothing has been answered yet, so every refusal is still plain HTTP. Extensions
+//! are never agreed to: tungstenite has no compression.
+//!
+//! A session shares the socket with tungstenite: tungstenite reads and answers pings, while the
+//! session's own frames go through `get_mut()`. Both write to the same bytes, so a session must
+//! `flush()` before it writes by itself, and must not read again until its own write is complete;
+//! else a pong could land inside a frame.
+
+use std::{future::Future, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error,
+        error::ProtocolError,
+        handshake::derive_accept_key,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+
+use super::{
+    frame,
+    listener::{Peer, Place, Refusal, Socket},
+};
+
+/// An open WebSocket as sessions get it.
+pub type WebSocket = WebSocketStream<Socket>;
+
+/// Most bytes of one message, and of one frame.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Tungstenite allocates this for every connection at once.
+const READ_BUFFER: usize = 4 * 1024;
+/// Only control frames pass here; sessions write their own.
+const WRITE_BUFFER: usize = 256;
+const WRITE_BUFFER_MAX: usize = 64 * 1024;
+
+/// How long, and for how many bytes, [`close`] keeps reading.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A sound upgrade request that waits for its answer.
+pub struct Upgrade {
+    on_upgrade: OnUpgrade,
+    accept: String,
+    place: Place,
+    /// The address it comes from.
+    pub peer: Peer,
+}
+
+impl<S: Sync> FromRequestParts<S> for Upgrade {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let accept = accept_key(parts).map_err(|refusal| {
+            let upgrade_headers = [(header::SEC_WEBSOCKET_VERSION, "13"), (header::UPGRADE, "websocket")];
+            match refusal.status {
+                StatusCode::UPGRADE_REQUIRED => (upgrade_headers, refusal).into_response(),
+                _ => refusal.into_response(),
+            }
+        })?;
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let place = parts.extensions.get::<Place>().cloned();
+        let peer = parts.extensions.get::<Peer>().copied();
+        match (on_upgrade, place, peer) {
+            (Some(on_upgrade), Some(place), Some(peer)) => Ok(Self { on_upgrade, accept, place, peer }),
+            _ => Err(bad("this connection cannot upgrade").into_response()),
+        }
+    }
+}
+
+impl Upgrade {
+    /// The 101 answer. Once it is sent, `session` runs on a task of its own with the socket; the
+    /// connection counts as open until it returns.
+    pub fn accept<F>(self, session: impl FnOnce(WebSocket, Peer) -> F + Send + 'static) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Self { on_upgrade, accept, place, peer } = self;
+        tokio::spawn(async move {
+            match on_upgrade.await {
+                Ok(upgraded) => {
+                    let parts =
+                        upgraded.downcast::<TokioIo<Socket>>().expect("the listener serves TokioIo<Socket> only");
+                    let early = parts.read_buf.to_vec();
+                    let socket = parts.io.into_inner();
+                    let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
+                    session(socket, peer).await;
+                }
+                Err(error) => tracing::debug!(%error, "peer left before its upgrade"),
+            }
+            drop(place);
+        });
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        let accept = accept.try_into().expect("base64 is a header value");
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        response
+    }
+}
+
+/// The close code that a failed read calls for; `None` when nobody is left to be told.
+pub fn close_code(error: &Error) -> Option<u16> {
+    match error {
+        Error::Capacity(_) => Some(1009),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(1002),
+        Error::Utf8(_) => Some(1007),
+        _ => None,
+    }
+}
+
+/// Ends a WebSocket with a code and a reason. Closing a TCP socket with unread input resets it,
+/// and a reset overtakes the close frame: so this reads on for a moment until the peer has closed.
+/// Frames of the session's own must be complete before.
+pub async fn close(socket: WebSocket, code: u16, reason: &str) {
+    let mut bytes = Vec::new();
+    frame::push_close(&mut bytes, code, reason);
+    let mut socket = socket.into_inner();
+    let linger = async {
+        socket.write_all(&bytes).await?;
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whatever happens here, the socket is gone afterwards.
+    let _ = time::timeout(LINGER, linger).await;
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX))
+}
+
+/// Judges the request; the value of `Sec-WebSocket-Accept` when it is sound.
+fn accept_key(parts: &Parts) -> Result<String, Refusal> {
+    if parts.method != Method::GET {
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "EGeneral:Invalid arguments: a WebSocket starts with GET",
+        ));
+    }
+    if parts.version != Version::HTTP_11 {
+        return Err(bad("a WebSocket starts with HTTP/1.1"));
+    }
+    let headers = &parts.headers;
+    if !names(headers, &header::CONNECTION, "upgrade") || !names(headers, &header::UPGRADE, "websocket") {
+        return Err(upgrade_required("Connection: Upgrade and Upgrade: websocket are needed"));
+    }
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(upgrade_required("Sec-WebSocket-Version must be 13"));
+    }
+    only(headers, &header::SEC_WEBSOCKET_KEY)
+        .filter(|key| key.len() == 24 && BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16))
+        .map(|key| derive_accept_key(key.as_bytes()))
+        .ok_or_else(|| bad("Sec-WebSocket-Key must be 16 bytes in base64"))
+}
+
+/// Whether a header that holds a list names this token, in any case.
+fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+}
+
+/// The value of a header that occurs exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next()?.to_str().ok()?;
+    lines.next().is_none().then_some(line)
+}
+
+fn bad(what: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments: {what}"))
+}
+
+fn upgrade_required(what: &str) -> Refusal {
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, format!("EGeneral:Invalid arguments: {what}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Upgrades and their sockets, over real connections.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::{Router, routing::any};
+use futures::{SinkExt, StreamExt};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::*;
+use crate::gateway::listener::{self, Limits};
+
+type Client = WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+
+/// Answers every text with itself in frames of our own, and reports binary frames and its end.
+async fn echo(mut socket: WebSocket, peer: Peer, report: mpsc::UnboundedSender<String>) {
+    assert_eq!(peer, Peer(Ipv4Addr::LOCALHOST.into()));
+    let mut out = Vec::new();
+    while let Some(read) = socket.next().await {
+        match read {
+            Ok(Message::Text(text)) => {
+                out.clear();
+                frame::push_text(&mut out, text.as_bytes());
+                socket.flush().await.unwrap();
+                socket.get_mut().write_all(&out).await.unwrap();
+            }
+            Ok(Message::Binary(bytes)) => report.send(format!("binary {}", bytes.len())).unwrap(),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {}
+            Err(error) => {
+                report.send(error.to_string()).unwrap();
+                if let Some(code) = close_code(&error) {
+                    close(socket, code, "refused").await;
+                }
+                return;
+            }
+        }
+    }
+    report.send("closed".into()).unwrap();
+}
+
+struct Server {
+    address: SocketAddr,
+    reports: mpsc::UnboundedReceiver<String>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start() -> Server {
+    let (report, reports) = mpsc::unbounded_channel();
+    let handler = async move |upgrade: Upgrade| upgrade.accept(move |socket, peer| echo(socket, peer, report));
+    let app = Router::new().route("/v2", any(handler));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let limits = Limits { max_connections: 8, trusted_proxies: Vec::new() };
+    let task = tokio::spawn(listener::serve(listener, app, limits, stopped));
+    Server { address, reports, stop, task }
+}
+
+impl Server {
+    async fn connect(&self) -> Client {
+        tokio_tungstenite::connect_async(format!("ws://{}/v2", self.address)).await.unwrap().0
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_the_greatest_size_passes_both_ways() {
+    let server = start().await;
+    let mut client = server.connect().await;
+    let text = "x".repeat(MESSAGE_BYTES_MAX);
+    client.send(Message::text(text.as_str())).await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), Message::text(text));
+}
+
+#[tokio::test]
+async fn a_message_of_ten_megabytes_closes_1009() {
+    let mut server = start().await;
+    let mut client = server.connect().await;
+    // The server may have hung up before all is sent; what counts is what it said.
+    let _ = client.send(Message::text("x".repeat(10_000_000))).await;
+    let Some(Ok(Message::Close(Some(frame)))) = client.next().await else { panic!("a close frame") };
+    assert_eq!((u16::from(frame.code), frame.reason), (1009, Utf8Bytes::from_static("refused")));
+    let report = server.reports.recv().await.unwrap();
+    assert!(report.contains("too long"), "{report}");
+}
+
+#[tokio::test]
+async fn fragments_beyond_the_limit_and_broken_text_have_their_codes() {
+    use tokio_tungstenite::tungstenite::protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    };
+    let server = start().await;
+    let fragment = |code, last, byte: u8| {
+        Message::Frame(Frame::message(vec![byte; MESSAGE_BYTES_MAX - 1], OpCode::Data(code), last))
+    };
+    for (frames, code) in [
+        (vec![fragment(Data::Text, false, b'x'), fragment(Data::Continue, true, b'x')], 1009),
+        (vec![fragment(Data::Text, true, 0xff)], 1007),
+        (vec![fragment(Data::Continue, true, b'x')], 1002),
+    ] {
+        let mut client = server.connect().await;
+        for frame in frames {
+            let _ = client.send(frame).await;
+        }
+        let Some(Ok(Message::Close(Some(frame)))) = client.next().await else { panic!("a close frame") };
+        assert_eq!(u16::from(frame.code), code);
+    }
+}
+
+#[tokio::test]
+async fn a_binary_frame_reaches_the_session() {
+    let mut server = start().await;
+    let mut client = server.connect().await;
+    client.send(Message::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(server.reports.recv().await.unwrap(), "binary 3");
+}
+
+/// Pongs are tungstenite's, texts are ours, on one socket and in the order of their causes.
+#[tokio::test]
+async fn pongs_and_frames_of_our_own_share_the_socket() {
+    let server = start().await;
+    let (mut sink, mut stream) = server.connect().await.split();
+    let messages: Vec<Message> = (0..200)
+        .flat_map(|n| [Message::Ping(format!("{n}").into()), Message::text(format!("{n} ").repeat(n * 17))])
+        .collect();
+    let expected: Vec<Message> = messages
+        .iter()
+        .map(|message| match message {
+            Message::Ping(bytes) => Message::Pong(bytes.clone()),
+            other => other.clone(),
+        })
+        .collect();
+    let send = async {
+        for message in messages {
+            sink.send(message).await.unwrap();
+        }
+    };
+    let receive = async {
+        for expected in &expected {
+            assert_eq!(&stream.next().await.unwrap().unwrap(), expected);
+        }
+    };
+    tokio::join!(send, receive);
+}
+
+#[tokio::test]
+async fn a_stopping_server_waits_for_open_sockets() {
+    let mut server = start().await;
+    let mut client = server.connect().await;
+    server.stop.send(true).unwrap();
+    client.send(Message::text("still here")).await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), Message::text("still here"));
+    assert!(!server.task.is_finished());
+    client.close(None).await.unwrap();
+    assert_eq!(server.reports.recv().await.unwrap(), "closed");
+    server.task.await.unwrap();
+}
+
+const SOUND: &str = "GET /v2 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+
+/// The head of the answer, lower case.
+async fn head(address: SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(socket.read_u8().await.unwrap());
+    }
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
+#[tokio::test]
+async fn a_sound_upgrade_is_answered_without_extensions() {
+    let server = start().await;
+    let head = head(server.address, SOUND).await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("\r\nsec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{head}");
+    assert!(!head.contains("extensions"), "{head}");
+}
+
+#[tokio::test]
+async fn what_comes_along_with_the_upgrade_is_the_first_message() {
+    let server = start().await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    // A masked text frame with the mask 0 and the payload "hi", in the same segment as the request.
+    let request = [SOUND.as_bytes(), &[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']].concat();
+    socket.write_all(&request).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n\x81\x02hi") {
+        answer.push(socket.read_u8().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn malformed_upgrades_are_refused_before_101() {
+    let server = start().await;
+    for (from, to, status) in [
+        ("GET ", "POST ", 405),
+        ("HTTP/1.1", "HTTP/1.0", 400),
+        ("Version: 13", "Version: 8", 426),
+        ("Sec-WebSocket-Version: 13\r\n", "", 426),
+        ("keep-alive, Upgrade", "keep-alive", 426),
+        ("Upgrade: WebSocket\r\n", "", 426),
+        ("Upgrade: WebSocket", "Upgrade: h2c", 426),
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZQ==", 400),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZSE=", 400),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j????", 400),
+        ("Sec-WebSocket-Ext", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX", 400),
+    ] {
+        let request = SOUND.replacen(from, to, 1);
+        assert_ne!(request, SOUND);
+        let head = head(server.address, &request).await;
+        let code: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+        assert_eq!(code, status, "{request}{head}");
+        assert!(head.contains("content-type: application/json"), "{head}");
+        assert_eq!(head.contains("sec-websocket-version: 13"), status == 426, "{head}");
+    }
+}
