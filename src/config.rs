@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_file() {
-        let dir = std::env::temp_dir().join(format!("countersign-{:x}", rand::random::<u64>()));
+        let dir = std::env::temp_dir().join(format!("countersign-config-{}", std::process::id()));
         fs::create_dir(&dir).unwrap();
         let file = dir.join("countersign.toml");
         fs::write(&file, "master_key_file = '/etc/countersign/key'").unwrap();
