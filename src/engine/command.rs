@@ -1,0 +1,367 @@
+//! What is asked of the engine. Names and numbers arrive as the client wrote them; the engine resolves
+//! them against its own state.
+
+use super::approvals::Decision;
+use super::deposits::DepositAddress;
+use super::earn::LockType;
+use super::event::Event;
+use super::members::Kyc;
+use super::policy::PolicyTerms;
+use super::service_users::KeyRef;
+use super::withdrawals::WithdrawalAddress;
+use crate::access::key::KeySettings;
+use crate::access::scope::ScopeSet;
+use crate::access::workflow::Workflow;
+use crate::domain::decimal::Decimal;
+use crate::domain::ids::{MemberId, OrderId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::orders::{OrderType, Side, TimeInForce};
+use crate::domain::text::{AssetCode, ClientId, ClientOrderId, Symbol};
+
+/// `add_order`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// The market's symbol.
+    pub symbol: Symbol,
+    /// Buy or sell.
+    pub side: Side,
+    /// Limit or market.
+    pub order_type: OrderType,
+    /// How long it waits.
+    pub time_in_force: TimeInForce,
+    /// Refuse rather than take.
+    pub post_only: bool,
+    /// Base quantity.
+    pub order_qty: Decimal,
+    /// The limit of a limit order.
+    pub limit_price: Option<Decimal>,
+    /// The client's id (rule 30).
+    pub cl_ord_id: Option<ClientOrderId>,
+    /// The client's group number.
+    pub order_userref: Option<i64>,
+    /// Check only.
+    pub validate: bool,
+}
+
+/// Which order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderRef {
+    /// Any order of the account.
+    Id(OrderId),
+    /// The caller's own order.
+    ClientId(ClientOrderId),
+    /// Every open order of the account in that group.
+    UserRef(i64),
+}
+
+/// A vote on one of several requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ballot {
+    /// Which request.
+    pub request: RequestId,
+    /// The digest of what the Member saw.
+    pub digest: String,
+}
+
+/// How a governed change is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Initiation {
+    /// Complete it at once, if the policy lets the Member.
+    pub execute: bool,
+    /// The 30-second step of the one-time code, verified by the gateway.
+    pub step: Option<u64>,
+    /// The Member's own id for it.
+    pub client_id: Option<ClientId>,
+    /// Accept that pending requests lose their approvers.
+    pub strand_pending: bool,
+}
+
+/// A governed change that a Member asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `create_service_user`
+    CreateServiceUser {
+        /// Its name.
+        name: String,
+        /// Its scopes.
+        scopes: ScopeSet,
+        /// Its settings.
+        settings: KeySettings,
+        /// The public part of its key, drawn by the gateway.
+        api_key: String,
+        /// Its secret, sealed by the gateway.
+        secret_sealed: Vec<u8>,
+    },
+    /// `edit_service_user`
+    EditServiceUser {
+        /// Which.
+        service_user: ServiceUserId,
+        /// New name.
+        name: Option<String>,
+        /// New scopes.
+        scopes: Option<ScopeSet>,
+        /// New settings, whole.
+        settings: Option<KeySettings>,
+        /// Turn off or on.
+        disabled: Option<bool>,
+    },
+    /// `remove_service_user`
+    RemoveServiceUser {
+        /// Which.
+        service_user: ServiceUserId,
+    },
+    /// `set_policy`
+    SetPolicy {
+        /// Of which workflow.
+        workflow: Workflow,
+        /// The new terms.
+        terms: PolicyTerms,
+    },
+    /// `add_address`
+    AddAddress {
+        /// Of which asset.
+        asset: AssetCode,
+        /// The address and its name.
+        address: WithdrawalAddress,
+    },
+    /// `initiate_withdrawal`
+    Withdraw {
+        /// Of which asset.
+        asset: AssetCode,
+        /// To which address, by name.
+        key: String,
+        /// Gross amount.
+        amount: Decimal,
+    },
+}
+
+/// A Member named by `create_organization`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitee {
+    /// Name shown to others.
+    pub name: String,
+    /// Sign-in name.
+    pub email: String,
+    /// SHA-256 of the invitation's token, drawn by the gateway.
+    pub token_hash: [u8; 32],
+}
+
+/// Everything that may change state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The first command of an empty journal, and the one exception to law 10: `init` writes the first venue
+    /// key with it, `demo` its whole world (rule 17).
+    Genesis(Vec<Event>),
+    /// Let whatever is due happen.
+    Tick,
+    /// A verified signature with this nonce wants a session or, by `token`, a WebSocket token (rule 3).
+    OpenSession {
+        /// Whose.
+        key: KeyRef,
+        /// The nonce signed.
+        nonce: u64,
+    },
+    /// Password and code were verified; open a session (rules 15, 16).
+    OpenMemberSession {
+        /// Whose.
+        member: MemberId,
+        /// The code's step.
+        step: u64,
+        /// SHA-256 of the cookie.
+        cookie_hash: [u8; 32],
+    },
+    /// Sign out.
+    CloseMemberSession {
+        /// SHA-256 of the cookie.
+        cookie_hash: [u8; 32],
+    },
+    /// The holder of an invitation sets password and second factor.
+    AcceptInvitation {
+        /// SHA-256 of the token.
+        token_hash: [u8; 32],
+        /// Argon2id hash in PHC form.
+        password_hash: String,
+        /// TOTP secret, sealed.
+        totp_sealed: Vec<u8>,
+    },
+    /// The holder proved the second factor; the Member becomes active.
+    ConfirmInvitation {
+        /// SHA-256 of the token.
+        token_hash: [u8; 32],
+        /// The code's step.
+        step: u64,
+    },
+    /// `add_order`
+    PlaceOrder(PlaceOrder),
+    /// `cancel_order`, one order or group at a time.
+    CancelOrder(OrderRef),
+    /// `cancel_all`
+    CancelAll,
+    /// `earn_allocate` and `earn_deallocate`
+    Earn {
+        /// In which strategy.
+        strategy: StrategyId,
+        /// How much.
+        amount: Decimal,
+        /// Into Earn, or out of it.
+        allocate: bool,
+        /// The caller's own id.
+        client_id: Option<ClientId>,
+    },
+    /// `deposit_addresses`
+    DepositAddresses {
+        /// Of which asset.
+        asset: AssetCode,
+        /// Take a new one from the pool.
+        new: bool,
+    },
+    /// `withdraw`
+    Withdraw {
+        /// Of which asset.
+        asset: AssetCode,
+        /// To which address, by name.
+        key: String,
+        /// Gross amount.
+        amount: Decimal,
+        /// The caller's own id.
+        client_id: Option<ClientId>,
+        /// Refuse above this fee.
+        max_fee: Option<Decimal>,
+    },
+    /// `withdraw_cancel`
+    CancelWithdrawal(WithdrawalId),
+    /// A governed change asked for by a Member.
+    Initiate(Box<Change>, Initiation),
+    /// `approve` (with a step) and `reject`
+    Vote {
+        /// Which way.
+        decision: Decision,
+        /// On what, 1–50.
+        ballots: Vec<Ballot>,
+        /// The code's step; approving needs one.
+        step: Option<u64>,
+        /// Comment or reason.
+        comment: Option<String>,
+    },
+    /// `execute`
+    Execute {
+        /// What, 1–50.
+        ballots: Vec<Ballot>,
+        /// The code's step.
+        step: u64,
+        /// Comment.
+        comment: Option<String>,
+    },
+    /// `cancel_request`
+    CancelRequest(RequestId),
+    /// `claim_secret`
+    ClaimSecret {
+        /// The request that made the key.
+        request: RequestId,
+        /// The code's step.
+        step: u64,
+    },
+    /// `create_organization`
+    CreateOrganization {
+        /// Its name.
+        name: String,
+        /// Its first Members.
+        members: Vec<Invitee>,
+    },
+    /// `add_asset`
+    AddAsset {
+        /// Code, decimals, method and limits; the number is given by the engine.
+        asset: NewAsset,
+    },
+    /// `add_market`
+    AddMarket {
+        /// Symbol, precisions and fees; the number is given by the engine.
+        market: NewMarket,
+    },
+    /// `add_earn_strategy`
+    AddEarnStrategy {
+        /// Its asset.
+        asset: AssetCode,
+        /// How funds are bound.
+        lock: LockType,
+        /// Least amount of one operation.
+        min: Decimal,
+        /// Most that one account may hold.
+        cap: Option<Decimal>,
+        /// Estimated yearly rate, parts per million.
+        apr_ppm: u32,
+    },
+    /// `add_deposit_addresses`
+    AddDepositAddresses {
+        /// Of which asset.
+        asset: AssetCode,
+        /// The addresses.
+        addresses: Vec<DepositAddress>,
+    },
+    /// `credit_deposit`
+    CreditDeposit {
+        /// Of which asset.
+        asset: AssetCode,
+        /// The address it came to.
+        address: DepositAddress,
+        /// What arrived.
+        amount: Decimal,
+        /// The operator's transaction id; the same again answers the first result.
+        txid: String,
+    },
+    /// `settle_withdrawal` and `fail_withdrawal` (rule 37)
+    FinishWithdrawal {
+        /// Which.
+        withdrawal: WithdrawalId,
+        /// Paid (`None`), or why not.
+        failure: Option<String>,
+    },
+    /// `set_kyc`
+    SetKyc {
+        /// Whose.
+        member: MemberId,
+        /// The new status.
+        kyc: Kyc,
+    },
+}
+
+/// What `add_asset` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAsset {
+    /// Code, such as `BTC`.
+    pub code: AssetCode,
+    /// Decimals, 0–12.
+    pub decimals: u8,
+    /// Decimals shown, at most `decimals`.
+    pub display_decimals: u8,
+    /// Method name.
+    pub method: String,
+    /// Network.
+    pub network: String,
+    /// Least gross withdrawal.
+    pub withdrawal_min: Decimal,
+    /// Withdrawal fee.
+    pub withdrawal_fee: Decimal,
+    /// Least deposit.
+    pub deposit_min: Decimal,
+}
+
+/// What `add_market` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMarket {
+    /// `BASE/QUOTE` of existing assets.
+    pub symbol: Symbol,
+    /// Decimals of a price.
+    pub price_decimals: u8,
+    /// Decimals of a quantity, at most the base asset's.
+    pub qty_decimals: u8,
+    /// Price increment.
+    pub price_increment: Decimal,
+    /// Least quantity.
+    pub qty_min: Decimal,
+    /// Least cost.
+    pub cost_min: Decimal,
+    /// Maker fee, parts per million.
+    pub maker_ppm: u32,
+    /// Taker fee, parts per million.
+    pub taker_ppm: u32,
+}

@@ -1,0 +1,185 @@
+//! What happened. Events are the journal's contract: changed only by adding, each carrying the whole
+//! record as it stands afterwards, so that streams, history and replay need nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use super::approvals::{Request, RequestState};
+use super::deposits::{Deposit, DepositAddress};
+use super::earn::{EarnOperation, Strategy};
+use super::ledger::Posting;
+use super::members::{CodePurpose, Member, MemberSession, Organization};
+use super::policy::Policy;
+use super::service_users::{KeyRef, ServiceUser, ServiceUserChange, VenueKey};
+use super::withdrawals::{Withdrawal, WithdrawalAddress};
+use crate::domain::assets::Asset;
+use crate::domain::ids::{AccountId, AssetId, MarketId, MemberId, OrderId, OrganizationId};
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::orders::{CancelReason, Order, Side};
+
+/// One side of a fill: its order afterwards and the fee it paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// The order as it stands after the fill.
+    pub order: Order,
+    /// The fee of this fill, in quote.
+    pub fee: Amount,
+}
+
+/// A fill of two orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trade {
+    /// Counts per market from 1.
+    pub trade_id: u64,
+    /// The market.
+    pub market: MarketId,
+    /// The maker's price.
+    pub price: Price,
+    /// How much.
+    pub qty: Quantity,
+    /// `floor(price × qty)`, the same on both sides.
+    pub cost: Amount,
+    /// The side of the taker.
+    pub taker_side: Side,
+    /// The order that was there.
+    pub maker: Fill,
+    /// The order that came.
+    pub taker: Fill,
+    /// Taker base, taker quote, maker base, maker quote, fees.
+    pub postings: Vec<Posting>,
+}
+
+/// Something that happened. New kinds are added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A venue operator's key was made.
+    VenueKeyCreated(VenueKey),
+    /// An asset was added.
+    AssetAdded(Asset),
+    /// A market was added.
+    MarketAdded(Market),
+    /// An Earn strategy was added.
+    StrategyAdded(Strategy),
+    /// An Organization was created with its accounts.
+    OrganizationCreated(Organization),
+    /// A Member's record as it stands.
+    MemberChanged(Box<Member>),
+    /// A one-time code was spent.
+    CodeSpent {
+        /// Whose.
+        member: MemberId,
+        /// On what.
+        purpose: CodePurpose,
+        /// The 30-second step of the code.
+        step: u64,
+    },
+    /// A Member signed in.
+    SessionOpened(MemberSession),
+    /// A Member's session ended.
+    SessionClosed(MemberSession),
+    /// A Service User's record as it stands.
+    ServiceUserChanged {
+        /// The record.
+        service_user: Box<ServiceUser>,
+        /// Why.
+        change: ServiceUserChange,
+    },
+    /// A key opened a session or asked for a token with this nonce.
+    NonceUsed {
+        /// Whose.
+        key: KeyRef,
+        /// The nonce.
+        nonce: u64,
+    },
+    /// An order was accepted.
+    OrderPlaced {
+        /// The order.
+        order: Box<Order>,
+        /// Whether it went into the book at once; an order that trades first rests by `OrderRested`.
+        rests: bool,
+    },
+    /// Two orders traded.
+    Traded(Box<Trade>),
+    /// The remainder of an order that traded went into the book.
+    OrderRested(OrderId),
+    /// An order ended without being filled whole.
+    OrderCanceled {
+        /// The order, its hold released.
+        order: Box<Order>,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// The pool of deposit addresses of an asset grew.
+    DepositAddressesAdded {
+        /// Of which asset.
+        asset: AssetId,
+        /// The new ones.
+        addresses: Vec<DepositAddress>,
+    },
+    /// An account got a deposit address out of the pool.
+    DepositAddressAssigned {
+        /// The account.
+        account: AccountId,
+        /// The asset.
+        asset: AssetId,
+        /// The address.
+        address: DepositAddress,
+    },
+    /// A deposit was credited.
+    Deposited {
+        /// The deposit.
+        deposit: Box<Deposit>,
+        /// Account and outside.
+        postings: Vec<Posting>,
+    },
+    /// A withdrawal as it stands; debits and reversals carry postings.
+    WithdrawalChanged {
+        /// The withdrawal.
+        withdrawal: Box<Withdrawal>,
+        /// Empty while funds are only held.
+        postings: Vec<Posting>,
+    },
+    /// A withdrawal address may be used from now on.
+    AddressAdded {
+        /// Whose.
+        organization: OrganizationId,
+        /// Of which asset.
+        asset: AssetId,
+        /// The address.
+        address: WithdrawalAddress,
+    },
+    /// An Earn operation took effect.
+    Earned {
+        /// The operation.
+        operation: Box<EarnOperation>,
+        /// Wallet to wallet; empty when unbonding begins.
+        postings: Vec<Posting>,
+    },
+    /// A policy came into force.
+    PolicySet(Policy),
+    /// A request as it stands.
+    RequestChanged {
+        /// The request.
+        request: Box<Request>,
+        /// Where it was before; `None` when it was just made.
+        before: Option<RequestState>,
+    },
+    /// A law was broken: orders, Earn, votes and withdrawals stop; cancels and reads go on (rule 35).
+    Halted {
+        /// Which law, and where.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// The postings that move money with this event.
+    pub fn postings(&self) -> &[Posting] {
+        match self {
+            Event::Traded(trade) => &trade.postings,
+            Event::Deposited { postings, .. }
+            | Event::WithdrawalChanged { postings, .. }
+            | Event::Earned { postings, .. } => postings,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What may be read, and the answers. Queries ride the sequencer's queue and are answered with their
+//! batch, so nobody reads what is not durable (rule 40).
+
+use super::approvals::{Request, RequestState};
+use super::command::OrderRef;
+use super::deposits::{Deposit, DepositAddress};
+use super::earn::{EarnOperation, Strategy};
+use super::ledger::Wallet;
+use super::members::{Member, Organization};
+use super::policy::Policy;
+use super::service_users::{KeyRef, ServiceUser};
+use super::withdrawals::{Withdrawal, WithdrawalAddress};
+use crate::access::operation::Operation;
+use crate::access::workflow::Workflow;
+use crate::domain::assets::Asset;
+use crate::domain::decimal::Decimal;
+use crate::domain::ids::{
+    AccountId, AssetId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId, StrategyId, WithdrawalId,
+};
+use crate::domain::money::Amount;
+use crate::domain::orders::Order;
+use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::time::Moment;
+
+/// Something to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Does this key, at this address, admit a socket now? Asked when a token binds one (rule 5).
+    Bind(KeyRef),
+    /// Does the session with this cookie hash still run?
+    BindMember([u8; 32]),
+    /// The snapshot of a channel; the release step registers the subscriber at that point (rule 42).
+    Subscribe(Operation),
+    /// `key_info`
+    KeyInfo,
+    /// `get_balances`
+    Balances,
+    /// `open_orders`
+    OpenOrders {
+        /// Only this market.
+        symbol: Option<Symbol>,
+    },
+    /// The open part of `query_orders`; what is not open is asked of history.
+    Orders(Vec<OrderRef>),
+    /// Leave to read history by this operation: accounts and dates (rule 40).
+    History(Operation),
+    /// `earn_strategies`
+    EarnStrategies(Option<AssetCode>),
+    /// `earn_allocations`
+    EarnAllocations,
+    /// `earn_status`
+    EarnStatus(StrategyId),
+    /// `deposit_methods` and `withdraw_methods`
+    Methods(Operation, Option<AssetCode>),
+    /// `deposit_status`
+    Deposits,
+    /// `withdraw_addresses` and `addresses`
+    Addresses(Operation, Option<AssetCode>),
+    /// `withdraw_info`
+    WithdrawInfo {
+        /// Of which asset.
+        asset: AssetCode,
+        /// To which address.
+        key: String,
+        /// Gross amount.
+        amount: Decimal,
+    },
+    /// `withdraw_status`
+    Withdrawals(Option<WithdrawalId>),
+    /// `member_info`
+    MemberInfo,
+    /// `requests`
+    Requests {
+        /// Only in this state.
+        state: Option<RequestState>,
+        /// Only of this workflow.
+        workflow: Option<Workflow>,
+    },
+    /// `request_info`
+    Request(RequestId),
+    /// `service_users`
+    ServiceUsers,
+    /// `policies`
+    Policies,
+}
+
+/// A wallet's balance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Of which asset.
+    pub asset: AssetId,
+    /// Spot, flexible and bonded, in this order.
+    pub wallets: [(Wallet, Amount); 3],
+    /// Held of spot.
+    pub held: Amount,
+}
+
+/// What a Member may do with a request now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Can {
+    /// Vote for it.
+    pub approve: bool,
+    /// Vote against it.
+    pub reject: bool,
+    /// Complete it at once.
+    pub execute: bool,
+    /// Take it back.
+    pub cancel: bool,
+}
+
+/// The approval that a withdrawal would need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithdrawInfo {
+    /// The asset asked about.
+    pub asset: Asset,
+    /// What is available.
+    pub limit: Amount,
+    /// Gross amount asked about.
+    pub amount: Amount,
+    /// Its fee.
+    pub fee: Amount,
+    /// The policy that would govern it.
+    pub policy: Option<Policy>,
+}
+
+/// Leave to read history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryGrant {
+    /// Of this account.
+    pub account: AccountId,
+    /// The Service User, whose `cl_ord_id`s are its own.
+    pub service_user: Option<ServiceUserId>,
+    /// Entries from here.
+    pub from: Option<Moment>,
+    /// Entries before here.
+    pub until: Option<Moment>,
+    /// The tables must have reached this before they answer.
+    pub reached: Seq,
+}
+
+/// Whose channel it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// An account's private channel.
+    Account(AccountId),
+    /// An Organization's approval queue, as far as the Member may view it.
+    Organization(OrganizationId),
+    /// The venue operator.
+    Venue,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The socket is bound.
+    Bound(Box<Session>),
+    /// A channel's snapshot.
+    Snapshot {
+        /// Whose channel.
+        owner: Owner,
+        /// Taken here.
+        at: Seq,
+        /// The items.
+        items: Box<View>,
+        /// What the acknowledgement warns of.
+        warnings: Vec<&'static str>,
+    },
+    /// Nothing to show.
+    Empty,
+    /// The caller's key.
+    Key(Box<ServiceUser>, Box<Organization>),
+    /// Balances of the account, by asset.
+    Balances(Vec<Balance>),
+    /// Orders.
+    Orders(Vec<Order>),
+    /// Leave to read history.
+    History(HistoryGrant),
+    /// Strategies.
+    Strategies(Vec<Strategy>),
+    /// Allocations: strategy, allocated in all, unbonding operations.
+    Allocations(Vec<(Strategy, Amount, Vec<EarnOperation>)>),
+    /// Assets, for methods.
+    Assets(Vec<Asset>),
+    /// Deposit addresses of the account.
+    DepositAddresses(AssetId, Vec<DepositAddress>),
+    /// Deposits.
+    Deposits(Vec<Deposit>),
+    /// Withdrawal addresses by asset.
+    Addresses(Vec<(AssetId, WithdrawalAddress)>),
+    /// What a withdrawal would need.
+    WithdrawInfo(Box<WithdrawInfo>),
+    /// Withdrawals.
+    Withdrawals(Vec<Withdrawal>),
+    /// The Member and the Organization.
+    Member(Box<Member>, Box<Organization>),
+    /// Requests, with what the asking Member may do.
+    Requests(Vec<(Request, Can)>),
+    /// Service Users.
+    ServiceUsers(Vec<ServiceUser>),
+    /// Policies.
+    Policies(Vec<Policy>),
+}
+
+/// A session as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// A Service User's.
+    ServiceUser(ServiceUserId, u32),
+    /// A Member's.
+    Member(MemberId),
+    /// A venue operator's.
+    Venue(crate::domain::ids::VenueKeyId, u32),
+}
+
+/// What a command answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done; nothing more to say.
+    Done,
+    /// `add_order`
+    Placed {
+        /// The order, or `None` when it was only checked.
+        order: Option<OrderId>,
+        /// The same request came before (rule 30).
+        repeated: bool,
+    },
+    /// `cancel_order`: the orders canceled.
+    Canceled(Vec<OrderId>),
+    /// A session is open.
+    Session(Session),
+    /// Earn.
+    Earned(Box<EarnOperation>),
+    /// Deposit addresses.
+    DepositAddresses(Vec<DepositAddress>),
+    /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
+    Withdrawal(Box<Withdrawal>),
+    /// `withdraw_cancel`: whether it worked.
+    WithdrawalCanceled(bool),
+    /// The request.
+    Request(Box<Request>),
+    /// `approve`, `reject`, `execute`: each request or why not.
+    Votes(Vec<(RequestId, Result<Request, super::reject::Reject>)>),
+    /// `claim_secret`: the key whose secret the gateway now opens.
+    Claimed(Box<ServiceUser>),
+    /// `create_organization`
+    Organization(Box<Organization>, Vec<Member>),
+    /// `add_asset`
+    Asset(Box<Asset>),
+    /// `add_market`
+    Market(Box<crate::domain::markets::Market>),
+    /// `add_earn_strategy`
+    Strategy(Box<Strategy>),
+    /// `credit_deposit`
+    Deposit(Box<Deposit>),
+    /// `set_kyc`, invitations
+    Member(Box<Member>),
+}

@@ -1,0 +1,68 @@
+//! Assets and markets, by number and by name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::reject::{Code, Reject};
+use crate::domain::assets::Asset;
+use crate::domain::ids::{AssetId, MarketId};
+use crate::domain::markets::Market;
+use crate::domain::text::{AssetCode, Symbol};
+
+/// What the server trades and holds. Nothing is ever taken out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    assets: Vec<Asset>,
+    markets: Vec<Market>,
+    asset_by_code: BTreeMap<AssetCode, AssetId>,
+    market_by_symbol: BTreeMap<Symbol, MarketId>,
+}
+
+impl Reference {
+    /// Folds a new asset in.
+    pub fn add_asset(&mut self, asset: &Asset) {
+        assert_eq!(asset.id, AssetId::at(self.assets.len()), "assets are numbered in order");
+        self.asset_by_code.insert(asset.code, asset.id);
+        self.assets.push(asset.clone());
+    }
+
+    /// Folds a new market in.
+    pub fn add_market(&mut self, market: &Market) {
+        assert_eq!(market.id, MarketId::at(self.markets.len()), "markets are numbered in order");
+        self.market_by_symbol.insert(market.symbol, market.id);
+        self.markets.push(market.clone());
+    }
+
+    /// All assets, by number.
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
+
+    /// All markets, by number.
+    pub fn markets(&self) -> &[Market] {
+        &self.markets
+    }
+
+    /// The asset of a number that an event or record names.
+    pub fn asset(&self, id: AssetId) -> &Asset {
+        &self.assets[id.index()]
+    }
+
+    /// The market of a number that an event or record names.
+    pub fn market(&self, id: MarketId) -> &Market {
+        &self.markets[id.index()]
+    }
+
+    /// The asset that a client names.
+    pub fn find_asset(&self, code: &AssetCode) -> Result<&Asset, Reject> {
+        let found = self.asset_by_code.get(code).map(|id| self.asset(*id));
+        found.ok_or_else(|| Reject::field(Code::UnknownAsset, "asset", "name an asset of the instrument channel"))
+    }
+
+    /// The market that a client names.
+    pub fn find_market(&self, symbol: &Symbol) -> Result<&Market, Reject> {
+        let found = self.market_by_symbol.get(symbol).map(|id| self.market(*id));
+        found.ok_or_else(|| Reject::field(Code::UnknownMarket, "symbol", "name a pair of the instrument channel"))
+    }
+}

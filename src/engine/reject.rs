@@ -1,0 +1,179 @@
+//! Refusals: a stable code, the field at fault and what to do next. A refusal changes nothing.
+
+/// What is wrong. Each code has one text, v2's own where v2 has one (rule 45).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// A field has no admissible value.
+    InvalidArguments,
+    /// The right is missing.
+    PermissionDenied,
+    /// No such key, or it stopped.
+    InvalidKey,
+    /// The nonce was used or is below the window.
+    InvalidNonce,
+    /// The key, session or token no longer admits.
+    InvalidSession,
+    /// No market of that symbol.
+    UnknownMarket,
+    /// No asset of that code.
+    UnknownAsset,
+    /// Not enough available.
+    InsufficientFunds,
+    /// Below the market's least quantity.
+    OrderMinimum,
+    /// Below the market's least cost.
+    CostMinimum,
+    /// Not a multiple of the price increment.
+    TickSize,
+    /// A price that no order may have.
+    InvalidPrice,
+    /// A market order found nothing to trade with.
+    NoLiquidity,
+    /// A post-only order would take.
+    PostOnly,
+    /// No such open order.
+    UnknownOrder,
+    /// Too many open orders.
+    OrdersLimit,
+    /// Same `cl_ord_id`, other order.
+    ClientOrderIdNotUnique,
+    /// Same `client_id`, other body.
+    ClientIdNotUnique,
+    /// Cancel-only, for the reason that `status` tells.
+    Halted,
+    /// No approved address of that name.
+    UnknownWithdrawKey,
+    /// Below the minimum, or the fee leaves nothing.
+    InvalidFundingAmount,
+    /// The fee is above `max_fee`.
+    MaxFee,
+    /// No such withdrawal or deposit.
+    UnknownReference,
+    /// The deposit address pool is empty.
+    NoDepositAddress,
+    /// No such Earn strategy.
+    UnknownStrategy,
+    /// Less than the strategy's minimum.
+    EarnBelowMinimum,
+    /// More than the strategy's cap.
+    EarnAboveCap,
+    /// Not enough for the Earn operation.
+    EarnInsufficientFunds,
+    /// Own requests are never voted on.
+    OwnRequest,
+    /// The request is not what the vote's digest names.
+    DigestChanged,
+    /// The request is no longer pending.
+    NotPending,
+    /// The Member may not vote on this request.
+    NotEligible,
+    /// The policy does not let a Member complete this at once.
+    ExecuteNotAllowed,
+    /// No set of Members could satisfy it.
+    ImpossibleQuorum,
+    /// No such request.
+    UnknownRequest,
+    /// No such Service User, Member or Organization.
+    UnknownSubject,
+    /// The one-time code was used; the advice names the seconds to wait.
+    CodeUsed,
+    /// A one-time code is needed and was not given.
+    CodeNeeded,
+    /// The secret was claimed already, or its time is over.
+    NothingToClaim,
+    /// The name or id exists already.
+    Exists,
+    /// A maximum is reached.
+    LimitReached,
+    /// The genesis command came too late.
+    NotEmpty,
+}
+
+impl Code {
+    /// The stable text that clients match.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Code::InvalidArguments => "EGeneral:Invalid arguments",
+            Code::PermissionDenied => "EGeneral:Permission denied",
+            Code::InvalidKey => "EAPI:Invalid key",
+            Code::InvalidNonce => "EAPI:Invalid nonce",
+            Code::InvalidSession => "ESession:Invalid session",
+            Code::UnknownMarket => "EQuery:Unknown asset pair",
+            Code::UnknownAsset => "EQuery:Unknown asset",
+            Code::InsufficientFunds => "EOrder:Insufficient funds (insufficient user funds)",
+            Code::OrderMinimum => "EOrder:Order minimum not met (volume too low)",
+            Code::CostMinimum => "EOrder:Cost minimum not met",
+            Code::TickSize => "EOrder:Tick size check failed",
+            Code::InvalidPrice => "EOrder:Invalid price",
+            Code::NoLiquidity => "EOrder:No liquidity",
+            Code::PostOnly => "EOrder:Post only order",
+            Code::UnknownOrder => "EOrder:Unknown order",
+            Code::OrdersLimit => "EOrder:Orders limit exceeded",
+            Code::ClientOrderIdNotUnique => "EOrder:cl_ord_id not unique",
+            Code::ClientIdNotUnique => "EGeneral:client_id not unique",
+            Code::Halted => "EService:Market in cancel_only mode",
+            Code::UnknownWithdrawKey => "EFunding:Unknown withdraw key",
+            Code::InvalidFundingAmount => "EFunding:Invalid amount",
+            Code::MaxFee => "EFunding:Max fee exceeded",
+            Code::UnknownReference => "EFunding:Unknown reference id",
+            Code::NoDepositAddress => "EFunding:No address available",
+            Code::UnknownStrategy => "EGeneral:Invalid arguments:Invalid strategy ID",
+            Code::EarnBelowMinimum => "EEarnings:Below min:(De)allocation operation amount less than minimum",
+            Code::EarnAboveCap => "EEarnings:Above max:The allocation exceeds user limit for the strategy",
+            Code::EarnInsufficientFunds => {
+                "EEarnings:Insufficient funds:Insufficient funds to complete the (de)allocation request"
+            }
+            Code::OwnRequest => "EGovernance:Own request",
+            Code::DigestChanged => "EGovernance:Digest changed",
+            Code::NotPending => "EGovernance:Not pending",
+            Code::NotEligible => "EGovernance:Not eligible",
+            Code::ExecuteNotAllowed => "EGovernance:Execute not allowed",
+            Code::ImpossibleQuorum => "EGovernance:Impossible quorum",
+            Code::UnknownRequest => "EGovernance:Unknown request",
+            Code::UnknownSubject => "EGovernance:Unknown subject",
+            Code::CodeUsed => "EGovernance:One-time code used",
+            Code::CodeNeeded => "EGovernance:One-time code needed",
+            Code::NothingToClaim => "EGovernance:Nothing to claim",
+            Code::Exists => "EGeneral:Already exists",
+            Code::LimitReached => "EGeneral:Limit reached",
+            Code::NotEmpty => "EGeneral:Not empty",
+        }
+    }
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// What is wrong.
+    pub code: Code,
+    /// The parameter at fault, by its wire name.
+    pub field: Option<&'static str>,
+    /// What to do next, a short clause without a full stop.
+    pub advice: Option<String>,
+}
+
+impl Reject {
+    /// A refusal of the message as a whole.
+    pub fn of(code: Code) -> Reject {
+        Reject { code, field: None, advice: None }
+    }
+
+    /// A refusal for the value of `field`, with what to do about it.
+    pub fn field(code: Code, field: &'static str, advice: impl Into<String>) -> Reject {
+        Reject { code, field: Some(field), advice: Some(advice.into()) }
+    }
+
+    /// The text on the wire: the code's, then `:<field>: <advice>` where there is a field (rule 45).
+    pub fn text(&self) -> String {
+        match (self.field, &self.advice) {
+            (Some(field), Some(advice)) => format!("{}:{field}: {advice}", self.code.text()),
+            _ => self.code.text().to_owned(),
+        }
+    }
+}
+
+impl From<Code> for Reject {
+    fn from(code: Code) -> Reject {
+        Reject::of(code)
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything the engine knows, and the one total function that folds an event into it.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::approvals::Approvals;
+use super::deposits::Deposits;
+use super::earn::Earn;
+use super::event::Event;
+use super::ledger::Ledger;
+use super::members::Members;
+use super::orders::Orders;
+use super::policy::Policies;
+use super::reference::Reference;
+use super::service_users::Keys;
+use super::withdrawals::Withdrawals;
+use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
+
+/// The state after event `seq`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// The last event folded in.
+    pub seq: Seq,
+    /// Its stamp; never goes back (rule 39).
+    pub at: Moment,
+    /// Assets and markets.
+    pub reference: Reference,
+    /// Balances, holds and counter-accounts.
+    pub ledger: Ledger,
+    /// Open orders and books.
+    pub orders: Orders,
+    /// Earn strategies and allocations.
+    pub earn: Earn,
+    /// Deposit addresses and open deposits.
+    pub deposits: Deposits,
+    /// Withdrawal addresses and withdrawals.
+    pub withdrawals: Withdrawals,
+    /// Organizations, Members and their sessions.
+    pub members: Members,
+    /// Service Users, venue operators and nonces.
+    pub keys: Keys,
+    /// Policies in force.
+    pub policies: Policies,
+    /// The approval queue.
+    pub approvals: Approvals,
+    /// Why everything but cancels and reads is stopped (rule 35).
+    pub halted: Option<String>,
+}
+
+impl State {
+    /// Folds the next event in. Total: no refusal, no I/O, no clock. Replay is only this.
+    pub fn apply(&mut self, at: Moment, event: &Event) {
+        self.seq = self.seq.next();
+        self.at = at;
+        self.ledger.post(event.postings());
+        match event {
+            Event::AssetAdded(asset) => self.reference.add_asset(asset),
+            Event::MarketAdded(market) => {
+                self.reference.add_market(market);
+                self.orders.add_market(market);
+            }
+            Event::OrganizationCreated(_)
+            | Event::MemberChanged(_)
+            | Event::CodeSpent { .. }
+            | Event::SessionOpened(_)
+            | Event::SessionClosed(_) => self.members.apply(event),
+            Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } | Event::NonceUsed { .. } => {
+                self.keys.apply(event);
+            }
+            Event::OrderPlaced { .. } | Event::Traded(_) | Event::OrderRested(_) | Event::OrderCanceled { .. } => {
+                self.orders.apply(at, event, &self.reference, &mut self.ledger);
+            }
+            Event::StrategyAdded(_) | Event::Earned { .. } => self.earn.apply(event),
+            Event::DepositAddressesAdded { .. } | Event::DepositAddressAssigned { .. } | Event::Deposited { .. } => {
+                self.deposits.apply(event);
+            }
+            Event::WithdrawalChanged { .. } | Event::AddressAdded { .. } => {
+                self.withdrawals.apply(event, &mut self.ledger);
+            }
+            Event::PolicySet(policy) => self.policies.apply(policy),
+            Event::RequestChanged { request, .. } => self.approvals.apply(request),
+            Event::Halted { reason } => self.halted = Some(reason.clone()),
+        }
+    }
+
+    /// SHA-256 of the whole state, the same on every machine after the same events.
+    pub fn digest(&self) -> [u8; 32] {
+        let bytes = postcard::to_allocvec(self).expect("the state is plain data");
+        Sha256::digest(bytes).into()
+    }
+}

@@ -1,0 +1,48 @@
+//! The handle through which a command changes the state: `emit` applies an event at once and records it.
+
+use super::event::Event;
+use super::state::State;
+use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
+
+/// One command on its way. All checks come before the first [`emit`](Transition::emit).
+pub struct Transition<'a> {
+    state: &'a mut State,
+    events: &'a mut Vec<Event>,
+    now: Moment,
+}
+
+impl<'a> Transition<'a> {
+    /// A command at `now`, whose events are added to `events`.
+    pub fn new(state: &'a mut State, events: &'a mut Vec<Event>, now: Moment) -> Transition<'a> {
+        Transition { state, events, now }
+    }
+
+    /// The state as of the last event emitted.
+    pub fn state(&self) -> &State {
+        self.state
+    }
+
+    /// The command's stamp.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// The sequence that the next event will have; ids derive from it.
+    pub fn next_seq(&self) -> Seq {
+        self.state.seq.next()
+    }
+
+    /// Applies `event` at once and records it. An event that breaks a money law is followed by a halt,
+    /// loudly, in the same journal entry (rule 35).
+    pub fn emit(&mut self, event: Event) {
+        self.state.apply(self.now, &event);
+        let breach = self.state.ledger.breach(event.postings());
+        self.events.push(event);
+        if let Some(reason) = breach {
+            let halt = Event::Halted { reason };
+            self.state.apply(self.now, &halt);
+            self.events.push(halt);
+        }
+    }
+}
