@@ -8,6 +8,7 @@ mod documents;
 mod files;
 mod imports;
 mod markers;
+mod operations;
 mod purity;
 mod source;
 mod tokens;
