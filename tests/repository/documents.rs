@@ -29,6 +29,36 @@ fn the_test_vector_in_the_readme_holds() {
     assert_eq!(Signed::handshake(&value("API-Nonce ")).sign(&secret), value("API-Sign "));
 }
 
+#[test]
+fn the_readme_has_every_setting() {
+    let names = settings(&read("src/config.rs"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(names.contains(&"listen"), "the scanner finds no settings any more");
+    assert_none("README.md does not have the setting:", &unnamed(&read("README.md"), &names));
+}
+
+/// The fields of `struct Config`, those of a nested table with its name before them.
+fn settings(config: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, kind) in fields(config, "Config") {
+        let nested = fields(config, &kind);
+        match nested.is_empty() {
+            true => names.push(name),
+            false => names.extend(nested.into_iter().map(|(inner, _)| format!("{name}.{inner}"))),
+        }
+    }
+    names
+}
+
+/// Name and type of each field of a struct in the text, as rustfmt writes them: one a line.
+fn fields(text: &str, name: &str) -> Vec<(String, String)> {
+    let opening = format!("pub struct {name} {{");
+    let body = text.lines().skip_while(|line| *line != opening).skip(1).take_while(|line| *line != "}");
+    let rows = body.filter(|line| !line.trim_start().starts_with("//") && !line.trim_start().starts_with('#'));
+    let pairs = rows.filter_map(|line| line.trim().trim_start_matches("pub ").trim_end_matches(',').split_once(": "));
+    pairs.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
 /// The names that the text does not show as code: `` `name` ``, or a line of its own with at most a
 /// remark behind it.
 fn unnamed(text: &str, names: &[&str]) -> Vec<String> {
@@ -48,5 +78,12 @@ mod tests {
         let text = "Call `add_order`.\n```\nscripts/test   # all\n```\n";
         assert_eq!(unnamed(text, &["add_order", "scripts/test"]), Vec::<String>::new());
         assert_eq!(unnamed(text, &["order", "cancel_order", "scripts"]), ["order", "cancel_order", "scripts"]);
+    }
+
+    #[test]
+    fn settings_are_found_with_their_tables() {
+        let config = "pub struct Config {\n    /// Where: here.\n    pub listen: SocketAddr,\n    limits: Limits,\n}\n\
+                      pub struct Limits {\n    #[serde(default)]\n    pub queue: usize,\n}\n";
+        assert_eq!(settings(config), ["listen", "limits.queue"]);
     }
 }
