@@ -1,1 +1,13 @@
-//! Bytes in order, kept safely: the journal and the history tables. Sole owner of sqlx; knows no engine type.
+//! Bytes in order, kept safely: the journal of rows and its snapshots. Sole owner of sqlx; knows no
+//! engine type, so a new event never touches SQL.
+
+mod chain;
+mod fence;
+pub mod journal;
+pub mod sqlite;
+
+#[cfg(test)]
+mod conformance;
+
+pub use chain::{Digest, link};
+pub use fence::Fence;

@@ -1,0 +1,27 @@
+//! The writer's fence: an OS lock on `DIR/lock`, held for life. The kernel lets go of it when the process
+//! ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use super::journal::JournalError;
+
+/// Proof that this process alone writes to the data directory.
+#[derive(Debug)]
+pub struct Fence {
+    _lock: File,
+}
+
+impl Fence {
+    /// Takes the fence of a data directory; refused while another process holds it.
+    pub fn take(dir: &Path) -> Result<Fence, JournalError> {
+        let unavailable = |error: std::io::Error| JournalError::Unavailable(format!("{}/lock: {error}", dir.display()));
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(unavailable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Fence { _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked(dir.to_owned())),
+            Err(TryLockError::Error(error)) => Err(unavailable(error)),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The words of the journal: rows, snapshots, and errors chosen by what the caller does next.
+
+use std::path::PathBuf;
+
+use super::chain::Digest;
+
+/// One group commit as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The sequence of its first event, counted from 1.
+    pub first_seq: u64,
+    /// How many events it holds, at least 1.
+    pub count: u32,
+    /// How the body is encoded.
+    pub format: u16,
+    /// The events.
+    pub body: Vec<u8>,
+    /// The chain up to and with this row.
+    pub digest: Digest,
+}
+
+impl Row {
+    /// The sequence after its last event.
+    pub fn next_seq(&self) -> u64 {
+        self.first_seq + u64::from(self.count)
+    }
+}
+
+/// Where the journal ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last event's sequence; 0 when empty.
+    pub seq: u64,
+    /// The last row's digest; all zero when empty.
+    pub digest: Digest,
+}
+
+/// A state saved at a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last event folded into it.
+    pub seq: u64,
+    /// How the body is encoded.
+    pub format: u16,
+    /// Digest of the state.
+    pub digest: Digest,
+    /// The state.
+    pub body: Vec<u8>,
+}
+
+/// What went wrong, by what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Nothing was written, or it is not known to be: stop accepting; a restart tells.
+    #[error("the journal is unavailable: {0}")]
+    Unavailable(String),
+    /// Somebody else wrote: stop at once.
+    #[error("another writer: expected to write sequence {expected}, the journal is at {found}")]
+    Conflict {
+        /// What this writer was about to write.
+        expected: u64,
+        /// What the journal would take next.
+        found: u64,
+    },
+    /// Rows are missing, changed or reordered: stop, and say so to a person.
+    #[error("the journal is damaged at sequence {at}: {why}")]
+    Corrupt {
+        /// The first sequence that is not as it was written.
+        at: u64,
+        /// What is wrong there.
+        why: String,
+    },
+    /// Another process holds the data directory.
+    #[error("{0} is in use by another process")]
+    Locked(PathBuf),
+}
+
+impl From<sqlx::Error> for JournalError {
+    fn from(error: sqlx::Error) -> JournalError {
+        JournalError::Unavailable(error.to_string())
+    }
+}
