@@ -1,1 +1,177 @@
 //! The single writer: takes commands in order, journals their events in groups, then releases them.
+//!
+//! One thread owns the engine and awaits the journal; while batch *k* is on its way to the disk the engine
+//! works on batch *k + 1*. Nothing of a batch is shown before it is durable (law 1). Queries ride along:
+//! they are answered with the batch they fell into.
+
+mod batch;
+pub mod codec;
+pub mod handle;
+pub mod recovery;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use batch::Open;
+pub use batch::{Release, Released, Stamped};
+use handle::{Answer, Inbox, Submission, Work};
+use recovery::RecoveryError;
+
+use crate::access::principal::{Actor, Principal};
+use crate::domain::time::Moment;
+use crate::engine::Engine;
+use crate::engine::command::Command;
+use crate::storage::journal::JournalError;
+use crate::storage::sqlite::{JournalReader, SqliteJournal};
+
+/// How often the engine is asked whether something is due. Rights with a time do not wait for it (rule 39).
+const TICK: Duration = Duration::from_millis(250);
+
+/// Submissions after which a batch takes no more; bounds the size of a row.
+const BATCH_MAX: usize = 8_192;
+
+/// What the server itself asks.
+const SERVER: Principal =
+    Principal { actor: Actor::Server, peer: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), credential: 0 };
+
+/// The single writer, recovered and ready to run.
+pub struct Sequencer<R: Release> {
+    engine: Engine,
+    journal: SqliteJournal,
+    release: R,
+    inbox: Inbox<R::Ticket>,
+    clock: fn() -> Moment,
+    open: Open<R::Ticket>,
+}
+
+/// Opens the journal of `dir` and recovers the engine from it. `clock` is read once per drain of the queue.
+pub async fn open<R: Release>(
+    dir: &std::path::Path,
+    clock: fn() -> Moment,
+    release: impl FnOnce(&Engine) -> R,
+) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
+    let journal = SqliteJournal::open(dir).await?;
+    let state = recovery::recover(&JournalReader::open(dir).await?).await?;
+    let engine = Engine::new(state);
+    let (handle, inbox) = handle::queue();
+    let release = release(&engine);
+    Ok((Sequencer { engine, journal, release, inbox, clock, open: Open::default() }, handle))
+}
+
+impl<R: Release> Sequencer<R> {
+    /// Asks the engine as the server itself, before the port opens: genesis, and the first tick (rule 39).
+    /// The events are on disk when this returns.
+    pub async fn start(&mut self, genesis: Option<Command>) -> Result<(), JournalError> {
+        let now = (self.clock)();
+        for command in genesis.iter().chain([&Command::Tick]) {
+            if let Err(reject) = self.engine.handle(now, &SERVER, command) {
+                return Err(JournalError::Unavailable(reject.text()));
+            }
+            self.open.record(self.engine.state().at.max(now), self.engine.state().seq, self.engine.events());
+        }
+        self.commit().await.map(|_| ())
+    }
+
+    /// Runs until every handle is dropped, answers all that was accepted, and saves a snapshot.
+    ///
+    /// # Errors
+    /// When the journal fails. Nothing that was not on disk has been shown; the caller stops the server.
+    pub async fn run(mut self) -> Result<(), JournalError> {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut running = true;
+        while running {
+            if self.open.is_empty() {
+                tokio::select! {
+                    biased;
+                    next = self.inbox.next() => match next {
+                        Some(submissions) => self.take(submissions),
+                        None => running = false,
+                    },
+                    _ = ticks.tick() => self.tick(),
+                }
+            }
+            running &= self.commit().await?;
+        }
+        self.journal.save_snapshot(&recovery::snapshot(self.engine.state())).await?;
+        self.journal.close().await
+    }
+
+    /// Journals and releases the open batch, filling the next one meanwhile. `false` once the queue is closed.
+    async fn commit(&mut self) -> Result<bool, JournalError> {
+        let batch = std::mem::take(&mut self.open);
+        if batch.is_empty() {
+            return Ok(true);
+        }
+        let mut more = true;
+        let appended = match batch.events.first() {
+            None => Ok(()),
+            Some(first) => {
+                let count = u32::try_from(batch.events.len()).expect("BATCH_MAX bounds a batch");
+                let (seq, body) = (first.seq.0, batch.body.as_slice());
+                let Sequencer { engine, journal, inbox, clock, open, .. } = self;
+                let mut append = pin!(journal.append(seq, count, codec::FORMAT, body));
+                std::future::poll_fn(|context| {
+                    if let Poll::Ready(done) = append.as_mut().poll(context) {
+                        return Poll::Ready(done);
+                    }
+                    while more && open.answers.len() < BATCH_MAX {
+                        match pin!(inbox.next()).poll(context) {
+                            Poll::Ready(Some(submissions)) => execute(engine, open, (*clock)(), submissions),
+                            Poll::Ready(None) => more = false,
+                            Poll::Pending => break,
+                        }
+                    }
+                    Poll::Pending
+                })
+                .await
+            }
+        };
+        if let Err(error) = appended {
+            tracing::error!(%error, "the journal failed; nothing more is accepted");
+            let unanswered = batch.answers.into_iter().chain(std::mem::take(&mut self.open).answers);
+            self.release.failed(unanswered.map(|(ticket, _)| ticket).collect());
+            return Err(error);
+        }
+        self.release.release(Released { events: Arc::new(batch.events), answers: batch.answers });
+        Ok(more)
+    }
+
+    /// Takes what came, and whatever else is waiting, as one drain.
+    fn take(&mut self, submissions: Vec<Submission<R::Ticket>>) {
+        let now = (self.clock)();
+        let mut next = Some(submissions);
+        while let Some(submissions) = next {
+            execute(&mut self.engine, &mut self.open, now, submissions);
+            next = if self.open.answers.len() < BATCH_MAX { self.inbox.ready() } else { None };
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = (self.clock)();
+        if let Err(reject) = self.engine.handle(now, &SERVER, &Command::Tick) {
+            tracing::error!(reject = reject.text(), "the engine refused a tick");
+        }
+        self.open.record(self.engine.state().at.max(now), self.engine.state().seq, self.engine.events());
+    }
+}
+
+/// Puts submissions to the engine in order and notes the answers.
+fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, submissions: Vec<Submission<T>>) {
+    for Submission { by, work, ticket } in submissions {
+        let outcome = match work {
+            Work::Command(command) => {
+                let reply = engine.handle(now, &by, &command).map(Answer::Reply);
+                open.record(engine.state().at.max(now), engine.state().seq, engine.events());
+                reply
+            }
+            Work::Query(query) => engine.query(now, &by, &query).map(Answer::View),
+        };
+        open.answers.push((ticket, outcome));
+    }
+}

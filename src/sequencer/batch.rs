@@ -1,0 +1,71 @@
+//! What one group commit holds: the encoded entries for the journal, the events and answers for release.
+
+use std::sync::Arc;
+
+use super::codec;
+use super::handle::Outcome;
+use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
+use crate::engine::event::Event;
+
+/// An event with its place and its stamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamped {
+    /// Its sequence.
+    pub seq: Seq,
+    /// The stamp of its command.
+    pub at: Moment,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A batch that is on disk. Nothing of it was shown to anybody before.
+#[derive(Debug)]
+pub struct Released<T> {
+    /// Its events, in order; shared by everybody who follows them.
+    pub events: Arc<Vec<Stamped>>,
+    /// Answers in the order in which the engine gave them. Each is as of the events before it.
+    pub answers: Vec<(T, Outcome)>,
+}
+
+/// Where released batches go: the gateway's subscriptions.
+pub trait Release: Send + 'static {
+    /// Says whom to answer.
+    type Ticket: Send + 'static;
+
+    /// Takes a batch that is durable. Must not block: it runs on the sequencer's thread.
+    fn release(&mut self, batch: Released<Self::Ticket>);
+
+    /// The journal failed: these were asked, and whether they took effect only a restart tells.
+    fn failed(&mut self, tickets: Vec<Self::Ticket>);
+}
+
+/// A batch being filled.
+pub(super) struct Open<T> {
+    pub(super) body: Vec<u8>,
+    pub(super) events: Vec<Stamped>,
+    pub(super) answers: Vec<(T, Outcome)>,
+}
+
+impl<T> Default for Open<T> {
+    fn default() -> Open<T> {
+        Open { body: Vec::new(), events: Vec::new(), answers: Vec::new() }
+    }
+}
+
+impl<T> Open<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.events.is_empty()
+    }
+
+    /// Adds the events of one command, the last of which is `last`.
+    pub(super) fn record(&mut self, at: Moment, last: Seq, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        codec::encode(&mut self.body, at, events);
+        let first = last.0 + 1 - events.len() as u64;
+        let stamped = |(seq, event): (u64, &Event)| Stamped { seq: Seq(seq), at, event: event.clone() };
+        self.events.extend((first..).zip(events).map(stamped));
+    }
+}

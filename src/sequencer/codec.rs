@@ -1,0 +1,75 @@
+//! Events to bytes and back. A journal row holds the entries of one group commit; its format number says
+//! how, so that a later release can read what this one wrote.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::time::Moment;
+use crate::engine::event::Event;
+
+/// The format that this release writes: postcard, entry after entry.
+pub const FORMAT: u16 = 1;
+
+/// What one command did: its stamp and its events, all or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The stamp of the command.
+    pub at: Moment,
+    /// Never empty.
+    pub events: Vec<Event>,
+}
+
+/// Why a row's body cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Written by a later release.
+    #[error("format {0} is not known to this release")]
+    UnknownFormat(u16),
+    /// Not what this format writes.
+    #[error("the body is not format {FORMAT}: {0}")]
+    Malformed(String),
+}
+
+/// Appends an entry to the body of a row.
+pub fn encode(body: &mut Vec<u8>, at: Moment, events: &[Event]) {
+    #[derive(Serialize)]
+    struct Borrowed<'a> {
+        at: Moment,
+        events: &'a [Event],
+    }
+    let taken = std::mem::take(body);
+    *body = postcard::to_extend(&Borrowed { at, events }, taken).expect("events are plain data");
+}
+
+/// Reads the body of a row.
+pub fn decode(format: u16, mut body: &[u8]) -> Result<Vec<Entry>, CodecError> {
+    if format != FORMAT {
+        return Err(CodecError::UnknownFormat(format));
+    }
+    let mut entries = Vec::new();
+    while !body.is_empty() {
+        let (entry, rest) =
+            postcard::take_from_bytes(body).map_err(|error| CodecError::Malformed(error.to_string()))?;
+        entries.push(entry);
+        body = rest;
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_and_back() {
+        let halt = |reason: &str| Event::Halted { reason: reason.to_owned() };
+        let first = Entry { at: Moment(7), events: vec![halt("a"), halt("b")] };
+        let second = Entry { at: Moment(8), events: vec![halt("c")] };
+        let mut body = Vec::new();
+        encode(&mut body, first.at, &first.events);
+        encode(&mut body, second.at, &second.events);
+        assert_eq!(decode(FORMAT, &body), Ok(vec![first, second]));
+        body.pop();
+        assert!(matches!(decode(FORMAT, &body), Err(CodecError::Malformed(_))));
+        assert_eq!(decode(FORMAT + 1, &body), Err(CodecError::UnknownFormat(FORMAT + 1)));
+    }
+}

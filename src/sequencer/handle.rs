@@ -1,0 +1,133 @@
+//! The bounded way in. Sessions submit what one read brought as one `Vec`; a full queue refuses at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::access::principal::Principal;
+use crate::engine::command::Command;
+use crate::engine::query::{Query, Reply, View};
+use crate::engine::reject::Reject;
+
+/// Submissions that may wait in the queue.
+pub const QUEUE_MAX: usize = 65_536;
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Work {
+    /// May change state.
+    Command(Command),
+    /// Only reads.
+    Query(Query),
+}
+
+/// Something asked by somebody; the ticket says whom to answer.
+#[derive(Debug)]
+pub struct Submission<T> {
+    /// Who asks.
+    pub by: Principal,
+    /// What.
+    pub work: Work,
+    /// Where the answer goes.
+    pub ticket: T,
+}
+
+/// What the engine answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To a command.
+    Reply(Reply),
+    /// To a query.
+    View(View),
+}
+
+/// An answer or a refusal.
+pub type Outcome = Result<Answer, Reject>;
+
+/// The queue is full, or the sequencer has stopped. Nothing was taken; the submissions come back.
+#[derive(Debug)]
+pub struct Unavailable<T>(pub Vec<Submission<T>>);
+
+/// A way into the sequencer. Cheap to clone; the sequencer stops when the last one is dropped.
+#[derive(Debug)]
+pub struct Handle<T> {
+    inbox: mpsc::Sender<Vec<Submission<T>>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Handle<T> {
+        Handle { inbox: self.inbox.clone(), waiting: Arc::clone(&self.waiting) }
+    }
+}
+
+impl<T> Handle<T> {
+    /// Submits in order, all or none.
+    pub fn submit(&self, submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
+        let count = submissions.len();
+        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > QUEUE_MAX {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            return Err(Unavailable(submissions));
+        }
+        self.inbox.try_send(submissions).map_err(|error| {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            Unavailable(error.into_inner())
+        })
+    }
+}
+
+/// The sequencer's end of the queue.
+pub(super) struct Inbox<T> {
+    queue: mpsc::Receiver<Vec<Submission<T>>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A queue and both its ends.
+pub(super) fn queue<T>() -> (Handle<T>, Inbox<T>) {
+    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Handle { inbox: sender, waiting: Arc::clone(&waiting) }, Inbox { queue: receiver, waiting })
+}
+
+impl<T> Inbox<T> {
+    /// The next submissions; `None` once every handle is gone and the queue is empty.
+    pub(super) async fn next(&mut self) -> Option<Vec<Submission<T>>> {
+        let submissions = self.queue.recv().await?;
+        self.waiting.fetch_sub(submissions.len(), Ordering::Relaxed);
+        Some(submissions)
+    }
+
+    /// What is waiting right now, if anything.
+    pub(super) fn ready(&mut self) -> Option<Vec<Submission<T>>> {
+        let submissions = self.queue.try_recv().ok()?;
+        self.waiting.fetch_sub(submissions.len(), Ordering::Relaxed);
+        Some(submissions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::access::principal::Actor;
+
+    fn ask(ticket: usize) -> Submission<usize> {
+        let by = Principal { actor: Actor::Public, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
+        Submission { by, work: Work::Query(Query::KeyInfo), ticket }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_and_takes_again_when_it_drains() {
+        let (handle, mut inbox) = queue();
+        handle.submit((0..QUEUE_MAX).map(ask).collect()).unwrap();
+        let Unavailable(back) = handle.submit(vec![ask(1), ask(2)]).unwrap_err();
+        assert_eq!(back.iter().map(|s| s.ticket).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(inbox.next().await.unwrap().len(), QUEUE_MAX);
+        handle.submit(back).unwrap();
+        assert_eq!(inbox.ready().unwrap().len(), 2);
+        drop(handle);
+        assert!(inbox.next().await.is_none());
+    }
+}

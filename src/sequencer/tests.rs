@@ -1,0 +1,137 @@
+//! The sequencer over a real journal: what was released survives, what was not is never shown.
+
+use std::path::Path;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::handle::{Handle, Outcome, Submission, Work};
+use super::recovery::{RecoveryError, recover, verify};
+use super::*;
+use crate::domain::assets::Asset;
+use crate::domain::ids::AssetId;
+use crate::domain::money::Amount;
+use crate::domain::text::AssetCode;
+use crate::engine::event::Event;
+use crate::engine::reject::Code;
+use crate::storage::journal::Snapshot;
+
+/// Passes every batch on to the test.
+struct Probe(UnboundedSender<Released<usize>>);
+
+impl Release for Probe {
+    type Ticket = usize;
+
+    fn release(&mut self, batch: Released<usize>) {
+        let _ = self.0.send(batch);
+    }
+
+    fn failed(&mut self, tickets: Vec<usize>) {
+        let refused = |ticket| (ticket, Err(Code::Halted.into()));
+        let _ = self.0.send(Released { events: Arc::default(), answers: tickets.into_iter().map(refused).collect() });
+    }
+}
+
+fn clock() -> Moment {
+    Moment(1_000_000)
+}
+
+fn asset(number: u16) -> Event {
+    Event::AssetAdded(Asset {
+        id: AssetId(number),
+        code: AssetCode::from(&format!("A{number}")).unwrap(),
+        decimals: 8,
+        display_decimals: 4,
+        method: String::new(),
+        network: String::new(),
+        withdrawal_min: Amount::ZERO,
+        withdrawal_fee: Amount::ZERO,
+        deposit_min: Amount::ZERO,
+    })
+}
+
+async fn opened(dir: &Path) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
+    let (sender, receiver) = unbounded_channel();
+    let (sequencer, handle) = open(dir, clock, |_| Probe(sender)).await.unwrap();
+    (sequencer, handle, receiver)
+}
+
+/// Writes `assets` as the genesis of a new journal and stops without a snapshot, as a kill would.
+async fn killed_after(dir: &Path, assets: u16) -> [u8; 32] {
+    let (mut sequencer, _handle, mut released) = opened(dir).await;
+    sequencer.start(Some(Command::Genesis((1..=assets).map(asset).collect()))).await.unwrap();
+    assert_eq!(released.recv().await.unwrap().events.len(), usize::from(assets));
+    sequencer.engine.state().digest()
+}
+
+#[tokio::test]
+async fn what_was_released_is_there_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let digest = killed_after(dir.path(), 3).await;
+    let reader = JournalReader::open(dir.path()).await.unwrap();
+    let state = recover(&reader).await.unwrap();
+    assert_eq!(state.digest(), digest);
+    assert_eq!(state.reference.assets().len(), 3);
+    let verified = verify(&reader).await.unwrap();
+    assert_eq!((verified.seq, verified.state), (3, digest));
+}
+
+#[tokio::test]
+async fn genesis_is_refused_once_the_journal_holds_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    killed_after(dir.path(), 1).await;
+    let (mut sequencer, _handle, _released) = opened(dir.path()).await;
+    assert!(sequencer.start(Some(Command::Genesis(vec![asset(2)]))).await.is_err());
+    assert_eq!(sequencer.engine.state().reference.assets().len(), 1);
+}
+
+#[tokio::test]
+async fn everything_accepted_is_answered_in_order_before_a_stop_that_leaves_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    killed_after(dir.path(), 2).await;
+    let (sequencer, handle, mut released) = opened(dir.path()).await;
+    let ask = |ticket| {
+        let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 0 };
+        Submission { by, work: Work::Command(Command::CancelAll), ticket }
+    };
+    handle.submit((0..100).map(ask).collect()).unwrap();
+    handle.submit((100..150).map(ask).collect()).unwrap();
+    drop(handle);
+    sequencer.run().await.unwrap();
+    let mut answered = Vec::<(usize, Outcome)>::new();
+    while let Some(batch) = released.recv().await {
+        assert!(batch.events.is_empty());
+        answered.extend(batch.answers);
+    }
+    assert_eq!(answered.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), (0..150).collect::<Vec<_>>());
+    assert!(answered.iter().all(|(_, outcome)| outcome.is_err()), "nobody in particular may not cancel");
+    let reader = JournalReader::open(dir.path()).await.unwrap();
+    assert_eq!(reader.snapshots().await.unwrap().len(), 1);
+    assert_eq!(verify(&reader).await.unwrap().snapshots, 1);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_is_passed_over_and_one_that_lies_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let digest = killed_after(dir.path(), 2).await;
+    let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
+    let other = Snapshot { seq: 2, format: 99, digest: [1; 32], body: vec![1] };
+    journal.save_snapshot(&other).await.unwrap();
+    let reader = JournalReader::open(dir.path()).await.unwrap();
+    assert_eq!(recover(&reader).await.unwrap().digest(), digest);
+    journal.save_snapshot(&Snapshot { format: recovery::SNAPSHOT_FORMAT, ..other }).await.unwrap();
+    assert_eq!(recover(&reader).await.unwrap().digest(), digest);
+    assert!(matches!(verify(&reader).await, Err(RecoveryError::Diverged { at: 2 })));
+}
+
+#[tokio::test]
+async fn a_damaged_row_refuses_to_start_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    killed_after(dir.path(), 1).await;
+    let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
+    let mut body = Vec::new();
+    codec::encode(&mut body, Moment(1), &[asset(2)]);
+    journal.append(2, 2, codec::FORMAT, &body).await.unwrap();
+    let reader = JournalReader::open(dir.path()).await.unwrap();
+    let refused = recover(&reader).await.unwrap_err();
+    assert!(matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at: 2, .. })), "{refused}");
+}
