@@ -1,0 +1,176 @@
+//! Servers as child processes, so that their cost is separate from the client's.
+//!
+//! The one place that knows how a Countersign is started is [`countersign_command`].
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::credentials::ReadyFile;
+use crate::error::LoadError;
+use crate::group_commit::Totals;
+
+/// A fresh server plays its whole story before it is ready.
+const READY_WAIT: Duration = Duration::from_secs(120);
+const READY_POLL: Duration = Duration::from_millis(50);
+
+/// How a Countersign is started so that it writes its ready file and keeps its data under `directory`.
+fn countersign_command(server: &Path, ready_file: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(server);
+    command.args(["demo", "--port", "0", "--ready-file"]).arg(ready_file).arg("--data").arg(directory.join("data"));
+    command
+}
+
+/// A directory for the files of one run, removed with all its content at the end.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// Creates it under `parent`, which should be on the disk to be measured.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn create(parent: &Path) -> Result<Self, LoadError> {
+        let what = || format!("create a directory in {}", parent.display());
+        let parent = std::path::absolute(parent).map_err(LoadError::io(what()))?;
+        let path = parent.join(format!("run-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(LoadError::io(what()))?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("{} is left behind: {error}", self.path.display());
+        }
+    }
+}
+
+/// A baseline server in a process of its own. It ends when its standard input does, so it cannot outlive this process.
+#[derive(Debug)]
+pub struct EchoChild {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl EchoChild {
+    /// Starts `program echo` (this binary) and waits for its address. With a journal it is D, else E.
+    ///
+    /// # Errors
+    /// It does not start or does not say where it listens.
+    pub fn start(program: &Path, journal: Option<&Path>) -> Result<Self, LoadError> {
+        let what = || format!("start {} echo", program.display());
+        let mut command = Command::new(program);
+        command.args(["echo", "--listen", "127.0.0.1:0"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if let Some(journal) = journal {
+            command.arg("--journal").arg(journal);
+        }
+        let mut child = command.spawn().map_err(LoadError::io(what()))?;
+        let input = child.stdin.take();
+        let mut output = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        match (read, address) {
+            (Ok(_), Some(address)) => Ok(Self { child, input, output, address }),
+            (Ok(_), None) => Err(LoadError::Setup(format!("{}: it said {line:?}", what()))),
+            (Err(error), _) => Err(LoadError::io(what())(error)),
+        }
+    }
+
+    /// The process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it and returns what went through D's journal.
+    ///
+    /// # Errors
+    /// It did not report.
+    pub fn stop(mut self) -> Result<Totals, LoadError> {
+        drop(self.input.take());
+        let mut report = String::new();
+        self.output.read_to_string(&mut report).map_err(LoadError::io("read the baseline's report"))?;
+        serde_json::from_str(&report).map_err(|error| LoadError::Setup(format!("the baseline's report: {error}")))
+    }
+}
+
+impl Drop for EchoChild {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        end(&mut self.child);
+    }
+}
+
+/// A Countersign started for this run, killed at the end: its data is thrown away anyway.
+#[derive(Debug)]
+pub struct CountersignChild {
+    child: Child,
+    /// Addresses and keys.
+    pub ready: ReadyFile,
+}
+
+impl CountersignChild {
+    /// Starts the binary and waits until it is ready. Its output goes to `server.log` in `directory`.
+    ///
+    /// # Errors
+    /// It ends early or is not ready in two minutes; the error shows the end of its output.
+    pub async fn start(server: &Path, directory: &Path) -> Result<Self, LoadError> {
+        let what = || format!("start {}", server.display());
+        let (ready_file, log_file) = (directory.join("ready.json"), directory.join("server.log"));
+        let log = File::create(&log_file).map_err(LoadError::io(what()))?;
+        let also_log = log.try_clone().map_err(LoadError::io(what()))?;
+        let mut command = countersign_command(server, &ready_file, directory);
+        command.stdin(Stdio::null()).stdout(log).stderr(also_log);
+        let mut child = command.spawn().map_err(LoadError::io(what()))?;
+        let deadline = Instant::now() + READY_WAIT;
+        loop {
+            // The file may be seen half written; then it is read again.
+            if let Ok(ready) = ReadyFile::read(&ready_file) {
+                return Ok(Self { child, ready });
+            }
+            let ended = child.try_wait().map_err(LoadError::io(what()))?;
+            if ended.is_some() || Instant::now() >= deadline {
+                end(&mut child);
+                let log = fs::read_to_string(&log_file).unwrap_or_default();
+                let tail = log.char_indices().rev().nth(2_000).map_or(log.as_str(), |(at, _)| &log[at..]);
+                let state = ended.map_or("it is not ready in time".into(), |status| format!("it ended, {status}"));
+                return Err(LoadError::Setup(format!("{}: {state}\n{tail}", what())));
+            }
+            sleep(READY_POLL).await;
+        }
+    }
+
+    /// The process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for CountersignChild {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Kills and reaps. Both fail only where the process is gone already.
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}

@@ -1,0 +1,156 @@
+//! One client WebSocket: the upgrade, signed or bare, and batched frames in both directions.
+
+use std::io::ErrorKind;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::credentials::ServiceUser;
+use crate::endpoint::{Endpoint, status, within};
+use crate::error::LoadError;
+use crate::frames::{Frame, FrameReader, pong};
+use crate::signature::sign;
+
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// A key and the nonce to sign one handshake with.
+#[derive(Debug, Clone, Copy)]
+pub struct Signer<'a> {
+    /// Whose key.
+    pub user: &'a ServiceUser,
+    /// Greater than any that the server has seen for this key.
+    pub nonce: u64,
+}
+
+/// An open socket. Requests are rendered into `out` and leave with [`Connection::flush`].
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    reader: FrameReader,
+    /// Frames waiting for the next flush.
+    pub out: Vec<u8>,
+}
+
+/// What a received frame means to the caller; control frames never reach it.
+#[derive(Debug)]
+pub enum Received<'a> {
+    /// A text message.
+    Text(&'a [u8]),
+    /// All frames received so far are handled.
+    Dry,
+}
+
+impl Connection {
+    /// Connects, upgrades and, with a signer, authenticates. `buffer` is the read buffer's first size in bytes.
+    ///
+    /// # Errors
+    /// `Handshake` with the server's status and body if it did not answer 101.
+    pub async fn open(endpoint: &Endpoint, signer: Option<Signer<'_>>, buffer: usize) -> Result<Self, LoadError> {
+        let mut stream = endpoint.connect().await?;
+        let key = generate_key();
+        let request = upgrade_request(endpoint, &key, signer)?;
+        within("send the handshake", stream.write_all(request.as_bytes())).await?;
+        let answer = within("read the handshake's answer", read_answer(&mut stream)).await?;
+        let head_length = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+        let (head, rest) = answer.split_at(head_length);
+        check_upgrade(&String::from_utf8_lossy(head), rest, &key)?;
+        Ok(Self { stream, reader: FrameReader::new(buffer, rest), out: Vec::new() })
+    }
+
+    /// Sends what waits in `out`.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub async fn flush(&mut self) -> Result<(), LoadError> {
+        if !self.out.is_empty() {
+            self.stream.write_all(&self.out).await.map_err(LoadError::io("send requests"))?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes and takes all that are there, in one system call. Cancel safe.
+    ///
+    /// # Errors
+    /// The socket ended.
+    pub async fn receive(&mut self) -> Result<(), LoadError> {
+        match self.stream.read(self.reader.space()).await {
+            Ok(0) => Err(LoadError::Closed { code: 1006, reason: "the socket ended".into() }),
+            Ok(count) => {
+                self.reader.filled(count);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                Err(LoadError::Closed { code: 1006, reason: error.to_string() })
+            }
+            Err(error) => Err(LoadError::Io { what: "receive replies".into(), source: error }),
+        }
+    }
+
+    /// The next text message already received. Pings are answered (with the next flush), pongs dropped.
+    ///
+    /// # Errors
+    /// `Closed` when the server says so, `Protocol` for what it may not send.
+    pub fn next_message(&mut self) -> Result<Received<'_>, LoadError> {
+        // The loop answers control frames before the borrow of a text frame is returned.
+        loop {
+            if !self.reader.next_is_control() {
+                break;
+            }
+            match self.reader.next_frame()? {
+                Some(Frame::Ping(payload)) => pong(&mut self.out, payload),
+                Some(Frame::Close { code, reason }) => return Err(LoadError::Closed { code, reason }),
+                Some(Frame::Pong | Frame::Text(_)) => {}
+                None => return Ok(Received::Dry),
+            }
+        }
+        match self.reader.next_frame()? {
+            Some(Frame::Text(payload)) => Ok(Received::Text(payload)),
+            Some(Frame::Ping(_) | Frame::Pong | Frame::Close { .. }) | None => Ok(Received::Dry),
+        }
+    }
+}
+
+fn upgrade_request(endpoint: &Endpoint, key: &str, signer: Option<Signer<'_>>) -> Result<String, LoadError> {
+    let Endpoint { authority, path } = endpoint;
+    let mut request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+    );
+    if let Some(Signer { user, nonce }) = signer {
+        let nonce = nonce.to_string();
+        let signature = sign(&user.api_secret, path, &nonce, "")?;
+        request += &format!("API-Key: {}\r\nAPI-Nonce: {nonce}\r\nAPI-Sign: {signature}\r\n", user.api_key);
+    }
+    Ok(request + "\r\n")
+}
+
+/// Reads until the head is whole (plus whatever came with it), or the peer ends.
+async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut answer = Vec::with_capacity(1_024);
+    while !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") && answer.len() < HEAD_BYTES_MAX {
+        if stream.read_buf(&mut answer).await? == 0 {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+fn check_upgrade(head: &str, rest: &[u8], key: &str) -> Result<(), LoadError> {
+    let Some(status) = status(head) else {
+        return Err(LoadError::Protocol("the handshake's answer is not HTTP".into()));
+    };
+    if status != 101 {
+        return Err(LoadError::Handshake { status, body: String::from_utf8_lossy(rest).into_owned() });
+    }
+    let accept = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("sec-websocket-accept").then_some(value.trim()));
+    if accept != Some(derive_accept_key(key.as_bytes()).as_str()) {
+        return Err(LoadError::Protocol("the handshake's Sec-WebSocket-Accept is wrong".into()));
+    }
+    Ok(())
+}

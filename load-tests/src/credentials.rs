@@ -1,0 +1,86 @@
+//! The file that names a running server and keys for it: the format of the demo's ready file.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::LoadError;
+
+/// A running server and who may trade on it. Unknown fields (Members, venue key) are not needed and ignored.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReadyFile {
+    /// `http://HOST:PORT`, for `/metrics`.
+    pub http: Option<String>,
+    /// `ws://HOST:PORT/v2`.
+    pub ws: Option<String>,
+    /// Keys of Service Users.
+    pub service_users: Vec<ServiceUser>,
+}
+
+/// One API key.
+#[derive(Clone, Deserialize)]
+pub struct ServiceUser {
+    /// Display name, by which a key is chosen.
+    pub name: String,
+    /// Public part.
+    pub api_key: String,
+    /// Base64 secret.
+    pub api_secret: String,
+}
+
+impl std::fmt::Debug for ServiceUser {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ServiceUser").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl ReadyFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not the expected JSON.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        let text = fs::read_to_string(path).map_err(LoadError::io(format!("read {}", path.display())))?;
+        serde_json::from_str(&text).map_err(|error| LoadError::Setup(format!("{}: {error}", path.display())))
+    }
+
+    /// The key with this name, or the first one.
+    ///
+    /// # Errors
+    /// There is no such key.
+    pub fn service_user(&self, name: Option<&str>) -> Result<&ServiceUser, LoadError> {
+        let found = match name {
+            Some(name) => self.service_users.iter().find(|user| user.name == name),
+            None => self.service_users.first(),
+        };
+        found.ok_or_else(|| LoadError::Setup(format!("no service user {:?} in the file", name.unwrap_or("at all"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{
+        "http": "http://127.0.0.1:1", "ws": "ws://127.0.0.1:1/v2", "organization": "Acme",
+        "members": [{"name": "Alice", "email": "a@acme.test", "password": "p", "totp_secret": "B"}],
+        "service_users": [{"name": "Treasury Bot", "api_key": "k1", "api_secret": "czE="},
+                          {"name": "Reporting Script", "api_key": "k2", "api_secret": "czI="}],
+        "venue": {"api_key": "v", "api_secret": "dg=="}}"#;
+
+    #[test]
+    fn a_key_is_chosen_by_name_or_is_the_first() {
+        let ready: ReadyFile = serde_json::from_str(FILE).unwrap();
+        assert_eq!(ready.service_user(None).unwrap().api_key, "k1");
+        assert_eq!(ready.service_user(Some("Reporting Script")).unwrap().api_key, "k2");
+        assert!(ready.service_user(Some("Nobody")).is_err());
+        assert_eq!(ready.ws.as_deref(), Some("ws://127.0.0.1:1/v2"));
+    }
+
+    #[test]
+    fn debug_output_hides_the_secret() {
+        let ready: ReadyFile = serde_json::from_str(FILE).unwrap();
+        assert!(!format!("{ready:?}").contains("czE="));
+    }
+}

@@ -1,0 +1,104 @@
+//! Where a server is: the parts of an `http://` or `ws://` address, and plain HTTP reads from it.
+//!
+//! TLS is left out on purpose: the harness measures the server on its own machine.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::error::LoadError;
+
+/// Longest wait for a connection or for an HTTP answer.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// A plain-text address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `HOST:PORT`.
+    pub authority: String,
+    /// Absolute path, without the query.
+    pub path: String,
+}
+
+impl Endpoint {
+    /// Splits `ws://HOST:PORT/path` or `http://HOST:PORT`.
+    ///
+    /// # Errors
+    /// `Setup` for another scheme, a query, or a missing host.
+    pub fn parse(url: &str) -> Result<Self, LoadError> {
+        let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://"));
+        let refuse = || LoadError::Setup(format!("{url:?} is not ws://HOST:PORT/PATH or http://HOST:PORT"));
+        let rest = rest.ok_or_else(refuse)?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.is_empty() || rest.contains(['?', '#', '@']) {
+            return Err(refuse());
+        }
+        let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+        Ok(Self { authority, path: if path.is_empty() { "/".into() } else { path.into() } })
+    }
+
+    /// Opens a TCP connection without Nagle's delay.
+    ///
+    /// # Errors
+    /// Refused, or no answer in [`ANSWER_WAIT`].
+    pub async fn connect(&self) -> Result<TcpStream, LoadError> {
+        let what = format!("connect to {}", self.authority);
+        let stream = within(&what, TcpStream::connect(&self.authority)).await?;
+        stream.set_nodelay(true).map_err(LoadError::io(what))?;
+        Ok(stream)
+    }
+
+    /// The body of `GET path`. HTTP 1.0, so that the answer is neither chunked nor kept open.
+    ///
+    /// # Errors
+    /// No answer in time, or one that is not 200.
+    pub async fn get(&self, path: &str) -> Result<String, LoadError> {
+        let what = format!("GET {path} from {}", self.authority);
+        let mut stream = self.connect().await?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.authority);
+        let mut answer = Vec::new();
+        within(&what, async {
+            stream.write_all(request.as_bytes()).await?;
+            stream.read_to_end(&mut answer).await
+        })
+        .await?;
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) =
+            answer.split_once("\r\n\r\n").ok_or_else(|| LoadError::Protocol(format!("{what}: not an HTTP answer")))?;
+        match status(head) {
+            Some(200) => Ok(body.to_owned()),
+            other => Err(LoadError::Protocol(format!("{what}: HTTP status {other:?}"))),
+        }
+    }
+}
+
+/// The status code of an HTTP head.
+pub fn status(head: &str) -> Option<u16> {
+    head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
+}
+
+/// Bounds one network step by [`ANSWER_WAIT`] and gives its error a context.
+pub async fn within<T>(what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, LoadError> {
+    match timeout(ANSWER_WAIT, step).await {
+        Ok(result) => result.map_err(LoadError::io(what)),
+        Err(_) => Err(LoadError::Io { what: what.into(), source: std::io::ErrorKind::TimedOut.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_split_into_authority_and_path() {
+        let socket = Endpoint::parse("ws://127.0.0.1:8080/v2").unwrap();
+        assert_eq!((socket.authority.as_str(), socket.path.as_str()), ("127.0.0.1:8080", "/v2"));
+        let web = Endpoint::parse("http://localhost").unwrap();
+        assert_eq!((web.authority.as_str(), web.path.as_str()), ("localhost:80", "/"));
+        for wrong in ["wss://host/v2", "ws:///v2", "host:80", "ws://host/v2?token=1", "ws://user@host/v2"] {
+            assert!(Endpoint::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

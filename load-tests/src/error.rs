@@ -1,0 +1,55 @@
+//! What can go wrong in a load run, told apart by what the reader of the report does next.
+
+use std::io;
+
+/// Why a run has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The operating system refused something; `what` names the attempt.
+    #[error("{what}: {source}")]
+    Io {
+        /// The attempt, as a verb phrase.
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The server answered the upgrade with something other than 101.
+    #[error("the handshake was refused with HTTP {status}: {body}")]
+    Handshake {
+        /// HTTP status.
+        status: u16,
+        /// The response body, as far as it arrived.
+        body: String,
+    },
+    /// The server closed the socket in the middle of a run.
+    #[error("the server closed a connection: {code} {reason}")]
+    Closed {
+        /// WebSocket close code; 1006 where the socket ended without a close frame.
+        code: u16,
+        /// The server's reason.
+        reason: String,
+    },
+    /// The server sent something that the protocol does not allow.
+    #[error("protocol: {0}")]
+    Protocol(String),
+    /// A reply that answers nothing outstanding: the server invented it or sent it twice.
+    #[error(transparent)]
+    Matching(#[from] crate::in_flight::MatchError),
+    /// Requests that never got an answer.
+    #[error("{missing} of the requests sent were never answered")]
+    Unanswered {
+        /// How many, over all connections.
+        missing: u64,
+    },
+    /// The command line, the credentials file or the machine is not as needed.
+    #[error("{0}")]
+    Setup(String),
+}
+
+impl LoadError {
+    /// Gives an `io::Error` its context; for use with `map_err`.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}

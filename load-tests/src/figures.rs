@@ -1,0 +1,111 @@
+//! The arithmetic of the report: percentiles, ratios, medians.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// One microsecond to one minute at three significant digits. Longer latencies count as one minute.
+pub fn latency_histogram() -> Histogram<u32> {
+    Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("the bounds are sound")
+}
+
+/// A duration for the histogram.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Rate and latency of one window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Figures {
+    /// Accepted requests per second.
+    pub per_second: f64,
+    /// Microseconds.
+    pub p50_us: f64,
+    /// Microseconds.
+    pub p99_us: f64,
+    /// Microseconds.
+    pub p999_us: f64,
+}
+
+impl Figures {
+    /// Summarises the latencies of a window.
+    pub fn new(latencies: &Histogram<u32>, window: Duration) -> Self {
+        let microseconds = |quantile| to_f64(latencies.value_at_quantile(quantile)) / 1_000.0;
+        Self {
+            per_second: to_f64(latencies.len()) / window.as_secs_f64(),
+            p50_us: microseconds(0.5),
+            p99_us: microseconds(0.99),
+            p999_us: microseconds(0.999),
+        }
+    }
+}
+
+/// A count as a float; exact below 2^53.
+pub fn to_f64(count: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
+    let float = count as f64;
+    float
+}
+
+/// `part / whole`, or `None` where that means nothing.
+pub fn ratio(part: f64, whole: f64) -> Option<f64> {
+    let ratio = part / whole;
+    (whole > 0.0 && ratio.is_finite()).then_some(ratio)
+}
+
+/// The middle value, or the mean of the two middle ones; `None` of nothing.
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        length if length % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_whatever_the_order() {
+        assert_eq!(median([]), None);
+        assert_eq!(median([3.0]), Some(3.0));
+        assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0]), Some(2.5));
+    }
+
+    #[test]
+    fn a_ratio_to_nothing_is_no_figure() {
+        assert_eq!(ratio(1.0, 4.0), Some(0.25));
+        assert_eq!(ratio(0.0, 4.0), Some(0.0));
+        assert_eq!(ratio(1.0, 0.0), None);
+        assert_eq!(ratio(0.0, 0.0), None);
+    }
+
+    #[test]
+    fn percentiles_are_within_the_histograms_resolution() {
+        let mut latencies = latency_histogram();
+        for microseconds in 1..=10_000_u64 {
+            latencies.saturating_record(microseconds * 1_000);
+        }
+        let figures = Figures::new(&latencies, Duration::from_millis(500));
+        assert!((figures.per_second - 20_000.0).abs() < 1e-6);
+        for (found, expected) in [(figures.p50_us, 5_000.0), (figures.p99_us, 9_900.0), (figures.p999_us, 9_990.0)] {
+            assert!((found / expected - 1.0).abs() < 0.002, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn histograms_of_connections_merge_and_absurd_latencies_are_kept_at_the_bound() {
+        let (mut one, mut other) = (latency_histogram(), latency_histogram());
+        one.saturating_record(2_000);
+        other.saturating_record(nanoseconds(Duration::from_secs(3_600)));
+        one.add(&other).unwrap();
+        assert_eq!(one.len(), 2);
+        assert!(one.max() >= 60_000_000_000);
+    }
+}

@@ -1,0 +1,119 @@
+//! The bare group commit under baseline D: an append-only file, one fdatasync per group.
+//!
+//! Whatever was appended while the last group was being synced is the next group, so that a group is cut exactly when
+//! the disk is free.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// Groups are numbered from 1; a record is durable once `committed` has reached its group.
+#[derive(Debug)]
+pub struct GroupCommit {
+    shared: Arc<Shared>,
+    committed: watch::Receiver<u64>,
+    thread: Option<JoinHandle<Totals>>,
+}
+
+/// What went through the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Records made durable.
+    pub records: u64,
+    /// Syncs that it took.
+    pub syncs: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    open: Mutex<Group>,
+    filled: Condvar,
+}
+
+#[derive(Debug)]
+struct Group {
+    number: u64,
+    records: u64,
+    bytes: Vec<u8>,
+    stop: bool,
+}
+
+impl GroupCommit {
+    /// Starts the thread that writes and syncs `file`.
+    pub fn start(file: File) -> Self {
+        let open = Group { number: 1, records: 0, bytes: Vec::new(), stop: false };
+        let shared = Arc::new(Shared { open: Mutex::new(open), filled: Condvar::new() });
+        let (durable, committed) = watch::channel(0);
+        let thread = std::thread::spawn({
+            let shared = shared.clone();
+            move || commit_groups(&shared, file, &durable)
+        });
+        Self { shared, committed, thread: Some(thread) }
+    }
+
+    /// Adds records to the open group and returns its number.
+    pub fn append(&self, records: u64, bytes: &[u8]) -> u64 {
+        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.bytes.is_empty() {
+            self.shared.filled.notify_one();
+        }
+        open.records += records;
+        open.bytes.extend_from_slice(bytes);
+        open.number
+    }
+
+    /// Follows the number of the last durable group. Ends when the disk fails.
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.clone()
+    }
+
+    /// Commits what is open and ends the thread.
+    pub fn stop(mut self) -> Totals {
+        self.end().unwrap_or_default()
+    }
+
+    fn end(&mut self) -> Option<Totals> {
+        let thread = self.thread.take()?;
+        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared.filled.notify_one();
+        thread.join().ok()
+    }
+}
+
+impl Drop for GroupCommit {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn commit_groups(shared: &Shared, mut file: File, durable: &watch::Sender<u64>) -> Totals {
+    let mut totals = Totals::default();
+    let mut writing = Vec::new();
+    loop {
+        let open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = shared.filled.wait_while(open, |open| open.bytes.is_empty() && !open.stop);
+        let mut open = waited.unwrap_or_else(PoisonError::into_inner);
+        if open.bytes.is_empty() {
+            return totals;
+        }
+        // The two buffers change places and keep their memory.
+        std::mem::swap(&mut writing, &mut open.bytes);
+        let records = std::mem::take(&mut open.records);
+        let number = open.number;
+        open.number += 1;
+        drop(open);
+        if let Err(error) = file.write_all(&writing).and_then(|()| file.sync_data()) {
+            // Nothing more is acknowledged: dropping the sender ends every session.
+            eprintln!("the group commit's file failed: {error}");
+            return totals;
+        }
+        writing.clear();
+        totals.records += records;
+        totals.syncs += 1;
+        durable.send_replace(number);
+    }
+}

@@ -1,0 +1,158 @@
+//! What the machine says about processes: CPU time, memory, limits, which cores. Linux `/proc` only.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::error::LoadError;
+use crate::figures::to_f64;
+
+/// The kernel reports CPU time in these units on every Linux platform that Rust supports.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// CPU use over a window, in cores.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CpuUse {
+    /// The server process.
+    pub server: Option<f64>,
+    /// This process.
+    pub client: f64,
+    /// Everything else on the machine: above about 0.15 the figures beside it are disturbed.
+    pub others: f64,
+    /// The server's threads by name, threads of one name added up.
+    pub server_threads: BTreeMap<String, f64>,
+}
+
+/// CPU counters at the start of a window.
+#[derive(Debug)]
+pub struct CpuMeter {
+    at: Instant,
+    server: Option<u32>,
+    server_ticks: Option<u64>,
+    client_ticks: u64,
+    machine_ticks: u64,
+    threads: BTreeMap<String, u64>,
+}
+
+impl CpuMeter {
+    /// Reads the counters now. Without a server's process id, the server counts among the others.
+    pub fn start(server: Option<u32>) -> Self {
+        Self {
+            at: Instant::now(),
+            server,
+            server_ticks: server.and_then(process_ticks),
+            client_ticks: process_ticks(std::process::id()).unwrap_or(0),
+            machine_ticks: machine_ticks().unwrap_or(0),
+            threads: server.map(thread_ticks).unwrap_or_default(),
+        }
+    }
+
+    /// The use since the start.
+    pub fn stop(self) -> CpuUse {
+        let now = Self::start(self.server);
+        let seconds = (now.at - self.at).as_secs_f64();
+        let cores = |after: u64, before: u64| to_f64(after.saturating_sub(before)) / TICKS_PER_SECOND / seconds;
+        let server = self.server_ticks.zip(now.server_ticks).map(|(before, after)| cores(after, before));
+        let client = cores(now.client_ticks, self.client_ticks);
+        let machine = cores(now.machine_ticks, self.machine_ticks);
+        let threads = now.threads.into_iter().map(|(name, after)| {
+            let before = self.threads.get(&name).copied().unwrap_or(0);
+            (name, cores(after, before))
+        });
+        CpuUse {
+            server,
+            client,
+            others: (machine - client - server.unwrap_or(0.0)).max(0.0),
+            server_threads: threads.filter(|(_, cores)| *cores >= 0.01).collect(),
+        }
+    }
+}
+
+/// Resident memory of a process in KiB.
+///
+/// # Errors
+/// There is no such process.
+pub fn resident_kib(process: u32) -> Result<u64, LoadError> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).map_err(LoadError::io(format!("read {path}")))?;
+    let field = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = field.and_then(|field| field.trim().strip_suffix(" kB")?.parse().ok());
+    kib.ok_or_else(|| LoadError::Setup(format!("{path} has no VmRSS")))
+}
+
+/// How many files this process (and a server that it starts) may have open.
+pub fn open_files_max() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The core list of this process as the kernel writes it, as in `0-1`.
+pub fn allowed_cores() -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    Some(list.trim().to_owned())
+}
+
+/// Moves all threads of a process to these cores with the system's `taskset`; says whether that worked.
+pub fn pin(process: u32, cores: &str) -> bool {
+    let mut command = Command::new("taskset");
+    command.args(["-a", "-c", "-p", cores, &process.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// User and system time of a process that lives, all threads.
+fn process_ticks(process: u32) -> Option<u64> {
+    ticks(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+fn thread_ticks(process: u32) -> BTreeMap<String, u64> {
+    let mut threads = BTreeMap::new();
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    for stat in tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok()) {
+        let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map(|(name, _)| name.to_owned());
+        if let (Some(name), Some(ticks)) = (name, ticks(&stat)) {
+            *threads.entry(name).or_default() += ticks;
+        }
+    }
+    threads
+}
+
+/// Fields 14 and 15 of a `stat` line; the name before them may hold spaces and parentheses.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+/// User, nice, system, interrupt and soft interrupt time of the whole machine.
+fn machine_ticks() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let fields: Vec<u64> =
+        stat.lines().next()?.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, interrupt, soft_interrupt, ..] = fields[..] else { return None };
+    Some(user + nice + system + interrupt + soft_interrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 17 5 0 0 20 0 3 0 1 1 1";
+        assert_eq!(ticks(stat), Some(22));
+    }
+
+    #[test]
+    fn this_process_has_memory_limits_and_cores() {
+        assert!(resident_kib(std::process::id()).unwrap() > 100);
+        assert!(open_files_max().unwrap() > 10);
+        assert!(allowed_cores().unwrap().starts_with(|first: char| first.is_ascii_digit()));
+        assert!(resident_kib(u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,227 @@
+//! The baselines over real sockets, in this process and as child processes.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use load_tests::children::{CountersignChild, EchoChild, RunDirectory};
+use load_tests::connection::{Connection, Received};
+use load_tests::echo::EchoServer;
+use load_tests::endpoint::Endpoint;
+use load_tests::frames::text;
+use load_tests::load::{Duty, run};
+use load_tests::mix::{Mix, MixSettings, Request, RequestSource};
+use load_tests::sync_loop;
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_load-tests");
+const ANY_PORT: std::net::SocketAddr =
+    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const SHORT: Duty =
+    Duty { warm_up: Duration::from_millis(20), window: Duration::from_millis(100), grace: Duration::from_secs(5) };
+
+fn directory(test: &str) -> RunDirectory {
+    RunDirectory::create(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).unwrap()
+}
+
+fn mix() -> Mix {
+    Mix::new(&MixSettings {
+        symbol: "BTC/USD".into(),
+        quantity: "0.00010000".parse().unwrap(),
+        price: "100.0".parse().unwrap(),
+        tick: "0.1".parse().unwrap(),
+        levels: 10,
+        keep: None,
+        market_percent: 0,
+    })
+    .unwrap()
+}
+
+async fn connect(address: std::net::SocketAddr) -> Connection {
+    let endpoint = Endpoint::parse(&format!("ws://{address}/v2")).unwrap();
+    Connection::open(&endpoint, None, 4_096).await.unwrap()
+}
+
+/// Sends `count` orders in one write and returns the replies, which may come in any number of reads.
+async fn exchange(
+    connection: &mut Connection,
+    source: &mut RequestSource<'_>,
+    req_ids: std::ops::Range<u64>,
+) -> Vec<Value> {
+    let count = req_ids.clone().count();
+    for req_id in req_ids {
+        let request = source.next_request();
+        text(&mut connection.out, |out| source.render(request, req_id, out));
+    }
+    connection.flush().await.unwrap();
+    let mut replies = Vec::new();
+    while replies.len() < count {
+        connection.receive().await.unwrap();
+        while let Received::Text(reply) = connection.next_message().unwrap() {
+            replies.push(serde_json::from_slice(reply).unwrap());
+        }
+    }
+    replies
+}
+
+#[tokio::test]
+async fn e_answers_each_order_in_v2_form() {
+    let server = EchoServer::start(ANY_PORT, None).unwrap();
+    let mix = mix();
+    let mut source = RequestSource::new(&mix, 1, 0);
+    let replies = exchange(&mut connect(server.address).await, &mut source, 100..140).await;
+    for (reply, req_id) in replies.iter().zip(100..) {
+        assert_eq!(reply["method"], "add_order");
+        assert_eq!(reply["req_id"], req_id);
+        assert_eq!(reply["success"], true);
+        assert_eq!(reply["result"]["cl_ord_id"].as_str().unwrap().len(), 18);
+        let length = reply.to_string().len();
+        assert!((150..=230).contains(&length), "{length} bytes");
+    }
+}
+
+#[tokio::test]
+async fn e_refuses_what_is_not_an_order_and_goes_on() {
+    let server = EchoServer::start(ANY_PORT, None).unwrap();
+    let mut connection = connect(server.address).await;
+    let mix = mix();
+    let mut source = RequestSource::new(&mix, 1, 0);
+    text(&mut connection.out, |out| source.render(Request::Cancel(1), 5, out));
+    let replies = exchange(&mut connection, &mut source, 6..7).await;
+    assert_eq!(replies[0]["success"], false);
+    assert!(!replies[0]["error"].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn every_record_that_d_acknowledged_is_in_its_file() {
+    let directory = directory("d-records");
+    let journal = directory.path().join("journal");
+    let server = EchoServer::start(ANY_PORT, Some(&journal)).unwrap();
+    let mix = mix();
+    let mut acknowledged = HashSet::new();
+    for number in 0..4 {
+        let mut source = RequestSource::new(&mix, 1, number);
+        let mut connection = connect(server.address).await;
+        for batch in 0..5 {
+            for reply in exchange(&mut connection, &mut source, batch * 16..(batch + 1) * 16).await {
+                let id = reply["result"]["cl_ord_id"].as_str().unwrap().to_owned();
+                // Looked up while the server runs: an acknowledgement must not come before the write.
+                acknowledged.insert(id);
+            }
+            let stored = stored_ids(&journal);
+            assert!(acknowledged.is_subset(&stored), "acknowledged before it was written");
+        }
+    }
+    assert_eq!(acknowledged.len(), 4 * 5 * 16);
+    let totals = server.stop();
+    assert_eq!(totals.records, 320);
+    assert!((1..=320).contains(&totals.syncs), "{totals:?}");
+    assert_eq!(stored_ids(&journal), acknowledged);
+}
+
+fn stored_ids(journal: &Path) -> HashSet<String> {
+    let text = std::fs::read_to_string(journal).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.map(|record| record["params"]["cl_ord_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_closed_loop_runs_against_both_as_child_processes() {
+    let directory = directory("children");
+    let journal = directory.path().join("journal");
+    for journal in [None, Some(journal.as_path())] {
+        let child = EchoChild::start(Path::new(BINARY), journal).unwrap();
+        let mut connections = Vec::new();
+        for _ in 0..4 {
+            connections.push(connect(child.address).await);
+        }
+        let outcome = run(connections, 8, Arc::new(mix()), SHORT, 1).await.unwrap();
+        let totals = child.stop().unwrap();
+        assert!(outcome.orders > 0, "{outcome:?}");
+        assert_eq!(outcome.sent, outcome.answered);
+        assert_eq!((outcome.latencies.len(), outcome.refused()), (outcome.orders, 0));
+        if journal.is_some() {
+            assert_eq!(totals.records, outcome.sent);
+            assert!(totals.syncs > 0);
+        } else {
+            assert_eq!((totals.records, totals.syncs), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn the_sync_loop_measures_and_leaves_no_file() {
+    let directory = directory("sync-loop");
+    let figures = sync_loop::run(directory.path(), Duration::from_millis(20)).unwrap();
+    assert!(figures.per_second > 0.0 && figures.p50_us > 0.0 && figures.p50_us <= figures.p999_us);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// A stand-in for the server's binary, started as the harness starts it.
+fn stand_in(directory: &Path, script: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = directory.join("server");
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_server_is_started_until_its_ready_file_is_there_and_killed_at_the_end() {
+    let directory = directory("ready");
+    let server = stand_in(
+        directory.path(),
+        r#"test "$1 $2 $3 $4 $6" = "demo --port 0 --ready-file --data" || exit 2
+echo '{"ws": "ws://127.0.0.1:1/v2", "service_users": [{"name": "A", "api_key": "k", "api_secret": "cw=="}]}' > "$5"
+exec sleep 60"#,
+    );
+    let child = CountersignChild::start(&server, directory.path()).await.unwrap();
+    assert_eq!(child.ready.ws.as_deref(), Some("ws://127.0.0.1:1/v2"));
+    let process = PathBuf::from(format!("/proc/{}", child.process()));
+    assert!(process.exists());
+    drop(child);
+    assert!(!process.exists());
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_is_reported_with_its_own_words() {
+    let directory = directory("not-ready");
+    let server = stand_in(directory.path(), "echo 'the port is taken' >&2; exit 3");
+    let error = CountersignChild::start(&server, directory.path()).await.unwrap_err().to_string();
+    assert!(error.contains("the port is taken") && error.contains("exit status: 3"), "{error}");
+}
+
+/// The whole of `compare`, with a second echo in the server's place: E against itself.
+#[tokio::test]
+async fn a_comparison_prints_every_contestant_and_the_ratios() {
+    let directory = directory("compare");
+    let server = EchoServer::start(ANY_PORT, None).unwrap();
+    let keys = directory.path().join("keys.json");
+    let ready = serde_json::json!({
+        "ws": format!("ws://{}/v2", server.address),
+        "service_users": [{"name": "Bot", "api_key": "k", "api_secret": "cw=="}],
+    });
+    std::fs::write(&keys, ready.to_string()).unwrap();
+    let output = std::process::Command::new(BINARY)
+        .args(["compare", "--rounds", "1", "--seconds", "0.15", "--warm-up", "0.05", "--json", "--keys"])
+        .arg(&keys)
+        .arg("--directory")
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let lines = report["lines"].as_array().unwrap();
+    let seen: Vec<String> = lines
+        .iter()
+        .map(|line| format!("{} {}", line["contestant"].as_str().unwrap(), line["shape"].as_str().unwrap()))
+        .collect();
+    assert_eq!(seen, ["E 64x16", "D 64x16", "Countersign 64x16", "E 16x1", "D 16x1", "Countersign 16x1"]);
+    assert!(lines.iter().all(|line| line["per_second"].as_f64().unwrap() > 0.0));
+    assert!(lines[1]["syncs_per_order"].as_f64().unwrap() <= 1.0);
+    assert!(report["ratios"][0]["countersign_over_e"].as_f64().unwrap() > 0.0);
+    assert!(report["sync_loops"][0]["p50_us"].as_f64().unwrap() > 0.0);
+}

@@ -1,0 +1,247 @@
+//! The load client against servers that misbehave: what must not pass unnoticed.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use load_tests::connection::{Connection, Signer};
+use load_tests::credentials::ServiceUser;
+use load_tests::endpoint::Endpoint;
+use load_tests::error::LoadError;
+use load_tests::in_flight::MatchError;
+use load_tests::load::{Duty, Outcome, run, subscribe};
+use load_tests::mix::{Mix, MixSettings};
+use load_tests::signature::{Nonces, sign};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+const DUTY: Duty =
+    Duty { warm_up: Duration::ZERO, window: Duration::from_millis(50), grace: Duration::from_millis(200) };
+
+async fn listen() -> (TcpListener, Endpoint) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+    (listener, endpoint)
+}
+
+/// One connection, two in flight, against a server that answers the n-th request with `replies(n, request)`.
+async fn load(replies: impl Fn(u64, &Value) -> Vec<Message> + Send + 'static) -> Result<Outcome, LoadError> {
+    load_mix(None, replies).await
+}
+
+async fn load_mix(
+    keep: Option<usize>,
+    replies: impl Fn(u64, &Value) -> Vec<Message> + Send + 'static,
+) -> Result<Outcome, LoadError> {
+    let (listener, endpoint) = listen().await;
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        socket.send(Message::text(r#"{"channel":"status","type":"update","data":[{}]}"#)).await.unwrap();
+        let mut number = 0;
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(request) = message else { continue };
+            for reply in replies(number, &serde_json::from_str(&request).unwrap()) {
+                if socket.send(reply).await.is_err() {
+                    return;
+                }
+            }
+            number += 1;
+        }
+    });
+    let settings = MixSettings {
+        symbol: "BTC/USD".into(),
+        quantity: "0.1".parse().unwrap(),
+        price: "1".parse().unwrap(),
+        tick: "1".parse().unwrap(),
+        levels: 1,
+        keep,
+        market_percent: 0,
+    };
+    let connection = Connection::open(&endpoint, None, 1_024).await?;
+    let outcome = run(vec![connection], 2, Arc::new(Mix::new(&settings)?), DUTY, 1).await;
+    server.abort();
+    outcome
+}
+
+fn accepted(request: &Value) -> Message {
+    Message::text(
+        json!({"method": request["method"], "req_id": request["req_id"], "result": {}, "success": true}).to_string(),
+    )
+}
+
+#[tokio::test]
+async fn a_sound_server_with_pings_and_streams_in_between_gives_a_sound_outcome() {
+    let outcome = load(|_, request| {
+        vec![Message::Ping("are you there".into()), Message::text(r#"{"channel":"heartbeat"}"#), accepted(request)]
+    })
+    .await
+    .unwrap();
+    assert!(outcome.orders > 0 && outcome.stream_frames > 0);
+    assert_eq!((outcome.sent, outcome.refused(), outcome.cancels), (outcome.answered, 0, 0));
+}
+
+#[tokio::test]
+async fn kept_orders_are_canceled_by_their_own_id_once_each() {
+    let seen = Arc::new(std::sync::Mutex::new((Vec::new(), Vec::new())));
+    let by_server = seen.clone();
+    let outcome = load_mix(Some(3), move |_, request| {
+        let id = |value: &Value| value.as_str().unwrap().to_owned();
+        let mut seen = by_server.lock().unwrap();
+        match request["method"].as_str().unwrap() {
+            "add_order" => seen.0.push(id(&request["params"]["cl_ord_id"])),
+            _ => seen.1.push(id(&request["params"]["cl_ord_id"][0])),
+        }
+        vec![accepted(request)]
+    })
+    .await
+    .unwrap();
+    let (placed, canceled) = &*seen.lock().unwrap();
+    assert!(outcome.cancels > 0);
+    assert_eq!(canceled[..], placed[..canceled.len()]);
+    // Three kept, one to be canceled next, at most two in flight.
+    assert!(placed.len() - canceled.len() <= 6, "{} {}", placed.len(), canceled.len());
+}
+
+#[tokio::test]
+async fn a_missing_reply_is_noticed() {
+    let lost = load(|number, request| if number == 3 { vec![] } else { vec![accepted(request)] }).await;
+    assert!(matches!(lost, Err(LoadError::Unanswered { missing: 1 })), "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_doubled_reply_is_noticed() {
+    let doubled = load(|number, request| vec![accepted(request); if number == 3 { 2 } else { 1 }]).await;
+    assert!(matches!(doubled, Err(LoadError::Matching(MatchError::Doubled(_)))), "{doubled:?}");
+}
+
+#[tokio::test]
+async fn a_reply_to_nothing_is_noticed() {
+    let invented =
+        load(|_, request| vec![accepted(&json!({"method": "add_order", "req_id": 999_999_999})), accepted(request)])
+            .await;
+    assert!(matches!(invented, Err(LoadError::Matching(MatchError::Unknown(999_999_999)))), "{invented:?}");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_their_text() {
+    let outcome = load(|number, request| {
+        let error = ["EOrder:Insufficient funds", "EService:Unavailable"][usize::from(number % 3 == 0)];
+        vec![Message::text(
+            json!({"method": "add_order", "req_id": request["req_id"], "success": false, "error": error}).to_string(),
+        )]
+    })
+    .await
+    .unwrap();
+    assert_eq!((outcome.orders, outcome.latencies.len()), (0, 0));
+    assert_eq!(outcome.refused(), outcome.sent);
+    let texts: BTreeMap<_, _> = outcome.refusals;
+    assert_eq!(texts.keys().collect::<Vec<_>>(), ["EOrder:Insufficient funds", "EService:Unavailable"]);
+}
+
+#[tokio::test]
+async fn a_close_ends_the_run_with_its_code() {
+    let closed = load(|number, request| match number {
+        5 => vec![Message::Close(Some(CloseFrame { code: 4001.into(), reason: "key revoked".into() }))],
+        _ => vec![accepted(request)],
+    })
+    .await;
+    assert!(matches!(&closed, Err(LoadError::Closed { code: 4001, reason }) if reason == "key revoked"), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_an_error_and_an_accepted_one_is_awaited() {
+    for (accept, name) in [(true, "executions"), (false, "balances")] {
+        let (listener, endpoint) = listen().await;
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let request = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            let request: Value = serde_json::from_str(&request).unwrap();
+            assert_eq!(request["method"], "subscribe");
+            let error = "EGeneral:Permission denied";
+            let reply = if accept {
+                accepted(&request)
+            } else {
+                Message::text(
+                    json!({"method": "subscribe", "req_id": request["req_id"], "success": false, "error": error})
+                        .to_string(),
+                )
+            };
+            socket.send(Message::text(r#"{"channel":"status","type":"update","data":[{}]}"#)).await.unwrap();
+            socket.send(reply).await.unwrap();
+        });
+        let mut connection = Connection::open(&endpoint, None, 256).await.unwrap();
+        let result = subscribe(&mut connection, name).await;
+        assert_eq!(result.is_ok(), accept, "{result:?}");
+    }
+}
+
+/// Reads one upgrade request and answers it with these bytes; returns the request's headers.
+async fn answer_once(listener: &TcpListener, answer: &str) -> BTreeMap<String, String> {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+    }
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    let request = String::from_utf8(request).unwrap();
+    assert!(request.starts_with("GET /v2 HTTP/1.1\r\n"), "{request}");
+    let headers = request.lines().filter_map(|line| line.split_once(": "));
+    headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn handshakes_are_signed_with_increasing_nonces_and_a_refusal_is_told() {
+    let (listener, endpoint) = listen().await;
+    let user = ServiceUser { name: "Bot".into(), api_key: "the-key".into(), api_secret: "c2VjcmV0".into() };
+    let mut nonces = Nonces::default();
+    let mut last = 0;
+    for _ in 0..3 {
+        let signer = Signer { user: &user, nonce: nonces.next_nonce() };
+        let refusal = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 33\r\n\r\n{\"error\":[\"EAPI:Invalid nonce\"]}\n";
+        let (headers, opened) =
+            tokio::join!(answer_once(&listener, refusal), Connection::open(&endpoint, Some(signer), 256));
+        let nonce: u64 = headers["api-nonce"].parse().unwrap();
+        assert!(nonce > last);
+        last = nonce;
+        assert_eq!(headers["api-key"], "the-key");
+        assert_eq!(headers["api-sign"], sign("c2VjcmV0", "/v2", &headers["api-nonce"], "").unwrap());
+        let error = opened.unwrap_err();
+        assert!(
+            matches!(&error, LoadError::Handshake { status: 401, body } if body.contains("Invalid nonce")),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_with_the_wrong_accept_key_is_refused() {
+    let (listener, endpoint) = listen().await;
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: bm90IHRoaXMgb25lIGF0IGFsbCE=\r\n\r\n";
+    let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, None, 256));
+    assert!(matches!(opened, Err(LoadError::Protocol(_))), "{opened:?}");
+}
+
+#[tokio::test]
+async fn the_metrics_page_is_read_over_plain_http() {
+    let (listener, endpoint) = listen().await;
+    let body = "countersign_journal_commits_total 4\n";
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 512];
+        let read = stream.read(&mut request).await.unwrap();
+        assert!(request[..read].starts_with(b"GET /metrics HTTP/1.0\r\n"));
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    };
+    let ((), page) = tokio::join!(serve, endpoint.get("/metrics"));
+    assert_eq!(page.unwrap(), body);
+}
