@@ -21,5 +21,6 @@ pub mod history;
 
 pub mod gateway;
 
+pub mod cli;
 pub mod config;
 pub mod server;

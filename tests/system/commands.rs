@@ -1,0 +1,72 @@
+//! `init` and `verify` as an operator runs them.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn countersign(arguments: &[&str], dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_countersign")).args(arguments).current_dir(dir).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A fresh server directory made by `init`.
+fn initialised() -> (tempfile::TempDir, Output) {
+    let dir = tempfile::tempdir().unwrap();
+    let output = countersign(&["init"], dir.path());
+    assert!(output.status.success(), "{}", err(&output));
+    (dir, output)
+}
+
+#[test]
+fn init_writes_settings_key_and_journal_and_shows_the_secret_once() {
+    let (dir, output) = initialised();
+    let settings = std::fs::read_to_string(dir.path().join("countersign.toml")).unwrap();
+    assert_eq!(countersign::config::Config::parse(&settings).unwrap(), countersign::config::Config::default());
+    let mode = |name: &str| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("master.key"), mode("data")), (0o600, 0o700));
+    let printed = out(&output);
+    let secret = printed.lines().find_map(|line| line.strip_prefix("secret")).unwrap();
+    let secret = secret.split_whitespace().next().unwrap();
+    let journal = std::fs::read(dir.path().join("data/journal.db")).unwrap();
+    let plain = countersign::gateway::credentials::decode_secret(secret).unwrap();
+    assert!(!journal.windows(plain.len()).any(|window| window == plain.as_slice()), "the secret is stored sealed");
+    assert!(!journal.windows(secret.len()).any(|window| window == secret.as_bytes()));
+}
+
+#[test]
+fn a_second_init_changes_nothing() {
+    let (dir, _) = initialised();
+    let key = std::fs::read(dir.path().join("master.key")).unwrap();
+    let again = countersign(&["init"], dir.path());
+    assert!(!again.status.success());
+    assert!(err(&again).contains("nothing was changed"), "{}", err(&again));
+    assert_eq!(std::fs::read(dir.path().join("master.key")).unwrap(), key);
+}
+
+#[test]
+fn verify_tells_a_sound_journal_from_a_damaged_one() {
+    let (dir, _) = initialised();
+    let sound = countersign(&["verify", "--data", "data"], dir.path());
+    assert!(sound.status.success(), "{}", err(&sound));
+    assert!(out(&sound).contains("events      1\n"), "{}", out(&sound));
+
+    let path = dir.path().join("data/journal.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let name = b"first venue key";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at] = b'F';
+    std::fs::write(&path, bytes).unwrap();
+    let damaged = countersign(&["verify", "--data", "data"], dir.path());
+    assert!(!damaged.status.success());
+    assert!(err(&damaged).contains("sequence 1"), "{}", err(&damaged));
+
+    let missing = countersign(&["verify", "--data", "nowhere"], dir.path());
+    assert!(!missing.status.success());
+}

@@ -1,0 +1,4 @@
+//! The built program, driven from outside.
+#![allow(clippy::unwrap_used)]
+
+mod commands;
