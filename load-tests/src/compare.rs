@@ -20,7 +20,7 @@ use crate::orders::{Measurement, Target, measure};
 use crate::signature::Nonces;
 use crate::sync_loop;
 
-/// Other processes' CPU use, in cores, above which a measurement is disturbed.
+/// CPU that other processes used or the hypervisor withheld, in cores, above which a measurement is disturbed.
 const OTHERS_CORES_MAX: f64 = 0.15;
 const SYNC_LOOP_WINDOW: Duration = Duration::from_millis(200);
 /// In the shape of few requests in flight, latency counts; in the full shape, throughput.
@@ -134,7 +134,7 @@ impl Comparison {
                             measure(target, &mut nonces, &mix, shape, self.duty, self.channel.as_deref()).await?
                         }
                     };
-                    let disturbed = measurement.cpu.others > OTHERS_CORES_MAX;
+                    let disturbed = measurement.cpu.others + measurement.cpu.stolen > OTHERS_CORES_MAX;
                     let line = Line { round, contestant, disturbed, measurement };
                     eprintln!("{}", describe(&line));
                     report.lines.push(line);
@@ -270,7 +270,7 @@ fn describe(line: &Line) -> String {
     let Line { round, contestant, disturbed, measurement } = line;
     let Measurement { shape, figures, syncs_per_order, cpu, .. } = measurement;
     let mut text = format!(
-        "{round:>5}  {shape:<6} {:<12}{:>9.0}/s {:>8.0} {:>8.0} {:>8.0}  {}  {} {:>5.2} {:>6.2}{}",
+        "{round:>5}  {shape:<6} {:<12}{:>9.0}/s {:>8.0} {:>8.0} {:>8.0}  {}  {} {:>6.2} {:>6.2} {:>6.2}{}",
         format!("{contestant:?}"),
         figures.per_second,
         figures.p50_us,
@@ -280,6 +280,7 @@ fn describe(line: &Line) -> String {
         cpu.server.map_or(format!("{:>6}", "-"), |cores| format!("{cores:>6.2}")),
         cpu.client,
         cpu.others,
+        cpu.stolen,
         if *disturbed { " *" } else { "" },
     );
     if measurement.refused() > 0 {
@@ -296,13 +297,16 @@ impl std::fmt::Display for Report {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(
             formatter,
-            "round  shape  who          accepted   p50 us   p99 us p99.9 us  syncs/order  server client others (cores)"
+            "round  shape  who          accepted   p50 us   p99 us p99.9 us  syncs/order  server client others stolen (cores)"
         )?;
         for line in &self.lines {
             writeln!(formatter, "{}", describe(line))?;
         }
         if self.lines.iter().any(|line| line.disturbed) {
-            writeln!(formatter, "* other processes used more than {OTHERS_CORES_MAX} of a core: disturbed")?;
+            writeln!(
+                formatter,
+                "* disturbed: other processes and the hypervisor took more than {OTHERS_CORES_MAX} of a core"
+            )?;
         }
         let sync = median(self.sync_loops.iter().map(|figures| figures.p50_us)).unwrap_or_default();
         let rate = median(self.sync_loops.iter().map(|figures| figures.per_second)).unwrap_or_default();

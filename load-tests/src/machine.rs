@@ -20,8 +20,10 @@ pub struct CpuUse {
     pub server: Option<f64>,
     /// This process.
     pub client: f64,
-    /// Everything else on the machine: above about 0.15 the figures beside it are disturbed.
+    /// Everything else on the machine; a server whose process is not known is among them.
     pub others: f64,
+    /// What the hypervisor gave to other machines while this one had work.
+    pub stolen: f64,
     /// The server's threads by name, threads of one name added up.
     pub server_threads: BTreeMap<String, f64>,
 }
@@ -33,7 +35,7 @@ pub struct CpuMeter {
     server: Option<u32>,
     server_ticks: Option<u64>,
     client_ticks: u64,
-    machine_ticks: u64,
+    machine: MachineTicks,
     threads: BTreeMap<String, u64>,
 }
 
@@ -45,7 +47,7 @@ impl CpuMeter {
             server,
             server_ticks: server.and_then(process_ticks),
             client_ticks: process_ticks(std::process::id()).unwrap_or(0),
-            machine_ticks: machine_ticks().unwrap_or(0),
+            machine: machine_ticks().unwrap_or_default(),
             threads: server.map(thread_ticks).unwrap_or_default(),
         }
     }
@@ -57,7 +59,7 @@ impl CpuMeter {
         let cores = |after: u64, before: u64| to_f64(after.saturating_sub(before)) / TICKS_PER_SECOND / seconds;
         let server = self.server_ticks.zip(now.server_ticks).map(|(before, after)| cores(after, before));
         let client = cores(now.client_ticks, self.client_ticks);
-        let machine = cores(now.machine_ticks, self.machine_ticks);
+        let machine = cores(now.machine.busy, self.machine.busy);
         let threads = now.threads.into_iter().map(|(name, after)| {
             let before = self.threads.get(&name).copied().unwrap_or(0);
             (name, cores(after, before))
@@ -66,6 +68,7 @@ impl CpuMeter {
             server,
             client,
             others: (machine - client - server.unwrap_or(0.0)).max(0.0),
+            stolen: cores(now.machine.stolen, self.machine.stolen),
             server_threads: threads.filter(|(_, cores)| *cores >= 0.01).collect(),
         }
     }
@@ -129,13 +132,19 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-/// User, nice, system, interrupt and soft interrupt time of the whole machine.
-fn machine_ticks() -> Option<u64> {
+#[derive(Debug, Clone, Copy, Default)]
+struct MachineTicks {
+    /// User, nice, system, interrupt and soft interrupt time.
+    busy: u64,
+    stolen: u64,
+}
+
+fn machine_ticks() -> Option<MachineTicks> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let fields: Vec<u64> =
         stat.lines().next()?.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
-    let [user, nice, system, _idle, _iowait, interrupt, soft_interrupt, ..] = fields[..] else { return None };
-    Some(user + nice + system + interrupt + soft_interrupt)
+    let [user, nice, system, _idle, _iowait, interrupt, soft_interrupt, stolen, ..] = fields[..] else { return None };
+    Some(MachineTicks { busy: user + nice + system + interrupt + soft_interrupt, stolen })
 }
 
 #[cfg(test)]

@@ -158,6 +158,7 @@ impl std::fmt::Display for Measurement {
             writeln!(formatter, "refused: {count} x {error}")?;
         }
         let server = self.cpu.server.map_or("unknown".into(), |cores| format!("{cores:.2}"));
-        write!(formatter, "cores: server {server}, client {:.2}, others {:.2}", self.cpu.client, self.cpu.others)
+        let CpuUse { client, others, stolen, .. } = &self.cpu;
+        write!(formatter, "cores: server {server}, client {client:.2}, others {others:.2}, stolen {stolen:.2}")
     }
 }

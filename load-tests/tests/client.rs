@@ -21,8 +21,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-const DUTY: Duty =
-    Duty { warm_up: Duration::ZERO, window: Duration::from_millis(50), grace: Duration::from_millis(200) };
+const DUTY: Duty = Duty { warm_up: Duration::ZERO, window: Duration::from_millis(300), grace: Duration::from_secs(2) };
 
 async fn listen() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
