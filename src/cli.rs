@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::access::key::KeySettings;
-use crate::config;
+use crate::config::{self, Config};
 use crate::domain::ids::VenueKeyId;
-use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
 use crate::gateway::credentials::ApiCredentials;
+use crate::gateway::listener::Limits;
 use crate::gateway::secrets::MasterKey;
 use crate::sequencer::recovery::verify;
 use crate::sequencer::{self, Release, Released};
+use crate::server::{self, Plan, Server};
 use crate::storage::sqlite::JournalReader;
 
 /// A self-hosted WebSocket trading and approval server.
@@ -34,6 +35,12 @@ enum Action {
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
+    /// Run the server until it is told to stop.
+    Serve {
+        /// The settings file.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Check a journal offline: hash chain, snapshots and replay.
     Verify {
         /// The data directory.
@@ -49,6 +56,7 @@ type Failure = Box<dyn std::error::Error>;
 pub async fn run() -> Result<(), Failure> {
     match Arguments::parse().command {
         Action::Init { dir } => init(&dir).await,
+        Action::Serve { config } => serve(&config).await,
         Action::Verify { data } => report(&data).await,
     }
 }
@@ -72,7 +80,7 @@ async fn init(dir: &Path) -> Result<(), Failure> {
         settings: KeySettings::default(),
     };
     let data = dir.join("data");
-    let (mut sequencer, _handle) = sequencer::open(&data, wall_clock, |_: &Engine| Nobody).await?;
+    let (mut sequencer, _handle) = sequencer::open(&data, server::wall_clock, |_: &Engine| Nobody).await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;
@@ -85,6 +93,22 @@ async fn init(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn serve(file: &Path) -> Result<(), Failure> {
+    let Config { listen, data_dir, master_key_file, trusted_proxies, limits, .. } = Config::load(file)?;
+    // Without its master key a server could not open a single secret; better told now than at the first sign-in.
+    MasterKey::load(master_key_file.as_deref(), &data_dir)?;
+    let limits = Limits { max_connections: limits.max_connections, trusted_proxies };
+    let mut server = Server::start(Plan { listen, data_dir, limits, genesis: None }).await?;
+    println!("listening on http://{}", server.address());
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        error = server.failed() => return Err(error.into()),
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(server.stop().await?)
+}
+
 async fn report(data: &Path) -> Result<(), Failure> {
     let verified = verify(&JournalReader::open(data).await?).await?;
     println!("events      {}", verified.seq);
@@ -93,12 +117,6 @@ async fn report(data: &Path) -> Result<(), Failure> {
     println!("snapshots   {} agree with the replay", verified.snapshots);
     println!("sound; whether the tail was cut cannot be told without a head file");
     Ok(())
-}
-
-/// The wall clock, in microseconds; before 1970 it is 1970.
-fn wall_clock() -> Moment {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Moment(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// `init` answers to nobody.

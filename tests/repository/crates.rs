@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("futures", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli"]),
     ("hex", ANYWHERE),
     ("hmac", &["gateway"]),
+    ("httpdate", &["gateway"]),
     ("hyper", &["gateway", "server"]),
     ("hyper-util", &["gateway", "server"]),
     ("ipnet", &["access", "engine", "config", "gateway"]),

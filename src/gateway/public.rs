@@ -1,0 +1,210 @@
+//! What anybody may read over HTTP: the page, the health check, and the public REST calls that stock clients
+//! make beside their sockets, which answer HTTP 200 with `{"error": [], "result": …}` whatever happens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::Html;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::directory::Directory;
+use crate::domain::assets::Asset;
+use crate::domain::decimal::units_text;
+use crate::domain::markets::Market;
+use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::time::Moment;
+use crate::engine::reference::Reference;
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Public {
+    /// Assets and markets.
+    pub directory: Arc<Directory>,
+    /// The server's clock.
+    pub clock: fn() -> Moment,
+}
+
+/// `/`, `/healthz` and the routes under `/0/public/`.
+pub fn routes(public: Public) -> Router {
+    Router::new()
+        .route("/", get(async || Html(include_str!("../dashboard/index.html"))))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/0/public/Time", get(time))
+        .route("/0/public/SystemStatus", get(system_status))
+        .route("/0/public/Assets", get(assets))
+        .route("/0/public/AssetPairs", get(asset_pairs))
+        .with_state(public)
+}
+
+/// REST's envelope.
+#[derive(Serialize)]
+struct Envelope<T> {
+    error: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<T>,
+}
+
+fn found<T>(result: T) -> Json<Envelope<T>> {
+    Json(Envelope { error: Vec::new(), result: Some(result) })
+}
+
+fn refused<T>(error: &'static str) -> Json<Envelope<T>> {
+    Json(Envelope { error: vec![error], result: None })
+}
+
+#[derive(Serialize)]
+struct Time {
+    unixtime: u64,
+    rfc1123: String,
+}
+
+async fn time(State(public): State<Public>) -> Json<Envelope<Time>> {
+    let now = (public.clock)();
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_micros(now.0);
+    found(Time { unixtime: now.0 / 1_000_000, rfc1123: httpdate::fmt_http_date(at) })
+}
+
+#[derive(Serialize)]
+struct SystemStatus {
+    status: &'static str,
+    timestamp: String,
+}
+
+async fn system_status(State(public): State<Public>) -> Json<Envelope<SystemStatus>> {
+    found(SystemStatus { status: "online", timestamp: (public.clock)().to_string() })
+}
+
+/// `asset` or `pair`: comma-separated names; absent means all.
+#[derive(Deserialize)]
+struct Names {
+    asset: Option<String>,
+    pair: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AssetInfo {
+    aclass: &'static str,
+    altname: String,
+    decimals: u8,
+    display_decimals: u8,
+    status: &'static str,
+}
+
+impl AssetInfo {
+    fn new(asset: &Asset) -> AssetInfo {
+        AssetInfo {
+            aclass: "currency",
+            altname: asset.code.to_string(),
+            decimals: asset.decimals,
+            display_decimals: asset.display_decimals,
+            status: "enabled",
+        }
+    }
+}
+
+async fn assets(
+    State(public): State<Public>,
+    Query(names): Query<Names>,
+) -> Json<Envelope<BTreeMap<String, AssetInfo>>> {
+    let reference = public.directory.reference();
+    let find = |name: &str| AssetCode::from(name).ok().and_then(|code| reference.find_asset(&code).ok());
+    match chosen(names.asset.as_deref(), reference.assets(), |asset| asset.code.to_string(), find) {
+        Some(chosen) => found(chosen.into_iter().map(|(name, asset)| (name, AssetInfo::new(asset))).collect()),
+        None => refused("EQuery:Unknown asset"),
+    }
+}
+
+/// Fees are `[[volume, percent]]` as JSON numbers, minima decimal strings.
+#[derive(Serialize)]
+struct PairInfo {
+    altname: String,
+    wsname: String,
+    aclass_base: &'static str,
+    base: String,
+    aclass_quote: &'static str,
+    quote: String,
+    cost_decimals: u8,
+    pair_decimals: u8,
+    lot_decimals: u8,
+    lot_multiplier: u8,
+    leverage_buy: [u8; 0],
+    leverage_sell: [u8; 0],
+    fees: [(u8, Box<RawValue>); 1],
+    fees_maker: [(u8, Box<RawValue>); 1],
+    fee_volume_currency: String,
+    margin_call: u8,
+    margin_stop: u8,
+    ordermin: String,
+    costmin: String,
+    tick_size: String,
+    status: &'static str,
+}
+
+impl PairInfo {
+    fn new(reference: &Reference, market: &Market) -> PairInfo {
+        let quote = reference.asset(market.quote).code.to_string();
+        PairInfo {
+            altname: market.symbol.replace('/', ""),
+            wsname: market.symbol.to_string(),
+            aclass_base: "currency",
+            base: reference.asset(market.base).code.to_string(),
+            aclass_quote: "currency",
+            quote: quote.clone(),
+            cost_decimals: market.quote_decimals,
+            pair_decimals: market.price_decimals,
+            lot_decimals: market.qty_decimals,
+            lot_multiplier: 1,
+            leverage_buy: [],
+            leverage_sell: [],
+            fees: [(0, percent(market.taker_ppm))],
+            fees_maker: [(0, percent(market.maker_ppm))],
+            fee_volume_currency: quote,
+            margin_call: 80,
+            margin_stop: 40,
+            ordermin: units_text(market.qty_min.0, market.qty_decimals),
+            costmin: units_text(market.cost_min.0, market.quote_decimals),
+            tick_size: units_text(market.price_increment.0, market.price_decimals),
+            status: "online",
+        }
+    }
+}
+
+/// Parts per million as a JSON number of percent.
+fn percent(ppm: u32) -> Box<RawValue> {
+    RawValue::from_string(units_text(i64::from(ppm), 4)).expect("a decimal is JSON")
+}
+
+/// The stock order book client reads the result under the very name it asked for.
+async fn asset_pairs(
+    State(public): State<Public>,
+    Query(names): Query<Names>,
+) -> Json<Envelope<BTreeMap<String, PairInfo>>> {
+    let reference = public.directory.reference();
+    let find = |name: &str| {
+        let exact = Symbol::from(name).ok().and_then(|symbol| reference.find_market(&symbol).ok());
+        exact.or_else(|| reference.markets().iter().find(|market| market.symbol.replace('/', "") == name))
+    };
+    match chosen(names.pair.as_deref(), reference.markets(), |market| market.symbol.to_string(), find) {
+        Some(chosen) => {
+            found(chosen.into_iter().map(|(name, market)| (name, PairInfo::new(&reference, market))).collect())
+        }
+        None => refused("EQuery:Unknown asset pair"),
+    }
+}
+
+/// The records of a comma-separated list under the names asked for, or all; `None` if one is unknown.
+fn chosen<'a, T>(
+    list: Option<&str>,
+    all: &'a [T],
+    name: impl Fn(&T) -> String,
+    find: impl Fn(&str) -> Option<&'a T>,
+) -> Option<Vec<(String, &'a T)>> {
+    match list {
+        None => Some(all.iter().map(|record| (name(record), record)).collect()),
+        Some(list) => list.split(',').map(|asked| Some((asked.to_owned(), find(asked)?))).collect(),
+    }
+}

@@ -1,0 +1,154 @@
+//! The server over real sockets: the REST calls of stock clients, start and stop.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use countersign::domain::assets::Asset;
+use countersign::domain::ids::{AssetId, MarketId};
+use countersign::domain::markets::Market;
+use countersign::domain::money::{Amount, Price, Quantity};
+use countersign::domain::text::{AssetCode, Symbol};
+use countersign::engine::command;
+use countersign::engine::event::Event;
+use countersign::gateway::listener::Limits;
+use countersign::server::{Plan, Server};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+fn asset(id: u16, code: &str, decimals: u8) -> Event {
+    Event::AssetAdded(Asset {
+        id: AssetId(id),
+        code: AssetCode::from(code).unwrap(),
+        decimals,
+        display_decimals: 5,
+        method: code.to_owned(),
+        network: code.to_owned(),
+        withdrawal_min: Amount(1),
+        withdrawal_fee: Amount(0),
+        deposit_min: Amount(1),
+    })
+}
+
+fn world() -> Vec<Event> {
+    let market = Market {
+        id: MarketId(1),
+        symbol: Symbol::from("BTC/USD").unwrap(),
+        base: AssetId(1),
+        quote: AssetId(2),
+        base_decimals: 10,
+        quote_decimals: 4,
+        price_decimals: 1,
+        qty_decimals: 8,
+        price_increment: Price(1),
+        qty_increment: Quantity(1),
+        qty_min: Quantity(5_000),
+        cost_min: Amount(5_000),
+        maker_ppm: 2_500,
+        taker_ppm: 4_000,
+    };
+    vec![asset(1, "BTC", 10), asset(2, "USD", 4), Event::MarketAdded(market)]
+}
+
+async fn started(dir: &Path, genesis: Option<Vec<Event>>) -> Server {
+    let plan = Plan {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        data_dir: dir.to_owned(),
+        limits: Limits { max_connections: 100, trusted_proxies: Vec::new() },
+        genesis: genesis.map(command::Command::Genesis),
+    };
+    Server::start(plan).await.unwrap()
+}
+
+/// Status line and body of one GET.
+async fn get(address: SocketAddr, path: &str) -> (String, String) {
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+async fn rest(address: SocketAddr, path: &str) -> Value {
+    let (head, body) = get(address, path).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test]
+async fn stock_clients_find_assets_and_pairs_under_the_names_they_ask_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = started(dir.path(), Some(world())).await;
+    let address = server.address();
+    let pairs = rest(address, "/0/public/AssetPairs?pair=BTC%2FUSD").await;
+    let pair = &pairs["result"]["BTC/USD"];
+    assert_eq!((&pair["pair_decimals"], &pair["lot_decimals"]), (&json!(1), &json!(8)));
+    assert_eq!((&pair["base"], &pair["quote"], &pair["status"]), (&json!("BTC"), &json!("USD"), &json!("online")));
+    assert_eq!((&pair["fees"], &pair["fees_maker"]), (&json!([[0, 0.4]]), &json!([[0, 0.25]])));
+    assert_eq!((&pair["ordermin"], &pair["costmin"]), (&json!("0.00005000"), &json!("0.5000")));
+    let renamed = rest(address, "/0/public/AssetPairs?pair=BTCUSD").await;
+    assert_eq!(renamed["result"]["BTCUSD"]["wsname"], "BTC/USD");
+    let unknown = rest(address, "/0/public/AssetPairs?pair=BTC%2FUSD,DOGE%2FUSD").await;
+    assert_eq!(unknown, json!({"error": ["EQuery:Unknown asset pair"]}));
+    let assets = rest(address, "/0/public/Assets").await;
+    assert_eq!(assets["result"]["USD"]["decimals"], 4);
+    assert_eq!(assets["error"], json!([]));
+    assert_eq!(rest(address, "/0/public/SystemStatus").await["result"]["status"], "online");
+    assert!(rest(address, "/0/public/Time").await["result"]["unixtime"].as_u64().unwrap() > 1_700_000_000);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_server_goes_on_where_it_was_and_frees_its_data() {
+    let dir = tempfile::tempdir().unwrap();
+    started(dir.path(), Some(world())).await.stop().await.unwrap();
+    let server = started(dir.path(), None).await;
+    let (head, body) = get(server.address(), "/").await;
+    assert!(head.starts_with("HTTP/1.1 200") && body.contains("Countersign"), "{head}");
+    assert_eq!(rest(server.address(), "/0/public/Assets?asset=BTC").await["result"]["BTC"]["altname"], "BTC");
+    server.stop().await.unwrap();
+}
+
+/// A server process, killed if a test leaves it behind.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn serve_refuses_data_in_use_and_stops_clean_on_sigterm() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.current_dir(dir.path()).env_remove("COUNTERSIGN_MASTER_KEY");
+        command
+    };
+    assert!(program().arg("init").output().unwrap().status.success());
+    let settings = dir.path().join("countersign.toml");
+    let text = std::fs::read_to_string(&settings).unwrap().replace("127.0.0.1:8080", "127.0.0.1:0");
+    std::fs::write(&settings, text).unwrap();
+    let serve = ["serve", "--config", "countersign.toml"];
+    let mut process = Process(program().args(serve).stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address: SocketAddr = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
+    assert_eq!(get(address, "/healthz").await.1, "ok\n");
+
+    let second = program().args(serve).output().unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another process"));
+
+    let told = Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert!(process.0.wait().unwrap().success());
+    let verified = program().args(["verify", "--data", "data"]).output().unwrap();
+    assert!(String::from_utf8(verified.stdout).unwrap().contains("snapshots   1 agree"));
+}
