@@ -1,8 +1,10 @@
-//! Bytes in order, kept safely: the journal of rows and its snapshots. Sole owner of sqlx; knows no
+//! Bytes in order, kept safely: the journal, its snapshots, the history tables. Sole owner of sqlx; knows no
 //! engine type, so a new event never touches SQL.
 
 mod chain;
 mod fence;
+pub mod head;
+pub mod history;
 pub mod journal;
 pub mod sqlite;
 

@@ -33,7 +33,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rand", &["gateway", "demo", "cli"]),
     ("schemars", &["wire"]),
     ("serde", ANYWHERE),
-    ("serde_json", &["wire", "market_data", "history", "gateway", "server", "demo", "cli"]),
+    // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).
+    ("serde_json", &["wire", "storage", "market_data", "history", "gateway", "server", "demo", "cli"]),
     ("sha2", &["domain", "engine", "storage", "gateway"]),
     ("sqlx", &["storage"]),
     ("subtle", &["gateway"]),

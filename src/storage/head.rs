@@ -1,0 +1,76 @@
+//! The head file (rule 47): where the journal ended a moment ago, kept apart from it. A chain alone cannot
+//! tell that its tail was cut off; a head that was copied elsewhere in time can.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::journal::Head;
+
+/// Its name in the data directory.
+pub const HEAD_FILE: &str = "head";
+
+/// Replaces the head file of a data directory: whoever reads it, also after a power cut, finds the old head
+/// or the new one. Waits for the disk, so not for the thread that sequences.
+///
+/// # Errors
+/// When the disk refuses; the old head stays.
+pub fn write_head(dir: &Path, head: Head) -> io::Result<()> {
+    let fresh = dir.join("head.new");
+    let mut file = File::create(&fresh)?;
+    writeln!(file, "{} {}", head.seq, hex::encode(head.digest))?;
+    file.sync_all()?;
+    fs::rename(&fresh, dir.join(HEAD_FILE))?;
+    File::open(dir)?.sync_all()
+}
+
+/// Reads a head file; `None` when there is none.
+///
+/// # Errors
+/// `InvalidData` when the file is not a head.
+pub fn read_head(file: &Path) -> io::Result<Option<Head>> {
+    match fs::read_to_string(file) {
+        Ok(text) => match parse(&text) {
+            Some(head) => Ok(Some(head)),
+            None => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a head", file.display()))),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse(text: &str) -> Option<Head> {
+    let (seq, hash) = text.strip_suffix('\n')?.split_once(' ')?;
+    let mut digest = [0; 32];
+    hex::decode_to_slice(hash, &mut digest).ok()?;
+    Some(Head { seq: seq.parse().ok()?, digest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_comes_back_and_the_newest_replaces_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(HEAD_FILE);
+        assert_eq!(read_head(&file).unwrap(), None);
+        for seq in [0, 7, u64::MAX] {
+            let head = Head { seq, digest: [seq as u8; 32] };
+            write_head(dir.path(), head).unwrap();
+            assert_eq!(read_head(&file).unwrap(), Some(head));
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(HEAD_FILE);
+        let whole = format!("7 {}\n", "ab".repeat(32));
+        for text in ["", "7", "7 abcd\n", "x 00\n", &whole[..whole.len() - 1], &format!("-{whole}")] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(read_head(&file).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text:?}");
+        }
+    }
+}

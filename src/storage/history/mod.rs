@@ -1,0 +1,124 @@
+//! The history tables: orders, trades and ledger entries, in a database file of their own, because an SQLite
+//! file has one writer and history must never hold up the journal.
+//!
+//! Everything here can be told again from the journal. So a commit need not wait for the disk: after a power
+//! cut the tables and their checkpoint fall back together, and the projector goes on from there.
+
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+pub use reader::{Cursor, HistoryReader, OrderFilter, Page};
+pub use writer::HistoryWriter;
+
+/// An order as its latest event left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRow {
+    /// The order.
+    pub order_id: u64,
+    /// Whose it is.
+    pub account: u64,
+    /// Where it was placed.
+    pub market: u64,
+    /// Who placed it.
+    pub service_user: u64,
+    /// The client's own id.
+    pub cl_ord_id: Option<String>,
+    /// The client's own number.
+    pub userref: Option<i64>,
+    /// When it was accepted, in µs.
+    pub opened_us: u64,
+    /// When it was filled, canceled or expired, in µs; `None` while it is open.
+    pub closed_us: Option<u64>,
+    /// The offset of that latest event.
+    pub offset: u64,
+    /// The order, as the caller encodes it.
+    pub body: Vec<u8>,
+}
+
+/// One side of a fill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TradeRow {
+    /// The offset of the fill's item on the account's channel; no two sides share one.
+    pub exec: u64,
+    /// Whose side it is.
+    pub account: u64,
+    /// Where it happened.
+    pub market: u64,
+    /// The order filled.
+    pub order_id: u64,
+    /// When, in µs.
+    pub at_us: u64,
+    /// The fill, as the caller encodes it.
+    pub body: Vec<u8>,
+}
+
+/// One entry of an account's ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// The entry.
+    pub ledger_id: u64,
+    /// Whose it is.
+    pub account: u64,
+    /// In what.
+    pub asset: u64,
+    /// Its type on the wire.
+    pub kind: String,
+    /// When, in µs.
+    pub at_us: u64,
+    /// The entry, as the caller encodes it.
+    pub body: Vec<u8>,
+}
+
+/// What some events add to the tables. A row replaces the one with its id, and of two rows with one id the
+/// later counts, so that telling events twice changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryBatch {
+    /// Orders, as they stand afterwards.
+    pub orders: Vec<OrderRow>,
+    /// Fills.
+    pub trades: Vec<TradeRow>,
+    /// Ledger entries.
+    pub ledger_entries: Vec<LedgerRow>,
+}
+
+/// The tables could not be read or written. Nothing is lost: answer that the query is to be tried again, or
+/// have the projector start over at its checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[error("the history tables are unavailable: {0}")]
+pub struct HistoryError(String);
+
+impl From<sqlx::Error> for HistoryError {
+    fn from(error: sqlx::Error) -> HistoryError {
+        HistoryError(error.to_string())
+    }
+}
+
+/// Opens or creates the history of a data directory, whose fence the caller holds.
+///
+/// # Errors
+/// When the file cannot be opened or brought up to date.
+pub async fn open(dir: &Path) -> Result<(HistoryWriter, HistoryReader), HistoryError> {
+    let options = SqliteConnectOptions::new()
+        .filename(dir.join("history.db"))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal);
+    let writer = HistoryWriter::open(options.clone().create_if_missing(true)).await?;
+    let reader = HistoryReader::open(options.read_only(true)).await?;
+    Ok((writer, reader))
+}
+
+/// Ids keep their bits; SQLite's integers are signed.
+fn id(id: u64) -> i64 {
+    id.cast_signed()
+}
+
+/// Times keep their order, and "no end" stays at the end.
+fn time(us: u64) -> i64 {
+    i64::try_from(us).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,131 @@
+//! What every history must do, whatever stores it.
+
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use super::{Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, open};
+
+const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
+
+fn order(order_id: u64, closed_us: Option<u64>) -> OrderRow {
+    OrderRow {
+        order_id,
+        account: 1,
+        market: 1 + order_id % 2,
+        service_user: 9,
+        cl_ord_id: Some(format!("it's \"{order_id}\" é")),
+        userref: Some(-3),
+        opened_us: 10,
+        closed_us,
+        offset: order_id * 256,
+        body: vec![0, 0xff, order_id as u8],
+    }
+}
+
+fn trade(exec: u64, at_us: u64) -> TradeRow {
+    TradeRow { exec, account: 1, market: 1 + exec % 2, order_id: 5, at_us, body: exec.to_be_bytes().to_vec() }
+}
+
+fn entry(ledger_id: u64, account: u64, at_us: u64) -> LedgerRow {
+    LedgerRow { ledger_id, account, asset: 1 + ledger_id % 2, kind: "trade".to_owned(), at_us, body: vec![] }
+}
+
+#[tokio::test]
+async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path()).await.unwrap();
+    let batch = HistoryBatch {
+        orders: vec![order(1, None), order(2, Some(20)), order(1, Some(30))],
+        trades: vec![trade(256, 20), trade(257, 20)],
+        ledger_entries: vec![entry(1, 1, 20)],
+    };
+    for seq in [7, 7, 3] {
+        writer.apply(&batch, seq).await.unwrap();
+        assert_eq!(reader.checkpoint().await.unwrap(), 7, "the checkpoint never goes back");
+        let closed = reader.closed_orders(&ALL, &OrderFilter::default()).await.unwrap();
+        assert_eq!(closed, [order(1, Some(30)), order(2, Some(20))]);
+        assert_eq!(reader.trades(&ALL, None).await.unwrap(), [trade(257, 20), trade(256, 20)]);
+        assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), [entry(1, 1, 20)]);
+    }
+    writer.close().await.unwrap();
+    drop(reader);
+    let (_writer, reader) = open(dir.path()).await.unwrap();
+    assert_eq!(reader.checkpoint().await.unwrap(), 7, "kept over a restart");
+}
+
+#[tokio::test]
+async fn pages_at_equal_times_neither_skip_nor_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path()).await.unwrap();
+    let trades = (1..=7).map(|exec| trade(exec, if exec < 6 { 50 } else { 60 })).collect();
+    writer.apply(&HistoryBatch { trades, ..HistoryBatch::default() }, 1).await.unwrap();
+    let (mut page, mut seen) = (Page { limit: 2, ..ALL }, Vec::new());
+    loop {
+        let rows = reader.trades(&page, None).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        page.after = Some(Cursor { at_us: last.at_us, id: last.exec });
+        seen.extend(rows.iter().map(|row| row.exec));
+        let added = HistoryBatch { trades: vec![trade(100 + last.exec, 70)], ..HistoryBatch::default() };
+        writer.apply(&added, 1).await.unwrap();
+    }
+    assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
+}
+
+#[tokio::test]
+async fn filters_admit_what_they_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path()).await.unwrap();
+    let batch = HistoryBatch {
+        orders: vec![order(1, Some(10)), order(2, Some(20)), order(3, Some(30)), order(4, None)],
+        trades: vec![],
+        ledger_entries: vec![entry(1, 1, 10), entry(2, 1, 20), entry(3, 2, 30)],
+    };
+    writer.apply(&batch, 1).await.unwrap();
+    let ids = |rows: Vec<OrderRow>| rows.into_iter().map(|row| row.order_id).collect::<Vec<_>>();
+
+    let between = Page { start_us: 10, end_us: 30, ..ALL };
+    assert_eq!(ids(reader.closed_orders(&between, &OrderFilter::default()).await.unwrap()), [2, 1], "start ≤ t < end");
+    let of_market = OrderFilter { market: Some(2), ..OrderFilter::default() };
+    assert_eq!(ids(reader.closed_orders(&ALL, &of_market).await.unwrap()), [3, 1]);
+    let cl_ord_id = order(2, None).cl_ord_id.unwrap();
+    let of_client = OrderFilter { cl_ord_id: Some(&cl_ord_id), userref: Some(-3), ..OrderFilter::default() };
+    assert_eq!(ids(reader.closed_orders(&ALL, &of_client).await.unwrap()), [2]);
+
+    assert_eq!(ids(reader.orders_by_id(1, &[4, 1, 99]).await.unwrap()), [4, 1], "open and closed");
+    assert_eq!(ids(reader.orders_by_id(2, &[4, 1]).await.unwrap()), [0u64; 0], "not another account's");
+    assert_eq!(ids(reader.orders_by_client_id(1, &[&cl_ord_id], 10).await.unwrap()), [2]);
+
+    assert_eq!(reader.ledger_entries(&ALL, Some(1), Some("trade")).await.unwrap(), [entry(2, 1, 20)]);
+    assert_eq!(reader.ledger_entries(&ALL, None, Some("deposit")).await.unwrap(), []);
+    assert_eq!(reader.ledger_entries_by_id(1, &[1, 3]).await.unwrap(), [entry(1, 1, 10)]);
+}
+
+#[tokio::test]
+async fn a_batch_given_up_halfway_leaves_all_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path()).await.unwrap();
+    for polls in 1..12u64 {
+        let batch = HistoryBatch {
+            orders: vec![order(polls, Some(1))],
+            trades: vec![trade(polls, 1)],
+            ledger_entries: vec![entry(polls, 1, 1)],
+        };
+        {
+            let mut apply = pin!(writer.apply(&batch, polls));
+            for _ in 0..polls {
+                if apply.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                    break;
+                }
+                // Lets the database's thread answer, so that the next poll gets one step further.
+                reader.checkpoint().await.unwrap();
+            }
+        }
+        // The writer's next transaction comes after the roll-back of the one given up.
+        writer.apply(&HistoryBatch::default(), 0).await.unwrap();
+        let reached = reader.checkpoint().await.unwrap() == polls;
+        let orders = reader.orders_by_id(1, &[polls]).await.unwrap().len();
+        let entries = reader.ledger_entries_by_id(1, &[polls]).await.unwrap().len();
+        assert_eq!((orders == 1, entries == 1), (reached, reached), "given up after {polls} polls");
+    }
+}
