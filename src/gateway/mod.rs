@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod directory;
 pub mod frame;
+pub mod inbound;
 pub mod listener;
 pub mod passwords;
 pub mod public;

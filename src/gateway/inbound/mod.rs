@@ -1,0 +1,74 @@
+//! From a client's text to what it asks of us. Parsing borrows; names and numbers go to the engine as
+//! they were written, and every refusal is one text (rule 45) with the `req_id` that came (rule 46).
+
+mod change;
+mod error;
+mod request;
+mod values;
+mod venue;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::WireError;
+pub use request::{Body, Channel, Filter, Page, Request, parse, set_step};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::wire::leaf::Text;
+
+/// A message: what is asked, with params not looked at yet.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// The method's name.
+    pub method: Text<'a>,
+    /// Its params, sound JSON.
+    pub params: Option<&'a RawValue>,
+    /// The client's own number for it.
+    pub req_id: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outer<'a> {
+    #[serde(borrow)]
+    method: Text<'a>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    req_id: Option<&'a RawValue>,
+}
+
+/// The two members that even a refused message is searched for.
+#[derive(Deserialize)]
+struct Salvage<'a> {
+    #[serde(borrow)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow)]
+    req_id: Option<&'a RawValue>,
+}
+
+/// Reads a message's envelope.
+pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
+    let outer: Outer<'_> = serde_json::from_str(text).map_err(|problem| {
+        let found = serde_json::from_str::<Salvage<'_>>(text).ok();
+        let req_id = found.as_ref().and_then(|found| found.req_id).and_then(integer);
+        let method =
+            found.and_then(|found| found.method).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let refusal = match problem.is_data() {
+            true => WireError::shape(&problem, method.as_deref().unwrap_or("")),
+            false => WireError::new("Malformed request"),
+        };
+        WireError { method, ..refusal }.for_request(req_id)
+    })?;
+    let req_id = match outer.req_id {
+        None => None,
+        Some(raw) => Some(integer(raw).ok_or_else(|| WireError::field("req_id", "give an integer, or leave it out"))?),
+    };
+    Ok(Envelope { method: outer.method, params: outer.params, req_id })
+}
+
+fn integer(raw: &RawValue) -> Option<i64> {
+    raw.get().parse().ok()
+}

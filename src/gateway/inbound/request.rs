@@ -1,0 +1,472 @@
+//! Params to what is asked: one arm for each operation.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::change::{coded, initiate};
+use super::values::{
+    client_order_id, decimal, limit, moment, optional_short, owned, request_id, short, strategy, withdrawal, workflow,
+};
+use super::venue::venue;
+use super::{Envelope, WireError};
+use crate::access::operation::Operation;
+use crate::access::workflow::Workflow;
+use crate::domain::ids::OrderId;
+use crate::domain::limits::ORDER_IDS_MAX;
+use crate::domain::orders::{OrderType, Side, TimeInForce};
+use crate::domain::time::Moment;
+use crate::engine::approvals::RequestState;
+use crate::engine::command::{Command, OrderRef, PlaceOrder};
+use crate::engine::query::Query;
+use crate::wire::leaf::{Names, Text};
+use crate::wire::params as p;
+
+/// A message understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The operation asked for; a channel's for `subscribe` and `unsubscribe`.
+    pub operation: Operation,
+    /// The WebSocket token that came with it.
+    pub token: Option<String>,
+    /// What to do.
+    pub body: Body,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Answer `pong`.
+    Ping,
+    /// Begin a stream.
+    Subscribe(Channel),
+    /// End a stream.
+    Unsubscribe(Channel),
+    /// Ask the engine to act.
+    Command(Command),
+    /// `cancel_order`: one answer for each.
+    Cancel(Vec<OrderRef>),
+    /// A command that a one-time code may carry. The gateway verifies the code and sets its step with
+    /// [`set_step`]; it also draws the key of a new Service User.
+    Coded(Command, Option<String>),
+    /// `create_organization`; the gateway draws the invitation tokens, whose hashes are zero here.
+    Invite(Command),
+    /// Ask the engine.
+    Query(Query, Filter),
+    /// Ask history, with the engine's leave.
+    History(Page),
+}
+
+/// Puts the step of a verified one-time code into the command that it came with.
+pub fn set_step(command: &mut Command, verified: u64) {
+    match command {
+        Command::Vote { step, .. } => *step = Some(verified),
+        Command::Initiate(_, initiation) => initiation.step = Some(verified),
+        Command::Execute { step, .. } | Command::ClaimSecret { step, .. } => *step = verified,
+        _ => {}
+    }
+}
+
+/// How a stream is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// The symbols of a channel that has them; `None` when none were named.
+    pub symbols: Option<Vec<String>>,
+    /// Levels of a book.
+    pub depth: Option<u32>,
+    /// Whether to begin with a snapshot; each channel has its own default.
+    pub snapshot: Option<bool>,
+    /// `ticker` on changes of the best prices too.
+    pub bbo: bool,
+    /// Open orders in the snapshot of `executions`.
+    pub snap_orders: Option<bool>,
+    /// The last fills in the snapshot of `executions`.
+    pub snap_trades: Option<bool>,
+    /// All states of an order, or only the turning points.
+    pub order_status: Option<bool>,
+    /// Resume after this offset.
+    pub from_offset: Option<u64>,
+    /// Only these assets.
+    pub assets: Option<Vec<String>>,
+    /// Only these types of ledger entry.
+    pub types: Option<Vec<String>>,
+    /// Only this workflow.
+    pub workflow: Option<Workflow>,
+}
+
+/// What narrows a view after the engine gave it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this asset.
+    pub asset: Option<String>,
+    /// Only the order with this client id.
+    pub cl_ord_id: Option<String>,
+    /// Only orders of this group.
+    pub order_userref: Option<i64>,
+    /// At most this many.
+    pub limit: Option<usize>,
+}
+
+/// A page of history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Only this market.
+    pub symbol: Option<String>,
+    /// Only this asset.
+    pub asset: Option<String>,
+    /// Only this type of ledger entry.
+    pub entry_type: Option<String>,
+    /// Only the order with this client id.
+    pub cl_ord_id: Option<String>,
+    /// Only orders of this group.
+    pub order_userref: Option<i64>,
+    /// From here.
+    pub start: Option<Moment>,
+    /// Before here.
+    pub end: Option<Moment>,
+    /// At most this many.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// What an envelope asks for.
+pub fn parse(envelope: &Envelope<'_>) -> Result<Request, WireError> {
+    let method: &str = &envelope.method;
+    let read = match method {
+        "subscribe" => stream(envelope).map(|(operation, token, channel)| (operation, token, Body::Subscribe(channel))),
+        "unsubscribe" => {
+            stream(envelope).map(|(operation, token, channel)| (operation, token, Body::Unsubscribe(channel)))
+        }
+        _ => match Operation::method(method) {
+            Some(operation) => body(operation, envelope).map(|(token, body)| (operation, token, body)),
+            None => Err(WireError::new("EGeneral:Unknown method")),
+        },
+    };
+    let (operation, token, body) =
+        read.map_err(|refusal| WireError { method: Some(method.to_owned()), ..refusal }.for_request(envelope.req_id))?;
+    Ok(Request { operation, token: token.as_deref().map(str::to_owned), body })
+}
+
+pub(super) type Parsed<'a> = Result<(Option<Text<'a>>, Body), WireError>;
+
+pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, WireError> {
+    let text = envelope.params.map_or("{}", RawValue::get);
+    serde_json::from_str(text).map_err(|problem| WireError::shape(&problem, &envelope.method))
+}
+
+fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, Channel), WireError> {
+    let asked: p::Subscribe<'_> = params(envelope)?;
+    let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
+    let names = |list: Option<Names<'_>>, refusal: &str| {
+        let read = list.map(|list| list.list().ok_or_else(|| WireError::new(refusal)));
+        let owned = read.transpose()?.map(|list| list.iter().map(|name| (**name).to_owned()).collect());
+        Ok::<Option<Vec<String>>, WireError>(owned)
+    };
+    let bbo = match asked.event_trigger.as_deref() {
+        None | Some("trades") => false,
+        Some("bbo") => true,
+        Some(_) => return Err(WireError::field("event_trigger", "give trades or bbo")),
+    };
+    let channel = Channel {
+        symbols: names(asked.symbol, "Symbol field must be an array")?,
+        depth: asked.depth,
+        snapshot: asked.snapshot,
+        bbo,
+        snap_orders: asked.snap_orders,
+        snap_trades: asked.snap_trades.or(asked.snapshot_trades),
+        order_status: asked.order_status,
+        from_offset: asked.from_offset,
+        assets: names(asked.asset, "Asset field must be an array")?,
+        types: names(asked.r#type, "Type field must be an array")?,
+        workflow: asked.workflow.as_deref().map(workflow).transpose()?,
+    };
+    Ok((operation, asked.token, channel))
+}
+
+fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    match operation {
+        Operation::Ping => match e.params {
+            None => Ok((None, Body::Ping)),
+            Some(_) => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),
+        },
+        Operation::AddOrder => add_order(e),
+        Operation::CancelOrder => cancel_order(e),
+        Operation::CancelAll => nothing(e, Body::Command(Command::CancelAll)),
+        Operation::KeyInfo => nothing(e, query(Query::KeyInfo)),
+        Operation::MemberInfo => nothing(e, query(Query::MemberInfo)),
+        Operation::ServiceUsers => nothing(e, query(Query::ServiceUsers)),
+        Operation::Policies => nothing(e, query(Query::Policies)),
+        Operation::OpenOrders | Operation::ClosedOrders => orders(operation, e),
+        Operation::QueryOrders => query_orders(e),
+        Operation::Ledgers => ledgers(e),
+        Operation::GetBalances => {
+            let asked: p::GetBalances<'_> = params(e)?;
+            match asked.account.as_deref() {
+                None | Some("main") => Ok((asked.token, query(Query::Balances))),
+                Some(_) => Err(WireError::field("account", "give main, or leave it out")),
+            }
+        }
+        Operation::EarnStrategies
+        | Operation::EarnAllocations
+        | Operation::DepositMethods
+        | Operation::DepositStatus
+        | Operation::WithdrawMethods
+        | Operation::WithdrawAddresses
+        | Operation::Addresses => by_asset(operation, e),
+        Operation::EarnAllocate | Operation::EarnDeallocate => {
+            let asked: p::EarnMove<'_> = params(e)?;
+            let command = Command::Earn {
+                strategy: strategy(&asked.strategy_id)?,
+                amount: decimal("amount", asked.amount)?,
+                allocate: operation == Operation::EarnAllocate,
+                client_id: optional_short("client_id", asked.client_id.as_deref())?,
+            };
+            Ok((asked.token, Body::Command(command)))
+        }
+        Operation::EarnStatus => {
+            let asked: p::EarnStatus<'_> = params(e)?;
+            Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
+        }
+        Operation::DepositAddresses
+        | Operation::WithdrawInfo
+        | Operation::Withdraw
+        | Operation::WithdrawStatus
+        | Operation::WithdrawCancel => funding(operation, e),
+        Operation::Requests => requests(e),
+        Operation::RequestInfo => {
+            let asked: p::RequestRef<'_> = params(e)?;
+            Ok((asked.token, query(Query::Request(request_id(&asked.request_id)?))))
+        }
+        Operation::CancelRequest => {
+            let asked: p::RequestRef<'_> = params(e)?;
+            Ok((asked.token, Body::Command(Command::CancelRequest(request_id(&asked.request_id)?))))
+        }
+        Operation::Approve | Operation::Execute | Operation::Reject | Operation::ClaimSecret => coded(operation, e),
+        Operation::CreateServiceUser
+        | Operation::EditServiceUser
+        | Operation::RemoveServiceUser
+        | Operation::SetPolicy
+        | Operation::AddAddress
+        | Operation::InitiateWithdrawal => initiate(operation, e),
+        Operation::CreateOrganization
+        | Operation::AddAsset
+        | Operation::AddMarket
+        | Operation::AddEarnStrategy
+        | Operation::AddDepositAddresses
+        | Operation::CreditDeposit
+        | Operation::SettleWithdrawal
+        | Operation::FailWithdrawal
+        | Operation::SetKyc => venue(operation, e),
+        Operation::Status
+        | Operation::Instrument
+        | Operation::Ticker
+        | Operation::Book
+        | Operation::Trade
+        | Operation::Balances
+        | Operation::Executions
+        | Operation::Ledger
+        | Operation::Earn
+        | Operation::Deposits
+        | Operation::Withdrawals
+        | Operation::Approvals
+        | Operation::Custody => Err(WireError::new("EGeneral:Unknown method")),
+    }
+}
+
+fn query(query: Query) -> Body {
+    Body::Query(query, Filter::default())
+}
+
+fn nothing<'a>(e: &Envelope<'a>, body: Body) -> Parsed<'a> {
+    let asked: p::Nothing<'_> = params(e)?;
+    Ok((asked.token, body))
+}
+
+fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AddOrder<'_> = params(e)?;
+    let side = match &*asked.side {
+        "buy" => Side::Buy,
+        "sell" => Side::Sell,
+        _ => return Err(WireError::field("side", "give buy or sell")),
+    };
+    let order_type = match &*asked.order_type {
+        "limit" => OrderType::Limit,
+        "market" => OrderType::Market,
+        _ => return Err(WireError::field("order_type", "give limit or market")),
+    };
+    let time_in_force = match asked.time_in_force.as_deref() {
+        None => TimeInForce::Gtc,
+        Some(text) if text.eq_ignore_ascii_case("gtc") => TimeInForce::Gtc,
+        Some(text) if text.eq_ignore_ascii_case("ioc") => TimeInForce::Ioc,
+        Some(_) => return Err(WireError::field("time_in_force", "give gtc or ioc")),
+    };
+    if asked.limit_price_type.as_deref().is_some_and(|kind| kind != "static") {
+        return Err(WireError::field("limit_price_type", "give static, or leave it out"));
+    }
+    let order = PlaceOrder {
+        symbol: short("symbol", &asked.symbol)?,
+        side,
+        order_type,
+        time_in_force,
+        post_only: asked.post_only.unwrap_or(false),
+        order_qty: decimal("order_qty", asked.order_qty)?,
+        limit_price: asked.limit_price.map(|price| decimal("limit_price", price)).transpose()?,
+        cl_ord_id: asked.cl_ord_id.as_deref().map(client_order_id).transpose()?,
+        order_userref: asked.order_userref,
+        validate: asked.validate.unwrap_or(false),
+    };
+    Ok((asked.token, Body::Command(Command::PlaceOrder(order))))
+}
+
+fn order_refs(order_id: Option<Names<'_>>, cl_ord_id: Option<Names<'_>>) -> Result<Vec<OrderRef>, WireError> {
+    let mut found = Vec::new();
+    if let Some(list) = order_id {
+        for text in list.list().ok_or_else(|| WireError::new("Order_id field must be an array"))? {
+            // Whatever no server wrote names no order: the same answer as for an order that is gone.
+            found.push(OrderRef::Id(OrderId::parse(&text).unwrap_or(OrderId(0))));
+        }
+    }
+    if let Some(list) = cl_ord_id {
+        for text in list.list().ok_or_else(|| WireError::new("Cl_ord_id field must be an array"))? {
+            found.push(OrderRef::ClientId(client_order_id(&text)?));
+        }
+    }
+    Ok(found)
+}
+
+fn cancel_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::CancelOrder<'_> = params(e)?;
+    let kinds = [asked.order_id.is_some(), asked.cl_ord_id.is_some(), asked.order_userref.is_some()];
+    if kinds.iter().filter(|given| **given).count() != 1 {
+        return Err(WireError::field("order_id", "give exactly one of order_id, cl_ord_id and order_userref"));
+    }
+    let mut orders = order_refs(asked.order_id, asked.cl_ord_id)?;
+    orders.extend(asked.order_userref.into_iter().flatten().map(OrderRef::UserRef));
+    bounded(&orders)?;
+    Ok((asked.token, Body::Cancel(orders)))
+}
+
+fn query_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::QueryOrders<'_> = params(e)?;
+    let orders = order_refs(asked.order_id, asked.cl_ord_id)?;
+    bounded(&orders)?;
+    Ok((asked.token, query(Query::Orders(orders))))
+}
+
+fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
+    match (1..=ORDER_IDS_MAX).contains(&orders.len()) {
+        true => Ok(()),
+        false => Err(WireError::field("order_id", "name 1 to 50 orders")),
+    }
+}
+
+fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Orders<'_> = params(e)?;
+    let limit = limit(asked.limit)?;
+    let body = if operation == Operation::OpenOrders {
+        let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
+        let filter = Filter {
+            asset: None,
+            cl_ord_id: owned(&asked.cl_ord_id),
+            order_userref: asked.order_userref,
+            limit: Some(limit),
+        };
+        Body::Query(Query::OpenOrders { symbol }, filter)
+    } else {
+        Body::History(Page {
+            symbol: owned(&asked.symbol),
+            cl_ord_id: owned(&asked.cl_ord_id),
+            order_userref: asked.order_userref,
+            start: moment("start", asked.start.as_deref())?,
+            end: moment("end", asked.end.as_deref())?,
+            limit,
+            cursor: owned(&asked.cursor),
+            ..Page::default()
+        })
+    };
+    Ok((asked.token, body))
+}
+
+fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Ledgers<'_> = params(e)?;
+    let page = Page {
+        asset: owned(&asked.asset),
+        entry_type: owned(&asked.r#type),
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        limit: limit(asked.limit)?,
+        cursor: owned(&asked.cursor),
+        ..Page::default()
+    };
+    Ok((asked.token, Body::History(page)))
+}
+
+fn by_asset<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::ByAsset<'_> = params(e)?;
+    let asset = asked.asset.as_deref().map(|asset| short("asset", asset)).transpose()?;
+    let asked_for = match operation {
+        Operation::EarnStrategies => Query::EarnStrategies(asset),
+        Operation::EarnAllocations => Query::EarnAllocations,
+        Operation::DepositStatus => Query::Deposits,
+        Operation::WithdrawAddresses | Operation::Addresses => Query::Addresses(operation, asset),
+        _ => Query::Methods(operation, asset),
+    };
+    let filter = Filter { asset: owned(&asked.asset), ..Filter::default() };
+    Ok((asked.token, Body::Query(asked_for, filter)))
+}
+
+fn funding<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    match operation {
+        Operation::DepositAddresses => {
+            let asked: p::DepositAddresses<'_> = params(e)?;
+            let new = asked.new.unwrap_or(false);
+            Ok((asked.token, Body::Command(Command::DepositAddresses { asset: short("asset", &asked.asset)?, new })))
+        }
+        Operation::WithdrawInfo => {
+            let asked: p::WithdrawInfo<'_> = params(e)?;
+            let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
+            Ok((asked.token, query(Query::WithdrawInfo { asset, key: (*asked.key).to_owned(), amount })))
+        }
+        Operation::Withdraw => {
+            let asked: p::Withdraw<'_> = params(e)?;
+            let command = Command::Withdraw {
+                asset: short("asset", &asked.asset)?,
+                key: (*asked.key).to_owned(),
+                amount: decimal("amount", asked.amount)?,
+                client_id: optional_short("client_id", asked.client_id.as_deref())?,
+                max_fee: asked.max_fee.map(|fee| decimal("max_fee", fee)).transpose()?,
+            };
+            Ok((asked.token, Body::Command(command)))
+        }
+        _ => {
+            let asked: p::WithdrawRef<'_> = params(e)?;
+            let id = asked.refid.as_deref().map(withdrawal).transpose()?;
+            let filter = Filter { asset: owned(&asked.asset), ..Filter::default() };
+            match (operation, id) {
+                (Operation::WithdrawCancel, Some(id)) => {
+                    Ok((asked.token, Body::Command(Command::CancelWithdrawal(id))))
+                }
+                (Operation::WithdrawCancel, None) => Err(WireError::field("refid", "this field is needed")),
+                (_, id) => Ok((asked.token, Body::Query(Query::Withdrawals(id), filter))),
+            }
+        }
+    }
+}
+
+fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Requests<'_> = params(e)?;
+    let state = match asked.state.as_deref() {
+        None => None,
+        Some("pending") => Some(RequestState::Pending),
+        Some("approved") => Some(RequestState::Approved),
+        Some("executed") => Some(RequestState::Executed),
+        Some("rejected") => Some(RequestState::Rejected),
+        Some("canceled") => Some(RequestState::Canceled),
+        Some("expired") => Some(RequestState::Expired),
+        Some("failed") => Some(RequestState::Failed),
+        Some(_) => return Err(WireError::field("state", "give the state of a request")),
+    };
+    let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
+    let filter = Filter { limit: Some(limit(asked.limit)?), ..Filter::default() };
+    Ok((asked.token, Body::Query(Query::Requests { state, workflow }, filter)))
+}

@@ -1,0 +1,73 @@
+use super::{Body, parse, parse_envelope};
+use crate::access::operation::Operation;
+use crate::domain::decimal::Decimal;
+use crate::engine::command::Command;
+
+fn refusal(text: &str) -> (String, Option<i64>) {
+    let refusal = parse_envelope(text).and_then(|envelope| parse(&envelope)).expect_err(text);
+    (refusal.text, refusal.req_id)
+}
+
+fn accept(text: &str) -> super::Request {
+    parse_envelope(text).and_then(|envelope| parse(&envelope)).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"))
+}
+
+#[test]
+fn an_order_keeps_every_digit() {
+    for qty in ["90071992547.40993123", "\"90071992547.40993123\"", "9007199254740993123e-8"] {
+        let text = format!(
+            r#"{{"params":{{"order_type":"limit","side":"buy","symbol":"BTC\/USD","order_qty":{qty},"limit_price":1e-08,"token":"T"}},"req_id":7,"method":"add_order"}}"#
+        );
+        let request = accept(&text);
+        assert_eq!((request.operation, request.token.as_deref()), (Operation::AddOrder, Some("T")));
+        let Body::Command(Command::PlaceOrder(order)) = request.body else { panic!("{text}") };
+        assert_eq!(order.order_qty, Decimal::from_units(9_007_199_254_740_993_123, 8));
+        assert_eq!(order.limit_price, Some(Decimal::from_units(1, 8)));
+        assert_eq!(&*order.symbol, "BTC/USD");
+    }
+}
+
+#[test]
+fn refusals_have_the_protocols_texts_and_the_request_number() {
+    let order = |rest: &str| {
+        format!(
+            r#"{{"method":"add_order","req_id":3,"params":{{"order_type":"limit","side":"buy","symbol":"A/B"{rest}}}}}"#
+        )
+    };
+    for (text, expected) in [
+        (order(r#","order_qty":"x""#), "Order_qty field must be a number_float"),
+        (order(r#","order_qty":1,"limit_price":true"#), "Limit_price field must be a number_float"),
+        (order(r#","order_qty":1e999"#), "EGeneral:Invalid arguments:order_qty: give a number of at most 18 digits"),
+        (order(r#","order_qty":1,"lots":2"#), "Unsupported field: 'lots' for the given msg type: add_order"),
+        (order(""), "EGeneral:Invalid arguments:order_qty: this field is needed"),
+        (order(r#","order_qty":1,"order_qty":2"#), "EGeneral:Invalid arguments:order_qty: give this field once"),
+        (r#"{"method":"fly","req_id":3}"#.into(), "EGeneral:Unknown method"),
+        (r#"{"method":"ticker","req_id":3}"#.into(), "EGeneral:Unknown method"),
+        (r#"{"method":"ping","x":1,"req_id":3}"#.into(), "Unsupported field: 'x' for the given msg type: ping"),
+        (
+            r#"{"method":"ping","params":{},"req_id":3}"#.into(),
+            "Unsupported field: 'params' for the given msg type: ping",
+        ),
+        (r#"{"req_id":3}"#.into(), "EGeneral:Invalid arguments:method: this field is needed"),
+        (r#"{"method":"subscribe","req_id":3,"params":{"channel":"tea"}}"#.into(), "Subscription name invalid"),
+        (
+            r#"{"method":"subscribe","req_id":3,"params":{"channel":"book","symbol":7}}"#.into(),
+            "Symbol field must be an array",
+        ),
+    ] {
+        assert_eq!(refusal(&text), (expected.to_owned(), Some(3)), "{text}");
+    }
+    assert_eq!(refusal("{\"method\":"), ("Malformed request".to_owned(), None));
+    assert_eq!(refusal(r#"{"method":"ping","req_id":"3"}"#).1, None);
+    let deep = format!(r#"{{"method":"key_info","req_id":3,"params":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    assert!(refusal(&deep).0.starts_with("EGeneral:Invalid arguments"));
+}
+
+#[test]
+fn what_an_acknowledgement_holds_is_accepted_back() {
+    let text = r#"{"method":"subscribe","params":{"channel":"executions","snap_orders":true,"snap_trades":false,"maxratecount":60,"snapshot":true,"warnings":["w"],"token":"T"}}"#;
+    assert_eq!(accept(text).operation, Operation::Executions);
+    let text = r#"{"method":"subscribe","params":{"channel":"book","symbol":"BTC/USD","depth":10,"snapshot":true}}"#;
+    let Body::Subscribe(channel) = accept(text).body else { panic!() };
+    assert_eq!((channel.symbols, channel.depth), (Some(vec!["BTC/USD".to_owned()]), Some(10)));
+}

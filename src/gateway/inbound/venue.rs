@@ -1,0 +1,104 @@
+//! The venue operator's commands.
+
+use super::request::{Body, Parsed, params};
+use super::values::{decimal, short, withdrawal};
+use super::{Envelope, WireError};
+use crate::access::operation::Operation;
+use crate::domain::ids::MemberId;
+use crate::engine::command::{Command, Invitee, NewAsset, NewMarket};
+use crate::engine::deposits::DepositAddress;
+use crate::engine::earn::LockType;
+use crate::engine::members::Kyc;
+use crate::wire::leaf::Text;
+use crate::wire::params as p;
+
+/// What a venue operator asks for.
+pub(super) fn venue<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    let (token, command) = match operation {
+        Operation::CreateOrganization => {
+            let asked: p::CreateOrganization<'_> = params(e)?;
+            let invite = |m: &p::Invitee<'_>| Invitee {
+                name: (*m.name).to_owned(),
+                email: (*m.email).to_owned(),
+                token_hash: [0; 32],
+            };
+            let members = asked.members.iter().map(invite).collect();
+            let command = Command::CreateOrganization { name: (*asked.name).to_owned(), members };
+            return Ok((asked.token, Body::Invite(command)));
+        }
+        Operation::AddAsset => add_asset(params(e)?)?,
+        Operation::AddMarket => add_market(params(e)?)?,
+        Operation::AddEarnStrategy => {
+            let asked: p::AddEarnStrategy<'_> = params(e)?;
+            let lock = asked.unbonding_s.map_or(LockType::Flex, |unbonding_s| LockType::Bonded { unbonding_s });
+            let (asset, min) = (short("asset", &asked.asset)?, decimal("min", asked.min)?);
+            let cap = asked.cap.map(|cap| decimal("cap", cap)).transpose()?;
+            (asked.token, Command::AddEarnStrategy { asset, lock, min, cap, apr_ppm: asked.apr_ppm })
+        }
+        Operation::AddDepositAddresses => {
+            let asked: p::AddDepositAddresses<'_> = params(e)?;
+            let addresses = asked.addresses.iter().map(|a| address(&a.address, &a.tag)).collect();
+            (asked.token, Command::AddDepositAddresses { asset: short("asset", &asked.asset)?, addresses })
+        }
+        Operation::CreditDeposit => {
+            let asked: p::CreditDeposit<'_> = params(e)?;
+            let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
+            let (address, txid) = (address(&asked.address, &asked.tag), (*asked.txid).to_owned());
+            (asked.token, Command::CreditDeposit { asset, address, amount, txid })
+        }
+        Operation::SettleWithdrawal => {
+            let asked: p::SettleWithdrawal<'_> = params(e)?;
+            (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, failure: None })
+        }
+        Operation::FailWithdrawal => {
+            let asked: p::FailWithdrawal<'_> = params(e)?;
+            let failure = Some((*asked.reason).to_owned());
+            (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, failure })
+        }
+        _ => {
+            let asked: p::SetKyc<'_> = params(e)?;
+            let member = MemberId::parse(&asked.member_id);
+            let member = member.ok_or_else(|| WireError::field("member_id", "give the id of a Member"))?;
+            let kyc = match &*asked.kyc {
+                "pending" => Kyc::Pending,
+                "verified" => Kyc::Verified,
+                "rejected" => Kyc::Rejected,
+                _ => return Err(WireError::field("kyc", "give pending, verified or rejected")),
+            };
+            (asked.token, Command::SetKyc { member, kyc })
+        }
+    };
+    Ok((token, Body::Command(command)))
+}
+
+fn address(address: &Text<'_>, tag: &Option<Text<'_>>) -> DepositAddress {
+    DepositAddress { address: (**address).to_owned(), tag: tag.as_deref().map(str::to_owned) }
+}
+
+fn add_asset(asked: p::AddAsset<'_>) -> Result<(Option<Text<'_>>, Command), WireError> {
+    let asset = NewAsset {
+        code: short("asset", &asked.asset)?,
+        decimals: asked.decimals,
+        display_decimals: asked.display_decimals,
+        method: (*asked.method).to_owned(),
+        network: (*asked.network).to_owned(),
+        withdrawal_min: decimal("withdrawal_min", asked.withdrawal_min)?,
+        withdrawal_fee: decimal("withdrawal_fee", asked.withdrawal_fee)?,
+        deposit_min: decimal("deposit_min", asked.deposit_min)?,
+    };
+    Ok((asked.token, Command::AddAsset { asset }))
+}
+
+fn add_market(asked: p::AddMarket<'_>) -> Result<(Option<Text<'_>>, Command), WireError> {
+    let market = NewMarket {
+        symbol: short("symbol", &asked.symbol)?,
+        price_decimals: asked.price_decimals,
+        qty_decimals: asked.qty_decimals,
+        price_increment: decimal("price_increment", asked.price_increment)?,
+        qty_min: decimal("qty_min", asked.qty_min)?,
+        cost_min: decimal("cost_min", asked.cost_min)?,
+        maker_ppm: asked.maker_ppm,
+        taker_ppm: asked.taker_ppm,
+    };
+    Ok((asked.token, Command::AddMarket { market }))
+}

@@ -1,0 +1,126 @@
+//! The leaves of a request, borrowed from its text: numbers keep every digit, and only a string with
+//! escapes is copied.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::decimal::{Decimal, DecimalError};
+
+/// A decimal: a JSON number, or a string that holds one. No float lies between the text and us.
+#[derive(Clone, Copy, Debug)]
+pub struct Number<'a>(&'a RawValue);
+
+impl Number<'_> {
+    /// The exact decimal.
+    pub fn decimal(self) -> Result<Decimal, DecimalError> {
+        let text = self.0.get();
+        let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        Decimal::parse(inner.unwrap_or(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de RawValue>::deserialize(deserializer).map(Number)
+    }
+}
+
+impl JsonSchema for Number<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "number" },
+            { "type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$" },
+        ] })
+    }
+}
+
+/// A string of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Read).map(Text)
+    }
+}
+
+impl JsonSchema for Text<'_> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
+/// A list of strings, or one string: stock clients send back the single `symbol` of an acknowledgement.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a>(&'a RawValue);
+
+impl<'a> Names<'a> {
+    /// The names; `None` when it is neither form.
+    pub fn list(self) -> Option<Vec<Text<'a>>> {
+        let text = self.0.get();
+        if text.starts_with('"') {
+            return serde_json::from_str(text).ok().map(|name| vec![name]);
+        }
+        serde_json::from_str(text).ok()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Names<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de RawValue>::deserialize(deserializer).map(Names)
+    }
+}
+
+impl JsonSchema for Names<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Names".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "array", "items": { "type": "string" } },
+            { "type": "string" },
+        ] })
+    }
+}

@@ -1,0 +1,263 @@
+//! The params of every method, as the protocol and the extension vocabulary name them.
+//!
+//! Each accepts `token`, since stock clients put it on whatever they send, and nothing unknown.
+#![allow(missing_docs, reason = "fields are the wire's; protocol and README say what they mean")]
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::leaf::{Names, Number, Text};
+
+macro_rules! params {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+        pub struct $name<'a> {
+            $($(#[$attr])* pub $field: $type,)*
+            pub token: Option<Text<'a>>,
+        }
+    )*};
+}
+
+params! {
+    /// No params of its own.
+    Nothing {}
+    /// `subscribe` and `unsubscribe`: all that any channel takes, and all that an acknowledgement's
+    /// result holds, because clients send that back.
+    Subscribe {
+        channel: Text<'a>,
+        symbol: Option<Names<'a>>,
+        depth: Option<u32>,
+        snapshot: Option<bool>,
+        event_trigger: Option<Text<'a>>,
+        snap_orders: Option<bool>,
+        snap_trades: Option<bool>,
+        snapshot_trades: Option<bool>,
+        order_status: Option<bool>,
+        #[serde(alias = "rate_counter")]
+        ratecounter: Option<bool>,
+        rebased: Option<bool>,
+        users: Option<Text<'a>>,
+        include_tokenized_assets: Option<bool>,
+        execution_venue: Option<Text<'a>>,
+        from_offset: Option<u64>,
+        asset: Option<Names<'a>>,
+        r#type: Option<Names<'a>>,
+        workflow: Option<Text<'a>>,
+        maxratecount: Option<u64>,
+        warnings: Option<Vec<Text<'a>>>,
+    }
+    /// `add_order`.
+    AddOrder {
+        order_type: Text<'a>,
+        side: Text<'a>,
+        symbol: Text<'a>,
+        order_qty: Number<'a>,
+        limit_price: Option<Number<'a>>,
+        limit_price_type: Option<Text<'a>>,
+        time_in_force: Option<Text<'a>>,
+        post_only: Option<bool>,
+        cl_ord_id: Option<Text<'a>>,
+        order_userref: Option<i64>,
+        validate: Option<bool>,
+        no_mpp: Option<bool>,
+    }
+    /// `cancel_order`: exactly one of the three lists.
+    CancelOrder {
+        order_id: Option<Names<'a>>,
+        cl_ord_id: Option<Names<'a>>,
+        order_userref: Option<Vec<i64>>,
+    }
+    /// `open_orders` and `closed_orders`.
+    Orders {
+        symbol: Option<Text<'a>>,
+        cl_ord_id: Option<Text<'a>>,
+        order_userref: Option<i64>,
+        start: Option<Text<'a>>,
+        end: Option<Text<'a>>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// `query_orders`.
+    QueryOrders { order_id: Option<Names<'a>>, cl_ord_id: Option<Names<'a>> }
+    /// `get_balances`.
+    GetBalances { account: Option<Text<'a>> }
+    /// `ledgers`.
+    Ledgers {
+        asset: Option<Text<'a>>,
+        r#type: Option<Text<'a>>,
+        start: Option<Text<'a>>,
+        end: Option<Text<'a>>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// Lists that an asset narrows.
+    ByAsset { asset: Option<Text<'a>>, method: Option<Text<'a>> }
+    /// `earn_allocate` and `earn_deallocate`.
+    EarnMove { strategy_id: Text<'a>, amount: Number<'a>, client_id: Option<Text<'a>> }
+    /// `earn_status`.
+    EarnStatus { strategy_id: Text<'a> }
+    /// `deposit_addresses`.
+    DepositAddresses { asset: Text<'a>, method: Option<Text<'a>>, new: Option<bool> }
+    /// `withdraw_info`.
+    WithdrawInfo { asset: Text<'a>, key: Text<'a>, amount: Number<'a> }
+    /// `withdraw`.
+    Withdraw {
+        asset: Text<'a>,
+        key: Text<'a>,
+        amount: Number<'a>,
+        client_id: Option<Text<'a>>,
+        max_fee: Option<Number<'a>>,
+    }
+    /// `withdraw_status` and `withdraw_cancel`.
+    WithdrawRef { asset: Option<Text<'a>>, refid: Option<Text<'a>> }
+    /// `requests`.
+    Requests {
+        state: Option<Text<'a>>,
+        workflow: Option<Text<'a>>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// `request_info` and `cancel_request`.
+    RequestRef { request_id: Text<'a> }
+    /// `approve` and `execute`.
+    Vote { requests: Vec<Ballot<'a>>, otp: Option<Text<'a>>, comment: Option<Text<'a>> }
+    /// `reject`.
+    Reject { requests: Vec<Ballot<'a>>, reason: Text<'a> }
+    /// `claim_secret`.
+    ClaimSecret { request_id: Text<'a>, otp: Text<'a> }
+    /// `create_service_user`.
+    CreateServiceUser {
+        name: Text<'a>,
+        scopes: Vec<Text<'a>>,
+        settings: Option<Settings<'a>>,
+        accounts: Option<Vec<Text<'a>>>,
+        execute: Option<bool>,
+        otp: Option<Text<'a>>,
+        client_id: Option<Text<'a>>,
+    }
+    /// `edit_service_user`.
+    EditServiceUser {
+        service_user_id: Text<'a>,
+        name: Option<Text<'a>>,
+        scopes: Option<Vec<Text<'a>>>,
+        settings: Option<Settings<'a>>,
+        disabled: Option<bool>,
+        execute: Option<bool>,
+        otp: Option<Text<'a>>,
+        client_id: Option<Text<'a>>,
+        strand_pending: Option<bool>,
+    }
+    /// `remove_service_user`.
+    RemoveServiceUser {
+        service_user_id: Text<'a>,
+        execute: Option<bool>,
+        otp: Option<Text<'a>>,
+        client_id: Option<Text<'a>>,
+        strand_pending: Option<bool>,
+    }
+    /// `set_policy`.
+    SetPolicy {
+        workflow: Text<'a>,
+        quorum: u32,
+        reject_quorum: Option<u32>,
+        allow_execute: Option<bool>,
+        expires_after_s: Option<u64>,
+        exclude_key_managers: Option<bool>,
+        execute: Option<bool>,
+        otp: Option<Text<'a>>,
+        client_id: Option<Text<'a>>,
+        strand_pending: Option<bool>,
+    }
+    /// `add_address`.
+    AddAddress {
+        asset: Text<'a>,
+        method: Text<'a>,
+        key: Text<'a>,
+        address: Text<'a>,
+        tag: Option<Text<'a>>,
+        execute: Option<bool>,
+        otp: Option<Text<'a>>,
+        client_id: Option<Text<'a>>,
+    }
+    /// `initiate_withdrawal`.
+    InitiateWithdrawal {
+        asset: Text<'a>,
+        key: Text<'a>,
+        amount: Number<'a>,
+        execute: Option<bool>,
+        otp: Option<Text<'a>>,
+        client_id: Option<Text<'a>>,
+    }
+    /// `create_organization`.
+    CreateOrganization { name: Text<'a>, members: Vec<Invitee<'a>> }
+    /// `add_asset`.
+    AddAsset {
+        asset: Text<'a>,
+        decimals: u8,
+        display_decimals: u8,
+        method: Text<'a>,
+        network: Text<'a>,
+        withdrawal_min: Number<'a>,
+        withdrawal_fee: Number<'a>,
+        deposit_min: Number<'a>,
+    }
+    /// `add_market`.
+    AddMarket {
+        symbol: Text<'a>,
+        price_decimals: u8,
+        qty_decimals: u8,
+        price_increment: Number<'a>,
+        qty_min: Number<'a>,
+        cost_min: Number<'a>,
+        maker_ppm: u32,
+        taker_ppm: u32,
+    }
+    /// `add_earn_strategy`; without `unbonding_s` it is flexible.
+    AddEarnStrategy {
+        asset: Text<'a>,
+        min: Number<'a>,
+        cap: Option<Number<'a>>,
+        apr_ppm: u32,
+        unbonding_s: Option<u64>,
+    }
+    /// `add_deposit_addresses`.
+    AddDepositAddresses { asset: Text<'a>, addresses: Vec<Address<'a>> }
+    /// `credit_deposit`.
+    CreditDeposit { asset: Text<'a>, address: Text<'a>, tag: Option<Text<'a>>, amount: Number<'a>, txid: Text<'a> }
+    /// `settle_withdrawal`.
+    SettleWithdrawal { refid: Text<'a> }
+    /// `fail_withdrawal`.
+    FailWithdrawal { refid: Text<'a>, reason: Text<'a> }
+    /// `set_kyc`.
+    SetKyc { member_id: Text<'a>, kyc: Text<'a> }
+}
+
+macro_rules! parts {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+        pub struct $name<'a> { $(pub $field: $type,)* }
+    )*};
+}
+
+parts! {
+    /// A request and the digest of what the Member saw.
+    Ballot { request_id: Text<'a>, digest: Text<'a> }
+    /// A Member to invite.
+    Invitee { name: Text<'a>, email: Text<'a> }
+    /// An address of the deposit pool.
+    Address { address: Text<'a>, tag: Option<Text<'a>> }
+    /// The settings of a key.
+    Settings {
+        expires_at: Option<Text<'a>>,
+        query_start: Option<Text<'a>>,
+        query_end: Option<Text<'a>>,
+        allow_websocket: Option<bool>,
+        nonce_window: Option<u64>,
+        ip_allowlist: Option<Vec<Text<'a>>>,
+        on_stop: Option<Text<'a>>,
+    }
+}
