@@ -5,6 +5,7 @@ pub mod directory;
 pub mod frame;
 pub mod inbound;
 pub mod listener;
+pub mod outbound;
 pub mod passwords;
 pub mod public;
 pub mod release;

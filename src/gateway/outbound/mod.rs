@@ -1,0 +1,136 @@
+//! From the engine's answers to text. Nothing here can fail: whatever the engine says has a form.
+//! Rendered into a reused buffer; a frame's data part is written once and shared.
+
+pub mod executions;
+
+use std::fmt::Write as _;
+
+use crate::domain::decimal::write_units;
+use crate::domain::time::Moment;
+
+/// Writes a JSON object's members in order.
+#[derive(Debug)]
+pub struct Object<'a> {
+    out: &'a mut String,
+    first: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Opens an object at the end of `out`.
+    pub fn open(out: &'a mut String) -> Object<'a> {
+        out.push('{');
+        Object { out, first: true }
+    }
+
+    /// A string member.
+    pub fn text(&mut self, key: &str, text: &str) -> &mut Self {
+        self.key(key);
+        self.out.push_str(&serde_json::to_string(text).expect("a string is JSON"));
+        self
+    }
+
+    /// A member whose text needs no escapes: ids and times.
+    pub fn plain(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
+        self.key(key);
+        write!(self.out, "\"{value}\"").expect("writing to a String succeeds");
+        self
+    }
+
+    /// An integer or a boolean.
+    pub fn literal(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
+        self.key(key);
+        write!(self.out, "{value}").expect("writing to a String succeeds");
+        self
+    }
+
+    /// `units × 10^-decimals`, a number with exactly that many decimals.
+    pub fn number(&mut self, key: &str, units: i64, decimals: u8) -> &mut Self {
+        self.key(key);
+        write_units(self.out, units, decimals);
+        self
+    }
+
+    /// A member that is JSON already.
+    pub fn raw(&mut self, key: &str, json: &str) -> &mut Self {
+        self.key(key);
+        self.out.push_str(json);
+        self
+    }
+
+    /// Closes the object.
+    pub fn close(self) {
+        self.out.push('}');
+    }
+
+    fn key(&mut self, key: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(',');
+        }
+        self.out.push('"');
+        self.out.push_str(key);
+        self.out.push_str("\":");
+    }
+}
+
+/// A reply's envelope: `success` with a result that is JSON already, or the text of a refusal.
+pub fn reply(
+    out: &mut String,
+    method: &str,
+    req_id: Option<i64>,
+    result: Result<&str, &str>,
+    time_in: Moment,
+    time_out: Moment,
+) {
+    let mut object = Object::open(out);
+    object.text("method", method);
+    if let Some(req_id) = req_id {
+        object.literal("req_id", req_id);
+    }
+    object.literal("success", result.is_ok());
+    match result {
+        Ok(json) => object.raw("result", json),
+        Err(text) => object.text("error", text),
+    };
+    object.plain("time_in", time_in).plain("time_out", time_out);
+    object.close();
+}
+
+/// `pong`, which never has `success`.
+pub fn pong(out: &mut String, req_id: Option<i64>, time_in: Moment, time_out: Moment) {
+    let mut object = Object::open(out);
+    object.plain("method", "pong");
+    if let Some(req_id) = req_id {
+        object.literal("req_id", req_id);
+    }
+    object.plain("time_in", time_in).plain("time_out", time_out);
+    object.close();
+}
+
+/// A channel frame around a shared data part; `sequence` on executions and balances only (rule 43).
+pub fn frame(out: &mut String, channel: &str, snapshot: bool, data: &str, sequence: Option<u64>) {
+    let mut object = Object::open(out);
+    object.plain("channel", channel).plain("type", if snapshot { "snapshot" } else { "update" }).raw("data", data);
+    if let Some(sequence) = sequence {
+        object.literal("sequence", sequence);
+    }
+    object.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envelopes_are_as_clients_read_them() {
+        let at = Moment(1_716_480_000_000_001);
+        let mut out = String::new();
+        reply(&mut out, "add_order", Some(3), Err("a \"b\""), at, at);
+        assert_eq!(
+            out,
+            r#"{"method":"add_order","req_id":3,"success":false,"error":"a \"b\"","time_in":"2024-05-23T16:00:00.000001Z","time_out":"2024-05-23T16:00:00.000001Z"}"#
+        );
+        out.clear();
+        frame(&mut out, "executions", true, "[]", Some(1));
+        assert_eq!(out, r#"{"channel":"executions","type":"snapshot","data":[],"sequence":1}"#);
+    }
+}
