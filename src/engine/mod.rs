@@ -3,11 +3,14 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod approvals;
+pub mod book;
 pub mod caller;
+pub mod client_ids;
 pub mod command;
 pub mod deposits;
 pub mod earn;
 pub mod event;
+pub mod index;
 pub mod ledger;
 pub mod members;
 pub mod orders;
@@ -17,6 +20,7 @@ pub mod reference;
 pub mod reject;
 pub mod service_users;
 pub mod state;
+pub mod trading;
 pub mod transition;
 pub mod withdrawals;
 pub mod workflows;

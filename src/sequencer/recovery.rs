@@ -35,6 +35,14 @@ pub enum RecoveryError {
         /// The snapshot's sequence.
         at: u64,
     },
+    /// A money law does not hold in the replayed state.
+    #[error("the ledger after sequence {at}: {why}")]
+    Ledger {
+        /// The last sequence replayed.
+        at: u64,
+        /// Which law.
+        why: String,
+    },
 }
 
 /// What a verification found sound.
@@ -87,6 +95,7 @@ pub async fn verify(reader: &JournalReader) -> Result<Verified, RecoveryError> {
             JournalError::Corrupt { at, why: "a snapshot lies beyond the journal or inside a row".to_owned() }.into()
         );
     }
+    state.ledger.check().map_err(|why| RecoveryError::Ledger { at: state.seq.0, why })?;
     Ok(Verified { seq: state.seq.0, chain, state: state.digest(), snapshots: agreed })
 }
 

@@ -1,0 +1,336 @@
+//! Orders: what is accepted, what it holds, how it trades and what it costs.
+
+use countersign::domain::money::Amount;
+use countersign::domain::orders::{CancelReason, OrderStatus, Side, TimeInForce};
+use countersign::engine::caller::ServiceCaller;
+use countersign::engine::command::{OrderRef, PlaceOrder};
+use countersign::engine::event::Event;
+use countersign::engine::ledger::Party;
+use countersign::engine::query::Reply;
+use countersign::engine::reject::{Code, Reject};
+use countersign::engine::state::State;
+use countersign::engine::trading::{cancel, cancel_all, place};
+use proptest::prelude::*;
+
+use crate::venue::{BTC, MARKET, USD, Venue, limit, market, named};
+
+/// A venue with three funded Organizations: 100,000.00 USD and 10 BTC each.
+fn funded() -> (Venue, [ServiceCaller; 3]) {
+    let mut venue = Venue::new();
+    let traders = [1, 2, 3].map(|number| venue.trader(number));
+    for trader in traders {
+        venue.fund(trader, USD, 10_000_000);
+        venue.fund(trader, BTC, 1_000_000_000);
+    }
+    (venue, traders)
+}
+
+fn placed(venue: &mut Venue, who: ServiceCaller, order: &PlaceOrder) -> countersign::domain::ids::OrderId {
+    match venue.run(|t| place(t, who, order)) {
+        Ok(Reply::Placed { order: Some(id), repeated: false }) => id,
+        other => panic!("not placed: {other:?}"),
+    }
+}
+
+fn refused(venue: &mut Venue, who: ServiceCaller, order: &PlaceOrder) -> Reject {
+    let (before, happened) = (venue.state.digest(), venue.events.len());
+    let refusal = venue.run(|t| place(t, who, order)).unwrap_err();
+    assert_eq!((venue.state.digest(), venue.events.len()), (before, happened), "a refusal changes nothing");
+    refusal
+}
+
+/// Quantity, price in whole units and taker side of every trade so far.
+fn trades(venue: &Venue) -> Vec<(i64, i64, Side)> {
+    let trade = |event: &Event| match event {
+        Event::Traded(trade) => Some((trade.qty.0, trade.price.0, trade.taker_side)),
+        _ => None,
+    };
+    venue.events.iter().filter_map(|(_, event)| trade(event)).collect()
+}
+
+#[test]
+fn a_resting_buy_holds_its_limit_and_the_takers_fee_and_gives_it_back() {
+    let (mut venue, [alice, ..]) = funded();
+    let id = placed(&mut venue, alice, &limit(Side::Buy, "0.5", "30001"));
+    // 15,000.50 USD and 0.2 % of it, rounded up to 30.01.
+    assert_eq!(venue.balance(alice, USD), (10_000_000 - 1_503_051, 1_503_051, 10_000_000));
+    venue.run(|t| cancel(t, alice, &OrderRef::Id(id))).unwrap();
+    assert_eq!(venue.balance(alice, USD), (10_000_000, 0, 10_000_000));
+    assert_eq!(venue.run(|t| cancel(t, alice, &OrderRef::Id(id))), Err(Code::UnknownOrder.into()));
+}
+
+#[test]
+fn a_trade_is_at_the_makers_price_and_each_side_pays_its_fee() {
+    let (mut venue, [alice, bob, _]) = funded();
+    placed(&mut venue, alice, &limit(Side::Sell, "1", "30000"));
+    placed(&mut venue, bob, &limit(Side::Buy, "0.4", "31000"));
+    // 12,000.00 USD: the maker pays 12.00 of it, the taker 24.00 on top.
+    assert_eq!(venue.balance(alice, USD), (11_198_800, 0, 11_198_800));
+    assert_eq!(venue.balance(alice, BTC), (900_000_000, 60_000_000, 960_000_000));
+    assert_eq!(venue.balance(bob, USD), (8_797_600, 0, 8_797_600));
+    assert_eq!(venue.balance(bob, BTC), (1_040_000_000, 0, 1_040_000_000));
+    assert_eq!(venue.state.ledger.counter(Party::Fees, USD), Amount(3_600));
+    assert_eq!(venue.state.ledger.check(), Ok(()));
+}
+
+#[test]
+fn better_prices_go_first_and_older_orders_before_younger() {
+    let (mut venue, [alice, bob, carol]) = funded();
+    placed(&mut venue, alice, &limit(Side::Sell, "0.1", "30010"));
+    placed(&mut venue, bob, &limit(Side::Sell, "0.2", "30000"));
+    placed(&mut venue, alice, &limit(Side::Sell, "0.3", "30000"));
+    placed(&mut venue, carol, &limit(Side::Buy, "0.55", "30010"));
+    let expected = [(20_000_000, 30_000), (30_000_000, 30_000), (5_000_000, 30_010)];
+    assert_eq!(trades(&venue), expected.map(|(qty, price)| (qty, price, Side::Buy)));
+    let left = venue.state.orders.open(alice.account, None);
+    assert_eq!(
+        left.iter().map(|order| (order.filled.0, order.status)).collect::<Vec<_>>(),
+        [(5_000_000, OrderStatus::PartiallyFilled)]
+    );
+}
+
+#[test]
+fn what_an_ioc_or_market_order_does_not_fill_is_canceled_and_released() {
+    let (mut venue, [alice, bob, _]) = funded();
+    placed(&mut venue, alice, &limit(Side::Sell, "0.1", "30000"));
+    placed(&mut venue, bob, &PlaceOrder { time_in_force: TimeInForce::Ioc, ..limit(Side::Buy, "0.3", "30000") });
+    placed(&mut venue, alice, &limit(Side::Buy, "0.1", "29000"));
+    placed(&mut venue, bob, &market(Side::Sell, "0.2"));
+    let canceled = venue
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::OrderCanceled { reason: CancelReason::ImmediateOrCancel, .. }));
+    assert_eq!(canceled.count(), 2);
+    assert_eq!((venue.balance(bob, USD).1, venue.balance(bob, BTC).1), (0, 0));
+    assert_eq!(refused(&mut venue, bob, &market(Side::Sell, "0.2")).code, Code::NoLiquidity);
+}
+
+#[test]
+fn a_market_buy_holds_what_the_book_costs_and_is_refused_without_it() {
+    let (mut venue, [alice, bob, _]) = funded();
+    placed(&mut venue, alice, &limit(Side::Sell, "1", "30000"));
+    placed(&mut venue, alice, &limit(Side::Sell, "5", "90000"));
+    assert_eq!(refused(&mut venue, bob, &market(Side::Buy, "2")).code, Code::InsufficientFunds);
+    placed(&mut venue, bob, &market(Side::Buy, "1.5"));
+    // 30,000 + 45,000 and 60 + 90 of fees.
+    assert_eq!(venue.balance(bob, USD), (2_485_000, 0, 2_485_000));
+}
+
+#[test]
+fn post_only_is_refused_rather_than_taking() {
+    let (mut venue, [alice, bob, _]) = funded();
+    placed(&mut venue, alice, &limit(Side::Sell, "1", "30000"));
+    let post_only = |price| PlaceOrder { post_only: true, ..limit(Side::Buy, "0.1", price) };
+    assert_eq!(refused(&mut venue, bob, &post_only("30000")).code, Code::PostOnly);
+    placed(&mut venue, bob, &post_only("29999"));
+    assert_eq!(trades(&venue), []);
+}
+
+#[test]
+fn an_organization_never_trades_with_itself() {
+    let (mut venue, [alice, bob, _]) = funded();
+    placed(&mut venue, alice, &limit(Side::Sell, "0.1", "30000"));
+    let own = placed(&mut venue, bob, &limit(Side::Sell, "0.1", "30001"));
+    placed(&mut venue, alice, &limit(Side::Sell, "0.1", "30002"));
+    placed(&mut venue, bob, &limit(Side::Buy, "0.3", "31000"));
+    assert_eq!(trades(&venue), [(10_000_000, 30_000, Side::Buy)]);
+    assert!(matches!(venue.events.last().unwrap().1, Event::OrderCanceled { reason: CancelReason::SelfTrade, .. }));
+    assert_eq!(venue.state.orders.open(bob.account, None).iter().map(|order| order.id).collect::<Vec<_>>(), [own]);
+    assert_eq!(venue.balance(bob, USD).1, 0);
+}
+
+#[test]
+fn each_wrong_number_is_refused_by_name() {
+    let (mut venue, [alice, ..]) = funded();
+    for (qty, price, code) in [
+        ("0.00000001", "30000", Code::OrderMinimum),
+        ("0", "30000", Code::InvalidArguments),
+        ("-1", "30000", Code::InvalidArguments),
+        ("0.000000001", "30000", Code::InvalidArguments),
+        ("1e15", "30000", Code::InvalidArguments),
+        ("1", "30000.5", Code::TickSize),
+        ("1", "0", Code::InvalidPrice),
+        ("1", "-5", Code::InvalidPrice),
+        ("0.00001", "1", Code::CostMinimum),
+        ("11", "30000", Code::InsufficientFunds),
+        ("90000000000", "9000000000000000000", Code::CostMinimum),
+    ] {
+        let refusal = refused(&mut venue, alice, &limit(Side::Buy, qty, price));
+        assert_eq!(refusal.code, code, "{qty} at {price}: {}", refusal.text());
+    }
+    let unpriced = PlaceOrder { limit_price: None, ..limit(Side::Buy, "1", "1") };
+    assert_eq!(refused(&mut venue, alice, &unpriced).field, Some("limit_price"));
+    let elsewhere = PlaceOrder { symbol: "DOGE/USD".parse().unwrap(), ..limit(Side::Buy, "1", "1") };
+    assert_eq!(refused(&mut venue, alice, &elsewhere).code, Code::UnknownMarket);
+}
+
+#[test]
+fn validate_checks_and_places_nothing() {
+    let (mut venue, [alice, ..]) = funded();
+    let happened = venue.events.len();
+    let order = PlaceOrder { validate: true, ..limit(Side::Buy, "0.1", "30000") };
+    assert_eq!(venue.run(|t| place(t, alice, &order)), Ok(Reply::Placed { order: None, repeated: false }));
+    assert_eq!(venue.events.len(), happened);
+    let dear = PlaceOrder { validate: true, ..limit(Side::Buy, "9", "30000") };
+    assert_eq!(refused(&mut venue, alice, &dear).code, Code::InsufficientFunds);
+}
+
+#[test]
+fn the_same_client_id_answers_with_the_first_order_for_a_while() {
+    let (mut venue, [alice, bob, _]) = funded();
+    let order = named(limit(Side::Buy, "0.1", "20000"), "mine");
+    let first = placed(&mut venue, alice, &order);
+    let again = Ok(Reply::Placed { order: Some(first), repeated: true });
+    assert_eq!(venue.run(|t| place(t, alice, &order)), again);
+    let other = named(limit(Side::Buy, "0.2", "20000"), "mine");
+    assert_eq!(refused(&mut venue, alice, &other).code, Code::ClientOrderIdNotUnique);
+    assert_ne!(placed(&mut venue, bob, &order), first, "an id belongs to one Service User");
+
+    venue.now = venue.now.plus_us(59_999_999);
+    venue.run(|t| cancel(t, alice, &OrderRef::ClientId("mine".parse().unwrap()))).unwrap();
+    assert_eq!(venue.run(|t| place(t, alice, &order)), again, "closed, but within a minute");
+    venue.now = venue.now.plus_us(1);
+    assert_ne!(placed(&mut venue, alice, &other), first, "a minute after its acknowledgement the id is free");
+    venue.now = venue.now.plus_us(3_600_000_000);
+    assert_eq!(refused(&mut venue, alice, &order).code, Code::ClientOrderIdNotUnique, "an open order keeps it");
+}
+
+#[test]
+fn a_client_id_or_group_reaches_only_what_it_may() {
+    let (mut venue, [alice, bob, _]) = funded();
+    let order = named(limit(Side::Buy, "0.1", "20000"), "mine");
+    let id = placed(&mut venue, alice, &PlaceOrder { order_userref: Some(7), ..order });
+    let colleague = ServiceCaller { id: bob.id, ..alice };
+    let by_name = OrderRef::ClientId("mine".parse().unwrap());
+    assert_eq!(venue.run(|t| cancel(t, colleague, &by_name)), Err(Code::UnknownOrder.into()));
+    assert_eq!(venue.run(|t| cancel(t, bob, &OrderRef::Id(id))), Err(Code::UnknownOrder.into()));
+    assert_eq!(venue.run(|t| cancel(t, colleague, &OrderRef::UserRef(7))), Ok(Reply::Canceled(vec![id])));
+    let others = placed(&mut venue, bob, &limit(Side::Buy, "0.1", "20000"));
+    assert_eq!(venue.run(|t| cancel_all(t, alice)), Ok(Reply::Canceled(Vec::new())));
+    assert_eq!(venue.state.orders.open(bob.account, None)[0].id, others);
+}
+
+/// One step of a random run: who, buy or sell, quantity in 0.001, price, kind.
+type Step = (usize, bool, i64, i64, u8);
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((0..3usize, any::<bool>(), 1..400i64, 95..105i64, 0..10u8), 1..80)
+}
+
+/// The book as one would write it in an afternoon: a list, searched from end to end.
+#[derive(Default)]
+struct Naive {
+    resting: Vec<(usize, Side, i64, i64)>,
+    fills: Vec<(i64, i64, Side)>,
+}
+
+impl Naive {
+    fn best(&self, side: Side, limit: Option<i64>) -> Option<usize> {
+        let better = |a: i64, b: i64| if side == Side::Buy { a < b } else { a > b };
+        let reaches = |price: i64| limit.is_none_or(|limit| price == limit || better(price, limit));
+        let mut best: Option<usize> = None;
+        for (at, (_, of, _, price)) in self.resting.iter().enumerate() {
+            if *of != side && reaches(*price) && best.is_none_or(|best| better(*price, self.resting[best].3)) {
+                best = Some(at);
+            }
+        }
+        best
+    }
+
+    fn place(&mut self, who: usize, side: Side, mut qty: i64, limit: Option<i64>, rests: bool) {
+        while qty > 0 {
+            let Some(at) = self.best(side, limit) else { break };
+            let (owner, _, left, price) = self.resting[at];
+            if owner == who {
+                return;
+            }
+            let traded = qty.min(left);
+            self.fills.push((traded, price, side));
+            qty -= traded;
+            self.resting[at].2 -= traded;
+            if self.resting[at].2 == 0 {
+                self.resting.remove(at);
+            }
+        }
+        if let (true, true, Some(limit)) = (qty > 0, rests, limit) {
+            self.resting.push((who, side, qty, limit));
+        }
+    }
+}
+
+fn play(steps: &[Step]) -> (Venue, Naive) {
+    let (mut venue, traders) = funded();
+    let mut naive = Naive::default();
+    for (who, buys, thousandths, price, kind) in steps {
+        let side = if *buys { Side::Buy } else { Side::Sell };
+        let (qty, price_text) = (format!("{}e-3", thousandths), price.to_string());
+        let units = thousandths * 100_000;
+        let trader = traders[*who];
+        let (order, bound, rests) = match kind {
+            0 => {
+                venue.run(|t| cancel_all(t, trader)).unwrap();
+                naive.resting.retain(|(owner, ..)| owner != who);
+                continue;
+            }
+            1 => (market(side, &qty), None, false),
+            2 => {
+                let order = limit(side, &qty, &price_text);
+                (PlaceOrder { time_in_force: TimeInForce::Ioc, ..order }, Some(*price), false)
+            }
+            _ => (limit(side, &qty, &price_text), Some(*price), true),
+        };
+        if venue.run(|t| place(t, trader, &order)).is_ok() {
+            naive.place(*who, side, units, bound, rests);
+        }
+        assert_eq!(venue.state.ledger.check(), Ok(()));
+        assert_eq!(venue.state.halted, None);
+    }
+    (venue, naive)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn fills_and_book_are_those_of_the_naive_book(steps in steps()) {
+        let (venue, naive) = play(&steps);
+        prop_assert_eq!(trades(&venue), naive.fills);
+        for side in [Side::Buy, Side::Sell] {
+            let resting = venue.state.orders.book(MARKET).against(side.opposite()).map(|order| (order.remaining().0, order.limit.unwrap().0)).collect::<Vec<_>>();
+            let mut expected: Vec<_> = naive.resting.iter().filter(|(_, of, ..)| *of == side).map(|(_, _, qty, price)| (*qty, *price)).collect();
+            expected.sort_by_key(|(_, price)| if side == Side::Buy { -price } else { *price });
+            prop_assert_eq!(resting, expected);
+        }
+    }
+
+    #[test]
+    fn holds_are_those_of_the_open_orders_and_nothing_is_left_held_without_them(steps in steps()) {
+        let (mut venue, _) = play(&steps);
+        for number in 1..=3 {
+            let trader = venue.trader(number);
+            let open = venue.state.orders.open(trader.account, None);
+            for (asset, side) in [(USD, Side::Buy), (BTC, Side::Sell)] {
+                let held: i64 = open.iter().filter(|order| order.side == side).map(|order| order.held.0).sum();
+                prop_assert_eq!(venue.balance(trader, asset).1, held);
+            }
+            venue.run(|t| cancel_all(t, trader)).unwrap();
+            prop_assert_eq!((venue.balance(trader, USD).1, venue.balance(trader, BTC).1), (0, 0));
+        }
+    }
+
+    #[test]
+    fn replay_and_a_stored_copy_give_the_same_state(steps in steps()) {
+        let (venue, _) = play(&steps);
+        prop_assert_eq!(venue.replayed().digest(), venue.state.digest());
+        let bytes = postcard::to_allocvec(&venue.state).unwrap();
+        let mut copy: State = postcard::from_bytes(&bytes).unwrap();
+        prop_assert_eq!(copy.digest(), venue.state.digest());
+        let mut venue = venue;
+        let probe = venue.trader(9);
+        venue.fund(probe, BTC, 1_000_000_000);
+        let at = venue.events.len();
+        venue.run(|t| place(t, probe, &market(Side::Sell, "3"))).ok();
+        venue.events[at - 1..].iter().for_each(|(at, event)| copy.apply(*at, event));
+        prop_assert_eq!(copy.digest(), venue.state.digest());
+    }
+}
