@@ -18,6 +18,7 @@ use crate::sequencer::recovery::verify;
 use crate::sequencer::{self, Release, Released};
 use crate::server::{self, Plan, Server};
 use crate::storage::sqlite::JournalReader;
+use crate::telemetry;
 
 /// A self-hosted WebSocket trading and approval server.
 #[derive(Debug, Parser)]
@@ -54,7 +55,9 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Reads the arguments and runs the command they name.
 pub async fn run() -> Result<(), Failure> {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    telemetry::start();
+    match arguments.command {
         Action::Init { dir } => init(&dir).await,
         Action::Serve { config } => serve(&config).await,
         Action::Verify { data } => report(&data).await,

@@ -24,3 +24,4 @@ pub mod gateway;
 pub mod cli;
 pub mod config;
 pub mod server;
+pub mod telemetry;

@@ -183,6 +183,7 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
     Ok((operation, asked.token, channel))
 }
 
+#[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
 fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     match operation {
         Operation::Ping => match e.params {

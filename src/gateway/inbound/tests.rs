@@ -1,3 +1,5 @@
+//! Requests as clients write them, good and bad.
+
 use super::{Body, parse, parse_envelope};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
