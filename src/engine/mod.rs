@@ -13,6 +13,7 @@ pub mod event;
 pub mod index;
 pub mod ledger;
 pub mod members;
+pub mod nonces;
 pub mod orders;
 pub mod policy;
 pub mod query;
