@@ -67,6 +67,41 @@ impl KeySettings {
     }
 }
 
+/// Settings to change; what is `None` stays. A date of `Some(None)` is taken away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsChange {
+    /// New expiration.
+    pub expires_at: Option<Option<Moment>>,
+    /// New query start date.
+    pub query_start: Option<Option<Moment>>,
+    /// New query end date.
+    pub query_end: Option<Option<Moment>>,
+    /// New Allow WebSocket.
+    pub allow_websocket: Option<bool>,
+    /// New nonce window.
+    pub nonce_window: Option<u64>,
+    /// New IP allow-list, whole.
+    pub ip_allowlist: Option<Vec<IpNet>>,
+    /// New behaviour on stop.
+    pub on_stop: Option<OnStop>,
+}
+
+impl SettingsChange {
+    /// `settings` with the change made.
+    pub fn on(&self, settings: &KeySettings) -> KeySettings {
+        let old = settings.clone();
+        KeySettings {
+            expires_at: self.expires_at.unwrap_or(old.expires_at),
+            query_start: self.query_start.unwrap_or(old.query_start),
+            query_end: self.query_end.unwrap_or(old.query_end),
+            allow_websocket: self.allow_websocket.unwrap_or(old.allow_websocket),
+            nonce_window: self.nonce_window.unwrap_or(old.nonce_window),
+            ip_allowlist: self.ip_allowlist.clone().unwrap_or(old.ip_allowlist),
+            on_stop: self.on_stop.unwrap_or(old.on_stop),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,5 +34,9 @@ pub const CLAIM_US: u64 = 7 * 86_400_000_000;
 pub const MEMBER_SESSION_US: u64 = 12 * 3_600_000_000;
 /// A request's life when its policy names none, µs.
 pub const REQUEST_EXPIRY_US: u64 = 7 * 86_400_000_000;
+/// Deposit addresses in one `add_deposit_addresses`.
+pub const DEPOSIT_ADDRESSES_MAX: usize = 1_000;
+/// Members that one `create_organization` may name.
+pub const FIRST_MEMBERS_MAX: usize = 20;
 /// Rows that one page of a list may hold.
 pub const PAGE_MAX: usize = 500;

@@ -9,7 +9,8 @@ use super::members::Kyc;
 use super::policy::PolicyTerms;
 use super::service_users::KeyRef;
 use super::withdrawals::WithdrawalAddress;
-use crate::access::key::KeySettings;
+use crate::access::key::{KeySettings, SettingsChange};
+use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
 use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
@@ -99,8 +100,8 @@ pub enum Change {
         name: Option<String>,
         /// New scopes.
         scopes: Option<ScopeSet>,
-        /// New settings, whole.
-        settings: Option<KeySettings>,
+        /// The settings to change.
+        settings: SettingsChange,
         /// Turn off or on.
         disabled: Option<bool>,
     },
@@ -364,4 +365,69 @@ pub struct NewMarket {
     pub maker_ppm: u32,
     /// Taker fee, parts per million.
     pub taker_ppm: u32,
+}
+
+impl Command {
+    /// The operation that the caller must be permitted; `None` for what a socket does not ask by name.
+    pub fn operation(&self) -> Option<Operation> {
+        Some(match self {
+            Command::Genesis(_)
+            | Command::Tick
+            | Command::OpenSession { .. }
+            | Command::OpenMemberSession { .. }
+            | Command::CloseMemberSession { .. }
+            | Command::AcceptInvitation { .. }
+            | Command::ConfirmInvitation { .. } => return None,
+            Command::PlaceOrder(_) => Operation::AddOrder,
+            Command::CancelOrder(_) => Operation::CancelOrder,
+            Command::CancelAll => Operation::CancelAll,
+            Command::Earn { allocate: true, .. } => Operation::EarnAllocate,
+            Command::Earn { allocate: false, .. } => Operation::EarnDeallocate,
+            Command::DepositAddresses { .. } => Operation::DepositAddresses,
+            Command::Withdraw { .. } => Operation::Withdraw,
+            Command::CancelWithdrawal(_) => Operation::WithdrawCancel,
+            Command::Initiate(change, _) => change.operation(),
+            Command::Vote { decision: Decision::Approve, .. } => Operation::Approve,
+            Command::Vote { decision: Decision::Reject, .. } => Operation::Reject,
+            Command::Execute { .. } => Operation::Execute,
+            Command::CancelRequest(_) => Operation::CancelRequest,
+            Command::ClaimSecret { .. } => Operation::ClaimSecret,
+            Command::CreateOrganization { .. } => Operation::CreateOrganization,
+            Command::AddAsset { .. } => Operation::AddAsset,
+            Command::AddMarket { .. } => Operation::AddMarket,
+            Command::AddEarnStrategy { .. } => Operation::AddEarnStrategy,
+            Command::AddDepositAddresses { .. } => Operation::AddDepositAddresses,
+            Command::CreditDeposit { .. } => Operation::CreditDeposit,
+            Command::FinishWithdrawal { failure: None, .. } => Operation::SettleWithdrawal,
+            Command::FinishWithdrawal { failure: Some(_), .. } => Operation::FailWithdrawal,
+            Command::SetKyc { .. } => Operation::SetKyc,
+        })
+    }
+
+    /// Whether a broken money law stops it (rule 35): orders, Earn, votes and withdrawals.
+    pub fn stops_at_halt(&self) -> bool {
+        match self {
+            Command::Vote { decision, .. } => *decision == Decision::Approve,
+            Command::PlaceOrder(_)
+            | Command::Earn { .. }
+            | Command::Withdraw { .. }
+            | Command::Initiate(..)
+            | Command::Execute { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl Change {
+    /// The method that asks for it.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Change::CreateServiceUser { .. } => Operation::CreateServiceUser,
+            Change::EditServiceUser { .. } => Operation::EditServiceUser,
+            Change::RemoveServiceUser { .. } => Operation::RemoveServiceUser,
+            Change::SetPolicy { .. } => Operation::SetPolicy,
+            Change::AddAddress { .. } => Operation::AddAddress,
+            Change::Withdraw { .. } => Operation::InitiateWithdrawal,
+        }
+    }
 }

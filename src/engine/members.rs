@@ -1,10 +1,23 @@
 //! Organizations, their Members, invitations, Member sessions and one-time codes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::caller::MemberCaller;
+use super::command::Invitee;
+use super::decisions;
 use super::event::Event;
-use crate::access::workflow::Permissions;
+use super::policy::{Policy, PolicyTerms};
+use super::query::{Reply, Session};
+use super::reject::{Code, Reject};
+use super::state::State;
+use super::transition::Transition;
+use super::venue::checked_name;
+use crate::access::Rights;
+use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId};
+use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, REQUEST_EXPIRY_US};
 use crate::domain::time::Moment;
 
 /// An Organization.
@@ -101,10 +114,264 @@ pub struct MemberSession {
 }
 
 /// All Organizations, Members and sessions.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Members {}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    organizations: Vec<Organization>,
+    /// The Organization of each account, by number.
+    accounts: Vec<OrganizationId>,
+    members: Vec<Member>,
+    by_email: BTreeMap<String, MemberId>,
+    sessions: BTreeMap<[u8; 32], MemberSession>,
+}
 
 impl Members {
     /// Folds an event in.
-    pub fn apply(&mut self, _event: &Event) {}
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::OrganizationCreated(organization) => {
+                self.accounts.extend(organization.accounts.iter().map(|_| organization.id));
+                self.organizations.push(organization.clone());
+            }
+            Event::MemberChanged(member) => {
+                self.by_email.insert(member.email.clone(), member.id);
+                match self.members.get_mut(member.id.index()) {
+                    Some(old) => *old = (**member).clone(),
+                    None => self.members.push((**member).clone()),
+                }
+            }
+            Event::CodeSpent { member, purpose, step } => {
+                let Some(member) = self.members.get_mut(member.index()) else { return };
+                match purpose {
+                    CodePurpose::SignIn => member.sign_in_step = *step,
+                    CodePurpose::Action => member.action_step = *step,
+                }
+            }
+            Event::SessionOpened(session) => {
+                self.sessions.insert(session.cookie_hash, session.clone());
+            }
+            Event::SessionClosed(session) => {
+                self.sessions.remove(&session.cookie_hash);
+            }
+            _ => {}
+        }
+    }
+
+    /// The Organization of a number that a record names.
+    pub fn organization(&self, id: OrganizationId) -> &Organization {
+        &self.organizations[id.index()]
+    }
+
+    /// Whose account it is.
+    pub fn organization_of(&self, account: AccountId) -> OrganizationId {
+        self.accounts[account.index()]
+    }
+
+    /// The Member of a number that a record names.
+    pub fn member(&self, id: MemberId) -> &Member {
+        &self.members[id.index()]
+    }
+
+    /// The Members of an Organization that are not removed.
+    pub fn of(&self, organization: OrganizationId) -> impl Iterator<Item = &Member> {
+        let all = self.members.iter();
+        all.filter(move |member| member.organization == organization && member.status != MemberStatus::Removed)
+    }
+
+    /// Every Member, by number.
+    pub fn all(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Every open session.
+    pub fn sessions(&self) -> impl Iterator<Item = &MemberSession> {
+        self.sessions.values()
+    }
+
+    /// Whose session a cookie names, if it still runs.
+    pub fn session(&self, cookie_hash: &[u8; 32], now: Moment) -> Option<MemberId> {
+        let session = self.sessions.get(cookie_hash)?;
+        (now < session.ends_at).then_some(session.member)
+    }
+
+    /// The Member as a caller, while signing in is allowed.
+    pub fn admit(&self, id: MemberId) -> Result<MemberCaller, Reject> {
+        let member = self.members.get(id.index()).filter(|member| member.status == MemberStatus::Active);
+        let member = member.ok_or(Code::InvalidSession)?;
+        let account = self.organization(member.organization).accounts[0];
+        Ok(MemberCaller { id, organization: member.organization, account })
+    }
+
+    /// What a Member holds.
+    pub fn rights(&self, id: MemberId) -> Rights<'_> {
+        let member = self.member(id);
+        Rights::Member { permissions: &member.permissions, verified: member.kyc == Kyc::Verified }
+    }
+
+    /// Whether a Member may act in a workflow now: active, verified and with the permission (rule 14).
+    pub fn may(&self, id: MemberId, workflow: Workflow, permission: Permission) -> bool {
+        let member = self.member(id);
+        let acts = permission == Permission::View || member.kyc == Kyc::Verified;
+        member.status == MemberStatus::Active && acts && member.permissions.hold(workflow, permission)
+    }
+
+    fn invited(&self, token_hash: &[u8; 32], now: Moment) -> Option<&Member> {
+        let open = |member: &&Member| {
+            let invitation = member.invitation.as_ref();
+            invitation.is_some_and(|open| open.token_hash == *token_hash && now < open.expires_at)
+        };
+        self.members.iter().find(open)
+    }
+}
+
+/// Whether a verified code may still be spent on that purpose (rule 15).
+pub fn check_code(state: &State, id: MemberId, purpose: CodePurpose, step: u64, now: Moment) -> Result<(), Reject> {
+    let member = state.members.member(id);
+    let last = match purpose {
+        CodePurpose::SignIn => member.sign_in_step,
+        CodePurpose::Action => member.action_step,
+    };
+    if step > last {
+        return Ok(());
+    }
+    let wait = ((last + 1) * 30).saturating_sub(now.0 / 1_000_000).max(1);
+    Err(Reject::field(Code::CodeUsed, "otp", format!("wait {wait} s for the next code")))
+}
+
+/// Signs a Member in: password and code were verified, the code is spent here.
+pub fn open_session(
+    t: &mut Transition<'_>,
+    member: MemberId,
+    step: u64,
+    cookie_hash: [u8; 32],
+) -> Result<Reply, Reject> {
+    t.state().members.admit(member)?;
+    check_code(t.state(), member, CodePurpose::SignIn, step, t.now())?;
+    let ends_at = t.now().plus_us(MEMBER_SESSION_US);
+    t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
+    t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, ends_at }));
+    Ok(Reply::Session(Session::Member(member)))
+}
+
+/// Signs a Member out.
+pub fn close_session(t: &mut Transition<'_>, cookie_hash: [u8; 32]) -> Result<Reply, Reject> {
+    let session = t.state().members.sessions.get(&cookie_hash).cloned().ok_or(Code::InvalidSession)?;
+    t.emit(Event::SessionClosed(session));
+    Ok(Reply::Done)
+}
+
+fn invited(t: &Transition<'_>, token_hash: &[u8; 32]) -> Result<Member, Reject> {
+    let found = t.state().members.invited(token_hash, t.now()).cloned();
+    found.ok_or_else(|| Reject::field(Code::UnknownSubject, "token", "the invitation was used or has run out"))
+}
+
+/// An invited Member chose a password and was given a second factor. May be repeated until it is confirmed.
+pub fn accept_invitation(
+    t: &mut Transition<'_>,
+    token_hash: [u8; 32],
+    password_hash: &str,
+    totp_sealed: &[u8],
+) -> Result<Reply, Reject> {
+    let mut member = invited(t, &token_hash)?;
+    member.password_hash = Some(password_hash.to_owned());
+    member.totp_sealed = Some(totp_sealed.to_vec());
+    t.emit(Event::MemberChanged(Box::new(member.clone())));
+    Ok(Reply::Member(Box::new(member)))
+}
+
+/// The invited Member proved the second factor and may sign in from now on.
+pub fn confirm_invitation(t: &mut Transition<'_>, token_hash: [u8; 32], step: u64) -> Result<Reply, Reject> {
+    let mut member = invited(t, &token_hash)?;
+    if member.password_hash.is_none() || member.totp_sealed.is_none() {
+        return Err(Reject::field(Code::InvalidArguments, "password", "set a password first"));
+    }
+    check_code(t.state(), member.id, CodePurpose::SignIn, step, t.now())?;
+    member.invitation = None;
+    member.status = MemberStatus::Active;
+    member.sign_in_step = step;
+    t.emit(Event::MemberChanged(Box::new(member.clone())));
+    Ok(Reply::Member(Box::new(member)))
+}
+
+/// `create_organization`: its first Members get all rights; with two or more, all workflows start with a
+/// quorum of one (rule 17).
+pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invitee]) -> Result<Reply, Reject> {
+    let members = &t.state().members;
+    checked_name("name", name)?;
+    if members.organizations.iter().any(|other| other.name == name) {
+        return Err(Reject::field(Code::Exists, "name", "choose another name"));
+    }
+    if !(1..=FIRST_MEMBERS_MAX).contains(&invitees.len()) {
+        return Err(Reject::field(Code::InvalidArguments, "members", "name 1 to 20"));
+    }
+    for (at, invitee) in invitees.iter().enumerate() {
+        checked_name("name", &invitee.name)?;
+        checked_name("email", &invitee.email)?;
+        let email = invitee.email.to_lowercase();
+        let twice = invitees[..at].iter().any(|other| other.email.to_lowercase() == email);
+        if !email.contains('@') || twice || members.by_email.contains_key(&email) {
+            return Err(Reject::field(Code::Exists, "email", "give each Member an address of their own"));
+        }
+    }
+    let organization = Organization {
+        id: OrganizationId::at(members.organizations.len()),
+        name: name.to_owned(),
+        accounts: vec![AccountId::at(members.accounts.len())],
+    };
+    let first = members.members.len();
+    let expires_at = t.now().plus_us(INVITATION_US);
+    let invite = |(at, invitee): (usize, &Invitee)| Member {
+        id: MemberId::at(first + at),
+        organization: organization.id,
+        name: invitee.name.clone(),
+        email: invitee.email.to_lowercase(),
+        status: MemberStatus::Invited,
+        kyc: Kyc::Pending,
+        permissions: Permissions::all(),
+        password_hash: None,
+        totp_sealed: None,
+        invitation: Some(Invitation { token_hash: invitee.token_hash, expires_at }),
+        sign_in_step: 0,
+        action_step: 0,
+    };
+    let invited: Vec<Member> = invitees.iter().enumerate().map(invite).collect();
+    t.emit(Event::OrganizationCreated(organization.clone()));
+    invited.iter().for_each(|member| t.emit(Event::MemberChanged(Box::new(member.clone()))));
+    if invited.len() >= 2 {
+        for workflow in Workflow::ALL {
+            t.emit(Event::PolicySet(Policy {
+                organization: organization.id,
+                workflow,
+                version: 1,
+                terms: FIRST_TERMS,
+            }));
+        }
+    }
+    Ok(Reply::Organization(Box::new(organization), invited))
+}
+
+/// What all workflows of a new Organization of two or more start with.
+const FIRST_TERMS: PolicyTerms = PolicyTerms {
+    quorum: 1,
+    reject_quorum: 1,
+    allow_execute: false,
+    expires_after_s: REQUEST_EXPIRY_US / 1_000_000,
+    exclude_key_managers: true,
+};
+
+/// `set_kyc`. Who loses it can no longer count: votes on pending requests are struck (rule 22).
+pub fn set_kyc(t: &mut Transition<'_>, member: MemberId, kyc: Kyc) -> Result<Reply, Reject> {
+    let found = t.state().members.members.get(member.index()).filter(|found| found.status != MemberStatus::Removed);
+    let unknown = || Reject::field(Code::UnknownSubject, "member_id", "name a Member");
+    let member = Member { kyc, ..found.ok_or_else(unknown)?.clone() };
+    t.emit(Event::MemberChanged(Box::new(member.clone())));
+    decisions::strike_votes(t, member.organization);
+    Ok(Reply::Member(Box::new(member)))
+}
+
+/// Ends the sessions whose absolute time is over (rule 16).
+pub fn tick(t: &mut Transition<'_>) {
+    let now = t.now();
+    let over = |session: &&MemberSession| session.ends_at <= now;
+    let ended: Vec<MemberSession> = t.state().members.sessions.values().filter(over).cloned().collect();
+    ended.into_iter().for_each(|session| t.emit(Event::SessionClosed(session)));
 }

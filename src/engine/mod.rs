@@ -1,5 +1,8 @@
 //! The state machine. No I/O, no clock, no randomness, no hash-ordered iteration: the same commands give
 //! the same bytes on every machine.
+//!
+//! A command passes three gates in order: is the caller good now, may the caller do this
+//! ([`permit`](crate::access::permit)), and is it sound (the topic's file)? Only then are events emitted.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod approvals;
@@ -7,6 +10,7 @@ pub mod book;
 pub mod caller;
 pub mod client_ids;
 pub mod command;
+pub mod decisions;
 pub mod deposits;
 pub mod earn;
 pub mod event;
@@ -21,11 +25,15 @@ pub mod reference;
 pub mod reject;
 pub mod service_users;
 pub mod state;
+pub mod timers;
 pub mod trading;
 pub mod transition;
+pub mod venue;
+pub mod views;
 pub mod withdrawals;
 pub mod workflows;
 
+use caller::{Caller, MemberCaller, ServiceCaller};
 use command::Command;
 use event::Event;
 use query::{Query, Reply, View};
@@ -33,7 +41,10 @@ use reject::{Code, Reject};
 use state::State;
 use transition::Transition;
 
+use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
+use crate::access::{Rights, permit};
+use crate::domain::ids::VenueKeyId;
 use crate::domain::time::Moment;
 
 /// The engine: a state, and the events of the command at hand.
@@ -64,28 +75,142 @@ impl Engine {
     pub fn handle(&mut self, now: Moment, by: &Principal, command: &Command) -> Result<Reply, Reject> {
         self.events.clear();
         let now = now.max(self.state.at);
+        let caller = admit(&self.state, by, now)?;
+        if let Some(operation) = command.operation() {
+            permitted(&self.state, caller, operation)?;
+        }
+        if self.state.halted.is_some() && command.stops_at_halt() {
+            return Err(Reject::of(Code::Halted));
+        }
         let mut transition = Transition::new(&mut self.state, &mut self.events, now);
-        let result = dispatch(&mut transition, by, command);
+        let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
         result
     }
 
     /// Answers `query` on the state as of now.
-    pub fn query(&self, _now: Moment, _by: &Principal, _query: &Query) -> Result<View, Reject> {
-        Err(Reject::of(Code::PermissionDenied))
+    pub fn query(&self, now: Moment, by: &Principal, query: &Query) -> Result<View, Reject> {
+        let now = now.max(self.state.at);
+        let caller = admit(&self.state, by, now)?;
+        if let Some(operation) = query.operation() {
+            permitted(&self.state, caller, operation)?;
+        }
+        views::answer(&self.state, now, by, caller, query)
     }
 }
 
-fn dispatch(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Result<Reply, Reject> {
-    match (by.actor, command) {
-        (Actor::Server, Command::Genesis(events)) => {
+/// Whether the principal's key or membership is good at `now`.
+fn admit(state: &State, by: &Principal, now: Moment) -> Result<Caller, Reject> {
+    match by.actor {
+        Actor::Public => Ok(Caller::Public),
+        Actor::ServiceUser(id) => state.keys.admit(id, by.peer, by.credential, now).map(Caller::Service),
+        Actor::Venue(id) => state.keys.admit_venue(id, by.peer, by.credential, now).map(Caller::Venue),
+        Actor::Member(id) => state.members.admit(id).map(Caller::Member),
+        Actor::Server => Ok(Caller::Server),
+    }
+}
+
+/// The one choke point of rights (law 3).
+fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), Reject> {
+    let rights = match caller {
+        Caller::Public => Rights::Public,
+        Caller::Service(service) => Rights::ServiceUser(service.scopes),
+        Caller::Member(member) => state.members.rights(member.id),
+        Caller::Venue(_) => Rights::Venue,
+        Caller::Server => return Ok(()),
+    };
+    permit(rights, operation).map_err(|_| Reject::of(Code::PermissionDenied))
+}
+
+fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Command) -> Result<Reply, Reject> {
+    match caller {
+        Caller::Public => for_anybody(t, by, command),
+        Caller::Service(service) => for_service_user(t, service, command),
+        Caller::Member(member) => for_member(t, member, command),
+        Caller::Venue(key) => for_venue(t, key, command),
+        Caller::Server => for_server(t, command),
+    }
+}
+
+/// What leads to a credential: the gateway has verified signature, password, code or token.
+fn for_anybody(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Result<Reply, Reject> {
+    match command {
+        Command::OpenSession { key, nonce } => service_users::open_session(t, by, *key, *nonce),
+        Command::OpenMemberSession { member, step, cookie_hash } => {
+            members::open_session(t, *member, *step, *cookie_hash)
+        }
+        Command::CloseMemberSession { cookie_hash } => members::close_session(t, *cookie_hash),
+        Command::AcceptInvitation { token_hash, password_hash, totp_sealed } => {
+            members::accept_invitation(t, *token_hash, password_hash, totp_sealed)
+        }
+        Command::ConfirmInvitation { token_hash, step } => members::confirm_invitation(t, *token_hash, *step),
+        _ => Err(Reject::of(Code::PermissionDenied)),
+    }
+}
+
+fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Command) -> Result<Reply, Reject> {
+    match command {
+        Command::PlaceOrder(order) => trading::place(t, caller, order),
+        Command::CancelOrder(order) => trading::cancel(t, caller, order),
+        Command::CancelAll => trading::cancel_all(t, caller),
+        Command::Earn { strategy, amount, allocate, client_id } => {
+            earn::operate(t, caller, *strategy, *amount, *allocate, *client_id)
+        }
+        Command::DepositAddresses { asset, new } => deposits::addresses(t, caller, asset, *new),
+        Command::Withdraw { asset, key, amount, client_id, max_fee } => {
+            withdrawals::withdraw(t, caller, asset, key, *amount, *client_id, *max_fee)
+        }
+        Command::CancelWithdrawal(id) => withdrawals::cancel(t, caller, *id),
+        _ => Err(Reject::of(Code::PermissionDenied)),
+    }
+}
+
+fn for_member(t: &mut Transition<'_>, caller: MemberCaller, command: &Command) -> Result<Reply, Reject> {
+    match command {
+        Command::Initiate(change, initiation) => decisions::initiate(t, caller, change, initiation),
+        Command::Vote { decision, ballots, step, comment } => {
+            decisions::vote(t, caller, *decision, ballots, *step, comment.as_deref())
+        }
+        Command::Execute { ballots, step, comment } => {
+            decisions::execute(t, caller, ballots, *step, comment.as_deref())
+        }
+        Command::CancelRequest(request) => decisions::cancel(t, caller, *request),
+        Command::ClaimSecret { request, step } => service_users::claim_secret(t, caller, *request, *step),
+        _ => Err(Reject::of(Code::PermissionDenied)),
+    }
+}
+
+fn for_venue(t: &mut Transition<'_>, _key: VenueKeyId, command: &Command) -> Result<Reply, Reject> {
+    match command {
+        Command::CreateOrganization { name, members } => members::create_organization(t, name, members),
+        Command::AddAsset { asset } => venue::add_asset(t, asset),
+        Command::AddMarket { market } => venue::add_market(t, market),
+        Command::AddEarnStrategy { asset, lock, min, cap, apr_ppm } => {
+            venue::add_strategy(t, asset, *lock, *min, *cap, *apr_ppm)
+        }
+        Command::AddDepositAddresses { asset, addresses } => venue::add_deposit_addresses(t, asset, addresses),
+        Command::CreditDeposit { asset, address, amount, txid } => deposits::credit(t, asset, address, *amount, txid),
+        Command::FinishWithdrawal { withdrawal, failure } => withdrawals::finish(t, *withdrawal, failure.as_deref()),
+        Command::SetKyc { member, kyc } => members::set_kyc(t, *member, *kyc),
+        _ => Err(Reject::of(Code::PermissionDenied)),
+    }
+}
+
+fn for_server(t: &mut Transition<'_>, command: &Command) -> Result<Reply, Reject> {
+    match command {
+        Command::Genesis(events) => {
             if t.state().seq.0 != 0 {
                 return Err(Reject::of(Code::NotEmpty));
             }
-            events.iter().for_each(|event| t.emit(event.clone()));
+            for event in events {
+                t.emit(event.clone());
+            }
             Ok(Reply::Done)
         }
-        (Actor::Server, Command::Tick) => Ok(Reply::Done),
+        Command::Tick => {
+            timers::tick(t);
+            Ok(Reply::Done)
+        }
         _ => Err(Reject::of(Code::PermissionDenied)),
     }
 }

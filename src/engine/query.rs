@@ -173,6 +173,8 @@ pub enum View {
     Balances(Vec<Balance>),
     /// Orders.
     Orders(Vec<Order>),
+    /// `query_orders`: those that are open, and leave to look for the others.
+    Found(Vec<Order>, HistoryGrant),
     /// Leave to read history.
     History(HistoryGrant),
     /// Strategies.
@@ -254,4 +256,32 @@ pub enum Reply {
     Deposit(Box<Deposit>),
     /// `set_kyc`, invitations
     Member(Box<Member>),
+}
+
+impl Query {
+    /// The operation that the caller must be permitted; `None` for binding a socket.
+    pub fn operation(&self) -> Option<Operation> {
+        Some(match self {
+            Query::Bind(_) | Query::BindMember(_) => return None,
+            Query::Subscribe(operation)
+            | Query::History(operation)
+            | Query::Methods(operation, _)
+            | Query::Addresses(operation, _) => *operation,
+            Query::KeyInfo => Operation::KeyInfo,
+            Query::Balances => Operation::GetBalances,
+            Query::OpenOrders { .. } => Operation::OpenOrders,
+            Query::Orders(_) => Operation::QueryOrders,
+            Query::EarnStrategies(_) => Operation::EarnStrategies,
+            Query::EarnAllocations => Operation::EarnAllocations,
+            Query::EarnStatus(_) => Operation::EarnStatus,
+            Query::Deposits => Operation::DepositStatus,
+            Query::WithdrawInfo { .. } => Operation::WithdrawInfo,
+            Query::Withdrawals(_) => Operation::WithdrawStatus,
+            Query::MemberInfo => Operation::MemberInfo,
+            Query::Requests { .. } => Operation::Requests,
+            Query::Request(_) => Operation::RequestInfo,
+            Query::ServiceUsers => Operation::ServiceUsers,
+            Query::Policies => Operation::Policies,
+        })
+    }
 }

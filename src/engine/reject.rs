@@ -45,10 +45,14 @@ pub enum Code {
     UnknownWithdrawKey,
     /// Below the minimum, or the fee leaves nothing.
     InvalidFundingAmount,
+    /// Not enough available to withdraw.
+    FundingInsufficient,
     /// The fee is above `max_fee`.
     MaxFee,
     /// No such withdrawal or deposit.
     UnknownReference,
+    /// Custody reported the other result before.
+    AlreadyFinished,
     /// The deposit address pool is empty.
     NoDepositAddress,
     /// No such Earn strategy.
@@ -114,8 +118,10 @@ impl Code {
             Code::Halted => "EService:Market in cancel_only mode",
             Code::UnknownWithdrawKey => "EFunding:Unknown withdraw key",
             Code::InvalidFundingAmount => "EFunding:Invalid amount",
+            Code::FundingInsufficient => "EFunding:Insufficient funds",
             Code::MaxFee => "EFunding:Max fee exceeded",
             Code::UnknownReference => "EFunding:Unknown reference id",
+            Code::AlreadyFinished => "EFunding:Already finished",
             Code::NoDepositAddress => "EFunding:No address available",
             Code::UnknownStrategy => "EGeneral:Invalid arguments:Invalid strategy ID",
             Code::EarnBelowMinimum => "EEarnings:Below min:(De)allocation operation amount less than minimum",

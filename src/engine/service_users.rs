@@ -1,10 +1,21 @@
 //! Service Users and venue operators: keys, settings, nonces, and what happens when a key stops.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
+use super::caller::{MemberCaller, ServiceCaller};
 use super::event::Event;
-use crate::access::key::KeySettings;
-use crate::access::scope::ScopeSet;
+use super::members::CodePurpose;
+use super::nonces::Nonces;
+use super::query::{Reply, Session};
+use super::reject::{Code, Reject};
+use super::transition::Transition;
+use super::{decisions, members, trading};
+use crate::access::key::{KeySettings, OnStop};
+use crate::access::principal::Principal;
+use crate::access::scope::{Scope, ScopeSet};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
 use crate::domain::time::Moment;
 
@@ -50,6 +61,8 @@ pub struct ServiceUser {
     pub managers: Vec<MemberId>,
     /// The request that created it, until its secret is claimed.
     pub claim: Option<Claim>,
+    /// Whether its query end date has passed (rule 10).
+    pub query_ended: bool,
 }
 
 /// Who may still take a created key's secret.
@@ -107,10 +120,235 @@ pub enum ServiceUserChange {
 }
 
 /// All keys and their nonce histories.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Keys {}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    service_users: Vec<ServiceUser>,
+    venue_keys: Vec<VenueKey>,
+    by_api_key: BTreeMap<String, KeyRef>,
+    nonces: BTreeMap<KeyRef, Nonces>,
+}
 
 impl Keys {
     /// Folds an event in.
-    pub fn apply(&mut self, _event: &Event) {}
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::VenueKeyCreated(key) => {
+                self.by_api_key.insert(key.api_key.clone(), KeyRef::Venue(key.id));
+                self.venue_keys.push(key.clone());
+            }
+            Event::ServiceUserChanged { service_user, .. } => {
+                let (id, new) = (service_user.id, (**service_user).clone());
+                self.by_api_key.insert(new.api_key.clone(), KeyRef::ServiceUser(id));
+                match self.service_users.get_mut(id.index()) {
+                    Some(old) => *old = new,
+                    None => self.service_users.push(new),
+                }
+            }
+            Event::NonceUsed { key, nonce } => {
+                let window = self.settings(*key).map_or(0, |settings| settings.nonce_window);
+                self.nonces.entry(*key).or_default().record(*nonce, window);
+            }
+            _ => {}
+        }
+    }
+
+    /// The Service User of a number that an event or record names.
+    pub fn service_user(&self, id: ServiceUserId) -> &ServiceUser {
+        &self.service_users[id.index()]
+    }
+
+    /// A Service User of that Organization that is not removed.
+    pub fn find(&self, organization: OrganizationId, id: ServiceUserId) -> Result<&ServiceUser, Reject> {
+        let found = self.service_users.get(id.index());
+        let found = found.filter(|user| user.organization == organization && user.status != KeyStatus::Removed);
+        found.ok_or_else(|| {
+            Reject::field(Code::UnknownSubject, "service_user_id", "name a Service User of your Organization")
+        })
+    }
+
+    /// The Service Users of an Organization that are not removed, oldest first.
+    pub fn of(&self, organization: OrganizationId) -> Vec<ServiceUser> {
+        let all = self.service_users.iter();
+        all.filter(|user| user.organization == organization && user.status != KeyStatus::Removed).cloned().collect()
+    }
+
+    /// Every Service User, removed ones included, by number.
+    pub fn all(&self) -> &[ServiceUser] {
+        &self.service_users
+    }
+
+    /// Every venue operator's key, by number.
+    pub fn venue_keys(&self) -> &[VenueKey] {
+        &self.venue_keys
+    }
+
+    /// The number of the Service User that is made next.
+    pub fn next_id(&self) -> ServiceUserId {
+        ServiceUserId::at(self.service_users.len())
+    }
+
+    /// Whether the public part of a key is taken.
+    pub fn is_taken(&self, api_key: &str) -> bool {
+        self.by_api_key.contains_key(api_key)
+    }
+
+    /// The Service User whose key a request made.
+    pub fn made_by(&self, request: RequestId) -> Option<&ServiceUser> {
+        self.service_users.iter().find(|user| user.claim.is_some_and(|claim| claim.request == request))
+    }
+
+    /// The Service User as a caller, if its key is good at `now` from `peer` with that credential version.
+    pub fn admit(
+        &self,
+        id: ServiceUserId,
+        peer: IpAddr,
+        credential: u32,
+        now: Moment,
+    ) -> Result<ServiceCaller, Reject> {
+        let user = self.service_users.get(id.index()).ok_or(Code::InvalidKey)?;
+        match user.status {
+            KeyStatus::Unclaimed | KeyStatus::Removed => return Err(Reject::of(Code::InvalidKey)),
+            KeyStatus::Disabled => return Err(denied("api_key", "the key is disabled")),
+            KeyStatus::Expired | KeyStatus::Active => {}
+        }
+        admit(&user.settings, user.credential == credential, peer, now)?;
+        Ok(ServiceCaller { id, organization: user.organization, account: user.account, scopes: user.scopes })
+    }
+
+    /// Whether a Service User may ask for withdrawals at `now`: its key is good and has the scope.
+    pub fn may_withdraw(&self, id: ServiceUserId, now: Moment) -> bool {
+        let user = self.service_user(id);
+        user.status == KeyStatus::Active && !user.settings.expired(now) && user.scopes.holds(Scope::Withdraw)
+    }
+
+    /// As [`Keys::admit`], for a venue operator.
+    pub fn admit_venue(
+        &self,
+        id: VenueKeyId,
+        peer: IpAddr,
+        credential: u32,
+        now: Moment,
+    ) -> Result<VenueKeyId, Reject> {
+        let key = self.venue_keys.get(id.index()).ok_or(Code::InvalidKey)?;
+        admit(&key.settings, key.credential == credential, peer, now)?;
+        Ok(id)
+    }
+
+    fn settings(&self, key: KeyRef) -> Option<&KeySettings> {
+        match key {
+            KeyRef::ServiceUser(id) => self.service_users.get(id.index()).map(|user| &user.settings),
+            KeyRef::Venue(id) => self.venue_keys.get(id.index()).map(|key| &key.settings),
+        }
+    }
+}
+
+fn denied(field: &'static str, why: &str) -> Reject {
+    Reject::field(Code::PermissionDenied, field, why)
+}
+
+/// The settings that bear on a socket: expiry, address, Allow WebSocket (rules 4, 8).
+fn admit(settings: &KeySettings, same_credential: bool, peer: IpAddr, now: Moment) -> Result<(), Reject> {
+    if !same_credential {
+        Err(Reject::of(Code::InvalidKey))
+    } else if settings.expired(now) {
+        Err(denied("api_key", "the key has expired"))
+    } else if !settings.admits_peer(peer) {
+        Err(denied("ip", "the key's allow-list does not hold this address"))
+    } else if !settings.allow_websocket {
+        Err(denied("api_key", "Allow WebSocket is off for this key"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Judges a verified signature (rules 2–4): the key must be good, its nonce fresh.
+pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: u64) -> Result<Reply, Reject> {
+    let keys = &t.state().keys;
+    let session = match key {
+        KeyRef::ServiceUser(id) => {
+            keys.admit(id, by.peer, by.credential, t.now())?;
+            Session::ServiceUser(id, by.credential)
+        }
+        KeyRef::Venue(id) => {
+            keys.admit_venue(id, by.peer, by.credential, t.now())?;
+            Session::Venue(id, by.credential)
+        }
+    };
+    let window = keys.settings(key).map_or(0, |settings| settings.nonce_window);
+    let fresh = keys.nonces.get(&key).is_none_or(|nonces| nonces.admits(nonce, window));
+    if !fresh {
+        let highest = keys.nonces.get(&key).and_then(Nonces::highest).unwrap_or_default();
+        let advice = format!("use one above {highest}, or unused within {window} below it; server time is {}", t.now());
+        return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
+    }
+    t.emit(Event::NonceUsed { key, nonce });
+    Ok(Reply::Session(session))
+}
+
+/// Hands a created key's secret to the Member who asked for it, once (rule 28).
+pub fn claim_secret(
+    t: &mut Transition<'_>,
+    caller: MemberCaller,
+    request: RequestId,
+    step: u64,
+) -> Result<Reply, Reject> {
+    let now = t.now();
+    let claimable = t.state().keys.made_by(request).filter(|user| {
+        let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
+        open && user.status == KeyStatus::Unclaimed
+    });
+    let nothing = || Reject::field(Code::NothingToClaim, "request_id", "name your own unclaimed creation; else rotate");
+    let mut user = claimable.ok_or_else(nothing)?.clone();
+    members::check_code(t.state(), caller.id, CodePurpose::Action, step, now)?;
+    t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });
+    user.claim = None;
+    user.status = if user.settings.expired(now) { KeyStatus::Expired } else { KeyStatus::Active };
+    user.managers = managed_by(&user, caller.id);
+    t.emit(Event::ServiceUserChanged { service_user: Box::new(user.clone()), change: ServiceUserChange::Claimed });
+    Ok(Reply::Claimed(Box::new(user)))
+}
+
+/// The managers of a key once `member` has had a hand in it (rule 22).
+pub fn managed_by(user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
+    let mut managers = user.managers.clone();
+    if !managers.contains(&member) {
+        managers.push(member);
+    }
+    managers
+}
+
+/// Brings a changed record into force, with everything that follows from it in the same journal entry
+/// (rule 9): a key that stopped loses orders and pending withdrawals, one without Withdraw the latter.
+pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChange) {
+    let (id, account) = (user.id, user.account);
+    let stopped = matches!(user.status, KeyStatus::Disabled | KeyStatus::Expired | KeyStatus::Removed);
+    let cancels = stopped && user.settings.on_stop == OnStop::Cancel;
+    let asks = user.scopes.holds(Scope::Withdraw) && !stopped;
+    t.emit(Event::ServiceUserChanged { service_user: Box::new(user), change });
+    if cancels {
+        trading::cancel_owned_by(t, account, id);
+    }
+    if !asks {
+        decisions::cancel_of_service_user(t, id);
+    }
+}
+
+/// Stops the keys whose expiration has come, and notes query end dates that have passed.
+pub fn tick(t: &mut Transition<'_>) {
+    let now = t.now();
+    let due = |user: &ServiceUser| {
+        let active = user.status == KeyStatus::Active;
+        let ended = user.settings.query_end.is_some_and(|end| end <= now) && !user.query_ended;
+        active && (user.settings.expired(now) || ended)
+    };
+    let due: Vec<ServiceUser> = t.state().keys.service_users.iter().filter(|user| due(user)).cloned().collect();
+    for mut user in due {
+        if user.settings.expired(now) {
+            user.status = KeyStatus::Expired;
+            change(t, user, ServiceUserChange::Expired);
+        } else {
+            user.query_ended = true;
+            change(t, user, ServiceUserChange::QueryEnded);
+        }
+    }
 }

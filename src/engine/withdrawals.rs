@@ -1,12 +1,27 @@
 //! Withdrawal addresses and withdrawals: held, queued, decided, released to custody, settled or failed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
+use super::approvals::{Initiator, RequestState};
+use super::caller::ServiceCaller;
+use super::decisions;
 use super::event::Event;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Movement, Party, Wallet};
+use super::query::{Reply, WithdrawInfo};
+use super::reject::{Code, Reject};
+use super::state::State;
+use super::trading::units;
+use super::transition::Transition;
+use super::workflows::Draft;
+use crate::access::workflow::Workflow;
+use crate::domain::assets::Asset;
+use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
+use crate::domain::limits::PAGE_MAX;
 use crate::domain::money::Amount;
-use crate::domain::text::ClientId;
+use crate::domain::text::{AssetCode, ClientId};
 use crate::domain::time::Moment;
 
 /// An approved withdrawal address; its name (`key`) is unique per asset and Organization (rule 26).
@@ -72,11 +87,258 @@ pub struct Withdrawal {
     pub held: Amount,
 }
 
+/// Who a `client_id` belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Asker(ServiceUserId, ClientId);
+
 /// All addresses and withdrawals.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Withdrawals {}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawals {
+    addresses: BTreeMap<(OrganizationId, AssetId, String), WithdrawalAddress>,
+    all: BTreeMap<WithdrawalId, Withdrawal>,
+    by_account: BTreeMap<AccountId, Vec<WithdrawalId>>,
+    by_client_id: BTreeMap<Asker, WithdrawalId>,
+    with_custody: BTreeSet<WithdrawalId>,
+}
 
 impl Withdrawals {
     /// Folds an event in; holds follow the withdrawal's `held`.
-    pub fn apply(&mut self, _event: &Event, _ledger: &mut Ledger) {}
+    pub fn apply(&mut self, event: &Event, ledger: &mut Ledger) {
+        match event {
+            Event::AddressAdded { organization, asset, address } => {
+                let key = (*organization, *asset, address.key.clone());
+                self.addresses.insert(key, address.clone());
+            }
+            Event::WithdrawalChanged { withdrawal, .. } => self.changed(withdrawal, ledger),
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, new: &Withdrawal, ledger: &mut Ledger) {
+        let before = self.all.insert(new.id, new.clone());
+        let held = before.as_ref().map_or(Amount::ZERO, |before| before.held);
+        ledger.hold(new.account, new.asset, Amount(new.held.0.saturating_sub(held.0)));
+        match new.status {
+            WithdrawalStatus::Pending => self.with_custody.insert(new.id),
+            _ => self.with_custody.remove(&new.id),
+        };
+        if before.is_none() {
+            self.by_account.entry(new.account).or_default().push(new.id);
+            if let (Some(asker), Some(id)) = (new.service_user, new.client_id) {
+                self.by_client_id.insert(Asker(asker, id), new.id);
+            }
+        }
+    }
+
+    /// The approved address of that name (rule 26).
+    pub fn address(
+        &self,
+        organization: OrganizationId,
+        asset: AssetId,
+        key: &str,
+    ) -> Result<&WithdrawalAddress, Reject> {
+        let found = self.addresses.get(&(organization, asset, key.to_owned()));
+        found.ok_or_else(|| Reject::field(Code::UnknownWithdrawKey, "key", "name an approved address of the asset"))
+    }
+
+    /// Approved addresses of an Organization, of one asset or all.
+    pub fn addresses(&self, organization: OrganizationId, asset: Option<AssetId>) -> Vec<(AssetId, WithdrawalAddress)> {
+        let all = self.addresses.iter().filter(|((of, _, _), _)| *of == organization);
+        let wanted = all.filter(|((_, of, _), _)| asset.is_none_or(|asset| asset == *of));
+        wanted.map(|((_, of, _), address)| (*of, address.clone())).collect()
+    }
+
+    /// A withdrawal that a record names.
+    pub fn get(&self, id: WithdrawalId) -> Option<&Withdrawal> {
+        self.all.get(&id)
+    }
+
+    /// Withdrawals of an account, newest first, at most a page.
+    pub fn of(&self, account: AccountId) -> Vec<Withdrawal> {
+        let ids = self.by_account.get(&account).into_iter().flatten().rev();
+        ids.take(PAGE_MAX).filter_map(|id| self.all.get(id).cloned()).collect()
+    }
+
+    /// Withdrawals released to custody and not settled, oldest first (rule 37).
+    pub fn pending_custody(&self) -> Vec<Withdrawal> {
+        self.with_custody.iter().filter_map(|id| self.all.get(id).cloned()).collect()
+    }
+}
+
+/// What a withdrawal takes: asset, gross amount and the address as it resolves now. `Err` names the field.
+pub fn quoted(
+    state: &State,
+    organization: OrganizationId,
+    account: AccountId,
+    asset: &AssetCode,
+    key: &str,
+    amount: Decimal,
+) -> Result<(Asset, Amount, WithdrawalAddress), Reject> {
+    let asset = state.reference.find_asset(asset)?.clone();
+    let address = state.withdrawals.address(organization, asset.id, key)?.clone();
+    let amount = Amount(units(amount, asset.decimals, "amount")?);
+    if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
+        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least withdrawal"));
+    }
+    if state.ledger.available(account, asset.id) < amount {
+        return Err(Reject::of(Code::FundingInsufficient));
+    }
+    Ok((asset, amount, address))
+}
+
+/// `withdraw`: held at once, then the policy decides (rules 18, 31, 32).
+pub fn withdraw(
+    t: &mut Transition<'_>,
+    caller: ServiceCaller,
+    asset: &AssetCode,
+    key: &str,
+    amount: Decimal,
+    client_id: Option<ClientId>,
+    max_fee: Option<Decimal>,
+) -> Result<Reply, Reject> {
+    let state = t.state();
+    if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&Asker(caller.id, id))) {
+        let first = &state.withdrawals.all[first];
+        let of = state.reference.asset(first.asset);
+        let same = of.code == *asset && first.address.key == key && amount.units(of.decimals) == Ok(first.amount.0);
+        return match same {
+            true => Ok(Reply::Withdrawal(Box::new(first.clone()))),
+            false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal")),
+        };
+    }
+    let (asset, amount, address) = quoted(state, caller.organization, caller.account, asset, key, amount)?;
+    if let Some(most) = max_fee
+        && most.units(asset.decimals).is_ok_and(|most| asset.withdrawal_fee.0 > most)
+    {
+        return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
+    }
+    let withdrawal = Withdrawal {
+        service_user: Some(caller.id),
+        client_id,
+        ..planned(t, caller.organization, caller.account, &asset, amount, address)
+    };
+    let id = withdrawal.id;
+    let name = state.keys.service_user(caller.id).name.clone();
+    let initiator = Initiator::ServiceUser(caller.id, name);
+    let draft = Draft::withdrawal(t.state(), withdrawal, initiator, client_id);
+    decisions::open(t, draft, false);
+    let withdrawal = t.state().withdrawals.all[&id].clone();
+    Ok(Reply::Withdrawal(Box::new(withdrawal)))
+}
+
+/// The record of a withdrawal that is about to be asked for.
+pub fn planned(
+    t: &Transition<'_>,
+    organization: OrganizationId,
+    account: AccountId,
+    asset: &Asset,
+    amount: Amount,
+    address: WithdrawalAddress,
+) -> Withdrawal {
+    Withdrawal {
+        id: WithdrawalId(t.next_seq().0),
+        organization,
+        account,
+        service_user: None,
+        asset: asset.id,
+        amount,
+        fee: asset.withdrawal_fee,
+        address,
+        network: asset.network.clone(),
+        client_id: None,
+        request: None,
+        created_at: t.now(),
+        status: WithdrawalStatus::Initial,
+        reason: None,
+        held: amount,
+    }
+}
+
+/// Debits a withdrawal and hands it to custody: `Initial` → `Pending` (rule 32).
+pub fn release(t: &mut Transition<'_>, id: WithdrawalId) {
+    let Some(withdrawal) = t.state().withdrawals.get(id).cloned() else { return };
+    let (amount, fee) = (withdrawal.amount, withdrawal.fee);
+    let postings = Movement::new(&t.state().ledger)
+        .post(Party::Account(withdrawal.account, Wallet::Main), withdrawal.asset, -amount, fee)
+        .post(Party::InTransit, withdrawal.asset, Amount(amount.0 - fee.0), Amount::ZERO)
+        .post(Party::Fees, withdrawal.asset, fee, Amount::ZERO)
+        .postings();
+    let withdrawal = Withdrawal { status: WithdrawalStatus::Pending, held: Amount::ZERO, ..withdrawal };
+    t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings });
+}
+
+/// Gives up a withdrawal that was not released; its hold goes back.
+pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
+    let Some(withdrawal) = t.state().withdrawals.get(id).cloned() else { return };
+    let withdrawal = Withdrawal {
+        status: WithdrawalStatus::Canceled,
+        reason: Some(reason.to_owned()),
+        held: Amount::ZERO,
+        ..withdrawal
+    };
+    t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings: Vec::new() });
+}
+
+/// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32).
+pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -> Result<Reply, Reject> {
+    let found = t.state().withdrawals.get(id).filter(|found| found.account == caller.account);
+    let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal of the account");
+    let withdrawal = found.ok_or_else(unknown)?;
+    match (withdrawal.status, withdrawal.request) {
+        (WithdrawalStatus::Initial, Some(request)) => {
+            decisions::end(t, caller.organization, request, RequestState::Canceled, "canceled by the account");
+            Ok(Reply::WithdrawalCanceled(true))
+        }
+        _ => Ok(Reply::WithdrawalCanceled(false)),
+    }
+}
+
+/// `settle_withdrawal` and `fail_withdrawal`: the same result again changes nothing, the other one is refused
+/// (rule 37).
+pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, failure: Option<&str>) -> Result<Reply, Reject> {
+    let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal that was released to custody");
+    let withdrawal = t.state().withdrawals.get(id).cloned().ok_or_else(unknown)?;
+    match (withdrawal.status, failure) {
+        (WithdrawalStatus::Initial | WithdrawalStatus::Canceled, _) => return Err(unknown()),
+        (WithdrawalStatus::Success, None) | (WithdrawalStatus::Returned, Some(_)) => {
+            return Ok(Reply::Withdrawal(Box::new(withdrawal)));
+        }
+        (WithdrawalStatus::Success, Some(_)) | (WithdrawalStatus::Returned, None) => {
+            return Err(Reject::field(Code::AlreadyFinished, "refid", "the other result was given before"));
+        }
+        (WithdrawalStatus::Pending, _) => {}
+    }
+    let (amount, fee, asset) = (withdrawal.amount, withdrawal.fee, withdrawal.asset);
+    let net = Amount(amount.0 - fee.0);
+    let movement = Movement::new(&t.state().ledger).post(Party::InTransit, asset, -net, Amount::ZERO);
+    let movement = match failure {
+        None => movement.post(Party::Outside, asset, net, Amount::ZERO),
+        Some(_) => movement.post(Party::Fees, asset, -fee, Amount::ZERO).post(
+            Party::Account(withdrawal.account, Wallet::Main),
+            asset,
+            amount,
+            Amount::ZERO,
+        ),
+    };
+    let postings = movement.postings();
+    let status = if failure.is_none() { WithdrawalStatus::Success } else { WithdrawalStatus::Returned };
+    let withdrawal = Withdrawal { status, reason: failure.map(str::to_owned), ..withdrawal };
+    t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal.clone()), postings });
+    Ok(Reply::Withdrawal(Box::new(withdrawal)))
+}
+
+/// `withdraw_info`: the fee, what is available and the approval that it would need.
+pub fn info(
+    state: &State,
+    caller: ServiceCaller,
+    asset: &AssetCode,
+    key: &str,
+    amount: Decimal,
+) -> Result<WithdrawInfo, Reject> {
+    let asset = state.reference.find_asset(asset)?.clone();
+    state.withdrawals.address(caller.organization, asset.id, key)?;
+    let amount = Amount(units(amount, asset.decimals, "amount")?);
+    let limit = state.ledger.available(caller.account, asset.id);
+    let policy = state.policies.get(caller.organization, Workflow::InitiateWithdrawal).cloned();
+    Ok(WithdrawInfo { limit, amount, fee: asset.withdrawal_fee, policy, asset })
 }

@@ -91,6 +91,11 @@ impl JsonSchema for Text<'_> {
     }
 }
 
+/// Tells a member that is `null` from one that is not there.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// A list of strings, or one string: stock clients send back the single `symbol` of an acknowledgement.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a>(&'a RawValue);

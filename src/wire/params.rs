@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, Text};
+use super::leaf::{Names, Number, Text, present};
 
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
@@ -235,11 +235,11 @@ params! {
 }
 
 macro_rules! parts {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
-        pub struct $name<'a> { $(pub $field: $type,)* }
+        pub struct $name<'a> { $($(#[$attr])* pub $field: $type,)* }
     )*};
 }
 
@@ -252,9 +252,15 @@ parts! {
     Address { address: Text<'a>, tag: Option<Text<'a>> }
     /// The settings of a key.
     Settings {
-        expires_at: Option<Text<'a>>,
-        query_start: Option<Text<'a>>,
-        query_end: Option<Text<'a>>,
+        /// `null` takes the date away.
+        #[serde(default, deserialize_with = "present")]
+        expires_at: Option<Option<Text<'a>>>,
+        /// `null` takes the date away.
+        #[serde(default, deserialize_with = "present")]
+        query_start: Option<Option<Text<'a>>>,
+        /// `null` takes the date away.
+        #[serde(default, deserialize_with = "present")]
+        query_end: Option<Option<Text<'a>>>,
         allow_websocket: Option<bool>,
         nonce_window: Option<u64>,
         ip_allowlist: Option<Vec<Text<'a>>>,

@@ -3,7 +3,7 @@
 use super::request::{Body, Parsed, params};
 use super::values::{decimal, moment, optional_short, owned, request_id, service_user, short, workflow};
 use super::{Envelope, WireError};
-use crate::access::key::{KeySettings, OnStop};
+use crate::access::key::{KeySettings, OnStop, SettingsChange};
 use crate::access::operation::Operation;
 use crate::access::scope::{Scope, ScopeSet};
 use crate::domain::limits::{REQUEST_EXPIRY_US, VOTES_MAX};
@@ -92,7 +92,7 @@ fn create_service_user(asked: p::CreateServiceUser<'_>) -> Parsed<'_> {
     let change = Change::CreateServiceUser {
         name: (*asked.name).to_owned(),
         scopes: scopes(&asked.scopes)?,
-        settings: asked.settings.as_ref().map_or(Ok(KeySettings::default()), settings)?,
+        settings: settings(asked.settings.as_ref())?.on(&KeySettings::default()),
         api_key: String::new(),
         secret_sealed: Vec::new(),
     };
@@ -104,7 +104,7 @@ fn edit_service_user(asked: p::EditServiceUser<'_>) -> Parsed<'_> {
         service_user: service_user(&asked.service_user_id)?,
         name: owned(&asked.name),
         scopes: asked.scopes.as_deref().map(scopes).transpose()?,
-        settings: asked.settings.as_ref().map(settings).transpose()?,
+        settings: settings(asked.settings.as_ref())?,
         disabled: asked.disabled,
     };
     changed(change, asked.execute, asked.client_id, asked.strand_pending, asked.otp, asked.token)
@@ -142,21 +142,26 @@ fn scopes(names: &[Text<'_>]) -> Result<ScopeSet, WireError> {
     Ok(ScopeSet::of(&names.iter().map(scope).collect::<Result<Vec<_>, _>>()?))
 }
 
-fn settings(asked: &p::Settings<'_>) -> Result<KeySettings, WireError> {
+fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError> {
+    let Some(asked) = asked else { return Ok(SettingsChange::default()) };
     let network = |text: &Text<'_>| {
         let net = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
         net.map_err(|_| WireError::field("ip_allowlist", "give addresses or networks such as 10.0.0.0/8"))
     };
-    Ok(KeySettings {
-        expires_at: moment("expires_at", asked.expires_at.as_deref())?,
-        query_start: moment("query_start", asked.query_start.as_deref())?,
-        query_end: moment("query_end", asked.query_end.as_deref())?,
-        allow_websocket: asked.allow_websocket.unwrap_or(true),
-        nonce_window: asked.nonce_window.unwrap_or(0),
-        ip_allowlist: asked.ip_allowlist.iter().flatten().map(network).collect::<Result<_, _>>()?,
+    let networks = |texts: &Vec<Text<'_>>| texts.iter().map(network).collect::<Result<Vec<_>, _>>();
+    let date =
+        |field, asked: &Option<Option<Text<'_>>>| asked.as_ref().map(|text| moment(field, text.as_deref())).transpose();
+    Ok(SettingsChange {
+        expires_at: date("expires_at", &asked.expires_at)?,
+        query_start: date("query_start", &asked.query_start)?,
+        query_end: date("query_end", &asked.query_end)?,
+        allow_websocket: asked.allow_websocket,
+        nonce_window: asked.nonce_window,
+        ip_allowlist: asked.ip_allowlist.as_ref().map(networks).transpose()?,
         on_stop: match asked.on_stop.as_deref() {
-            None | Some("cancel") => OnStop::Cancel,
-            Some("keep") => OnStop::Keep,
+            None => None,
+            Some("cancel") => Some(OnStop::Cancel),
+            Some("keep") => Some(OnStop::Keep),
             Some(_) => return Err(WireError::field("on_stop", "give cancel or keep")),
         },
     })

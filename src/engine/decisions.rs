@@ -1,0 +1,301 @@
+//! What moves a request: opening, votes, Execute, cancel, expiry. Immediate execution is the same path with
+//! nobody to wait for.
+
+use super::approvals::{
+    Decision, Initiator, Request, RequestState, Vote, counted, digest, may_execute, may_view, may_vote,
+};
+use super::caller::MemberCaller;
+use super::command::{Ballot, Change, Initiation};
+use super::event::Event;
+use super::members::{CodePurpose, check_code};
+use super::policy::Policy;
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::transition::Transition;
+use super::workflows::{self, Draft};
+use crate::access::workflow::Permission;
+use crate::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
+use crate::domain::limits::{COMMENT_BYTES_MAX, REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
+
+/// A governed change asked for by a Member.
+pub fn initiate(
+    t: &mut Transition<'_>,
+    caller: MemberCaller,
+    change: &Change,
+    initiation: &Initiation,
+) -> Result<Reply, Reject> {
+    let state = t.state();
+    let initiator = Initiator::Member(caller.id, state.members.member(caller.id).name.clone());
+    let named = initiation.client_id.and_then(|id| state.approvals.named(caller.id, id)).cloned();
+    if let Some(first) = named {
+        return match workflows::same_as(state, change, &first) {
+            true => Ok(Reply::Request(Box::new(first))),
+            false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another request")),
+        };
+    }
+    let draft = workflows::check(t, caller, initiator, change, initiation)?;
+    let governed = workflows::governing(state, caller.organization, &draft.action);
+    if let Some(policy) = governed.as_ref().filter(|_| initiation.execute) {
+        if !policy.terms.allow_execute {
+            return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "the policy leaves it to votes"));
+        }
+        if !state.members.may(caller.id, policy.workflow, Permission::Execute) {
+            return Err(Reject::field(Code::NotEligible, "execute", "Execute on the workflow is needed"));
+        }
+    }
+    let at_once = initiation.execute || governed.is_none();
+    if at_once {
+        spend_code(t, caller.id, initiation.step)?;
+    } else if state.approvals.pending_count(caller.organization) >= REQUESTS_OPEN_MAX {
+        return Err(Reject::of(Code::LimitReached));
+    }
+    Ok(Reply::Request(Box::new(open(t, draft, initiation.execute))))
+}
+
+/// Spends the action code that what takes effect now needs (rule 15).
+fn spend_code(t: &mut Transition<'_>, member: MemberId, step: Option<u64>) -> Result<(), Reject> {
+    let needed = || Reject::field(Code::CodeNeeded, "otp", "it takes effect at once; give a one-time code");
+    let step = step.ok_or_else(needed)?;
+    check_code(t.state(), member, CodePurpose::Action, step, t.now())?;
+    t.emit(Event::CodeSpent { member, purpose: CodePurpose::Action, step });
+    Ok(())
+}
+
+/// Puts a checked draft into the queue, or carries it out where nobody has to be asked (rule 18).
+pub fn open(t: &mut Transition<'_>, draft: Draft, execute: bool) -> Request {
+    let policy = workflows::governing(t.state(), draft.organization, &draft.action);
+    let at_once = execute || policy.is_none();
+    let life =
+        policy.as_ref().map_or(REQUEST_EXPIRY_US, |policy| policy.terms.expires_after_s.saturating_mul(1_000_000));
+    let mut request = Request {
+        id: RequestId(t.next_seq().0),
+        organization: draft.organization,
+        workflow: draft.action.workflow(),
+        action: draft.action,
+        initiator: draft.initiator,
+        client_id: draft.client_id,
+        created_at: t.now(),
+        expires_at: t.now().plus_us(life),
+        payload: draft.payload,
+        digest: String::new(),
+        pinned: policy.clone(),
+        policy,
+        votes: Vec::new(),
+        state: RequestState::Pending,
+        reason: None,
+    };
+    request.digest = digest(&t.state().members.organization(request.organization).name, &request);
+    if let Some(withdrawal) = draft.withdrawal {
+        let withdrawal = Box::new(super::withdrawals::Withdrawal { request: Some(request.id), ..*withdrawal });
+        t.emit(Event::WithdrawalChanged { withdrawal, postings: Vec::new() });
+    }
+    if at_once {
+        workflows::carry_out(t, &request, true);
+        request.state = RequestState::Executed;
+    }
+    t.emit(Event::RequestChanged { request: Box::new(request.clone()), before: None });
+    request
+}
+
+/// `approve` and `reject`: each ballot is judged alone; one code carries them all (rule 15).
+pub fn vote(
+    t: &mut Transition<'_>,
+    caller: MemberCaller,
+    decision: Decision,
+    ballots: &[Ballot],
+    step: Option<u64>,
+    comment: Option<&str>,
+) -> Result<Reply, Reject> {
+    check_message(ballots, comment)?;
+    let mut code = None;
+    if decision == Decision::Approve {
+        let needed = || Reject::field(Code::CodeNeeded, "otp", "approving needs a one-time code");
+        let step = step.ok_or_else(needed)?;
+        check_code(t.state(), caller.id, CodePurpose::Action, step, t.now())?;
+        code = Some(step);
+    }
+    let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
+        let request = ballot_request(t, caller, ballot)?;
+        may_vote(t.state(), &request, caller.id)?;
+        spend_once(t, caller.id, &mut code);
+        Ok(cast(t, caller.id, request, decision, comment))
+    };
+    Ok(Reply::Votes(ballots.iter().map(|ballot| (ballot.request, judge(t, ballot))).collect()))
+}
+
+/// `execute`: completes Members' requests where both policies let it (rules 19, 20).
+pub fn execute(
+    t: &mut Transition<'_>,
+    caller: MemberCaller,
+    ballots: &[Ballot],
+    step: u64,
+    comment: Option<&str>,
+) -> Result<Reply, Reject> {
+    check_message(ballots, comment)?;
+    check_code(t.state(), caller.id, CodePurpose::Action, step, t.now())?;
+    let mut code = Some(step);
+    let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
+        let request = ballot_request(t, caller, ballot)?;
+        may_execute(t.state(), &request, caller.id)?;
+        spend_once(t, caller.id, &mut code);
+        Ok(complete(t, request, RequestState::Executed))
+    };
+    Ok(Reply::Votes(ballots.iter().map(|ballot| (ballot.request, judge(t, ballot))).collect()))
+}
+
+fn spend_once(t: &mut Transition<'_>, member: MemberId, code: &mut Option<u64>) {
+    if let Some(step) = code.take() {
+        t.emit(Event::CodeSpent { member, purpose: CodePurpose::Action, step });
+    }
+}
+
+fn check_message(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject> {
+    if !(1..=VOTES_MAX).contains(&ballots.len()) {
+        return Err(Reject::field(Code::InvalidArguments, "requests", "name 1 to 50 requests"));
+    }
+    if comment.is_some_and(|comment| comment.len() > COMMENT_BYTES_MAX) {
+        return Err(Reject::field(Code::InvalidArguments, "comment", "give at most 500 bytes"));
+    }
+    Ok(())
+}
+
+/// The request that a ballot names, pending still and exactly as the Member saw it.
+fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> Result<Request, Reject> {
+    let request = t.state().approvals.find(caller.organization, ballot.request)?;
+    if !may_view(t.state(), request, caller.id) {
+        return Err(Reject::field(Code::UnknownRequest, "request_id", "name a request that you may view"));
+    }
+    if request.state != RequestState::Pending || request.expires_at <= t.now() {
+        return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
+    }
+    if request.digest != ballot.digest {
+        return Err(Reject::field(Code::DigestChanged, "digest", "look at the request again and send its digest"));
+    }
+    Ok(request.clone())
+}
+
+/// Adds a vote and completes or rejects the request when its quorum is reached, counted as of now.
+fn cast(
+    t: &mut Transition<'_>,
+    member: MemberId,
+    mut request: Request,
+    decision: Decision,
+    comment: Option<&str>,
+) -> Request {
+    let name = t.state().members.member(member).name.clone();
+    let comment = comment.map(str::to_owned);
+    request.votes.push(Vote { member, name, decision, at: t.now(), comment: comment.clone(), struck: false });
+    let policy = request.policy.clone().expect("a vote was admitted, so a policy governs");
+    let votes = counted(t.state(), &request, &policy, decision);
+    match decision {
+        Decision::Approve if votes >= policy.terms.quorum => complete(t, request, RequestState::Approved),
+        Decision::Reject if votes >= policy.terms.reject_quorum => {
+            finish(t, request, RequestState::Rejected, comment.unwrap_or_else(|| "rejected".to_owned()))
+        }
+        Decision::Approve | Decision::Reject => changed(t, request),
+    }
+}
+
+/// Carries a request out if it still holds, else lets it fail with the reason (rule 25).
+fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -> Request {
+    match workflows::recheck(t.state(), &request, t.now()) {
+        Ok(()) => {
+            workflows::carry_out(t, &request, false);
+            request.state = state;
+            changed(t, request)
+        }
+        Err(reject) => finish(t, request, RequestState::Failed, reject.text()),
+    }
+}
+
+/// Ends a request that was not carried out, and what hangs on it.
+fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
+    workflows::give_up(t, &request, &reason);
+    request.state = state;
+    request.reason = Some(reason);
+    changed(t, request)
+}
+
+fn changed(t: &mut Transition<'_>, request: Request) -> Request {
+    t.emit(Event::RequestChanged { request: Box::new(request.clone()), before: Some(RequestState::Pending) });
+    request
+}
+
+/// `cancel_request`: by its initiator.
+pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Result<Reply, Reject> {
+    let request = t.state().approvals.find(caller.organization, id)?.clone();
+    match request.initiator {
+        Initiator::Member(member, _) if member == caller.id => {}
+        _ => return Err(Reject::field(Code::NotEligible, "request_id", "its initiator takes it back")),
+    }
+    if request.state != RequestState::Pending {
+        return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
+    }
+    let request = finish(t, request, RequestState::Canceled, "canceled by its initiator".to_owned());
+    Ok(Reply::Request(Box::new(request)))
+}
+
+/// Ends a pending request for a reason of its subject.
+pub fn end(t: &mut Transition<'_>, organization: OrganizationId, id: RequestId, state: RequestState, reason: &str) {
+    let pending = t.state().approvals.find(organization, id).ok().cloned();
+    if let Some(request) = pending.filter(|request| request.state == RequestState::Pending) {
+        finish(t, request, state, reason.to_owned());
+    }
+}
+
+/// Cancels what a key that stopped, or lost Withdraw, has asked for (rule 9).
+pub fn cancel_of_service_user(t: &mut Transition<'_>, id: ServiceUserId) {
+    let organization = t.state().keys.service_user(id).organization;
+    for request in t.state().approvals.pending(organization) {
+        if matches!(request.initiator, Initiator::ServiceUser(asked, _) if asked == id) {
+            finish(t, request, RequestState::Canceled, "its key stopped or lost Withdraw".to_owned());
+        }
+    }
+}
+
+/// Strikes the votes of Members who may not vote any more; struck votes do not come back (rule 22).
+pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
+    for mut request in t.state().approvals.pending(organization) {
+        let Some(workflow) = request.policy.as_ref().map(|policy| policy.workflow) else { continue };
+        let members = &t.state().members;
+        let mut struck = false;
+        for vote in request.votes.iter_mut().filter(|vote| !vote.struck) {
+            vote.struck = !members.may(vote.member, workflow, Permission::Approve);
+            struck |= vote.struck;
+        }
+        if struck {
+            changed(t, request);
+        }
+    }
+}
+
+/// After a policy changed: pending requests are judged by the stricter of pinned and present, and pushed
+/// again with their new digest where that differs (rules 20, 24). `by` is the request that changed it.
+pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
+    for mut request in t.state().approvals.pending(organization) {
+        let Some(pinned) = request.pinned.as_ref().filter(|_| request.id != by) else { continue };
+        let policy = match workflows::governing(t.state(), organization, &request.action) {
+            None => pinned.clone(),
+            Some(present) => Policy {
+                version: pinned.version.max(present.version),
+                terms: pinned.terms.stricter(&present.terms),
+                ..pinned.clone()
+            },
+        };
+        if request.policy.as_ref() == Some(&policy) {
+            continue;
+        }
+        request.expires_at = request.created_at.plus_us(policy.terms.expires_after_s.saturating_mul(1_000_000));
+        request.policy = Some(policy);
+        request.digest = digest(&t.state().members.organization(organization).name, &request);
+        changed(t, request);
+    }
+}
+
+/// Ends the requests whose time has run out.
+pub fn tick(t: &mut Transition<'_>) {
+    for id in t.state().approvals.expired(t.now()) {
+        let Some(request) = t.state().approvals.get(id).cloned() else { continue };
+        finish(t, request, RequestState::Expired, "its time ran out".to_owned());
+    }
+}

@@ -1,0 +1,15 @@
+//! What falls due. Rights with a time are judged by the stamp of each command; `Tick` only makes the
+//! consequences happen (rule 39).
+
+use super::transition::Transition;
+use super::{decisions, earn, members, service_users};
+
+/// Lets whatever is due by now happen. A halt keeps money where it is (rule 35).
+pub fn tick(t: &mut Transition<'_>) {
+    service_users::tick(t);
+    members::tick(t);
+    decisions::tick(t);
+    if t.state().halted.is_none() {
+        earn::tick(t);
+    }
+}

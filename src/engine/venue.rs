@@ -1,0 +1,169 @@
+//! What the venue operator sets up: assets, markets, Earn strategies and pools of deposit addresses.
+
+use super::command::{NewAsset, NewMarket};
+use super::deposits::DepositAddress;
+use super::earn::{LockType, Strategy};
+use super::event::Event;
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::trading::units;
+use super::transition::Transition;
+use crate::domain::assets::Asset;
+use crate::domain::decimal::{Decimal, DecimalError};
+use crate::domain::ids::{AssetId, MarketId};
+use crate::domain::limits::{ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, MARKETS_MAX, NAME_BYTES_MAX};
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::text::{AssetCode, Symbol};
+
+/// Decimals of a price or quantity together; products of both stay within 128 bits.
+const PRICE_DECIMALS_MAX: u8 = 12;
+
+fn bad(field: &'static str, advice: &str) -> Reject {
+    Reject::field(Code::InvalidArguments, field, advice)
+}
+
+/// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
+pub(super) fn checked_name(field: &'static str, text: &str) -> Result<(), Reject> {
+    let sound = !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
+    if sound { Ok(()) } else { Err(bad(field, "give 1 to 64 bytes without control characters")) }
+}
+
+fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<Amount, Reject> {
+    match number.units(decimals) {
+        Ok(units) if units >= 0 => Ok(Amount(units)),
+        Ok(_) => Err(bad(field, "must not be negative")),
+        Err(DecimalError::ExcessDecimals) => Err(bad(field, "has more decimals than the asset")),
+        Err(_) => Err(bad(field, "out of range")),
+    }
+}
+
+/// `add_asset`.
+pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reject> {
+    let reference = &t.state().reference;
+    if reference.assets().len() >= ASSETS_MAX {
+        return Err(Reject::of(Code::LimitReached));
+    }
+    let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    if asked.code.is_empty() || !asked.code.bytes().all(upper) {
+        return Err(bad("asset", "give 1 to 11 capital letters and digits"));
+    }
+    if reference.find_asset(&asked.code).is_ok() {
+        return Err(Reject::field(Code::Exists, "asset", "choose another code"));
+    }
+    if asked.decimals > DECIMALS_MAX || asked.display_decimals > asked.decimals {
+        return Err(bad("decimals", "give at most 12, and no more of them for display"));
+    }
+    checked_name("method", &asked.method)?;
+    checked_name("network", &asked.network)?;
+    let asset = Asset {
+        id: AssetId::at(reference.assets().len()),
+        code: asked.code,
+        decimals: asked.decimals,
+        display_decimals: asked.display_decimals,
+        method: asked.method.clone(),
+        network: asked.network.clone(),
+        withdrawal_min: not_negative(asked.withdrawal_min, asked.decimals, "withdrawal_min")?,
+        withdrawal_fee: not_negative(asked.withdrawal_fee, asked.decimals, "withdrawal_fee")?,
+        deposit_min: not_negative(asked.deposit_min, asked.decimals, "deposit_min")?,
+    };
+    t.emit(Event::AssetAdded(asset.clone()));
+    Ok(Reply::Asset(Box::new(asset)))
+}
+
+/// `add_market`.
+pub fn add_market(t: &mut Transition<'_>, asked: &NewMarket) -> Result<Reply, Reject> {
+    let market = checked_market(t, asked)?;
+    t.emit(Event::MarketAdded(market.clone()));
+    Ok(Reply::Market(Box::new(market)))
+}
+
+fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Reject> {
+    let reference = &t.state().reference;
+    if reference.markets().len() >= MARKETS_MAX {
+        return Err(Reject::of(Code::LimitReached));
+    }
+    if reference.find_market(&asked.symbol).is_ok() {
+        return Err(Reject::field(Code::Exists, "symbol", "choose another pair"));
+    }
+    let (base, quote) = parts(&asked.symbol).ok_or_else(|| bad("symbol", "give BASE/QUOTE"))?;
+    let (base, quote) = (reference.find_asset(&base)?, reference.find_asset(&quote)?);
+    if base.id == quote.id {
+        return Err(bad("symbol", "give two different assets"));
+    }
+    if asked.qty_decimals > base.decimals {
+        return Err(bad("qty_decimals", "give no more than the base asset has"));
+    }
+    if asked.price_decimals > PRICE_DECIMALS_MAX {
+        return Err(bad("price_decimals", "give at most 12"));
+    }
+    if asked.maker_ppm > 1_000_000 || asked.taker_ppm > 1_000_000 {
+        return Err(bad("taker_ppm", "give at most 1000000"));
+    }
+    Ok(Market {
+        id: MarketId::at(reference.markets().len()),
+        symbol: asked.symbol,
+        base: base.id,
+        quote: quote.id,
+        base_decimals: base.decimals,
+        quote_decimals: quote.decimals,
+        price_decimals: asked.price_decimals,
+        qty_decimals: asked.qty_decimals,
+        price_increment: Price(units(asked.price_increment, asked.price_decimals, "price_increment")?),
+        qty_increment: Quantity(1),
+        qty_min: Quantity(units(asked.qty_min, asked.qty_decimals, "qty_min")?),
+        cost_min: not_negative(asked.cost_min, quote.decimals, "cost_min")?,
+        maker_ppm: asked.maker_ppm,
+        taker_ppm: asked.taker_ppm,
+    })
+}
+
+fn parts(symbol: &Symbol) -> Option<(AssetCode, AssetCode)> {
+    let (base, quote) = symbol.split_once('/')?;
+    Some((AssetCode::from(base).ok()?, AssetCode::from(quote).ok()?))
+}
+
+/// `add_earn_strategy`.
+pub fn add_strategy(
+    t: &mut Transition<'_>,
+    asset: &AssetCode,
+    lock: LockType,
+    min: Decimal,
+    cap: Option<Decimal>,
+    apr_ppm: u32,
+) -> Result<Reply, Reject> {
+    let state = t.state();
+    let asset = state.reference.find_asset(asset)?;
+    let strategy = Strategy {
+        id: state.earn.next_id(),
+        asset: asset.id,
+        lock,
+        min: Amount(units(min, asset.decimals, "min")?),
+        cap: cap.map(|cap| units(cap, asset.decimals, "cap").map(Amount)).transpose()?,
+        apr_ppm,
+    };
+    t.emit(Event::StrategyAdded(strategy.clone()));
+    Ok(Reply::Strategy(Box::new(strategy)))
+}
+
+/// `add_deposit_addresses`.
+pub fn add_deposit_addresses(
+    t: &mut Transition<'_>,
+    asset: &AssetCode,
+    addresses: &[DepositAddress],
+) -> Result<Reply, Reject> {
+    let asset = t.state().reference.find_asset(asset)?.id;
+    if !(1..=DEPOSIT_ADDRESSES_MAX).contains(&addresses.len()) {
+        return Err(bad("addresses", "give 1 to 1000"));
+    }
+    for (at, new) in addresses.iter().enumerate() {
+        if new.address.is_empty() || new.address.len() > 128 {
+            return Err(bad("addresses", "give 1 to 128 bytes each"));
+        }
+        if addresses[..at].contains(new) || t.state().deposits.knows(asset, new) {
+            return Err(Reject::field(Code::Exists, "addresses", "give each address once"));
+        }
+    }
+    t.emit(Event::DepositAddressesAdded { asset, addresses: addresses.to_vec() });
+    Ok(Reply::Done)
+}

@@ -1,0 +1,195 @@
+//! Answers to queries, on the state as of one sequence number.
+
+use super::approvals::RequestState;
+use super::caller::{Caller, MemberCaller, ServiceCaller};
+use super::command::OrderRef;
+use super::query::{HistoryGrant, Owner, Query, Session, View};
+use super::reject::{Code, Reject};
+use super::service_users::KeyRef;
+use super::state::State;
+use super::withdrawals;
+use crate::access::operation::Operation;
+use crate::access::principal::Principal;
+use crate::access::scope::Scope;
+use crate::domain::ids::{AccountId, AssetId, OrganizationId};
+use crate::domain::text::AssetCode;
+use crate::domain::time::Moment;
+
+/// Answers a query of a caller who is permitted its operation.
+pub(super) fn answer(
+    state: &State,
+    now: Moment,
+    by: &Principal,
+    caller: Caller,
+    query: &Query,
+) -> Result<View, Reject> {
+    match (query, caller) {
+        (Query::Bind(key), _) => bind(state, now, by, *key),
+        (Query::BindMember(cookie_hash), _) => {
+            let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
+            state.members.admit(member).map(|member| View::Bound(Box::new(Session::Member(member.id))))
+        }
+        (_, Caller::Service(service)) => for_service_user(state, now, service, query),
+        (_, Caller::Member(member)) => for_member(state, member, query),
+        (Query::Subscribe(Operation::Custody), Caller::Venue(_)) => {
+            Ok(snapshot(state, Owner::Venue, View::Withdrawals(state.withdrawals.pending_custody())))
+        }
+        (_, Caller::Public | Caller::Venue(_) | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
+    }
+}
+
+/// Whether a key whose token was verified admits a socket from this address now (rule 5).
+fn bind(state: &State, now: Moment, by: &Principal, key: KeyRef) -> Result<View, Reject> {
+    let session = match key {
+        KeyRef::ServiceUser(id) => {
+            state.keys.admit(id, by.peer, by.credential, now)?;
+            Session::ServiceUser(id, by.credential)
+        }
+        KeyRef::Venue(id) => {
+            state.keys.admit_venue(id, by.peer, by.credential, now)?;
+            Session::Venue(id, by.credential)
+        }
+    };
+    Ok(View::Bound(Box::new(session)))
+}
+
+fn snapshot(state: &State, owner: Owner, items: View) -> View {
+    View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new() }
+}
+
+fn asset_id(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
+    code.map(|code| state.reference.find_asset(code).map(|asset| asset.id)).transpose()
+}
+
+fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
+    let account = caller.account;
+    Ok(match query {
+        Query::Subscribe(channel) => return subscribe_account(state, now, caller, *channel),
+        Query::KeyInfo => View::Key(
+            Box::new(state.keys.service_user(caller.id).clone()),
+            Box::new(state.members.organization(caller.organization).clone()),
+        ),
+        Query::Balances => View::Balances(state.ledger.balances(account)),
+        Query::OpenOrders { symbol } => {
+            let market = symbol.as_ref().map(|symbol| state.reference.find_market(symbol)).transpose()?;
+            View::Orders(state.orders.open(account, market.map(|market| market.id)))
+        }
+        Query::Orders(refs) => found(state, caller, refs),
+        Query::History(_) => View::History(grant(state, caller)),
+        Query::EarnStrategies(code) => View::Strategies(state.earn.strategies(asset_id(state, code.as_ref())?)),
+        Query::EarnAllocations => View::Allocations(state.earn.allocations(account)),
+        Query::EarnStatus(strategy) => {
+            let mut allocations = state.earn.allocations(account);
+            allocations.retain(|(of, ..)| of.id == *strategy);
+            View::Allocations(allocations)
+        }
+        Query::Deposits => View::Deposits(state.deposits.of(account)),
+        Query::Methods(_, code) => View::Assets(match asset_id(state, code.as_ref())? {
+            Some(id) => vec![state.reference.asset(id).clone()],
+            None => state.reference.assets().to_vec(),
+        }),
+        Query::Addresses(_, code) => addresses(state, caller.organization, code.as_ref())?,
+        Query::WithdrawInfo { asset, key, amount } => {
+            View::WithdrawInfo(Box::new(withdrawals::info(state, caller, asset, key, *amount)?))
+        }
+        Query::Withdrawals(id) => {
+            let mut all = state.withdrawals.of(account);
+            all.retain(|withdrawal| id.is_none_or(|id| withdrawal.id == id));
+            View::Withdrawals(all)
+        }
+        Query::Bind(_)
+        | Query::BindMember(_)
+        | Query::MemberInfo
+        | Query::Requests { .. }
+        | Query::Request(_)
+        | Query::ServiceUsers
+        | Query::Policies => return Err(Reject::of(Code::PermissionDenied)),
+    })
+}
+
+/// The orders named, as far as the key's scopes show them: open ones here, closed ones by the grant.
+fn found(state: &State, caller: ServiceCaller, refs: &[OrderRef]) -> View {
+    let shown = caller.scopes.holds(Scope::QueryOpenOrders);
+    let open = refs.iter().filter(|_| shown).flat_map(|order| state.orders.find(caller, order)).collect();
+    View::Found(open, grant(state, caller))
+}
+
+fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
+    let settings = &state.keys.service_user(caller.id).settings;
+    HistoryGrant {
+        account: caller.account,
+        service_user: Some(caller.id),
+        from: settings.query_start,
+        until: settings.query_end,
+        reached: state.seq,
+    }
+}
+
+fn addresses(state: &State, organization: OrganizationId, code: Option<&AssetCode>) -> Result<View, Reject> {
+    Ok(View::Addresses(state.withdrawals.addresses(organization, asset_id(state, code)?)))
+}
+
+/// The snapshot of a Service User's channel. After the query end date only `balances` still gives one
+/// (rule 10).
+fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel: Operation) -> Result<View, Reject> {
+    let settings = &state.keys.service_user(caller.id).settings;
+    let ended = settings.query_end.is_some_and(|end| end <= now);
+    if ended && channel != Operation::Balances {
+        return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
+    }
+    let items = account_items(state, caller.account, channel)?;
+    let mut warnings = Vec::new();
+    if settings.query_start.is_some() && channel != Operation::Balances {
+        warnings.push("entries before the key's query start date are left out");
+    }
+    if ended {
+        warnings.push("the key's query end date has passed: no updates follow");
+    }
+    let owner = Owner::Account(caller.account);
+    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings })
+}
+
+fn account_items(state: &State, account: AccountId, channel: Operation) -> Result<View, Reject> {
+    Ok(match channel {
+        Operation::Balances => View::Balances(state.ledger.balances(account)),
+        Operation::Executions => View::Orders(state.orders.open(account, None)),
+        Operation::Withdrawals => View::Withdrawals(state.withdrawals.of(account)),
+        Operation::Deposits => View::Deposits(state.deposits.of(account)),
+        Operation::Earn => View::Allocations(state.earn.allocations(account)),
+        // The ledger's past is history; the channel starts with what is posted from here on.
+        Operation::Ledger => View::Empty,
+        _ => return Err(Reject::of(Code::PermissionDenied)),
+    })
+}
+
+fn for_member(state: &State, caller: MemberCaller, query: &Query) -> Result<View, Reject> {
+    let organization = caller.organization;
+    Ok(match query {
+        Query::Subscribe(Operation::Approvals) => {
+            let pending = state.approvals.visible(state, caller.id, Some(RequestState::Pending), None);
+            snapshot(state, Owner::Organization(organization), View::Requests(pending))
+        }
+        Query::Subscribe(channel) => {
+            snapshot(state, Owner::Account(caller.account), account_items(state, caller.account, *channel)?)
+        }
+        Query::MemberInfo => View::Member(
+            Box::new(state.members.member(caller.id).clone()),
+            Box::new(state.members.organization(organization).clone()),
+        ),
+        Query::Requests { state: only, workflow } => {
+            View::Requests(state.approvals.visible(state, caller.id, *only, *workflow))
+        }
+        Query::Request(id) => {
+            let mut requests = state.approvals.visible(state, caller.id, None, None);
+            requests.retain(|(request, _)| request.id == *id);
+            if requests.is_empty() {
+                return Err(Reject::field(Code::UnknownRequest, "request_id", "name a request of your Organization"));
+            }
+            View::Requests(requests)
+        }
+        Query::ServiceUsers => View::ServiceUsers(state.keys.of(organization)),
+        Query::Policies => View::Policies(state.policies.of(organization)),
+        Query::Addresses(_, code) => addresses(state, organization, code.as_ref())?,
+        _ => return Err(Reject::of(Code::PermissionDenied)),
+    })
+}
