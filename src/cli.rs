@@ -6,17 +6,18 @@ use clap::{Parser, Subcommand};
 
 use crate::access::key::KeySettings;
 use crate::config::{self, Config};
+use crate::demo;
 use crate::domain::ids::VenueKeyId;
 use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
 use crate::gateway::credentials::ApiCredentials;
-use crate::gateway::listener::Limits;
 use crate::gateway::secrets::MasterKey;
 use crate::sequencer::recovery::verify;
 use crate::sequencer::{self, Release, Released};
 use crate::server::{self, Plan, Server};
+use crate::storage::head::read_head;
 use crate::storage::sqlite::JournalReader;
 use crate::telemetry;
 
@@ -30,6 +31,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Play the whole mission on a small world, then go on serving it.
+    Demo {
+        /// The port; 0 picks a free one.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// End after the story.
+        #[arg(long)]
+        once: bool,
+        /// Written once the story has ended and the server goes on.
+        #[arg(long)]
+        ready_file: Option<PathBuf>,
+        /// Where the world is kept; a second run continues it.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
     /// Write a commented settings file, the master key and the first venue key.
     Init {
         /// Directory for the settings file; made if it is not there.
@@ -47,6 +63,9 @@ enum Action {
         /// The data directory.
         #[arg(long)]
         data: PathBuf,
+        /// A copy of a head file, taken from here at some time: finds a tail that was cut off since.
+        #[arg(long)]
+        head: Option<PathBuf>,
     },
 }
 
@@ -58,9 +77,14 @@ pub async fn run() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     telemetry::start();
     match arguments.command {
+        Action::Demo { port, once, ready_file, data } => {
+            let stop = signal()?;
+            let options = demo::Options { port, once, ready_file, data };
+            demo::run(options, stop).await.map_err(|failure| -> Failure { failure })
+        }
         Action::Init { dir } => init(&dir).await,
         Action::Serve { config } => serve(&config).await,
-        Action::Verify { data } => report(&data).await,
+        Action::Verify { data, head } => report(&data, head.as_deref()).await,
     }
 }
 
@@ -83,7 +107,7 @@ async fn init(dir: &Path) -> Result<(), Failure> {
         settings: KeySettings::default(),
     };
     let data = dir.join("data");
-    let (mut sequencer, _handle) = sequencer::open(&data, server::wall_clock, |_: &Engine| Nobody).await?;
+    let (mut sequencer, _handle) = sequencer::open(&data, server::wall_clock, 1, |_: &Engine| Nobody).await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;
@@ -97,28 +121,53 @@ async fn init(dir: &Path) -> Result<(), Failure> {
 }
 
 async fn serve(file: &Path) -> Result<(), Failure> {
-    let Config { listen, data_dir, master_key_file, trusted_proxies, limits, .. } = Config::load(file)?;
-    // Without its master key a server could not open a single secret; better told now than at the first sign-in.
-    MasterKey::load(master_key_file.as_deref(), &data_dir)?;
-    let limits = Limits { max_connections: limits.max_connections, trusted_proxies };
-    let mut server = Server::start(Plan { listen, data_dir, limits, genesis: None }).await?;
+    let config = Config::load(file)?;
+    let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
+    let server = Server::start(Plan { config, master, genesis: None }).await?;
     println!("listening on http://{}", server.address());
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    until_told(server).await
+}
+
+/// Serves until a signal, or until the journal fails.
+async fn until_told(mut server: Server) -> Result<(), Failure> {
+    let told = signal()?;
     tokio::select! {
         error = server.failed() => return Err(error.into()),
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        () = told => {}
     }
     Ok(server.stop().await?)
 }
 
-async fn report(data: &Path) -> Result<(), Failure> {
-    let verified = verify(&JournalReader::open(data).await?).await?;
+/// Done once the process is told to end: SIGTERM or Ctrl-C.
+fn signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn report(data: &Path, head: Option<&Path>) -> Result<(), Failure> {
+    let reader = JournalReader::open(data).await?;
+    let verified = verify(&reader).await?;
     println!("events      {}", verified.seq);
     println!("chain       {}", hex::encode(verified.chain));
     println!("state       {}", hex::encode(verified.state));
     println!("snapshots   {} agree with the replay", verified.snapshots);
-    println!("sound; whether the tail was cut cannot be told without a head file");
+    let Some(file) = head else {
+        println!("sound; whether the tail was cut cannot be told without a head file");
+        return Ok(());
+    };
+    let head = read_head(file)?.ok_or_else(|| format!("there is no {}", file.display()))?;
+    let there = reader.digest_before(head.seq + 1).await?;
+    if there != Some(head.digest) {
+        return Err(format!("the journal does not hold what it held at sequence {}: its tail was cut", head.seq).into());
+    }
+    println!("sound, and holds everything up to the head at sequence {}", head.seq);
     Ok(())
 }
 

@@ -90,6 +90,11 @@ impl Default for Limits {
 }
 
 impl Config {
+    /// The defaults, at this address and directory.
+    pub fn at(listen: SocketAddr, data_dir: PathBuf) -> Self {
+        Self { listen, data_dir, ..Self::default() }
+    }
+
     /// Settings from a file. Paths in it are relative to its own directory, so that the server
     /// finds them wherever it is started.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {

@@ -23,5 +23,6 @@ pub mod gateway;
 
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod server;
 pub mod telemetry;

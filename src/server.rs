@@ -1,35 +1,56 @@
 //! The only file that joins the parts; start and stop order.
 //!
-//! Start: journal, recovery, first tick, and only then the port. Stop: the port first, then the sequencer
-//! answers all that it accepted and saves a snapshot.
+//! Start: journal, recovery, first tick, projections, and only then the port. Stop: sessions are told and
+//! answered, the port closes, the sequencer saves a snapshot.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
+use crate::config::Config;
 use crate::domain::time::Moment;
+use crate::engine::Engine;
 use crate::engine::command::Command;
+use crate::gateway::connection::Seats;
+use crate::gateway::context::Gateway;
 use crate::gateway::directory::Directory;
 use crate::gateway::listener;
+use crate::gateway::metrics::{self, Metrics};
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
-use crate::sequencer;
+use crate::gateway::secrets::MasterKey;
+use crate::gateway::throttle::Throttle;
+use crate::gateway::token::Tokens;
+use crate::gateway::{handshake, private, sign_in};
+use crate::history;
+use crate::market_data;
 use crate::sequencer::handle::Handle;
-use crate::sequencer::recovery::RecoveryError;
-use crate::storage::journal::JournalError;
+use crate::sequencer::recovery::{self, RecoveryError};
+use crate::sequencer::{self, Stamped};
+use crate::storage::head::write_head;
+use crate::storage::history::HistoryError;
+use crate::storage::journal::{Head, JournalError};
+use crate::storage::sqlite::JournalReader;
+
+/// Events that streams may resume over after a restart (rule 42).
+const RECENT_EVENTS: u64 = 100_000;
+/// How often the journal's head is written beside it (rule 47).
+const HEAD_EVERY: Duration = Duration::from_secs(60);
+/// Bytes that one waiting part of an answer is reckoned at.
+const PART_BYTES: usize = 512;
 
 /// What a server needs to run.
 #[derive(Debug)]
 pub struct Plan {
-    /// Where to listen; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// The data directory.
-    pub data_dir: PathBuf,
-    /// Bounds of the listener.
-    pub limits: listener::Limits,
+    /// The settings.
+    pub config: Config,
+    /// Seals and opens secrets.
+    pub master: MasterKey,
     /// Written first when the journal is empty.
     pub genesis: Option<Command>,
 }
@@ -43,6 +64,9 @@ pub enum ServerError {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The history tables cannot be opened.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The port cannot be had.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -62,29 +86,74 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     listening: tokio::task::JoinHandle<()>,
-    handle: Handle<Ticket>,
     sequencer: oneshot::Receiver<Result<(), JournalError>>,
+}
+
+/// What the sequencer's thread hands back once it runs.
+struct Running {
+    directory: Arc<Directory>,
+    handle: Handle<Ticket>,
+    market: market_data::Snapshot,
+    head: watch::Receiver<Head>,
 }
 
 impl Server {
     /// Recovers, runs the first tick and opens the port.
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
-        let Plan { listen, data_dir, limits, genesis } = plan;
+        let Plan { config, master, genesis } = plan;
+        let seats = Seats::new(config.limits.send_queue_bytes / PART_BYTES);
+        let metrics = Arc::new(Metrics::default());
+        let (market_feed, market_batches) = market_data::feed();
+        let (history_feed, history_batches) = history::feed();
         let (started, running) = oneshot::channel();
         let (ended, sequencer) = oneshot::channel();
+        let sequence = Sequence {
+            data_dir: config.data_dir.clone(),
+            queue_max: config.limits.submit_queue,
+            genesis,
+            seats: Arc::clone(&seats),
+            feeds: (market_feed, history_feed),
+            metrics: Arc::clone(&metrics),
+        };
         std::thread::Builder::new()
             .name("sequencer".to_owned())
-            .spawn(move || sequence(data_dir, genesis, started, ended))
+            .spawn(move || run_sequencer(sequence, started, ended))
             .map_err(|_| ServerError::Sequencer)?;
-        let (directory, handle) = running.await.map_err(|_| ServerError::Sequencer)??;
+        let Running { directory, handle, market, head } = running.await.map_err(|_| ServerError::Sequencer)??;
+        let listen = config.listen;
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|source| ServerError::Listen { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Listen { address: listen, source })?;
+        let journal = JournalReader::open(&config.data_dir).await?;
         let (stop, stopping) = watch::channel(false);
-        let routes = public::routes(Public { directory, clock: wall_clock });
+        tokio::spawn(keep_head(config.data_dir.clone(), head));
+        let gateway = Arc::new(Gateway {
+            directory: Arc::clone(&directory),
+            handle,
+            seats,
+            tokens: Tokens::new(&master),
+            master,
+            market_data: market_data::start(market, market_batches),
+            history: history::start(&config.data_dir, journal, history_batches).await?,
+            origins: config.origins(address),
+            signatures: Throttle::default(),
+            sign_ins: Throttle::default(),
+            clock: wall_clock,
+            stopping: stopping.clone(),
+            sockets_opened: AtomicU64::new(0),
+        });
+        let routes = public::routes(Public { directory, clock: wall_clock })
+            .merge(metrics::routes(metrics))
+            .merge(private::routes(Arc::clone(&gateway)))
+            .merge(sign_in::routes(Arc::clone(&gateway)))
+            .merge(handshake::routes(gateway));
+        let limits = listener::Limits {
+            max_connections: config.limits.max_connections,
+            trusted_proxies: config.trusted_proxies.clone(),
+        };
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
-        Ok(Server { address, stop, listening, handle, sequencer })
+        Ok(Server { address, stop, listening, sequencer })
     }
 
     /// Where it listens.
@@ -102,24 +171,44 @@ impl Server {
 
     /// Stops: no new connection, then everything accepted is answered and a snapshot saved.
     pub async fn stop(self) -> Result<(), ServerError> {
-        let Server { stop, listening, handle, sequencer, .. } = self;
+        let Server { stop, listening, sequencer, .. } = self;
         // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
         let _ = stop.send(true);
         if let Err(error) = listening.await {
             tracing::error!(%error, "the listener ended badly");
         }
-        drop(handle);
         sequencer.await.map_err(|_| ServerError::Sequencer)?.map_err(ServerError::Journal)
     }
 }
 
-type Started = Result<(Arc<Directory>, Handle<Ticket>), ServerError>;
+/// Writes the journal's head beside it each minute.
+async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
+    let mut minutes = tokio::time::interval(HEAD_EVERY);
+    while head.has_changed().is_ok() {
+        minutes.tick().await;
+        let (dir, head) = (dir.clone(), *head.borrow());
+        tracing::info!(seq = head.seq, digest = hex::encode(head.digest), "the journal's head");
+        let written = tokio::task::spawn_blocking(move || write_head(&dir, head)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the head file could not be written");
+        }
+    }
+}
+
+/// What the sequencer's thread is given.
+struct Sequence {
+    data_dir: PathBuf,
+    queue_max: usize,
+    genesis: Option<Command>,
+    seats: Arc<Seats>,
+    feeds: (market_data::Feed, history::Feed),
+    metrics: Arc<Metrics>,
+}
 
 /// The sequencer's thread: a small runtime of its own that awaits the journal.
-fn sequence(
-    data_dir: PathBuf,
-    genesis: Option<Command>,
-    started: oneshot::Sender<Started>,
+fn run_sequencer(
+    sequence: Sequence,
+    started: oneshot::Sender<Result<Running, ServerError>>,
     ended: oneshot::Sender<Result<(), JournalError>>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -130,24 +219,10 @@ fn sequence(
         }
     };
     runtime.block_on(async move {
-        let mut directory = None;
-        let opened = sequencer::open(&data_dir, wall_clock, |engine| {
-            let copy = Arc::new(Directory::new(engine.state()));
-            directory = Some(Arc::clone(&copy));
-            Desk::new(copy)
-        });
-        let ready = match opened.await {
-            Ok((mut sequencer, handle)) => match sequencer.start(genesis).await {
-                Ok(()) => Ok((sequencer, handle)),
-                Err(error) => Err(ServerError::Journal(error)),
-            },
-            Err(error) => Err(ServerError::Recovery(error)),
-        };
-        match ready {
-            Ok((sequencer, handle)) => {
-                let directory = directory.expect("made when the sequencer was opened");
+        match open_sequencer(sequence).await {
+            Ok((sequencer, running)) => {
                 // Who starts a server waits for this; if that task is gone, so is the handle, and `run` ends.
-                let _ = started.send(Ok((directory, handle)));
+                let _ = started.send(Ok(running));
                 let _ = ended.send(sequencer.run().await);
             }
             Err(error) => {
@@ -155,6 +230,47 @@ fn sequence(
             }
         }
     });
+}
+
+async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Running), ServerError> {
+    let Sequence { data_dir, queue_max, genesis, seats, feeds, metrics } = sequence;
+    let recent = recent(&data_dir).await?;
+    let mut copies = None;
+    let opened = sequencer::open(&data_dir, wall_clock, queue_max, |engine| {
+        let seq = engine.state().seq;
+        // What was read before the lock was taken counts only if nobody wrote since.
+        let recent = if recent.last().is_some_and(|last| last.seq == seq) { recent.as_slice() } else { &[] };
+        let directory = Arc::new(Directory::new(engine.state()));
+        copies = Some((Arc::clone(&directory), market(engine, recent)));
+        Desk::new(directory, seats, (seq, recent), feeds, metrics)
+    });
+    let (mut sequencer, handle) = opened.await?;
+    let empty = sequencer.head().borrow().seq == 0;
+    sequencer.start(genesis.filter(|_| empty)).await?;
+    let (directory, market) = copies.ok_or(ServerError::Sequencer)?;
+    let head = sequencer.head();
+    Ok((sequencer, Running { directory, handle, market, head }))
+}
+
+/// The journal's last events, if there is a journal yet.
+async fn recent(data_dir: &Path) -> Result<Vec<Stamped>, ServerError> {
+    if !data_dir.join("journal.db").exists() {
+        return Ok(Vec::new());
+    }
+    let reader = JournalReader::open(data_dir).await?;
+    Ok(recovery::recent(&reader, RECENT_EVENTS).await?)
+}
+
+/// What market data begins with.
+fn market(engine: &Engine, recent: &[Stamped]) -> market_data::Snapshot {
+    let state = engine.state();
+    let trades = recent.iter().filter(|stamped| matches!(stamped.event, crate::engine::event::Event::Traded(_)));
+    market_data::Snapshot {
+        reference: state.reference.clone(),
+        orders: state.orders.all(),
+        trades: trades.cloned().collect(),
+        at: state.at,
+    }
 }
 
 /// The wall clock, in microseconds; before 1970 it is 1970.

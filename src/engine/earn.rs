@@ -73,6 +73,8 @@ pub struct EarnOperation {
     pub service_user: ServiceUserId,
     /// In which strategy.
     pub strategy: StrategyId,
+    /// Its asset.
+    pub asset: AssetId,
     /// How much.
     pub amount: Amount,
     /// What it did.
@@ -191,6 +193,7 @@ pub fn operate(
         account: caller.account,
         service_user: caller.id,
         strategy: strategy.id,
+        asset: strategy.asset,
         amount,
         step,
         client_id,

@@ -201,6 +201,11 @@ impl Members {
         Ok(MemberCaller { id, organization: member.organization, account })
     }
 
+    /// The Member who signs in with that address.
+    pub fn by_email(&self, email: &str) -> Option<&Member> {
+        self.by_email.get(&email.to_lowercase()).map(|id| self.member(*id))
+    }
+
     /// What a Member holds.
     pub fn rights(&self, id: MemberId) -> Rights<'_> {
         let member = self.member(id);
@@ -214,7 +219,8 @@ impl Members {
         member.status == MemberStatus::Active && acts && member.permissions.hold(workflow, permission)
     }
 
-    fn invited(&self, token_hash: &[u8; 32], now: Moment) -> Option<&Member> {
+    /// Whose invitation a token opens now.
+    pub fn invited(&self, token_hash: &[u8; 32], now: Moment) -> Option<&Member> {
         let open = |member: &&Member| {
             let invitation = member.invitation.as_ref();
             invitation.is_some_and(|open| open.token_hash == *token_hash && now < open.expires_at)

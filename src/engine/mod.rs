@@ -13,6 +13,7 @@ pub mod command;
 pub mod decisions;
 pub mod deposits;
 pub mod earn;
+pub mod entries;
 pub mod event;
 pub mod index;
 pub mod ledger;

@@ -79,6 +79,13 @@ impl Orders {
         orders
     }
 
+    /// Every open order, oldest first.
+    pub fn all(&self) -> Vec<Order> {
+        let ids: BTreeSet<(OrderId, MarketId)> =
+            self.by_account.values().flatten().map(|(id, market)| (*id, *market)).collect();
+        ids.iter().filter_map(|(id, market)| self.book(*market).get(*id).cloned()).collect()
+    }
+
     /// How many open orders an account has.
     pub fn open_count(&self, account: AccountId) -> usize {
         self.by_account.get(&account).map_or(0, BTreeMap::len)

@@ -164,6 +164,8 @@ pub enum View {
         items: Box<View>,
         /// What the acknowledgement warns of.
         warnings: Vec<&'static str>,
+        /// Whether changes follow; not after the query end date (rule 10).
+        live: bool,
     },
     /// Nothing to show.
     Empty,
@@ -173,8 +175,8 @@ pub enum View {
     Balances(Vec<Balance>),
     /// Orders.
     Orders(Vec<Order>),
-    /// `query_orders`: those that are open, and leave to look for the others.
-    Found(Vec<Order>, HistoryGrant),
+    /// `query_orders`: those that are open, and leave to look for the others if the key has it.
+    Found(Vec<Order>, Option<HistoryGrant>),
     /// Leave to read history.
     History(HistoryGrant),
     /// Strategies.

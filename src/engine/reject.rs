@@ -9,6 +9,8 @@ pub enum Code {
     PermissionDenied,
     /// No such key, or it stopped.
     InvalidKey,
+    /// The signature is not this key's.
+    InvalidSignature,
     /// The nonce was used or is below the window.
     InvalidNonce,
     /// The key, session or token no longer admits.
@@ -100,6 +102,7 @@ impl Code {
             Code::InvalidArguments => "EGeneral:Invalid arguments",
             Code::PermissionDenied => "EGeneral:Permission denied",
             Code::InvalidKey => "EAPI:Invalid key",
+            Code::InvalidSignature => "EAPI:Invalid signature",
             Code::InvalidNonce => "EAPI:Invalid nonce",
             Code::InvalidSession => "ESession:Invalid session",
             Code::UnknownMarket => "EQuery:Unknown asset pair",

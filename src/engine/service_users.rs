@@ -187,6 +187,21 @@ impl Keys {
         ServiceUserId::at(self.service_users.len())
     }
 
+    /// What a signature of that key is verified with: whose it is, its version and its sealed secret.
+    pub fn verification(&self, api_key: &str) -> Option<(KeyRef, u32, Vec<u8>)> {
+        let key = *self.by_api_key.get(api_key)?;
+        match key {
+            KeyRef::ServiceUser(id) => {
+                let user = self.service_users.get(id.index())?;
+                Some((key, user.credential, user.secret_sealed.clone()))
+            }
+            KeyRef::Venue(id) => {
+                let venue = self.venue_keys.get(id.index())?;
+                Some((key, venue.credential, venue.secret_sealed.clone()))
+            }
+        }
+    }
+
     /// Whether the public part of a key is taken.
     pub fn is_taken(&self, api_key: &str) -> bool {
         self.by_api_key.contains_key(api_key)

@@ -54,7 +54,7 @@ fn bind(state: &State, now: Moment, by: &Principal, key: KeyRef) -> Result<View,
 }
 
 fn snapshot(state: &State, owner: Owner, items: View) -> View {
-    View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new() }
+    View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new(), live: true }
 }
 
 fn asset_id(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
@@ -111,7 +111,8 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
 fn found(state: &State, caller: ServiceCaller, refs: &[OrderRef]) -> View {
     let shown = caller.scopes.holds(Scope::QueryOpenOrders);
     let open = refs.iter().filter(|_| shown).flat_map(|order| state.orders.find(caller, order)).collect();
-    View::Found(open, grant(state, caller))
+    let closed = caller.scopes.holds(Scope::QueryClosedOrders).then(|| grant(state, caller));
+    View::Found(open, closed)
 }
 
 fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
@@ -146,7 +147,7 @@ fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel:
         warnings.push("the key's query end date has passed: no updates follow");
     }
     let owner = Owner::Account(caller.account);
-    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings })
+    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended })
 }
 
 fn account_items(state: &State, account: AccountId, channel: Operation) -> Result<View, Reject> {

@@ -1,23 +1,32 @@
-//! The gateway's read-only copy of what requests are resolved against, fed by released events, hence never
-//! ahead of the disk. It makes refusals cheap; it never grants.
+//! The gateway's read-only copy of assets, markets, keys and Members, fed by released events, hence never
+//! ahead of the disk. It resolves names, makes refusals cheap and holds the sealed secrets to verify with;
+//! it never grants.
 
 use std::sync::{Arc, RwLock};
 
 use crate::engine::event::Event;
+use crate::engine::members::Members;
 use crate::engine::reference::Reference;
+use crate::engine::service_users::Keys;
 use crate::engine::state::State;
 use crate::sequencer::Stamped;
 
-/// Assets and markets as released.
+/// What is known as of the last release.
 #[derive(Debug)]
 pub struct Directory {
     reference: RwLock<Arc<Reference>>,
+    keys: RwLock<Keys>,
+    members: RwLock<Members>,
 }
 
 impl Directory {
     /// A copy of a recovered state.
     pub fn new(state: &State) -> Directory {
-        Directory { reference: RwLock::new(Arc::new(state.reference.clone())) }
+        Directory {
+            reference: RwLock::new(Arc::new(state.reference.clone())),
+            keys: RwLock::new(state.keys.clone()),
+            members: RwLock::new(state.members.clone()),
+        }
     }
 
     /// Follows released events.
@@ -26,6 +35,15 @@ impl Directory {
             match event {
                 Event::AssetAdded(asset) => self.change(|reference| reference.add_asset(asset)),
                 Event::MarketAdded(market) => self.change(|reference| reference.add_market(market)),
+                Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } => {
+                    self.keys.write().expect("no holder of this lock panics").apply(event);
+                }
+                Event::OrganizationCreated(_)
+                | Event::MemberChanged(_)
+                | Event::SessionOpened(_)
+                | Event::SessionClosed(_) => {
+                    self.members.write().expect("no holder of this lock panics").apply(event);
+                }
                 _ => {}
             }
         }
@@ -34,6 +52,16 @@ impl Directory {
     /// Assets and markets as of the last release.
     pub fn reference(&self) -> Arc<Reference> {
         Arc::clone(&self.reference.read().expect("no holder of this lock panics"))
+    }
+
+    /// Asks the keys; nonces are not followed.
+    pub fn keys<T>(&self, ask: impl FnOnce(&Keys) -> T) -> T {
+        ask(&self.keys.read().expect("no holder of this lock panics"))
+    }
+
+    /// Asks the Members; spent codes are not followed.
+    pub fn members<T>(&self, ask: impl FnOnce(&Members) -> T) -> T {
+        ask(&self.members.read().expect("no holder of this lock panics"))
     }
 
     fn change(&self, change: impl FnOnce(&mut Reference)) {

@@ -16,7 +16,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::Request,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -69,18 +69,34 @@ pub struct Refusal {
     pub status: StatusCode,
     /// What is wrong, in the protocol's error form.
     pub error: String,
+    /// Seconds after which another try makes sense.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal with this status and error text.
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into() }
+        Self { status, error: error.into(), retry_after_s: None }
+    }
+
+    /// A refusal that says when to try again.
+    pub fn retry_after(status: StatusCode, error: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
+    }
+
+    /// What is wrong.
+    pub fn text(&self) -> &str {
+        &self.error
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": [self.error] }))).into_response()
+        let mut response = (self.status, Json(json!({ "error": [self.error] }))).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -1,26 +1,249 @@
-//! Where released batches arrive: answers go to those who asked, events to those who follow.
+//! Where released batches arrive: answers go to those who asked, events to those who follow, and rights
+//! that ended close their sockets (rules 8, 42, 50). Runs on the sequencer's thread and never waits.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::call::{Call, Then};
+use super::connection::{Notice, Outlet, Part, Seats};
 use super::directory::Directory;
-use crate::sequencer::handle::Outcome;
-use crate::sequencer::{Release, Released};
+use super::metrics::Metrics;
+use super::rights::{self, Holder};
+use super::subscriptions::{Address, Subscriptions};
+use crate::access::operation::Operation;
+use crate::domain::ids::{MemberId, Seq};
+use crate::engine::event::Event;
+use crate::engine::query::{Reply, Session, View};
+use crate::engine::reject::Reject;
+use crate::engine::service_users::KeyRef;
+use crate::history::Feed as HistoryFeed;
+use crate::market_data::Feed as MarketFeed;
+use crate::sequencer::handle::{Answer, Outcome};
+use crate::sequencer::{Release, Released, Stamped};
 
-/// Whom to answer; `None` when the journal failed and only a restart tells the outcome.
-pub type Ticket = oneshot::Sender<Option<Outcome>>;
+/// Whom to answer.
+#[derive(Debug)]
+pub enum Ticket {
+    /// A task that waits; it gets `None` when the journal failed and only a restart tells the outcome.
+    Ask(oneshot::Sender<Option<Outcome>>),
+    /// A handshake that waits: on success the socket belongs to the key or Member from this moment.
+    Open(Arc<Outlet>, Option<[u8; 32]>, oneshot::Sender<Option<Outcome>>),
+    /// A call of a socket.
+    Call(Arc<Outlet>, Call),
+}
+
+/// What the desk keeps of one socket.
+#[derive(Debug, Default)]
+struct Seat {
+    outlet: Option<Arc<Outlet>>,
+    parts: Vec<Part>,
+    holder: Option<Holder>,
+    /// The cookie's hash, for a Member's socket.
+    cookie: Option<[u8; 32]>,
+    channels: Vec<Address>,
+    closing: bool,
+}
 
 /// The gateway's end of the sequencer.
-#[derive(Debug)]
 pub struct Desk {
     directory: Arc<Directory>,
+    sockets: Arc<Seats>,
+    seats: Vec<Seat>,
+    dirty: Vec<usize>,
+    held: HashMap<Holder, Vec<usize>>,
+    subscriptions: Subscriptions,
+    market_data: MarketFeed,
+    history: HistoryFeed,
+    metrics: Arc<Metrics>,
 }
 
 impl Desk {
-    /// A desk that keeps `directory` up to date.
-    pub fn new(directory: Arc<Directory>) -> Desk {
-        Desk { directory }
+    /// A desk whose streams resume over `recent`, the last events up to `seq`.
+    pub fn new(
+        directory: Arc<Directory>,
+        sockets: Arc<Seats>,
+        (seq, recent): (Seq, &[Stamped]),
+        (market_data, history): (MarketFeed, HistoryFeed),
+        metrics: Arc<Metrics>,
+    ) -> Desk {
+        let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
+        let mut subscriptions = Subscriptions::new(start);
+        for stamped in recent {
+            subscriptions.tell(stamped, |_, _| false, |_, _| {});
+        }
+        Desk {
+            directory,
+            sockets,
+            seats: Vec::new(),
+            dirty: Vec::new(),
+            held: HashMap::new(),
+            subscriptions,
+            market_data,
+            history,
+            metrics,
+        }
+    }
+
+    fn seat(&mut self, outlet: &Arc<Outlet>) -> &mut Seat {
+        let at = outlet.seat;
+        if self.seats.len() <= at {
+            self.seats.resize_with(at + 1, Seat::default);
+        }
+        let seat = &mut self.seats[at];
+        seat.outlet.get_or_insert_with(|| Arc::clone(outlet));
+        if seat.parts.is_empty() {
+            self.dirty.push(at);
+        }
+        seat
+    }
+
+    fn part(&mut self, outlet: &Arc<Outlet>, part: Part) {
+        let seat = self.seat(outlet);
+        if !seat.closing {
+            seat.closing = matches!(part, Part::Close(..));
+            seat.parts.push(part);
+        }
+    }
+
+    fn heed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Unsubscribed(at, channel) => {
+                let Some(seat) = self.seats.get_mut(at) else { return };
+                let (gone, kept) = seat.channels.drain(..).partition(|(_, of)| *of == channel);
+                seat.channels = kept;
+                let gone: Vec<Address> = gone;
+                gone.into_iter().for_each(|address| self.subscriptions.leave(address, at));
+            }
+            Notice::Gone(at) => {
+                let Some(seat) = self.seats.get_mut(at).map(std::mem::take) else { return };
+                seat.channels.into_iter().for_each(|address| self.subscriptions.leave(address, at));
+                if let Some(held) = seat.holder.and_then(|holder| self.held.get_mut(&holder)) {
+                    held.retain(|other| *other != at);
+                }
+            }
+        }
+    }
+
+    /// From now on the socket is this key's or Member's.
+    fn bind(&mut self, outlet: &Arc<Outlet>, session: &Session, cookie: Option<[u8; 32]>) {
+        let holder = match session {
+            Session::ServiceUser(id, _) => Holder::Key(KeyRef::ServiceUser(*id)),
+            Session::Venue(id, _) => Holder::Key(KeyRef::Venue(*id)),
+            Session::Member(id) => Holder::Member(*id),
+        };
+        let seat = self.seat(outlet);
+        if seat.holder.is_none() {
+            (seat.holder, seat.cookie) = (Some(holder), cookie);
+            self.held.entry(holder).or_default().push(outlet.seat);
+        }
+    }
+
+    fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
+        match ticket {
+            // Who asked may have left; then nobody waits for the answer.
+            Ticket::Ask(waiting) => drop(waiting.send(Some(outcome))),
+            Ticket::Open(outlet, cookie, waiting) => {
+                if let Some(session) = session_of(&outcome) {
+                    self.bind(&outlet, session, cookie);
+                }
+                drop(waiting.send(Some(outcome)));
+            }
+            Ticket::Call(outlet, call) => {
+                if let Some(session) = session_of(&outcome) {
+                    self.bind(&outlet, session, None);
+                }
+                let part = match (&call.then, outcome) {
+                    (Then::Subscribe(channel), Ok(Answer::View(view))) => {
+                        let from_offset = channel.from_offset;
+                        let started = self.subscribe(&outlet, call.operation, from_offset, view);
+                        Part::Started(call, started)
+                    }
+                    (_, outcome) => Part::Answer(call, outcome),
+                };
+                self.part(&outlet, part);
+            }
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        outlet: &Arc<Outlet>,
+        channel: Operation,
+        from_offset: Option<u64>,
+        view: View,
+    ) -> Result<super::connection::Started, Reject> {
+        let View::Snapshot { owner, at, items, warnings, live } = view else {
+            return Err(Reject::of(crate::engine::reject::Code::InvalidArguments));
+        };
+        let member = match self.seat(outlet).holder {
+            Some(Holder::Member(member)) => Some(member),
+            _ => None,
+        };
+        let address = (owner, channel);
+        let subscriber = (Arc::clone(outlet), member);
+        let mut started = self.subscriptions.follow(address, subscriber, (at, *items), from_offset, live)?;
+        started.warnings.extend(warnings);
+        self.seat(outlet).channels.push(address);
+        Ok(started)
+    }
+
+    fn tell(&mut self, stamped: &Stamped) {
+        let Desk { subscriptions, directory, seats, dirty, .. } = self;
+        let sees = |member: MemberId, route: &super::outbound::items::Route| {
+            route.workflow.is_none_or(|_| rights::sees(directory, member, stamped))
+        };
+        subscriptions.tell(stamped, sees, |outlet, part| {
+            let seat = &mut seats[outlet.seat];
+            if seat.closing {
+                return;
+            }
+            if seat.parts.is_empty() {
+                dirty.push(outlet.seat);
+            }
+            seat.parts.push(part);
+        });
+        self.close_what_ended(&stamped.event);
+    }
+
+    /// Closes the sockets that an event leaves without a right (rule 8).
+    fn close_what_ended(&mut self, event: &Event) {
+        let holder = match event {
+            Event::ServiceUserChanged { service_user, .. } => Holder::Key(KeyRef::ServiceUser(service_user.id)),
+            Event::MemberChanged(member) => Holder::Member(member.id),
+            Event::SessionClosed(session) => Holder::Member(session.member),
+            _ => return,
+        };
+        let held = self.held.get(&holder).cloned().unwrap_or_default();
+        for at in held {
+            let Seat { outlet: Some(outlet), cookie, channels, .. } = &self.seats[at] else { continue };
+            let open: Vec<Operation> = channels.iter().map(|(_, channel)| *channel).collect();
+            if let Some((code, reason)) = rights::verdict(event, outlet.peer, *cookie, &open) {
+                let outlet = Arc::clone(outlet);
+                self.part(&outlet, Part::Close(code, reason));
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        for at in std::mem::take(&mut self.dirty) {
+            let seat = &mut self.seats[at];
+            let parts = std::mem::take(&mut seat.parts);
+            if let Some(outlet) = seat.outlet.as_ref().filter(|_| !parts.is_empty()) {
+                // A socket that is too slow was told to close by this very call.
+                outlet.send(parts);
+            }
+        }
+    }
+}
+
+/// The session that an answer opened.
+fn session_of(outcome: &Outcome) -> Option<&Session> {
+    match outcome {
+        Ok(Answer::Reply(Reply::Session(session))) => Some(session),
+        Ok(Answer::View(View::Bound(session))) => Some(session),
+        _ => None,
     }
 }
 
@@ -28,16 +251,31 @@ impl Release for Desk {
     type Ticket = Ticket;
 
     fn release(&mut self, batch: Released<Ticket>) {
+        for notice in self.sockets.notices() {
+            self.heed(notice);
+        }
         self.directory.follow(&batch.events);
         for (ticket, outcome) in batch.answers {
-            // Who asked may have left; then nobody waits for the answer.
-            let _ = ticket.send(Some(outcome));
+            self.answer(ticket, outcome);
+        }
+        for stamped in batch.events.iter() {
+            self.tell(stamped);
+        }
+        self.send();
+        if !batch.events.is_empty() {
+            self.metrics.released(&batch.events);
+            self.market_data.feed(&batch.events);
+            self.history.feed(&batch.events);
         }
     }
 
     fn failed(&mut self, tickets: Vec<Ticket>) {
         for ticket in tickets {
-            let _ = ticket.send(None);
+            match ticket {
+                Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => drop(waiting.send(None)),
+                Ticket::Call(outlet, call) => self.part(&outlet, Part::Failed(call)),
+            }
         }
+        self.send();
     }
 }

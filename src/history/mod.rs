@@ -1,1 +1,50 @@
-//! The projector of released events into SQL tables, and the queries over them.
+//! What happened, laid out for queries: a projector writes released events into SQL tables with their own
+//! checkpoint, and queries wait until the tables have reached the asker (rule 40).
+
+mod projector;
+mod queries;
+mod rows;
+
+pub use projector::start;
+pub use queries::{Busy, Closed, Entries, Found, Wanted};
+pub use rows::ClosedOrder;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::sequencer::Stamped;
+use crate::storage::history::HistoryReader;
+
+/// Batches that may wait for the projector; what does not fit it reads from the journal.
+const BATCHES_MAX: usize = 1_024;
+
+/// The projector's end of the feed.
+pub type Incoming = mpsc::Receiver<Arc<Vec<Stamped>>>;
+
+/// A feed and its other end, so that the release step exists before the projector.
+pub fn feed() -> (Feed, Incoming) {
+    let (batches, incoming) = mpsc::channel(BATCHES_MAX);
+    (Feed { batches }, incoming)
+}
+
+/// The release step's end.
+pub struct Feed {
+    batches: mpsc::Sender<Arc<Vec<Stamped>>>,
+}
+
+impl Feed {
+    /// Hands a batch over; one that finds no room is read back from the journal.
+    pub fn feed(&mut self, batch: &Arc<Vec<Stamped>>) {
+        // The projector notices the hole by the sequence.
+        let _ = self.batches.try_send(Arc::clone(batch));
+    }
+}
+
+/// The sessions' end.
+#[derive(Clone)]
+pub struct History {
+    reader: HistoryReader,
+    /// The last event in the tables.
+    reached: watch::Receiver<u64>,
+}

@@ -1,1 +1,101 @@
-//! Public market data: a projection of released events on its own task.
+//! Public market data: a projection of released events with books, checksums, trades and tickers of its own
+//! (rule 44). It runs on a task of its own; the release step only hands it batches and never waits.
+
+mod book;
+mod frames;
+mod projection;
+mod ticker;
+
+pub use projection::{Snapshot, start};
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::access::operation::Operation;
+use crate::domain::ids::MarketId;
+use crate::sequencer::Stamped;
+
+/// Batches that may wait for the projection; it takes each in microseconds.
+const BATCHES_MAX: usize = 65_536;
+/// Requests that may wait; sessions wait for room.
+const REQUESTS_MAX: usize = 4_096;
+
+/// Depths of a book that may be subscribed to.
+pub const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
+
+/// Where frames go.
+pub trait Subscriber: Send + Sync + 'static {
+    /// Tells it from others.
+    fn id(&self) -> usize;
+    /// Whether nobody is there any more.
+    fn is_gone(&self) -> bool;
+    /// Whether a frame would be taken now.
+    fn has_room(&self) -> bool;
+    /// Hands a frame's text over.
+    fn send(&self, text: Bytes);
+}
+
+/// What is subscribed to; unsubscribing names the same (protocol 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Topic {
+    /// `instrument`, `ticker`, `book` or `trade`.
+    pub channel: Operation,
+    /// The market; `None` for `instrument`.
+    pub market: Option<MarketId>,
+    /// Levels on each side, for `book`.
+    pub depth: u32,
+    /// `ticker` on changes of the best prices, too.
+    pub bbo: bool,
+}
+
+enum Request {
+    Subscribe(Topic, Arc<dyn Subscriber>, bool),
+    Unsubscribe(Topic, usize),
+}
+
+/// The sessions' end.
+#[derive(Clone)]
+pub struct MarketData {
+    requests: mpsc::Sender<Request>,
+}
+
+impl MarketData {
+    /// Subscribes; the snapshot, if wanted, is the first frame. `false` when the projection has stopped.
+    pub async fn subscribe(&self, topic: Topic, subscriber: Arc<dyn Subscriber>, snapshot: bool) -> bool {
+        self.requests.send(Request::Subscribe(topic, subscriber, snapshot)).await.is_ok()
+    }
+
+    /// Ends a subscription.
+    pub async fn unsubscribe(&self, topic: Topic, subscriber: usize) {
+        // A projection that has stopped follows nobody.
+        let _ = self.requests.send(Request::Unsubscribe(topic, subscriber)).await;
+    }
+}
+
+/// The projection's end of the feed.
+pub type Incoming = mpsc::Receiver<Arc<Vec<Stamped>>>;
+
+/// A feed and its other end, so that the release step exists before the projection.
+pub fn feed() -> (Feed, Incoming) {
+    let (batches, incoming) = mpsc::channel(BATCHES_MAX);
+    (Feed { batches: Some(batches) }, incoming)
+}
+
+/// The release step's end.
+pub struct Feed {
+    batches: Option<mpsc::Sender<Arc<Vec<Stamped>>>>,
+}
+
+impl Feed {
+    /// Hands a batch over. A projection that falls 65,536 batches behind is stopped rather than wrong: its
+    /// subscribers are refused from then on.
+    pub fn feed(&mut self, batch: &Arc<Vec<Stamped>>) {
+        let Some(batches) = &self.batches else { return };
+        if batches.try_send(Arc::clone(batch)).is_err() {
+            tracing::error!("market data cannot follow and stops");
+            self.batches = None;
+        }
+    }
+}

@@ -10,9 +10,6 @@ use crate::engine::command::Command;
 use crate::engine::query::{Query, Reply, View};
 use crate::engine::reject::Reject;
 
-/// Submissions that may wait in the queue.
-pub const QUEUE_MAX: usize = 65_536;
-
 /// What is asked.
 #[derive(Debug)]
 pub enum Work {
@@ -54,11 +51,12 @@ pub struct Unavailable<T>(pub Vec<Submission<T>>);
 pub struct Handle<T> {
     inbox: mpsc::Sender<Vec<Submission<T>>>,
     waiting: Arc<AtomicUsize>,
+    max: usize,
 }
 
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Handle<T> {
-        Handle { inbox: self.inbox.clone(), waiting: Arc::clone(&self.waiting) }
+        Handle { inbox: self.inbox.clone(), waiting: Arc::clone(&self.waiting), max: self.max }
     }
 }
 
@@ -66,7 +64,7 @@ impl<T> Handle<T> {
     /// Submits in order, all or none.
     pub fn submit(&self, submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
         let count = submissions.len();
-        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > QUEUE_MAX {
+        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > self.max {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
             return Err(Unavailable(submissions));
         }
@@ -83,11 +81,11 @@ pub(super) struct Inbox<T> {
     waiting: Arc<AtomicUsize>,
 }
 
-/// A queue and both its ends.
-pub(super) fn queue<T>() -> (Handle<T>, Inbox<T>) {
-    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+/// A queue that holds `max` submissions, and both its ends.
+pub(super) fn queue<T>(max: usize) -> (Handle<T>, Inbox<T>) {
+    let (sender, receiver) = mpsc::channel(max);
     let waiting = Arc::new(AtomicUsize::new(0));
-    (Handle { inbox: sender, waiting: Arc::clone(&waiting) }, Inbox { queue: receiver, waiting })
+    (Handle { inbox: sender, waiting: Arc::clone(&waiting), max }, Inbox { queue: receiver, waiting })
 }
 
 impl<T> Inbox<T> {
@@ -120,7 +118,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_takes_again_when_it_drains() {
-        let (handle, mut inbox) = queue();
+        const QUEUE_MAX: usize = 1_000;
+        let (handle, mut inbox) = queue(QUEUE_MAX);
         handle.submit((0..QUEUE_MAX).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), ask(2)]).unwrap_err();
         assert_eq!(back.iter().map(|s| s.ticket).collect::<Vec<_>>(), [1, 2]);

@@ -21,12 +21,13 @@ use batch::Open;
 pub use batch::{Release, Released, Stamped};
 use handle::{Answer, Inbox, Submission, Work};
 use recovery::RecoveryError;
+use tokio::sync::watch;
 
 use crate::access::principal::{Actor, Principal};
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
-use crate::storage::journal::JournalError;
+use crate::storage::journal::{Head, JournalError};
 use crate::storage::sqlite::{JournalReader, SqliteJournal};
 
 /// How often the engine is asked whether something is due. Rights with a time do not wait for it (rule 39).
@@ -47,20 +48,24 @@ pub struct Sequencer<R: Release> {
     inbox: Inbox<R::Ticket>,
     clock: fn() -> Moment,
     open: Open<R::Ticket>,
+    head: watch::Sender<Head>,
 }
 
-/// Opens the journal of `dir` and recovers the engine from it. `clock` is read once per drain of the queue.
+/// Opens the journal of `dir` and recovers the engine from it. `clock` is read once per drain of the queue,
+/// which holds `queue_max` submissions.
 pub async fn open<R: Release>(
     dir: &std::path::Path,
     clock: fn() -> Moment,
+    queue_max: usize,
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
     let journal = SqliteJournal::open(dir).await?;
     let state = recovery::recover(&JournalReader::open(dir).await?).await?;
     let engine = Engine::new(state);
-    let (handle, inbox) = handle::queue();
+    let (handle, inbox) = handle::queue(queue_max);
     let release = release(&engine);
-    Ok((Sequencer { engine, journal, release, inbox, clock, open: Open::default() }, handle))
+    let head = watch::Sender::new(journal.head());
+    Ok((Sequencer { engine, journal, release, inbox, clock, open: Open::default(), head }, handle))
 }
 
 impl<R: Release> Sequencer<R> {
@@ -75,6 +80,11 @@ impl<R: Release> Sequencer<R> {
             self.open.record(self.engine.state().at.max(now), self.engine.state().seq, self.engine.events());
         }
         self.commit().await.map(|_| ())
+    }
+
+    /// Where the journal ends, as of the last release.
+    pub fn head(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
     }
 
     /// Runs until every handle is dropped, answers all that was accepted, and saves a snapshot.
@@ -138,6 +148,7 @@ impl<R: Release> Sequencer<R> {
             self.release.failed(unanswered.map(|(ticket, _)| ticket).collect());
             return Err(error);
         }
+        self.head.send_replace(self.journal.head());
         self.release.release(Released { events: Arc::new(batch.events), answers: batch.answers });
         Ok(more)
     }

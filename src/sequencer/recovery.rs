@@ -7,6 +7,7 @@ use crate::storage::journal::{JournalError, Snapshot};
 use crate::storage::sqlite::JournalReader;
 use crate::storage::{Digest, link};
 
+use super::Stamped;
 use super::codec::{self, CodecError};
 
 /// The snapshot format that this release writes: postcard of the whole state.
@@ -97,6 +98,30 @@ pub async fn verify(reader: &JournalReader) -> Result<Verified, RecoveryError> {
     }
     state.ledger.check().map_err(|why| RecoveryError::Ledger { at: state.seq.0, why })?;
     Ok(Verified { seq: state.seq.0, chain, state: state.digest(), snapshots: agreed })
+}
+
+/// The last events of the journal, oldest first, about `max` of them: what streams can resume over.
+pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Stamped>, RecoveryError> {
+    let mut events = Vec::new();
+    let mut next = reader.last_seq().await?.saturating_sub(max) + 1;
+    loop {
+        let rows = reader.rows(next, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(events) };
+        next = last.next_seq();
+        for row in rows {
+            let at = row.first_seq;
+            let entries = codec::decode(row.format, &row.body).map_err(|error| RecoveryError::Codec { at, error })?;
+            let stamped = entries.into_iter().flat_map(|entry| {
+                let at = entry.at;
+                entry.events.into_iter().map(move |event| (at, event))
+            });
+            events.extend((row.first_seq..).zip(stamped).map(|(seq, (at, event))| Stamped {
+                seq: Seq(seq),
+                at,
+                event,
+            }));
+        }
+    }
 }
 
 /// A snapshot of `state`.

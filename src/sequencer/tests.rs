@@ -51,7 +51,7 @@ fn asset(number: u16) -> Event {
 
 async fn opened(dir: &Path) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
     let (sender, receiver) = unbounded_channel();
-    let (sequencer, handle) = open(dir, clock, |_| Probe(sender)).await.unwrap();
+    let (sequencer, handle) = open(dir, clock, 1_000, |_| Probe(sender)).await.unwrap();
     (sequencer, handle, receiver)
 }
 

@@ -178,6 +178,16 @@ impl JournalReader {
         rows.iter().map(row).filter(|row| !matches!(row, Ok(row) if row.next_seq() <= from_seq)).collect()
     }
 
+    /// The sequence that the journal ends at; 0 when it is empty.
+    pub async fn last_seq(&self) -> Result<u64, JournalError> {
+        let last: Option<i64> = sqlx::query_scalar(
+            "SELECT max(first_seq + count) - 1 FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(last.map_or(0, unsigned))
+    }
+
     /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if no row does.
     pub async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
         if seq <= 1 {

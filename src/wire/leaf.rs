@@ -7,9 +7,10 @@ use std::ops::Deref;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::domain::decimal::{Decimal, DecimalError};
+use crate::domain::decimal::{Decimal, DecimalError, units_text};
 
 /// A decimal: a JSON number, or a string that holds one. No float lies between the text and us.
 #[derive(Clone, Copy, Debug)]
@@ -127,5 +128,36 @@ impl JsonSchema for Names<'_> {
             { "type": "array", "items": { "type": "string" } },
             { "type": "string" },
         ] })
+    }
+}
+
+/// A number of an answer, with exactly the decimals of its unit.
+#[derive(Clone, Debug)]
+pub struct Exact(Box<RawValue>);
+
+impl Exact {
+    /// `units × 10^-decimals`.
+    pub fn new(units: i64, decimals: u8) -> Exact {
+        Exact(RawValue::from_string(units_text(units, decimals)).expect("a decimal is JSON"))
+    }
+}
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Exact {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Exact".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number" })
     }
 }

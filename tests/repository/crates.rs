@@ -17,6 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bytes", &["wire", "storage", "sequencer", "market_data", "history", "gateway", "demo"]),
     ("chacha20poly1305", &["gateway"]),
     ("clap", &["cli", "main"]),
+    // The checksum of books.
+    ("crc32fast", &["market_data"]),
     ("futures", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli"]),
     ("hex", ANYWHERE),
     ("hmac", &["gateway"]),

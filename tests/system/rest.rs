@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use countersign::config::Config;
 use countersign::domain::assets::Asset;
 use countersign::domain::ids::{AssetId, MarketId};
 use countersign::domain::markets::Market;
@@ -12,7 +13,7 @@ use countersign::domain::money::{Amount, Price, Quantity};
 use countersign::domain::text::{AssetCode, Symbol};
 use countersign::engine::command;
 use countersign::engine::event::Event;
-use countersign::gateway::listener::Limits;
+use countersign::gateway::secrets::MasterKey;
 use countersign::server::{Plan, Server};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,9 +54,8 @@ fn world() -> Vec<Event> {
 
 async fn started(dir: &Path, genesis: Option<Vec<Event>>) -> Server {
     let plan = Plan {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        data_dir: dir.to_owned(),
-        limits: Limits { max_connections: 100, trusted_proxies: Vec::new() },
+        config: Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.to_owned()),
+        master: MasterKey::from_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
         genesis: genesis.map(command::Command::Genesis),
     };
     Server::start(plan).await.unwrap()

@@ -2,6 +2,9 @@
 //! Rendered into a reused buffer; a frame's data part is written once and shared.
 
 pub mod executions;
+pub mod items;
+pub mod records;
+pub mod results;
 
 use std::fmt::Write as _;
 
@@ -91,6 +94,29 @@ pub fn reply(
         Ok(json) => object.raw("result", json),
         Err(text) => object.text("error", text),
     };
+    object.plain("time_in", time_in).plain("time_out", time_out);
+    object.close();
+}
+
+/// A refusal; the one of a single symbol names it at top level.
+pub fn refusal(
+    out: &mut String,
+    method: &str,
+    req_id: Option<i64>,
+    symbol: Option<&str>,
+    error: &str,
+    time_in: Moment,
+    time_out: Moment,
+) {
+    let mut object = Object::open(out);
+    object.text("method", method);
+    if let Some(req_id) = req_id {
+        object.literal("req_id", req_id);
+    }
+    object.literal("success", false).text("error", error);
+    if let Some(symbol) = symbol {
+        object.text("symbol", symbol);
+    }
     object.plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }

@@ -1,0 +1,120 @@
+//! `countersign demo`: the real server on a small world, and the whole mission played over real sockets.
+
+mod client;
+mod credentials;
+mod maker;
+mod story;
+mod world;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use credentials::Credentials;
+
+use crate::config::Config;
+use crate::gateway::secrets::MasterKey;
+use crate::server::{Plan, Server};
+
+/// What may go wrong, in words for the person at the terminal.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How the demo is wanted.
+#[derive(Debug)]
+pub struct Options {
+    /// The port; 0 picks a free one.
+    pub port: u16,
+    /// End after the story.
+    pub once: bool,
+    /// Written once the story has ended and the server goes on.
+    pub ready_file: Option<PathBuf>,
+    /// Where the world is kept; without it a fresh one is made and removed at the end.
+    pub data: Option<PathBuf>,
+}
+
+/// Runs the demo until `stop` is done, or to the end of the story with [`Options::once`].
+///
+/// # Errors
+/// When the server does not start or fails, or a step of the story is not as told.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let scratch = Scratch::new(options.data.as_deref())?;
+    let dir = scratch.dir.clone();
+    std::fs::create_dir_all(&dir)?;
+    let kept = Credentials::load(&dir)?;
+    let fresh = kept.is_none();
+    let (credentials, master) = match kept {
+        Some(kept) => (kept, MasterKey::from_file(&dir.join("master.key"))?),
+        None => {
+            let master = MasterKey::generate(&dir.join("master.key"))?;
+            let credentials = Credentials::generate();
+            credentials.save(&dir)?;
+            (credentials, master)
+        }
+    };
+    let genesis = fresh.then(|| world::genesis(&credentials, &master)).transpose()?;
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    let config = Config::at(listen, dir.join("data"));
+    let mut server = Server::start(Plan { config, master, genesis }).await?;
+    let address = server.address();
+    let maker = maker::Maker::start(address, credentials.maker.clone()).await?;
+    let played = if fresh {
+        story::play(address, &credentials).await
+    } else {
+        println!("The world is there already; the story is not played again.");
+        Ok(())
+    };
+    let served = match played {
+        Ok(()) if !options.once => serve(&mut server, &credentials, options.ready_file.as_deref(), stop).await,
+        told => told,
+    };
+    maker.stop().await;
+    server.stop().await?;
+    served
+}
+
+async fn serve(
+    server: &mut Server,
+    credentials: &Credentials,
+    ready_file: Option<&Path>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let ready = credentials.ready(server.address());
+    print!("{}", credentials.guide(server.address()));
+    if let Some(file) = ready_file {
+        // Whoever waits for the file never sees half of it.
+        let fresh = file.with_extension("new");
+        std::fs::write(&fresh, serde_json::to_string_pretty(&ready)? + "\n")?;
+        std::fs::rename(&fresh, file)?;
+    }
+    tokio::select! {
+        error = server.failed() => Err(error.into()),
+        () = stop => Ok(()),
+    }
+}
+
+/// The directory of the world, removed at the end when nobody named it.
+struct Scratch {
+    dir: PathBuf,
+    remove: bool,
+}
+
+impl Scratch {
+    fn new(named: Option<&Path>) -> Result<Scratch, Failure> {
+        Ok(match named {
+            Some(dir) => Scratch { dir: dir.to_owned(), remove: false },
+            None => {
+                let name = format!("countersign-demo-{:016x}", rand::random::<u64>());
+                Scratch { dir: std::env::temp_dir().join(name), remove: true }
+            }
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.remove
+            && let Err(error) = std::fs::remove_dir_all(&self.dir)
+        {
+            tracing::warn!(%error, dir = %self.dir.display(), "the demo's directory stays");
+        }
+    }
+}

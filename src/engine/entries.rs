@@ -1,0 +1,67 @@
+//! What an event puts into the ledgers of accounts: one entry for each posting that touches a customer.
+
+use serde::{Deserialize, Serialize};
+
+use super::earn::EarnStep;
+use super::event::Event;
+use super::ledger::{Party, Posting, Wallet};
+use crate::domain::ids::{AccountId, DepositId, EarnOperationId, ExecId, LedgerId, Seq, WithdrawalId};
+use crate::domain::time::Moment;
+
+/// What moved the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A fill.
+    Trade(ExecId),
+    /// A deposit.
+    Deposit(DepositId),
+    /// A withdrawal, or its reversal.
+    Withdrawal(WithdrawalId),
+    /// Into Earn.
+    IntoEarn(EarnOperationId),
+    /// Out of Earn.
+    OutOfEarn(EarnOperationId),
+}
+
+/// An entry of an account's ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its id, which is its offset.
+    pub id: LedgerId,
+    /// Whose.
+    pub account: AccountId,
+    /// In which wallet.
+    pub wallet: Wallet,
+    /// The posting.
+    pub posting: Posting,
+    /// What moved it.
+    pub source: Source,
+    /// When.
+    pub at: Moment,
+}
+
+/// Which of a trade's execution items is the taker's; the maker's is the first.
+pub const TAKER_TRADE: u8 = 2;
+
+/// The entries of the event at `seq`, at most 255, in order of its postings.
+pub fn entries(seq: Seq, at: Moment, event: &Event) -> impl Iterator<Item = Entry> + '_ {
+    let numbered = (0..u8::MAX).zip(event.postings());
+    numbered.filter_map(move |(index, posting)| {
+        let Party::Account(account, wallet) = posting.party else { return None };
+        let source = source(seq, index, event)?;
+        Some(Entry { id: LedgerId(seq.offset(index)), account, wallet, posting: *posting, source, at })
+    })
+}
+
+fn source(seq: Seq, index: u8, event: &Event) -> Option<Source> {
+    Some(match event {
+        // The taker's two postings come first.
+        Event::Traded(_) if index < 2 => Source::Trade(ExecId(seq.offset(TAKER_TRADE))),
+        Event::Traded(_) => Source::Trade(ExecId(seq.offset(0))),
+        Event::Deposited { deposit, .. } => Source::Deposit(deposit.id),
+        Event::WithdrawalChanged { withdrawal, .. } => Source::Withdrawal(withdrawal.id),
+        Event::Earned { operation, .. } if operation.step == EarnStep::Allocated => Source::IntoEarn(operation.id),
+        Event::Earned { operation, .. } => Source::OutOfEarn(operation.id),
+        _ => return None,
+    })
+}

@@ -1,0 +1,441 @@
+//! From what was released to frames, in the order in which it was released.
+
+use std::sync::Arc;
+
+use super::call::{Call, Then};
+use super::connection::{First, Part, Started};
+use super::credentials::secret_text;
+use super::frame;
+use super::inbound::{Filter, Page};
+use super::narrowing::{self, narrowed};
+use super::outbound::executions::{self, Execution};
+use super::outbound::{self, items, records, results};
+use super::ring::Item;
+use super::session::{End, Session};
+use crate::access::operation::Operation;
+use crate::domain::ids::{OrderId, Seq};
+use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::time::Moment;
+use crate::engine::command::OrderRef;
+use crate::engine::query::{HistoryGrant, Reply, View};
+use crate::engine::reference::Reference;
+use crate::engine::reject::Reject;
+use crate::engine::workflows::Action;
+use crate::history::{Busy, ClosedOrder, Wanted};
+use crate::sequencer::handle::{Answer, Outcome};
+use crate::wire::results::{Canceled, Credentials, Initiated, Ledgers, Placed, Subscribed};
+
+/// Items in one frame at most.
+const ITEMS_MAX: usize = 64;
+/// What a client is told of a call under which the journal failed.
+const FAILED: &str = "EService:Unavailable: the outcome is not known; ask again after the restart";
+
+/// An answer of history's.
+pub(super) type Answered = (Call, Result<String, Busy>);
+
+/// Items of one channel that go into one frame.
+struct Group {
+    channel: Operation,
+    fills: bool,
+    count: usize,
+    data: String,
+}
+
+impl Session {
+    /// Renders a delivery.
+    pub(super) fn take(&mut self, parts: Vec<Part>, now: Moment) -> Option<End> {
+        let reference = self.gateway.directory.reference();
+        let dates = self.query_dates();
+        let mut group: Option<Group> = None;
+        for part in parts {
+            if let Part::Item(channel, item) = &part {
+                self.add(&mut group, *channel, item, &reference, dates);
+                continue;
+            }
+            self.end_group(&mut group);
+            match part {
+                Part::Answer(call, outcome) => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.answer(call, outcome, &reference, now);
+                }
+                Part::Failed(call) => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.refused_call(&call, FAILED, now);
+                }
+                Part::Started(call, started) => {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.begin(call, started, &reference, now);
+                }
+                Part::Frame(text) => frame::push_text(&mut self.out, &text),
+                Part::Close(code, reason) => return Some(End::Close(code, reason)),
+                Part::Item(..) => {}
+            }
+        }
+        self.end_group(&mut group);
+        None
+    }
+
+    /// The key's query dates, as released (rule 10).
+    fn query_dates(&self) -> (Option<Moment>, Option<Moment>) {
+        let crate::access::principal::Actor::ServiceUser(id) = self.principal.actor else { return (None, None) };
+        self.gateway.directory.keys(|keys| {
+            let settings = &keys.service_user(id).settings;
+            (settings.query_start, settings.query_end)
+        })
+    }
+
+    /// Adds an item to the frame that is being filled, or begins another.
+    fn add(
+        &mut self,
+        group: &mut Option<Group>,
+        channel: Operation,
+        item: &Arc<Item>,
+        reference: &Reference,
+        dates: (Option<Moment>, Option<Moment>),
+    ) {
+        let Some(following) = self.channels.get(&channel).filter(|following| following.started) else { return };
+        let (at, route) = (item.stamped.at, &item.route);
+        let within = dates.0.is_none_or(|start| start <= at) && dates.1.is_none_or(|end| at < end);
+        if !within || !narrowing::admits(&following.options, item, reference) {
+            return;
+        }
+        let fits = group
+            .as_ref()
+            .is_some_and(|group| group.channel == channel && group.fills == route.is_fill && group.count < ITEMS_MAX);
+        if !fits {
+            self.end_group(group);
+        }
+        let group = group.get_or_insert_with(|| Group { channel, fills: route.is_fill, count: 0, data: String::new() });
+        group.data.push(if group.count == 0 { '[' } else { ',' });
+        group.data.push_str(item.text(reference));
+        group.count += 1;
+    }
+
+    fn end_group(&mut self, group: &mut Option<Group>) {
+        let Some(Group { channel, mut data, .. }) = group.take() else { return };
+        data.push(']');
+        self.frame(channel, false, &data);
+    }
+
+    fn frame(&mut self, channel: Operation, snapshot: bool, data: &str) {
+        let Some(following) = self.channels.get_mut(&channel) else { return };
+        following.sequence += 1;
+        let numbered = matches!(channel, Operation::Executions | Operation::Balances);
+        let sequence = numbered.then_some(following.sequence);
+        self.push(|text| outbound::frame(text, channel.name(), snapshot, data, sequence));
+    }
+
+    fn answer(&mut self, call: Call, outcome: Outcome, reference: &Reference, now: Moment) {
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(reject) => return self.refused(&call, &reject, now),
+        };
+        let mut json = String::new();
+        match (&call.then, answer) {
+            (Then::Bind, _) => {
+                self.bound = true;
+                return;
+            }
+            (Then::Placed(cl_ord_id, userref), Answer::Reply(Reply::Placed { order, repeated })) => {
+                placed(&mut json, order, cl_ord_id.as_deref(), *userref, repeated);
+            }
+            (Then::Canceled(which), Answer::Reply(Reply::Canceled(ids))) => {
+                return self.canceled(&call, which, &ids, now);
+            }
+            (Then::Named(refid), Answer::Reply(Reply::WithdrawalCanceled(canceled))) => {
+                results::withdrawal_canceled(&mut json, refid.clone(), canceled);
+            }
+            (Then::Named(api_key), Answer::Reply(Reply::Request(request))) => {
+                self.initiated(&mut json, api_key, &request);
+            }
+            (_, Answer::Reply(Reply::Claimed(user))) => {
+                self.credentials(&mut json, &user.api_key, &user.secret_sealed);
+            }
+            (Then::Invitations(tokens), Answer::Reply(Reply::Organization(organization, members))) => {
+                results::organization(&mut json, &organization, &members, tokens);
+            }
+            (Then::Find(refs), Answer::View(View::Found(open, grant))) => {
+                let refs = refs.clone();
+                return self.find(call, refs, open, grant, reference);
+            }
+            (Then::History(page), Answer::View(View::History(grant))) => {
+                let page = page.clone();
+                return self.look_back(call, *page, grant, reference, now);
+            }
+            (Then::Narrow(filter), Answer::View(view)) => {
+                let view = narrow(view, filter, reference);
+                results::view(&mut json, reference, call.operation, &view);
+            }
+            (_, Answer::Reply(reply)) => results::reply(&mut json, reference, &reply),
+            (_, Answer::View(view)) => results::view(&mut json, reference, call.operation, &view),
+        }
+        self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
+    }
+
+    fn refused(&mut self, call: &Call, reject: &Reject, now: Moment) {
+        self.refused_call(call, &reject.text(), now);
+    }
+
+    /// One reply for each order (protocol 6.4).
+    fn canceled(&mut self, call: &Call, which: &OrderRef, ids: &[OrderId], now: Moment) {
+        for id in ids {
+            let cl_ord_id = match which {
+                OrderRef::ClientId(id) => Some(id.to_string()),
+                OrderRef::Id(_) | OrderRef::UserRef(_) => None,
+            };
+            let mut json = String::new();
+            items::json(&mut json, &Canceled { order_id: id.to_string(), cl_ord_id });
+            self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
+        }
+    }
+
+    /// A request; a key that it made at once is shown here and never again (rule 28).
+    fn initiated(&self, json: &mut String, api_key: &str, request: &crate::engine::approvals::Request) {
+        let made = match &request.action {
+            Action::CreateServiceUser { api_key: made, secret_sealed, .. }
+                if made == api_key && request.state == crate::engine::approvals::RequestState::Executed =>
+            {
+                self.gateway.master.open(made.as_bytes(), secret_sealed).ok()
+            }
+            _ => None,
+        };
+        let shown = Initiated {
+            request: records::request(request, None, None),
+            api_key: made.is_some().then(|| api_key.to_owned()),
+            api_secret: made.map(|secret| secret_text(&secret).as_str().to_owned()),
+        };
+        items::json(json, &shown);
+    }
+
+    fn credentials(&self, json: &mut String, api_key: &str, sealed: &[u8]) {
+        let secret = self.gateway.master.open(api_key.as_bytes(), sealed);
+        let api_secret = secret.map(|secret| secret_text(&secret).as_str().to_owned()).unwrap_or_default();
+        items::json(json, &Credentials { api_key: api_key.to_owned(), api_secret });
+    }
+
+    /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
+    fn begin(&mut self, call: Call, started: Result<Started, Reject>, reference: &Reference, now: Moment) {
+        let Started { at, first, warnings } = match started {
+            Ok(started) => started,
+            Err(reject) => return self.refused(&call, &reject, now),
+        };
+        let channel = call.operation;
+        let Some(following) = self.channels.get_mut(&channel) else { return };
+        following.started = true;
+        let options = following.options.clone();
+        let result = acknowledgement(channel, &options, warnings);
+        let mut json = String::new();
+        items::json(&mut json, &result);
+        self.reply("subscribe", call.req_id, Ok(&json), call.time_in, now);
+        match first {
+            First::Snapshot(view) => {
+                let wanted = match channel {
+                    Operation::Executions => options.snap_orders.or(options.snapshot),
+                    _ => options.snapshot,
+                };
+                if wanted.unwrap_or(true) {
+                    let mut data = String::new();
+                    let view = narrowed(view, &options, reference, self.query_dates());
+                    results::snapshot(&mut data, reference, channel, at, &view);
+                    self.frame(channel, true, &data);
+                }
+            }
+            First::Replay(missed) => {
+                let dates = self.query_dates();
+                let mut group = None;
+                for item in &missed {
+                    self.add(&mut group, channel, item, reference, dates);
+                }
+                self.end_group(&mut group);
+            }
+        }
+    }
+
+    /// Answers with a page of history once SQL has it.
+    fn look_back(&mut self, call: Call, page: Page, grant: HistoryGrant, reference: &Reference, now: Moment) {
+        let wanted = match wanted(&page, reference) {
+            Ok(wanted) => wanted,
+            Err(reject) => return self.refused(&call, &reject, now),
+        };
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        self.history.push(Box::pin(async move {
+            let text = match call.operation {
+                Operation::Ledgers => history.ledger_entries(&grant, &wanted).await.map(|(entries, cursor)| {
+                    let entries = entries.iter().map(|entry| records::entry(&reference, entry)).collect();
+                    let mut text = String::new();
+                    items::json(&mut text, &Ledgers { entries, cursor });
+                    text
+                }),
+                _ => history
+                    .closed_orders(&grant, &wanted)
+                    .await
+                    .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor.as_deref())),
+            };
+            (call, text)
+        }));
+    }
+
+    /// Answers `query_orders`: the open ones, and the closed ones once SQL has them.
+    fn find(
+        &mut self,
+        call: Call,
+        refs: Box<[OrderRef]>,
+        open: Vec<crate::domain::orders::Order>,
+        grant: Option<HistoryGrant>,
+        reference: &Reference,
+    ) {
+        let texts = open.iter().map(|order| {
+            let mut text = String::new();
+            items::open_order(&mut text, reference, order, Seq(order.id.0).offset(1));
+            (order.id, text)
+        });
+        let texts: Vec<(OrderId, String)> = texts.collect();
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        self.history.push(Box::pin(async move {
+            let ids: Vec<OrderId> =
+                refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
+            let named: Vec<&str> = refs
+                .iter()
+                .filter_map(|of| if let OrderRef::ClientId(id) = of { Some(id.as_str()) } else { None })
+                .collect();
+            let closed = match &grant {
+                Some(grant) => history.find(grant, &ids, &named).await,
+                None => Ok(Vec::new()),
+            };
+            let text = closed.map(|closed| orders_text(&reference, texts, &closed, None));
+            (call, text)
+        }));
+    }
+
+    /// Writes an answer of history's.
+    pub(super) fn looked_back(&mut self, (call, text): Answered) {
+        let now = (self.gateway.clock)();
+        let result = text.as_deref().map_err(|Busy| "EService:Busy: history is behind; retry in 1000 ms");
+        self.reply(call.operation.name(), call.req_id, result, call.time_in, now);
+    }
+}
+
+/// The result of `add_order`, by hand: it is the reply that there are most of.
+fn placed(out: &mut String, order: Option<OrderId>, cl_ord_id: Option<&str>, userref: Option<i64>, repeated: bool) {
+    let order_id = order.map(|id| id.to_string()).unwrap_or_default();
+    if repeated {
+        let warnings = Some(vec!["the order was placed before by a request with this cl_ord_id"]);
+        let cl_ord_id = cl_ord_id.map(str::to_owned);
+        return items::json(out, &Placed { order_id, cl_ord_id, order_userref: userref, warnings });
+    }
+    let mut object = outbound::Object::open(out);
+    object.plain("order_id", order_id);
+    if let Some(id) = cl_ord_id {
+        object.text("cl_ord_id", id);
+    }
+    if let Some(userref) = userref {
+        object.literal("order_userref", userref);
+    }
+    object.close();
+}
+
+/// What the acknowledgement of a private channel says; clients send it back as params after a reconnect.
+fn acknowledgement(channel: Operation, options: &super::inbound::Channel, warnings: Vec<&'static str>) -> Subscribed {
+    let executions = channel == Operation::Executions;
+    let mut warnings = warnings;
+    if executions && options.snap_trades == Some(true) {
+        warnings.push("snap_trades: past fills are not part of the snapshot; ask closed_orders");
+    }
+    Subscribed {
+        channel: channel.name(),
+        snapshot: (!executions).then_some(options.snapshot.unwrap_or(true)),
+        snap_orders: executions.then_some(options.snap_orders.or(options.snapshot).unwrap_or(true)),
+        snap_trades: executions.then_some(false),
+        order_status: options.order_status.filter(|_| executions),
+        maxratecount: executions.then_some(180),
+        asset: options.assets.clone(),
+        r#type: options.types.clone(),
+        workflow: options.workflow.map(|workflow| workflow.name()),
+        warnings: (!warnings.is_empty()).then_some(warnings),
+        ..Subscribed::default()
+    }
+}
+
+/// A view less what the request's own filter leaves out.
+fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
+    let code = filter.asset.as_deref().and_then(|code| AssetCode::from(code).ok());
+    let asset = code.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
+    let of_asset = |of| filter.asset.is_none() || asset == Some(of);
+    let limit = filter.limit.unwrap_or(usize::MAX);
+    match view {
+        View::Orders(mut orders) => {
+            orders.retain(|order| {
+                filter.cl_ord_id.as_deref().is_none_or(|id| order.cl_ord_id.as_deref() == Some(id))
+                    && filter.order_userref.is_none_or(|group| order.userref == Some(group))
+            });
+            orders.truncate(limit);
+            View::Orders(orders)
+        }
+        View::Deposits(mut all) => {
+            all.retain(|deposit| of_asset(deposit.asset));
+            View::Deposits(all)
+        }
+        View::Withdrawals(mut all) => {
+            all.retain(|withdrawal| of_asset(withdrawal.asset));
+            View::Withdrawals(all)
+        }
+        View::Allocations(mut all) => {
+            all.retain(|(strategy, ..)| of_asset(strategy.asset));
+            View::Allocations(all)
+        }
+        View::Requests(mut all) => {
+            all.truncate(limit);
+            View::Requests(all)
+        }
+        other => other,
+    }
+}
+
+/// The rows that a page asks for, its names resolved.
+fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
+    let unknown = |field| Reject::field(crate::engine::reject::Code::InvalidArguments, field, "no such name");
+    let market = page.symbol.as_deref().map(|symbol| {
+        let symbol = Symbol::from(symbol).map_err(|_| unknown("symbol"))?;
+        reference.find_market(&symbol).map(|market| market.id)
+    });
+    let asset = page.asset.as_deref().map(|code| {
+        let code = AssetCode::from(code).map_err(|_| unknown("asset"))?;
+        reference.find_asset(&code).map(|asset| asset.id)
+    });
+    Ok(Wanted {
+        market: market.transpose()?,
+        asset: asset.transpose()?,
+        kind: page.entry_type.clone(),
+        cl_ord_id: page.cl_ord_id.clone(),
+        userref: page.order_userref,
+        start: page.start,
+        end: page.end,
+        limit: page.limit,
+        cursor: page.cursor.clone(),
+    })
+}
+
+/// Orders, newest first, each once: one that was open when the engine looked and has closed since is open.
+fn orders_text(
+    reference: &Reference,
+    open: Vec<(OrderId, String)>,
+    closed: &[ClosedOrder],
+    cursor: Option<&str>,
+) -> String {
+    let mut all = open;
+    for closed in closed {
+        if all.iter().any(|(id, _)| *id == closed.order.id) {
+            continue;
+        }
+        let what = closed.reason.map_or(Execution::Filled, Execution::Canceled);
+        let mut text = String::new();
+        executions::item(&mut text, reference, &closed.order, what, closed.at, closed.offset);
+        all.push((closed.order.id, text));
+    }
+    if cursor.is_none() {
+        all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+    }
+    let texts: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
+    let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
+    format!("{{\"orders\":[{}]{cursor}}}", texts.join(","))
+}

@@ -1,0 +1,45 @@
+//! What a session must remember of a request until its answer is released.
+
+use super::inbound::{Channel, Filter, Page};
+use crate::access::operation::Operation;
+use crate::domain::text::ClientOrderId;
+use crate::domain::time::Moment;
+use crate::engine::command::OrderRef;
+
+/// A request under way.
+#[derive(Debug)]
+pub struct Call {
+    /// What was asked for.
+    pub operation: Operation,
+    /// The client's own number for it.
+    pub req_id: Option<i64>,
+    /// When it came.
+    pub time_in: Moment,
+    /// What the answer needs besides the engine's words.
+    pub then: Then,
+}
+
+/// What the answer needs besides the engine's words.
+#[derive(Debug)]
+pub enum Then {
+    /// Nothing.
+    Reply,
+    /// `add_order`: the client's own ids are told back.
+    Placed(Option<ClientOrderId>, Option<i64>),
+    /// `cancel_order`: the order as the client named it.
+    Canceled(OrderRef),
+    /// A token binds the socket; answered only when it does not.
+    Bind,
+    /// A stream begins.
+    Subscribe(Box<Channel>),
+    /// The view is narrowed.
+    Narrow(Box<Filter>),
+    /// History is asked next.
+    History(Box<Page>),
+    /// History is asked for those that are not open.
+    Find(Box<[OrderRef]>),
+    /// What the answer names besides: a withdrawal's `refid`, or the key drawn for a new Service User.
+    Named(String),
+    /// The invitation tokens, shown once.
+    Invitations(Box<[String]>),
+}

@@ -1,0 +1,194 @@
+//! One socket as the release step sees it: a bounded queue of parts, filled once a commit.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+
+use super::call::Call;
+use super::ring::Item;
+use crate::access::operation::Operation;
+use crate::domain::ids::Seq;
+use crate::engine::query::View;
+use crate::engine::reject::Reject;
+use crate::sequencer::handle::Outcome;
+
+/// Deliveries that may wait on one socket; there is at most one a commit.
+const DELIVERIES_MAX: usize = 512;
+
+/// Parts that one call causes on its own socket, usually: an answer and its events.
+const PARTS_PER_CALL: usize = 8;
+
+/// Something for a socket to write.
+#[derive(Debug)]
+pub enum Part {
+    /// The engine's answer to a call.
+    Answer(Call, Outcome),
+    /// The journal failed under a call; only a restart tells its outcome.
+    Failed(Call),
+    /// A private stream begins, or its refusal.
+    Started(Call, Result<Started, Reject>),
+    /// An item of a private channel that the socket follows.
+    Item(Operation, Arc<Item>),
+    /// A frame that is rendered already, shared with others.
+    Frame(Bytes),
+    /// Close with this code and reason once everything before is written.
+    Close(u16, &'static str),
+}
+
+/// How a private stream begins.
+#[derive(Debug)]
+pub struct Started {
+    /// The position of what follows.
+    pub at: Seq,
+    /// The items missed since the offset named, or the snapshot.
+    pub first: First,
+    /// What the acknowledgement warns of.
+    pub warnings: Vec<&'static str>,
+}
+
+/// What a private stream begins with.
+#[derive(Debug)]
+pub enum First {
+    /// A snapshot.
+    Snapshot(View),
+    /// What was missed, in order.
+    Replay(Vec<Arc<Item>>),
+}
+
+/// What a socket tells the release step outside the engine's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The socket is gone.
+    Gone(usize),
+    /// The socket does not follow this channel any more.
+    Unsubscribed(usize, Operation),
+}
+
+/// Numbers for the sockets, given again once nobody refers to the old holder, and their notices.
+#[derive(Debug)]
+pub struct Seats {
+    free: Mutex<Vec<usize>>,
+    next: AtomicUsize,
+    notices: Mutex<Vec<Notice>>,
+    waiting: AtomicUsize,
+    parts_max: usize,
+}
+
+impl Seats {
+    /// Seats whose sockets may have `parts_max` parts waiting.
+    pub fn new(parts_max: usize) -> Arc<Seats> {
+        Arc::new(Seats {
+            free: Mutex::default(),
+            next: AtomicUsize::new(0),
+            notices: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            parts_max,
+        })
+    }
+
+    /// A seat for a new socket, and the end that its session reads.
+    pub fn take(self: &Arc<Seats>, peer: IpAddr) -> (Arc<Outlet>, mpsc::Receiver<Vec<Part>>) {
+        let free = self.free.lock().expect("no holder of this lock panics").pop();
+        let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+        let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
+        let outlet =
+            Outlet { seat, peer, queue, waiting: AtomicUsize::new(0), slow: Notify::new(), seats: Arc::clone(self) };
+        (Arc::new(outlet), parts)
+    }
+
+    /// Leaves a notice for the release step.
+    pub fn notify(&self, notice: Notice) {
+        self.notices.lock().expect("no holder of this lock panics").push(notice);
+        self.waiting.fetch_add(1, Ordering::Release);
+    }
+
+    /// The notices left since the last call.
+    pub fn notices(&self) -> Vec<Notice> {
+        if self.waiting.swap(0, Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.notices.lock().expect("no holder of this lock panics"))
+    }
+}
+
+/// The release step's end of a socket.
+#[derive(Debug)]
+pub struct Outlet {
+    /// Its number, an index of the release step's table.
+    pub seat: usize,
+    /// The address it speaks from.
+    pub peer: IpAddr,
+    queue: mpsc::Sender<Vec<Part>>,
+    /// Parts sent and not written yet.
+    waiting: AtomicUsize,
+    slow: Notify,
+    seats: Arc<Seats>,
+}
+
+impl Outlet {
+    /// Hands parts over; `false` when the socket is too slow or gone. It is then told to close.
+    pub fn send(&self, parts: Vec<Part>) -> bool {
+        let count = parts.len();
+        // One delivery alone is always taken: its size is bounded by what one commit holds.
+        let before = self.waiting.fetch_add(count, Ordering::Relaxed);
+        let room = before == 0 || before + count <= self.seats.parts_max;
+        let taken = room && self.queue.try_send(parts).is_ok();
+        if !taken {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.slow.notify_one();
+        }
+        taken
+    }
+
+    /// Calls that the socket may have under way; each is answered by few parts, so its queue has room.
+    pub fn in_flight_max(&self) -> usize {
+        (self.seats.parts_max / PARTS_PER_CALL).max(16)
+    }
+
+    /// Notes that parts were written.
+    pub fn written(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Waits until the socket has been too slow for its queue.
+    pub async fn too_slow(&self) {
+        self.slow.notified().await;
+    }
+
+    /// Leaves a notice about this socket.
+    pub fn unsubscribed(&self, channel: Operation) {
+        self.seats.notify(Notice::Unsubscribed(self.seat, channel));
+    }
+
+    /// Notes that the session has ended.
+    pub fn leave(&self) {
+        self.seats.notify(Notice::Gone(self.seat));
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.seats.free.lock().expect("no holder of this lock panics").push(self.seat);
+    }
+}
+
+impl crate::market_data::Subscriber for Outlet {
+    fn id(&self) -> usize {
+        self.seat
+    }
+
+    fn is_gone(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.capacity() > 0 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max
+    }
+
+    fn send(&self, text: Bytes) {
+        Outlet::send(self, vec![Part::Frame(text)]);
+    }
+}

@@ -1,0 +1,353 @@
+//! From a message to what is asked of whom: the engine, market data, history, or nobody.
+
+use std::sync::Arc;
+
+use super::call::{Call, Then};
+use super::credentials::ApiCredentials;
+use super::inbound::{self, Body, Channel, Request, WireError, set_step};
+use super::outbound;
+use super::passwords::{bearer_hash, new_bearer_token};
+use super::private::claimed;
+use super::release::Ticket;
+use super::session::{Following, Session};
+use super::token::TokenError;
+use crate::access::operation::{Kind, Operation};
+use crate::access::principal::{Actor, Principal};
+use crate::domain::text::Symbol;
+use crate::domain::time::Moment;
+use crate::engine::command::{Change, Command};
+use crate::engine::query::Query;
+use crate::engine::service_users::KeyRef;
+use crate::market_data::{DEPTHS, Topic};
+use crate::sequencer::handle::{Submission, Unavailable, Work};
+use crate::wire::results::Subscribed;
+
+/// Tokens that one socket remembers having used.
+const TOKENS_MAX: usize = 8;
+/// What a client is told when the engine's queue is full.
+const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
+
+impl Session {
+    /// Answers a message at once, or adds what it asks to the submissions.
+    pub(super) async fn message(&mut self, text: &str, time_in: Moment) {
+        let envelope = match inbound::parse_envelope(text) {
+            Ok(envelope) => envelope,
+            Err(refusal) => return self.refuse(&refusal, time_in),
+        };
+        let (req_id, method) = (envelope.req_id, &*envelope.method);
+        let request = match inbound::parse(&envelope) {
+            Ok(request) => request,
+            Err(refusal) => return self.refuse(&refusal, time_in),
+        };
+        if request.operation != Operation::Ping {
+            self.acted();
+        }
+        if let Some(token) = &request.token
+            && let Err(error) = self.present(token, time_in)
+        {
+            return self.reply(method, req_id, Err(error), time_in, time_in);
+        }
+        let row = request.operation.row();
+        if self.principal.actor == Actor::Public && !row.public {
+            return self.reply(method, req_id, Err("Token(s) not found"), time_in, time_in);
+        }
+        self.perform(method, request, req_id, time_in).await;
+    }
+
+    fn refuse(&mut self, refusal: &WireError, now: Moment) {
+        let method = refusal.method.as_deref().unwrap_or("error");
+        self.reply(method, refusal.req_id, Err(&refusal.text), now, now);
+    }
+
+    /// Takes a token: the first one binds the socket, later ones must be of the same principal (rules 5, 6).
+    fn present(&mut self, token: &str, now: Moment) -> Result<(), &'static str> {
+        let known = self.tokens.iter().find(|(used, ..)| used == token).map(|(_, actor, version)| (*actor, *version));
+        let (actor, credential) = match known {
+            Some(known) => known,
+            None => {
+                let claims = self.gateway.tokens.verify(token, now).map_err(|error| match error {
+                    TokenError::Expired => "ESession:Invalid session:token: it has expired, ask for a new one",
+                    TokenError::Invalid => "EAPI:Invalid token:token: this server did not make it",
+                })?;
+                let actor = claimed(&claims).ok_or("EAPI:Invalid token:token: this server did not make it")?;
+                (actor, claims.credential_version)
+            }
+        };
+        if self.principal.actor != Actor::Public && self.principal.actor != actor {
+            return Err("ESession:Invalid session:token: this socket belongs to another principal");
+        }
+        if known.is_none() {
+            if self.tokens.len() == TOKENS_MAX {
+                self.tokens.remove(0);
+            }
+            self.tokens.push((token.to_owned(), actor, credential));
+        }
+        if self.principal.actor == Actor::Public {
+            // The engine judges the key; what follows in the queue is judged by the same rights.
+            let key = match actor {
+                Actor::ServiceUser(id) => KeyRef::ServiceUser(id),
+                Actor::Venue(id) => KeyRef::Venue(id),
+                Actor::Public | Actor::Member(_) | Actor::Server => return Err("EAPI:Invalid token"),
+            };
+            self.principal.credential = credential;
+            let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Then::Bind };
+            self.ask(Work::Query(Query::Bind(key)), call);
+            self.principal.actor = actor;
+        }
+        self.principal.credential = credential;
+        Ok(())
+    }
+
+    async fn perform(&mut self, method: &str, request: Request, req_id: Option<i64>, time_in: Moment) {
+        let Request { operation, body, .. } = request;
+        let call = |then| Call { operation, req_id, time_in, then };
+        match body {
+            Body::Ping => self.push(|text| outbound::pong(text, req_id, time_in, time_in)),
+            Body::Subscribe(channel) => self.subscribe(operation, channel, req_id, time_in).await,
+            Body::Unsubscribe(channel) => self.unsubscribe(operation, &channel, req_id, time_in).await,
+            Body::Command(command) => {
+                let then = match &command {
+                    Command::PlaceOrder(order) => Then::Placed(order.cl_ord_id, order.order_userref),
+                    Command::CancelWithdrawal(id) => Then::Named(id.to_string()),
+                    _ => Then::Reply,
+                };
+                self.ask(Work::Command(command), call(then));
+            }
+            Body::Cancel(orders) => {
+                for order in orders {
+                    self.ask(Work::Command(Command::CancelOrder(order.clone())), call(Then::Canceled(order)));
+                }
+            }
+            Body::Coded(command, code) => match self.coded(command, code.as_deref(), time_in) {
+                Ok((command, then)) => self.ask(Work::Command(command), call(then)),
+                Err(error) => self.reply(method, req_id, Err(error), time_in, time_in),
+            },
+            Body::Invite(mut command) => {
+                let mut tokens = Vec::new();
+                if let Command::CreateOrganization { members, .. } = &mut command {
+                    for member in members {
+                        let token = new_bearer_token();
+                        member.token_hash = bearer_hash(&token);
+                        tokens.push(token.as_str().to_owned());
+                    }
+                }
+                self.ask(Work::Command(command), call(Then::Invitations(tokens.into())));
+            }
+            Body::Query(query, filter) => {
+                let then = match &query {
+                    Query::Orders(orders) => Then::Find(orders.clone().into()),
+                    _ => Then::Narrow(Box::new(filter)),
+                };
+                self.ask(Work::Query(query), call(then));
+            }
+            Body::History(page) => {
+                self.ask(Work::Query(Query::History(operation)), call(Then::History(Box::new(page))));
+            }
+        }
+    }
+
+    /// Verifies a one-time code and puts its step into the command; draws the key of a new Service User.
+    fn coded(
+        &mut self,
+        mut command: Command,
+        code: Option<&str>,
+        now: Moment,
+    ) -> Result<(Command, Then), &'static str> {
+        if let (Some(code), Actor::Member(member)) = (code, self.principal.actor) {
+            let who = (format!("code {member}"), self.principal.peer);
+            if self.gateway.sign_ins.wait_s(&who, now).is_some() {
+                return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
+            }
+            let sealed = self.gateway.directory.members(|members| members.member(member).totp_sealed.clone());
+            let step = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
+            let Some(step) = step else {
+                self.gateway.sign_ins.failed(who, now);
+                return Err("EGovernance:One-time code wrong:otp: give the code that your app shows now");
+            };
+            set_step(&mut command, step);
+        }
+        let mut then = Then::Reply;
+        if let Command::Initiate(change, _) = &mut command
+            && let Change::CreateServiceUser { api_key, secret_sealed, .. } = &mut **change
+        {
+            let drawn = ApiCredentials::generate();
+            *secret_sealed = self.gateway.master.seal(drawn.api_key.as_bytes(), &drawn.secret);
+            api_key.clone_from(&drawn.api_key);
+            then = Then::Named(drawn.api_key);
+        }
+        Ok((command, then))
+    }
+
+    /// Adds a submission of the socket's principal.
+    pub(super) fn ask(&mut self, work: Work, call: Call) {
+        let by = match call.then {
+            Then::Bind => Principal { actor: Actor::Public, ..self.principal },
+            _ => self.principal,
+        };
+        self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.outlet), call) });
+    }
+
+    /// Submits what was added since the last time, all or none.
+    pub(super) fn submit(&mut self, now: Moment) {
+        if self.submissions.is_empty() {
+            return;
+        }
+        let count = self.submissions.len();
+        match self.gateway.handle.submit(std::mem::take(&mut self.submissions)) {
+            Ok(()) => self.in_flight += count,
+            Err(Unavailable(back)) => {
+                for submission in back {
+                    if let Ticket::Call(_, call) = submission.ticket {
+                        self.refused_call(&call, UNAVAILABLE, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a call with a refusal.
+    pub(super) fn refused_call(&mut self, call: &Call, error: &str, now: Moment) {
+        if let Then::Bind = call.then {
+            self.unbind();
+            return;
+        }
+        let subscribes = matches!(call.then, Then::Subscribe(_));
+        if subscribes {
+            self.channels.remove(&call.operation);
+        }
+        let method = if subscribes { "subscribe" } else { call.operation.name() };
+        self.reply(method, call.req_id, Err(error), call.time_in, now);
+    }
+
+    /// A token's key was not admitted: the socket is nobody's again.
+    fn unbind(&mut self) {
+        if !self.bound {
+            self.principal.actor = Actor::Public;
+            self.tokens.clear();
+        }
+    }
+
+    async fn subscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+        match operation {
+            Operation::Status => {
+                let result = Subscribed { channel: "status", ..Subscribed::default() };
+                self.acknowledge("subscribe", req_id, &result, now);
+                self.status("online");
+            }
+            Operation::Instrument | Operation::Ticker | Operation::Book | Operation::Trade => {
+                self.follow_market(operation, channel, req_id, now).await;
+            }
+            _ => {
+                if self.channels.contains_key(&operation) {
+                    return self.reply("subscribe", req_id, Err("Already subscribed"), now, now);
+                }
+                let options = channel.clone();
+                self.channels.insert(operation, Following { options, ..Following::default() });
+                let call = Call { operation, req_id, time_in: now, then: Then::Subscribe(Box::new(channel)) };
+                self.ask(Work::Query(Query::Subscribe(operation)), call);
+            }
+        }
+    }
+
+    /// One acknowledgement for each symbol (protocol 3).
+    async fn follow_market(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+        let topics = match self.topics_of(operation, &channel) {
+            Ok(topics) => topics,
+            Err(error) => return self.reply("subscribe", req_id, Err(error), now, now),
+        };
+        for (symbol, topic) in topics {
+            let Some(topic) = topic else {
+                self.refuse_symbol("subscribe", req_id, &symbol, &format!("Currency pair not supported {symbol}"), now);
+                continue;
+            };
+            if !self.topics.insert(topic) {
+                self.refuse_symbol("subscribe", req_id, &symbol, "Already subscribed", now);
+                continue;
+            }
+            let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
+            let result = Subscribed { snapshot: Some(snapshot), ..acknowledged(topic, &symbol) };
+            self.acknowledge("subscribe", req_id, &result, now);
+            let subscriber = Arc::clone(&self.outlet);
+            if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
+                self.topics.remove(&topic);
+                self.refuse_symbol("subscribe", req_id, &symbol, UNAVAILABLE, now);
+            }
+        }
+    }
+
+    /// The topics that a request names, each with its symbol; `None` for a symbol of no market.
+    fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<(String, Option<Topic>)>, &'static str> {
+        let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
+        if operation == Operation::Instrument {
+            return Ok(vec![(String::new(), Some(topic(None)))]);
+        }
+        let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
+        let depth = match (operation, channel.depth) {
+            (Operation::Book, depth) => depth.unwrap_or(DEPTHS[0]),
+            _ => 0,
+        };
+        if operation == Operation::Book && !DEPTHS.contains(&depth) {
+            return Err("EGeneral:Invalid arguments:depth: give 10, 25, 100, 500 or 1000");
+        }
+        let bbo = operation == Operation::Ticker && channel.bbo;
+        let reference = self.gateway.directory.reference();
+        let of = |symbol: &String| {
+            let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
+            (symbol.clone(), found.map(|market| Topic { depth, bbo, ..topic(Some(market.id)) }))
+        };
+        Ok(symbols.iter().map(of).collect())
+    }
+
+    async fn unsubscribe(&mut self, operation: Operation, channel: &Channel, req_id: Option<i64>, now: Moment) {
+        let missing = "EGeneral:Invalid arguments:channel: not subscribed";
+        match operation {
+            Operation::Instrument | Operation::Ticker | Operation::Book | Operation::Trade => {
+                let topics = match self.topics_of(operation, channel) {
+                    Ok(topics) => topics,
+                    Err(error) => return self.reply("unsubscribe", req_id, Err(error), now, now),
+                };
+                for (symbol, topic) in topics {
+                    let Some(topic) = topic.filter(|topic| self.topics.remove(topic)) else {
+                        self.refuse_symbol("unsubscribe", req_id, &symbol, missing, now);
+                        continue;
+                    };
+                    self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
+                    self.acknowledge("unsubscribe", req_id, &acknowledged(topic, &symbol), now);
+                }
+            }
+            _ => {
+                let known = operation == Operation::Status || self.channels.remove(&operation).is_some();
+                if !known {
+                    return self.reply("unsubscribe", req_id, Err(missing), now, now);
+                }
+                self.outlet.unsubscribed(operation);
+                let result = Subscribed { channel: operation.name(), ..Subscribed::default() };
+                self.acknowledge("unsubscribe", req_id, &result, now);
+            }
+        }
+    }
+
+    /// Appends a successful reply with a wire type as its result.
+    pub(super) fn acknowledge(&mut self, method: &str, req_id: Option<i64>, result: &Subscribed, now: Moment) {
+        let mut json = String::new();
+        outbound::items::json(&mut json, result);
+        self.reply(method, req_id, Ok(&json), now, now);
+    }
+
+    /// A refusal that names its symbol at top level (rule 45).
+    fn refuse_symbol(&mut self, method: &str, req_id: Option<i64>, symbol: &str, error: &str, now: Moment) {
+        self.push(|text| outbound::refusal(text, method, req_id, Some(symbol), error, now, now));
+    }
+}
+
+/// What an acknowledgement says of a public topic.
+fn acknowledged(topic: Topic, symbol: &str) -> Subscribed {
+    debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
+    Subscribed {
+        channel: topic.channel.name(),
+        symbol: topic.market.map(|_| symbol.to_owned()),
+        depth: (topic.channel == Operation::Book).then_some(topic.depth),
+        event_trigger: (topic.channel == Operation::Ticker).then_some(if topic.bbo { "bbo" } else { "trades" }),
+        ..Subscribed::default()
+    }
+}

@@ -1,0 +1,166 @@
+//! `/v2`: who may open a socket. A signed request is judged before 101 (rules 2–4), a cookie needs an exact
+//! Origin (rule 16), and a bare one gets public data until a token binds it (rule 6).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::connection::{Outlet, Part};
+use super::context::{Gateway, Unanswered};
+use super::credentials::Signed;
+use super::listener::{Peer, Refusal};
+use super::passwords::bearer_hash;
+use super::release::Ticket;
+use super::session;
+use super::sign_in::{cookie, origin_is_ours};
+use super::upgrade::Upgrade;
+use crate::access::principal::{Actor, Principal};
+use crate::engine::command::Command;
+use crate::engine::query::{Query, Reply, Session, View};
+use crate::engine::reject::Code;
+use crate::engine::service_users::KeyRef;
+use crate::sequencer::handle::{Answer, Work};
+
+/// The WebSocket's route.
+pub fn routes(gateway: Arc<Gateway>) -> Router {
+    Router::new().route("/v2", get(open)).with_state(gateway)
+}
+
+async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: Upgrade) -> Response {
+    if *gateway.stopping.borrow() {
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
+    }
+    let Peer(peer) = upgrade.peer;
+    let (outlet, parts) = gateway.seats.take(peer);
+    match authenticate(&gateway, &headers, &outlet).await {
+        Ok(principal) => {
+            let hash = cookie(&headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
+            upgrade.accept(move |socket, _| run(gateway, socket, outlet, parts, principal, hash))
+        }
+        Err(refusal) => {
+            outlet.leave();
+            refusal.into_response()
+        }
+    }
+}
+
+async fn run(
+    gateway: Arc<Gateway>,
+    socket: super::upgrade::WebSocket,
+    outlet: Arc<Outlet>,
+    parts: tokio::sync::mpsc::Receiver<Vec<Part>>,
+    principal: Principal,
+    cookie: Option<[u8; 32]>,
+) {
+    session::run(gateway, socket, Arc::clone(&outlet), parts, principal, cookie).await;
+    outlet.leave();
+}
+
+async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {
+    let bare = Principal { actor: Actor::Public, peer: outlet.peer, credential: 0 };
+    if let Some(signature) = Signature::of(headers)? {
+        let opened = open_signed(gateway, &signature, Signed::handshake(signature.nonce), outlet.peer, |answer| {
+            Ticket::Open(Arc::clone(outlet), None, answer)
+        });
+        let (actor, credential) = opened.await?;
+        return Ok(Principal { actor, credential, ..bare });
+    }
+    let Some(token) = cookie(headers) else { return Ok(bare) };
+    if !origin_is_ours(gateway, headers) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "EGeneral:Permission denied:origin: it is not in the list"));
+    }
+    let hash = bearer_hash(token);
+    let query = Work::Query(Query::BindMember(hash));
+    let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
+    match gateway.open(outlet.peer, 0, query, ticket).await {
+        Ok(Answer::View(View::Bound(session))) => match *session {
+            Session::Member(id) => Ok(Principal { actor: Actor::Member(id), ..bare }),
+            Session::ServiceUser(..) | Session::Venue(..) => Err(unavailable()),
+        },
+        Err(Unanswered::Refused(_)) => Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())),
+        Ok(_) | Err(Unanswered::Unavailable) => Err(unavailable()),
+    }
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
+}
+
+/// The three headers of a signed request.
+pub(super) struct Signature<'a> {
+    /// The public part of the key.
+    pub api_key: &'a str,
+    /// The nonce as written; empty where the body has it.
+    pub nonce: &'a str,
+    /// The signature.
+    pub api_sign: &'a str,
+}
+
+impl Signature<'_> {
+    /// `None` for a request without a key.
+    fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+        let Some(api_key) = text("api-key") else { return Ok(None) };
+        let invalid = |code: Code| Refusal::new(StatusCode::UNAUTHORIZED, code.text());
+        let nonce = text("api-nonce").ok_or_else(|| invalid(Code::InvalidNonce))?;
+        let api_sign = text("api-sign").ok_or_else(|| invalid(Code::InvalidSignature))?;
+        Ok(Some(Signature { api_key, nonce, api_sign }))
+    }
+}
+
+/// Verifies a signature and lets the engine judge key and nonce; who it is, and with which credential.
+pub(super) async fn open_signed(
+    gateway: &Gateway,
+    signature: &Signature<'_>,
+    signed: Signed<'_>,
+    peer: std::net::IpAddr,
+    ticket: impl FnOnce(tokio::sync::oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
+) -> Result<(Actor, u32), Refusal> {
+    let now = (gateway.clock)();
+    let who = (signature.api_key.chars().take(64).collect::<String>(), peer);
+    if let Some(wait) = gateway.signatures.wait_s(&who, now) {
+        return Err(Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait));
+    }
+    let unauthorized = |text: String| Refusal::new(StatusCode::UNAUTHORIZED, text);
+    let refused = |code: Code| {
+        gateway.signatures.failed(who.clone(), now);
+        unauthorized(code.text().to_owned())
+    };
+    let (key, credential, sealed) =
+        gateway.directory.keys(|keys| keys.verification(signature.api_key)).ok_or_else(|| refused(Code::InvalidKey))?;
+    let secret = gateway.master.open(signature.api_key.as_bytes(), &sealed);
+    let secret = secret.map_err(|_| refused(Code::InvalidKey))?;
+    if !signed.verify(&secret, signature.api_sign) {
+        return Err(refused(Code::InvalidSignature));
+    }
+    let nonce = signed.nonce.parse().map_err(|_| refused(Code::InvalidNonce))?;
+    let work = Work::Command(Command::OpenSession { key, nonce });
+    match gateway.open(peer, credential, work, ticket).await {
+        Ok(Answer::Reply(Reply::Session(_))) => {
+            gateway.signatures.succeeded(&who);
+            Ok((actor(key), credential))
+        }
+        Err(Unanswered::Refused(reject)) => Err(match reject.code {
+            Code::PermissionDenied => Refusal::new(StatusCode::FORBIDDEN, reject.text()),
+            _ => unauthorized(reject.text()),
+        }),
+        Ok(_) | Err(Unanswered::Unavailable) => Err(unavailable()),
+    }
+}
+
+/// The actor behind a key.
+pub(super) fn actor(key: KeyRef) -> Actor {
+    match key {
+        KeyRef::ServiceUser(id) => Actor::ServiceUser(id),
+        KeyRef::Venue(id) => Actor::Venue(id),
+    }
+}
+
+/// Where the page that made the request comes from.
+pub(super) fn origin(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::ORIGIN).and_then(|value| value.to_str().ok())
+}

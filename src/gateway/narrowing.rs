@@ -1,0 +1,75 @@
+//! What a subscription's own filters and the key's query dates leave out of a channel (rule 10).
+
+use super::inbound::Channel;
+use super::ring::Item;
+use crate::access::operation::Operation;
+use crate::domain::time::Moment;
+use crate::engine::entries::{Source, entries};
+use crate::engine::ledger::Wallet;
+use crate::engine::query::View;
+use crate::engine::reference::Reference;
+use crate::engine::withdrawals::WithdrawalStatus;
+use crate::wire::movements::Movement;
+
+/// Whether a subscription wants an item.
+pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> bool {
+    let route = &item.route;
+    if options.order_status == Some(false) && route.is_step {
+        return false;
+    }
+    if options.workflow.is_some() && route.workflow != options.workflow {
+        return false;
+    }
+    let filtered = options.assets.is_some() || options.types.is_some();
+    if !filtered || route.channel != Operation::Ledger {
+        return true;
+    }
+    let stamped = &item.stamped;
+    let mut all = entries(stamped.seq, stamped.at, &stamped.event);
+    let Some(entry) = all.find(|entry| entry.id.0 == item.offset()) else { return false };
+    let movement = match entry.source {
+        Source::Trade(_) => Movement::Trade,
+        Source::Deposit(_) => Movement::Deposit,
+        Source::Withdrawal(_) => Movement::Withdrawal,
+        Source::IntoEarn(_) => Movement::IntoEarn,
+        Source::OutOfEarn(_) => Movement::OutOfEarn,
+    };
+    let (kind, ..) = movement.names(entry.wallet == Wallet::Main);
+    let code = reference.asset(entry.posting.asset).code;
+    let named =
+        |list: &Option<Vec<String>>, name: &str| list.as_ref().is_none_or(|list| list.iter().any(|of| of == name));
+    named(&options.assets, &code) && named(&options.types, kind)
+}
+
+/// A snapshot less what the subscription does not want and the key may not see. Present state stays: only
+/// deposits and ended withdrawals have a time that the dates bound.
+pub(super) fn narrowed(
+    view: View,
+    options: &Channel,
+    reference: &Reference,
+    dates: (Option<Moment>, Option<Moment>),
+) -> View {
+    let within = |at: Moment| dates.0.is_none_or(|start| start <= at) && dates.1.is_none_or(|end| at < end);
+    let wanted = |asset| {
+        let code = reference.asset(asset).code;
+        options.assets.as_ref().is_none_or(|list| list.iter().any(|of| **of == *code))
+    };
+    match view {
+        View::Requests(mut all) => {
+            all.retain(|(request, _)| options.workflow.is_none_or(|workflow| workflow == request.workflow));
+            View::Requests(all)
+        }
+        View::Deposits(mut all) => {
+            all.retain(|deposit| within(deposit.at) && wanted(deposit.asset));
+            View::Deposits(all)
+        }
+        View::Withdrawals(mut all) => {
+            all.retain(|withdrawal| {
+                let open = matches!(withdrawal.status, WithdrawalStatus::Initial | WithdrawalStatus::Pending);
+                (open || within(withdrawal.created_at)) && wanted(withdrawal.asset)
+            });
+            View::Withdrawals(all)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,293 @@
+//! From the engine's records to the wire's.
+
+use serde_json::value::RawValue;
+
+use crate::access::key::{KeySettings, OnStop};
+use crate::domain::ids::AssetId;
+use crate::domain::money::Amount;
+use crate::engine::approvals::{self, Decision, RequestState};
+use crate::engine::deposits;
+use crate::engine::earn::{self, EarnStep, LockType};
+use crate::engine::entries::{Entry, Source};
+use crate::engine::ledger::Wallet;
+use crate::engine::members::Kyc;
+use crate::engine::query::{Balance, Can};
+use crate::engine::reference::Reference;
+use crate::engine::withdrawals::{self, WithdrawalStatus};
+use crate::wire::items as w;
+use crate::wire::leaf::Exact;
+use crate::wire::movements::Movement;
+use crate::wire::results as r;
+
+/// An amount with its asset's precision.
+pub fn amount(reference: &Reference, asset: AssetId, amount: Amount) -> Exact {
+    Exact::new(amount.0, reference.asset(asset).decimals)
+}
+
+fn code(reference: &Reference, asset: AssetId) -> String {
+    reference.asset(asset).code.to_string()
+}
+
+/// `wallet_type` and `wallet_id`.
+fn wallet(wallet: Wallet) -> (&'static str, &'static str) {
+    match wallet {
+        Wallet::Main => ("spot", "main"),
+        Wallet::Flex => ("earn", "flex"),
+        Wallet::Bonded => ("earn", "bonded"),
+    }
+}
+
+/// The account's total of an asset and the wallets it lies in.
+pub fn total(balance: &Balance) -> Amount {
+    Amount(balance.wallets.iter().map(|(_, amount)| amount.0).sum())
+}
+
+/// A snapshot item of `balances`.
+pub fn balance(reference: &Reference, balance: &Balance, offset: u64) -> w::Balance {
+    let wallets = balance.wallets.iter().filter(|(of, held)| *of == Wallet::Main || *held != Amount::ZERO);
+    w::Balance {
+        asset: code(reference, balance.asset),
+        asset_class: "currency",
+        balance: amount(reference, balance.asset, total(balance)),
+        wallets: wallets
+            .map(|(of, held)| w::Wallet {
+                r#type: wallet(*of).0,
+                id: wallet(*of).1,
+                balance: amount(reference, balance.asset, *held),
+            })
+            .collect(),
+        offset,
+    }
+}
+
+/// A ledger entry.
+pub fn entry(reference: &Reference, entry: &Entry) -> w::LedgerEntry {
+    let (wallet_type, wallet_id) = wallet(entry.wallet);
+    let (movement, ref_id) = match entry.source {
+        Source::Trade(id) => (Movement::Trade, id.to_string()),
+        Source::Deposit(id) => (Movement::Deposit, id.to_string()),
+        Source::Withdrawal(id) => (Movement::Withdrawal, id.to_string()),
+        Source::IntoEarn(id) => (Movement::IntoEarn, id.to_string()),
+        Source::OutOfEarn(id) => (Movement::OutOfEarn, id.to_string()),
+    };
+    let (kind, subtype, category) = movement.names(entry.wallet == Wallet::Main);
+    let posting = &entry.posting;
+    w::LedgerEntry {
+        ledger_id: entry.id.to_string(),
+        ref_id,
+        timestamp: entry.at.to_string(),
+        r#type: kind,
+        subtype,
+        category,
+        asset: code(reference, posting.asset),
+        asset_class: "currency",
+        amount: amount(reference, posting.asset, Amount(posting.delta.0 + posting.fee.0)),
+        fee: amount(reference, posting.asset, posting.fee),
+        balance: amount(reference, posting.asset, posting.balance),
+        wallet_type,
+        wallet_id,
+        offset: entry.id.0,
+    }
+}
+
+/// `status` and `status-prop` of a withdrawal (rule 34).
+pub fn withdrawal_status(status: WithdrawalStatus) -> (&'static str, Option<&'static str>) {
+    match status {
+        WithdrawalStatus::Initial => ("Initial", None),
+        WithdrawalStatus::Pending => ("Pending", None),
+        WithdrawalStatus::Success => ("Success", None),
+        WithdrawalStatus::Canceled => ("Failure", Some("canceled")),
+        WithdrawalStatus::Returned => ("Failure", Some("return")),
+    }
+}
+
+/// A withdrawal; `custody` adds what only the payer needs.
+pub fn withdrawal(
+    reference: &Reference,
+    of: &withdrawals::Withdrawal,
+    custody: bool,
+    offset: Option<u64>,
+) -> w::Withdrawal {
+    let (status, status_prop) = withdrawal_status(of.status);
+    let payment = custody.then(|| w::Payment {
+        organization_id: of.organization.to_string(),
+        address: of.address.address.clone(),
+        tag: of.address.tag.clone(),
+        net_amount: amount(reference, of.asset, Amount(of.amount.0 - of.fee.0)),
+    });
+    w::Withdrawal {
+        refid: of.id.to_string(),
+        status,
+        status_prop,
+        method: of.address.method.clone(),
+        network: of.network.clone(),
+        aclass: "currency",
+        asset: code(reference, of.asset),
+        amount: amount(reference, of.asset, of.amount),
+        fee: amount(reference, of.asset, of.fee),
+        key: of.address.key.clone(),
+        request_id: of.request.map(|id| id.to_string()),
+        client_id: of.client_id.map(|id| id.to_string()),
+        info: of.reason.clone(),
+        payment,
+        time: of.created_at.to_string(),
+        offset,
+    }
+}
+
+/// A deposit.
+pub fn deposit(reference: &Reference, of: &deposits::Deposit, offset: Option<u64>) -> w::Deposit {
+    let asset = reference.asset(of.asset);
+    w::Deposit {
+        refid: of.id.to_string(),
+        txid: of.txid.clone(),
+        status: "Success",
+        method: asset.method.clone(),
+        network: asset.network.clone(),
+        aclass: "currency",
+        asset: asset.code.to_string(),
+        amount: Exact::new(of.amount.0, asset.decimals),
+        fee: Exact::new(0, asset.decimals),
+        info: of.address.address.clone(),
+        time: of.at.to_string(),
+        offset,
+    }
+}
+
+/// The state of an Earn operation.
+pub fn earn_state(step: EarnStep) -> &'static str {
+    match step {
+        EarnStep::Allocated => "allocated",
+        EarnStep::Deallocated => "deallocated",
+        EarnStep::Unbonding(_) => "unbonding",
+        EarnStep::Unbonded => "unbonded",
+    }
+}
+
+/// An Earn operation in an asset.
+pub fn earn_operation(
+    reference: &Reference,
+    asset: AssetId,
+    of: &earn::EarnOperation,
+    offset: Option<u64>,
+) -> w::EarnOperation {
+    w::EarnOperation {
+        operation_id: of.id.to_string(),
+        strategy_id: of.strategy.to_string(),
+        asset: code(reference, asset),
+        amount: amount(reference, asset, of.amount),
+        state: earn_state(of.step),
+        expires: match of.step {
+            EarnStep::Unbonding(until) => Some(until.to_string()),
+            _ => None,
+        },
+        timestamp: of.at.to_string(),
+        offset,
+    }
+}
+
+/// An Earn strategy.
+pub fn strategy(reference: &Reference, of: &earn::Strategy) -> r::Strategy {
+    let estimate = || Exact::new(of.apr_ppm.into(), 4);
+    r::Strategy {
+        id: of.id.to_string(),
+        asset: code(reference, of.asset),
+        lock_type: match of.lock {
+            LockType::Flex => r::Lock { r#type: "flex", unbonding_period: None },
+            LockType::Bonded { unbonding_s } => r::Lock { r#type: "bonded", unbonding_period: Some(unbonding_s) },
+        },
+        apr_estimate: r::Estimate { low: estimate(), high: estimate() },
+        user_min_allocation: amount(reference, of.asset, of.min),
+        user_cap: of.cap.map(|cap| amount(reference, of.asset, cap)),
+        allocation_fee: 0,
+        deallocation_fee: 0,
+        can_allocate: true,
+        can_deallocate: true,
+    }
+}
+
+/// A request; `can` in replies only.
+pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -> w::Request {
+    let initiator = match &of.initiator {
+        approvals::Initiator::Member(id, name) => {
+            w::Initiator { r#type: "member", id: id.to_string(), name: name.clone() }
+        }
+        approvals::Initiator::ServiceUser(id, name) => {
+            w::Initiator { r#type: "service_user", id: id.to_string(), name: name.clone() }
+        }
+    };
+    w::Request {
+        request_id: of.id.to_string(),
+        workflow: of.workflow.name(),
+        action: of.action.name(),
+        state: request_state(of.state),
+        initiator,
+        created_at: of.created_at.to_string(),
+        expires_at: of.expires_at.to_string(),
+        payload: RawValue::from_string(of.payload.to_json()).expect("canonical JSON is JSON"),
+        digest: of.digest.clone(),
+        policy: of
+            .policy
+            .as_ref()
+            .map(|policy| w::PinnedPolicy { version: policy.version, quorum: policy.terms.quorum }),
+        votes: of.votes.iter().map(vote).collect(),
+        reason: of.reason.clone(),
+        can: can.map(names),
+        offset,
+    }
+}
+
+fn vote(of: &approvals::Vote) -> w::Vote {
+    w::Vote {
+        member_id: of.member.to_string(),
+        name: of.name.clone(),
+        decision: match of.decision {
+            Decision::Approve => "approve",
+            Decision::Reject => "reject",
+        },
+        at: of.at.to_string(),
+        comment: of.comment.clone(),
+        struck: of.struck.then_some(true),
+    }
+}
+
+fn names(can: Can) -> Vec<&'static str> {
+    let all = [(can.approve, "approve"), (can.reject, "reject"), (can.execute, "execute"), (can.cancel, "cancel")];
+    all.into_iter().filter(|(may, _)| *may).map(|(_, name)| name).collect()
+}
+
+/// Where a request is.
+fn request_state(state: RequestState) -> &'static str {
+    match state {
+        RequestState::Pending => "pending",
+        RequestState::Approved => "approved",
+        RequestState::Executed => "executed",
+        RequestState::Rejected => "rejected",
+        RequestState::Canceled => "canceled",
+        RequestState::Expired => "expired",
+        RequestState::Failed => "failed",
+    }
+}
+
+/// A KYC status.
+pub fn kyc(kyc: Kyc) -> &'static str {
+    match kyc {
+        Kyc::Pending => "pending",
+        Kyc::Verified => "verified",
+        Kyc::Rejected => "rejected",
+    }
+}
+
+/// The settings of a key.
+pub fn settings(of: &KeySettings) -> r::Settings {
+    r::Settings {
+        expires_at: of.expires_at.map(|at| at.to_string()),
+        query_start: of.query_start.map(|at| at.to_string()),
+        query_end: of.query_end.map(|at| at.to_string()),
+        allow_websocket: of.allow_websocket,
+        nonce_window: of.nonce_window,
+        ip_allowlist: of.ip_allowlist.iter().map(ToString::to_string).collect(),
+        on_stop: if of.on_stop == OnStop::Cancel { "cancel" } else { "keep" },
+        cancel_on_disconnect: false,
+    }
+}

@@ -1,0 +1,351 @@
+//! From the engine's answers to the `result` of a reply.
+
+use super::items::{json, open_order};
+use super::records::{self, amount};
+use crate::access::operation::Operation;
+use crate::access::workflow::{Permission, Workflow};
+use crate::domain::ids::{AssetId, Seq};
+use crate::domain::money::Amount;
+use crate::domain::orders::Order;
+use crate::engine::ledger::Wallet;
+use crate::engine::members::{Member, Organization};
+use crate::engine::query::{Balance, Reply, View, WithdrawInfo};
+use crate::engine::reference::Reference;
+use crate::engine::service_users::{KeyStatus, ServiceUser};
+use crate::engine::withdrawals::WithdrawalAddress;
+use crate::wire::leaf::Exact;
+use crate::wire::results as r;
+
+/// Appends the result of a command. Orders and sessions are told by their own writers.
+pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
+    match reply {
+        Reply::Done | Reply::Placed { .. } | Reply::Session(_) | Reply::Claimed(_) => json(out, &r::Done {}),
+        Reply::Canceled(ids) => json(out, &r::Count { count: ids.len() }),
+        Reply::Earned(of) => json(
+            out,
+            &r::Earned {
+                operation_id: of.id.to_string(),
+                strategy_id: of.strategy.to_string(),
+                amount: amount(reference, of.asset, of.amount),
+                state: records::earn_state(of.step),
+            },
+        ),
+        Reply::DepositAddresses(all) => {
+            let address = |of: &crate::engine::deposits::DepositAddress| r::DepositAddress {
+                address: of.address.clone(),
+                tag: of.tag.clone(),
+                expiretm: 0,
+                new: false,
+            };
+            json(out, &r::DepositAddresses { addresses: all.iter().map(address).collect() });
+        }
+        Reply::Withdrawal(of) => {
+            let (status, status_prop) = records::withdrawal_status(of.status);
+            let request_id = of.request.map(|id| id.to_string());
+            json(out, &r::Withdraw { refid: of.id.to_string(), status, status_prop, request_id });
+        }
+        Reply::WithdrawalCanceled(_) => json(out, &r::Done {}),
+        Reply::Request(request) => json(out, &records::request(request, None, None)),
+        Reply::Votes(all) => {
+            let decided = all.iter().map(|(id, outcome)| r::Decided {
+                request_id: id.to_string(),
+                success: outcome.is_ok(),
+                request: outcome.as_ref().ok().map(|request| records::request(request, None, None)),
+                error: outcome.as_ref().err().map(|reject| reject.text()),
+            });
+            json(out, &r::DecidedAll { requests: decided.collect() });
+        }
+        Reply::Organization(of, members) => organization(out, of, members, &[]),
+        Reply::Asset(of) => json(out, &r::AssetAdded { asset: of.code.to_string(), asset_id: of.id.to_string() }),
+        Reply::Market(of) => {
+            json(out, &r::MarketAdded { symbol: of.symbol.to_string(), market_id: of.id.to_string() });
+        }
+        Reply::Strategy(of) => json(out, &r::StrategyAdded { strategy_id: of.id.to_string() }),
+        Reply::Deposit(of) => json(out, &r::Credited { refid: of.id.to_string(), txid: of.txid.clone() }),
+        Reply::Member(of) => {
+            json(out, &r::MemberChanged { member_id: of.id.to_string(), kyc: records::kyc(of.kyc) });
+        }
+    }
+}
+
+/// Appends the result of `create_organization`, with the invitations that only this reply shows.
+pub fn organization(out: &mut String, of: &Organization, members: &[Member], invitations: &[String]) {
+    let invited = members.iter().enumerate().map(|(at, member)| r::Invited {
+        member_id: member.id.to_string(),
+        name: member.name.clone(),
+        email: member.email.clone(),
+        invitation: invitations.get(at).cloned().unwrap_or_default(),
+    });
+    let (organization_id, name) = (of.id.to_string(), of.name.clone());
+    json(out, &r::OrganizationCreated { organization_id, name, members: invited.collect() });
+}
+
+/// Appends the result of `withdraw_cancel`.
+pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
+    json(out, &r::WithdrawCancel { refid, canceled });
+}
+
+/// Appends the result of a query.
+pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
+    match view {
+        View::Bound(_) | View::Snapshot { .. } | View::Empty | View::History(_) => json(out, &r::Done {}),
+        View::Key(user, organization) => json(out, &key_info(user, organization)),
+        View::Balances(all) => {
+            json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
+        }
+        View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders),
+        View::Strategies(all) => {
+            let strategies = all.iter().map(|of| records::strategy(reference, of)).collect();
+            json(out, &r::Strategies { strategies });
+        }
+        View::Allocations(all) => allocations(out, reference, operation, all),
+        View::Assets(assets) => methods(out, operation, assets),
+        View::DepositAddresses(..) => json(out, &r::Done {}),
+        View::Deposits(all) => {
+            let deposits = all.iter().map(|of| records::deposit(reference, of, None)).collect();
+            json(out, &r::Deposits { deposits });
+        }
+        View::Addresses(all) => {
+            let addresses = all.iter().map(|(asset, of)| address(reference, *asset, of)).collect();
+            json(out, &r::WithdrawAddresses { addresses });
+        }
+        View::WithdrawInfo(of) => json(out, &withdraw_info(of)),
+        View::Withdrawals(all) => {
+            let withdrawals = all.iter().map(|of| records::withdrawal(reference, of, false, None)).collect();
+            json(out, &r::Withdrawals { withdrawals });
+        }
+        View::Member(member, organization) => json(out, &member_info(member, organization)),
+        View::Requests(all) if operation == Operation::RequestInfo => {
+            if let Some((request, can)) = all.first() {
+                json(out, &records::request(request, Some(*can), None));
+            }
+        }
+        View::Requests(all) => {
+            let requests = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
+            json(out, &r::Requests { requests });
+        }
+        View::ServiceUsers(all) => {
+            json(out, &r::ServiceUsers { service_users: all.iter().map(service_user).collect() });
+        }
+        View::Policies(all) => {
+            let policies = all.iter().map(|of| r::Policy {
+                workflow: of.workflow.name(),
+                version: of.version,
+                quorum: of.terms.quorum,
+                reject_quorum: of.terms.reject_quorum,
+                allow_execute: of.terms.allow_execute,
+                expires_after_s: of.terms.expires_after_s,
+                exclude_key_managers: of.terms.exclude_key_managers,
+            });
+            json(out, &r::Policies { policies: policies.collect() });
+        }
+    }
+}
+
+fn open_orders(out: &mut String, reference: &Reference, orders: &[Order]) {
+    out.push_str("{\"orders\":[");
+    for (at, order) in orders.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        open_order(out, reference, order, Seq(order.id.0).offset(1));
+    }
+    out.push_str("]}");
+}
+
+fn asset_balance(reference: &Reference, of: &Balance) -> r::AssetBalance {
+    let one = records::balance(reference, of, 0);
+    r::AssetBalance {
+        asset: one.asset,
+        balance: one.balance,
+        available: amount(reference, of.asset, Amount(spot(of).0 - of.held.0)),
+        held: amount(reference, of.asset, of.held),
+        wallets: one
+            .wallets
+            .into_iter()
+            .map(|wallet| r::WalletBalance { r#type: wallet.r#type, id: wallet.id, balance: wallet.balance })
+            .collect(),
+    }
+}
+
+fn spot(of: &Balance) -> Amount {
+    of.wallets.iter().find(|(wallet, _)| *wallet == Wallet::Main).map_or(Amount::ZERO, |(_, amount)| *amount)
+}
+
+fn scopes(user: &ServiceUser) -> Vec<&'static str> {
+    user.scopes.iter().map(|scope| scope.name()).collect()
+}
+
+fn key_info(user: &ServiceUser, organization: &Organization) -> r::KeyInfo {
+    r::KeyInfo {
+        organization: organization.name.clone(),
+        service_user: user.name.clone(),
+        service_user_id: user.id.to_string(),
+        scopes: scopes(user),
+        accounts: vec!["main"],
+        settings: records::settings(&user.settings),
+    }
+}
+
+fn service_user(user: &ServiceUser) -> r::ServiceUser {
+    r::ServiceUser {
+        service_user_id: user.id.to_string(),
+        name: user.name.clone(),
+        api_key: user.api_key.clone(),
+        status: match user.status {
+            KeyStatus::Unclaimed => "unclaimed",
+            KeyStatus::Active => "active",
+            KeyStatus::Disabled => "disabled",
+            KeyStatus::Expired => "expired",
+            KeyStatus::Removed => "removed",
+        },
+        scopes: scopes(user),
+        accounts: vec!["main"],
+        settings: records::settings(&user.settings),
+    }
+}
+
+fn member_info(member: &Member, organization: &Organization) -> r::MemberInfo {
+    let of = |workflow| member.permissions.of(workflow).map(Permission::name).collect();
+    r::MemberInfo {
+        organization: organization.name.clone(),
+        member: r::MemberName {
+            id: member.id.to_string(),
+            name: member.name.clone(),
+            email: member.email.clone(),
+            kyc: records::kyc(member.kyc),
+        },
+        permissions: r::Permissions {
+            manage_access: of(Workflow::ManageAccess),
+            manage_policies: of(Workflow::ManagePolicies),
+            manage_addresses: of(Workflow::ManageAddresses),
+            initiate_withdrawal: of(Workflow::InitiateWithdrawal),
+        },
+    }
+}
+
+type Allocation = (crate::engine::earn::Strategy, Amount, Vec<crate::engine::earn::EarnOperation>);
+
+fn allocations(out: &mut String, reference: &Reference, operation: Operation, all: &[Allocation]) {
+    let on_its_way =
+        |operations: &[crate::engine::earn::EarnOperation]| Amount(operations.iter().map(|of| of.amount.0).sum());
+    if operation == Operation::EarnStatus {
+        let Some((strategy, allocated, unbonding)) = all.first() else {
+            return json(out, &r::EarnStatus { pending: false, allocated: Exact::new(0, 0), unbonding: Vec::new() });
+        };
+        let unbonding =
+            unbonding.iter().map(|of| records::earn_operation(reference, strategy.asset, of, None)).collect();
+        // Operations are immediate (rule 33), so none is ever pending.
+        let allocated = amount(reference, strategy.asset, *allocated);
+        return json(out, &r::EarnStatus { pending: false, allocated, unbonding });
+    }
+    let allocation = |(strategy, allocated, unbonding): &Allocation| r::Allocation {
+        strategy_id: strategy.id.to_string(),
+        native_asset: reference.asset(strategy.asset).code.to_string(),
+        amount_allocated: r::AllocatedAmount {
+            total: amount(reference, strategy.asset, *allocated),
+            unbonding: amount(reference, strategy.asset, on_its_way(unbonding)),
+        },
+    };
+    json(out, &r::Allocations { allocations: all.iter().map(allocation).collect() });
+}
+
+fn methods(out: &mut String, operation: Operation, assets: &[crate::domain::assets::Asset]) {
+    if operation == Operation::DepositMethods {
+        let methods = assets.iter().map(|of| r::DepositMethod {
+            asset: of.code.to_string(),
+            method: of.method.clone(),
+            network: of.network.clone(),
+            limit: false,
+            fee: Exact::new(0, of.decimals),
+            gen_address: true,
+            minimum: Exact::new(of.deposit_min.0, of.decimals),
+        });
+        return json(out, &r::DepositMethods { methods: methods.collect() });
+    }
+    let methods = assets.iter().map(|of| r::WithdrawMethod {
+        asset: of.code.to_string(),
+        method: of.method.clone(),
+        network: of.network.clone(),
+        minimum: Exact::new(of.withdrawal_min.0, of.decimals),
+        fee: Exact::new(of.withdrawal_fee.0, of.decimals),
+    });
+    json(out, &r::WithdrawMethods { methods: methods.collect() });
+}
+
+fn address(reference: &Reference, asset: AssetId, of: &WithdrawalAddress) -> r::WithdrawAddress {
+    r::WithdrawAddress {
+        asset: reference.asset(asset).code.to_string(),
+        method: of.method.clone(),
+        key: of.key.clone(),
+        address: of.address.clone(),
+        tag: of.tag.clone(),
+        verified: true,
+    }
+}
+
+/// v2's `amount` is what arrives: the fee is within what is asked for (rule 32).
+fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
+    let exact = |amount: Amount| Exact::new(amount.0, of.asset.decimals);
+    r::WithdrawInfo {
+        method: of.asset.method.clone(),
+        limit: exact(of.limit),
+        amount: exact(Amount(of.amount.0.saturating_sub(of.fee.0))),
+        fee: exact(of.fee),
+        approval: r::Approval {
+            required: of.policy.is_some(),
+            quorum: of.policy.as_ref().map(|policy| policy.terms.quorum),
+            policy_version: of.policy.as_ref().map(|policy| policy.version),
+        },
+    }
+}
+
+/// Appends the data of a channel's snapshot, an array.
+pub fn snapshot(out: &mut String, reference: &Reference, channel: Operation, at: Seq, items: &View) {
+    let offset = at.snapshot_offset();
+    let mut first = true;
+    let mut each = |write: &mut dyn FnMut(&mut String)| {
+        if !std::mem::take(&mut first) {
+            out.push(',');
+        } else {
+            out.push('[');
+        }
+        write(out);
+    };
+    match items {
+        View::Balances(all) => {
+            all.iter().for_each(|of| each(&mut |out| json(out, &records::balance(reference, of, offset))));
+        }
+        View::Orders(orders) => {
+            orders.iter().for_each(|order| each(&mut |out| open_order(out, reference, order, offset)));
+        }
+        View::Withdrawals(all) => {
+            let custody = channel == Operation::Custody;
+            all.iter().for_each(|of| {
+                each(&mut |out| json(out, &records::withdrawal(reference, of, custody, Some(offset))));
+            });
+        }
+        View::Deposits(all) => {
+            all.iter().for_each(|of| each(&mut |out| json(out, &records::deposit(reference, of, Some(offset)))));
+        }
+        View::Allocations(all) => {
+            all.iter().for_each(|of| each(&mut |out| json(out, &position(reference, of, offset))));
+        }
+        View::Requests(all) => {
+            all.iter().for_each(|(of, _)| each(&mut |out| json(out, &records::request(of, None, Some(offset)))));
+        }
+        _ => {}
+    }
+    out.push_str(if first { "[]" } else { "]" });
+}
+
+fn position(reference: &Reference, of: &Allocation, offset: u64) -> crate::wire::items::EarnPosition {
+    let (strategy, allocated, unbonding) = of;
+    crate::wire::items::EarnPosition {
+        strategy_id: strategy.id.to_string(),
+        asset: reference.asset(strategy.asset).code.to_string(),
+        allocated: amount(reference, strategy.asset, *allocated),
+        unbonding: unbonding.iter().map(|of| records::earn_operation(reference, strategy.asset, of, None)).collect(),
+        offset,
+    }
+}

@@ -1,0 +1,99 @@
+//! The last items of one private channel, so that a client that comes back gets exactly what it missed
+//! (rules 41, 42).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use super::outbound::items::{self, Route};
+use crate::domain::ids::Seq;
+use crate::engine::reference::Reference;
+use crate::sequencer::Stamped;
+
+/// Items that one ring keeps.
+pub const RING_MAX: usize = 4_096;
+
+/// An item of a private channel; its text is written once, by whoever needs it first, and shared.
+#[derive(Debug)]
+pub struct Item {
+    /// The event it tells of.
+    pub stamped: Arc<Stamped>,
+    /// Which of the event's items it is.
+    pub route: Route,
+    text: OnceLock<Box<str>>,
+}
+
+impl Item {
+    /// The item of an event by its route.
+    pub fn new(stamped: Arc<Stamped>, route: Route) -> Item {
+        Item { stamped, route, text: OnceLock::new() }
+    }
+
+    /// Its position (rule 41).
+    pub fn offset(&self) -> u64 {
+        self.route.offset(self.stamped.seq)
+    }
+
+    /// The item as JSON.
+    pub fn text(&self, reference: &Reference) -> &str {
+        self.text.get_or_init(|| {
+            let mut text = String::with_capacity(512);
+            items::write(&mut text, reference, &self.stamped, &self.route);
+            text.into_boxed_str()
+        })
+    }
+}
+
+/// Why a stream does not resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Some of what was missed is not kept any more.
+    TooOld,
+    /// No item of this channel ever had that offset.
+    Unknown,
+}
+
+/// The last items of a channel, in order.
+#[derive(Debug)]
+pub struct Ring {
+    items: VecDeque<Arc<Item>>,
+    /// Everything after this offset is here.
+    complete_from: u64,
+}
+
+impl Ring {
+    /// An empty ring of a channel of which everything after `at` will be noted.
+    pub fn since(at: Seq) -> Ring {
+        Ring { items: VecDeque::new(), complete_from: at.snapshot_offset() }
+    }
+
+    /// Adds the next item; the oldest leaves a full ring.
+    pub fn push(&mut self, item: Arc<Item>) {
+        if self.items.len() == RING_MAX
+            && let Some(oldest) = self.items.pop_front()
+        {
+            self.complete_from = oldest.offset();
+        }
+        self.items.push_back(item);
+    }
+
+    /// The items after `offset`, as of `at`. Zero means all that is kept.
+    pub fn after(&self, offset: u64, at: Seq) -> Result<Vec<Arc<Item>>, Gap> {
+        if offset == 0 {
+            return Ok(self.items.iter().filter(|item| item.stamped.seq <= at).cloned().collect());
+        }
+        if offset > at.snapshot_offset() {
+            return Err(Gap::Unknown);
+        }
+        if offset < self.complete_from {
+            return Err(Gap::TooOld);
+        }
+        let next = self.items.partition_point(|item| item.offset() <= offset);
+        let ours = offset == self.complete_from
+            || offset % 256 == 255
+            || next.checked_sub(1).is_some_and(|last| self.items[last].offset() == offset);
+        if !ours {
+            return Err(Gap::Unknown);
+        }
+        Ok(self.items.range(next..).filter(|item| item.stamped.seq <= at).cloned().collect())
+    }
+}

@@ -1,0 +1,326 @@
+//! One task for each socket: reads until dry, submits what came as one, writes what was released as one.
+//!
+//! The session owns the socket's writing; tungstenite reads and answers pings. What tungstenite has queued
+//! is flushed before a frame of ours goes out, and nothing is read while one is being written.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::answers::Answered;
+use super::connection::{Outlet, Part};
+use super::context::Gateway;
+use super::frame;
+use super::outbound;
+use super::release::Ticket;
+use super::rights::{SESSION_ENDED, SLOW_CONSUMER};
+use super::upgrade::{self, WebSocket};
+use crate::access::operation::Operation;
+use crate::access::principal::{Actor, Principal};
+use crate::domain::time::Moment;
+use crate::engine::command::Command;
+use crate::market_data::Topic;
+use crate::sequencer::handle::{Submission, Work};
+use crate::wire::market_data::Status;
+
+/// Messages taken from the socket before they are submitted.
+const DRAIN_MAX: usize = 256;
+/// Deliveries taken from the release step before they are written.
+const DELIVERIES_MAX: usize = 64;
+/// A socket without a message or a subscription is closed after this (rule 6).
+const IDLE: Duration = Duration::from_secs(60);
+/// A Member's session without a message but pings ends after this (rule 16).
+const MEMBER_IDLE: Duration = Duration::from_secs(30 * 60);
+/// How often heartbeats and idle ends are looked at.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a stopping server waits for what it accepted, and a slow peer has to take its last frames.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A buffer that grew beyond this for one burst is given back.
+const BUFFER_KEPT: usize = 64 * 1024;
+
+/// A private channel that the socket follows, or is about to.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// Whether its beginning was written; items before that belong to an earlier subscription.
+    pub(super) started: bool,
+    /// Frames so far (rule 43).
+    pub(super) sequence: u64,
+    /// What was asked for.
+    pub(super) options: super::inbound::Channel,
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// The peer has left, or cannot be written to.
+    Gone,
+    /// We close, with a code and a reason.
+    Close(u16, &'static str),
+}
+
+/// The session's own state; [`dispatch`](super::dispatch) and [`answers`](super::answers) work on it.
+pub(super) struct Session {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) principal: Principal,
+    /// The principal was admitted by the engine, not only claimed by a token that is being judged.
+    pub(super) bound: bool,
+    /// Tokens used here: they stay good as long as the socket is open (rule 5).
+    pub(super) tokens: Vec<(String, Actor, u32)>,
+    pub(super) channels: HashMap<Operation, Following>,
+    pub(super) topics: HashSet<Topic>,
+    pub(super) submissions: Vec<Submission<Ticket>>,
+    pub(super) in_flight: usize,
+    pub(super) history: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// Frames to write.
+    pub(super) out: Vec<u8>,
+    /// One payload at a time.
+    pub(super) text: String,
+    /// Names the socket to its client; counts from 1 since the start.
+    connection_id: u64,
+    cookie: Option<[u8; 32]>,
+    last_message: Instant,
+    last_act: Instant,
+    last_write: Instant,
+    stopping: bool,
+}
+
+/// Runs a session to its end.
+pub(super) async fn run(
+    gateway: Arc<Gateway>,
+    mut socket: WebSocket,
+    outlet: Arc<Outlet>,
+    mut parts: mpsc::Receiver<Vec<Part>>,
+    principal: Principal,
+    cookie: Option<[u8; 32]>,
+) {
+    let now = Instant::now();
+    let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;
+    let mut session = Session {
+        connection_id,
+        gateway,
+        outlet,
+        bound: principal.actor != Actor::Public,
+        principal,
+        tokens: Vec::new(),
+        channels: HashMap::new(),
+        topics: HashSet::new(),
+        submissions: Vec::new(),
+        in_flight: 0,
+        history: FuturesUnordered::new(),
+        out: Vec::new(),
+        text: String::new(),
+        cookie,
+        last_message: now,
+        last_act: now,
+        last_write: now,
+        stopping: false,
+    };
+    let end = session.serve(&mut socket, &mut parts).await;
+    session.leave().await;
+    if let End::Close(code, reason) = end {
+        upgrade::close(socket, code, reason).await;
+    }
+}
+
+impl Session {
+    async fn serve(&mut self, socket: &mut WebSocket, parts: &mut mpsc::Receiver<Vec<Part>>) -> End {
+        let mut stopping = self.gateway.stopping.clone();
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let outlet = Arc::clone(&self.outlet);
+        self.status("online");
+        loop {
+            if let Err(end) = self.write(socket).await {
+                return end;
+            }
+            if self.stopping && self.in_flight == 0 && self.history.is_empty() {
+                return End::Close(1012, "planned restart");
+            }
+            let end = tokio::select! {
+                biased;
+                delivery = parts.recv() => match delivery {
+                    Some(delivery) => self.deliver(delivery, parts, socket).await,
+                    None => Some(End::Gone),
+                },
+                () = outlet.too_slow() => Some(End::Close(SLOW_CONSUMER, "slow consumer")),
+                answered = self.history.next(), if !self.history.is_empty() => {
+                    if let Some(answered) = answered {
+                        self.looked_back(answered);
+                    }
+                    None
+                }
+                message = socket.next(), if !self.stopping && self.in_flight < outlet.in_flight_max() => {
+                    self.read(message, socket).await
+                }
+                () = super::listener::stopped(&mut stopping), if !self.stopping => {
+                    self.stopping = true;
+                    self.last_act = Instant::now();
+                    self.status("maintenance");
+                    None
+                }
+                _ = beat.tick() => self.beat(),
+            };
+            if let Some(end) = end {
+                // What was rendered before the end still goes out.
+                return match self.write(socket).await {
+                    Ok(()) => end,
+                    Err(failed) => failed,
+                };
+            }
+        }
+    }
+
+    /// Takes what the socket has, up to a limit, and submits it as one.
+    async fn read(&mut self, first: Option<Result<Message, Error>>, socket: &mut WebSocket) -> Option<End> {
+        let time_in = (self.gateway.clock)();
+        self.last_message = Instant::now();
+        let mut next = Some(first);
+        let mut end = None;
+        for _ in 0..DRAIN_MAX {
+            let Some(message) = next.take().or_else(|| socket.next().now_or_never()) else { break };
+            end = match message {
+                Some(Ok(Message::Text(text))) => {
+                    self.message(&text, time_in).await;
+                    None
+                }
+                Some(Ok(Message::Binary(_))) => Some(End::Close(1003, "text frames only")),
+                Some(Ok(Message::Close(_))) | None => Some(End::Gone),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
+                Some(Err(error)) => {
+                    Some(upgrade::close_code(&error).map_or(End::Gone, |code| End::Close(code, "protocol error")))
+                }
+            };
+            if end.is_some() || self.in_flight + self.submissions.len() >= self.outlet.in_flight_max() {
+                break;
+            }
+        }
+        self.submit(time_in);
+        end
+    }
+
+    /// Notes that a message other than a ping came.
+    pub(super) fn acted(&mut self) {
+        self.last_act = self.last_message;
+    }
+
+    /// Renders a delivery and those behind it, writes them, and makes room for more.
+    async fn deliver(
+        &mut self,
+        first: Vec<Part>,
+        parts: &mut mpsc::Receiver<Vec<Part>>,
+        socket: &mut WebSocket,
+    ) -> Option<End> {
+        let now = (self.gateway.clock)();
+        let mut count = first.len();
+        let mut end = self.take(first, now);
+        for _ in 1..DELIVERIES_MAX {
+            if end.is_some() {
+                break;
+            }
+            let Ok(delivery) = parts.try_recv() else { break };
+            count += delivery.len();
+            end = self.take(delivery, now);
+        }
+        if let Err(failed) = self.write(socket).await {
+            return Some(failed);
+        }
+        self.outlet.written(count);
+        end
+    }
+
+    fn beat(&mut self) -> Option<End> {
+        let follows = !self.channels.is_empty() || !self.topics.is_empty();
+        let idle = self.last_message.elapsed();
+        if self.stopping && self.last_act.elapsed() >= PATIENCE {
+            return Some(End::Close(1012, "planned restart"));
+        }
+        if let (Some(cookie_hash), true) = (self.cookie, self.last_act.elapsed() >= MEMBER_IDLE) {
+            let by = Principal { actor: Actor::Public, ..self.principal };
+            let work = Work::Command(Command::CloseMemberSession { cookie_hash });
+            let (nobody, _) = tokio::sync::oneshot::channel();
+            // A full queue leaves the session to its absolute end; this socket closes all the same.
+            let _ = self.gateway.handle.submit(vec![Submission { by, work, ticket: Ticket::Ask(nobody) }]);
+            return Some(End::Close(SESSION_ENDED, "session idle"));
+        }
+        if idle >= IDLE && !follows && self.in_flight == 0 {
+            return Some(End::Close(1000, "idle"));
+        }
+        if follows && self.last_write.elapsed() >= BEAT {
+            frame::push_text(&mut self.out, br#"{"channel":"heartbeat"}"#);
+        }
+        None
+    }
+
+    /// Writes what was rendered, in one go if the socket takes it.
+    async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        if socket.flush().await.is_err() {
+            return Err(End::Gone);
+        }
+        let outlet = Arc::clone(&self.outlet);
+        let whole = socket.get_mut().write_all(&self.out);
+        tokio::pin!(whole);
+        let written = tokio::select! {
+            biased;
+            written = &mut whole => written.map_err(|_| End::Gone),
+            () = outlet.too_slow() => match tokio::time::timeout(PATIENCE, whole).await {
+                Ok(Ok(())) => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
+                Ok(Err(_)) | Err(_) => Err(End::Gone),
+            },
+        };
+        self.out.clear();
+        if self.out.capacity() > BUFFER_KEPT {
+            self.out.shrink_to(BUFFER_KEPT);
+        }
+        self.last_write = Instant::now();
+        written
+    }
+
+    /// Sends a `status` frame (protocol 1.1).
+    pub(super) fn status(&mut self, system: &'static str) {
+        let connection_id = self.connection_id;
+        let status = Status { api_version: "v2", connection_id, system, version: env!("CARGO_PKG_VERSION") };
+        self.text.clear();
+        let mut data = String::new();
+        outbound::items::json(&mut data, &[status]);
+        outbound::frame(&mut self.text, "status", false, &data, None);
+        frame::push_text(&mut self.out, self.text.as_bytes());
+    }
+
+    async fn leave(&mut self) {
+        for topic in std::mem::take(&mut self.topics) {
+            self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
+        }
+    }
+
+    /// Appends the frame whose payload `write` makes.
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut String)) {
+        self.text.clear();
+        write(&mut self.text);
+        frame::push_text(&mut self.out, self.text.as_bytes());
+    }
+
+    /// Appends a reply.
+    pub(super) fn reply(
+        &mut self,
+        method: &str,
+        req_id: Option<i64>,
+        result: Result<&str, &str>,
+        time_in: Moment,
+        time_out: Moment,
+    ) {
+        self.push(|text| outbound::reply(text, method, req_id, result, time_in, time_out));
+    }
+}

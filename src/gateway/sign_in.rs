@@ -1,0 +1,236 @@
+//! Members come and go: `POST` and `DELETE /session` (rules 15, 16), and invitations (rule 17). Password and
+//! code are verified here; the engine spends the code.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::context::{Gateway, Unanswered};
+use super::handshake::origin;
+use super::listener::{Peer, Refusal};
+use super::passwords::{bearer_hash, hash_password, matching_step, new_bearer_token, new_totp_secret, verify_password};
+use crate::domain::ids::MemberId;
+use crate::domain::limits::MEMBER_SESSION_US;
+use crate::engine::command::Command;
+use crate::engine::reject::Code;
+use crate::sequencer::handle::{Answer, Work};
+
+/// The cookie's name.
+const COOKIE: &str = "countersign_session";
+/// Bytes of a password, least and most.
+const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
+
+/// `/session` and `/invitations/{token}`.
+pub fn routes(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/session", post(sign_in).delete(sign_out))
+        .route("/invitations/{token}", post(accept))
+        .with_state(gateway)
+}
+
+/// The session token of a request's cookie.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+/// Whether the request's Origin is there and exactly one of ours.
+pub(super) fn origin_is_ours(gateway: &Gateway, headers: &HeaderMap) -> bool {
+    origin(headers).is_some_and(|origin| gateway.origins.iter().any(|ours| ours == origin))
+}
+
+fn refused(status: StatusCode, text: impl Into<String>) -> Response {
+    Refusal::new(status, text).into_response()
+}
+
+fn checked_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal> {
+    match origin_is_ours(gateway, headers) {
+        true => Ok(()),
+        false => Err(Refusal::new(StatusCode::FORBIDDEN, "EGeneral:Permission denied:origin: it is not in the list")),
+    }
+}
+
+/// The JSON body of a request that says it is JSON.
+fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refusal> {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if said.split(';').next().map(str::trim) != Some("application/json") {
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "EGeneral:Invalid arguments: send application/json",
+        ));
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|problem| Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments: {problem}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    email: String,
+    password: Zeroizing<String>,
+    otp: String,
+}
+
+async fn sign_in(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response {
+    match signed_in(&gateway, peer, &headers, &bytes).await {
+        Ok(token) => {
+            let seconds = MEMBER_SESSION_US / 1_000_000;
+            let cookie = format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}", token.as_str());
+            (StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(json!({"error": []}))).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// One answer for whatever is wrong with e-mail, password or code: nobody learns which.
+async fn signed_in(
+    gateway: &Gateway,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Result<Zeroizing<String>, Refusal> {
+    checked_origin(gateway, headers)?;
+    let SignIn { email, password, otp } = body(headers, bytes)?;
+    let now = (gateway.clock)();
+    let who = (email.to_lowercase().chars().take(64).collect::<String>(), peer);
+    if let Some(wait) = gateway.sign_ins.wait_s(&who, now) {
+        return Err(Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait));
+    }
+    let wrong = || {
+        gateway.sign_ins.failed(who.clone(), now);
+        Refusal::new(StatusCode::UNAUTHORIZED, "EGeneral:Permission denied: e-mail, password or code is wrong")
+    };
+    let found = gateway.directory.members(|members| {
+        members.by_email(&email).map(|member| (member.id, member.password_hash.clone(), member.totp_sealed.clone()))
+    });
+    let (member, stored, sealed) = found.map_or((None, None, None), |(id, hash, totp)| (Some(id), hash, totp));
+    // An unknown address takes as long as a wrong password.
+    let right = tokio::task::spawn_blocking(move || verify_password(stored.as_deref(), &password));
+    let right = right.await.unwrap_or(false);
+    let step = member.zip(sealed).and_then(|(id, sealed)| gateway.code_step(id, &sealed, &otp));
+    let (Some(member), true, Some(step)) = (member, right, step) else { return Err(wrong()) };
+    let token = new_bearer_token();
+    let command = Command::OpenMemberSession { member, step, cookie_hash: bearer_hash(&token) };
+    match gateway.ask(peer, 0, Work::Command(command)).await {
+        Ok(_) => {
+            gateway.sign_ins.succeeded(&who);
+            Ok(token)
+        }
+        Err(Unanswered::Refused(reject)) if reject.code == Code::CodeUsed => {
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, reject.text()))
+        }
+        Err(Unanswered::Refused(_)) => Err(wrong()),
+        Err(Unanswered::Unavailable) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")),
+    }
+}
+
+impl Gateway {
+    /// The step of a Member's code, if it is right now or was or will be one step away.
+    pub fn code_step(&self, member: MemberId, sealed: &[u8], code: &str) -> Option<u64> {
+        let secret = self.master.open(&totp_context(member), sealed).ok()?;
+        let secret = std::str::from_utf8(&secret).ok()?;
+        matching_step(secret, code, (self.clock)().0 / 1_000_000)
+    }
+}
+
+/// What a TOTP secret is sealed for, so that it opens for no other Member.
+pub fn totp_context(member: MemberId) -> Vec<u8> {
+    format!("totp {member}").into_bytes()
+}
+
+async fn sign_out(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = checked_origin(&gateway, &headers) {
+        return refusal.into_response();
+    }
+    let Some(token) = cookie(&headers) else {
+        return refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
+    };
+    let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
+    match gateway.ask(peer, 0, Work::Command(command)).await {
+        Ok(_) => {
+            let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+            ([(header::SET_COOKIE, gone)], Json(json!({"error": []}))).into_response()
+        }
+        Err(Unanswered::Refused(reject)) => refused(StatusCode::UNAUTHORIZED, reject.text()),
+        Err(Unanswered::Unavailable) => refused(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable"),
+    }
+}
+
+/// First `password`, answered with the TOTP secret; then `otp`, which confirms it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acceptance {
+    password: Option<Zeroizing<String>>,
+    otp: Option<String>,
+}
+
+async fn accept(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response {
+    accepted(&gateway, peer, &token, &headers, &bytes).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn accepted(
+    gateway: &Gateway,
+    peer: IpAddr,
+    token: &str,
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Result<Response, Refusal> {
+    let asked: Acceptance = body(headers, bytes)?;
+    let token_hash = bearer_hash(token);
+    let now = (gateway.clock)();
+    let invited = gateway
+        .directory
+        .members(|members| members.invited(&token_hash, now).map(|member| (member.id, member.totp_sealed.clone())));
+    let unknown = "EGovernance:Unknown subject:token: the invitation was used or has run out";
+    let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, unknown))?;
+    let (command, answer) = match (asked.password, asked.otp) {
+        (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {
+            let secret = new_totp_secret();
+            let totp_sealed = gateway.master.seal(&totp_context(member), secret.as_bytes());
+            let hashed = tokio::task::spawn_blocking(move || hash_password(&password)).await;
+            let password_hash = hashed.map_err(|_| bad("password", "try again"))?;
+            let answer = json!({"error": [], "totp_secret": secret.as_str()});
+            (Command::AcceptInvitation { token_hash, password_hash, totp_sealed }, answer)
+        }
+        (Some(_), None) => return Err(bad("password", "give 10 to 256 bytes")),
+        (None, Some(otp)) => {
+            let step = sealed.and_then(|sealed| gateway.code_step(member, &sealed, &otp));
+            let step = step.ok_or_else(|| bad("otp", "it is wrong, or no password was set yet"))?;
+            (Command::ConfirmInvitation { token_hash, step }, json!({"error": []}))
+        }
+        _ => return Err(bad("password", "give password first, then otp")),
+    };
+    match gateway.ask(peer, 0, Work::Command(command)).await {
+        Ok(Answer::Reply(_) | Answer::View(_)) => Ok(Json(answer).into_response()),
+        Err(Unanswered::Refused(reject)) => Err(Refusal::new(StatusCode::BAD_REQUEST, reject.text())),
+        Err(Unanswered::Unavailable) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")),
+    }
+}
+
+fn bad(field: &str, advice: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments:{field}: {advice}"))
+}

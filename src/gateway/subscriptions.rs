@@ -1,0 +1,114 @@
+//! Who follows which private channel, and the rings they resume from. Kept by the release step, so that a
+//! snapshot at S and the changes after S meet without a gap (rule 42).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::connection::{First, Outlet, Part, Started};
+use super::outbound::items::{self, Route};
+use super::ring::{Gap, Item, Ring};
+use crate::access::operation::Operation;
+use crate::domain::ids::{MemberId, Seq};
+use crate::engine::query::{Owner, View};
+use crate::engine::reject::{Code, Reject};
+use crate::sequencer::Stamped;
+
+/// A channel of one owner.
+pub type Address = (Owner, Operation);
+
+/// Who follows a channel.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Where its items go.
+    pub outlet: Arc<Outlet>,
+    /// Items after this.
+    since: Seq,
+    /// The Member behind the socket, if it is one: sees only requests that View admits.
+    pub member: Option<MemberId>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    subscribers: Vec<Subscriber>,
+    ring: Ring,
+}
+
+/// Every channel that had an item or a subscriber since the start.
+#[derive(Debug)]
+pub struct Subscriptions {
+    channels: HashMap<Address, Channel>,
+    /// Rings are complete from here on.
+    start: Seq,
+}
+
+impl Subscriptions {
+    /// Rings that begin after `start`.
+    pub fn new(start: Seq) -> Subscriptions {
+        Subscriptions { channels: HashMap::new(), start }
+    }
+
+    fn channel(&mut self, address: Address) -> &mut Channel {
+        let start = self.start;
+        self.channels.entry(address).or_insert_with(|| Channel { subscribers: Vec::new(), ring: Ring::since(start) })
+    }
+
+    /// Lets an outlet follow a channel from the snapshot at `at` on, or from an offset that it names. A
+    /// channel that is not `live` gives its beginning and nothing more (rule 10).
+    pub fn follow(
+        &mut self,
+        address: Address,
+        subscriber: (Arc<Outlet>, Option<MemberId>),
+        snapshot: (Seq, View),
+        from_offset: Option<u64>,
+        live: bool,
+    ) -> Result<Started, Reject> {
+        let (at, items) = snapshot;
+        let channel = self.channel(address);
+        let mut warnings = Vec::new();
+        let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
+            None => First::Snapshot(items),
+            Some(Ok(missed)) => First::Replay(missed),
+            Some(Err(Gap::TooOld)) => {
+                warnings.push("EQuery:Offset too old: snapshot follows");
+                First::Snapshot(items)
+            }
+            Some(Err(Gap::Unknown)) => {
+                let advice = "give an offset that this channel told, or 0 for all that is kept";
+                return Err(Reject::field(Code::InvalidArguments, "from_offset", advice));
+            }
+        };
+        if live {
+            let (outlet, member) = subscriber;
+            channel.subscribers.push(Subscriber { outlet, since: at, member });
+        }
+        Ok(Started { at, first, warnings })
+    }
+
+    /// Ends following.
+    pub fn leave(&mut self, address: Address, seat: usize) {
+        if let Some(channel) = self.channels.get_mut(&address) {
+            channel.subscribers.retain(|subscriber| subscriber.outlet.seat != seat);
+        }
+    }
+
+    /// Notes an event in the rings and hands its items to whoever follows. `sees` judges requests by Member.
+    pub fn tell(
+        &mut self,
+        stamped: &Stamped,
+        sees: impl Fn(MemberId, &Route) -> bool,
+        mut deliver: impl FnMut(&Arc<Outlet>, Part),
+    ) {
+        let mut shared: Option<Arc<Stamped>> = None;
+        items::routes(stamped, &mut |route| {
+            let event = shared.get_or_insert_with(|| Arc::new(stamped.clone()));
+            let item = Arc::new(Item::new(Arc::clone(event), route));
+            let channel = self.channel((route.owner, route.channel));
+            for subscriber in channel.subscribers.iter().filter(|subscriber| subscriber.since < stamped.seq) {
+                if subscriber.member.is_none_or(|member| sees(member, &route)) {
+                    deliver(&subscriber.outlet, Part::Item(route.channel, Arc::clone(&item)));
+                }
+            }
+            channel.ring.push(item);
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! Slows down who fails to sign in: a bounded table of recent failures by account and address. Only the pair
+//! is counted, so that nobody can lock another one out.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Mutex;
+
+use crate::domain::time::Moment;
+
+/// Failures within [`WINDOW_US`] after which further attempts wait.
+const FAILURES_MAX: u32 = 10;
+/// How long failures count.
+const WINDOW_US: u64 = 60_000_000;
+/// Pairs remembered; when full, those whose time is over go, else the newcomer is not counted.
+const ENTRIES_MAX: usize = 10_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    since: Moment,
+    count: u32,
+}
+
+/// Recent failures.
+#[derive(Debug)]
+pub struct Throttle<K> {
+    failures: Mutex<HashMap<K, Failures>>,
+}
+
+impl<K> Default for Throttle<K> {
+    fn default() -> Throttle<K> {
+        Throttle { failures: Mutex::default() }
+    }
+}
+
+impl<K: Hash + Eq> Throttle<K> {
+    /// The seconds to wait, when there were too many failures.
+    pub fn wait_s(&self, who: &K, now: Moment) -> Option<u64> {
+        let failures = self.failures.lock().expect("no holder of this lock panics");
+        let found = failures.get(who).filter(|failures| failures.count >= FAILURES_MAX)?;
+        let end = found.since.plus_us(WINDOW_US);
+        (now < end).then(|| (end.0 - now.0).div_ceil(1_000_000))
+    }
+
+    /// Notes a failure.
+    pub fn failed(&self, who: K, now: Moment) {
+        let mut failures = self.failures.lock().expect("no holder of this lock panics");
+        if failures.len() >= ENTRIES_MAX {
+            failures.retain(|_, failures| now < failures.since.plus_us(WINDOW_US));
+        }
+        if failures.len() >= ENTRIES_MAX && !failures.contains_key(&who) {
+            return;
+        }
+        let entry = failures.entry(who).or_insert(Failures { since: now, count: 0 });
+        if entry.since.plus_us(WINDOW_US) <= now {
+            *entry = Failures { since: now, count: 0 };
+        }
+        entry.count += 1;
+    }
+
+    /// Forgets the failures of who succeeded.
+    pub fn succeeded(&self, who: &K) {
+        self.failures.lock().expect("no holder of this lock panics").remove(who);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_failures_in_a_minute_make_one_wait_and_nobody_else() {
+        let throttle = Throttle::default();
+        let at = |s: u64| Moment(s * 1_000_000);
+        (0..10).for_each(|s| throttle.failed("eve", at(s)));
+        assert_eq!(throttle.wait_s(&"eve", at(10)), Some(50));
+        assert_eq!(throttle.wait_s(&"alice", at(10)), None);
+        assert_eq!(throttle.wait_s(&"eve", at(60)), None);
+        throttle.failed("eve", at(61));
+        assert_eq!(throttle.wait_s(&"eve", at(61)), None, "a new minute counts from one");
+    }
+
+    #[test]
+    fn success_forgets() {
+        let throttle = Throttle::default();
+        (0..10).for_each(|_| throttle.failed("alice", Moment(0)));
+        throttle.succeeded(&"alice");
+        assert_eq!(throttle.wait_s(&"alice", Moment(1)), None);
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let throttle = Throttle::default();
+        (0..ENTRIES_MAX * 2).for_each(|who| throttle.failed(who, Moment(0)));
+        assert_eq!(throttle.failures.lock().unwrap().len(), ENTRIES_MAX);
+        throttle.failed(usize::MAX, Moment(WINDOW_US));
+        assert_eq!(throttle.failures.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,131 @@
+//! The task that writes the tables: released batches as they come, the journal where batches are missing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{History, Incoming, rows};
+use crate::domain::ids::Seq;
+use crate::sequencer::{Stamped, codec};
+use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryWriter};
+use crate::storage::sqlite::JournalReader;
+
+/// Journal rows read at a time.
+const ROWS: u32 = 64;
+/// Events after which a batch of rows is written.
+const EVENTS_MAX: usize = 20_000;
+/// How long a failed write waits before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+struct Projector {
+    writer: HistoryWriter,
+    journal: JournalReader,
+    seq: u64,
+    reached: watch::Sender<u64>,
+}
+
+/// Opens the tables and starts the task; it first catches up with the journal.
+///
+/// # Errors
+/// When the tables or the journal cannot be opened.
+pub async fn start(dir: &Path, journal: JournalReader, incoming: Incoming) -> Result<History, HistoryError> {
+    let (writer, reader) = history::open(dir).await?;
+    let seq = reader.checkpoint().await?;
+    let (reached, following) = watch::channel(seq);
+    let projector = Projector { writer, journal, seq, reached };
+    tokio::spawn(projector.run(incoming));
+    Ok(History { reader, reached: following })
+}
+
+impl Projector {
+    async fn run(mut self, mut incoming: Incoming) {
+        self.catch_up(u64::MAX).await;
+        while let Some(first) = incoming.recv().await {
+            let mut events = 0;
+            let mut next = Some(first);
+            let mut pending: Vec<Arc<Vec<Stamped>>> = Vec::new();
+            while let Some(batch) = next {
+                events += batch.len();
+                pending.push(batch);
+                next = if events < EVENTS_MAX { incoming.try_recv().ok() } else { None };
+            }
+            self.take(&pending).await;
+        }
+        if let Err(error) = self.writer.close().await {
+            tracing::warn!(%error, "history was not closed in order; nothing is lost");
+        }
+    }
+
+    /// Writes batches, reading from the journal what lies between the tables and them.
+    async fn take(&mut self, batches: &[Arc<Vec<Stamped>>]) {
+        let mut rows = HistoryBatch::default();
+        let mut last = self.seq;
+        for stamped in batches.iter().flat_map(|batch| batch.iter()) {
+            if stamped.seq.0 <= last {
+                continue;
+            }
+            if stamped.seq.0 != last + 1 {
+                self.write(&rows, last).await;
+                self.catch_up(stamped.seq.0 - 1).await;
+                (rows, last) = (HistoryBatch::default(), self.seq);
+                if stamped.seq.0 <= last {
+                    continue;
+                }
+            }
+            rows::add(&mut rows, stamped);
+            last = stamped.seq.0;
+        }
+        self.write(&rows, last).await;
+    }
+
+    /// Reads the journal from the checkpoint to `until` or its end.
+    async fn catch_up(&mut self, until: u64) {
+        while self.seq < until {
+            match self.read().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(error, "history cannot read the journal; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<bool, String> {
+        let journal = self.journal.rows(self.seq + 1, ROWS).await.map_err(|error| error.to_string())?;
+        if journal.is_empty() {
+            return Ok(false);
+        }
+        let mut rows = HistoryBatch::default();
+        let mut last = self.seq;
+        for row in journal {
+            let entries = codec::decode(row.format, &row.body).map_err(|error| error.to_string())?;
+            let stamped = entries.into_iter().flat_map(|entry| {
+                let at = entry.at;
+                entry.events.into_iter().map(move |event| (at, event))
+            });
+            for (seq, (at, event)) in (row.first_seq..).zip(stamped).filter(|(seq, _)| *seq > self.seq) {
+                rows::add(&mut rows, &Stamped { seq: Seq(seq), at, event });
+                last = seq;
+            }
+        }
+        self.write(&rows, last).await;
+        Ok(true)
+    }
+
+    /// Writes until it is done: a row may be written twice, the checkpoint never goes back.
+    async fn write(&mut self, rows: &HistoryBatch, seq: u64) {
+        if seq == self.seq {
+            return;
+        }
+        while let Err(error) = self.writer.apply(rows, seq).await {
+            tracing::warn!(%error, "history cannot be written; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        self.seq = seq;
+        self.reached.send_replace(seq);
+    }
+}

@@ -1,0 +1,134 @@
+//! Queries over the tables, within the accounts and dates that the engine granted.
+
+use std::time::Duration;
+
+use super::History;
+use super::rows::{ClosedOrder, read};
+use crate::domain::ids::{AssetId, MarketId, OrderId};
+use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
+use crate::domain::orders::Order;
+use crate::domain::time::Moment;
+use crate::engine::entries::Entry;
+use crate::engine::query::HistoryGrant;
+use crate::storage::history::{Cursor, HistoryError, OrderFilter, OrderRow, Page};
+
+/// How long a query waits for the tables (rule 40).
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The tables are behind, or cannot be read: ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl From<HistoryError> for Busy {
+    fn from(error: HistoryError) -> Busy {
+        tracing::warn!(%error, "a history query failed");
+        Busy
+    }
+}
+
+/// Which rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of this market.
+    pub market: Option<MarketId>,
+    /// Of this asset.
+    pub asset: Option<AssetId>,
+    /// Of this type of ledger entry.
+    pub kind: Option<String>,
+    /// With this client id.
+    pub cl_ord_id: Option<String>,
+    /// Of this group.
+    pub userref: Option<i64>,
+    /// From here.
+    pub start: Option<Moment>,
+    /// Before here.
+    pub end: Option<Moment>,
+    /// At most.
+    pub limit: usize,
+    /// Behind this row.
+    pub cursor: Option<String>,
+}
+
+/// A page of closed orders, newest first, and where the next begins.
+pub type Closed = (Vec<ClosedOrder>, Option<String>);
+/// A page of ledger entries, newest first, and where the next begins.
+pub type Entries = (Vec<Entry>, Option<String>);
+/// Orders found by name.
+pub type Found = Vec<ClosedOrder>;
+
+impl History {
+    async fn reached(&self, grant: &HistoryGrant) -> Result<(), Busy> {
+        let mut reached = self.reached.clone();
+        let waiting = reached.wait_for(|seq| *seq >= grant.reached.0);
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Busy),
+        }
+    }
+
+    /// `closed_orders`, by the time at which they closed.
+    pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Closed, Busy> {
+        self.reached(grant).await?;
+        let filter = OrderFilter {
+            market: wanted.market.map(|market| market.0.into()),
+            cl_ord_id: wanted.cl_ord_id.as_deref(),
+            userref: wanted.userref,
+        };
+        let rows = self.reader.closed_orders(&page(grant, wanted), &filter).await?;
+        let next = cursor(wanted, rows.last().map(|row| (row.closed_us.unwrap_or_default(), row.order_id)), rows.len());
+        Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+    }
+
+    /// `ledgers`, by time.
+    pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Entries, Busy> {
+        self.reached(grant).await?;
+        let asset = wanted.asset.map(|asset| asset.0.into());
+        let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
+        let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.ledger_id)), rows.len());
+        Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+    }
+
+    /// The closed orders among those named: by order id any of the account, by client id only the asker's own
+    /// (rule 30), and only those whose close lies within the granted dates.
+    pub async fn find(&self, grant: &HistoryGrant, ids: &[OrderId], cl_ord_ids: &[&str]) -> Result<Found, Busy> {
+        self.reached(grant).await?;
+        let account = grant.account.0.into();
+        let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+        let mut rows: Vec<OrderRow> = Vec::new();
+        if !ids.is_empty() {
+            rows.extend(self.reader.orders_by_id(account, &ids).await?);
+        }
+        if !cl_ord_ids.is_empty() {
+            let limit = u32::try_from(PAGE_MAX.max(ORDER_IDS_MAX)).unwrap_or(u32::MAX);
+            let named = self.reader.orders_by_client_id(account, cl_ord_ids, limit).await?;
+            let own = |order: &Order| grant.service_user.is_none_or(|asker| asker == order.owner);
+            rows.extend(named.into_iter().filter(|row| read(&row.body).is_some_and(|of: ClosedOrder| own(&of.order))));
+        }
+        let granted =
+            |at: u64| grant.from.is_none_or(|from| from.0 <= at) && grant.until.is_none_or(|until| at < until.0);
+        rows.retain(|row| row.closed_us.is_some_and(granted));
+        Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
+    }
+}
+
+fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
+    let latest = |a: Option<Moment>, b: Option<Moment>| a.into_iter().chain(b).max().map_or(0, |at| at.0);
+    let earliest = |a: Option<Moment>, b: Option<Moment>| a.into_iter().chain(b).min().map_or(u64::MAX, |at| at.0);
+    Page {
+        account: grant.account.0.into(),
+        start_us: latest(grant.from, wanted.start),
+        end_us: earliest(grant.until, wanted.end),
+        after: wanted.cursor.as_deref().and_then(parse_cursor),
+        limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
+    }
+}
+
+/// The cursor behind a full page; a page that is not full is the last one.
+fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) -> Option<String> {
+    last.filter(|_| count >= wanted.limit).map(|(at, id)| format!("{at}.{id}"))
+}
+
+fn parse_cursor(text: &str) -> Option<Cursor> {
+    let (at, id) = text.split_once('.')?;
+    Some(Cursor { at_us: at.parse().ok()?, id: id.parse().ok()? })
+}

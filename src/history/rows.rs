@@ -1,0 +1,100 @@
+//! From events to the rows of the tables, and back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ids::Seq;
+use crate::domain::orders::{CancelReason, Order};
+use crate::domain::time::Moment;
+use crate::engine::entries::{Entry, Source, TAKER_TRADE, entries};
+use crate::engine::event::{Event, Fill, Trade};
+use crate::sequencer::Stamped;
+use crate::storage::history::{HistoryBatch, LedgerRow, OrderRow, TradeRow};
+use crate::wire::movements::Movement;
+
+/// An order of the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedOrder {
+    /// As its last event left it.
+    pub order: Order,
+    /// Why it was canceled.
+    pub reason: Option<CancelReason>,
+    /// When its last event was.
+    pub at: Moment,
+    /// That event's offset.
+    pub offset: u64,
+}
+
+/// Adds what an event tells to a batch.
+pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
+    let Stamped { seq, at, event } = stamped;
+    match event {
+        Event::OrderPlaced { order, .. } => batch.orders.push(order_row(order, None, *seq, 1, *at)),
+        Event::Traded(trade) => {
+            side(batch, trade, &trade.maker, 0, stamped);
+            side(batch, trade, &trade.taker, TAKER_TRADE, stamped);
+        }
+        Event::OrderCanceled { order, reason } => {
+            batch.orders.push(order_row(order, Some(*reason), *seq, 0, *at));
+        }
+        _ => {}
+    }
+    batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
+}
+
+fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped: &Stamped) {
+    let (order, at) = (&fill.order, stamped.at);
+    let last = if order.is_open() { index } else { index + 1 };
+    batch.orders.push(order_row(order, None, stamped.seq, last, at));
+    batch.trades.push(TradeRow {
+        exec: stamped.seq.offset(index),
+        account: order.account.0.into(),
+        market: trade.market.0.into(),
+        order_id: order.id.0,
+        at_us: at.0,
+        body: bytes(&(trade.trade_id, trade.price, trade.qty, trade.cost, fill)),
+    });
+}
+
+fn order_row(order: &Order, reason: Option<CancelReason>, seq: Seq, index: u8, at: Moment) -> OrderRow {
+    let offset = seq.offset(index);
+    OrderRow {
+        order_id: order.id.0,
+        account: order.account.0.into(),
+        market: order.market.0.into(),
+        service_user: order.owner.0.into(),
+        cl_ord_id: order.cl_ord_id.map(|id| id.to_string()),
+        userref: order.userref,
+        opened_us: order.opened_at.0,
+        closed_us: (!order.is_open()).then_some(at.0),
+        offset,
+        body: bytes(&ClosedOrder { order: order.clone(), reason, at, offset }),
+    }
+}
+
+fn ledger_row(entry: &Entry) -> LedgerRow {
+    let movement = match entry.source {
+        Source::Trade(_) => Movement::Trade,
+        Source::Deposit(_) => Movement::Deposit,
+        Source::Withdrawal(_) => Movement::Withdrawal,
+        Source::IntoEarn(_) => Movement::IntoEarn,
+        Source::OutOfEarn(_) => Movement::OutOfEarn,
+    };
+    let (kind, ..) = movement.names(true);
+    LedgerRow {
+        ledger_id: entry.id.0,
+        account: entry.account.0.into(),
+        asset: entry.posting.asset.0.into(),
+        kind: kind.to_owned(),
+        at_us: entry.at.0,
+        body: bytes(entry),
+    }
+}
+
+fn bytes(record: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(record).expect("records are plain data")
+}
+
+/// Reads a row's body; `None` when it is not what this release writes.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    postcard::from_bytes(body).ok()
+}

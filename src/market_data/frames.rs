@@ -1,0 +1,125 @@
+//! Frames of the public channels.
+
+use serde::Serialize;
+
+use super::book::Ladder;
+use super::ticker::{Figures, Print};
+use crate::domain::assets::Asset;
+use crate::domain::markets::Market;
+use crate::domain::orders::{OrderType, Side};
+use crate::domain::time::Moment;
+use crate::engine::reference::Reference;
+use crate::wire::leaf::Exact;
+use crate::wire::market_data as w;
+
+#[derive(Serialize)]
+struct Frame<'a, T> {
+    channel: &'a str,
+    r#type: &'a str,
+    data: T,
+}
+
+fn frame<T: Serialize>(channel: &str, snapshot: bool, data: T) -> String {
+    let kind = if snapshot { "snapshot" } else { "update" };
+    serde_json::to_string(&Frame { channel, r#type: kind, data }).expect("wire types are JSON")
+}
+
+/// A `book` frame; the checksum is of the book after it.
+pub fn book(market: &Market, snapshot: bool, sides: (&Ladder, &Ladder), checksum: u32, at: Moment) -> String {
+    let levels = |ladder: &Ladder| {
+        let level = |(price, qty): &(_, _)| level(market, *price, *qty);
+        ladder.iter().map(level).collect()
+    };
+    let (bids, asks) = (levels(sides.0), levels(sides.1));
+    let symbol = market.symbol.to_string();
+    frame("book", snapshot, [w::Book { symbol, bids, asks, checksum, timestamp: at.to_string() }])
+}
+
+fn level(market: &Market, price: crate::domain::money::Price, qty: crate::domain::money::Quantity) -> w::Level {
+    w::Level { price: Exact::new(price.0, market.price_decimals), qty: Exact::new(qty.0, market.qty_decimals) }
+}
+
+/// A `ticker` frame.
+pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Figures, at: Moment) -> String {
+    let price = |units: i64| Exact::new(units, market.price_decimals);
+    let qty = |units: i64| Exact::new(units, market.qty_decimals);
+    let top = |ladder: &Ladder| ladder.first().map_or((0, 0), |(price, qty)| (price.0, qty.0));
+    let ((bid, bid_qty), (ask, ask_qty)) = (top(best.0), top(best.1));
+    let change = of.last.0 - of.open.0;
+    let per_cent = match of.open.0 {
+        0 => 0,
+        open => i64::try_from(i128::from(change) * 10_000 / i128::from(open)).unwrap_or(i64::MAX),
+    };
+    let item = w::Ticker {
+        symbol: market.symbol.to_string(),
+        bid: price(bid),
+        bid_qty: qty(bid_qty),
+        ask: price(ask),
+        ask_qty: qty(ask_qty),
+        last: price(of.last.0),
+        volume: qty(of.volume.0),
+        vwap: price(average(market, of)),
+        low: price(of.low.0),
+        high: price(of.high.0),
+        change: price(change),
+        change_pct: Exact::new(per_cent, 2),
+        timestamp: at.to_string(),
+    };
+    frame("ticker", snapshot, [item])
+}
+
+/// Quote paid ÷ base traded in price units, rounded down.
+fn average(market: &Market, of: &Figures) -> i64 {
+    if of.volume.0 == 0 {
+        return of.last.0;
+    }
+    let up = u32::from(market.price_decimals) + u32::from(market.qty_decimals);
+    let scaled = i128::from(of.cost.0).saturating_mul(10i128.pow(up));
+    let units = scaled / i128::from(of.volume.0) / 10i128.pow(u32::from(market.quote_decimals));
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+/// A `trade` frame.
+pub fn trades<'a>(market: &Market, snapshot: bool, prints: impl Iterator<Item = &'a Print>) -> String {
+    let item = |print: &Print| w::Trade {
+        symbol: market.symbol.to_string(),
+        side: if print.side == Side::Buy { "buy" } else { "sell" },
+        price: Exact::new(print.price.0, market.price_decimals),
+        qty: Exact::new(print.qty.0, market.qty_decimals),
+        ord_type: if print.order_type == OrderType::Limit { "limit" } else { "market" },
+        trade_id: print.trade_id,
+        timestamp: print.at.to_string(),
+    };
+    frame("trade", snapshot, prints.map(item).collect::<Vec<_>>())
+}
+
+/// An `instrument` frame.
+pub fn instrument(reference: &Reference, snapshot: bool, assets: &[Asset], markets: &[Market]) -> String {
+    let asset = |of: &Asset| w::Asset {
+        id: of.code.to_string(),
+        status: "enabled",
+        precision: of.decimals,
+        precision_display: of.display_decimals,
+        borrowable: false,
+        collateral_value: Exact::new(0, 2),
+        class: "currency",
+    };
+    let pair = |of: &Market| w::Pair {
+        symbol: of.symbol.to_string(),
+        base: reference.asset(of.base).code.to_string(),
+        quote: reference.asset(of.quote).code.to_string(),
+        status: "online",
+        qty_precision: of.qty_decimals,
+        qty_increment: Exact::new(of.qty_increment.0, of.qty_decimals),
+        qty_min: Exact::new(of.qty_min.0, of.qty_decimals),
+        price_precision: of.price_decimals,
+        price_increment: Exact::new(of.price_increment.0, of.price_decimals),
+        cost_precision: of.quote_decimals,
+        cost_min: Exact::new(of.cost_min.0, of.quote_decimals),
+        marginable: false,
+        has_index: false,
+        tick_size: Exact::new(of.price_increment.0, of.price_decimals),
+    };
+    let data = w::Instrument { assets: assets.iter().map(asset).collect(), pairs: markets.iter().map(pair).collect() };
+    frame("instrument", snapshot, data)
+}

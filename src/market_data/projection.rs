@@ -1,0 +1,285 @@
+//! The task: follows batches, tells subscribers, gives snapshots.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::book::{Ladder, Levels, changes};
+use super::ticker::Tape;
+use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
+use crate::access::operation::Operation;
+use crate::domain::ids::MarketId;
+use crate::domain::orders::{Order, Side};
+use crate::domain::time::Moment;
+use crate::engine::event::Event;
+use crate::engine::reference::Reference;
+use crate::sequencer::Stamped;
+
+/// Sends after which the task lets others run.
+const YIELD_AFTER: usize = 32;
+/// How often a subscriber that was too slow is looked at again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What the projection begins with: the engine's state at the start.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Assets and markets.
+    pub reference: Reference,
+    /// Every open order.
+    pub orders: Vec<Order>,
+    /// Trades of the last day, as far as they were read back.
+    pub trades: Vec<Stamped>,
+    /// The stamp.
+    pub at: Moment,
+}
+
+#[derive(Default)]
+struct Market {
+    levels: Levels,
+    tape: Tape,
+    /// Trades not told yet.
+    fresh: usize,
+    best: (Ladder, Ladder),
+    sent: HashMap<u32, (Ladder, Ladder)>,
+}
+
+struct Follower {
+    subscriber: Arc<dyn Subscriber>,
+    /// It missed a frame; a snapshot comes next.
+    behind: bool,
+}
+
+struct Projection {
+    reference: Reference,
+    markets: Vec<Market>,
+    followers: HashMap<Topic, Vec<Follower>>,
+    at: Moment,
+    sends: usize,
+}
+
+/// Starts the task; `incoming` has every batch after `from`.
+pub fn start(from: Snapshot, incoming: Incoming) -> MarketData {
+    let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    tokio::spawn(Projection::new(from).run(incoming, asked));
+    MarketData { requests }
+}
+
+impl Projection {
+    fn new(from: Snapshot) -> Projection {
+        let Snapshot { reference, orders, trades, at } = from;
+        let mut markets: Vec<Market> = reference.markets().iter().map(|_| Market::default()).collect();
+        orders.iter().for_each(|order| markets[order.market.index()].levels.rest(order));
+        for stamped in &trades {
+            if let Event::Traded(trade) = &stamped.event {
+                markets[trade.market.index()].tape.traded(trade, stamped.at);
+            }
+        }
+        for market in &mut markets {
+            market.best = (market.levels.bids(1), market.levels.asks(1));
+        }
+        Projection { reference, markets, followers: HashMap::new(), at, sends: 0 }
+    }
+
+    async fn run(mut self, mut incoming: Incoming, mut asked: mpsc::Receiver<Request>) {
+        let mut retry = tokio::time::interval(RETRY);
+        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                batch = incoming.recv() => {
+                    let Some(batch) = batch else { return };
+                    self.follow_all(&batch, &mut incoming).await;
+                }
+                request = asked.recv() => match request {
+                    Some(Request::Subscribe(topic, subscriber, snapshot)) => {
+                        self.subscribe(topic, subscriber, snapshot).await;
+                    }
+                    Some(Request::Unsubscribe(topic, id)) => {
+                        if let Some(followers) = self.followers.get_mut(&topic) {
+                            followers.retain(|follower| follower.subscriber.id() != id);
+                        }
+                    }
+                    None => return,
+                },
+                _ = retry.tick() => self.catch_up().await,
+            }
+        }
+    }
+
+    /// Folds in what is waiting, then tells it once.
+    async fn follow_all(&mut self, batch: &Arc<Vec<Stamped>>, incoming: &mut Incoming) {
+        let mut touched = BTreeSet::new();
+        let (mut assets, mut markets) = (Vec::new(), Vec::new());
+        let mut next = Some(Arc::clone(batch));
+        while let Some(batch) = next {
+            for stamped in batch.iter() {
+                self.at = stamped.at;
+                match &stamped.event {
+                    Event::AssetAdded(asset) => {
+                        self.reference.add_asset(asset);
+                        assets.push(asset.clone());
+                    }
+                    Event::MarketAdded(market) => {
+                        self.reference.add_market(market);
+                        self.markets.push(Market::default());
+                        markets.push(market.clone());
+                    }
+                    _ => touched.extend(self.fold(stamped)),
+                }
+            }
+            next = incoming.try_recv().ok();
+        }
+        if !assets.is_empty() || !markets.is_empty() {
+            let text = frames::instrument(&self.reference, false, &assets, &markets);
+            let topic = Topic { channel: Operation::Instrument, market: None, depth: 0, bbo: false };
+            self.tell(topic, text).await;
+        }
+        for market in touched {
+            self.publish(market).await;
+        }
+    }
+
+    fn fold(&mut self, stamped: &Stamped) -> Option<MarketId> {
+        let id = match &stamped.event {
+            Event::OrderPlaced { order, .. } | Event::OrderCanceled { order, .. } => order.market,
+            Event::Traded(trade) => trade.market,
+            Event::OrderRested(_) => {
+                // Its market was touched by its trades in this very entry.
+                self.markets.iter_mut().for_each(|market| market.levels.apply(&stamped.event));
+                return None;
+            }
+            _ => return None,
+        };
+        let market = self.markets.get_mut(id.index())?;
+        market.levels.apply(&stamped.event);
+        if let Event::Traded(trade) = &stamped.event {
+            market.tape.traded(trade, stamped.at);
+            market.fresh += 1;
+        }
+        Some(id)
+    }
+
+    async fn publish(&mut self, id: MarketId) {
+        let topics: Vec<Topic> = self.followers.keys().filter(|topic| topic.market == Some(id)).copied().collect();
+        let market = &mut self.markets[id.index()];
+        let traded = std::mem::take(&mut market.fresh);
+        let best = (market.levels.bids(1), market.levels.asks(1));
+        let moved = std::mem::replace(&mut market.best, best.clone()) != best;
+        for topic in topics {
+            let text = match topic.channel {
+                Operation::Book => self.book_update(id, topic.depth),
+                Operation::Trade if traded > 0 => Some(self.trade_update(id, traded)),
+                Operation::Ticker if traded > 0 || (topic.bbo && moved) => Some(self.ticker(id, false)),
+                _ => None,
+            };
+            if let Some(text) = text {
+                self.tell(topic, text).await;
+            }
+        }
+    }
+
+    fn book_update(&mut self, id: MarketId, depth: u32) -> Option<String> {
+        let market = &mut self.markets[id.index()];
+        let levels = &market.levels;
+        let now = (levels.bids(depth as usize), levels.asks(depth as usize));
+        let before = market.sent.insert(depth, now.clone()).unwrap_or_default();
+        let bids = changes(&before.0, &now.0, |price| levels.has(Side::Buy, price));
+        let asks = changes(&before.1, &now.1, |price| levels.has(Side::Sell, price));
+        if bids.is_empty() && asks.is_empty() {
+            return None;
+        }
+        let of = self.reference.market(id);
+        Some(frames::book(of, false, (&bids, &asks), levels.checksum(of), self.at))
+    }
+
+    fn trade_update(&self, id: MarketId, count: usize) -> String {
+        let tape = &self.markets[id.index()].tape;
+        let kept = tape.prints().count();
+        frames::trades(self.reference.market(id), false, tape.prints().skip(kept.saturating_sub(count)))
+    }
+
+    fn ticker(&mut self, id: MarketId, snapshot: bool) -> String {
+        let (at, market) = (self.at, &mut self.markets[id.index()]);
+        let figures = market.tape.figures(at);
+        frames::ticker(self.reference.market(id), snapshot, (&market.best.0, &market.best.1), &figures, at)
+    }
+
+    /// What a subscription begins with.
+    fn snapshot(&mut self, topic: Topic) -> String {
+        let Some(id) = topic.market else {
+            return frames::instrument(&self.reference, true, self.reference.assets(), self.reference.markets());
+        };
+        match topic.channel {
+            Operation::Book => {
+                let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
+                let depth = topic.depth as usize;
+                let now = (market.levels.bids(depth), market.levels.asks(depth));
+                // Between batches this is what followers of the same depth have been told.
+                market.sent.insert(topic.depth, now.clone());
+                frames::book(of, true, (&now.0, &now.1), market.levels.checksum(of), self.at)
+            }
+            Operation::Trade => frames::trades(self.reference.market(id), true, self.markets[id.index()].tape.prints()),
+            _ => self.ticker(id, true),
+        }
+    }
+
+    async fn subscribe(&mut self, topic: Topic, subscriber: Arc<dyn Subscriber>, snapshot: bool) {
+        if topic.market.is_some_and(|id| id.index() >= self.markets.len()) {
+            return;
+        }
+        let text = self.snapshot(topic);
+        if snapshot {
+            subscriber.send(Bytes::from(text));
+        }
+        self.followers.entry(topic).or_default().push(Follower { subscriber, behind: false });
+        self.breathe().await;
+    }
+
+    async fn tell(&mut self, topic: Topic, text: String) {
+        let text = Bytes::from(text);
+        let Some(mut followers) = self.followers.remove(&topic) else { return };
+        followers.retain(|follower| !follower.subscriber.is_gone());
+        for follower in &mut followers {
+            if follower.behind || !follower.subscriber.has_room() {
+                follower.behind = true;
+                continue;
+            }
+            follower.subscriber.send(text.clone());
+            self.breathe().await;
+        }
+        if !followers.is_empty() {
+            self.followers.insert(topic, followers);
+        }
+    }
+
+    /// Slow subscribers that have room again get a fresh snapshot instead of what they missed.
+    async fn catch_up(&mut self) {
+        let ready = |follower: &Follower| follower.behind && follower.subscriber.has_room();
+        let topics: Vec<Topic> =
+            self.followers.iter().filter(|(_, all)| all.iter().any(ready)).map(|(topic, _)| *topic).collect();
+        for topic in topics {
+            let text = Bytes::from(self.snapshot(topic));
+            let mut all = self.followers.remove(&topic).unwrap_or_default();
+            for follower in all.iter_mut().filter(|follower| ready(follower)) {
+                follower.subscriber.send(text.clone());
+                follower.behind = false;
+                self.breathe().await;
+            }
+            self.followers.insert(topic, all);
+        }
+        self.followers.retain(|_, all| {
+            all.retain(|follower| !follower.subscriber.is_gone());
+            !all.is_empty()
+        });
+    }
+
+    async fn breathe(&mut self) {
+        self.sends += 1;
+        if self.sends.is_multiple_of(YIELD_AFTER) {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Frames of the public channels (protocol 4).
+#![allow(missing_docs, reason = "fields are the wire's; the protocol says what they mean")]
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::items::records;
+use super::leaf::Exact;
+
+records! {
+    /// A price level; quantity zero takes it away.
+    Level { price: Exact, qty: Exact }
+    /// The one item of a `book` frame.
+    Book { symbol: String, bids: Vec<Level>, asks: Vec<Level>, checksum: u32, timestamp: String }
+    /// The one item of a `ticker` frame.
+    Ticker {
+        symbol: String,
+        bid: Exact,
+        bid_qty: Exact,
+        ask: Exact,
+        ask_qty: Exact,
+        last: Exact,
+        volume: Exact,
+        vwap: Exact,
+        low: Exact,
+        high: Exact,
+        change: Exact,
+        change_pct: Exact,
+        timestamp: String,
+    }
+    /// An item of `trade`.
+    Trade {
+        symbol: String,
+        side: &'static str,
+        price: Exact,
+        qty: Exact,
+        ord_type: &'static str,
+        trade_id: u64,
+        timestamp: String,
+    }
+    /// An asset of `instrument`.
+    Asset {
+        id: String,
+        status: &'static str,
+        precision: u8,
+        precision_display: u8,
+        borrowable: bool,
+        collateral_value: Exact,
+        class: &'static str,
+    }
+    /// A pair of `instrument`.
+    Pair {
+        symbol: String,
+        base: String,
+        quote: String,
+        status: &'static str,
+        qty_precision: u8,
+        qty_increment: Exact,
+        qty_min: Exact,
+        price_precision: u8,
+        price_increment: Exact,
+        cost_precision: u8,
+        cost_min: Exact,
+        marginable: bool,
+        has_index: bool,
+        tick_size: Exact,
+    }
+    /// The data of `instrument`, an object.
+    Instrument { assets: Vec<Asset>, pairs: Vec<Pair> }
+    /// The item of `status`.
+    Status { api_version: &'static str, connection_id: u64, system: &'static str, version: &'static str }
+}

@@ -1,0 +1,275 @@
+//! The results of every method, as the protocol and the extension vocabulary name them.
+#![allow(missing_docs, reason = "fields are the wire's; protocol and README say what they mean")]
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::items::{Deposit, EarnOperation, Execution, LedgerEntry, Request, Withdrawal, records};
+use super::leaf::Exact;
+
+records! {
+    /// Nothing more to say than that it was done.
+    Done {}
+    /// `add_order`.
+    Placed {
+        order_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cl_ord_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order_userref: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warnings: Option<Vec<&'static str>>,
+    }
+    /// `cancel_order`, once for each order.
+    Canceled {
+        order_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cl_ord_id: Option<String>,
+    }
+    /// `cancel_all`.
+    Count { count: usize }
+    /// A wallet with its balance.
+    WalletBalance { r#type: &'static str, id: &'static str, balance: Exact }
+    /// An asset of `get_balances`.
+    AssetBalance {
+        asset: String,
+        balance: Exact,
+        available: Exact,
+        held: Exact,
+        wallets: Vec<WalletBalance>,
+    }
+    /// `get_balances`.
+    Balances { balances: Vec<AssetBalance> }
+    /// `open_orders`, `closed_orders`, `query_orders`.
+    Orders {
+        orders: Vec<Execution>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
+    /// `ledgers`.
+    Ledgers {
+        entries: Vec<LedgerEntry>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
+    /// The settings of a key.
+    Settings {
+        expires_at: Option<String>,
+        query_start: Option<String>,
+        query_end: Option<String>,
+        allow_websocket: bool,
+        nonce_window: u64,
+        ip_allowlist: Vec<String>,
+        on_stop: &'static str,
+        cancel_on_disconnect: bool,
+    }
+    /// `key_info`.
+    KeyInfo {
+        organization: String,
+        service_user: String,
+        service_user_id: String,
+        scopes: Vec<&'static str>,
+        accounts: Vec<&'static str>,
+        settings: Settings,
+    }
+    /// How funds of a strategy are bound.
+    Lock {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unbonding_period: Option<u64>,
+    }
+    /// A low and a high estimate, per cent a year.
+    Estimate { low: Exact, high: Exact }
+    /// An Earn strategy.
+    Strategy {
+        id: String,
+        asset: String,
+        lock_type: Lock,
+        apr_estimate: Estimate,
+        user_min_allocation: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_cap: Option<Exact>,
+        allocation_fee: u8,
+        deallocation_fee: u8,
+        can_allocate: bool,
+        can_deallocate: bool,
+    }
+    /// `earn_strategies`, `add_earn_strategy`.
+    Strategies { strategies: Vec<Strategy> }
+    /// What is where in a strategy.
+    AllocatedAmount { total: Exact, unbonding: Exact }
+    /// An allocation.
+    Allocation { strategy_id: String, native_asset: String, amount_allocated: AllocatedAmount }
+    /// `earn_allocations`.
+    Allocations { allocations: Vec<Allocation> }
+    /// `earn_status`.
+    EarnStatus { pending: bool, allocated: Exact, unbonding: Vec<EarnOperation> }
+    /// `earn_allocate`, `earn_deallocate`.
+    Earned { operation_id: String, strategy_id: String, amount: Exact, state: &'static str }
+    /// A deposit method.
+    DepositMethod {
+        asset: String,
+        method: String,
+        network: String,
+        limit: bool,
+        fee: Exact,
+        #[serde(rename = "gen-address")]
+        gen_address: bool,
+        minimum: Exact,
+    }
+    /// `deposit_methods`.
+    DepositMethods { methods: Vec<DepositMethod> }
+    /// A deposit address.
+    DepositAddress {
+        address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<String>,
+        expiretm: u8,
+        new: bool,
+    }
+    /// `deposit_addresses`.
+    DepositAddresses { addresses: Vec<DepositAddress> }
+    /// `deposit_status`.
+    Deposits { deposits: Vec<Deposit> }
+    /// A withdrawal method.
+    WithdrawMethod { asset: String, method: String, network: String, minimum: Exact, fee: Exact }
+    /// `withdraw_methods`.
+    WithdrawMethods { methods: Vec<WithdrawMethod> }
+    /// An approved withdrawal address.
+    WithdrawAddress {
+        asset: String,
+        method: String,
+        key: String,
+        address: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<String>,
+        verified: bool,
+    }
+    /// `withdraw_addresses`, `addresses`.
+    WithdrawAddresses { addresses: Vec<WithdrawAddress> }
+    /// What a withdrawal would need.
+    Approval {
+        required: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        quorum: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        policy_version: Option<u32>,
+    }
+    /// `withdraw_info`.
+    WithdrawInfo { method: String, limit: Exact, amount: Exact, fee: Exact, approval: Approval }
+    /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
+    Withdraw {
+        refid: String,
+        status: &'static str,
+        #[serde(rename = "status-prop", skip_serializing_if = "Option::is_none")]
+        status_prop: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
+    }
+    /// `withdraw_status`.
+    Withdrawals { withdrawals: Vec<Withdrawal> }
+    /// `withdraw_cancel`.
+    WithdrawCancel { refid: String, canceled: bool }
+    /// The Member of `member_info`.
+    MemberName { id: String, name: String, email: String, kyc: &'static str }
+    /// Permissions by workflow.
+    Permissions {
+        manage_access: Vec<&'static str>,
+        manage_policies: Vec<&'static str>,
+        manage_addresses: Vec<&'static str>,
+        initiate_withdrawal: Vec<&'static str>,
+    }
+    /// `member_info`.
+    MemberInfo { organization: String, member: MemberName, permissions: Permissions }
+    /// `requests`.
+    Requests { requests: Vec<Request> }
+    /// What became of one of several requests.
+    Decided {
+        request_id: String,
+        success: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request: Option<Request>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    }
+    /// `approve`, `reject`, `execute`.
+    DecidedAll { requests: Vec<Decided> }
+    /// A request; when it made a key at once, its credentials, shown this once.
+    Initiated {
+        #[serde(flatten)]
+        request: Request,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        api_key: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        api_secret: Option<String>,
+    }
+    /// `claim_secret`.
+    Credentials { api_key: String, api_secret: String }
+    /// A Service User, without its secret.
+    ServiceUser {
+        service_user_id: String,
+        name: String,
+        api_key: String,
+        status: &'static str,
+        scopes: Vec<&'static str>,
+        accounts: Vec<&'static str>,
+        settings: Settings,
+    }
+    /// `service_users`.
+    ServiceUsers { service_users: Vec<ServiceUser> }
+    /// A policy in force.
+    Policy {
+        workflow: &'static str,
+        version: u32,
+        quorum: u32,
+        reject_quorum: u32,
+        allow_execute: bool,
+        expires_after_s: u64,
+        exclude_key_managers: bool,
+    }
+    /// `policies`.
+    Policies { policies: Vec<Policy> }
+    /// An invited Member, with the token of the invitation.
+    Invited { member_id: String, name: String, email: String, invitation: String }
+    /// `create_organization`.
+    OrganizationCreated { organization_id: String, name: String, members: Vec<Invited> }
+    /// `add_asset`.
+    AssetAdded { asset: String, asset_id: String }
+    /// `add_market`.
+    MarketAdded { symbol: String, market_id: String }
+    /// `add_earn_strategy`.
+    StrategyAdded { strategy_id: String }
+    /// `set_kyc`.
+    MemberChanged { member_id: String, kyc: &'static str }
+    /// `credit_deposit`.
+    Credited { refid: String, txid: String }
+    /// What an acknowledgement of a channel may hold.
+    #[derive(Default)]
+    Subscribed {
+        channel: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        symbol: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        depth: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event_trigger: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        snapshot: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        snap_orders: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        snap_trades: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order_status: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        maxratecount: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        asset: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        r#type: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        workflow: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warnings: Option<Vec<&'static str>>,
+    }
+}
