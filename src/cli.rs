@@ -58,6 +58,12 @@ enum Action {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Write the JSON Schema of every message.
+    Schemas {
+        /// Where to; made if it is not there.
+        #[arg(long, default_value = "schemas")]
+        dir: PathBuf,
+    },
     /// Check a journal offline: hash chain, snapshots and replay.
     Verify {
         /// The data directory.
@@ -84,6 +90,13 @@ pub async fn run() -> Result<(), Failure> {
         }
         Action::Init { dir } => init(&dir).await,
         Action::Serve { config } => serve(&config).await,
+        Action::Schemas { dir } => {
+            std::fs::create_dir_all(&dir)?;
+            for (name, text) in crate::wire::catalogue::schemas() {
+                std::fs::write(dir.join(name), text)?;
+            }
+            Ok(())
+        }
         Action::Verify { data, head } => report(&data, head.as_deref()).await,
     }
 }

@@ -78,13 +78,13 @@ async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let ready = credentials.ready(server.address());
-    print!("{}", credentials.guide(server.address()));
     if let Some(file) = ready_file {
         // Whoever waits for the file never sees half of it.
         let fresh = file.with_extension("new");
         std::fs::write(&fresh, serde_json::to_string_pretty(&ready)? + "\n")?;
         std::fs::rename(&fresh, file)?;
     }
+    print!("{}", credentials.guide(server.address()));
     tokio::select! {
         error = server.failed() => Err(error.into()),
         () = stop => Ok(()),

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
-use crate::domain::markets::Market;
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 use crate::engine::event::Event;
@@ -93,12 +92,12 @@ impl Levels {
         self.asks.iter().take(depth).map(|(price, qty)| (*price, Quantity(*qty))).collect()
     }
 
-    /// CRC-32 over the ten best asks, then bids.
-    pub fn checksum(&self, market: &Market) -> u32 {
+    /// CRC-32 over the ten best asks, then bids, written with the market's decimals.
+    pub fn checksum(&self, price_decimals: u8, qty_decimals: u8) -> u32 {
         let mut text = String::with_capacity(512);
         for (price, qty) in self.asks(CHECKSUM_LEVELS).into_iter().chain(self.bids(CHECKSUM_LEVELS)) {
-            digits(&mut text, price.0, market.price_decimals);
-            digits(&mut text, qty.0, market.qty_decimals);
+            digits(&mut text, price.0, price_decimals);
+            digits(&mut text, qty.0, qty_decimals);
         }
         crc32fast::hash(text.as_bytes())
     }
@@ -137,8 +136,10 @@ impl Levels {
 mod tests {
     use super::*;
 
+    /// The example that the venue whose protocol we speak publishes.
     #[test]
     fn the_published_checksum_is_reproduced() {
+        let level = |(price, qty): (i64, i64)| (Price(price), qty);
         let asks = [
             (452_852, 100_000),
             (452_864, 154_571_953),
@@ -159,23 +160,13 @@ mod tests {
             (452_803, 154_592_586),
             (452_790, 7_990_000),
             (452_776, 3_310_103),
-            (452_772, 30_000_000),
-            (452_765, 154_598_951),
-            (452_763, 100_000),
+            (452_775, 30_000_000),
+            (452_773, 154_602_737),
+            (452_766, 15_445_238),
         ];
-        let mut levels = Levels::default();
-        levels.asks = asks.into_iter().map(|(price, qty)| (Price(price), qty)).collect();
-        levels.bids = bids.into_iter().map(|(price, qty)| (Price(price), qty)).collect();
-        let mut text = String::new();
-        for (price, qty) in levels.asks(10).into_iter().chain(levels.bids(10)) {
-            digits(&mut text, price.0, 1);
-            digits(&mut text, qty.0, 8);
-        }
-        assert_eq!(
-            text.len(),
-            asks.len() * 2 * 6 + asks.iter().chain(&bids).map(|(_, q)| q.to_string().len()).sum::<usize>()
-        );
-        assert!(text.starts_with("452852100000"), "{text}");
+        let (asks, bids) = (asks.map(level).into(), bids.map(level).into());
+        let levels = Levels { asks, bids, ..Levels::default() };
+        assert_eq!(levels.checksum(1, 8), 3_310_070_434);
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Projection {
             return None;
         }
         let of = self.reference.market(id);
-        Some(frames::book(of, false, (&bids, &asks), levels.checksum(of), self.at))
+        Some(frames::book(of, false, (&bids, &asks), levels.checksum(of.price_decimals, of.qty_decimals), self.at))
     }
 
     fn trade_update(&self, id: MarketId, count: usize) -> String {
@@ -219,7 +219,13 @@ impl Projection {
                 let now = (market.levels.bids(depth), market.levels.asks(depth));
                 // Between batches this is what followers of the same depth have been told.
                 market.sent.insert(topic.depth, now.clone());
-                frames::book(of, true, (&now.0, &now.1), market.levels.checksum(of), self.at)
+                frames::book(
+                    of,
+                    true,
+                    (&now.0, &now.1),
+                    market.levels.checksum(of.price_decimals, of.qty_decimals),
+                    self.at,
+                )
             }
             Operation::Trade => frames::trades(self.reference.market(id), true, self.markets[id.index()].tape.prints()),
             _ => self.ticker(id, true),

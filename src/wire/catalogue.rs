@@ -1,21 +1,25 @@
-//! Which params each operation takes, as JSON Schema (draft 2020-12). The match is exhaustive, so that
-//! an operation cannot be added without its message.
+//! Which messages each operation has, as JSON Schema (draft 2020-12): a request and a reply for each method,
+//! a frame for each channel. The matches are exhaustive, so that an operation cannot be added without them.
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Value, json};
 
+use super::items as i;
+use super::market_data as m;
 use super::params as p;
+use super::results as r;
 use crate::access::operation::{Kind, Operation};
 
 /// The schema of an operation's params; a channel's are those of `subscribe`.
-pub fn params(operation: Operation) -> Schema {
+fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
     match operation {
         Operation::Ping
         | Operation::CancelAll
         | Operation::KeyInfo
         | Operation::MemberInfo
         | Operation::ServiceUsers
-        | Operation::Policies => of::<p::Nothing>(),
+        | Operation::Policies => g.subschema_for::<p::Nothing>(),
         Operation::Status
         | Operation::Instrument
         | Operation::Ticker
@@ -28,63 +32,221 @@ pub fn params(operation: Operation) -> Schema {
         | Operation::Deposits
         | Operation::Withdrawals
         | Operation::Approvals
-        | Operation::Custody => of::<p::Subscribe>(),
-        Operation::GetBalances => of::<p::GetBalances>(),
-        Operation::AddOrder => of::<p::AddOrder>(),
-        Operation::CancelOrder => of::<p::CancelOrder>(),
-        Operation::OpenOrders | Operation::ClosedOrders => of::<p::Orders>(),
-        Operation::QueryOrders => of::<p::QueryOrders>(),
-        Operation::Ledgers => of::<p::Ledgers>(),
+        | Operation::Custody => g.subschema_for::<p::Subscribe>(),
+        Operation::GetBalances => g.subschema_for::<p::GetBalances>(),
+        Operation::AddOrder => g.subschema_for::<p::AddOrder>(),
+        Operation::CancelOrder => g.subschema_for::<p::CancelOrder>(),
+        Operation::OpenOrders | Operation::ClosedOrders => g.subschema_for::<p::Orders>(),
+        Operation::QueryOrders => g.subschema_for::<p::QueryOrders>(),
+        Operation::Ledgers => g.subschema_for::<p::Ledgers>(),
         Operation::EarnStrategies
         | Operation::EarnAllocations
         | Operation::DepositMethods
         | Operation::DepositStatus
         | Operation::WithdrawMethods
         | Operation::WithdrawAddresses
-        | Operation::Addresses => of::<p::ByAsset>(),
-        Operation::EarnAllocate | Operation::EarnDeallocate => of::<p::EarnMove>(),
-        Operation::EarnStatus => of::<p::EarnStatus>(),
-        Operation::DepositAddresses => of::<p::DepositAddresses>(),
-        Operation::WithdrawInfo => of::<p::WithdrawInfo>(),
-        Operation::Withdraw => of::<p::Withdraw>(),
-        Operation::WithdrawStatus | Operation::WithdrawCancel => of::<p::WithdrawRef>(),
-        Operation::Requests => of::<p::Requests>(),
-        Operation::RequestInfo | Operation::CancelRequest => of::<p::RequestRef>(),
-        Operation::Approve | Operation::Execute => of::<p::Vote>(),
-        Operation::Reject => of::<p::Reject>(),
-        Operation::ClaimSecret => of::<p::ClaimSecret>(),
-        Operation::CreateServiceUser => of::<p::CreateServiceUser>(),
-        Operation::EditServiceUser => of::<p::EditServiceUser>(),
-        Operation::RemoveServiceUser => of::<p::RemoveServiceUser>(),
-        Operation::SetPolicy => of::<p::SetPolicy>(),
-        Operation::AddAddress => of::<p::AddAddress>(),
-        Operation::InitiateWithdrawal => of::<p::InitiateWithdrawal>(),
-        Operation::CreateOrganization => of::<p::CreateOrganization>(),
-        Operation::AddAsset => of::<p::AddAsset>(),
-        Operation::AddMarket => of::<p::AddMarket>(),
-        Operation::AddEarnStrategy => of::<p::AddEarnStrategy>(),
-        Operation::AddDepositAddresses => of::<p::AddDepositAddresses>(),
-        Operation::CreditDeposit => of::<p::CreditDeposit>(),
-        Operation::SettleWithdrawal => of::<p::SettleWithdrawal>(),
-        Operation::FailWithdrawal => of::<p::FailWithdrawal>(),
-        Operation::SetKyc => of::<p::SetKyc>(),
+        | Operation::Addresses => g.subschema_for::<p::ByAsset>(),
+        Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<p::EarnMove>(),
+        Operation::EarnStatus => g.subschema_for::<p::EarnStatus>(),
+        Operation::DepositAddresses => g.subschema_for::<p::DepositAddresses>(),
+        Operation::WithdrawInfo => g.subschema_for::<p::WithdrawInfo>(),
+        Operation::Withdraw => g.subschema_for::<p::Withdraw>(),
+        Operation::WithdrawStatus | Operation::WithdrawCancel => g.subschema_for::<p::WithdrawRef>(),
+        Operation::Requests => g.subschema_for::<p::Requests>(),
+        Operation::RequestInfo | Operation::CancelRequest => g.subschema_for::<p::RequestRef>(),
+        Operation::Approve | Operation::Execute => g.subschema_for::<p::Vote>(),
+        Operation::Reject => g.subschema_for::<p::Reject>(),
+        Operation::ClaimSecret => g.subschema_for::<p::ClaimSecret>(),
+        Operation::CreateServiceUser => g.subschema_for::<p::CreateServiceUser>(),
+        Operation::EditServiceUser => g.subschema_for::<p::EditServiceUser>(),
+        Operation::RemoveServiceUser => g.subschema_for::<p::RemoveServiceUser>(),
+        Operation::SetPolicy => g.subschema_for::<p::SetPolicy>(),
+        Operation::AddAddress => g.subschema_for::<p::AddAddress>(),
+        Operation::InitiateWithdrawal => g.subschema_for::<p::InitiateWithdrawal>(),
+        Operation::CreateOrganization => g.subschema_for::<p::CreateOrganization>(),
+        Operation::AddAsset => g.subschema_for::<p::AddAsset>(),
+        Operation::AddMarket => g.subschema_for::<p::AddMarket>(),
+        Operation::AddEarnStrategy => g.subschema_for::<p::AddEarnStrategy>(),
+        Operation::AddDepositAddresses => g.subschema_for::<p::AddDepositAddresses>(),
+        Operation::CreditDeposit => g.subschema_for::<p::CreditDeposit>(),
+        Operation::SettleWithdrawal => g.subschema_for::<p::SettleWithdrawal>(),
+        Operation::FailWithdrawal => g.subschema_for::<p::FailWithdrawal>(),
+        Operation::SetKyc => g.subschema_for::<p::SetKyc>(),
     }
 }
 
-/// Every request schema: its file name and its text. Channels share `subscribe`.
+/// The schema of a method's result.
+fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
+    match operation {
+        Operation::Ping => g.subschema_for::<r::Done>(),
+        Operation::KeyInfo => g.subschema_for::<r::KeyInfo>(),
+        Operation::GetBalances => g.subschema_for::<r::Balances>(),
+        Operation::AddOrder => g.subschema_for::<r::Placed>(),
+        Operation::CancelOrder => g.subschema_for::<r::Canceled>(),
+        Operation::CancelAll => g.subschema_for::<r::Count>(),
+        Operation::OpenOrders | Operation::ClosedOrders | Operation::QueryOrders => g.subschema_for::<r::Orders>(),
+        Operation::Ledgers => g.subschema_for::<r::Ledgers>(),
+        Operation::EarnStrategies => g.subschema_for::<r::Strategies>(),
+        Operation::EarnAllocations => g.subschema_for::<r::Allocations>(),
+        Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<r::Earned>(),
+        Operation::EarnStatus => g.subschema_for::<r::EarnStatus>(),
+        Operation::DepositMethods => g.subschema_for::<r::DepositMethods>(),
+        Operation::DepositAddresses => g.subschema_for::<r::DepositAddresses>(),
+        Operation::DepositStatus => g.subschema_for::<r::Deposits>(),
+        Operation::WithdrawMethods => g.subschema_for::<r::WithdrawMethods>(),
+        Operation::WithdrawAddresses | Operation::Addresses => g.subschema_for::<r::WithdrawAddresses>(),
+        Operation::WithdrawInfo => g.subschema_for::<r::WithdrawInfo>(),
+        Operation::Withdraw | Operation::SettleWithdrawal | Operation::FailWithdrawal => {
+            g.subschema_for::<r::Withdraw>()
+        }
+        Operation::WithdrawCancel => g.subschema_for::<r::WithdrawCancel>(),
+        Operation::WithdrawStatus => g.subschema_for::<r::Withdrawals>(),
+        Operation::MemberInfo => g.subschema_for::<r::MemberInfo>(),
+        Operation::Requests => g.subschema_for::<r::Requests>(),
+        Operation::Approve | Operation::Reject | Operation::Execute => g.subschema_for::<r::DecidedAll>(),
+        Operation::RequestInfo
+        | Operation::CancelRequest
+        | Operation::EditServiceUser
+        | Operation::RemoveServiceUser
+        | Operation::SetPolicy
+        | Operation::AddAddress
+        | Operation::InitiateWithdrawal => g.subschema_for::<i::Request>(),
+        Operation::CreateServiceUser => g.subschema_for::<r::Initiated>(),
+        Operation::ServiceUsers => g.subschema_for::<r::ServiceUsers>(),
+        Operation::ClaimSecret => g.subschema_for::<r::Credentials>(),
+        Operation::Policies => g.subschema_for::<r::Policies>(),
+        Operation::CreateOrganization => g.subschema_for::<r::OrganizationCreated>(),
+        Operation::AddAsset => g.subschema_for::<r::AssetAdded>(),
+        Operation::AddMarket => g.subschema_for::<r::MarketAdded>(),
+        Operation::AddEarnStrategy => g.subschema_for::<r::StrategyAdded>(),
+        Operation::AddDepositAddresses => g.subschema_for::<r::Done>(),
+        Operation::CreditDeposit => g.subschema_for::<r::Credited>(),
+        Operation::SetKyc => g.subschema_for::<r::MemberChanged>(),
+        Operation::Status
+        | Operation::Instrument
+        | Operation::Ticker
+        | Operation::Book
+        | Operation::Trade
+        | Operation::Balances
+        | Operation::Executions
+        | Operation::Ledger
+        | Operation::Earn
+        | Operation::Deposits
+        | Operation::Withdrawals
+        | Operation::Approvals
+        | Operation::Custody => g.subschema_for::<r::Subscribed>(),
+    }
+}
+
+/// The schema of a channel's data; `None` for a method.
+fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
+    let list = |item: Schema| Some(json!({"type": "array", "items": item}));
+    match operation {
+        Operation::Status => list(g.subschema_for::<m::Status>()),
+        Operation::Instrument => Some(json!(g.subschema_for::<m::Instrument>())),
+        Operation::Ticker => list(g.subschema_for::<m::Ticker>()),
+        Operation::Book => list(g.subschema_for::<m::Book>()),
+        Operation::Trade => list(g.subschema_for::<m::Trade>()),
+        Operation::Balances => {
+            let (snapshot, update) = (g.subschema_for::<i::Balance>(), g.subschema_for::<i::LedgerEntry>());
+            Some(json!({"type": "array", "items": {"anyOf": [snapshot, update]}}))
+        }
+        Operation::Executions => list(g.subschema_for::<i::Execution>()),
+        Operation::Ledger => list(g.subschema_for::<i::LedgerEntry>()),
+        Operation::Earn => {
+            let (snapshot, update) = (g.subschema_for::<i::EarnPosition>(), g.subschema_for::<i::EarnOperation>());
+            Some(json!({"type": "array", "items": {"anyOf": [snapshot, update]}}))
+        }
+        Operation::Deposits => list(g.subschema_for::<i::Deposit>()),
+        Operation::Withdrawals | Operation::Custody => list(g.subschema_for::<i::Withdrawal>()),
+        Operation::Approvals => list(g.subschema_for::<i::Request>()),
+        _ => None,
+    }
+}
+
+/// Every schema: its file name and its text.
 pub fn schemas() -> Vec<(String, String)> {
-    let methods = Operation::ALL.into_iter().filter(|operation| operation.row().kind != Kind::Stream);
-    let mut files: Vec<_> = methods.map(|operation| file(operation.name(), &params(operation))).collect();
-    files.push(file("subscribe", &of::<p::Subscribe>()));
+    let mut files = Vec::new();
+    for operation in Operation::ALL {
+        if operation.row().kind == Kind::Stream {
+            files.push(file(&format!("{}.frame", operation.name()), |g| frame(g, operation)));
+        } else {
+            let name = operation.name();
+            files.push(file(&format!("{name}.request"), |g| request(g, name, operation)));
+            files.push(file(&format!("{name}.reply"), |g| reply(g, name, operation)));
+        }
+    }
+    for name in ["subscribe", "unsubscribe"] {
+        files.push(file(&format!("{name}.request"), |g| request(g, name, Operation::Book)));
+        files.push(file(&format!("{name}.reply"), |g| reply(g, name, Operation::Book)));
+    }
     files.sort();
     files
 }
 
-fn file(name: &str, schema: &Schema) -> (String, String) {
-    let text = serde_json::to_string_pretty(schema).expect("a schema is JSON");
+fn file(name: &str, make: impl FnOnce(&mut SchemaGenerator) -> Value) -> (String, String) {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = make(&mut generator);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!(name);
+    schema["$defs"] = json!(generator.take_definitions(true));
+    let text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
     (format!("{name}.schema.json"), text + "\n")
 }
 
-fn of<T: JsonSchema>() -> Schema {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>()
+fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
+    let mut properties = json!({"method": {"const": name}, "req_id": {"type": "integer"}});
+    if operation != Operation::Ping {
+        properties["params"] = json!(params(g, operation));
+    }
+    json!({"type": "object", "properties": properties, "required": ["method"], "additionalProperties": false})
+}
+
+/// The two forms of a reply (protocol 1); `pong` has a form of its own.
+fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
+    let time = json!({"type": "string"});
+    let form = |method: &str, member: &str, schema: Value, success: bool| {
+        json!({
+            "type": "object",
+            "properties": {
+                "method": {"const": method},
+                "req_id": {"type": "integer"},
+                "success": {"const": success},
+                member: schema,
+                "symbol": {"type": "string"},
+                "time_in": time,
+                "time_out": time,
+            },
+            "required": ["method", "success", member, "time_in", "time_out"],
+            "additionalProperties": false,
+        })
+    };
+    let refusal = form(name, "error", json!({"type": "string", "minLength": 1}), false);
+    let answer = match operation {
+        Operation::Ping => json!({
+            "type": "object",
+            "properties": {"method": {"const": "pong"}, "req_id": {"type": "integer"}, "time_in": time, "time_out": time},
+            "required": ["method", "time_in", "time_out"],
+            "additionalProperties": false,
+        }),
+        _ => form(name, "result", json!(result(g, operation)), true),
+    };
+    json!({"oneOf": [answer, refusal]})
+}
+
+fn frame(g: &mut SchemaGenerator, operation: Operation) -> Value {
+    let mut properties = json!({
+        "channel": {"const": operation.name()},
+        "type": {"enum": ["snapshot", "update"]},
+        "data": data(g, operation),
+    });
+    if matches!(operation, Operation::Executions | Operation::Balances) {
+        properties["sequence"] = json!({"type": "integer", "minimum": 1});
+    }
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": ["channel", "type", "data"],
+        "additionalProperties": false,
+    })
 }

@@ -10,6 +10,7 @@ mod imports;
 mod markers;
 mod operations;
 mod purity;
+mod schemas;
 mod source;
 mod tokens;
 

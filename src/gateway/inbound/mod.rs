@@ -51,6 +51,10 @@ struct Salvage<'a> {
 
 /// Reads a message's envelope.
 pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
+    // serde would take an array for a struct, member by member.
+    if !text.trim_start().starts_with('{') {
+        return Err(WireError::new("Malformed request"));
+    }
     let outer: Outer<'_> = serde_json::from_str(text).map_err(|problem| {
         let found = serde_json::from_str::<Salvage<'_>>(text).ok();
         let req_id = found.as_ref().and_then(|found| found.req_id).and_then(integer);

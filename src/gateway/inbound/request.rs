@@ -151,6 +151,9 @@ pub(super) type Parsed<'a> = Result<(Option<Text<'a>>, Body), WireError>;
 
 pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, WireError> {
     let text = envelope.params.map_or("{}", RawValue::get);
+    if !text.starts_with('{') {
+        return Err(WireError::field("params", "give an object"));
+    }
     serde_json::from_str(text).map_err(|problem| WireError::shape(&problem, &envelope.method))
 }
 

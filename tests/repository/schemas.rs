@@ -1,0 +1,22 @@
+//! The schemas in the repository are those that the wire types give.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use countersign::wire::catalogue::schemas;
+
+#[test]
+fn the_committed_schemas_are_fresh() {
+    let fresh: BTreeMap<String, String> = schemas().into_iter().collect();
+    let committed: BTreeMap<String, String> = fs::read_dir("schemas")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&committed), names(&fresh), "run `cargo run -- schemas`");
+    for (name, text) in fresh {
+        assert!(committed[&name] == text, "{name} is stale: run `cargo run -- schemas`");
+    }
+}

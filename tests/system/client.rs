@@ -1,0 +1,250 @@
+//! A client that checks every frame it sees against `schemas/`.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use countersign::gateway::credentials::Signed;
+use countersign::gateway::passwords::code_for_step;
+use countersign::server::wall_clock;
+use futures::{SinkExt, StreamExt};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::world::{PASSWORD, TOTP};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+static SCHEMAS: LazyLock<HashMap<String, Validator>> = LazyLock::new(|| {
+    let compile = |(name, text): (String, String)| {
+        let schema: Value = serde_json::from_str(&text).unwrap();
+        (name.trim_end_matches(".schema.json").to_owned(), jsonschema::validator_for(&schema).unwrap())
+    };
+    countersign::wire::catalogue::schemas().into_iter().map(compile).collect()
+});
+
+/// Nonces go up whatever the clock's resolution.
+static NONCE: AtomicU64 = AtomicU64::new(0);
+
+pub fn next_nonce() -> String {
+    let now = wall_clock().0;
+    let before = NONCE.fetch_max(now, Ordering::Relaxed);
+    if before < now { now.to_string() } else { (NONCE.fetch_add(1, Ordering::Relaxed) + 1).to_string() }
+}
+
+/// A one-time code `steps` away from now.
+pub fn code(steps: i64) -> String {
+    let step = (wall_clock().0 / 1_000_000 / 30).checked_add_signed(steps).unwrap();
+    code_for_step(TOTP, step).unwrap()
+}
+
+/// Panics unless a frame is as its schema says.
+pub fn check(frame: &Value) {
+    if *frame == json!({"channel": "heartbeat"}) {
+        return;
+    }
+    let name = match (frame["channel"].as_str(), frame["method"].as_str()) {
+        (Some(channel), _) => format!("{channel}.frame"),
+        (None, Some("pong")) => "ping.reply".to_owned(),
+        (None, Some(method)) => format!("{method}.reply"),
+        (None, None) => panic!("neither a channel nor a method: {frame}"),
+    };
+    // What was not understood has no schema of its own beyond the refusal's members.
+    let Some(schema) = SCHEMAS.get(&name) else {
+        assert!(frame["success"] == json!(false) && frame["error"].is_string(), "no schema {name} for {frame}");
+        return;
+    };
+    let problems: Vec<String> = schema.iter_errors(frame).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{name}: {problems:?}\n{frame}");
+}
+
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+    seen: VecDeque<Value>,
+    requests: i64,
+}
+
+/// An HTTP answer that was not 101.
+#[derive(Debug)]
+pub struct Refused {
+    pub status: u16,
+    pub error: String,
+    pub retry_after: bool,
+}
+
+impl Client {
+    pub async fn bare(address: SocketAddr) -> Client {
+        Client::open(address, &[]).await.unwrap()
+    }
+
+    pub async fn signed(address: SocketAddr, api_key: &str, secret: &[u8]) -> Result<Client, Refused> {
+        let nonce = next_nonce();
+        let sign = Signed::handshake(&nonce).sign(secret);
+        Client::open(address, &[("API-Key", api_key), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
+    }
+
+    /// Signs in with the code `steps` away from now.
+    pub async fn member(address: SocketAddr, email: &str, steps: i64) -> Result<Client, Refused> {
+        let body = json!({"email": email, "password": PASSWORD, "otp": code(steps)}).to_string();
+        let origin = format!("http://{address}");
+        let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
+        let (status, head, _) = http(address, "POST", "/session", &headers, &body).await;
+        assert_eq!(status, 200, "{head}");
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        Client::open(address, &[("Cookie", cookie), ("Origin", &origin)]).await
+    }
+
+    pub async fn open(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Client, Refused> {
+        let mut request = format!("ws://{address}/v2").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Client { socket, seen: VecDeque::new(), requests: 0 }),
+            Err(Error::Http(response)) => {
+                let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or(b"null")).unwrap();
+                let error = body["error"][0].as_str().unwrap_or_default().to_owned();
+                let retry_after = response.headers().contains_key("retry-after");
+                Err(Refused { status: response.status().as_u16(), error, retry_after })
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Sends text as it stands.
+    pub async fn send(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.unwrap();
+    }
+
+    pub async fn send_binary(&mut self, bytes: Vec<u8>) {
+        // The server may close while this is on its way.
+        let _ = self.socket.send(Message::binary(bytes)).await;
+    }
+
+    /// Calls a method: the whole reply.
+    pub async fn reply(&mut self, method: &str, params: Value) -> Value {
+        self.requests += 1;
+        let req_id = self.requests;
+        let mut message = json!({"method": method, "req_id": req_id});
+        if !params.is_null() {
+            message["params"] = params;
+        }
+        self.send(message.to_string()).await;
+        self.answer(req_id).await
+    }
+
+    /// The reply to a number; frames before it are kept.
+    pub async fn answer(&mut self, req_id: i64) -> Value {
+        loop {
+            let frame = self.read().await.unwrap();
+            if frame["req_id"] == json!(req_id) {
+                return frame;
+            }
+            self.seen.push_back(frame);
+        }
+    }
+
+    /// Calls a method that must succeed: its result.
+    pub async fn call(&mut self, method: &str, params: Value) -> Value {
+        let mut reply = self.reply(method, params).await;
+        assert_eq!(reply["success"], json!(true), "{method}: {reply}");
+        reply["result"].take()
+    }
+
+    /// Calls a method that must be refused: the text.
+    pub async fn refused(&mut self, method: &str, params: Value) -> String {
+        let reply = self.reply(method, params).await;
+        assert_eq!(reply["success"], json!(false), "{method}: {reply}");
+        reply["error"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn subscribe(&mut self, channel: &str) -> Value {
+        self.call("subscribe", json!({"channel": channel})).await
+    }
+
+    /// The next frame of a channel, in order; others are dropped.
+    pub async fn frame(&mut self, channel: &str) -> Value {
+        loop {
+            let frame = self.next().await;
+            if frame["channel"] == channel {
+                return frame;
+            }
+        }
+    }
+
+    /// The next item of a channel that is as wanted.
+    pub async fn item(&mut self, channel: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let frame = self.frame(channel).await;
+            let items = frame["data"].as_array().cloned().unwrap_or_default();
+            if let Some(item) = items.into_iter().find(&wanted) {
+                return item;
+            }
+        }
+    }
+
+    /// The next frame of any kind.
+    pub async fn next(&mut self) -> Value {
+        match self.seen.pop_front() {
+            Some(frame) => frame,
+            None => self.read().await.unwrap(),
+        }
+    }
+
+    /// Reads until the server closes: code and reason.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            if let Err(closed) = self.read().await {
+                return closed;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Value, (u16, String)> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame within 20 s");
+            match message {
+                Some(Ok(Message::Text(text))) => {
+                    let frame: Value = serde_json::from_str(&text).unwrap();
+                    check(&frame);
+                    return Ok(frame);
+                }
+                Some(Ok(Message::Close(Some(close)))) => return Err((close.code.into(), close.reason.to_string())),
+                Some(Ok(Message::Close(None))) | None => return Err((1005, String::new())),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err((1006, error.to_string())),
+            }
+        }
+    }
+}
+
+/// One HTTP request on a connection of its own: status, head and body.
+pub async fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), body.to_owned())
+}

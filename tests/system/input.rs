@@ -1,0 +1,128 @@
+//! Bad input: a clear error or a clean close, state unchanged, server up.
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::client::{Client, http};
+use super::world::{World, key};
+
+async fn refusal(client: &mut Client, text: &str) -> Value {
+    client.send(text).await;
+    loop {
+        let frame = client.next().await;
+        if frame["success"] == json!(false) {
+            return frame;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_malformed_is_refused_and_changes_nothing() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let before = bot.call("get_balances", json!({})).await;
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let order = |qty: &str, price: &str| {
+        format!(
+            r#"{{"method":"add_order","req_id":7,"params":{{"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":{qty},"limit_price":{price}}}}}"#
+        )
+    };
+    for (text, expected) in [
+        ("{".to_owned(), "Malformed request"),
+        ("\u{0}".to_owned(), "Malformed request"),
+        ("[]".to_owned(), "Malformed request"),
+        (r#"{"method":"cancel_all","req_id":7,"params":[null]}"#.to_owned(), "EGeneral:Invalid arguments:params"),
+        ("{}".to_owned(), "EGeneral:Invalid arguments:method"),
+        (deep.clone(), "Malformed request"),
+        (format!(r#"{{"method":"add_order","params":{deep}}}"#), "Malformed request"),
+        (r#"{"method":"nothing","req_id":7}"#.to_owned(), "EGeneral:Unknown method"),
+        (r#"{"method":7,"req_id":7}"#.to_owned(), "EGeneral:Invalid arguments"),
+        (r#"{"method":"ping","req_id":7,"x":1}"#.to_owned(), "Unsupported field: 'x' for the given msg type: ping"),
+        (
+            r#"{"method":"cancel_all","req_id":7,"params":{"all":true}}"#.to_owned(),
+            "Unsupported field: 'all' for the given msg type: cancel_all",
+        ),
+        (r#"{"method":"ping","method":"ping","req_id":7}"#.to_owned(), "EGeneral:Invalid arguments:method"),
+        (r#"{"method":"subscribe","req_id":7,"params":{"channel":"nothing"}}"#.to_owned(), "Subscription name invalid"),
+        (
+            r#"{"method":"subscribe","req_id":7,"params":{"channel":"book","symbol":["XXX/USD"]}}"#.to_owned(),
+            "Currency pair not supported XXX/USD",
+        ),
+        (
+            r#"{"method":"subscribe","req_id":7,"params":{"channel":"book","symbol":["BTC/USD"],"depth":11}}"#
+                .to_owned(),
+            "EGeneral:Invalid arguments:depth",
+        ),
+        (order("\"x\"", "1"), "Order_qty field must be a number_float"),
+        (order("true", "1"), "Order_qty field must be a number_float"),
+        (order("1", "1e400"), "EGeneral:Invalid arguments:limit_price"),
+        (order("99999999999999999999999999", "1"), "EGeneral:Invalid arguments:order_qty"),
+        (order("-1", "1"), "EGeneral:Invalid arguments:order_qty"),
+        (order("1e-9", "1"), "EGeneral:Invalid arguments:order_qty"),
+        (order("1e-8", "1000"), "EOrder:Order minimum not met (volume too low)"),
+        (order("1", "0.001"), "EOrder:Tick size check failed"),
+        (order("1", "0"), "EOrder:Invalid price"),
+        (order("0.0001", "1"), "EOrder:Cost minimum not met"),
+        (order("1", "99999999"), "EOrder:Insufficient funds (insufficient user funds)"),
+    ] {
+        let reply = refusal(&mut bot, &text).await;
+        let error = reply["error"].as_str().unwrap();
+        assert!(error.starts_with(expected) && !error.is_empty(), "{:.80} gave {reply}", text);
+        if text.contains("\"req_id\":7") {
+            assert_eq!(reply["req_id"], json!(7), "{text}");
+        }
+    }
+    assert_eq!(bot.call("get_balances", json!({})).await, before);
+    assert_eq!(bot.call("open_orders", json!({})).await, json!({"orders": []}));
+}
+
+#[tokio::test]
+async fn numbers_are_read_losslessly_in_every_form() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for qty in ["0.0001", "1e-4", "\"0.0001\"", "100e-6", "1.0E-4"] {
+        let text = format!(
+            r#"{{"method":"add_order","params":{{"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":{qty},"limit_price":1e4}}}}"#
+        );
+        bot.send(text).await;
+    }
+    let orders = loop {
+        let orders = bot.call("open_orders", json!({})).await;
+        if orders["orders"].as_array().unwrap().len() == 5 {
+            break orders;
+        }
+    };
+    for order in orders["orders"].as_array().unwrap() {
+        assert_eq!(
+            (order["order_qty"].to_string(), order["limit_price"].to_string()),
+            ("0.0001".into(), "10000.0".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_big_or_binary_ends_only_its_own_socket() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut other = world.bot(1).await;
+    let mut binary = world.bot(1).await;
+    binary.send_binary(vec![1, 2, 3]).await;
+    assert_eq!(binary.closed().await.0, 1003);
+    let mut big = world.bot(1).await;
+    big.send_binary(vec![b' '; 10 << 20]).await;
+    assert_eq!(big.closed().await.0, 1009);
+    assert_eq!(other.reply("ping", Value::Null).await["method"], "pong");
+}
+
+#[tokio::test]
+async fn http_answers_what_it_must() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (status, _, body) = http(world.address, "POST", "/0/private/Balance", &[], "nonce=1").await;
+    assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#));
+    let (status, _, body) = http(world.address, "POST", "/0/private/GetWebSocketsToken", &[], "nonce=1").await;
+    assert_eq!((status, body.as_str()), (200, r#"{"error":["EAPI:Invalid key"]}"#));
+    let mut bot = world.bot(1).await;
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+    bot.call("add_order", order).await;
+    let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
+    assert!(metrics.contains("\ncountersign_orders_accepted_total 1\n"), "{metrics}");
+}

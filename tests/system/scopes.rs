@@ -1,0 +1,94 @@
+//! Every scope alone, none and all, against every operation, over real sockets: the server answers as the
+//! committed grid says.
+
+use countersign::access::operation::{Kind, Operation};
+use countersign::access::scope::{Scope, ScopeSet};
+use countersign::access::{Rights, permit};
+use serde_json::{Value, json};
+
+use super::world::{World, key};
+
+/// Params that are sound in form, whatever becomes of them.
+fn sample(operation: Operation) -> Value {
+    let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "0.001"});
+    let vote = json!({"requests": [{"request_id": "RAAAAA-AAAAA-AAAAAA", "digest": "0"}]});
+    match operation {
+        Operation::AddOrder => json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1,
+            "limit_price": 10.0, "validate": true}),
+        Operation::CancelOrder => json!({"order_id": ["OAAAAA-AAAAA-AAAAAA"]}),
+        Operation::QueryOrders => json!({"order_id": ["OAAAAA-AAAAA-AAAAAA"]}),
+        Operation::EarnAllocate | Operation::EarnDeallocate => json!({"strategy_id": "ESTRAT9", "amount": "1"}),
+        Operation::EarnStatus => json!({"strategy_id": "ESTRAT1"}),
+        Operation::DepositAddresses => json!({"asset": "XXX"}),
+        Operation::WithdrawInfo | Operation::InitiateWithdrawal => withdrawal,
+        Operation::Withdraw => json!({"asset": "BTC", "key": "nowhere", "amount": "0.001"}),
+        Operation::WithdrawCancel => json!({"refid": "FAAAAA-AAAAA-AAAAAA"}),
+        Operation::RequestInfo | Operation::CancelRequest => json!({"request_id": "RAAAAA-AAAAA-AAAAAA"}),
+        Operation::Approve | Operation::Execute => vote,
+        Operation::Reject => json!({"requests": vote["requests"], "reason": "no"}),
+        Operation::ClaimSecret => json!({"request_id": "RAAAAA-AAAAA-AAAAAA", "otp": "000000"}),
+        Operation::CreateServiceUser => json!({"name": "x", "scopes": []}),
+        Operation::EditServiceUser | Operation::RemoveServiceUser => json!({"service_user_id": "SVC1"}),
+        Operation::SetPolicy => json!({"workflow": "manage_access", "quorum": 1}),
+        Operation::AddAddress => json!({"asset": "BTC", "method": "BTC", "key": "k", "address": "a"}),
+        Operation::CreateOrganization => json!({"name": "n", "members": []}),
+        Operation::AddAsset => {
+            json!({"asset": "A", "decimals": 2, "display_decimals": 2, "method": "m", "network": "n",
+            "withdrawal_min": 1, "withdrawal_fee": 1, "deposit_min": 1})
+        }
+        Operation::AddMarket => json!({"symbol": "A/B", "price_decimals": 1, "qty_decimals": 1, "price_increment": 1,
+            "qty_min": 1, "cost_min": 1, "maker_ppm": 1, "taker_ppm": 1}),
+        Operation::AddEarnStrategy => json!({"asset": "BTC", "min": 1, "apr_ppm": 1}),
+        Operation::AddDepositAddresses => json!({"asset": "BTC", "addresses": []}),
+        Operation::CreditDeposit => json!({"asset": "BTC", "address": "a", "amount": 1, "txid": "t"}),
+        Operation::SettleWithdrawal => json!({"refid": "FAAAAA-AAAAA-AAAAAA"}),
+        Operation::FailWithdrawal => json!({"refid": "FAAAAA-AAAAA-AAAAAA", "reason": "r"}),
+        Operation::SetKyc => json!({"member_id": "MEM1", "kyc": "verified"}),
+        Operation::Ping => Value::Null,
+        _ => json!({}),
+    }
+}
+
+#[tokio::test]
+async fn every_scope_opens_what_the_table_says_and_nothing_else() {
+    let mut sets: Vec<ScopeSet> = Scope::ALL.into_iter().map(|scope| ScopeSet::of(&[scope])).collect();
+    sets.extend([ScopeSet::NONE, ScopeSet::ALL]);
+    let keys: Vec<_> = sets.iter().map(|scopes| key(*scopes)).collect();
+    let world = World::new(&keys).await;
+    for (number, scopes) in (1..).zip(&sets) {
+        let mut bot = world.bot(number).await;
+        for operation in Operation::ALL {
+            let reply = match operation.row().kind {
+                Kind::Stream => {
+                    let params = match operation {
+                        Operation::Ticker | Operation::Book | Operation::Trade => {
+                            json!({"channel": operation.name(), "symbol": ["BTC/USD"]})
+                        }
+                        _ => json!({"channel": operation.name()}),
+                    };
+                    bot.reply("subscribe", params).await
+                }
+                Kind::Read | Kind::Write => bot.reply(operation.name(), sample(operation)).await,
+            };
+            let denied = reply["error"].as_str() == Some("EGeneral:Permission denied");
+            let allowed = permit(Rights::ServiceUser(*scopes), operation).is_ok();
+            assert_eq!(denied, !allowed, "{} with {:?}: {reply}", operation.name(), scopes.iter().collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bare_socket_has_public_data_only() {
+    let world = World::new(&[]).await;
+    let mut bare = super::client::Client::bare(world.address).await;
+    for operation in Operation::ALL {
+        let row = operation.row();
+        if row.public || row.kind == Kind::Stream {
+            continue;
+        }
+        assert_eq!(bare.refused(operation.name(), sample(operation)).await, "Token(s) not found");
+    }
+    for channel in ["balances", "executions", "approvals", "custody"] {
+        assert_eq!(bare.refused("subscribe", json!({"channel": channel})).await, "Token(s) not found");
+    }
+}
