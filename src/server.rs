@@ -253,7 +253,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
 }
 
 /// The journal's last events, if there is a journal yet.
-async fn recent(data_dir: &Path) -> Result<Vec<Stamped>, ServerError> {
+async fn recent(data_dir: &Path) -> Result<Vec<Arc<Stamped>>, ServerError> {
     if !data_dir.join("journal.db").exists() {
         return Ok(Vec::new());
     }
@@ -262,7 +262,7 @@ async fn recent(data_dir: &Path) -> Result<Vec<Stamped>, ServerError> {
 }
 
 /// What market data begins with.
-fn market(engine: &Engine, recent: &[Stamped]) -> market_data::Snapshot {
+fn market(engine: &Engine, recent: &[Arc<Stamped>]) -> market_data::Snapshot {
     let state = engine.state();
     let trades = recent.iter().filter(|stamped| matches!(stamped.event, crate::engine::event::Event::Traded(_)));
     market_data::Snapshot {

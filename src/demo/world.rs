@@ -46,11 +46,11 @@ const ASSETS: [(&str, u8, u8, &str, &str); 6] = [
 struct Pair(&'static str, u8, u8, i64, i64);
 
 const PAIRS: [Pair; 5] = [
-    Pair("BTC/USD", 1, 8, 5_000, 5_000),
-    Pair("ETH/USD", 2, 8, 100_000, 5_000),
-    Pair("SOL/USD", 2, 8, 2_000_000, 5_000),
+    Pair("BTC/USD", 1, 8, 5_000, 100),
+    Pair("ETH/USD", 2, 8, 100_000, 100),
+    Pair("SOL/USD", 2, 8, 2_000_000, 100),
     Pair("ETH/BTC", 5, 8, 100_000, 200_000),
-    Pair("USDC/USD", 4, 8, 500_000_000, 5_000),
+    Pair("USDC/USD", 4, 8, 500_000_000, 100),
 ];
 
 /// Whole units that each Organization begins with.

@@ -1,5 +1,6 @@
 //! Moments in UTC microseconds, as the wire tells them, and their RFC 3339 text.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -33,10 +34,41 @@ impl Moment {
 /// RFC 3339 in UTC with exactly six decimals, the form of every time on the wire.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let us = i64::try_from(self.0.min(LAST_US)).expect("the last moment fits i64");
-        let at = jiff::Timestamp::from_microsecond(us).expect("the last moment is within jiff's range");
-        write!(f, "{at:.6}")
+        let us = self.0.min(LAST_US);
+        let second = SECOND.with(|cached| {
+            let (number, text) = cached.get();
+            if number == us / 1_000_000 {
+                return text;
+            }
+            let text = second_text(us / 1_000_000);
+            cached.set((us / 1_000_000, text));
+            text
+        });
+        f.write_str(std::str::from_utf8(&second).expect("ASCII"))?;
+        let mut rest = *b".000000Z";
+        let mut left = us % 1_000_000;
+        for digit in rest[1..7].iter_mut().rev() {
+            *digit += (left % 10) as u8;
+            left /= 10;
+        }
+        f.write_str(std::str::from_utf8(&rest).expect("ASCII"))
     }
+}
+
+/// `2024-05-23T16:00:00`.
+type SecondText = [u8; 19];
+
+thread_local! {
+    // Replies and items name times of the same second over and over; the calendar is asked once for each.
+    static SECOND: Cell<(u64, SecondText)> = const { Cell::new((u64::MAX, [b' '; 19])) };
+}
+
+fn second_text(second: u64) -> SecondText {
+    let second = i64::try_from(second).expect("the last moment fits i64");
+    let at = jiff::Timestamp::from_second(second).expect("the last moment is within jiff's range").to_string();
+    let mut text = [b' '; 19];
+    text.copy_from_slice(&at.as_bytes()[..19]);
+    text
 }
 
 #[cfg(test)]

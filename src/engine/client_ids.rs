@@ -25,7 +25,8 @@ struct Named {
 /// The ids, and when each may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientIds {
-    named: BTreeMap<Key, Named>,
+    // Boxed, because a map moves its neighbours at every insertion.
+    named: BTreeMap<Key, Box<Named>>,
     due: VecDeque<(Moment, Key, OrderId)>,
 }
 
@@ -45,7 +46,7 @@ impl ClientIds {
         }
         if let Some(id) = order.cl_ord_id {
             let key = (order.owner, id);
-            self.named.insert(key, Named { placed: order.clone(), open: true });
+            self.named.insert(key, Box::new(Named { placed: order.clone(), open: true }));
             self.due.push_back((until(order), key, order.id));
         }
     }

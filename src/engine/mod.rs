@@ -71,6 +71,11 @@ impl Engine {
         &self.events
     }
 
+    /// Hands the events of the last command over.
+    pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.drain(..)
+    }
+
     /// Judges `command` on the state as of now and, if it is sound, emits its events. `now` before the last
     /// stamp counts as the last stamp (rule 39).
     pub fn handle(&mut self, now: Moment, by: &Principal, command: &Command) -> Result<Reply, Reject> {

@@ -30,8 +30,9 @@ impl Directory {
     }
 
     /// Follows released events.
-    pub fn follow(&self, events: &[Stamped]) {
-        for Stamped { event, .. } in events {
+    pub fn follow(&self, events: &[Arc<Stamped>]) {
+        for stamped in events {
+            let event = &stamped.event;
             match event {
                 Event::AssetAdded(asset) => self.change(|reference| reference.add_asset(asset)),
                 Event::MarketAdded(market) => self.change(|reference| reference.add_market(market)),

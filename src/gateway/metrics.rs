@@ -24,14 +24,13 @@ pub struct Metrics {
 
 impl Metrics {
     /// Counts a batch that is on disk.
-    pub(super) fn released(&self, events: &[Stamped]) {
+    pub(super) fn released(&self, events: &[Arc<Stamped>]) {
+        let Some(last) = events.last() else { return };
         let orders = events.iter().filter(|stamped| matches!(stamped.event, Event::OrderPlaced { .. })).count();
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.orders.fetch_add(orders as u64, Ordering::Relaxed);
-        if let Some(last) = events.last() {
-            self.offset.store(last.seq.snapshot_offset(), Ordering::Relaxed);
-        }
+        self.offset.store(last.seq.snapshot_offset(), Ordering::Relaxed);
     }
 
     fn text(&self) -> String {

@@ -2,22 +2,25 @@
 //! make beside their sockets, which answer HTTP 200 with `{"error": [], "result": …}` whatever happens.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::extract::{Query, State};
-use axum::response::Html;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::directory::Directory;
+use super::listener::Refusal;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::markets::Market;
 use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
+use crate::wire::catalogue::schemas;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -28,16 +31,26 @@ pub struct Public {
     pub clock: fn() -> Moment,
 }
 
-/// `/`, `/healthz` and the routes under `/0/public/`.
+/// `/`, `/healthz`, `/schemas/…` and the routes under `/0/public/`.
 pub fn routes(public: Public) -> Router {
     Router::new()
         .route("/", get(async || Html(include_str!("../dashboard/index.html"))))
         .route("/healthz", get(async || "ok\n"))
+        .route("/schemas/{file}", get(schema))
         .route("/0/public/Time", get(time))
         .route("/0/public/SystemStatus", get(system_status))
         .route("/0/public/Assets", get(assets))
         .route("/0/public/AssetPairs", get(asset_pairs))
         .with_state(public)
+}
+
+/// A message's JSON Schema.
+async fn schema(Path(file): Path<String>) -> Response {
+    static FILES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| schemas().into_iter().collect());
+    match FILES.get(&file) {
+        Some(text) => ([(header::CONTENT_TYPE, "application/schema+json")], text.as_str()).into_response(),
+        None => Refusal::new(StatusCode::NOT_FOUND, "EGeneral:Unknown method:file: no such schema").into_response(),
+    }
 }
 
 /// REST's envelope.

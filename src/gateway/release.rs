@@ -64,7 +64,7 @@ impl Desk {
     pub fn new(
         directory: Arc<Directory>,
         sockets: Arc<Seats>,
-        (seq, recent): (Seq, &[Stamped]),
+        (seq, recent): (Seq, &[Arc<Stamped>]),
         (market_data, history): (MarketFeed, HistoryFeed),
         metrics: Arc<Metrics>,
     ) -> Desk {
@@ -189,7 +189,7 @@ impl Desk {
         Ok(started)
     }
 
-    fn tell(&mut self, stamped: &Stamped) {
+    fn tell(&mut self, stamped: &Arc<Stamped>) {
         let Desk { subscriptions, directory, seats, dirty, .. } = self;
         let sees = |member: MemberId, route: &super::outbound::items::Route| {
             route.workflow.is_none_or(|_| rights::sees(directory, member, stamped))
@@ -255,18 +255,19 @@ impl Release for Desk {
             self.heed(notice);
         }
         self.directory.follow(&batch.events);
+        self.metrics.released(&batch.events);
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
         }
         for stamped in batch.events.iter() {
             self.tell(stamped);
         }
-        self.send();
+        // Before the replies: who asks for market data after an answer finds what the answer told.
         if !batch.events.is_empty() {
-            self.metrics.released(&batch.events);
             self.market_data.feed(&batch.events);
             self.history.feed(&batch.events);
         }
+        self.send();
     }
 
     fn failed(&mut self, tickets: Vec<Ticket>) {

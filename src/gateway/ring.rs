@@ -55,7 +55,8 @@ pub enum Gap {
 /// The last items of a channel, in order.
 #[derive(Debug)]
 pub struct Ring {
-    items: VecDeque<Arc<Item>>,
+    /// The events and which of their items; an item is made when somebody reads it.
+    items: VecDeque<(Arc<Stamped>, Route)>,
     /// Everything after this offset is here.
     complete_from: u64,
 }
@@ -67,19 +68,19 @@ impl Ring {
     }
 
     /// Adds the next item; the oldest leaves a full ring.
-    pub fn push(&mut self, item: Arc<Item>) {
+    pub fn push(&mut self, stamped: &Arc<Stamped>, route: Route) {
         if self.items.len() == RING_MAX
             && let Some(oldest) = self.items.pop_front()
         {
-            self.complete_from = oldest.offset();
+            self.complete_from = offset(&oldest);
         }
-        self.items.push_back(item);
+        self.items.push_back((Arc::clone(stamped), route));
     }
 
     /// The items after `offset`, as of `at`. Zero means all that is kept.
     pub fn after(&self, offset: u64, at: Seq) -> Result<Vec<Arc<Item>>, Gap> {
         if offset == 0 {
-            return Ok(self.items.iter().filter(|item| item.stamped.seq <= at).cloned().collect());
+            return Ok(self.items.iter().filter(|kept| kept.0.seq <= at).map(item).collect());
         }
         if offset > at.snapshot_offset() {
             return Err(Gap::Unknown);
@@ -87,13 +88,21 @@ impl Ring {
         if offset < self.complete_from {
             return Err(Gap::TooOld);
         }
-        let next = self.items.partition_point(|item| item.offset() <= offset);
+        let next = self.items.partition_point(|kept| self::offset(kept) <= offset);
         let ours = offset == self.complete_from
             || offset % 256 == 255
-            || next.checked_sub(1).is_some_and(|last| self.items[last].offset() == offset);
+            || next.checked_sub(1).is_some_and(|last| self::offset(&self.items[last]) == offset);
         if !ours {
             return Err(Gap::Unknown);
         }
-        Ok(self.items.range(next..).filter(|item| item.stamped.seq <= at).cloned().collect())
+        Ok(self.items.range(next..).filter(|kept| kept.0.seq <= at).map(item).collect())
     }
+}
+
+fn offset((stamped, route): &(Arc<Stamped>, Route)) -> u64 {
+    route.offset(stamped.seq)
+}
+
+fn item((stamped, route): &(Arc<Stamped>, Route)) -> Arc<Item> {
+    Arc::new(Item::new(Arc::clone(stamped), *route))
 }

@@ -94,21 +94,20 @@ impl Subscriptions {
     /// Notes an event in the rings and hands its items to whoever follows. `sees` judges requests by Member.
     pub fn tell(
         &mut self,
-        stamped: &Stamped,
+        stamped: &Arc<Stamped>,
         sees: impl Fn(MemberId, &Route) -> bool,
         mut deliver: impl FnMut(&Arc<Outlet>, Part),
     ) {
-        let mut shared: Option<Arc<Stamped>> = None;
         items::routes(stamped, &mut |route| {
-            let event = shared.get_or_insert_with(|| Arc::new(stamped.clone()));
-            let item = Arc::new(Item::new(Arc::clone(event), route));
             let channel = self.channel((route.owner, route.channel));
+            let mut shared: Option<Arc<Item>> = None;
             for subscriber in channel.subscribers.iter().filter(|subscriber| subscriber.since < stamped.seq) {
                 if subscriber.member.is_none_or(|member| sees(member, &route)) {
-                    deliver(&subscriber.outlet, Part::Item(route.channel, Arc::clone(&item)));
+                    let item = shared.get_or_insert_with(|| Arc::new(Item::new(Arc::clone(stamped), route)));
+                    deliver(&subscriber.outlet, Part::Item(route.channel, Arc::clone(item)));
                 }
             }
-            channel.ring.push(item);
+            channel.ring.push(stamped, route);
         });
     }
 }

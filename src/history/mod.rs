@@ -20,7 +20,7 @@ use crate::storage::history::HistoryReader;
 const BATCHES_MAX: usize = 1_024;
 
 /// The projector's end of the feed.
-pub type Incoming = mpsc::Receiver<Arc<Vec<Stamped>>>;
+pub type Incoming = mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>;
 
 /// A feed and its other end, so that the release step exists before the projector.
 pub fn feed() -> (Feed, Incoming) {
@@ -30,12 +30,12 @@ pub fn feed() -> (Feed, Incoming) {
 
 /// The release step's end.
 pub struct Feed {
-    batches: mpsc::Sender<Arc<Vec<Stamped>>>,
+    batches: mpsc::Sender<Arc<Vec<Arc<Stamped>>>>,
 }
 
 impl Feed {
     /// Hands a batch over; one that finds no room is read back from the journal.
-    pub fn feed(&mut self, batch: &Arc<Vec<Stamped>>) {
+    pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
         // The projector notices the hole by the sequence.
         let _ = self.batches.try_send(Arc::clone(batch));
     }

@@ -45,7 +45,7 @@ impl Projector {
         while let Some(first) = incoming.recv().await {
             let mut events = 0;
             let mut next = Some(first);
-            let mut pending: Vec<Arc<Vec<Stamped>>> = Vec::new();
+            let mut pending: Vec<Arc<Vec<Arc<Stamped>>>> = Vec::new();
             while let Some(batch) = next {
                 events += batch.len();
                 pending.push(batch);
@@ -59,7 +59,7 @@ impl Projector {
     }
 
     /// Writes batches, reading from the journal what lies between the tables and them.
-    async fn take(&mut self, batches: &[Arc<Vec<Stamped>>]) {
+    async fn take(&mut self, batches: &[Arc<Vec<Arc<Stamped>>>]) {
         let mut rows = HistoryBatch::default();
         let mut last = self.seq;
         for stamped in batches.iter().flat_map(|batch| batch.iter()) {

@@ -28,7 +28,6 @@ pub struct ClosedOrder {
 pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
     let Stamped { seq, at, event } = stamped;
     match event {
-        Event::OrderPlaced { order, .. } => batch.orders.push(order_row(order, None, *seq, 1, *at)),
         Event::Traded(trade) => {
             side(batch, trade, &trade.maker, 0, stamped);
             side(batch, trade, &trade.taker, TAKER_TRADE, stamped);
@@ -43,8 +42,10 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
 
 fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped: &Stamped) {
     let (order, at) = (&fill.order, stamped.at);
-    let last = if order.is_open() { index } else { index + 1 };
-    batch.orders.push(order_row(order, None, stamped.seq, last, at));
+    // An order is history once it has closed; open ones are asked of the engine (rule 40).
+    if !order.is_open() {
+        batch.orders.push(order_row(order, None, stamped.seq, index + 1, at));
+    }
     batch.trades.push(TradeRow {
         exec: stamped.seq.offset(index),
         account: order.account.0.into(),

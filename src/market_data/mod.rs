@@ -75,7 +75,7 @@ impl MarketData {
 }
 
 /// The projection's end of the feed.
-pub type Incoming = mpsc::Receiver<Arc<Vec<Stamped>>>;
+pub type Incoming = mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>;
 
 /// A feed and its other end, so that the release step exists before the projection.
 pub fn feed() -> (Feed, Incoming) {
@@ -85,13 +85,13 @@ pub fn feed() -> (Feed, Incoming) {
 
 /// The release step's end.
 pub struct Feed {
-    batches: Option<mpsc::Sender<Arc<Vec<Stamped>>>>,
+    batches: Option<mpsc::Sender<Arc<Vec<Arc<Stamped>>>>>,
 }
 
 impl Feed {
     /// Hands a batch over. A projection that falls 65,536 batches behind is stopped rather than wrong: its
     /// subscribers are refused from then on.
-    pub fn feed(&mut self, batch: &Arc<Vec<Stamped>>) {
+    pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
         let Some(batches) = &self.batches else { return };
         if batches.try_send(Arc::clone(batch)).is_err() {
             tracing::error!("market data cannot follow and stops");

@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// Every open order.
     pub orders: Vec<Order>,
     /// Trades of the last day, as far as they were read back.
-    pub trades: Vec<Stamped>,
+    pub trades: Vec<Arc<Stamped>>,
     /// The stamp.
     pub at: Moment,
 }
@@ -110,7 +110,7 @@ impl Projection {
     }
 
     /// Folds in what is waiting, then tells it once.
-    async fn follow_all(&mut self, batch: &Arc<Vec<Stamped>>, incoming: &mut Incoming) {
+    async fn follow_all(&mut self, batch: &Arc<Vec<Arc<Stamped>>>, incoming: &mut Incoming) {
         let mut touched = BTreeSet::new();
         let (mut assets, mut markets) = (Vec::new(), Vec::new());
         let mut next = Some(Arc::clone(batch));

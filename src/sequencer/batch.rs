@@ -6,6 +6,7 @@ use super::codec;
 use super::handle::Outcome;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
+use crate::engine::Engine;
 use crate::engine::event::Event;
 
 /// An event with its place and its stamp.
@@ -23,7 +24,7 @@ pub struct Stamped {
 #[derive(Debug)]
 pub struct Released<T> {
     /// Its events, in order; shared by everybody who follows them.
-    pub events: Arc<Vec<Stamped>>,
+    pub events: Arc<Vec<Arc<Stamped>>>,
     /// Answers in the order in which the engine gave them. Each is as of the events before it.
     pub answers: Vec<(T, Outcome)>,
 }
@@ -43,7 +44,7 @@ pub trait Release: Send + 'static {
 /// A batch being filled.
 pub(super) struct Open<T> {
     pub(super) body: Vec<u8>,
-    pub(super) events: Vec<Stamped>,
+    pub(super) events: Vec<Arc<Stamped>>,
     pub(super) answers: Vec<(T, Outcome)>,
 }
 
@@ -58,14 +59,15 @@ impl<T> Open<T> {
         self.answers.is_empty() && self.events.is_empty()
     }
 
-    /// Adds the events of one command, the last of which is `last`.
-    pub(super) fn record(&mut self, at: Moment, last: Seq, events: &[Event]) {
-        if events.is_empty() {
+    /// Takes the events of the command that the engine has just handled.
+    pub(super) fn record(&mut self, engine: &mut Engine) {
+        if engine.events().is_empty() {
             return;
         }
-        codec::encode(&mut self.body, at, events);
-        let first = last.0 + 1 - events.len() as u64;
-        let stamped = |(seq, event): (u64, &Event)| Stamped { seq: Seq(seq), at, event: event.clone() };
-        self.events.extend((first..).zip(events).map(stamped));
+        let (at, last) = (engine.state().at, engine.state().seq);
+        codec::encode(&mut self.body, at, engine.events());
+        let first = last.0 + 1 - engine.events().len() as u64;
+        let stamped = |(seq, event)| Arc::new(Stamped { seq: Seq(seq), at, event });
+        self.events.extend((first..).zip(engine.take_events()).map(stamped));
     }
 }

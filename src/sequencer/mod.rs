@@ -48,6 +48,8 @@ pub struct Sequencer<R: Release> {
     inbox: Inbox<R::Ticket>,
     clock: fn() -> Moment,
     open: Open<R::Ticket>,
+    /// On disk, and let out as soon as the next batch is on its way there.
+    durable: Option<Released<R::Ticket>>,
     head: watch::Sender<Head>,
 }
 
@@ -65,7 +67,7 @@ pub async fn open<R: Release>(
     let (handle, inbox) = handle::queue(queue_max);
     let release = release(&engine);
     let head = watch::Sender::new(journal.head());
-    Ok((Sequencer { engine, journal, release, inbox, clock, open: Open::default(), head }, handle))
+    Ok((Sequencer { engine, journal, release, inbox, clock, open: Open::default(), durable: None, head }, handle))
 }
 
 impl<R: Release> Sequencer<R> {
@@ -77,9 +79,11 @@ impl<R: Release> Sequencer<R> {
             if let Err(reject) = self.engine.handle(now, &SERVER, command) {
                 return Err(JournalError::Unavailable(reject.text()));
             }
-            self.open.record(self.engine.state().at.max(now), self.engine.state().seq, self.engine.events());
+            self.open.record(&mut self.engine);
         }
-        self.commit().await.map(|_| ())
+        self.commit().await?;
+        self.let_out();
+        Ok(())
     }
 
     /// Where the journal ends, as of the last release.
@@ -97,6 +101,7 @@ impl<R: Release> Sequencer<R> {
         let mut running = true;
         while running {
             if self.open.is_empty() {
+                self.let_out();
                 tokio::select! {
                     biased;
                     next = self.inbox.next() => match next {
@@ -108,11 +113,20 @@ impl<R: Release> Sequencer<R> {
             }
             running &= self.commit().await?;
         }
+        self.let_out();
         self.journal.save_snapshot(&recovery::snapshot(self.engine.state())).await?;
         self.journal.close().await
     }
 
-    /// Journals and releases the open batch, filling the next one meanwhile. `false` once the queue is closed.
+    /// Releases the batch that is on disk, if one is.
+    fn let_out(&mut self) {
+        if let Some(batch) = self.durable.take() {
+            self.release.release(batch);
+        }
+    }
+
+    /// Journals the open batch. Meanwhile the one before it is released and the next one filled. `false` once the
+    /// queue is closed.
     async fn commit(&mut self) -> Result<bool, JournalError> {
         let batch = std::mem::take(&mut self.open);
         if batch.is_empty() {
@@ -120,15 +134,22 @@ impl<R: Release> Sequencer<R> {
         }
         let mut more = true;
         let appended = match batch.events.first() {
-            None => Ok(()),
+            None => {
+                self.let_out();
+                Ok(())
+            }
             Some(first) => {
                 let count = u32::try_from(batch.events.len()).expect("BATCH_MAX bounds a batch");
                 let (seq, body) = (first.seq.0, batch.body.as_slice());
-                let Sequencer { engine, journal, inbox, clock, open, .. } = self;
+                let Sequencer { engine, journal, inbox, clock, open, durable, release, .. } = self;
                 let mut append = pin!(journal.append(seq, count, codec::FORMAT, body));
                 std::future::poll_fn(|context| {
                     if let Poll::Ready(done) = append.as_mut().poll(context) {
                         return Poll::Ready(done);
+                    }
+                    // The append is under way now; both go on at the same time.
+                    if let Some(batch) = durable.take() {
+                        release.release(batch);
                     }
                     while more && open.answers.len() < BATCH_MAX {
                         match pin!(inbox.next()).poll(context) {
@@ -142,6 +163,8 @@ impl<R: Release> Sequencer<R> {
                 .await
             }
         };
+        // An append that was done at once has left it for here.
+        self.let_out();
         if let Err(error) = appended {
             tracing::error!(%error, "the journal failed; nothing more is accepted");
             let unanswered = batch.answers.into_iter().chain(std::mem::take(&mut self.open).answers);
@@ -149,7 +172,7 @@ impl<R: Release> Sequencer<R> {
             return Err(error);
         }
         self.head.send_replace(self.journal.head());
-        self.release.release(Released { events: Arc::new(batch.events), answers: batch.answers });
+        self.durable = Some(Released { events: Arc::new(batch.events), answers: batch.answers });
         Ok(more)
     }
 
@@ -168,7 +191,7 @@ impl<R: Release> Sequencer<R> {
         if let Err(reject) = self.engine.handle(now, &SERVER, &Command::Tick) {
             tracing::error!(reject = reject.text(), "the engine refused a tick");
         }
-        self.open.record(self.engine.state().at.max(now), self.engine.state().seq, self.engine.events());
+        self.open.record(&mut self.engine);
     }
 }
 
@@ -178,7 +201,7 @@ fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, submissions:
         let outcome = match work {
             Work::Command(command) => {
                 let reply = engine.handle(now, &by, &command).map(Answer::Reply);
-                open.record(engine.state().at.max(now), engine.state().seq, engine.events());
+                open.record(engine);
                 reply
             }
             Work::Query(query) => engine.query(now, &by, &query).map(Answer::View),

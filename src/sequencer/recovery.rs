@@ -1,6 +1,8 @@
 //! From what is stored to a running state: the newest snapshot that this release can read, then every row
 //! after it, checked link by link. A hole or a wrong digest refuses to start and says where.
 
+use std::sync::Arc;
+
 use crate::domain::ids::Seq;
 use crate::engine::state::State;
 use crate::storage::journal::{JournalError, Snapshot};
@@ -101,7 +103,7 @@ pub async fn verify(reader: &JournalReader) -> Result<Verified, RecoveryError> {
 }
 
 /// The last events of the journal, oldest first, about `max` of them: what streams can resume over.
-pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Stamped>, RecoveryError> {
+pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>>, RecoveryError> {
     let mut events = Vec::new();
     let mut next = reader.last_seq().await?.saturating_sub(max) + 1;
     loop {
@@ -115,11 +117,9 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Stamped>, Re
                 let at = entry.at;
                 entry.events.into_iter().map(move |event| (at, event))
             });
-            events.extend((row.first_seq..).zip(stamped).map(|(seq, (at, event))| Stamped {
-                seq: Seq(seq),
-                at,
-                event,
-            }));
+            events.extend(
+                (row.first_seq..).zip(stamped).map(|(seq, (at, event))| Arc::new(Stamped { seq: Seq(seq), at, event })),
+            );
         }
     }
 }

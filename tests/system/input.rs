@@ -34,7 +34,7 @@ async fn whatever_is_malformed_is_refused_and_changes_nothing() {
         (r#"{"method":"cancel_all","req_id":7,"params":[null]}"#.to_owned(), "EGeneral:Invalid arguments:params"),
         ("{}".to_owned(), "EGeneral:Invalid arguments:method"),
         (deep.clone(), "Malformed request"),
-        (format!(r#"{{"method":"add_order","params":{deep}}}"#), "Malformed request"),
+        (format!(r#"{{"method":"add_order","params":{deep}}}"#), "EGeneral:Invalid arguments:params"),
         (r#"{"method":"nothing","req_id":7}"#.to_owned(), "EGeneral:Unknown method"),
         (r#"{"method":7,"req_id":7}"#.to_owned(), "EGeneral:Invalid arguments"),
         (r#"{"method":"ping","req_id":7,"x":1}"#.to_owned(), "Unsupported field: 'x' for the given msg type: ping"),
@@ -123,6 +123,9 @@ async fn http_answers_what_it_must() {
     let mut bot = world.bot(1).await;
     let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
     bot.call("add_order", order).await;
+    let (status, _, schema) = http(world.address, "GET", "/schemas/add_order.request.schema.json", &[], "").await;
+    assert_eq!(status, 200);
+    assert_eq!(schema, std::fs::read_to_string("schemas/add_order.request.schema.json").unwrap());
     let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
     assert!(metrics.contains("\ncountersign_orders_accepted_total 1\n"), "{metrics}");
 }

@@ -3,8 +3,11 @@
 
 mod client;
 mod commands;
+mod governance;
 mod input;
 mod rest;
 mod scopes;
+mod settings;
 mod story;
+mod streams;
 mod world;

@@ -13,6 +13,8 @@ mod tests;
 pub use error::WireError;
 pub use request::{Body, Channel, Filter, Page, Request, parse, set_step};
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -40,14 +42,8 @@ struct Outer<'a> {
     req_id: Option<&'a RawValue>,
 }
 
-/// The two members that even a refused message is searched for.
-#[derive(Deserialize)]
-struct Salvage<'a> {
-    #[serde(borrow)]
-    method: Option<&'a RawValue>,
-    #[serde(borrow)]
-    req_id: Option<&'a RawValue>,
-}
+/// What even a refused message is searched for its method and number in; of a repeated member the last counts.
+type Salvage<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a message's envelope.
 pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
@@ -56,10 +52,9 @@ pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
         return Err(WireError::new("Malformed request"));
     }
     let outer: Outer<'_> = serde_json::from_str(text).map_err(|problem| {
-        let found = serde_json::from_str::<Salvage<'_>>(text).ok();
-        let req_id = found.as_ref().and_then(|found| found.req_id).and_then(integer);
-        let method =
-            found.and_then(|found| found.method).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let found = serde_json::from_str::<Salvage<'_>>(text).unwrap_or_default();
+        let req_id = found.get("req_id").and_then(|raw| integer(raw));
+        let method = found.get("method").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let refusal = match problem.is_data() {
             true => WireError::shape(&problem, method.as_deref().unwrap_or("")),
             false => WireError::new("Malformed request"),

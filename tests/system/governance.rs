@@ -1,0 +1,193 @@
+//! Requests, votes and secrets between bots, Members and custody, over real sockets (rules 15 to 32, 37).
+
+use std::collections::BTreeMap;
+
+use countersign::access::scope::ScopeSet;
+use countersign::gateway::credentials::decode_secret;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::client::{Client, code, http};
+use super::world::{PASSWORD, World, key};
+
+fn ballot(request: &Value) -> Value {
+    json!([{"request_id": request["request_id"], "digest": request["digest"]}])
+}
+
+/// The digest as a page makes it: SHA-256 of the canonical JSON of what the Member sees (rule 24).
+fn digest(organization: &str, request: &Value) -> String {
+    let initiator = json!({"type": request["initiator"]["type"], "id": request["initiator"]["id"]});
+    let subject: BTreeMap<&str, Value> = [
+        ("organization", json!(organization)),
+        ("initiator", initiator),
+        ("policy", request["policy"].clone()),
+        ("payload", request["payload"].clone()),
+    ]
+    .into_iter()
+    .chain(
+        ["request_id", "workflow", "action", "created_at", "expires_at"]
+            .map(|member| (member, request[member].clone())),
+    )
+    .collect();
+    // serde_json keeps members in order of their names, and writes no blanks.
+    hex::encode(Sha256::digest(serde_json::to_string(&subject).unwrap()))
+}
+
+#[tokio::test]
+async fn the_three_digest_vectors_hold() {
+    for name in ["withdraw", "create_service_user", "set_policy"] {
+        let text = std::fs::read_to_string(format!("schemas/examples/digest-{name}.json")).unwrap();
+        let vector: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(digest(vector["organization"].as_str().unwrap(), &vector["request"]), vector["request"]["digest"]);
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_is_held_decided_released_and_settled_once() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut bob, mut custody) = (world.bot(1).await, world.member("bob").await, world.venue().await);
+    bob.subscribe("approvals").await;
+    custody.subscribe("custody").await;
+    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1", "client_id": "w-1"});
+    let withdrawal = bot.call("withdraw", asked.clone()).await;
+    assert_eq!(bot.call("withdraw", asked).await, withdrawal, "the same again is the same withdrawal");
+    let unknown = json!({"asset": "BTC", "key": "cold-2", "amount": "1"});
+    assert!(bot.refused("withdraw", unknown).await.starts_with("EFunding:Unknown withdraw key"));
+    let balances = bot.call("get_balances", json!({})).await;
+    assert_eq!(balances["balances"][1]["held"].to_string(), "1.0");
+    let request = bob.item("approvals", |item| item["request_id"] == withdrawal["request_id"]).await;
+    assert_eq!(digest("Acme", &request), request["digest"]);
+    let stale = json!({"requests": [{"request_id": request["request_id"], "digest": "00"}], "otp": code(0)});
+    let decided = bob.call("approve", stale).await;
+    assert!(decided["requests"][0]["error"].as_str().unwrap().starts_with("EGovernance:Digest changed"), "{decided}");
+    let wrong = json!({"requests": ballot(&request), "otp": "000000"});
+    assert!(bob.refused("approve", wrong).await.starts_with("EGovernance:One-time code wrong"));
+    let mut alone = None;
+    for steps in [0, 1] {
+        let decided = bob.reply("approve", json!({"requests": ballot(&request), "otp": code(steps)})).await;
+        if decided["success"] == true {
+            alone = Some(decided);
+            break;
+        }
+    }
+    let decided = alone.expect("one of two codes is not spent");
+    assert_eq!(decided["result"]["requests"][0]["request"]["state"], "approved", "{decided}");
+    let paid = custody.item("custody", |item| item["status"] == "Pending").await;
+    assert_eq!((&paid["refid"], paid["payment"]["net_amount"].to_string()), (&withdrawal["refid"], "0.99999".into()));
+    let refid = json!({"refid": withdrawal["refid"]});
+    assert_eq!(bot.call("withdraw_cancel", refid.clone()).await["canceled"], false);
+    custody.call("settle_withdrawal", refid.clone()).await;
+    custody.call("settle_withdrawal", refid.clone()).await;
+    let contradiction = json!({"refid": withdrawal["refid"], "reason": "lost"});
+    assert!(custody.refused("fail_withdrawal", contradiction).await.starts_with("EFunding:Already finished"));
+    let status = bot.call("withdraw_status", refid).await;
+    assert_eq!(status["withdrawals"][0]["status"], "Success");
+}
+
+#[tokio::test]
+async fn a_created_key_shows_its_secret_once_and_to_its_maker_alone() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let made = json!({"name": "Fresh", "scopes": ["query"], "otp": code(0), "client_id": "c-1"});
+    let created = alice.call("create_service_user", made.clone()).await;
+    assert_eq!(created["state"], "executed", "{created}");
+    let secret = decode_secret(created["api_secret"].as_str().unwrap()).unwrap();
+    let mut bot = Client::signed(world.address, created["api_key"].as_str().unwrap(), &secret).await.unwrap();
+    assert_eq!(bot.call("key_info", json!({})).await["scopes"], json!(["query"]));
+    let again = alice.call("create_service_user", made).await;
+    assert_eq!((&again["request_id"], again.get("api_secret")), (&created["request_id"], None));
+    let users = alice.call("service_users", json!({})).await.to_string();
+    assert!(users.contains("Fresh") && !users.contains("secret"), "{users}");
+}
+
+#[tokio::test]
+async fn nobody_approves_their_own_request_and_viewers_do_not_vote() {
+    let world = World::new(&[]).await;
+    let (mut alice, mut carol) = (world.member("alice").await, world.member("carol").await);
+    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
+    let request = alice.call("initiate_withdrawal", asked).await;
+    assert_eq!(request["state"], "pending");
+    let votes = json!({"requests": ballot(&request), "otp": code(0)});
+    let own = alice.call("approve", votes.clone()).await;
+    assert!(own["requests"][0]["error"].as_str().unwrap().starts_with("EGovernance:Own request"), "{own}");
+    let viewer = carol.call("approve", votes).await;
+    assert!(viewer["requests"][0]["error"].as_str().unwrap().starts_with("EGovernance:Not eligible"), "{viewer}");
+    let shown = carol.call("request_info", json!({"request_id": request["request_id"]})).await;
+    assert_eq!(shown["can"], json!([]));
+    let canceled = alice.call("cancel_request", json!({"request_id": request["request_id"]})).await;
+    assert_eq!(canceled["state"], "canceled");
+}
+
+#[tokio::test]
+async fn an_invited_member_sets_password_and_code_and_signs_in() {
+    let world = World::new(&[]).await;
+    let mut venue = world.venue().await;
+    let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
+    let made = venue.call("create_organization", json!({"name": "New", "members": members})).await;
+    let path = format!("/invitations/{}", made["members"][0]["invitation"].as_str().unwrap());
+    let json_type = [("Content-Type", "application/json")];
+    let (status, _, body) =
+        http(world.address, "POST", &path, &json_type, &json!({"password": PASSWORD}).to_string()).await;
+    assert_eq!(status, 200, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let step = countersign::server::wall_clock().0 / 30_000_000;
+    let otp = countersign::gateway::passwords::code_for_step(answer["totp_secret"].as_str().unwrap(), step).unwrap();
+    let (status, _, body) = http(world.address, "POST", &path, &json_type, &json!({"otp": otp}).to_string()).await;
+    assert_eq!(status, 200, "{body}");
+    let (status, _, _) = http(world.address, "POST", &path, &json_type, &json!({"otp": otp}).to_string()).await;
+    assert_eq!(status, 404, "an invitation serves once");
+}
+
+#[tokio::test]
+async fn a_cookie_needs_its_origin_and_ends_with_its_session() {
+    let world = World::new(&[]).await;
+    let body = json!({"email": "alice@acme.test", "password": PASSWORD, "otp": code(0)}).to_string();
+    let origin = format!("http://{}", world.address);
+    let post = async |origin: &str, body: &str| {
+        let headers = [("Origin", origin), ("Content-Type", "application/json")];
+        http(world.address, "POST", "/session", &headers, body).await
+    };
+    assert_eq!(post("http://evil.test", &body).await.0, 403);
+    assert_eq!(post(&origin, &body.replace("horse", "cow")).await.0, 401);
+    let (status, head, _) = post(&origin, &body).await;
+    assert_eq!(status, 200, "{head}");
+    let line = head.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
+    assert!(["HttpOnly", "SameSite=Strict", "Path=/"].iter().all(|flag| line.contains(flag)), "{line}");
+    assert_eq!(post(&origin, &body).await.0, 401, "a code serves once");
+    let cookie = line.trim_start_matches("set-cookie: ").split(';').next().unwrap().to_owned();
+    let open = async |origin: &str| Client::open(world.address, &[("Cookie", &cookie), ("Origin", origin)]).await;
+    assert_eq!(open("http://evil.test").await.err().unwrap().status, 403);
+    let mut alice = open(&origin).await.unwrap();
+    assert_eq!(alice.call("member_info", json!({})).await["member"]["name"], "alice");
+    let headers = [("Cookie", cookie.as_str()), ("Origin", origin.as_str())];
+    assert_eq!(http(world.address, "DELETE", "/session", &headers, "").await.0, 200);
+    assert_eq!(alice.closed().await, (4005, "session ended".to_owned()));
+    assert_eq!(open(&origin).await.err().unwrap().status, 401);
+}
+
+#[tokio::test]
+async fn earn_and_deposits_are_immediate() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut venue) = (world.bot(1).await, world.venue().await);
+    bot.subscribe("earn").await;
+    bot.subscribe("deposits").await;
+    let earned = bot.call("earn_allocate", json!({"strategy_id": "ESTRAT2", "amount": 5})).await;
+    assert_eq!(earned["state"], "allocated");
+    let back = bot.call("earn_deallocate", json!({"strategy_id": "ESTRAT2", "amount": 2})).await;
+    assert_eq!(back["state"], "unbonding");
+    assert!(bot.item("earn", |item| item["state"] == "unbonding").await["expires"].is_string());
+    let status = bot.call("earn_status", json!({"strategy_id": "ESTRAT2"})).await;
+    assert_eq!((status["allocated"].to_string(), status["unbonding"].as_array().unwrap().len()), ("3.0".into(), 1));
+    let error = bot.refused("earn_allocate", json!({"strategy_id": "ESTRAT1", "amount": "0.000001"})).await;
+    assert!(error.starts_with("EEarnings:Below min"), "{error}");
+    let pool = json!({"asset": "BTC", "addresses": [{"address": "bc1qpool"}]});
+    venue.call("add_deposit_addresses", pool).await;
+    let mine = bot.call("deposit_addresses", json!({"asset": "BTC"})).await;
+    assert_eq!(mine["addresses"][0]["address"], "bc1qpool");
+    let credit = json!({"asset": "BTC", "address": "bc1qpool", "amount": "0.5", "txid": "t-1"});
+    let credited = venue.call("credit_deposit", credit.clone()).await;
+    assert_eq!(venue.call("credit_deposit", credit).await, credited, "the same txid is the same deposit");
+    assert_eq!(bot.item("deposits", |item| item["txid"] == "t-1").await["refid"], credited["refid"]);
+    let balances = bot.call("get_balances", json!({})).await;
+    assert_eq!(balances["balances"][1]["balance"].to_string(), "100.5");
+}

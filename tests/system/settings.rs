@@ -1,0 +1,177 @@
+//! The six settings of a key at the socket, the token that stock clients bring, and rights that change while
+//! sockets are open (rules 1 to 10).
+
+use countersign::access::key::KeySettings;
+use countersign::access::scope::{Scope, ScopeSet};
+use countersign::domain::time::Moment;
+use countersign::gateway::credentials::Signed;
+use countersign::server::wall_clock;
+use serde_json::{Value, json};
+
+use super::client::{Client, Refused, code, http, next_nonce};
+use super::world::{World, api_key, key, secret, with};
+
+const HOUR_US: u64 = 3_600_000_000;
+
+fn ago() -> Option<Moment> {
+    Some(wall_clock().minus_us(HOUR_US))
+}
+
+async fn refused(world: &World, number: u8) -> Refused {
+    Client::signed(world.address, &api_key(number), &secret(number)).await.err().expect("a refusal")
+}
+
+/// The token call, signed with `nonce`.
+async fn token(world: &World, number: u8, nonce: &str) -> Value {
+    let body = format!("nonce={nonce}");
+    let path = "/0/private/GetWebSocketsToken";
+    let sign = Signed { path, nonce, body: body.as_bytes() }.sign(&secret(number));
+    let name = api_key(number);
+    let headers = [
+        ("API-Key", name.as_str()),
+        ("API-Sign", sign.as_str()),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    let (status, head, body) = http(world.address, "POST", path, &headers, &body).await;
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: application/json"), "{head}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test]
+async fn expiry_address_and_allow_websocket_are_judged_before_101() {
+    let expired = KeySettings { expires_at: ago(), ..KeySettings::default() };
+    let elsewhere = KeySettings { ip_allowlist: vec!["192.0.2.0/24".parse().unwrap()], ..KeySettings::default() };
+    let here = KeySettings {
+        ip_allowlist: vec!["192.0.2.0/24".parse().unwrap(), "127.0.0.1/32".parse().unwrap()],
+        ..KeySettings::default()
+    };
+    let silent = KeySettings { allow_websocket: false, ..KeySettings::default() };
+    let world = World::new(&[with(expired), with(elsewhere), with(silent), with(here)]).await;
+    for (number, why) in [(1, "expired"), (2, "allow-list"), (3, "Allow WebSocket")] {
+        let refusal = refused(&world, number).await;
+        assert_eq!(refusal.status, 403, "{refusal:?}");
+        assert!(refusal.error.contains(why), "{refusal:?}");
+        let refusal = token(&world, number, &next_nonce()).await;
+        assert_eq!(refusal, json!({"error": ["EGeneral:Permission denied"]}));
+    }
+    world.bot(4).await.call("key_info", json!({})).await;
+}
+
+#[tokio::test]
+async fn keys_signatures_and_nonces_are_judged_before_101() {
+    let window = KeySettings { nonce_window: 100, ..KeySettings::default() };
+    let world = World::new(&[key(ScopeSet::ALL), with(window)]).await;
+    let open = async |number: u8, nonce: u64, secret: &[u8]| {
+        let (nonce, name) = (nonce.to_string(), api_key(number));
+        let sign = Signed::handshake(&nonce).sign(secret);
+        Client::open(world.address, &[("API-Key", &name), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
+    };
+    let unknown = open(99, 1, &secret(99)).await.err().unwrap();
+    assert_eq!((unknown.status, unknown.error.as_str()), (401, "EAPI:Invalid key"));
+    let forged = open(1, 1_000, &secret(2)).await.err().unwrap();
+    assert_eq!((forged.status, forged.error.as_str()), (401, "EAPI:Invalid signature"));
+    open(1, 1_000, &secret(1)).await.unwrap();
+    let replayed = open(1, 1_000, &secret(1)).await.err().unwrap();
+    assert_eq!(replayed.status, 401);
+    assert!(replayed.error.starts_with("EAPI:Invalid nonce:nonce: use one above 1000"), "{replayed:?}");
+    open(2, 1_000, &secret(2)).await.unwrap();
+    open(2, 950, &secret(2)).await.unwrap();
+    assert_eq!(open(2, 950, &secret(2)).await.err().unwrap().status, 401);
+    assert_eq!(open(2, 899, &secret(2)).await.err().unwrap().status, 401);
+    for _ in 0..10 {
+        let _ = open(1, 2_000, b"wrong").await;
+    }
+    let throttled = open(1, 3_000, &secret(1)).await.err().unwrap();
+    assert_eq!((throttled.status, throttled.retry_after), (429, true));
+}
+
+#[tokio::test]
+async fn a_token_binds_a_bare_socket_to_its_key_for_good() {
+    let mut world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let mint = async |number| {
+        let answer = token(&world, number, &next_nonce()).await;
+        assert_eq!((&answer["error"], &answer["result"]["expires"]), (&json!([]), &json!(900)));
+        answer["result"]["token"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (mint(1).await, mint(2).await);
+    let mut bare = Client::bare(world.address).await;
+    let info = bare.call("key_info", json!({"token": first})).await;
+    assert_eq!(info["service_user"], "Bot 1");
+    bare.call("subscribe", json!({"channel": "executions", "token": first})).await;
+    let error = bare.refused("key_info", json!({"token": second})).await;
+    assert!(error.starts_with("ESession:Invalid session"), "{error}");
+    let error = bare.refused("key_info", json!({"token": "nonsense"})).await;
+    assert!(error.starts_with("EAPI:Invalid token"), "{error}");
+    assert_eq!(bare.call("key_info", json!({})).await["service_user"], "Bot 1");
+    drop(bare);
+    world.restart().await;
+    let mut again = Client::bare(world.address).await;
+    assert_eq!(again.call("key_info", json!({"token": first})).await["service_user"], "Bot 1");
+}
+
+#[tokio::test]
+async fn query_dates_bound_what_has_a_time_and_nothing_else() {
+    let now = wall_clock();
+    let later = KeySettings { query_start: Some(now.plus_us(HOUR_US)), ..KeySettings::default() };
+    let ended = KeySettings { query_end: ago(), ..KeySettings::default() };
+    let world = World::new(&[key(ScopeSet::ALL), with(later), with(ended)]).await;
+    let count = |result: Value| result["entries"].as_array().unwrap().len();
+    assert_eq!(count(world.bot(1).await.call("ledgers", json!({})).await), 3);
+    let mut late = world.bot(2).await;
+    assert_eq!(count(late.call("ledgers", json!({})).await), 0);
+    let acknowledged = late.subscribe("ledger").await;
+    assert_eq!(acknowledged["warnings"].as_array().unwrap().len(), 1, "{acknowledged}");
+    let mut past = world.bot(3).await;
+    for channel in ["executions", "ledger", "earn", "deposits", "withdrawals"] {
+        let error = past.refused("subscribe", json!({"channel": channel})).await;
+        assert!(error.contains("query end date"), "{error}");
+    }
+    assert!(past.subscribe("balances").await["warnings"].is_array());
+    assert_eq!(past.frame("balances").await["type"], "snapshot");
+    assert_eq!(past.call("get_balances", json!({})).await["balances"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_changed_key_acts_on_its_open_sockets_and_says_why() {
+    let world = World::new(&vec![key(ScopeSet::ALL); 4]).await;
+    let mut alice = world.member("alice").await;
+    let mut bots = Vec::new();
+    for number in 1..=4 {
+        let mut bot = world.bot(number).await;
+        bot.subscribe("executions").await;
+        bots.push(bot);
+    }
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+    let resting = bots[0].call("add_order", order).await;
+    // One code an action: the three steps that are admitted now.
+    let edits = [
+        (1, json!({"disabled": true}), 4001, "key disabled"),
+        (2, json!({"settings": {"allow_websocket": false}}), 4003, "WebSocket not allowed any more"),
+        (3, json!({"settings": {"ip_allowlist": ["192.0.2.1"]}}), 4004, "address not allowed any more"),
+    ];
+    for (steps, (number, mut params, close, reason)) in (-1..).zip(edits) {
+        params["service_user_id"] = json!(format!("SVC{number}"));
+        params["otp"] = json!(code(steps));
+        let request = alice.call("edit_service_user", params).await;
+        assert_eq!(request["state"], "executed", "{request}");
+        assert_eq!(bots[number - 1].closed().await, (close, reason.to_owned()));
+    }
+    let canceled = bots[3].item("executions", |item| item["exec_type"] == "canceled").await;
+    assert_eq!((&canceled["order_id"], &canceled["reason"]), (&resting["order_id"], &json!("Key stopped")));
+    assert_eq!(bots[3].call("open_orders", json!({})).await, json!({"orders": []}));
+}
+
+#[tokio::test]
+async fn a_lost_scope_closes_what_needed_it_and_leaves_the_rest() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::of(&[Scope::Query]))]).await;
+    let mut alice = world.member("alice").await;
+    let (mut streaming, mut asking) = (world.bot(1).await, world.bot(1).await);
+    streaming.subscribe("executions").await;
+    let otp = code(0);
+    let params = json!({"service_user_id": "SVC1", "scopes": ["query", "withdraw"], "otp": otp});
+    alice.call("edit_service_user", params).await;
+    assert_eq!(streaming.closed().await, (4001, "an open subscription lost its scope".to_owned()));
+    assert_eq!(asking.refused("open_orders", json!({})).await, "EGeneral:Permission denied");
+    asking.call("get_balances", json!({})).await;
+}

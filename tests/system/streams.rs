@@ -1,0 +1,162 @@
+//! Private streams: snapshot, then every change in order; resume; own reply before own events (rules 41 to 43, 50).
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::world::{Wanted, World, key};
+
+fn other() -> Wanted {
+    Wanted { organization: 2, ..key(ScopeSet::ALL) }
+}
+
+fn limit(side: &str, qty: &str, price: &str) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
+}
+
+#[tokio::test]
+async fn an_order_is_acknowledged_before_its_events_and_each_is_numbered() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    let acknowledged = bot.subscribe("executions").await;
+    assert_eq!((&acknowledged["snap_orders"], &acknowledged["snap_trades"]), (&json!(true), &json!(false)));
+    assert_eq!(bot.frame("executions").await["sequence"], 1);
+    bot.subscribe("balances").await;
+    bot.frame("balances").await;
+    bot.send(json!({"method": "add_order", "req_id": 99, "params": limit("buy", "0.4", "1000")}).to_string()).await;
+    let mut kinds = Vec::new();
+    let mut offsets = Vec::new();
+    let mut entries = Vec::new();
+    while entries.len() < 2 {
+        let frame = bot.next().await;
+        if frame["req_id"] == 99 {
+            assert!(kinds.is_empty(), "the reply comes first");
+            kinds.push("reply".to_owned());
+        }
+        for item in frame["data"].as_array().into_iter().flatten() {
+            if frame["channel"] == "executions" {
+                kinds.push(item["exec_type"].as_str().unwrap().to_owned());
+                offsets.push(item["offset"].as_u64().unwrap());
+            } else if frame["channel"] == "balances" {
+                entries.push((item["asset"].clone(), item["amount"].to_string(), item["fee"].to_string()));
+            }
+        }
+    }
+    assert_eq!(kinds, ["reply", "pending_new", "new", "trade", "filled"]);
+    assert!(offsets.is_sorted_by(|a, b| a < b), "{offsets:?}");
+    assert_eq!(entries, [(json!("BTC"), "0.4".into(), "0.0".into()), (json!("USD"), "-400.0".into(), "0.8".into())]);
+}
+
+#[tokio::test]
+async fn a_client_that_returns_gets_exactly_what_it_missed_across_a_restart_too() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    bot.subscribe("executions").await;
+    let placed = bot.call("add_order", limit("buy", "1", "10")).await;
+    let seen = bot.item("executions", |item| item["exec_type"] == "new").await;
+    let last = seen["offset"].as_u64().unwrap();
+    drop(bot);
+    let mut away = world.bot(1).await;
+    away.call("cancel_all", json!({})).await;
+    let missed = away.call("add_order", limit("buy", "2", "20")).await;
+    drop(away);
+    for restarted in [false, true] {
+        if restarted {
+            world.restart().await;
+        }
+        let mut back = world.bot(1).await;
+        let acknowledged = back.call("subscribe", json!({"channel": "executions", "from_offset": last})).await;
+        assert!(acknowledged.get("from_offset").is_none() && acknowledged.get("warnings").is_none(), "{acknowledged}");
+        let mut told = Vec::new();
+        while told.len() < 3 {
+            let frame = back.frame("executions").await;
+            assert_eq!(frame["type"], "update");
+            told.extend(
+                frame["data"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|item| (item["exec_type"].as_str().unwrap().to_owned(), item["order_id"].clone())),
+            );
+        }
+        let (first, second) = (placed["order_id"].clone(), missed["order_id"].clone());
+        assert_eq!(
+            told,
+            [("canceled".into(), first), ("pending_new".into(), second.clone()), ("new".into(), second)],
+            "restarted: {restarted}"
+        );
+        let future = json!({"channel": "executions", "from_offset": last + (1 << 40)});
+        let error = world.bot(1).await.refused("subscribe", future).await;
+        assert!(error.starts_with("EGeneral:Invalid arguments:from_offset"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_book_follows_every_change_with_a_checksum_and_one_symbol_a_frame() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    let params = json!({"channel": "book", "symbol": "BTC/USD", "depth": 25});
+    let acknowledged = bot.call("subscribe", params.clone()).await;
+    assert_eq!(acknowledged, json!({"channel": "book", "symbol": "BTC/USD", "depth": 25, "snapshot": true}));
+    assert_eq!(bot.refused("subscribe", params.clone()).await, "Already subscribed");
+    let snapshot = bot.frame("book").await;
+    assert_eq!(snapshot["data"][0]["asks"], json!([{"price": 1000.0, "qty": 1.0}]));
+    bot.call("subscribe", json!({"channel": "trade", "symbol": ["BTC/USD"]})).await;
+    bot.call("subscribe", json!({"channel": "ticker", "symbol": ["BTC/USD"], "event_trigger": "bbo"})).await;
+    bot.call("add_order", limit("buy", "0.25", "1000")).await;
+    let (mut book, mut trade) = (Value::Null, Value::Null);
+    while book.is_null() || trade.is_null() {
+        let frame = bot.next().await;
+        match frame["channel"].as_str() {
+            Some("book") => book = frame["data"][0].clone(),
+            Some("trade") => trade = frame["data"][0].clone(),
+            _ => {}
+        }
+    }
+    assert_eq!(book["asks"], json!([{"price": 1000.0, "qty": 0.75}]));
+    // 1000.0 and 0.75000000 without points and leading zeros.
+    assert_eq!(book["checksum"], crc32fast::hash(b"1000075000000"));
+    assert_eq!((&trade["side"], &trade["trade_id"], &trade["qty"]), (&json!("buy"), &json!(1), &json!(0.25)));
+    bot.call("unsubscribe", json!({"channel": "book", "symbol": ["BTC/USD"], "depth": 25})).await;
+}
+
+#[tokio::test]
+async fn a_planned_stop_says_so_and_answers_what_it_accepted() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    assert_eq!(bot.frame("status").await["data"][0]["system"], "online");
+    bot.call("get_balances", json!({})).await;
+    let server = world.server.take().unwrap();
+    let stopping = tokio::spawn(async move { server.stop().await });
+    assert_eq!(bot.frame("status").await["data"][0]["system"], "maintenance");
+    assert_eq!(bot.closed().await, (1012, "planned restart".to_owned()));
+    stopping.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn history_has_what_was_acknowledged_a_moment_ago() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for number in 0..20 {
+        let mut order = limit("buy", "1", "10");
+        order["cl_ord_id"] = json!(format!("mine-{number}"));
+        let placed = bot.call("add_order", order.clone()).await;
+        let again = bot.call("add_order", order.clone()).await;
+        assert_eq!((&again["order_id"], again["warnings"].is_array()), (&placed["order_id"], true));
+        order["order_qty"] = json!("2");
+        let error = bot.refused("add_order", order).await;
+        assert!(error.starts_with("EOrder:cl_ord_id not unique"), "{error}");
+        let named = json!({"cl_ord_id": [format!("mine-{number}")]});
+        let canceled = bot.call("cancel_order", named.clone()).await;
+        assert_eq!(canceled["order_id"], placed["order_id"]);
+        let found = bot.call("query_orders", named).await;
+        assert_eq!(found["orders"][0]["order_status"], "canceled", "{found}");
+        let closed = bot.call("closed_orders", json!({"limit": 1})).await;
+        assert_eq!(closed["orders"][0]["order_id"], placed["order_id"]);
+    }
+    let page = bot.call("closed_orders", json!({"limit": 15})).await;
+    let rest = bot.call("closed_orders", json!({"limit": 15, "cursor": page["cursor"]})).await;
+    assert_eq!((page["orders"].as_array().unwrap().len(), rest["orders"].as_array().unwrap().len()), (15, 5));
+    assert!(rest.get("cursor").is_none());
+}
