@@ -439,3 +439,19 @@ fn orders_text(
     let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
     format!("{{\"orders\":[{}]{cursor}}}", texts.join(","))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reply_to_add_order_is_byte_for_byte_what_serde_writes() {
+        for (cl_ord_id, userref) in [(None, None), (Some("a-1"), Some(-3))] {
+            let mut text = String::new();
+            placed(&mut text, Some(OrderId(5)), cl_ord_id, userref, false);
+            let (order_id, cl_ord_id) = (OrderId(5).to_string(), cl_ord_id.map(str::to_owned));
+            let expected = Placed { order_id, cl_ord_id, order_userref: userref, warnings: None };
+            assert_eq!(text, serde_json::to_string(&expected).unwrap());
+        }
+    }
+}

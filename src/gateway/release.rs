@@ -226,6 +226,15 @@ impl Desk {
         }
     }
 
+    /// Sends the answers of sockets that follow nothing: no item can belong into the same write (rule 50).
+    fn send_answers(&mut self) {
+        let (plain, following) =
+            std::mem::take(&mut self.dirty).into_iter().partition(|at| self.seats[*at].channels.is_empty());
+        self.dirty = plain;
+        self.send();
+        self.dirty = following;
+    }
+
     fn send(&mut self) {
         for at in std::mem::take(&mut self.dirty) {
             let seat = &mut self.seats[at];
@@ -259,13 +268,14 @@ impl Release for Desk {
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
         }
-        for stamped in batch.events.iter() {
-            self.tell(stamped);
-        }
         // Before the replies: who asks for market data after an answer finds what the answer told.
         if !batch.events.is_empty() {
             self.market_data.feed(&batch.events);
             self.history.feed(&batch.events);
+        }
+        self.send_answers();
+        for stamped in batch.events.iter() {
+            self.tell(stamped);
         }
         self.send();
     }

@@ -16,8 +16,6 @@ const CHECKSUM_LEVELS: usize = 10;
 pub struct Levels {
     bids: BTreeMap<Price, i64>,
     asks: BTreeMap<Price, i64>,
-    /// What rests of each order.
-    resting: HashMap<OrderId, (Side, Price, i64)>,
     /// Orders that trade before they rest.
     arriving: HashMap<OrderId, Order>,
 }
@@ -28,8 +26,8 @@ pub type Ladder = Vec<(Price, Quantity)>;
 impl Levels {
     /// Adds an order that rests.
     pub fn rest(&mut self, order: &Order) {
-        if let (Some(price), true) = (order.limit, order.is_open()) {
-            self.set(order.id, order.side, price, order.remaining().0);
+        if order.is_open() {
+            self.add(order, order.remaining().0);
         }
     }
 
@@ -41,37 +39,31 @@ impl Levels {
                 self.arriving.insert(order.id, (**order).clone());
             }
             Event::Traded(trade) => {
-                self.follow(&trade.maker.order);
-                self.follow(&trade.taker.order);
+                self.add(&trade.maker.order, -trade.qty.0);
+                let taker = &trade.taker.order;
+                if taker.is_open() {
+                    self.arriving.insert(taker.id, taker.clone());
+                } else {
+                    self.arriving.remove(&taker.id);
+                }
             }
             Event::OrderRested(id) => {
                 if let Some(order) = self.arriving.remove(id) {
                     self.rest(&order);
                 }
             }
-            Event::OrderCanceled { order, .. } => self.follow(order),
+            // What had not come to rest takes nothing away.
+            Event::OrderCanceled { order, .. } => match self.arriving.remove(&order.id) {
+                Some(_) => {}
+                None => self.add(order, -order.remaining().0),
+            },
             _ => {}
         }
     }
 
-    fn follow(&mut self, order: &Order) {
-        if let Some((side, price, _)) = self.resting.get(&order.id).copied() {
-            let left = if order.is_open() { order.remaining().0 } else { 0 };
-            self.set(order.id, side, price, left);
-        } else if order.is_open() {
-            self.arriving.insert(order.id, order.clone());
-        } else {
-            self.arriving.remove(&order.id);
-        }
-    }
-
-    fn set(&mut self, id: OrderId, side: Side, price: Price, left: i64) {
-        let before = match left {
-            0 => self.resting.remove(&id),
-            _ => self.resting.insert(id, (side, price, left)),
-        };
-        let change = left - before.map_or(0, |(_, _, before)| before);
-        let levels = match side {
+    fn add(&mut self, order: &Order, change: i64) {
+        let Some(price) = order.limit else { return };
+        let levels = match order.side {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
         };

@@ -7,8 +7,8 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::client::{Client, code, http};
-use super::world::{PASSWORD, World, key};
+use super::client::{Client, PASSWORD, code, http};
+use super::world::{World, key};
 
 fn ballot(request: &Value) -> Value {
     json!([{"request_id": request["request_id"], "digest": request["digest"]}])

@@ -25,11 +25,9 @@ use countersign::gateway::secrets::MasterKey;
 use countersign::gateway::sign_in::totp_context;
 use countersign::server::{Plan, Server, wall_clock};
 
-use super::client::Client;
+use super::client::{Client, PASSWORD, TOTP};
 
 pub const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-pub const PASSWORD: &str = "correct horse battery";
-pub const TOTP: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 /// A key that a test wants.
 #[derive(Clone)]

@@ -101,3 +101,139 @@ fn average(order: &Order, market: &Market) -> i64 {
     let units = scaled / i128::from(order.filled.0) / 10i128.pow(u32::from(market.quote_decimals));
     i64::try_from(units).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::assets::Asset;
+    use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, OrganizationId, ServiceUserId};
+    use crate::domain::money::{Amount, Price, Quantity};
+    use crate::domain::text::{AssetCode, ClientOrderId, Symbol};
+    use crate::wire::items as w;
+    use crate::wire::leaf::Exact;
+
+    fn reference() -> Reference {
+        let mut reference = Reference::default();
+        for (id, code, decimals) in [(AssetId(1), "BTC", 8), (AssetId(2), "USD", 4)] {
+            reference.add_asset(&Asset {
+                id,
+                code: AssetCode::from(code).unwrap(),
+                decimals,
+                display_decimals: 2,
+                method: code.to_owned(),
+                network: code.to_owned(),
+                withdrawal_min: Amount(1),
+                withdrawal_fee: Amount(1),
+                deposit_min: Amount(1),
+            });
+        }
+        reference.add_market(&Market {
+            id: MarketId(1),
+            symbol: Symbol::from("BTC/USD").unwrap(),
+            base: AssetId(1),
+            quote: AssetId(2),
+            base_decimals: 8,
+            quote_decimals: 4,
+            price_decimals: 1,
+            qty_decimals: 8,
+            price_increment: Price(1),
+            qty_increment: Quantity(1),
+            qty_min: Quantity(1),
+            cost_min: Amount(1),
+            maker_ppm: 0,
+            taker_ppm: 0,
+        });
+        reference
+    }
+
+    fn order() -> Order {
+        Order {
+            id: OrderId(7),
+            organization: OrganizationId(1),
+            account: AccountId(1),
+            owner: ServiceUserId(1),
+            market: MarketId(1),
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            post_only: true,
+            limit: Some(Price(400_001)),
+            qty: Quantity(10_000_000),
+            cl_ord_id: Some(ClientOrderId::from("demo-1").unwrap()),
+            userref: None,
+            opened_at: Moment(0),
+            filled: Quantity(5_000_000),
+            cost: Amount(20_000_000),
+            fee: Amount(20_000),
+            held: Amount(0),
+            status: OrderStatus::PartiallyFilled,
+        }
+    }
+
+    /// Written by hand because there are most of them; serde's rendering of the wire type says what is right.
+    #[test]
+    fn an_item_is_byte_for_byte_what_serde_writes() {
+        let (reference, order, at) = (reference(), order(), Moment(1_716_480_000_000_001));
+        let fill = Fill { order: order.clone(), fee: Amount(20_000) };
+        let trade = Trade {
+            trade_id: 9,
+            market: MarketId(1),
+            price: Price(400_000),
+            qty: Quantity(5_000_000),
+            cost: Amount(20_000_000),
+            taker_side: Side::Sell,
+            maker: fill.clone(),
+            taker: Fill { order: Order { id: OrderId(8), ..order.clone() }, fee: Amount(0) },
+            postings: Vec::new(),
+        };
+        let price = |units| Exact::new(units, 1);
+        let qty = |units| Exact::new(units, 8);
+        let mut expected = w::Execution {
+            exec_type: "trade",
+            order_id: OrderId(7).to_string(),
+            order_status: "partially_filled",
+            cl_ord_id: Some("demo-1".to_owned()),
+            order_userref: 0,
+            symbol: "BTC/USD".to_owned(),
+            side: "buy",
+            order_type: "limit",
+            order_qty: qty(10_000_000),
+            limit_price: Some(price(400_001)),
+            limit_price_type: Some("static"),
+            time_in_force: "GTC",
+            post_only: true,
+            cum_qty: qty(5_000_000),
+            cum_cost: Exact::new(20_000_000, 4),
+            avg_price: price(400_000),
+            exec_id: Some(ExecId(1_792).to_string()),
+            trade_id: Some(9),
+            last_qty: Some(qty(5_000_000)),
+            last_price: Some(price(400_000)),
+            cost: Some(Exact::new(20_000_000, 4)),
+            liquidity_ind: Some("m"),
+            fees: Some(vec![w::Fee { asset: "USD".to_owned(), qty: Exact::new(20_000, 4) }]),
+            reason: None,
+            timestamp: "2024-05-23T16:00:00.000001Z".to_owned(),
+            offset: 1_792,
+        };
+        let mut text = String::new();
+        item(&mut text, &reference, &order, Execution::Trade(&trade, &fill, ExecId(1_792)), at, 1_792);
+        assert_eq!(text, serde_json::to_string(&expected).unwrap());
+        expected = w::Execution {
+            exec_type: "canceled",
+            order_status: "canceled",
+            exec_id: None,
+            trade_id: None,
+            last_qty: None,
+            last_price: None,
+            cost: None,
+            liquidity_ind: None,
+            fees: None,
+            reason: Some("User requested"),
+            ..expected
+        };
+        text.clear();
+        item(&mut text, &reference, &order, Execution::Canceled(CancelReason::UserRequested), at, 1_792);
+        assert_eq!(text, serde_json::to_string(&expected).unwrap());
+    }
+}

@@ -18,7 +18,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::world::{PASSWORD, TOTP};
+/// Every Member's, in the worlds of the tests.
+pub const PASSWORD: &str = "correct horse battery";
+pub const TOTP: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

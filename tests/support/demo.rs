@@ -1,0 +1,52 @@
+//! The built program's demo as a child process: started, waited for, killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// A demo that is ready.
+pub struct Demo {
+    pub child: Child,
+    /// The ready file.
+    pub ready: Value,
+}
+
+impl Demo {
+    /// Starts on the data in `dir` and waits for the line that follows the ready file.
+    pub fn start(dir: &Path) -> Demo {
+        let ready_file = dir.join("ready.json");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["demo", "--port", "0", "--ready-file"])
+            .arg(&ready_file)
+            .arg("--data")
+            .arg(dir.join("world"))
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = Vec::new();
+        while !told.last().is_some_and(|line: &String| line.contains("Ctrl-C ends the demo")) {
+            told.push(lines.next().unwrap_or_else(|| panic!("the demo ended:\n{}", told.join("\n"))).unwrap());
+        }
+        // The rest goes nowhere, but the pipe must not fill up.
+        std::thread::spawn(move || lines.for_each(drop));
+        let ready = serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
+        Demo { child, ready }
+    }
+
+    /// A member of the ready file, as text.
+    pub fn text(&self, pointer: &str) -> String {
+        self.ready.pointer(pointer).and_then(Value::as_str).unwrap().to_owned()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // A child that is gone already cannot be killed again.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
