@@ -1,5 +1,12 @@
 //! The engine by scripts: no sockets, no disk, no clock.
 #![allow(clippy::unwrap_used)]
 
+mod approvals;
+mod funds;
+#[path = "../support/genesis.rs"]
+mod genesis;
+mod keys;
+mod random;
 mod trading;
 mod venue;
+mod world;

@@ -4,6 +4,8 @@
 #[path = "../support/client.rs"]
 mod client;
 mod commands;
+#[path = "../support/genesis.rs"]
+mod genesis;
 mod governance;
 mod input;
 mod rest;

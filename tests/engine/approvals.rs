@@ -1,0 +1,208 @@
+//! Requests, votes and policies (rules 14 to 25).
+
+use countersign::access::key::{KeySettings, SettingsChange};
+use countersign::access::scope::ScopeSet;
+use countersign::access::workflow::Workflow;
+use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, WithdrawalId};
+use countersign::domain::money::Amount;
+use countersign::engine::approvals::{Decision, RequestState};
+use countersign::engine::command::{Ballot, Change, Command, Initiation};
+use countersign::engine::members::Kyc;
+use countersign::engine::policy::PolicyTerms;
+use countersign::engine::query::Reply;
+use countersign::engine::reject::Code;
+use countersign::engine::withdrawals::WithdrawalStatus;
+
+use super::genesis::key;
+use super::world::{DAY, Stage, asset, bot, decimal, member, venue, withdraw};
+
+fn terms(quorum: u32) -> PolicyTerms {
+    PolicyTerms { quorum, reject_quorum: 1, allow_execute: false, expires_after_s: 3_600, exclude_key_managers: true }
+}
+
+fn policy(workflow: Workflow, terms: PolicyTerms) -> Change {
+    Change::SetPolicy { workflow, terms }
+}
+
+fn outgoing(amount: &str) -> Change {
+    Change::Withdraw { asset: asset("BTC"), key: "cold-1".to_owned(), amount: decimal(amount) }
+}
+
+fn status(stage: &Stage, id: WithdrawalId) -> WithdrawalStatus {
+    stage.state().withdrawals.get(id).unwrap().status
+}
+
+#[test]
+fn rule_19_a_vote_completes_a_service_users_request_and_execute_never_does() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    let request = asked.request.unwrap();
+    let ballots = vec![Ballot { request, digest: stage.request(request).digest.clone() }];
+    let step = stage.step();
+    let Reply::Votes(votes) = stage.run(&member(1), Command::Execute { ballots, step, comment: None }).unwrap() else {
+        panic!("votes");
+    };
+    assert_eq!(votes[0].1.as_ref().unwrap_err().code, Code::ExecuteNotAllowed);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
+    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Pending);
+    assert_eq!(stage.state().ledger.held(AccountId(1), AssetId(2)), Amount::ZERO);
+}
+
+#[test]
+fn rule_22_nobody_votes_on_their_own_request_twice_or_without_approve() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let own = stage.initiate(&member(1), outgoing("1")).unwrap().id;
+    assert_eq!(stage.vote(&member(1), Decision::Approve, own).unwrap_err().code, Code::OwnRequest);
+    assert_eq!(stage.vote(&member(1), Decision::Reject, own).unwrap_err().code, Code::OwnRequest);
+    assert_eq!(stage.vote(&member(3), Decision::Approve, own).unwrap_err().code, Code::NotEligible);
+    assert_eq!(stage.state_of(own), RequestState::Pending);
+    assert_eq!(stage.vote(&member(2), Decision::Reject, own).unwrap().state, RequestState::Rejected);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, own).unwrap_err().code, Code::NotPending);
+}
+
+#[test]
+fn rule_22_who_manages_the_asking_key_does_not_decide() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let edit = Change::EditServiceUser {
+        service_user: ServiceUserId(1),
+        name: Some("Renamed".to_owned()),
+        scopes: None,
+        settings: SettingsChange::default(),
+        disabled: None,
+    };
+    stage.initiate(&member(1), edit).unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap_err().code, Code::NotEligible);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_14_without_kyc_nobody_votes_and_rule_22_a_vote_is_struck() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    stage.run(&venue(), Command::SetKyc { member: MemberId(2), kyc: Kyc::Rejected }).unwrap();
+    let digest = stage.request(request).digest.clone();
+    let step = Some(stage.step());
+    let ballots = vec![Ballot { request, digest }];
+    let vote = Command::Vote { decision: Decision::Approve, ballots, step, comment: None };
+    assert_eq!(stage.refused(&member(2), vote), Code::PermissionDenied);
+    stage.run(&venue(), Command::SetKyc { member: MemberId(2), kyc: Kyc::Verified }).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_15_a_code_serves_one_action() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let first = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let second = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let step = stage.step();
+    let ballots = |stage: &Stage, ids: &[_]| -> Vec<Ballot> {
+        ids.iter().map(|id| Ballot { request: *id, digest: stage.request(*id).digest.clone() }).collect()
+    };
+    let vote = |ballots| Command::Vote { decision: Decision::Approve, ballots, step: Some(step), comment: None };
+    let both = ballots(&stage, &[first, second]);
+    let Reply::Votes(votes) = stage.run(&member(2), vote(both)).unwrap() else { panic!("votes") };
+    assert!(votes.iter().all(|(_, outcome)| outcome.is_ok()), "one action may carry many votes");
+    let third = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let again = ballots(&stage, &[third]);
+    assert_eq!(stage.refused(&member(2), vote(again.clone())), Code::CodeUsed);
+    let without = Command::Vote { decision: Decision::Approve, ballots: again, step: None, comment: None };
+    assert_eq!(stage.refused(&member(2), without), Code::CodeNeeded);
+}
+
+#[test]
+fn rule_18_without_a_policy_the_right_to_ask_suffices() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    let request = stage.request(asked.request.unwrap()).clone();
+    assert_eq!((request.state, request.policy, request.votes.len()), (RequestState::Executed, None, 0));
+    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Pending);
+}
+
+#[test]
+fn rule_20_the_stricter_policy_counts_and_its_digest_is_new() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let before = stage.request(request).digest.clone();
+    // Two eligible Members there are: Alice and Bob.
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(2))).unwrap();
+    assert_ne!(stage.request(request).digest, before);
+    let stale = vec![Ballot { request, digest: before }];
+    let step = Some(stage.step());
+    let vote = Command::Vote { decision: Decision::Approve, ballots: stale, step, comment: None };
+    let Reply::Votes(votes) = stage.run(&member(2), vote).unwrap() else { panic!("votes") };
+    assert_eq!(votes[0].1.as_ref().unwrap_err().code, Code::DigestChanged);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Pending);
+    assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_23_an_impossible_quorum_is_refused() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let refusal = stage.initiate(&member(1), policy(Workflow::ManageAddresses, terms(4))).unwrap_err();
+    assert_eq!(refusal.code, Code::ImpossibleQuorum);
+    assert_eq!(
+        stage.initiate(&member(1), policy(Workflow::ManageAddresses, terms(0))).unwrap_err().code,
+        Code::InvalidArguments
+    );
+}
+
+#[test]
+fn rule_23_loosening_the_withdrawal_policy_is_judged_under_it() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let looser = PolicyTerms { allow_execute: true, ..terms(1) };
+    let request = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, looser)).unwrap();
+    assert_eq!(request.state, RequestState::Pending);
+    assert_eq!(request.policy.as_ref().unwrap().workflow, Workflow::InitiateWithdrawal);
+    assert_eq!(stage.vote(&member(1), Decision::Approve, request.id).unwrap_err().code, Code::OwnRequest);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_25_what_no_longer_holds_ends_in_failed_and_expiry_releases_the_hold() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    stage.tick(8 * DAY);
+    assert_eq!(stage.state_of(asked.request.unwrap()), RequestState::Expired);
+    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Canceled);
+    assert_eq!(stage.state().ledger.held(AccountId(1), AssetId(2)), Amount::ZERO);
+}
+
+#[test]
+fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
+    let mut stage = Stage::new(&[], false);
+    stage.initiate(&member(1), policy(Workflow::ManageAccess, terms(1))).unwrap();
+    let create = Change::CreateServiceUser {
+        name: "Fresh".to_owned(),
+        scopes: ScopeSet::ALL,
+        settings: KeySettings::default(),
+        api_key: "drawn".to_owned(),
+        secret_sealed: vec![7],
+    };
+    let request = stage.initiate(&member(1), create).unwrap();
+    assert_eq!(request.state, RequestState::Pending);
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::InvalidKey);
+    let step = stage.step();
+    let claim = |step| Command::ClaimSecret { request: request.id, step };
+    assert_eq!(stage.refused(&member(2), claim(step)), Code::PermissionDenied);
+    assert!(matches!(stage.run(&member(1), claim(step)).unwrap(), Reply::Claimed(user) if user.secret_sealed == [7]));
+    let step = stage.step();
+    assert_eq!(stage.refused(&member(1), claim(step)), Code::NothingToClaim);
+    stage.run(&bot(1), Command::CancelAll).unwrap();
+}
+
+#[test]
+fn rule_30_a_members_client_id_is_kept_for_ever() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let initiation = Initiation {
+        client_id: Some(countersign::domain::text::ClientId::from("m-1").unwrap()),
+        ..Initiation::default()
+    };
+    let ask = |amount: &str| Command::Initiate(Box::new(outgoing(amount)), initiation.clone());
+    let Reply::Request(first) = stage.run(&member(1), ask("1")).unwrap() else { panic!("a request") };
+    stage.tick(100 * DAY);
+    let Reply::Request(again) = stage.run(&member(1), ask("1")).unwrap() else { panic!("a request") };
+    assert_eq!((again.id, again.state), (first.id, RequestState::Expired));
+    assert_eq!(stage.refused(&member(1), ask("2")), Code::ClientIdNotUnique);
+}

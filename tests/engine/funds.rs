@@ -1,0 +1,155 @@
+//! Funds: holds, withdrawals, deposits, Earn, the halt (rules 26, 30 to 37).
+
+use countersign::access::scope::ScopeSet;
+use countersign::domain::ids::{AccountId, AssetId, StrategyId, WithdrawalId};
+use countersign::domain::money::Amount;
+use countersign::domain::orders::Side;
+use countersign::engine::approvals::Decision;
+use countersign::engine::command::Command;
+use countersign::engine::deposits::DepositAddress;
+use countersign::engine::event::Event;
+use countersign::engine::ledger::{Party, Wallet};
+use countersign::engine::query::Reply;
+use countersign::engine::reject::Code;
+use countersign::engine::withdrawals::WithdrawalStatus;
+
+use super::genesis::key;
+use super::world::{SECOND, Stage, asset, bot, cancel, decimal, limit, member, venue, withdraw};
+
+const ACME: AccountId = AccountId(1);
+const BTC: AssetId = AssetId(2);
+const ETH: AssetId = AssetId(3);
+
+fn finish(withdrawal: WithdrawalId, failure: Option<&str>) -> Command {
+    Command::FinishWithdrawal { withdrawal, failure: failure.map(str::to_owned) }
+}
+
+fn earn(strategy: u16, amount: &str, allocate: bool) -> Command {
+    Command::Earn { strategy: StrategyId(strategy), amount: decimal(amount), allocate, client_id: None }
+}
+
+#[test]
+fn rule_26_an_unknown_name_and_rule_31_funds_that_are_held_are_refused() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let Command::Withdraw { asset, amount, .. } = withdraw("1", None) else { panic!("a withdrawal") };
+    let nowhere = Command::Withdraw { asset, key: "nowhere".to_owned(), amount, client_id: None, max_fee: None };
+    assert_eq!(stage.refused(&bot(1), nowhere), Code::UnknownWithdrawKey);
+    stage.withdrawal(&bot(1), withdraw("60", None));
+    assert_eq!(stage.state().ledger.available(ACME, BTC), Amount(4_000_000_000));
+    assert_eq!(stage.refused(&bot(1), withdraw("60", None)), Code::FundingInsufficient);
+    assert_eq!(stage.refused(&bot(1), limit(Side::Sell, "50", "100", None)), Code::InsufficientFunds);
+}
+
+#[test]
+fn rule_32_a_withdrawal_debits_at_its_release_and_a_failure_reverses_it() {
+    for failure in [None, Some("wrong network")] {
+        let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+        let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+        assert_eq!(stage.state().ledger.total(ACME, BTC), Amount(10_000_000_000), "only held");
+        stage.vote(&member(2), Decision::Approve, asked.request.unwrap()).unwrap();
+        assert_eq!(stage.state().ledger.total(ACME, BTC), Amount(9_900_000_000));
+        assert_eq!(stage.state().ledger.counter(Party::InTransit, BTC), Amount(99_999_000));
+        assert_eq!(stage.state().ledger.counter(Party::Fees, BTC), Amount(1_000));
+        let Reply::WithdrawalCanceled(canceled) = stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap()
+        else {
+            panic!("an answer");
+        };
+        assert!(!canceled, "too late");
+        stage.run(&venue(), finish(asked.id, failure)).unwrap();
+        assert_eq!(stage.state().ledger.counter(Party::InTransit, BTC), Amount::ZERO);
+        let left = if failure.is_none() { 9_900_000_000 } else { 10_000_000_000 };
+        assert_eq!(stage.state().ledger.total(ACME, BTC), Amount(left));
+        // Rule 37: the same result again changes nothing, the other one is refused.
+        let before = stage.state().seq;
+        stage.run(&venue(), finish(asked.id, failure)).unwrap();
+        assert_eq!(stage.state().seq, before);
+        let other = if failure.is_none() { Some("late") } else { None };
+        assert_eq!(stage.refused(&venue(), finish(asked.id, other)), Code::AlreadyFinished);
+    }
+}
+
+#[test]
+fn rule_32_a_withdrawal_that_waits_can_be_canceled() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap();
+    let ended = stage.state().withdrawals.get(asked.id).unwrap();
+    assert_eq!((ended.status, ended.held), (WithdrawalStatus::Canceled, Amount::ZERO));
+    assert_eq!(stage.refused(&venue(), finish(asked.id, None)), Code::UnknownReference);
+}
+
+#[test]
+fn rule_30_a_withdrawals_client_id_is_the_withdrawal_for_ever() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], true);
+    let first = stage.withdrawal(&bot(1), withdraw("1", Some("w")));
+    stage.tick(400 * 86_400 * SECOND);
+    assert_eq!(stage.withdrawal(&bot(1), withdraw("1", Some("w"))).id, first.id);
+    assert_eq!(stage.refused(&bot(1), withdraw("2", Some("w"))), Code::ClientIdNotUnique);
+    assert_ne!(stage.withdrawal(&bot(2), withdraw("1", Some("w"))).id, first.id, "ids belong to their Service User");
+}
+
+#[test]
+fn rule_33_earn_moves_at_once_and_bonded_funds_come_back_after_their_time() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    stage.run(&bot(1), earn(1, "5", true)).unwrap();
+    stage.run(&bot(1), earn(2, "7", true)).unwrap();
+    let wallet = |stage: &Stage, of| stage.state().ledger.balance(ACME, ETH, of).0 / 100_000_000;
+    let wallets = |stage: &Stage| [Wallet::Main, Wallet::Flex, Wallet::Bonded].map(|of| wallet(stage, of));
+    assert_eq!(wallets(&stage), [988, 5, 7]);
+    stage.run(&bot(1), earn(1, "5", false)).unwrap();
+    stage.run(&bot(1), earn(2, "3", false)).unwrap();
+    assert_eq!(wallets(&stage), [993, 0, 7], "what unbonds is still bonded");
+    stage.tick(3_599 * SECOND);
+    assert_eq!(wallets(&stage), [993, 0, 7]);
+    stage.tick(SECOND);
+    assert_eq!(wallets(&stage), [996, 0, 4]);
+    assert_eq!(stage.refused(&bot(1), earn(1, "0.001", true)), Code::EarnBelowMinimum);
+    assert_eq!(stage.refused(&bot(1), earn(1, "10000", true)), Code::EarnInsufficientFunds);
+    assert_eq!(stage.refused(&bot(1), earn(3, "1", true)), Code::UnknownStrategy);
+}
+
+#[test]
+fn rule_36_a_deposit_is_credited_once_to_who_was_given_the_address() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let address = DepositAddress { address: "bc1qpool".to_owned(), tag: None };
+    let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![address.clone()] };
+    stage.run(&venue(), pool).unwrap();
+    let credit = |amount: &str| Command::CreditDeposit {
+        asset: asset("BTC"),
+        address: address.clone(),
+        amount: decimal(amount),
+        txid: "t-1".to_owned(),
+    };
+    assert!(stage.run(&venue(), credit("1")).is_err(), "nobody has the address yet");
+    stage.run(&bot(1), Command::DepositAddresses { asset: asset("BTC"), new: false }).unwrap();
+    stage.run(&venue(), credit("1")).unwrap();
+    stage.run(&venue(), credit("1")).unwrap();
+    assert_eq!(stage.state().ledger.total(ACME, BTC), Amount(10_100_000_000));
+    assert_eq!(stage.refused(&bot(1), credit("1")), Code::PermissionDenied);
+}
+
+#[test]
+fn rule_35_a_halt_stops_money_and_leaves_cancels() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let order = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let mut state = stage.state().clone();
+    let at = state.at;
+    state.apply(at, &Event::Halted { reason: "a test".to_owned() });
+    stage.engine = countersign::engine::Engine::new(state);
+    assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "1", "10", None)), Code::Halted);
+    assert_eq!(stage.refused(&bot(1), withdraw("1", None)), Code::Halted);
+    assert_eq!(stage.refused(&bot(1), earn(1, "5", true)), Code::Halted);
+    stage.run(&bot(1), cancel(order)).unwrap();
+}
+
+#[test]
+fn rule_30_a_repeated_order_is_the_first_one_while_it_is_recent() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let first = stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some("a")));
+    assert_eq!(stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some("a"))), first);
+    assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "2", "10", Some("a"))), Code::ClientOrderIdNotUnique);
+    stage.run(&bot(1), cancel(first)).unwrap();
+    assert_eq!(stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some("a"))), first, "recent");
+    stage.now = stage.now.plus_us(60 * SECOND);
+    assert_ne!(stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some("a"))), first, "free again");
+}

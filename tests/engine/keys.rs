@@ -1,0 +1,112 @@
+//! Keys: nonces, settings, and what happens when one stops (rules 2, 3, 8 to 10, 28, 39).
+
+use countersign::access::key::{KeySettings, OnStop, SettingsChange};
+use countersign::access::operation::Operation;
+use countersign::access::scope::{Scope, ScopeSet};
+use countersign::domain::ids::{AccountId, AssetId, ServiceUserId};
+use countersign::domain::money::Amount;
+use countersign::domain::orders::{CancelReason, Side};
+use countersign::engine::approvals::RequestState;
+use countersign::engine::command::{Change, Command};
+use countersign::engine::event::Event;
+use countersign::engine::query::{Query, View};
+use countersign::engine::reject::Code;
+use countersign::engine::service_users::{KeyRef, KeyStatus};
+
+use super::genesis::{key, with};
+use super::world::{DAY, SECOND, Stage, bot, limit, member, public, withdraw};
+
+fn open(number: u32, nonce: u64) -> Command {
+    Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(number)), nonce }
+}
+
+fn edit(number: u32, settings: SettingsChange, disabled: Option<bool>, scopes: Option<ScopeSet>) -> Change {
+    Change::EditServiceUser { service_user: ServiceUserId(number), name: None, scopes, settings, disabled }
+}
+
+#[test]
+fn rule_2_a_nonce_is_higher_or_unused_within_the_window() {
+    let window = KeySettings { nonce_window: 10, ..KeySettings::default() };
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), with(window)], true);
+    stage.run(&public(), open(1, 100)).unwrap();
+    assert_eq!(stage.refused(&public(), open(1, 100)), Code::InvalidNonce);
+    assert_eq!(stage.refused(&public(), open(1, 99)), Code::InvalidNonce);
+    stage.run(&public(), open(2, 100)).unwrap();
+    stage.run(&public(), open(2, 90)).unwrap();
+    assert_eq!(stage.refused(&public(), open(2, 90)), Code::InvalidNonce);
+    assert_eq!(stage.refused(&public(), open(2, 89)), Code::InvalidNonce);
+}
+
+#[test]
+fn rule_3_an_expired_key_is_refused_whether_or_not_tick_has_run() {
+    let soon = KeySettings {
+        expires_at: Some(countersign::domain::time::Moment(100 * DAY + 10 * SECOND)),
+        ..KeySettings::default()
+    };
+    let mut stage = Stage::new(&[with(soon)], true);
+    stage.run(&public(), open(1, 1)).unwrap();
+    stage.now = stage.now.plus_us(10 * SECOND);
+    assert_eq!(stage.refused(&public(), open(1, 2)), Code::PermissionDenied);
+    assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::PermissionDenied);
+    // The stamp never goes back, so neither does the expiry (rule 39).
+    stage.tick(0);
+    stage.now = stage.now.minus_us(DAY);
+    assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::PermissionDenied);
+    assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Expired);
+}
+
+#[test]
+fn rule_9_a_key_that_stops_takes_its_orders_and_requests_along_in_one_entry() {
+    for on_stop in [OnStop::Cancel, OnStop::Keep] {
+        let settings = KeySettings { on_stop, ..KeySettings::default() };
+        let mut stage = Stage::new(&[with(settings), key(ScopeSet::ALL)], true);
+        let order = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        stage.placed(&bot(2), limit(Side::Buy, "1", "11", None));
+        let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+        stage.events.clear();
+        stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(true), None)).unwrap();
+        let ended = |event: &Event| matches!(event, Event::OrderCanceled { order: of, reason: CancelReason::KeyStopped } if of.id == order);
+        let canceled = stage.events.iter().any(|(_, event)| ended(event));
+        assert_eq!(canceled, on_stop == OnStop::Cancel);
+        assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
+        let held = stage.state().ledger.held(AccountId(1), AssetId(2));
+        assert_eq!(held, Amount::ZERO, "the withdrawal's hold is released");
+        let open = stage.state().orders.open(AccountId(1), None).len();
+        assert_eq!(open, if on_stop == OnStop::Cancel { 1 } else { 2 }, "the other key's order stays");
+    }
+}
+
+#[test]
+fn rule_9_losing_withdraw_cancels_requests_and_losing_create_leaves_orders() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+    let left = ScopeSet::of(&[Scope::Query, Scope::CancelOrders]);
+    stage.initiate(&member(1), edit(1, SettingsChange::default(), None, Some(left))).unwrap();
+    assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
+    assert_eq!(stage.state().orders.open(AccountId(1), None).len(), 1);
+    assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "1", "10", None)), Code::PermissionDenied);
+    stage.run(&bot(1), Command::CancelAll).unwrap();
+}
+
+#[test]
+fn rule_10_past_the_query_end_only_present_state_is_left() {
+    let end = countersign::domain::time::Moment(100 * DAY + SECOND);
+    let settings = KeySettings { query_end: Some(end), ..KeySettings::default() };
+    let mut stage = Stage::new(&[with(settings)], true);
+    for channel in
+        [Operation::Executions, Operation::Ledger, Operation::Earn, Operation::Deposits, Operation::Withdrawals]
+    {
+        assert!(stage.ask(&bot(1), &Query::Subscribe(channel)).is_ok());
+    }
+    stage.tick(SECOND);
+    assert!(stage.state().keys.service_user(ServiceUserId(1)).query_ended);
+    for channel in
+        [Operation::Executions, Operation::Ledger, Operation::Earn, Operation::Deposits, Operation::Withdrawals]
+    {
+        assert_eq!(stage.ask(&bot(1), &Query::Subscribe(channel)).unwrap_err().code, Code::PermissionDenied);
+    }
+    let balances = stage.ask(&bot(1), &Query::Subscribe(Operation::Balances)).unwrap();
+    assert!(matches!(balances, View::Snapshot { live: false, .. }), "{balances:?}");
+    stage.run(&bot(1), limit(Side::Buy, "1", "10", None)).unwrap();
+}

@@ -1,0 +1,174 @@
+//! A script's stage: an engine on the small world, a clock, and everything that happened.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use countersign::access::principal::{Actor, Principal};
+use countersign::domain::decimal::Decimal;
+use countersign::domain::ids::*;
+use countersign::domain::orders::{OrderType, Side, TimeInForce};
+use countersign::domain::text::{AssetCode, ClientId, ClientOrderId, Symbol};
+use countersign::domain::time::Moment;
+use countersign::engine::Engine;
+use countersign::engine::approvals::{Decision, Request, RequestState};
+use countersign::engine::command::{Ballot, Change, Command, Initiation, OrderRef, PlaceOrder};
+use countersign::engine::event::Event;
+use countersign::engine::query::{Query, Reply, View};
+use countersign::engine::reject::{Code, Reject};
+use countersign::engine::state::State;
+use countersign::engine::withdrawals::Withdrawal;
+
+use super::genesis::{Secrets, Wanted, events};
+
+pub const SECOND: u64 = 1_000_000;
+pub const DAY: u64 = 86_400 * SECOND;
+
+pub struct Stage {
+    pub engine: Engine,
+    pub now: Moment,
+    pub events: Vec<(Moment, Event)>,
+}
+
+fn by(actor: Actor) -> Principal {
+    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 1 }
+}
+
+pub fn bot(number: u32) -> Principal {
+    by(Actor::ServiceUser(ServiceUserId(number)))
+}
+
+/// 1 is Alice with all rights, 2 Bob with View and Approve, 3 Carol with View.
+pub fn member(number: u32) -> Principal {
+    by(Actor::Member(MemberId(number)))
+}
+
+pub fn venue() -> Principal {
+    by(Actor::Venue(VenueKeyId(1)))
+}
+
+pub fn public() -> Principal {
+    by(Actor::Public)
+}
+
+pub fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text).unwrap()
+}
+
+pub fn asset(code: &str) -> AssetCode {
+    AssetCode::from(code).unwrap()
+}
+
+pub fn limit(side: Side, qty: &str, price: &str, id: Option<&str>) -> Command {
+    Command::PlaceOrder(PlaceOrder {
+        symbol: Symbol::from("BTC/USD").unwrap(),
+        side,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::Gtc,
+        post_only: false,
+        order_qty: decimal(qty),
+        limit_price: Some(decimal(price)),
+        cl_ord_id: id.map(|id| ClientOrderId::from(id).unwrap()),
+        order_userref: None,
+        validate: false,
+    })
+}
+
+pub fn withdraw(amount: &str, id: Option<&str>) -> Command {
+    Command::Withdraw {
+        asset: asset("BTC"),
+        key: "cold-1".to_owned(),
+        amount: decimal(amount),
+        client_id: id.map(|id| ClientId::from(id).unwrap()),
+        max_fee: None,
+    }
+}
+
+pub fn cancel(id: OrderId) -> Command {
+    Command::CancelOrder(OrderRef::Id(id))
+}
+
+impl Stage {
+    pub fn new(keys: &[Wanted], policy: bool) -> Stage {
+        let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
+        let mut stage = Stage { engine: Engine::default(), now: Moment(100 * DAY), events: Vec::new() };
+        let genesis = Command::Genesis(events(keys, policy, &secrets));
+        stage.run(&by(Actor::Server), genesis).unwrap();
+        stage
+    }
+
+    pub fn state(&self) -> &State {
+        self.engine.state()
+    }
+
+    pub fn run(&mut self, by: &Principal, command: Command) -> Result<Reply, Reject> {
+        let before = self.engine.state().digest();
+        let result = self.engine.handle(self.now, by, &command);
+        if result.is_err() {
+            assert_eq!(self.engine.state().digest(), before, "a refusal changes nothing");
+        }
+        let at = self.engine.state().at;
+        self.events.extend(self.engine.take_events().map(|event| (at, event)));
+        self.engine.state().ledger.check().unwrap();
+        result
+    }
+
+    pub fn refused(&mut self, by: &Principal, command: Command) -> Code {
+        self.run(by, command).expect_err("a refusal").code
+    }
+
+    pub fn ask(&self, by: &Principal, query: &Query) -> Result<View, Reject> {
+        self.engine.query(self.now, by, query)
+    }
+
+    pub fn tick(&mut self, later_us: u64) {
+        self.now = self.now.plus_us(later_us);
+        self.run(&by(Actor::Server), Command::Tick).unwrap();
+    }
+
+    /// A step of a one-time code that was never used: one for each call.
+    pub fn step(&mut self) -> u64 {
+        self.now = self.now.plus_us(30 * SECOND);
+        self.now.0 / (30 * SECOND)
+    }
+
+    pub fn placed(&mut self, by: &Principal, command: Command) -> OrderId {
+        match self.run(by, command).unwrap() {
+            Reply::Placed { order: Some(order), .. } => order,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn withdrawal(&mut self, by: &Principal, command: Command) -> Withdrawal {
+        match self.run(by, command).unwrap() {
+            Reply::Withdrawal(withdrawal) => *withdrawal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A Member's change, with a fresh code.
+    pub fn initiate(&mut self, by: &Principal, change: Change) -> Result<Request, Reject> {
+        let initiation = Initiation { step: Some(self.step()), ..Initiation::default() };
+        match self.run(by, Command::Initiate(Box::new(change), initiation))? {
+            Reply::Request(request) => Ok(*request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A vote on a request as it stands; the request afterwards.
+    pub fn vote(&mut self, by: &Principal, decision: Decision, id: RequestId) -> Result<Request, Reject> {
+        let digest = self.request(id).digest.clone();
+        let step = Some(self.step()).filter(|_| decision == Decision::Approve);
+        let ballots = vec![Ballot { request: id, digest }];
+        match self.run(by, Command::Vote { decision, ballots, step, comment: None })? {
+            Reply::Votes(mut votes) => votes.remove(0).1,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn request(&self, id: RequestId) -> &Request {
+        self.state().approvals.get(id).unwrap()
+    }
+
+    pub fn state_of(&self, id: RequestId) -> RequestState {
+        self.request(id).state
+    }
+}

@@ -1,0 +1,200 @@
+//! A small world as genesis events, for scripts of the engine and for servers under test.
+
+use arrayvec::ArrayString;
+use countersign::access::key::KeySettings;
+use countersign::access::scope::ScopeSet;
+use countersign::access::workflow::{Permission, Permissions, Workflow};
+use countersign::domain::assets::Asset;
+use countersign::domain::ids::*;
+use countersign::domain::markets::Market;
+use countersign::domain::money::{Amount, Price, Quantity};
+use countersign::domain::time::Moment;
+use countersign::engine::deposits::{Deposit, DepositAddress};
+use countersign::engine::earn::{LockType, Strategy};
+use countersign::engine::event::Event;
+use countersign::engine::ledger::{Ledger, Movement, Party, Wallet};
+use countersign::engine::members::{Kyc, Member, MemberStatus, Organization};
+use countersign::engine::policy::{Policy, PolicyTerms};
+use countersign::engine::service_users::{KeyStatus, ServiceUser, ServiceUserChange, VenueKey};
+use countersign::engine::withdrawals::WithdrawalAddress;
+
+/// A key that a test wants.
+#[derive(Clone)]
+pub struct Wanted {
+    pub scopes: ScopeSet,
+    pub settings: KeySettings,
+    /// 1 is Acme, 2 is Other.
+    pub organization: u32,
+}
+
+pub fn key(scopes: ScopeSet) -> Wanted {
+    Wanted { scopes, settings: KeySettings::default(), organization: 1 }
+}
+
+pub fn with(settings: KeySettings) -> Wanted {
+    Wanted { scopes: ScopeSet::ALL, settings, organization: 1 }
+}
+
+fn text<const N: usize>(text: &str) -> ArrayString<N> {
+    ArrayString::from(text).unwrap()
+}
+
+pub fn api_key(number: u8) -> String {
+    format!("key-{number}")
+}
+
+/// What only the gateway can make: sealed API secrets, and a Member's password hash and sealed second factor.
+pub struct Secrets<'a> {
+    pub sealed: &'a dyn Fn(u8) -> Vec<u8>,
+    pub member: &'a dyn Fn(MemberId) -> (Option<String>, Option<Vec<u8>>),
+}
+
+/// Two Organizations (Acme with three Members and the keys, Other), three assets, a market, two Earn strategies.
+/// Keys are numbered from 1 in the order given; the venue operator's is 200.
+pub fn events(keys: &[Wanted], policy: bool, secrets: &Secrets<'_>) -> Vec<Event> {
+    let mut events: Vec<Event> = ["USD", "BTC", "ETH"].into_iter().enumerate().map(asset).collect();
+    events.push(market());
+    for (id, name) in [(1, "Acme"), (2, "Other")] {
+        let (id, accounts) = (OrganizationId(id), vec![AccountId(id)]);
+        events.push(Event::OrganizationCreated(Organization { id, name: name.to_owned(), accounts }));
+    }
+    for (index, name) in ["alice", "bob", "carol"].into_iter().enumerate() {
+        events.push(member(index, name, secrets));
+    }
+    for (index, wanted) in keys.iter().enumerate() {
+        events.push(service_user(index, wanted, secrets));
+    }
+    events.push(Event::VenueKeyCreated(VenueKey {
+        id: VenueKeyId(1),
+        name: "venue".to_owned(),
+        api_key: api_key(200),
+        secret_sealed: (secrets.sealed)(200),
+        credential: 1,
+        settings: KeySettings::default(),
+    }));
+    for organization in [1, 2] {
+        for (asset, units) in [(1, 10_000_000_000), (2, 10_000_000_000), (3, 100_000_000_000)] {
+            events.push(deposit(organization, asset, units, events.len()));
+        }
+    }
+    for (index, lock) in [LockType::Flex, LockType::Bonded { unbonding_s: 3_600 }].into_iter().enumerate() {
+        let (id, asset, min) = (StrategyId::at(index), AssetId(3), Amount(1_000_000));
+        events.push(Event::StrategyAdded(Strategy { id, asset, lock, min, cap: None, apr_ppm: 30_000 }));
+    }
+    let (key, method, address) = ("cold-1".to_owned(), "BTC".to_owned(), "bc1qcold".to_owned());
+    let address = WithdrawalAddress { key, method, address, tag: None };
+    events.push(Event::AddressAdded { organization: OrganizationId(1), asset: AssetId(2), address });
+    if policy {
+        let terms = PolicyTerms {
+            quorum: 1,
+            reject_quorum: 1,
+            allow_execute: false,
+            expires_after_s: 86_400,
+            exclude_key_managers: true,
+        };
+        let (organization, workflow) = (OrganizationId(1), Workflow::InitiateWithdrawal);
+        events.push(Event::PolicySet(Policy { organization, workflow, version: 1, terms }));
+    }
+    events
+}
+
+fn asset((index, code): (usize, &str)) -> Event {
+    let decimals = if code == "USD" { 4 } else { 8 };
+    Event::AssetAdded(Asset {
+        id: AssetId::at(index),
+        code: text(code),
+        decimals,
+        display_decimals: 2,
+        method: code.to_owned(),
+        network: code.to_owned(),
+        withdrawal_min: Amount(10_000),
+        withdrawal_fee: Amount(1_000),
+        deposit_min: Amount(1),
+    })
+}
+
+fn market() -> Event {
+    Event::MarketAdded(Market {
+        id: MarketId(1),
+        symbol: text("BTC/USD"),
+        base: AssetId(2),
+        quote: AssetId(1),
+        base_decimals: 8,
+        quote_decimals: 4,
+        price_decimals: 1,
+        qty_decimals: 8,
+        price_increment: Price(1),
+        qty_increment: Quantity(1),
+        qty_min: Quantity(5_000),
+        cost_min: Amount(5_000),
+        maker_ppm: 1_000,
+        taker_ppm: 2_000,
+    })
+}
+
+fn member(index: usize, name: &str, secrets: &Secrets<'_>) -> Event {
+    let id = MemberId::at(index);
+    let (password_hash, totp_sealed) = (secrets.member)(id);
+    let held: &[Permission] = match index {
+        0 => &Permission::ALL,
+        1 => &[Permission::Approve],
+        _ => &[Permission::View],
+    };
+    let mut permissions = Permissions::none();
+    for workflow in Workflow::ALL {
+        held.iter().for_each(|permission| permissions.grant(workflow, *permission));
+    }
+    Event::MemberChanged(Box::new(Member {
+        id,
+        organization: OrganizationId(1),
+        name: name.to_owned(),
+        email: format!("{name}@acme.test"),
+        status: MemberStatus::Active,
+        kyc: Kyc::Verified,
+        permissions,
+        password_hash,
+        totp_sealed,
+        invitation: None,
+        sign_in_step: 0,
+        action_step: 0,
+    }))
+}
+
+fn service_user(index: usize, wanted: &Wanted, secrets: &Secrets<'_>) -> Event {
+    let number = u8::try_from(index + 1).unwrap();
+    let service_user = Box::new(ServiceUser {
+        id: ServiceUserId::at(index),
+        organization: OrganizationId(wanted.organization),
+        account: AccountId(wanted.organization),
+        name: format!("Bot {number}"),
+        api_key: api_key(number),
+        secret_sealed: (secrets.sealed)(number),
+        credential: 1,
+        status: KeyStatus::Active,
+        scopes: wanted.scopes,
+        settings: wanted.settings.clone(),
+        managers: Vec::new(),
+        claim: None,
+        query_ended: false,
+    });
+    Event::ServiceUserChanged { service_user, change: ServiceUserChange::Created }
+}
+
+fn deposit(organization: u32, asset: u16, units: i64, seq: usize) -> Event {
+    let (account, asset, amount) = (AccountId(organization), AssetId(asset), Amount(units));
+    let postings = Movement::new(&Ledger::default())
+        .post(Party::Account(account, Wallet::Main), asset, amount, Amount::ZERO)
+        .post(Party::Outside, asset, Amount(-units), Amount::ZERO)
+        .postings();
+    let deposit = Box::new(Deposit {
+        id: DepositId(seq as u64 + 1),
+        organization: OrganizationId(organization),
+        account,
+        asset,
+        amount,
+        address: DepositAddress { address: "opening".to_owned(), tag: None },
+        txid: format!("opening-{organization}-{asset}"),
+        at: Moment(0),
+    });
+    Event::Deposited { deposit, postings }
+}
