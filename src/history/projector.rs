@@ -22,7 +22,9 @@ const RETRY: Duration = Duration::from_secs(1);
 struct Projector {
     writer: HistoryWriter,
     journal: JournalReader,
+    /// The last event that was looked at, and the checkpoint in the tables.
     seq: u64,
+    saved: u64,
     reached: watch::Sender<u64>,
 }
 
@@ -34,7 +36,7 @@ pub async fn start(dir: &Path, journal: JournalReader, incoming: Incoming) -> Re
     let (writer, reader) = history::open(dir).await?;
     let seq = reader.checkpoint().await?;
     let (reached, following) = watch::channel(seq);
-    let projector = Projector { writer, journal, seq, reached };
+    let projector = Projector { writer, journal, seq, saved: seq, reached };
     tokio::spawn(projector.run(incoming));
     Ok(History { reader, reached: following })
 }
@@ -121,11 +123,17 @@ impl Projector {
         if seq == self.seq {
             return;
         }
+        // Events that add no row need no transaction; after a restart they are looked at again.
+        if *rows == HistoryBatch::default() && seq - self.saved < EVENTS_MAX as u64 {
+            self.seq = seq;
+            self.reached.send_replace(seq);
+            return;
+        }
         while let Err(error) = self.writer.apply(rows, seq).await {
             tracing::warn!(%error, "history cannot be written; trying again");
             tokio::time::sleep(RETRY).await;
         }
-        self.seq = seq;
+        (self.seq, self.saved) = (seq, seq);
         self.reached.send_replace(seq);
     }
 }

@@ -180,6 +180,9 @@ pub fn schemas() -> Vec<(String, String)> {
         files.push(file(&format!("{name}.request"), |g| request(g, name, Operation::Book)));
         files.push(file(&format!("{name}.reply"), |g| reply(g, name, Operation::Book)));
     }
+    let heartbeat = json!({"type": "object", "properties": {"channel": {"const": "heartbeat"}},
+        "required": ["channel"], "additionalProperties": false});
+    files.push(file("heartbeat.frame", |_| heartbeat));
     files.sort();
     files
 }

@@ -6,6 +6,7 @@ mod funds;
 #[path = "../support/genesis.rs"]
 mod genesis;
 mod keys;
+mod members;
 mod random;
 mod trading;
 mod venue;

@@ -49,9 +49,6 @@ pub fn code(steps: i64) -> String {
 
 /// Panics unless a frame is as its schema says.
 pub fn check(frame: &Value) {
-    if *frame == json!({"channel": "heartbeat"}) {
-        return;
-    }
     let name = match (frame["channel"].as_str(), frame["method"].as_str()) {
         (Some(channel), _) => format!("{channel}.frame"),
         (None, Some("pong")) => "ping.reply".to_owned(),

@@ -160,3 +160,23 @@ async fn history_has_what_was_acknowledged_a_moment_ago() {
     assert_eq!((page["orders"].as_array().unwrap().len(), rest["orders"].as_array().unwrap().len()), (15, 5));
     assert!(rest.get("cursor").is_none());
 }
+
+#[tokio::test]
+async fn a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut still, mut bot) = (world.bot(1).await, world.bot(1).await);
+    still.subscribe("executions").await;
+    // Far more than the socket's buffers and the queue behind them hold.
+    for round in 0..40 {
+        for number in 0..250 {
+            let id = round * 1_000 + number;
+            let order = limit("buy", "0.1", "10");
+            bot.send(json!({"method": "add_order", "req_id": id, "params": order}).to_string()).await;
+        }
+        for number in 0..250 {
+            assert_eq!(bot.answer(round * 1_000 + number).await["success"], true);
+        }
+    }
+    assert_eq!(still.closed().await, (4008, "slow consumer".to_owned()));
+    bot.call("cancel_all", json!({})).await;
+}

@@ -1,0 +1,133 @@
+//! Members, sessions, invitations and the venue operator's limits (rules 7, 14, 16, 17, 36, 39).
+
+use countersign::access::operation::Operation;
+use countersign::access::scope::ScopeSet;
+use countersign::access::workflow::Workflow;
+use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
+use countersign::domain::orders::Side;
+use countersign::engine::command::{Command, Invitee, OrderRef};
+use countersign::engine::members::{Kyc, MemberStatus};
+use countersign::engine::query::{Query, Reply};
+use countersign::engine::reject::Code;
+
+use super::genesis::key;
+use super::world::{DAY, SECOND, Stage, bot, limit, member, public, venue, withdraw};
+
+const HOUR: u64 = 3_600 * SECOND;
+
+fn organization(names: &[&str]) -> Command {
+    let invitee = |(at, name): (usize, &&str)| Invitee {
+        name: (*name).to_owned(),
+        email: format!("{name}@new.test"),
+        token_hash: [u8::try_from(at + 1).unwrap(); 32],
+    };
+    Command::CreateOrganization { name: "New".to_owned(), members: names.iter().enumerate().map(invitee).collect() }
+}
+
+#[test]
+fn rule_7_orders_are_the_accounts_and_client_ids_the_callers() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], true);
+    let first = stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some("a")));
+    let by_name = OrderRef::ClientId(countersign::domain::text::ClientOrderId::from("a").unwrap());
+    assert_eq!(stage.refused(&bot(2), Command::CancelOrder(by_name)), Code::UnknownOrder);
+    stage.run(&bot(2), Command::CancelOrder(OrderRef::Id(first))).unwrap();
+    stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    stage.run(&bot(2), Command::CancelAll).unwrap();
+    assert!(stage.state().orders.open(AccountId(1), None).is_empty());
+}
+
+#[test]
+fn rule_16_a_session_survives_a_snapshot_and_ends_after_twelve_hours() {
+    let mut stage = Stage::new(&[], true);
+    let cookie_hash = [9; 32];
+    let step = stage.step();
+    let open = Command::OpenMemberSession { member: MemberId(1), step, cookie_hash };
+    stage.run(&public(), open.clone()).unwrap();
+    assert_eq!(stage.refused(&public(), open), Code::CodeUsed, "a code serves one sign-in");
+    assert!(stage.ask(&public(), &Query::BindMember(cookie_hash)).is_ok());
+    stage.now = stage.now.plus_us(12 * HOUR);
+    assert_eq!(stage.ask(&public(), &Query::BindMember(cookie_hash)).unwrap_err().code, Code::InvalidSession);
+    stage.tick(0);
+    assert_eq!(stage.state().members.sessions().count(), 0);
+}
+
+#[test]
+fn rule_17_two_first_members_govern_each_other_and_one_alone_does_not() {
+    for (names, governed) in [(&["dora", "emil"][..], true), (&["dora"][..], false)] {
+        let mut stage = Stage::new(&[], true);
+        let Reply::Organization(made, members) = stage.run(&venue(), organization(names)).unwrap() else {
+            panic!("an Organization");
+        };
+        for workflow in Workflow::ALL {
+            let quorum = stage.state().policies.get(made.id, workflow).map(|policy| policy.terms.quorum);
+            assert_eq!(quorum, governed.then_some(1));
+        }
+        assert_eq!((members[0].status, members[0].kyc), (MemberStatus::Invited, Kyc::Pending));
+        assert_eq!(stage.refused(&venue(), organization(names)), Code::Exists);
+        assert_eq!(stage.refused(&bot(1), organization(names)), Code::InvalidKey);
+    }
+}
+
+#[test]
+fn rule_17_an_invitation_serves_once_and_for_a_week() {
+    let mut stage = Stage::new(&[], true);
+    stage.run(&venue(), organization(&["dora", "emil"])).unwrap();
+    let accept = |at: u8| Command::AcceptInvitation {
+        token_hash: [at; 32],
+        password_hash: "hash".to_owned(),
+        totp_sealed: vec![1],
+    };
+    let step = stage.step();
+    let confirm = |at: u8| Command::ConfirmInvitation { token_hash: [at; 32], step };
+    assert_eq!(stage.refused(&public(), confirm(1)), Code::InvalidArguments);
+    stage.run(&public(), accept(1)).unwrap();
+    assert_eq!(stage.refused(&member(4), Command::CancelAll), Code::InvalidSession, "not confirmed yet");
+    stage.run(&public(), confirm(1)).unwrap();
+    assert_eq!(stage.refused(&public(), accept(1)), Code::UnknownSubject);
+    stage.tick(7 * DAY);
+    assert_eq!(stage.refused(&public(), accept(2)), Code::UnknownSubject);
+}
+
+#[test]
+fn rule_14_without_kyc_a_member_sees_and_does_not_ask() {
+    let mut stage = Stage::new(&[], true);
+    stage.run(&venue(), Command::SetKyc { member: MemberId(1), kyc: Kyc::Pending }).unwrap();
+    for query in [Query::MemberInfo, Query::Policies, Query::ServiceUsers, Query::Subscribe(Operation::Approvals)] {
+        assert!(stage.ask(&member(1), &query).is_ok(), "{query:?}");
+    }
+    let change = countersign::engine::command::Change::Withdraw {
+        asset: super::world::asset("BTC"),
+        key: "cold-1".to_owned(),
+        amount: super::world::decimal("1"),
+    };
+    assert_eq!(stage.initiate(&member(1), change).unwrap_err().code, Code::PermissionDenied);
+}
+
+#[test]
+fn rule_36_the_venue_operator_has_no_say_in_an_organization() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    for command in [
+        Command::CancelRequest(request),
+        Command::ClaimSecret { request, step: 1 },
+        Command::CancelAll,
+        withdraw("1", None),
+    ] {
+        assert_eq!(stage.refused(&venue(), command), Code::PermissionDenied);
+    }
+    for query in
+        [Query::Policies, Query::ServiceUsers, Query::Balances, Query::Requests { state: None, workflow: None }]
+    {
+        assert_eq!(stage.ask(&venue(), &query).unwrap_err().code, Code::PermissionDenied);
+    }
+}
+
+#[test]
+fn genesis_comes_first_or_never() {
+    let mut stage = Stage::new(&[], true);
+    let server =
+        countersign::access::principal::Principal { actor: countersign::access::principal::Actor::Server, ..public() };
+    assert_eq!(stage.refused(&server, Command::Genesis(Vec::new())), Code::NotEmpty);
+    assert_eq!(stage.refused(&public(), Command::Genesis(Vec::new())), Code::PermissionDenied);
+    assert_eq!(stage.state().members.organization(OrganizationId(1)).name, "Acme");
+}
