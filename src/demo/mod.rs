@@ -50,7 +50,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
             (credentials, master)
         }
     };
-    let genesis = fresh.then(|| world::genesis(&credentials, &master)).transpose()?;
+    // The server takes it only into an empty journal; a run that was killed before it got there left one.
+    let genesis = Some(world::genesis(&credentials, &master)?);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     let config = Config::at(listen, dir.join("data"));
     let mut server = Server::start(Plan { config, master, genesis }).await?;
