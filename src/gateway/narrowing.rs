@@ -4,12 +4,12 @@ use super::inbound::Channel;
 use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::time::Moment;
-use crate::engine::entries::{Source, entries};
+use crate::engine::entries::entries;
 use crate::engine::ledger::Wallet;
 use crate::engine::query::View;
 use crate::engine::reference::Reference;
 use crate::engine::withdrawals::WithdrawalStatus;
-use crate::wire::movements::Movement;
+use crate::history::movement;
 
 /// Whether a subscription wants an item.
 pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> bool {
@@ -27,14 +27,7 @@ pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> b
     let stamped = &item.stamped;
     let mut all = entries(stamped.seq, stamped.at, &stamped.event);
     let Some(entry) = all.find(|entry| entry.id.0 == item.offset()) else { return false };
-    let movement = match entry.source {
-        Source::Trade(_) => Movement::Trade,
-        Source::Deposit(_) => Movement::Deposit,
-        Source::Withdrawal(_) => Movement::Withdrawal,
-        Source::IntoEarn(_) => Movement::IntoEarn,
-        Source::OutOfEarn(_) => Movement::OutOfEarn,
-    };
-    let (kind, ..) = movement.names(entry.wallet == Wallet::Main);
+    let (kind, ..) = movement(entry.source).names(entry.wallet == Wallet::Main);
     let code = reference.asset(entry.posting.asset).code;
     let named =
         |list: &Option<Vec<String>>, name: &str| list.as_ref().is_none_or(|list| list.iter().any(|of| of == name));

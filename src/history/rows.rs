@@ -72,15 +72,19 @@ fn order_row(order: &Order, reason: Option<CancelReason>, seq: Seq, index: u8, a
     }
 }
 
-fn ledger_row(entry: &Entry) -> LedgerRow {
-    let movement = match entry.source {
+/// How what moved the money is named on the wire.
+pub fn movement(source: Source) -> Movement {
+    match source {
         Source::Trade(_) => Movement::Trade,
         Source::Deposit(_) => Movement::Deposit,
         Source::Withdrawal(_) => Movement::Withdrawal,
         Source::IntoEarn(_) => Movement::IntoEarn,
         Source::OutOfEarn(_) => Movement::OutOfEarn,
-    };
-    let (kind, ..) = movement.names(true);
+    }
+}
+
+fn ledger_row(entry: &Entry) -> LedgerRow {
+    let (kind, ..) = movement(entry.source).names(true);
     LedgerRow {
         ledger_id: entry.id.0,
         account: entry.account.0.into(),

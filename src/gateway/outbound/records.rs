@@ -14,9 +14,9 @@ use crate::engine::members::Kyc;
 use crate::engine::query::{Balance, Can};
 use crate::engine::reference::Reference;
 use crate::engine::withdrawals::{self, WithdrawalStatus};
+use crate::history::movement;
 use crate::wire::items as w;
 use crate::wire::leaf::Exact;
-use crate::wire::movements::Movement;
 use crate::wire::results as r;
 
 /// An amount with its asset's precision.
@@ -63,14 +63,13 @@ pub fn balance(reference: &Reference, balance: &Balance, offset: u64) -> w::Bala
 /// A ledger entry.
 pub fn entry(reference: &Reference, entry: &Entry) -> w::LedgerEntry {
     let (wallet_type, wallet_id) = wallet(entry.wallet);
-    let (movement, ref_id) = match entry.source {
-        Source::Trade(id) => (Movement::Trade, id.to_string()),
-        Source::Deposit(id) => (Movement::Deposit, id.to_string()),
-        Source::Withdrawal(id) => (Movement::Withdrawal, id.to_string()),
-        Source::IntoEarn(id) => (Movement::IntoEarn, id.to_string()),
-        Source::OutOfEarn(id) => (Movement::OutOfEarn, id.to_string()),
+    let ref_id = match entry.source {
+        Source::Trade(id) => id.to_string(),
+        Source::Deposit(id) => id.to_string(),
+        Source::Withdrawal(id) => id.to_string(),
+        Source::IntoEarn(id) | Source::OutOfEarn(id) => id.to_string(),
     };
-    let (kind, subtype, category) = movement.names(entry.wallet == Wallet::Main);
+    let (kind, subtype, category) = movement(entry.source).names(entry.wallet == Wallet::Main);
     let posting = &entry.posting;
     w::LedgerEntry {
         ledger_id: entry.id.to_string(),
