@@ -75,6 +75,9 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The secrets in the journal were sealed under another key (rule 29).
+    #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
+    MasterKey,
     /// The sequencer's thread ended without a word.
     #[error("the sequencer died")]
     Sequencer,
@@ -120,6 +123,10 @@ impl Server {
             .spawn(move || run_sequencer(sequence, started, ended))
             .map_err(|_| ServerError::Sequencer)?;
         let Running { directory, handle, market, head } = running.await.map_err(|_| ServerError::Sequencer)??;
+        let first = directory.keys(|keys| keys.venue_keys().first().cloned());
+        if first.is_some_and(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_err()) {
+            return Err(ServerError::MasterKey);
+        }
         let listen = config.listen;
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|source| ServerError::Listen { address: listen, source })?;

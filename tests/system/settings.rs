@@ -111,6 +111,13 @@ async fn a_token_binds_a_bare_socket_to_its_key_for_good() {
 }
 
 #[tokio::test]
+async fn a_wrong_master_key_does_not_start() {
+    let mut world = World::new(&[]).await;
+    let told = world.restart_with("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").await;
+    assert!(told.starts_with("the master key does not open the secrets"), "{told}");
+}
+
+#[tokio::test]
 async fn query_dates_bound_what_has_a_time_and_nothing_else() {
     let now = wall_clock();
     let later = KeySettings { query_start: Some(now.plus_us(HOUR_US)), ..KeySettings::default() };

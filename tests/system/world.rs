@@ -52,6 +52,14 @@ impl World {
         (self.server, self.address) = (Some(server), address);
     }
 
+    /// Stops in order and tries to start under another master key: what the operator is told.
+    pub async fn restart_with(&mut self, master: &str) -> String {
+        self.server.take().unwrap().stop().await.unwrap();
+        let config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), self.dir.path().to_owned());
+        let master = MasterKey::from_text(master).unwrap();
+        Server::start(Plan { config, master, genesis: None }).await.unwrap_err().to_string()
+    }
+
     pub async fn bot(&self, number: u8) -> Client {
         Client::signed(self.address, &api_key(number), &secret(number)).await.unwrap()
     }
