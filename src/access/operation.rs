@@ -84,6 +84,8 @@ pub enum Operation {
     CancelOrder,
     /// Cancel every open order of the account.
     CancelAll,
+    /// `add_order` with `order_type: settle-position`, which closes a position (rule 13).
+    SettlePosition,
     /// Open orders.
     OpenOrders,
     /// Closed orders.
@@ -190,7 +192,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, in the order of the table.
-    pub const ALL: [Operation; 63] = [
+    pub const ALL: [Operation; 64] = [
         Operation::Ping,
         Operation::Status,
         Operation::Instrument,
@@ -203,6 +205,7 @@ impl Operation {
         Operation::AddOrder,
         Operation::CancelOrder,
         Operation::CancelAll,
+        Operation::SettlePosition,
         Operation::OpenOrders,
         Operation::ClosedOrders,
         Operation::QueryOrders,
@@ -292,6 +295,7 @@ impl Operation {
             Operation::AddOrder => service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
             Operation::CancelOrder => service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
             Operation::CancelAll => service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
+            Operation::SettlePosition => service("settle_position", Write, Scopes(&[Scope::CancelOrders])),
             Operation::OpenOrders => service("open_orders", Read, Scopes(&[Scope::QueryOpenOrders])),
             Operation::ClosedOrders => service("closed_orders", Read, Scopes(&[Scope::QueryClosedOrders])),
             Operation::QueryOrders => {

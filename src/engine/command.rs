@@ -197,6 +197,8 @@ pub enum Command {
     CancelOrder(OrderRef),
     /// `cancel_all`
     CancelAll,
+    /// Closing a position; there are none in this version (rule 13).
+    SettlePosition,
     /// `earn_allocate` and `earn_deallocate`
     Earn {
         /// In which strategy.
@@ -381,6 +383,7 @@ impl Command {
             Command::PlaceOrder(_) => Operation::AddOrder,
             Command::CancelOrder(_) => Operation::CancelOrder,
             Command::CancelAll => Operation::CancelAll,
+            Command::SettlePosition => Operation::SettlePosition,
             Command::Earn { allocate: true, .. } => Operation::EarnAllocate,
             Command::Earn { allocate: false, .. } => Operation::EarnDeallocate,
             Command::DepositAddresses { .. } => Operation::DepositAddresses,

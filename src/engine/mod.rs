@@ -159,6 +159,7 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
         Command::PlaceOrder(order) => trading::place(t, caller, order),
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
         Command::CancelAll => trading::cancel_all(t, caller),
+        Command::SettlePosition => Err(Reject::of(Code::UnknownPosition)),
         Command::Earn { strategy, amount, allocate, client_id } => {
             earn::operate(t, caller, *strategy, *amount, *allocate, *client_id)
         }

@@ -166,6 +166,8 @@ pub enum View {
         warnings: Vec<&'static str>,
         /// Whether changes follow; not after the query end date (rule 10).
         live: bool,
+        /// Leave to read past fills, which `snap_trades` asks for (rule 12).
+        fills: Option<HistoryGrant>,
     },
     /// Nothing to show.
     Empty,

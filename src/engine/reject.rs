@@ -35,6 +35,8 @@ pub enum Code {
     PostOnly,
     /// No such open order.
     UnknownOrder,
+    /// No such position.
+    UnknownPosition,
     /// Too many open orders.
     OrdersLimit,
     /// Same `cl_ord_id`, other order.
@@ -115,6 +117,7 @@ impl Code {
             Code::NoLiquidity => "EOrder:No liquidity",
             Code::PostOnly => "EOrder:Post only order",
             Code::UnknownOrder => "EOrder:Unknown order",
+            Code::UnknownPosition => "EOrder:Unknown position",
             Code::OrdersLimit => "EOrder:Orders limit exceeded",
             Code::ClientOrderIdNotUnique => "EOrder:cl_ord_id not unique",
             Code::ClientIdNotUnique => "EGeneral:client_id not unique",

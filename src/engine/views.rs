@@ -54,7 +54,7 @@ fn bind(state: &State, now: Moment, by: &Principal, key: KeyRef) -> Result<View,
 }
 
 fn snapshot(state: &State, owner: Owner, items: View) -> View {
-    View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new(), live: true }
+    View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new(), live: true, fills: None }
 }
 
 fn asset_id(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
@@ -147,7 +147,9 @@ fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel:
         warnings.push("the key's query end date has passed: no updates follow");
     }
     let owner = Owner::Account(caller.account);
-    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended })
+    let fills = channel == Operation::Executions && caller.scopes.holds(Scope::QueryClosedOrders);
+    let fills = fills.then(|| grant(state, caller));
+    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended, fills })
 }
 
 fn account_items(state: &State, account: AccountId, channel: Operation) -> Result<View, Reject> {

@@ -8,7 +8,7 @@ use super::credentials::secret_text;
 use super::frame;
 use super::inbound::{Filter, Page};
 use super::narrowing::{self, narrowed};
-use super::outbound::executions::{self, Execution};
+use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{self, items, records, results};
 use super::ring::Item;
 use super::session::{End, Session};
@@ -21,10 +21,12 @@ use crate::engine::query::{HistoryGrant, Reply, View};
 use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
 use crate::engine::workflows::Action;
-use crate::history::{Busy, ClosedOrder, Wanted};
+use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
 use crate::sequencer::handle::{Answer, Outcome};
 use crate::wire::results::{Canceled, Credentials, Initiated, Ledgers, Placed, Subscribed};
 
+/// Fills in the snapshot that `snap_trades` asks for.
+const FILLS_MAX: usize = 50;
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
 /// What a client is told of a call under which the journal failed.
@@ -215,7 +217,7 @@ impl Session {
 
     /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
     fn begin(&mut self, call: Call, started: Result<Started, Reject>, reference: &Reference, now: Moment) {
-        let Started { at, first, warnings } = match started {
+        let Started { at, first, warnings, fills } = match started {
             Ok(started) => started,
             Err(reject) => return self.refused(&call, &reject, now),
         };
@@ -223,7 +225,8 @@ impl Session {
         let Some(following) = self.channels.get_mut(&channel) else { return };
         following.started = true;
         let options = following.options.clone();
-        let result = acknowledgement(channel, &options, warnings);
+        let fills = fills.filter(|_| options.snap_trades == Some(true));
+        let result = acknowledgement(channel, &options, warnings, fills.is_some());
         let mut json = String::new();
         items::json(&mut json, &result);
         self.reply("subscribe", call.req_id, Ok(&json), call.time_in, now);
@@ -249,6 +252,28 @@ impl Session {
                 self.end_group(&mut group);
             }
         }
+        if let Some(grant) = fills {
+            self.show_fills(call, grant);
+        }
+    }
+
+    /// The last fills as a snapshot frame of their own, once SQL has them (protocol 11.5).
+    fn show_fills(&mut self, call: Call, grant: HistoryGrant) {
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        let call = Call { then: Then::Fills, ..call };
+        self.history.push(Box::pin(async move {
+            let fills = history.last_fills(&grant, FILLS_MAX).await;
+            let text = fills.map(|fills| {
+                let item = |past: &PastFill| {
+                    let mut text = String::new();
+                    let what = Execution::Trade(OneSide::past(past));
+                    executions::item(&mut text, &reference, &past.fill.order, what, past.at, past.offset);
+                    text
+                };
+                format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))
+            });
+            (call, text)
+        }));
     }
 
     /// Answers with a page of history once SQL has it.
@@ -309,6 +334,12 @@ impl Session {
 
     /// Writes an answer of history's.
     pub(super) fn looked_back(&mut self, (call, text): Answered) {
+        if let Then::Fills = call.then {
+            return match text {
+                Ok(data) => self.frame(call.operation, true, &data),
+                Err(Busy) => tracing::warn!("a snapshot of fills was not ready in time and is left out"),
+            };
+        }
         let now = (self.gateway.clock)();
         let result = text.as_deref().map_err(|Busy| "EService:Busy: history is behind; retry in 1000 ms");
         self.reply(call.operation.name(), call.req_id, result, call.time_in, now);
@@ -335,17 +366,22 @@ fn placed(out: &mut String, order: Option<OrderId>, cl_ord_id: Option<&str>, use
 }
 
 /// What the acknowledgement of a private channel says; clients send it back as params after a reconnect.
-fn acknowledgement(channel: Operation, options: &super::inbound::Channel, warnings: Vec<&'static str>) -> Subscribed {
+fn acknowledgement(
+    channel: Operation,
+    options: &super::inbound::Channel,
+    warnings: Vec<&'static str>,
+    fills: bool,
+) -> Subscribed {
     let executions = channel == Operation::Executions;
     let mut warnings = warnings;
-    if executions && options.snap_trades == Some(true) {
-        warnings.push("snap_trades: past fills are not part of the snapshot; ask closed_orders");
+    if executions && options.snap_trades == Some(true) && !fills {
+        warnings.push("snap_trades: past fills need the scope query_closed_orders");
     }
     Subscribed {
         channel: channel.name(),
         snapshot: (!executions).then_some(options.snapshot.unwrap_or(true)),
         snap_orders: executions.then_some(options.snap_orders.or(options.snapshot).unwrap_or(true)),
-        snap_trades: executions.then_some(false),
+        snap_trades: executions.then_some(fills),
         order_status: options.order_status.filter(|_| executions),
         maxratecount: executions.then_some(180),
         asset: options.assets.clone(),

@@ -30,6 +30,8 @@ pub enum Then {
     Canceled(OrderRef),
     /// A token binds the socket; answered only when it does not.
     Bind,
+    /// The snapshot of past fills of a stream that has begun.
+    Fills,
     /// A stream begins.
     Subscribe(Box<Channel>),
     /// The view is narrowed.

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::ids::Seq;
-use crate::engine::query::View;
+use crate::engine::query::{HistoryGrant, View};
 use crate::engine::reject::Reject;
 use crate::sequencer::handle::Outcome;
 
@@ -47,6 +47,8 @@ pub struct Started {
     pub first: First,
     /// What the acknowledgement warns of.
     pub warnings: Vec<&'static str>,
+    /// Leave to read past fills, for `snap_trades`.
+    pub fills: Option<HistoryGrant>,
 }
 
 /// What a private stream begins with.

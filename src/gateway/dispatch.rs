@@ -215,7 +215,11 @@ impl Session {
         if subscribes {
             self.channels.remove(&call.operation);
         }
-        let method = if subscribes { "subscribe" } else { call.operation.name() };
+        let method = match call.operation {
+            _ if subscribes => "subscribe",
+            Operation::SettlePosition => Operation::AddOrder.name(),
+            operation => operation.name(),
+        };
         self.reply(method, call.req_id, Err(error), call.time_in, now);
     }
 

@@ -174,7 +174,7 @@ impl Desk {
         from_offset: Option<u64>,
         view: View,
     ) -> Result<super::connection::Started, Reject> {
-        let View::Snapshot { owner, at, items, warnings, live } = view else {
+        let View::Snapshot { owner, at, items, warnings, live, fills } = view else {
             return Err(Reject::of(crate::engine::reject::Code::InvalidArguments));
         };
         let member = match self.seat(outlet).holder {
@@ -185,6 +185,7 @@ impl Desk {
         let subscriber = (Arc::clone(outlet), member);
         let mut started = self.subscriptions.follow(address, subscriber, (at, *items), from_offset, live)?;
         started.warnings.extend(warnings);
+        started.fills = fills;
         self.seat(outlet).channels.push(address);
         Ok(started)
     }

@@ -81,7 +81,7 @@ impl Subscriptions {
             let (outlet, member) = subscriber;
             channel.subscribers.push(Subscriber { outlet, since: at, member });
         }
-        Ok(Started { at, first, warnings })
+        Ok(Started { at, first, warnings, fills: None })
     }
 
     /// Ends following.

@@ -7,7 +7,7 @@ mod rows;
 
 pub use projector::start;
 pub use queries::{Busy, Closed, Entries, Found, Wanted};
-pub use rows::{ClosedOrder, movement};
+pub use rows::{ClosedOrder, PastFill, movement};
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::History;
-use super::rows::{ClosedOrder, read};
+use super::rows::{ClosedOrder, PastFill, read};
 use crate::domain::ids::{AssetId, MarketId, OrderId};
 use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
 use crate::domain::orders::Order;
@@ -86,6 +86,14 @@ impl History {
         let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
         let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.ledger_id)), rows.len());
         Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+    }
+
+    /// The account's last fills within the granted dates, oldest first.
+    pub async fn last_fills(&self, grant: &HistoryGrant, limit: usize) -> Result<Vec<PastFill>, Busy> {
+        self.reached(grant).await?;
+        let wanted = Wanted { limit, ..Wanted::default() };
+        let rows = self.reader.trades(&page(grant, &wanted), None).await?;
+        Ok(rows.iter().rev().filter_map(|row| read(&row.body)).collect())
     }
 
     /// The closed orders among those named: by order id any of the account, by client id only the asker's own

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::Seq;
+use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order};
 use crate::domain::time::Moment;
 use crate::engine::entries::{Entry, Source, TAKER_TRADE, entries};
@@ -21,6 +22,27 @@ pub struct ClosedOrder {
     /// When its last event was.
     pub at: Moment,
     /// That event's offset.
+    pub offset: u64,
+}
+
+/// One side of a fill of the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastFill {
+    /// The trade's number in its book.
+    pub trade_id: u64,
+    /// The price.
+    pub price: Price,
+    /// How much.
+    pub qty: Quantity,
+    /// What it cost, before the fee.
+    pub cost: Amount,
+    /// The order afterwards, and the fee.
+    pub fill: Fill,
+    /// Whether the order was there before.
+    pub maker: bool,
+    /// When.
+    pub at: Moment,
+    /// The offset of its execution.
     pub offset: u64,
 }
 
@@ -52,7 +74,16 @@ fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped
         market: trade.market.0.into(),
         order_id: order.id.0,
         at_us: at.0,
-        body: bytes(&(trade.trade_id, trade.price, trade.qty, trade.cost, fill)),
+        body: bytes(&PastFill {
+            trade_id: trade.trade_id,
+            price: trade.price,
+            qty: trade.qty,
+            cost: trade.cost,
+            fill: fill.clone(),
+            maker: index != TAKER_TRADE,
+            at,
+            offset: stamped.seq.offset(index),
+        }),
     });
 }
 

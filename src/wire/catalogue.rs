@@ -34,7 +34,7 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::Approvals
         | Operation::Custody => g.subschema_for::<p::Subscribe>(),
         Operation::GetBalances => g.subschema_for::<p::GetBalances>(),
-        Operation::AddOrder => g.subschema_for::<p::AddOrder>(),
+        Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<p::AddOrder>(),
         Operation::CancelOrder => g.subschema_for::<p::CancelOrder>(),
         Operation::OpenOrders | Operation::ClosedOrders => g.subschema_for::<p::Orders>(),
         Operation::QueryOrders => g.subschema_for::<p::QueryOrders>(),
@@ -81,7 +81,7 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::Ping => g.subschema_for::<r::Done>(),
         Operation::KeyInfo => g.subschema_for::<r::KeyInfo>(),
         Operation::GetBalances => g.subschema_for::<r::Balances>(),
-        Operation::AddOrder => g.subschema_for::<r::Placed>(),
+        Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<r::Placed>(),
         Operation::CancelOrder => g.subschema_for::<r::Canceled>(),
         Operation::CancelAll => g.subschema_for::<r::Count>(),
         Operation::OpenOrders | Operation::ClosedOrders | Operation::QueryOrders => g.subschema_for::<r::Orders>(),
@@ -167,7 +167,8 @@ fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
 /// Every schema: its file name and its text.
 pub fn schemas() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for operation in Operation::ALL {
+    // A position is closed by the messages of `add_order`.
+    for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::SettlePosition) {
         if operation.row().kind == Kind::Stream {
             files.push(file(&format!("{}.frame", operation.name()), |g| frame(g, operation)));
         } else {

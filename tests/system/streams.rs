@@ -1,6 +1,6 @@
 //! Private streams: snapshot, then every change in order; resume; own reply before own events (rules 41 to 43, 50).
 
-use countersign::access::scope::ScopeSet;
+use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
 use super::world::{Wanted, World, key};
@@ -179,4 +179,22 @@ async fn a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody() {
     }
     assert_eq!(still.closed().await, (4008, "slow consumer".to_owned()));
     bot.call("cancel_all", json!({})).await;
+}
+
+#[tokio::test]
+async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
+    let open_only = ScopeSet::of(&[Scope::QueryOpenOrders]);
+    let world = World::new(&[key(ScopeSet::ALL), other(), key(open_only)]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    let placed = bot.call("add_order", limit("buy", "0.4", "1000")).await;
+    let asked = json!({"channel": "executions", "snap_orders": false, "snap_trades": true});
+    assert_eq!(bot.call("subscribe", asked.clone()).await["snap_trades"], true);
+    let fills = bot.frame("executions").await;
+    assert_eq!((&fills["type"], fills["data"].as_array().unwrap().len()), (&json!("snapshot"), 1));
+    let fill = &fills["data"][0];
+    assert_eq!((&fill["exec_type"], &fill["order_id"]), (&json!("trade"), &placed["order_id"]));
+    assert_eq!((&fill["liquidity_ind"], fill["last_qty"].to_string()), (&json!("t"), "0.4".to_owned()));
+    let narrow = world.bot(3).await.call("subscribe", asked).await;
+    assert_eq!((&narrow["snap_trades"], narrow["warnings"].as_array().unwrap().len()), (&json!(false), 1));
 }

@@ -144,6 +144,11 @@ pub fn parse(envelope: &Envelope<'_>) -> Result<Request, WireError> {
     };
     let (operation, token, body) =
         read.map_err(|refusal| WireError { method: Some(method.to_owned()), ..refusal }.for_request(envelope.req_id))?;
+    // One method, two operations: closing a position needs another scope than placing an order (rule 13).
+    let operation = match &body {
+        Body::Command(Command::SettlePosition) => Operation::SettlePosition,
+        _ => operation,
+    };
     Ok(Request { operation, token: token.as_deref().map(str::to_owned), body })
 }
 
@@ -261,7 +266,8 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         | Operation::SettleWithdrawal
         | Operation::FailWithdrawal
         | Operation::SetKyc => venue(operation, e),
-        Operation::Status
+        Operation::SettlePosition
+        | Operation::Status
         | Operation::Instrument
         | Operation::Ticker
         | Operation::Book
@@ -296,6 +302,7 @@ fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let order_type = match &*asked.order_type {
         "limit" => OrderType::Limit,
         "market" => OrderType::Market,
+        "settle-position" => return Ok((asked.token, Body::Command(Command::SettlePosition))),
         _ => return Err(WireError::field("order_type", "give limit or market")),
     };
     let time_in_force = match asked.time_in_force.as_deref() {

@@ -3,10 +3,12 @@
 use super::Object;
 use crate::domain::ids::ExecId;
 use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, OrderType, Side, TimeInForce};
 use crate::domain::time::Moment;
 use crate::engine::event::{Fill, Trade};
 use crate::engine::reference::Reference;
+use crate::history::PastFill;
 
 /// What an item tells.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +18,38 @@ pub enum Execution<'a> {
     /// Live; also an open order of a snapshot.
     New,
     /// One side of a fill.
-    Trade(&'a Trade, &'a Fill, ExecId),
+    Trade(OneSide<'a>),
     /// Filled whole.
     Filled,
     /// Ended otherwise.
     Canceled(CancelReason),
+}
+
+/// One side of a fill.
+#[derive(Clone, Copy, Debug)]
+pub struct OneSide<'a> {
+    trade_id: u64,
+    price: Price,
+    qty: Quantity,
+    cost: Amount,
+    fill: &'a Fill,
+    maker: bool,
+    exec_id: ExecId,
+}
+
+impl<'a> OneSide<'a> {
+    /// Of a fill that is told now.
+    pub fn of(trade: &Trade, fill: &'a Fill, exec_id: ExecId) -> OneSide<'a> {
+        let Trade { trade_id, price, qty, cost, .. } = *trade;
+        let maker = fill.order.id == trade.maker.order.id;
+        OneSide { trade_id, price, qty, cost, fill, maker, exec_id }
+    }
+
+    /// Of a fill of the past.
+    pub fn past(past: &'a PastFill) -> OneSide<'a> {
+        let PastFill { trade_id, price, qty, cost, maker, offset, .. } = *past;
+        OneSide { trade_id, price, qty, cost, fill: &past.fill, maker, exec_id: ExecId(offset) }
+    }
 }
 
 /// Appends one item about `order` as it stands after what happened at `at`.
@@ -50,17 +79,16 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     object.number("cum_cost", order.cost.0, market.quote_decimals);
     object.number("avg_price", average(order, market), market.price_decimals);
     match what {
-        Execution::Trade(trade, fill, exec_id) => {
-            let maker = fill.order.id == trade.maker.order.id;
-            object.plain("exec_id", exec_id).literal("trade_id", trade.trade_id);
-            object.number("last_qty", trade.qty.0, market.qty_decimals);
-            object.number("last_price", trade.price.0, market.price_decimals);
-            object.number("cost", trade.cost.0, market.quote_decimals);
-            object.plain("liquidity_ind", if maker { "m" } else { "t" });
+        Execution::Trade(side) => {
+            object.plain("exec_id", side.exec_id).literal("trade_id", side.trade_id);
+            object.number("last_qty", side.qty.0, market.qty_decimals);
+            object.number("last_price", side.price.0, market.price_decimals);
+            object.number("cost", side.cost.0, market.quote_decimals);
+            object.plain("liquidity_ind", if side.maker { "m" } else { "t" });
             let mut fee = String::new();
             let mut part = Object::open(&mut fee);
             part.text("asset", &reference.asset(market.quote).code);
-            part.number("qty", fill.fee.0, market.quote_decimals);
+            part.number("qty", side.fill.fee.0, market.quote_decimals);
             part.close();
             object.raw("fees", &format!("[{fee}]"));
         }
@@ -107,7 +135,6 @@ mod tests {
     use super::*;
     use crate::domain::assets::Asset;
     use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, OrganizationId, ServiceUserId};
-    use crate::domain::money::{Amount, Price, Quantity};
     use crate::domain::text::{AssetCode, ClientOrderId, Symbol};
     use crate::wire::items as w;
     use crate::wire::leaf::Exact;
@@ -217,7 +244,7 @@ mod tests {
             offset: 1_792,
         };
         let mut text = String::new();
-        item(&mut text, &reference, &order, Execution::Trade(&trade, &fill, ExecId(1_792)), at, 1_792);
+        item(&mut text, &reference, &order, Execution::Trade(OneSide::of(&trade, &fill, ExecId(1_792))), at, 1_792);
         assert_eq!(text, serde_json::to_string(&expected).unwrap());
         expected = w::Execution {
             exec_type: "canceled",

@@ -1,6 +1,6 @@
 //! Which items an event yields on which private channel, and their text (rules 41, 43).
 
-use super::executions::{self, Execution};
+use super::executions::{self, Execution, OneSide};
 use super::records;
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
@@ -98,7 +98,7 @@ pub fn write(out: &mut String, reference: &Reference, stamped: &Stamped, route: 
         (Event::Traded(trade), Operation::Executions) => {
             let fill = if route.index < TAKER_TRADE { &trade.maker } else { &trade.taker };
             let what = match route.index % 2 {
-                0 => Execution::Trade(trade, fill, ExecId(offset)),
+                0 => Execution::Trade(OneSide::of(trade, fill, ExecId(offset))),
                 _ => Execution::Filled,
             };
             executions::item(out, reference, &fill.order, what, stamped.at, offset);
