@@ -41,13 +41,14 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     std::fs::create_dir_all(&dir)?;
     let kept = Credentials::load(&dir)?;
     let fresh = kept.is_none();
-    let (credentials, master) = match kept {
-        Some(kept) => (kept, MasterKey::from_file(&dir.join("master.key"))?),
+    let key_file = dir.join("master.key");
+    let master = if key_file.exists() { MasterKey::from_file(&key_file)? } else { MasterKey::generate(&key_file)? };
+    let credentials = match kept {
+        Some(kept) => kept,
         None => {
-            let master = MasterKey::generate(&dir.join("master.key"))?;
             let credentials = Credentials::generate();
             credentials.save(&dir)?;
-            (credentials, master)
+            credentials
         }
     };
     // The server takes it only into an empty journal; a run that was killed before it got there left one.

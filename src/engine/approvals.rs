@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::members::Members;
 use super::policy::Policy;
 use super::query::Can;
 use super::reject::{Code, Reject};
@@ -182,7 +183,7 @@ impl Approvals {
         let wanted = |request: &&Request| {
             only.is_none_or(|only| only == request.state)
                 && workflow.is_none_or(|workflow| workflow == request.workflow)
-                && may_view(state, request, member)
+                && may_view(&state.members, request, member)
         };
         let found = ids.filter_map(|id| self.all.get(id)).filter(wanted).take(PAGE_MAX);
         found.map(|request| (request.clone(), can(state, request, member))).collect()
@@ -191,9 +192,9 @@ impl Approvals {
 
 /// Whether a Member may see a request: View on its workflow or on the one whose policy judges it, or it is
 /// the Member's own.
-pub fn may_view(state: &State, request: &Request, member: MemberId) -> bool {
+pub fn may_view(members: &Members, request: &Request, member: MemberId) -> bool {
     let judged = request.policy.as_ref().map(|policy| policy.workflow);
-    let views = |workflow| state.members.may(member, workflow, Permission::View);
+    let views = |workflow| members.may(member, workflow, Permission::View);
     views(request.workflow) || judged.is_some_and(views) || own(request, member)
 }
 

@@ -162,7 +162,7 @@ fn check_message(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject
 /// The request that a ballot names, pending still and exactly as the Member saw it.
 fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> Result<Request, Reject> {
     let request = t.state().approvals.find(caller.organization, ballot.request)?;
-    if !may_view(t.state(), request, caller.id) {
+    if !may_view(&t.state().members, request, caller.id) {
         return Err(Reject::field(Code::UnknownRequest, "request_id", "name a request that you may view"));
     }
     if request.state != RequestState::Pending || request.expires_at <= t.now() {

@@ -92,13 +92,13 @@ impl Seats {
     }
 
     /// A seat for a new socket, and the end that its session reads.
-    pub fn take(self: &Arc<Seats>, peer: IpAddr) -> (Arc<Outlet>, mpsc::Receiver<Vec<Part>>) {
+    pub fn take(self: &Arc<Seats>, peer: IpAddr) -> (Occupied, mpsc::Receiver<Vec<Part>>) {
         let free = self.free.lock().expect("no holder of this lock panics").pop();
         let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
         let outlet =
             Outlet { seat, peer, queue, waiting: AtomicUsize::new(0), slow: Notify::new(), seats: Arc::clone(self) };
-        (Arc::new(outlet), parts)
+        (Occupied(Arc::new(outlet)), parts)
     }
 
     /// Leaves a notice for the release step.
@@ -164,10 +164,15 @@ impl Outlet {
     pub fn unsubscribed(&self, channel: Operation) {
         self.seats.notify(Notice::Unsubscribed(self.seat, channel));
     }
+}
 
-    /// Notes that the session has ended.
-    pub fn leave(&self) {
-        self.seats.notify(Notice::Gone(self.seat));
+/// Leaves the seat when it is dropped: however a handshake or a session ends.
+#[derive(Debug)]
+pub struct Occupied(pub Arc<Outlet>);
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.seats.notify(Notice::Gone(self.0.seat));
     }
 }
 

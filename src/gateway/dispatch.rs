@@ -340,7 +340,7 @@ impl Session {
 
     /// A refusal that names its symbol at top level (rule 45).
     fn refuse_symbol(&mut self, method: &str, req_id: Option<i64>, symbol: &str, error: &str, now: Moment) {
-        self.push(|text| outbound::refusal(text, method, req_id, Some(symbol), error, now, now));
+        self.push(|text| outbound::refusal(text, method, req_id, symbol, error, now, now));
     }
 }
 

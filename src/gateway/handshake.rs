@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::connection::{Outlet, Part};
+use super::connection::{Occupied, Outlet, Part};
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
 use super::listener::{Peer, Refusal};
@@ -35,29 +35,25 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
     }
     let Peer(peer) = upgrade.peer;
-    let (outlet, parts) = gateway.seats.take(peer);
-    match authenticate(&gateway, &headers, &outlet).await {
+    let (seat, parts) = gateway.seats.take(peer);
+    match authenticate(&gateway, &headers, &seat.0).await {
         Ok(principal) => {
             let hash = cookie(&headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
-            upgrade.accept(move |socket, _| run(gateway, socket, outlet, parts, principal, hash))
+            upgrade.accept(move |socket, _| run(gateway, socket, seat, parts, principal, hash))
         }
-        Err(refusal) => {
-            outlet.leave();
-            refusal.into_response()
-        }
+        Err(refusal) => refusal.into_response(),
     }
 }
 
 async fn run(
     gateway: Arc<Gateway>,
     socket: super::upgrade::WebSocket,
-    outlet: Arc<Outlet>,
+    seat: Occupied,
     parts: tokio::sync::mpsc::Receiver<Vec<Part>>,
     principal: Principal,
     cookie: Option<[u8; 32]>,
 ) {
-    session::run(gateway, socket, Arc::clone(&outlet), parts, principal, cookie).await;
-    outlet.leave();
+    session::run(gateway, socket, Arc::clone(&seat.0), parts, principal, cookie).await;
 }
 
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {
@@ -94,7 +90,7 @@ fn unavailable() -> Refusal {
 pub(super) struct Signature<'a> {
     /// The public part of the key.
     pub api_key: &'a str,
-    /// The nonce as written; empty where the body has it.
+    /// The nonce as written.
     pub nonce: &'a str,
     /// The signature.
     pub api_sign: &'a str,

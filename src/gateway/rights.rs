@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::directory::Directory;
 use crate::access::operation::Operation;
-use crate::access::workflow::Permission;
 use crate::access::{Rights, permit};
 use crate::domain::ids::MemberId;
+use crate::engine::approvals::may_view;
 use crate::engine::event::Event;
 use crate::engine::members::MemberStatus;
 use crate::engine::service_users::{KeyRef, KeyStatus, ServiceUser, ServiceUserChange};
@@ -90,9 +90,5 @@ fn key_verdict(
 /// Whether a Member may see the request that an event tells of.
 pub fn sees(directory: &Directory, member: MemberId, stamped: &Stamped) -> bool {
     let Event::RequestChanged { request, .. } = &stamped.event else { return true };
-    directory.members(|members| {
-        let views = |workflow| members.may(member, workflow, Permission::View);
-        let own = matches!(request.initiator, crate::engine::approvals::Initiator::Member(id, _) if id == member);
-        own || views(request.workflow) || request.policy.as_ref().is_some_and(|policy| views(policy.workflow))
-    })
+    directory.members(|members| may_view(members, request, member))
 }

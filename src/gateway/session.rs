@@ -266,15 +266,15 @@ impl Session {
         if self.out.is_empty() {
             return Ok(());
         }
-        if socket.flush().await.is_err() {
-            return Err(End::Gone);
-        }
         let outlet = Arc::clone(&self.outlet);
-        let whole = socket.get_mut().write_all(&self.out);
+        let whole = async {
+            socket.flush().await.map_err(|_| End::Gone)?;
+            socket.get_mut().write_all(&self.out).await.map_err(|_| End::Gone)
+        };
         tokio::pin!(whole);
         let written = tokio::select! {
             biased;
-            written = &mut whole => written.map_err(|_| End::Gone),
+            written = &mut whole => written,
             () = outlet.too_slow() => match tokio::time::timeout(PATIENCE, whole).await {
                 Ok(Ok(())) => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),
@@ -292,11 +292,9 @@ impl Session {
     pub(super) fn status(&mut self, system: &'static str) {
         let connection_id = self.connection_id;
         let status = Status { api_version: "v2", connection_id, system, version: env!("CARGO_PKG_VERSION") };
-        self.text.clear();
         let mut data = String::new();
         outbound::items::json(&mut data, &[status]);
-        outbound::frame(&mut self.text, "status", false, &data, None);
-        frame::push_text(&mut self.out, self.text.as_bytes());
+        self.push(|text| outbound::frame(text, "status", false, &data, None));
     }
 
     async fn leave(&mut self) {

@@ -75,6 +75,16 @@ impl<'a> Object<'a> {
     }
 }
 
+/// What every answer begins with.
+fn envelope<'a>(out: &'a mut String, method: &str, req_id: Option<i64>) -> Object<'a> {
+    let mut object = Object::open(out);
+    object.text("method", method);
+    if let Some(req_id) = req_id {
+        object.literal("req_id", req_id);
+    }
+    object
+}
+
 /// A reply's envelope: `success` with a result that is JSON already, or the text of a refusal.
 pub fn reply(
     out: &mut String,
@@ -84,11 +94,7 @@ pub fn reply(
     time_in: Moment,
     time_out: Moment,
 ) {
-    let mut object = Object::open(out);
-    object.text("method", method);
-    if let Some(req_id) = req_id {
-        object.literal("req_id", req_id);
-    }
+    let mut object = envelope(out, method, req_id);
     object.literal("success", result.is_ok());
     match result {
         Ok(json) => object.raw("result", json),
@@ -98,36 +104,25 @@ pub fn reply(
     object.close();
 }
 
-/// A refusal; the one of a single symbol names it at top level.
+/// The refusal of one symbol, which names it at top level.
 pub fn refusal(
     out: &mut String,
     method: &str,
     req_id: Option<i64>,
-    symbol: Option<&str>,
+    symbol: &str,
     error: &str,
     time_in: Moment,
     time_out: Moment,
 ) {
-    let mut object = Object::open(out);
-    object.text("method", method);
-    if let Some(req_id) = req_id {
-        object.literal("req_id", req_id);
-    }
-    object.literal("success", false).text("error", error);
-    if let Some(symbol) = symbol {
-        object.text("symbol", symbol);
-    }
+    let mut object = envelope(out, method, req_id);
+    object.literal("success", false).text("error", error).text("symbol", symbol);
     object.plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }
 
 /// `pong`, which never has `success`.
 pub fn pong(out: &mut String, req_id: Option<i64>, time_in: Moment, time_out: Moment) {
-    let mut object = Object::open(out);
-    object.plain("method", "pong");
-    if let Some(req_id) = req_id {
-        object.literal("req_id", req_id);
-    }
+    let mut object = envelope(out, "pong", req_id);
     object.plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }
