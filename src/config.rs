@@ -43,6 +43,8 @@ pub struct Limits {
     pub send_queue_bytes: usize,
     /// Commands that may wait for the engine; beyond it the answer is "unavailable".
     pub submit_queue: usize,
+    /// Seconds without a message after which a Member's session ends (rule 16).
+    pub member_idle_s: usize,
 }
 
 /// Why settings are not usable; names the field at fault.
@@ -85,7 +87,7 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: 10_000, send_queue_bytes: 1024 * 1024, submit_queue: 16 * 1024 }
+        Self { max_connections: 10_000, send_queue_bytes: 1024 * 1024, submit_queue: 16 * 1024, member_idle_s: 30 * 60 }
     }
 }
 
@@ -137,10 +139,11 @@ impl Config {
             let problem = format!("{bad:?} is not an origin such as \"https://trade.example.com\"");
             return Err(wrong("origins", problem));
         }
-        let Limits { max_connections, send_queue_bytes, submit_queue } = self.limits;
+        let Limits { max_connections, send_queue_bytes, submit_queue, member_idle_s } = self.limits;
         within("limits.max_connections", max_connections, 1, 1_000_000)?;
         within("limits.send_queue_bytes", send_queue_bytes, 64 * 1024, 1024 * 1024 * 1024)?;
-        within("limits.submit_queue", submit_queue, 1, 1_000_000)
+        within("limits.submit_queue", submit_queue, 1, 1_000_000)?;
+        within("limits.member_idle_s", member_idle_s, 1, 12 * 3_600)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
+use crate::gateway::activity::{self, Activity};
 use crate::gateway::connection::Seats;
 use crate::gateway::context::Gateway;
 use crate::gateway::directory::Directory;
@@ -41,6 +42,10 @@ use crate::storage::sqlite::JournalReader;
 const RECENT_EVENTS: u64 = 100_000;
 /// How often the journal's head is written beside it (rule 47).
 const HEAD_EVERY: Duration = Duration::from_secs(60);
+/// Failures in a minute, of one account or key from one address, after which further ones wait.
+const FAILURES_MAX: u32 = 10;
+/// Failed sign-ins in a minute, of any account, from one address.
+const SPRAYED_MAX: u32 = 100;
 /// Bytes that one waiting part of an answer is reckoned at.
 const PART_BYTES: usize = 512;
 
@@ -134,6 +139,9 @@ impl Server {
         let journal = JournalReader::open(&config.data_dir).await?;
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(keep_head(config.data_dir.clone(), head));
+        let idle = Duration::from_secs(config.limits.member_idle_s as u64);
+        let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
+        let activity = Activity::new(idle, open.into_iter(), wall_clock());
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
             handle,
@@ -143,12 +151,15 @@ impl Server {
             market_data: market_data::start(market, market_batches),
             history: history::start(&config.data_dir, journal, history_batches).await?,
             origins: config.origins(address),
-            signatures: Throttle::default(),
-            sign_ins: Throttle::default(),
+            signatures: Throttle::new(FAILURES_MAX),
+            sign_ins: Throttle::new(FAILURES_MAX),
+            sprays: Throttle::new(SPRAYED_MAX),
+            activity,
             clock: wall_clock,
             stopping: stopping.clone(),
             sockets_opened: AtomicU64::new(0),
         });
+        tokio::spawn(activity::sweep(Arc::clone(&gateway)));
         let routes = public::routes(Public { directory, clock: wall_clock })
             .merge(metrics::routes(metrics))
             .merge(private::routes(Arc::clone(&gateway)))

@@ -59,6 +59,12 @@ pub fn permit(rights: Rights<'_>, operation: Operation) -> Result<(), Denied> {
             MemberRight::No => Err(Denied::Kind),
             MemberRight::Any => Ok(()),
             MemberRight::Acting => verified.then_some(()).ok_or(Denied::Kyc),
+            MemberRight::HoldsAny(workflows, permission) => {
+                match workflows.iter().any(|workflow| permissions.hold(*workflow, permission)) {
+                    false => Err(Denied::Missing),
+                    true => verified.then_some(()).ok_or(Denied::Kyc),
+                }
+            }
             MemberRight::Holds(workflow, permission) => {
                 if !permissions.hold(workflow, permission) {
                     Err(Denied::Missing)

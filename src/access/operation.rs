@@ -38,6 +38,8 @@ pub enum MemberRight {
     Acting,
     /// This permission, and verified KYC unless it is View.
     Holds(Workflow, Permission),
+    /// This permission on any one of these workflows, and verified KYC.
+    HoldsAny(&'static [Workflow], Permission),
 }
 
 /// One row of the table.
@@ -154,18 +156,44 @@ pub enum Operation {
     CreateServiceUser,
     /// Ask for a change of one.
     EditServiceUser,
+    /// Ask for a new key of one; the old one may serve on for a while.
+    RotateServiceUserKey,
     /// Ask for the removal of one.
     RemoveServiceUser,
     /// Take a created key's secret, once.
     ClaimSecret,
+    /// Members.
+    Members,
+    /// Ask for a Member.
+    InviteMember,
+    /// Ask for a change of one: name, permissions, suspension.
+    EditMember,
+    /// Ask that one sets password and second factor anew.
+    ResetMember,
+    /// Ask for the removal of one.
+    RemoveMember,
+    /// Stop withdrawals, or everything, at once.
+    Freeze,
+    /// Ask for the end of a freeze.
+    Unfreeze,
+    /// Cancel a Service User's open orders.
+    CancelOrders,
+    /// Who did what, from the journal.
+    AuditLog,
     /// Policies.
     Policies,
     /// Ask for a policy.
     SetPolicy,
+    /// Ask for the removal of one.
+    RemovePolicy,
+    /// Which rule a planned withdrawal comes under, and who could approve it.
+    PolicyExplain,
     /// Withdrawal addresses.
     Addresses,
     /// Ask for an address.
     AddAddress,
+    /// Ask for the removal of one.
+    RemoveAddress,
     /// Ask for a withdrawal as a Member.
     InitiateWithdrawal,
     /// Create an Organization and its invitations.
@@ -190,9 +218,12 @@ pub enum Operation {
     Custody,
 }
 
+/// The workflows whose Execute may freeze (rule 27).
+const FREEZERS: &[Workflow] = &[Workflow::InitiateWithdrawal, Workflow::ManageAccess];
+
 impl Operation {
     /// Every operation, in the order of the table.
-    pub const ALL: [Operation; 64] = [
+    pub const ALL: [Operation; 77] = [
         Operation::Ping,
         Operation::Status,
         Operation::Instrument,
@@ -240,12 +271,25 @@ impl Operation {
         Operation::ServiceUsers,
         Operation::CreateServiceUser,
         Operation::EditServiceUser,
+        Operation::RotateServiceUserKey,
         Operation::RemoveServiceUser,
         Operation::ClaimSecret,
+        Operation::Members,
+        Operation::InviteMember,
+        Operation::EditMember,
+        Operation::ResetMember,
+        Operation::RemoveMember,
+        Operation::Freeze,
+        Operation::Unfreeze,
+        Operation::CancelOrders,
+        Operation::AuditLog,
         Operation::Policies,
         Operation::SetPolicy,
+        Operation::RemovePolicy,
+        Operation::PolicyExplain,
         Operation::Addresses,
         Operation::AddAddress,
+        Operation::RemoveAddress,
         Operation::InitiateWithdrawal,
         Operation::CreateOrganization,
         Operation::AddAsset,
@@ -278,7 +322,7 @@ impl Operation {
     #[expect(clippy::too_many_lines, reason = "a table: one row an operation")]
     pub const fn row(self) -> Row {
         use Kind::{Read, Stream, Write};
-        use MemberRight::{Acting, Holds};
+        use MemberRight::{Acting, Holds, HoldsAny};
         use ServiceRight::Scopes;
         match self {
             Operation::Ping => open("ping", Read),
@@ -351,6 +395,35 @@ impl Operation {
             }
             Operation::ClaimSecret => {
                 member("claim_secret", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::RotateServiceUserKey => {
+                member("rotate_service_user_key", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::Members => member("members", Read, Holds(Workflow::ManageAccess, Permission::View)),
+            Operation::InviteMember => {
+                member("invite_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::EditMember => member("edit_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
+            Operation::ResetMember => {
+                member("reset_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::RemoveMember => {
+                member("remove_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
+            }
+            Operation::Freeze => member("freeze", Write, HoldsAny(FREEZERS, Permission::Execute)),
+            Operation::Unfreeze => member("unfreeze", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
+            Operation::CancelOrders => {
+                member("cancel_orders", Write, Holds(Workflow::ManageAccess, Permission::Execute))
+            }
+            Operation::AuditLog => member("audit_log", Read, Holds(Workflow::ManageAccess, Permission::View)),
+            Operation::RemovePolicy => {
+                member("remove_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate))
+            }
+            Operation::PolicyExplain => {
+                member("policy_explain", Read, Holds(Workflow::InitiateWithdrawal, Permission::View))
+            }
+            Operation::RemoveAddress => {
+                member("remove_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate))
             }
             Operation::Policies => member("policies", Read, Holds(Workflow::ManagePolicies, Permission::View)),
             Operation::SetPolicy => member("set_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),

@@ -62,6 +62,11 @@ impl Permission {
             Permission::Execute => "execute",
         }
     }
+
+    /// The permission of that name.
+    pub fn parse(name: &str) -> Option<Permission> {
+        Permission::ALL.into_iter().find(|permission| permission.name() == name)
+    }
 }
 
 /// A Member's permissions by workflow, four bits each.
@@ -82,6 +87,12 @@ impl Permissions {
     /// Gives `permission`, and View with it.
     pub fn grant(&mut self, workflow: Workflow, permission: Permission) {
         self.0[workflow as usize] |= 1 << permission as u8 | 1 << Permission::View as u8;
+    }
+
+    /// Replaces what is held in `workflow`; View comes with anything.
+    pub fn set(&mut self, workflow: Workflow, permissions: impl Iterator<Item = Permission>) {
+        self.0[workflow as usize] = 0;
+        permissions.for_each(|permission| self.grant(workflow, permission));
     }
 
     /// Whether the Member has `permission` in `workflow`.

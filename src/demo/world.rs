@@ -9,7 +9,6 @@ use crate::domain::assets::Asset;
 use crate::domain::ids::{
     AccountId, AssetId, DepositId, MarketId, MemberId, OrganizationId, ServiceUserId, StrategyId, VenueKeyId,
 };
-use crate::domain::limits::REQUEST_EXPIRY_US;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
@@ -104,13 +103,7 @@ pub fn genesis(credentials: &Credentials, master: &MasterKey) -> Result<Command,
         organization: ACME,
         workflow: Workflow::InitiateWithdrawal,
         version: 1,
-        terms: PolicyTerms {
-            quorum: 1,
-            reject_quorum: 1,
-            allow_execute: false,
-            expires_after_s: REQUEST_EXPIRY_US / 1_000_000,
-            exclude_key_managers: true,
-        },
+        terms: PolicyTerms::of(1),
     }));
     Ok(Command::Genesis(events))
 }
@@ -237,6 +230,8 @@ fn service_user(index: usize, key: &Key, master: &MasterKey, at: Moment) -> Resu
         settings,
         managers: Vec::new(),
         claim: None,
+        rotation: None,
+        retiring: None,
         query_ended: false,
     })
 }
@@ -284,7 +279,7 @@ fn addresses(assets: &[Asset]) -> Result<Vec<Event>, Failure> {
         let asset = find(assets, code)?;
         let (key, method, address) = (key.to_owned(), asset.method.clone(), address.to_owned());
         let address = WithdrawalAddress { key, method, address, tag: None };
-        events.push(Event::AddressAdded { organization: ACME, asset: asset.id, address });
+        events.push(Event::AddressAdded { organization: ACME, asset: asset.id, address, usable_at: Moment(0) });
     }
     Ok(events)
 }

@@ -16,6 +16,14 @@ pub const NONCES_MAX: usize = 1_024;
 pub const REQUESTS_OPEN_MAX: usize = 10_000;
 /// Service Users of one Organization.
 pub const SERVICE_USERS_MAX: usize = 1_000;
+/// Members of one Organization.
+pub const MEMBERS_MAX: usize = 1_000;
+/// Rules of one policy.
+pub const RULES_MAX: usize = 50;
+/// Addresses or initiators that one rule may name.
+pub const RULE_NAMES_MAX: usize = 100;
+/// How long an old key may stay good beside its successor, seconds.
+pub const OVERLAP_MAX_S: u64 = 7 * 86_400;
 /// Networks in one key's IP allow-list.
 pub const NETWORKS_MAX: usize = 100;
 /// Bytes of a name, comment or reason.
@@ -34,6 +42,8 @@ pub const CLAIM_US: u64 = 7 * 86_400_000_000;
 pub const MEMBER_SESSION_US: u64 = 12 * 3_600_000_000;
 /// A request's life when its policy names none, µs.
 pub const REQUEST_EXPIRY_US: u64 = 7 * 86_400_000_000;
+/// What the rolling total of withdrawals reaches back over, µs (rule 21).
+pub const ROLLING_TOTAL_US: u64 = 86_400_000_000;
 /// Deposit addresses in one `add_deposit_addresses`.
 pub const DEPOSIT_ADDRESSES_MAX: usize = 1_000;
 /// Members that one `create_organization` may name.

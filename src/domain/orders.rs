@@ -69,6 +69,8 @@ pub enum CancelReason {
     SelfTrade,
     /// Its key was removed, disabled or expired.
     KeyStopped,
+    /// A Member canceled it, or froze the Organization.
+    ByMember,
 }
 
 /// An order as it stands.

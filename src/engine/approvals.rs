@@ -1,18 +1,20 @@
 //! The one queue of governed work. It knows no workflow by name: a workflow file judges and carries out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::electorate::Electorate;
 use super::members::Members;
-use super::policy::Policy;
+use super::policy::{Policy, Subject, Verdict};
 use super::query::Can;
 use super::reject::{Code, Reject};
 use super::state::State;
-use super::workflows::Action;
+use super::workflows::{Change, Drawn};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
+use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
@@ -24,6 +26,34 @@ pub enum Initiator {
     Member(MemberId, String),
     /// A Service User, with the name at that time.
     ServiceUser(ServiceUserId, String),
+}
+
+/// Who asked, by number alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum InitiatorId {
+    /// A Member.
+    Member(MemberId),
+    /// A Service User.
+    ServiceUser(ServiceUserId),
+}
+
+impl fmt::Display for InitiatorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitiatorId::Member(id) => id.fmt(f),
+            InitiatorId::ServiceUser(id) => id.fmt(f),
+        }
+    }
+}
+
+impl Initiator {
+    /// The number.
+    pub fn id(&self) -> InitiatorId {
+        match self {
+            Initiator::Member(id, _) => InitiatorId::Member(*id),
+            Initiator::ServiceUser(id, _) => InitiatorId::ServiceUser(*id),
+        }
+    }
 }
 
 /// Where a request is. All but `Pending` are final.
@@ -45,6 +75,37 @@ pub enum RequestState {
     Failed,
 }
 
+impl RequestState {
+    /// All seven.
+    pub const ALL: [RequestState; 7] = [
+        RequestState::Pending,
+        RequestState::Approved,
+        RequestState::Executed,
+        RequestState::Rejected,
+        RequestState::Canceled,
+        RequestState::Expired,
+        RequestState::Failed,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RequestState::Pending => "pending",
+            RequestState::Approved => "approved",
+            RequestState::Executed => "executed",
+            RequestState::Rejected => "rejected",
+            RequestState::Canceled => "canceled",
+            RequestState::Expired => "expired",
+            RequestState::Failed => "failed",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(name: &str) -> Option<RequestState> {
+        RequestState::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// For or against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
@@ -52,6 +113,16 @@ pub enum Decision {
     Approve,
     /// Against.
     Reject,
+}
+
+impl Decision {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Decision::Approve => "approve",
+            Decision::Reject => "reject",
+        }
+    }
 }
 
 /// A vote.
@@ -80,8 +151,16 @@ pub struct Request {
     pub organization: OrganizationId,
     /// Which workflow governs it.
     pub workflow: Workflow,
-    /// What will be done.
-    pub action: Action,
+    /// The account it is about.
+    pub account: AccountId,
+    /// What will be done, in the words in which it was asked for.
+    pub change: Change,
+    /// What the gateway drew for it: a key or an invitation.
+    pub drawn: Option<Drawn>,
+    /// The withdrawal whose funds it holds; its record has fee and resolved address.
+    pub withdrawal: Option<WithdrawalId>,
+    /// Whether pending requests may be left without enough approvers by it.
+    pub strand_pending: bool,
     /// Who asked.
     pub initiator: Initiator,
     /// The initiator's own id for it, kept for ever (rule 30).
@@ -94,10 +173,12 @@ pub struct Request {
     pub payload: Canonical,
     /// Lower-case hex SHA-256 of what an approver must see (rule 24).
     pub digest: String,
+    /// What the rules of a policy look at.
+    pub subject: Option<Subject>,
     /// The policy pinned when it was made; `None` when none governed.
     pub pinned: Option<Policy>,
     /// What counts: the stricter of the pinned and the present policy (rule 20).
-    pub policy: Option<Policy>,
+    pub policy: Option<Verdict>,
     /// Votes in order.
     pub votes: Vec<Vote>,
     /// Where it is.
@@ -218,31 +299,26 @@ pub fn can(state: &State, request: &Request, member: MemberId) -> Can {
 
 /// Whether a Member may vote on a pending request, and if not, why (rules 22, 23).
 pub fn may_vote(state: &State, request: &Request, member: MemberId) -> Result<(), Reject> {
-    if own(request, member) {
-        return Err(Reject::field(Code::OwnRequest, "request_id", "another Member has to decide"));
-    }
-    let policy = request.policy.as_ref().ok_or(Code::NotPending)?;
-    if !state.members.may(member, policy.workflow, Permission::Approve) {
-        return Err(not_eligible("Approve on the workflow and verified KYC are needed"));
-    }
-    if excluded(state, request, policy, member) {
-        return Err(not_eligible("who manages the asking key does not decide on its requests"));
-    }
+    let verdict = request.policy.as_ref().ok_or(Code::NotPending)?;
+    Electorate::now(state).admits(request, verdict, member)?;
     if request.votes.iter().any(|vote| vote.member == member && !vote.struck) {
         return Err(not_eligible("one vote per Member"));
     }
     Ok(())
 }
 
-/// Whether a Member may complete a pending request at once (rule 19).
+/// Whether a Member may complete a pending request at once (rules 19, 23).
 pub fn may_execute(state: &State, request: &Request, member: MemberId) -> Result<(), Reject> {
-    let policy = request.policy.as_ref().ok_or(Code::NotPending)?;
+    let verdict = request.policy.as_ref().ok_or(Code::NotPending)?;
     let asked_by_member = matches!(request.initiator, Initiator::Member(..));
-    if !asked_by_member || !policy.terms.allow_execute {
+    if !asked_by_member || !verdict.allow_execute {
         return Err(Reject::field(Code::ExecuteNotAllowed, "request_id", "it is completed by votes"));
     }
-    if !state.members.may(member, policy.workflow, Permission::Execute) {
+    if !state.members.may(member, verdict.workflow, Permission::Execute) {
         return Err(not_eligible("Execute on the workflow and verified KYC are needed"));
+    }
+    if request.change.governed().about() == Some(member) && !own(request, member) {
+        return Err(not_eligible("whom a request is about does not decide on it"));
     }
     Ok(())
 }
@@ -251,56 +327,19 @@ fn not_eligible(why: &str) -> Reject {
     Reject::field(Code::NotEligible, "request_id", why)
 }
 
-fn excluded(state: &State, request: &Request, policy: &Policy, member: MemberId) -> bool {
-    match request.initiator {
-        Initiator::ServiceUser(id, _) => {
-            policy.terms.exclude_key_managers && state.keys.service_user(id).managers.contains(&member)
-        }
-        Initiator::Member(..) => false,
-    }
-}
-
-/// Votes of that kind that count now: not struck, and their Members still eligible.
-pub fn counted(state: &State, request: &Request, policy: &Policy, decision: Decision) -> u32 {
-    let counts = |vote: &&Vote| {
-        vote.decision == decision
-            && !vote.struck
-            && state.members.may(vote.member, policy.workflow, Permission::Approve)
-            && !excluded(state, request, policy, vote.member)
-    };
-    u32::try_from(request.votes.iter().filter(counts).count()).unwrap_or(u32::MAX)
-}
-
-/// Whether the eligible Members could still bring a request to the quorum of `policy`.
-pub fn can_pass(state: &State, request: &Request, policy: &Policy) -> bool {
-    let eligible = |member: &&super::members::Member| {
-        !own(request, member.id)
-            && state.members.may(member.id, policy.workflow, Permission::Approve)
-            && !excluded(state, request, policy, member.id)
-            && !request.votes.iter().any(|vote| vote.member == member.id && !vote.struck)
-    };
-    let open = state.members.of(request.organization).filter(eligible).count();
-    let have = counted(state, request, policy, Decision::Approve);
-    u32::try_from(open).unwrap_or(u32::MAX).saturating_add(have) >= policy.terms.quorum
-}
-
 /// The digest of what an approver must see (rule 24).
 pub fn digest(organization: &str, request: &Request) -> String {
-    let (kind, id) = match &request.initiator {
-        Initiator::Member(id, _) => ("member", id.to_string()),
-        Initiator::ServiceUser(id, _) => ("service_user", id.to_string()),
+    let kind = match &request.initiator {
+        Initiator::Member(..) => "member",
+        Initiator::ServiceUser(..) => "service_user",
     };
-    let policy = request.policy.as_ref().map_or(Canonical::Null, |policy| {
-        Canonical::object([
-            ("version", Canonical::count(policy.version.into())),
-            ("quorum", Canonical::count(policy.terms.quorum.into())),
-        ])
-    });
+    let id = request.initiator.id();
+    let policy = request.policy.as_ref().map_or(Canonical::Null, Verdict::shown);
     Canonical::object([
         ("organization", Canonical::text(organization)),
         ("request_id", Canonical::text(request.id)),
         ("workflow", Canonical::text(request.workflow.name())),
-        ("action", Canonical::text(request.action.name())),
+        ("action", Canonical::text(request.change.governed().name())),
         ("initiator", Canonical::object([("type", Canonical::text(kind)), ("id", Canonical::text(id))])),
         ("created_at", Canonical::text(request.created_at)),
         ("expires_at", Canonical::text(request.expires_at)),

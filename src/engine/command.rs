@@ -5,14 +5,12 @@ use super::approvals::Decision;
 use super::deposits::DepositAddress;
 use super::earn::LockType;
 use super::event::Event;
+use super::freezes::FreezeScope;
 use super::members::Kyc;
-use super::policy::PolicyTerms;
 use super::service_users::KeyRef;
-use super::withdrawals::WithdrawalAddress;
-use crate::access::key::{KeySettings, SettingsChange};
+use super::workflows::withdrawal::WithdrawalChange;
+use super::workflows::{Change, Drawn};
 use crate::access::operation::Operation;
-use crate::access::scope::ScopeSet;
-use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{MemberId, OrderId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
 use crate::domain::orders::{OrderType, Side, TimeInForce};
@@ -74,65 +72,8 @@ pub struct Initiation {
     pub client_id: Option<ClientId>,
     /// Accept that pending requests lose their approvers.
     pub strand_pending: bool,
-}
-
-/// A governed change that a Member asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// `create_service_user`
-    CreateServiceUser {
-        /// Its name.
-        name: String,
-        /// Its scopes.
-        scopes: ScopeSet,
-        /// Its settings.
-        settings: KeySettings,
-        /// The public part of its key, drawn by the gateway.
-        api_key: String,
-        /// Its secret, sealed by the gateway.
-        secret_sealed: Vec<u8>,
-    },
-    /// `edit_service_user`
-    EditServiceUser {
-        /// Which.
-        service_user: ServiceUserId,
-        /// New name.
-        name: Option<String>,
-        /// New scopes.
-        scopes: Option<ScopeSet>,
-        /// The settings to change.
-        settings: SettingsChange,
-        /// Turn off or on.
-        disabled: Option<bool>,
-    },
-    /// `remove_service_user`
-    RemoveServiceUser {
-        /// Which.
-        service_user: ServiceUserId,
-    },
-    /// `set_policy`
-    SetPolicy {
-        /// Of which workflow.
-        workflow: Workflow,
-        /// The new terms.
-        terms: PolicyTerms,
-    },
-    /// `add_address`
-    AddAddress {
-        /// Of which asset.
-        asset: AssetCode,
-        /// The address and its name.
-        address: WithdrawalAddress,
-    },
-    /// `initiate_withdrawal`
-    Withdraw {
-        /// Of which asset.
-        asset: AssetCode,
-        /// To which address, by name.
-        key: String,
-        /// Gross amount.
-        amount: Decimal,
-    },
+    /// The credential that the gateway drew for it.
+    pub drawn: Option<Drawn>,
 }
 
 /// A Member named by `create_organization`.
@@ -219,12 +160,8 @@ pub enum Command {
     },
     /// `withdraw`
     Withdraw {
-        /// Of which asset.
-        asset: AssetCode,
-        /// To which address, by name.
-        key: String,
-        /// Gross amount.
-        amount: Decimal,
+        /// What is withdrawn, and where to.
+        change: WithdrawalChange,
         /// The caller's own id.
         client_id: Option<ClientId>,
         /// Refuse above this fee.
@@ -263,6 +200,15 @@ pub enum Command {
         /// The code's step.
         step: u64,
     },
+    /// `freeze`
+    Freeze {
+        /// What it stops.
+        scope: FreezeScope,
+        /// Why.
+        reason: String,
+    },
+    /// `cancel_orders`
+    CancelOrders(ServiceUserId),
     /// `create_organization`
     CreateOrganization {
         /// Its name.
@@ -389,12 +335,14 @@ impl Command {
             Command::DepositAddresses { .. } => Operation::DepositAddresses,
             Command::Withdraw { .. } => Operation::Withdraw,
             Command::CancelWithdrawal(_) => Operation::WithdrawCancel,
-            Command::Initiate(change, _) => change.operation(),
+            Command::Initiate(change, _) => change.governed().operation(),
             Command::Vote { decision: Decision::Approve, .. } => Operation::Approve,
             Command::Vote { decision: Decision::Reject, .. } => Operation::Reject,
             Command::Execute { .. } => Operation::Execute,
             Command::CancelRequest(_) => Operation::CancelRequest,
             Command::ClaimSecret { .. } => Operation::ClaimSecret,
+            Command::Freeze { .. } => Operation::Freeze,
+            Command::CancelOrders(_) => Operation::CancelOrders,
             Command::CreateOrganization { .. } => Operation::CreateOrganization,
             Command::AddAsset { .. } => Operation::AddAsset,
             Command::AddMarket { .. } => Operation::AddMarket,
@@ -417,20 +365,6 @@ impl Command {
             | Command::Initiate(..)
             | Command::Execute { .. } => true,
             _ => false,
-        }
-    }
-}
-
-impl Change {
-    /// The method that asks for it.
-    pub fn operation(&self) -> Operation {
-        match self {
-            Change::CreateServiceUser { .. } => Operation::CreateServiceUser,
-            Change::EditServiceUser { .. } => Operation::EditServiceUser,
-            Change::RemoveServiceUser { .. } => Operation::RemoveServiceUser,
-            Change::SetPolicy { .. } => Operation::SetPolicy,
-            Change::AddAddress { .. } => Operation::AddAddress,
-            Change::Withdraw { .. } => Operation::InitiateWithdrawal,
         }
     }
 }

@@ -1,18 +1,17 @@
 //! What moves a request: opening, votes, Execute, cancel, expiry. Immediate execution is the same path with
 //! nobody to wait for.
 
-use super::approvals::{
-    Decision, Initiator, Request, RequestState, Vote, counted, digest, may_execute, may_view, may_vote,
-};
+use super::approvals::{Decision, Initiator, Request, RequestState, Vote, digest, may_execute, may_view, may_vote};
 use super::caller::MemberCaller;
-use super::command::{Ballot, Change, Initiation};
+use super::command::{Ballot, Initiation};
+use super::electorate::Electorate;
 use super::event::Event;
 use super::members::{CodePurpose, check_code};
-use super::policy::Policy;
+use super::policy::Verdict;
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transition::Transition;
-use super::workflows::{self, Draft};
+use super::workflows::{self, Asking, Change, Draft};
 use crate::access::workflow::Permission;
 use crate::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
 use crate::domain::limits::{COMMENT_BYTES_MAX, REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
@@ -25,31 +24,38 @@ pub fn initiate(
     initiation: &Initiation,
 ) -> Result<Reply, Reject> {
     let state = t.state();
-    let initiator = Initiator::Member(caller.id, state.members.member(caller.id).name.clone());
-    let named = initiation.client_id.and_then(|id| state.approvals.named(caller.id, id)).cloned();
-    if let Some(first) = named {
-        return match workflows::same_as(state, change, &first) {
-            true => Ok(Reply::Request(Box::new(first))),
+    if let Some(first) = initiation.client_id.and_then(|id| state.approvals.named(caller.id, id)) {
+        return match first.change == *change {
+            true => Ok(Reply::Request(Box::new(first.clone()))),
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another request")),
         };
     }
-    let draft = workflows::check(t, caller, initiator, change, initiation)?;
-    let governed = workflows::governing(state, caller.organization, &draft.action);
-    if let Some(policy) = governed.as_ref().filter(|_| initiation.execute) {
-        if !policy.terms.allow_execute {
+    let asking = Asking {
+        organization: caller.organization,
+        account: caller.account,
+        initiator: Initiator::Member(caller.id, state.members.member(caller.id).name.clone()),
+        client_id: initiation.client_id,
+        drawn: initiation.drawn.clone(),
+        strand_pending: initiation.strand_pending,
+    };
+    let draft = change.governed().check(t, &asking)?;
+    let policy = change.governed().governing(state, caller.organization);
+    let verdict = policy.map(|policy| policy.verdict(draft.subject.as_ref()));
+    if let Some(verdict) = verdict.as_ref().filter(|_| initiation.execute) {
+        if !verdict.allow_execute {
             return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "the policy leaves it to votes"));
         }
-        if !state.members.may(caller.id, policy.workflow, Permission::Execute) {
+        if !state.members.may(caller.id, verdict.workflow, Permission::Execute) {
             return Err(Reject::field(Code::NotEligible, "execute", "Execute on the workflow is needed"));
         }
     }
-    let at_once = initiation.execute || governed.is_none();
+    let at_once = initiation.execute || verdict.is_none();
     if at_once {
         spend_code(t, caller.id, initiation.step)?;
     } else if state.approvals.pending_count(caller.organization) >= REQUESTS_OPEN_MAX {
         return Err(Reject::of(Code::LimitReached));
     }
-    Ok(Reply::Request(Box::new(open(t, draft, initiation.execute))))
+    Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, initiation.execute))))
 }
 
 /// Spends the action code that what takes effect now needs (rule 15).
@@ -61,25 +67,30 @@ fn spend_code(t: &mut Transition<'_>, member: MemberId, step: Option<u64>) -> Re
     Ok(())
 }
 
-/// Puts a checked draft into the queue, or carries it out where nobody has to be asked (rule 18).
-pub fn open(t: &mut Transition<'_>, draft: Draft, execute: bool) -> Request {
-    let policy = workflows::governing(t.state(), draft.organization, &draft.action);
-    let at_once = execute || policy.is_none();
-    let life =
-        policy.as_ref().map_or(REQUEST_EXPIRY_US, |policy| policy.terms.expires_after_s.saturating_mul(1_000_000));
+/// Puts a checked change into the queue, or carries it out where nobody has to be asked (rule 18).
+pub fn open(t: &mut Transition<'_>, change: Change, asking: Asking, draft: Draft, execute: bool) -> Request {
+    let pinned = change.governed().governing(t.state(), asking.organization);
+    let verdict = pinned.as_ref().map(|policy| policy.verdict(draft.subject.as_ref()));
+    let at_once = execute || verdict.is_none();
+    let life = verdict.as_ref().map_or(REQUEST_EXPIRY_US, Verdict::life_us);
     let mut request = Request {
         id: RequestId(t.next_seq().0),
-        organization: draft.organization,
-        workflow: draft.action.workflow(),
-        action: draft.action,
-        initiator: draft.initiator,
-        client_id: draft.client_id,
+        organization: asking.organization,
+        workflow: change.governed().workflow(),
+        account: asking.account,
+        change,
+        drawn: asking.drawn,
+        withdrawal: draft.withdrawal.as_ref().map(|withdrawal| withdrawal.id),
+        strand_pending: asking.strand_pending,
+        initiator: asking.initiator,
+        client_id: asking.client_id,
         created_at: t.now(),
         expires_at: t.now().plus_us(life),
         payload: draft.payload,
         digest: String::new(),
-        pinned: policy.clone(),
-        policy,
+        subject: draft.subject,
+        pinned,
+        policy: verdict,
         votes: Vec::new(),
         state: RequestState::Pending,
         reason: None,
@@ -90,7 +101,7 @@ pub fn open(t: &mut Transition<'_>, draft: Draft, execute: bool) -> Request {
         t.emit(Event::WithdrawalChanged { withdrawal, postings: Vec::new() });
     }
     if at_once {
-        workflows::carry_out(t, &request, true);
+        request.change.governed().carry_out(t, &request, true);
         request.state = RequestState::Executed;
     }
     t.emit(Event::RequestChanged { request: Box::new(request.clone()), before: None });
@@ -117,6 +128,9 @@ pub fn vote(
     let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
         let request = ballot_request(t, caller, ballot)?;
         may_vote(t.state(), &request, caller.id)?;
+        if decision == Decision::Approve {
+            request.change.governed().allowed(t.state(), request.organization)?;
+        }
         spend_once(t, caller.id, &mut code);
         Ok(cast(t, caller.id, request, decision, comment))
     };
@@ -137,6 +151,7 @@ pub fn execute(
     let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
         let request = ballot_request(t, caller, ballot)?;
         may_execute(t.state(), &request, caller.id)?;
+        request.change.governed().allowed(t.state(), request.organization)?;
         spend_once(t, caller.id, &mut code);
         Ok(complete(t, request, RequestState::Executed))
     };
@@ -153,10 +168,15 @@ fn check_message(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject
     if !(1..=VOTES_MAX).contains(&ballots.len()) {
         return Err(Reject::field(Code::InvalidArguments, "requests", "name 1 to 50 requests"));
     }
-    if comment.is_some_and(|comment| comment.len() > COMMENT_BYTES_MAX) {
-        return Err(Reject::field(Code::InvalidArguments, "comment", "give at most 500 bytes"));
+    check_comment("comment", comment)
+}
+
+/// A comment or reason: at most [`COMMENT_BYTES_MAX`] bytes, and not empty if it is there.
+pub fn check_comment(field: &'static str, comment: Option<&str>) -> Result<(), Reject> {
+    match comment.is_none_or(|comment| !comment.trim().is_empty() && comment.len() <= COMMENT_BYTES_MAX) {
+        true => Ok(()),
+        false => Err(Reject::field(Code::InvalidArguments, field, "give 1 to 500 bytes")),
     }
-    Ok(())
 }
 
 /// The request that a ballot names, pending still and exactly as the Member saw it.
@@ -185,11 +205,11 @@ fn cast(
     let name = t.state().members.member(member).name.clone();
     let comment = comment.map(str::to_owned);
     request.votes.push(Vote { member, name, decision, at: t.now(), comment: comment.clone(), struck: false });
-    let policy = request.policy.clone().expect("a vote was admitted, so a policy governs");
-    let votes = counted(t.state(), &request, &policy, decision);
+    let verdict = request.policy.clone().expect("a vote was admitted, so a policy governs");
+    let votes = Electorate::now(t.state()).counted(&request, &verdict, decision);
     match decision {
-        Decision::Approve if votes >= policy.terms.quorum => complete(t, request, RequestState::Approved),
-        Decision::Reject if votes >= policy.terms.reject_quorum => {
+        Decision::Approve if votes >= verdict.quorum => complete(t, request, RequestState::Approved),
+        Decision::Reject if votes >= verdict.reject_quorum => {
             finish(t, request, RequestState::Rejected, comment.unwrap_or_else(|| "rejected".to_owned()))
         }
         Decision::Approve | Decision::Reject => changed(t, request),
@@ -200,7 +220,7 @@ fn cast(
 fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -> Request {
     match workflows::recheck(t.state(), &request, t.now()) {
         Ok(()) => {
-            workflows::carry_out(t, &request, false);
+            request.change.governed().carry_out(t, &request, false);
             request.state = state;
             changed(t, request)
         }
@@ -210,7 +230,9 @@ fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -
 
 /// Ends a request that was not carried out, and what hangs on it.
 fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
-    workflows::give_up(t, &request, &reason);
+    if let Some(withdrawal) = request.withdrawal {
+        super::withdrawals::give_up(t, withdrawal, &reason);
+    }
     request.state = state;
     request.reason = Some(reason);
     changed(t, request)
@@ -253,6 +275,15 @@ pub fn cancel_of_service_user(t: &mut Transition<'_>, id: ServiceUserId) {
     }
 }
 
+/// Cancels what a Member who has left asked for (rule 22), but the request by which the Member leaves.
+pub fn cancel_of_member(t: &mut Transition<'_>, organization: OrganizationId, id: MemberId, by: RequestId) {
+    for request in t.state().approvals.pending(organization) {
+        if request.id != by && matches!(request.initiator, Initiator::Member(asked, _) if asked == id) {
+            finish(t, request, RequestState::Canceled, "its initiator has left".to_owned());
+        }
+    }
+}
+
 /// Strikes the votes of Members who may not vote any more; struck votes do not come back (rule 22).
 pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
     for mut request in t.state().approvals.pending(organization) {
@@ -274,19 +305,16 @@ pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
 pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
     for mut request in t.state().approvals.pending(organization) {
         let Some(pinned) = request.pinned.as_ref().filter(|_| request.id != by) else { continue };
-        let policy = match workflows::governing(t.state(), organization, &request.action) {
-            None => pinned.clone(),
-            Some(present) => Policy {
-                version: pinned.version.max(present.version),
-                terms: pinned.terms.stricter(&present.terms),
-                ..pinned.clone()
-            },
+        let pinned = pinned.verdict(request.subject.as_ref());
+        let verdict = match request.change.governed().governing(t.state(), organization) {
+            None => pinned,
+            Some(present) => pinned.stricter(&present.verdict(request.subject.as_ref())),
         };
-        if request.policy.as_ref() == Some(&policy) {
+        if request.policy.as_ref() == Some(&verdict) {
             continue;
         }
-        request.expires_at = request.created_at.plus_us(policy.terms.expires_after_s.saturating_mul(1_000_000));
-        request.policy = Some(policy);
+        request.expires_at = request.created_at.plus_us(verdict.life_us());
+        request.policy = Some(verdict);
         request.digest = digest(&t.state().members.organization(organization).name, &request);
         changed(t, request);
     }

@@ -6,16 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::approvals::{Request, RequestState};
 use super::deposits::{Deposit, DepositAddress};
 use super::earn::{EarnOperation, Strategy};
+use super::freezes::Freeze;
 use super::ledger::Posting;
 use super::members::{CodePurpose, Member, MemberSession, Organization};
 use super::policy::Policy;
 use super::service_users::{KeyRef, ServiceUser, ServiceUserChange, VenueKey};
 use super::withdrawals::{Withdrawal, WithdrawalAddress};
+use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{AccountId, AssetId, MarketId, MemberId, OrderId, OrganizationId};
+use crate::domain::ids::{AccountId, AssetId, MarketId, MemberId, OrderId, OrganizationId, ServiceUserId};
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, Side};
+use crate::domain::time::Moment;
 
 /// One side of a fill: its order afterwards and the fee it paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,8 @@ pub enum Event {
     NonceUsed {
         /// Whose.
         key: KeyRef,
+        /// The version of its credential.
+        credential: u32,
         /// The nonce.
         nonce: u64,
     },
@@ -147,6 +152,17 @@ pub enum Event {
         asset: AssetId,
         /// The address.
         address: WithdrawalAddress,
+        /// Its cool-down ends here.
+        usable_at: Moment,
+    },
+    /// A withdrawal address is gone.
+    AddressRemoved {
+        /// Whose.
+        organization: OrganizationId,
+        /// Of which asset.
+        asset: AssetId,
+        /// Its name.
+        key: String,
     },
     /// An Earn operation took effect.
     Earned {
@@ -157,6 +173,29 @@ pub enum Event {
     },
     /// A policy came into force.
     PolicySet(Policy),
+    /// A workflow is governed by no policy any more.
+    PolicyRemoved {
+        /// Whose.
+        organization: OrganizationId,
+        /// Of which workflow.
+        workflow: Workflow,
+    },
+    /// A Member froze the Organization, or widened its freeze.
+    Frozen(Freeze),
+    /// The freeze was ended by votes.
+    Unfrozen {
+        /// Whose.
+        organization: OrganizationId,
+    },
+    /// A Member canceled the open orders of a Service User; an event for each order came before.
+    OrdersStopped {
+        /// Whose.
+        organization: OrganizationId,
+        /// Of which Service User.
+        service_user: ServiceUserId,
+        /// How many.
+        count: u64,
+    },
     /// A request as it stands.
     RequestChanged {
         /// The request.

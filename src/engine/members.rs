@@ -16,8 +16,8 @@ use super::transition::Transition;
 use super::venue::checked_name;
 use crate::access::Rights;
 use crate::access::workflow::{Permission, Permissions, Workflow};
-use crate::domain::ids::{AccountId, MemberId, OrganizationId};
-use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, REQUEST_EXPIRY_US};
+use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
+use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US};
 use crate::domain::time::Moment;
 
 /// An Organization.
@@ -42,6 +42,22 @@ pub enum Kyc {
     Rejected,
 }
 
+impl Kyc {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kyc::Pending => "pending",
+            Kyc::Verified => "verified",
+            Kyc::Rejected => "rejected",
+        }
+    }
+
+    /// The status of that name.
+    pub fn parse(name: &str) -> Option<Kyc> {
+        [Kyc::Pending, Kyc::Verified, Kyc::Rejected].into_iter().find(|kyc| kyc.name() == name)
+    }
+}
+
 /// How far a Member has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberStatus {
@@ -53,6 +69,18 @@ pub enum MemberStatus {
     Suspended,
     /// Gone.
     Removed,
+}
+
+impl MemberStatus {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MemberStatus::Invited => "invited",
+            MemberStatus::Active => "active",
+            MemberStatus::Suspended => "suspended",
+            MemberStatus::Removed => "removed",
+        }
+    }
 }
 
 /// The open invitation of a Member: single use, void after its time (rule 17).
@@ -102,6 +130,32 @@ pub struct Member {
     pub action_step: u64,
 }
 
+impl Member {
+    /// A Member who was invited just now and may do nothing yet.
+    pub fn new(id: MemberId, organization: OrganizationId) -> Member {
+        Member {
+            id,
+            organization,
+            name: String::new(),
+            email: String::new(),
+            status: MemberStatus::Invited,
+            kyc: Kyc::Pending,
+            permissions: Permissions::none(),
+            password_hash: None,
+            totp_sealed: None,
+            invitation: None,
+            sign_in_step: 0,
+            action_step: 0,
+        }
+    }
+
+    /// Whether the Member may act in a workflow: active, verified and with the permission (rule 14).
+    pub fn may(&self, workflow: Workflow, permission: Permission) -> bool {
+        let acts = permission == Permission::View || self.kyc == Kyc::Verified;
+        self.status == MemberStatus::Active && acts && self.permissions.hold(workflow, permission)
+    }
+}
+
 /// A Member's session (rule 16).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberSession {
@@ -109,6 +163,8 @@ pub struct MemberSession {
     pub cookie_hash: [u8; 32],
     /// Whose.
     pub member: MemberId,
+    /// The Member's Organization.
+    pub organization: OrganizationId,
     /// Absolute end.
     pub ends_at: Moment,
 }
@@ -171,6 +227,18 @@ impl Members {
         &self.members[id.index()]
     }
 
+    /// A Member of that Organization who is not removed.
+    pub fn find(&self, organization: OrganizationId, id: MemberId) -> Result<&Member, Reject> {
+        let found = self.members.get(id.index());
+        let found = found.filter(|found| found.organization == organization && found.status != MemberStatus::Removed);
+        found.ok_or_else(|| Reject::field(Code::UnknownSubject, "member_id", "name a Member of your Organization"))
+    }
+
+    /// The number of the Member who is invited next.
+    pub fn next_id(&self) -> MemberId {
+        MemberId::at(self.members.len())
+    }
+
     /// The Members of an Organization that are not removed.
     pub fn of(&self, organization: OrganizationId) -> impl Iterator<Item = &Member> {
         let all = self.members.iter();
@@ -214,9 +282,7 @@ impl Members {
 
     /// Whether a Member may act in a workflow now: active, verified and with the permission (rule 14).
     pub fn may(&self, id: MemberId, workflow: Workflow, permission: Permission) -> bool {
-        let member = self.member(id);
-        let acts = permission == Permission::View || member.kyc == Kyc::Verified;
-        member.status == MemberStatus::Active && acts && member.permissions.hold(workflow, permission)
+        self.member(id).may(workflow, permission)
     }
 
     /// Whose invitation a token opens now.
@@ -243,6 +309,33 @@ pub fn check_code(state: &State, id: MemberId, purpose: CodePurpose, step: u64, 
     Err(Reject::field(Code::CodeUsed, "otp", format!("wait {wait} s for the next code")))
 }
 
+/// Whether a new Member may have this name and address; that of a removed Member is free again.
+pub fn check_names(state: &State, name: &str, email: &str) -> Result<(), Reject> {
+    checked_name("name", name)?;
+    checked_name("email", email)?;
+    let taken = state.members.by_email(email).is_some_and(|member| member.status != MemberStatus::Removed);
+    if taken || !email.contains('@') {
+        return Err(Reject::field(Code::Exists, "email", "give an address that no other Member has"));
+    }
+    Ok(())
+}
+
+/// Brings a Member's record into force by a request, with everything that follows from it in the same journal
+/// entry: sessions end, votes are struck, the requests of who has left are canceled (rules 16, 22).
+pub fn put(t: &mut Transition<'_>, member: Member, by: RequestId) {
+    let (id, organization, status) = (member.id, member.organization, member.status);
+    t.emit(Event::MemberChanged(Box::new(member)));
+    if status != MemberStatus::Active {
+        let open = t.state().members.sessions().filter(|session| session.member == id);
+        let open: Vec<MemberSession> = open.cloned().collect();
+        open.into_iter().for_each(|session| t.emit(Event::SessionClosed(session)));
+    }
+    decisions::strike_votes(t, organization);
+    if status == MemberStatus::Removed {
+        decisions::cancel_of_member(t, organization, id, by);
+    }
+}
+
 /// Signs a Member in: password and code were verified, the code is spent here.
 pub fn open_session(
     t: &mut Transition<'_>,
@@ -250,11 +343,11 @@ pub fn open_session(
     step: u64,
     cookie_hash: [u8; 32],
 ) -> Result<Reply, Reject> {
-    t.state().members.admit(member)?;
+    let organization = t.state().members.admit(member)?.organization;
     check_code(t.state(), member, CodePurpose::SignIn, step, t.now())?;
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
-    t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, ends_at }));
+    t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
     Ok(Reply::Session(Session::Member(member)))
 }
 
@@ -310,11 +403,9 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
         return Err(Reject::field(Code::InvalidArguments, "members", "name 1 to 20"));
     }
     for (at, invitee) in invitees.iter().enumerate() {
-        checked_name("name", &invitee.name)?;
-        checked_name("email", &invitee.email)?;
+        check_names(t.state(), &invitee.name, &invitee.email)?;
         let email = invitee.email.to_lowercase();
-        let twice = invitees[..at].iter().any(|other| other.email.to_lowercase() == email);
-        if !email.contains('@') || twice || members.by_email.contains_key(&email) {
+        if invitees[..at].iter().any(|other| other.email.to_lowercase() == email) {
             return Err(Reject::field(Code::Exists, "email", "give each Member an address of their own"));
         }
     }
@@ -326,18 +417,11 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
     let first = members.members.len();
     let expires_at = t.now().plus_us(INVITATION_US);
     let invite = |(at, invitee): (usize, &Invitee)| Member {
-        id: MemberId::at(first + at),
-        organization: organization.id,
         name: invitee.name.clone(),
         email: invitee.email.to_lowercase(),
-        status: MemberStatus::Invited,
-        kyc: Kyc::Pending,
         permissions: Permissions::all(),
-        password_hash: None,
-        totp_sealed: None,
         invitation: Some(Invitation { token_hash: invitee.token_hash, expires_at }),
-        sign_in_step: 0,
-        action_step: 0,
+        ..Member::new(MemberId::at(first + at), organization.id)
     };
     let invited: Vec<Member> = invitees.iter().enumerate().map(invite).collect();
     t.emit(Event::OrganizationCreated(organization.clone()));
@@ -348,21 +432,12 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
                 organization: organization.id,
                 workflow,
                 version: 1,
-                terms: FIRST_TERMS,
+                terms: PolicyTerms::of(1),
             }));
         }
     }
     Ok(Reply::Organization(Box::new(organization), invited))
 }
-
-/// What all workflows of a new Organization of two or more start with.
-const FIRST_TERMS: PolicyTerms = PolicyTerms {
-    quorum: 1,
-    reject_quorum: 1,
-    allow_execute: false,
-    expires_after_s: REQUEST_EXPIRY_US / 1_000_000,
-    exclude_key_managers: true,
-};
 
 /// `set_kyc`. Who loses it can no longer count: votes on pending requests are struck (rule 22).
 pub fn set_kyc(t: &mut Transition<'_>, member: MemberId, kyc: Kyc) -> Result<Reply, Reject> {

@@ -13,8 +13,10 @@ pub mod command;
 pub mod decisions;
 pub mod deposits;
 pub mod earn;
+pub mod electorate;
 pub mod entries;
 pub mod event;
+pub mod freezes;
 pub mod index;
 pub mod ledger;
 pub mod members;
@@ -109,7 +111,7 @@ impl Engine {
 fn admit(state: &State, by: &Principal, now: Moment) -> Result<Caller, Reject> {
     match by.actor {
         Actor::Public => Ok(Caller::Public),
-        Actor::ServiceUser(id) => state.keys.admit(id, by.peer, by.credential, now).map(Caller::Service),
+        Actor::ServiceUser(id) => service_users::admit_service(state, id, by, now).map(Caller::Service),
         Actor::Venue(id) => state.keys.admit_venue(id, by.peer, by.credential, now).map(Caller::Venue),
         Actor::Member(id) => state.members.admit(id).map(Caller::Member),
         Actor::Server => Ok(Caller::Server),
@@ -164,8 +166,8 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
             earn::operate(t, caller, *strategy, *amount, *allocate, *client_id)
         }
         Command::DepositAddresses { asset, new } => deposits::addresses(t, caller, asset, *new),
-        Command::Withdraw { asset, key, amount, client_id, max_fee } => {
-            withdrawals::withdraw(t, caller, asset, key, *amount, *client_id, *max_fee)
+        Command::Withdraw { change, client_id, max_fee } => {
+            withdrawals::withdraw(t, caller, change, *client_id, *max_fee)
         }
         Command::CancelWithdrawal(id) => withdrawals::cancel(t, caller, *id),
         _ => Err(Reject::of(Code::PermissionDenied)),
@@ -182,6 +184,8 @@ fn for_member(t: &mut Transition<'_>, caller: MemberCaller, command: &Command) -
             decisions::execute(t, caller, ballots, *step, comment.as_deref())
         }
         Command::CancelRequest(request) => decisions::cancel(t, caller, *request),
+        Command::Freeze { scope, reason } => freezes::freeze(t, caller, *scope, reason),
+        Command::CancelOrders(service_user) => freezes::cancel_orders(t, caller, *service_user),
         Command::ClaimSecret { request, step } => service_users::claim_secret(t, caller, *request, *step),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }

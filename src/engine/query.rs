@@ -1,19 +1,20 @@
 //! What may be read, and the answers. Queries ride the sequencer's queue and are answered with their
 //! batch, so nobody reads what is not durable (rule 40).
 
-use super::approvals::{Request, RequestState};
+use super::approvals::{InitiatorId, Request, RequestState};
 use super::command::OrderRef;
 use super::deposits::{Deposit, DepositAddress};
 use super::earn::{EarnOperation, Strategy};
+use super::freezes::Freeze;
 use super::ledger::Wallet;
 use super::members::{Member, Organization};
-use super::policy::Policy;
+use super::policy::{Policy, Verdict};
 use super::service_users::{KeyRef, ServiceUser};
-use super::withdrawals::{Withdrawal, WithdrawalAddress};
+use super::withdrawals::{ListedAddress, Withdrawal};
+use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
-use crate::domain::decimal::Decimal;
 use crate::domain::ids::{
     AccountId, AssetId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId, StrategyId, WithdrawalId,
 };
@@ -57,14 +58,7 @@ pub enum Query {
     /// `withdraw_addresses` and `addresses`
     Addresses(Operation, Option<AssetCode>),
     /// `withdraw_info`
-    WithdrawInfo {
-        /// Of which asset.
-        asset: AssetCode,
-        /// To which address.
-        key: String,
-        /// Gross amount.
-        amount: Decimal,
-    },
+    WithdrawInfo(WithdrawalChange),
     /// `withdraw_status`
     Withdrawals(Option<WithdrawalId>),
     /// `member_info`
@@ -82,6 +76,48 @@ pub enum Query {
     ServiceUsers,
     /// `policies`
     Policies,
+    /// `members`
+    Members,
+    /// `policy_explain`
+    Explain {
+        /// The withdrawal that is being considered.
+        change: WithdrawalChange,
+        /// Who would ask; the Member who wants to know when `None`.
+        service_user: Option<ServiceUserId>,
+    },
+    /// Leave to read the audit log.
+    Audit,
+}
+
+/// A withdrawal that is only being considered.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned<'a> {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// From which account.
+    pub account: AccountId,
+    /// What is withdrawn, and where to.
+    pub change: &'a WithdrawalChange,
+    /// Who would ask.
+    pub initiator: InitiatorId,
+}
+
+/// Leave to read the audit log of an Organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditGrant {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// The tables must have reached this before they answer.
+    pub reached: Seq,
+}
+
+/// A Service User as Members see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The record.
+    pub service_user: ServiceUser,
+    /// When its key last signed.
+    pub last_seen: Option<Moment>,
 }
 
 /// A wallet's balance.
@@ -119,8 +155,8 @@ pub struct WithdrawInfo {
     pub amount: Amount,
     /// Its fee.
     pub fee: Amount,
-    /// The policy that would govern it.
-    pub policy: Option<Policy>,
+    /// What the policy that would govern it comes to.
+    pub verdict: Option<Verdict>,
 }
 
 /// Leave to read history.
@@ -191,18 +227,24 @@ pub enum View {
     DepositAddresses(AssetId, Vec<DepositAddress>),
     /// Deposits.
     Deposits(Vec<Deposit>),
-    /// Withdrawal addresses by asset.
-    Addresses(Vec<(AssetId, WithdrawalAddress)>),
+    /// Withdrawal addresses by asset, and whether each may be used.
+    Addresses(Vec<(ListedAddress, bool)>),
     /// What a withdrawal would need.
     WithdrawInfo(Box<WithdrawInfo>),
     /// Withdrawals.
     Withdrawals(Vec<Withdrawal>),
-    /// The Member and the Organization.
-    Member(Box<Member>, Box<Organization>),
+    /// The Member, the Organization, and its freeze.
+    Member(Box<Member>, Box<Organization>, Option<Box<Freeze>>),
+    /// Members.
+    Members(Vec<Member>),
+    /// `policy_explain`: what the policy comes to, and who could vote.
+    Explained(Option<Verdict>, Vec<(MemberId, String)>),
+    /// Leave to read the audit log.
+    Audit(AuditGrant),
     /// Requests, with what the asking Member may do.
     Requests(Vec<(Request, Can)>),
     /// Service Users.
-    ServiceUsers(Vec<ServiceUser>),
+    ServiceUsers(Vec<Listed>),
     /// Policies.
     Policies(Vec<Policy>),
 }
@@ -246,6 +288,8 @@ pub enum Reply {
     Request(Box<Request>),
     /// `approve`, `reject`, `execute`: each request or why not.
     Votes(Vec<(RequestId, Result<Request, super::reject::Reject>)>),
+    /// `freeze`
+    Frozen(Box<Freeze>),
     /// `claim_secret`: the key whose secret the gateway now opens.
     Claimed(Box<ServiceUser>),
     /// `create_organization`
@@ -279,13 +323,16 @@ impl Query {
             Query::EarnAllocations => Operation::EarnAllocations,
             Query::EarnStatus(_) => Operation::EarnStatus,
             Query::Deposits => Operation::DepositStatus,
-            Query::WithdrawInfo { .. } => Operation::WithdrawInfo,
+            Query::WithdrawInfo(_) => Operation::WithdrawInfo,
             Query::Withdrawals(_) => Operation::WithdrawStatus,
             Query::MemberInfo => Operation::MemberInfo,
             Query::Requests { .. } => Operation::Requests,
             Query::Request(_) => Operation::RequestInfo,
             Query::ServiceUsers => Operation::ServiceUsers,
             Query::Policies => Operation::Policies,
+            Query::Members => Operation::Members,
+            Query::Explain { .. } => Operation::PolicyExplain,
+            Query::Audit => Operation::AuditLog,
         })
     }
 }

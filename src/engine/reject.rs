@@ -83,6 +83,10 @@ pub enum Code {
     UnknownRequest,
     /// No such Service User, Member or Organization.
     UnknownSubject,
+    /// The Organization is frozen.
+    Frozen,
+    /// There is no freeze.
+    NotFrozen,
     /// The one-time code was used; the advice names the seconds to wait.
     CodeUsed,
     /// A one-time code is needed and was not given.
@@ -143,6 +147,8 @@ impl Code {
             Code::ImpossibleQuorum => "EGovernance:Impossible quorum",
             Code::UnknownRequest => "EGovernance:Unknown request",
             Code::UnknownSubject => "EGovernance:Unknown subject",
+            Code::Frozen => "EGovernance:Frozen",
+            Code::NotFrozen => "EGovernance:Not frozen",
             Code::CodeUsed => "EGovernance:One-time code used",
             Code::CodeNeeded => "EGovernance:One-time code needed",
             Code::NothingToClaim => "EGovernance:Nothing to claim",

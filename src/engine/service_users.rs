@@ -11,12 +11,14 @@ use super::members::CodePurpose;
 use super::nonces::Nonces;
 use super::query::{Reply, Session};
 use super::reject::{Code, Reject};
+use super::state::State;
 use super::transition::Transition;
 use super::{decisions, members, trading};
 use crate::access::key::{KeySettings, OnStop};
 use crate::access::principal::Principal;
 use crate::access::scope::{Scope, ScopeSet};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
+use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
 /// Whether a key is good.
@@ -32,6 +34,19 @@ pub enum KeyStatus {
     Expired,
     /// Removed for good.
     Removed,
+}
+
+impl KeyStatus {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyStatus::Unclaimed => "unclaimed",
+            KeyStatus::Active => "active",
+            KeyStatus::Disabled => "disabled",
+            KeyStatus::Expired => "expired",
+            KeyStatus::Removed => "removed",
+        }
+    }
 }
 
 /// A Service User as it stands.
@@ -59,10 +74,38 @@ pub struct ServiceUser {
     pub settings: KeySettings,
     /// The Member who created, last edited, rotated or claimed it; none for keys made at genesis (rule 22).
     pub managers: Vec<MemberId>,
-    /// The request that created it, until its secret is claimed.
+    /// Who may still take the secret of its first key, or of `rotation`.
     pub claim: Option<Claim>,
+    /// The key that takes over once it is claimed.
+    pub rotation: Option<Rotation>,
+    /// The key before, good for a while beside the present one.
+    pub retiring: Option<Retiring>,
     /// Whether its query end date has passed (rule 10).
     pub query_ended: bool,
+}
+
+/// A drawn key that nobody has the secret of yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// The public part.
+    pub api_key: String,
+    /// The secret, sealed under the master key.
+    pub secret_sealed: Vec<u8>,
+    /// How long the present key stays good beside it, in seconds.
+    pub overlap_s: u64,
+}
+
+/// A key that has a successor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retiring {
+    /// The public part.
+    pub api_key: String,
+    /// The secret, sealed under the master key.
+    pub secret_sealed: Vec<u8>,
+    /// Its version.
+    pub credential: u32,
+    /// Good until here.
+    pub until: Moment,
 }
 
 /// Who may still take a created key's secret.
@@ -109,7 +152,11 @@ pub enum ServiceUserChange {
     Created,
     /// Scopes, settings, name or `disabled` edited.
     Edited,
-    /// Its secret was claimed.
+    /// A successor of its key was drawn, or took over.
+    Rotated,
+    /// The key before the present one is no longer good.
+    Retired,
+    /// A secret was claimed.
     Claimed,
     /// Its expiration came.
     Expired,
@@ -125,12 +172,14 @@ pub struct Keys {
     service_users: Vec<ServiceUser>,
     venue_keys: Vec<VenueKey>,
     by_api_key: BTreeMap<String, KeyRef>,
-    nonces: BTreeMap<KeyRef, Nonces>,
+    /// By key and version of its credential: a new secret begins anew (rule 2).
+    nonces: BTreeMap<(KeyRef, u32), Nonces>,
+    last_seen: BTreeMap<KeyRef, Moment>,
 }
 
 impl Keys {
     /// Folds an event in.
-    pub fn apply(&mut self, event: &Event) {
+    pub fn apply(&mut self, at: Moment, event: &Event) {
         match event {
             Event::VenueKeyCreated(key) => {
                 self.by_api_key.insert(key.api_key.clone(), KeyRef::Venue(key.id));
@@ -139,14 +188,18 @@ impl Keys {
             Event::ServiceUserChanged { service_user, .. } => {
                 let (id, new) = (service_user.id, (**service_user).clone());
                 self.by_api_key.insert(new.api_key.clone(), KeyRef::ServiceUser(id));
+                if let Some(rotation) = &new.rotation {
+                    self.by_api_key.insert(rotation.api_key.clone(), KeyRef::ServiceUser(id));
+                }
                 match self.service_users.get_mut(id.index()) {
                     Some(old) => *old = new,
                     None => self.service_users.push(new),
                 }
             }
-            Event::NonceUsed { key, nonce } => {
+            Event::NonceUsed { key, credential, nonce } => {
                 let window = self.settings(*key).map_or(0, |settings| settings.nonce_window);
-                self.nonces.entry(*key).or_default().record(*nonce, window);
+                self.nonces.entry((*key, *credential)).or_default().record(*nonce, window);
+                self.last_seen.insert(*key, at);
             }
             _ => {}
         }
@@ -187,13 +240,22 @@ impl Keys {
         ServiceUserId::at(self.service_users.len())
     }
 
+    /// When a key last signed.
+    pub fn last_seen(&self, key: KeyRef) -> Option<Moment> {
+        self.last_seen.get(&key).copied()
+    }
+
     /// What a signature of that key is verified with: whose it is, its version and its sealed secret.
     pub fn verification(&self, api_key: &str) -> Option<(KeyRef, u32, Vec<u8>)> {
         let key = *self.by_api_key.get(api_key)?;
         match key {
             KeyRef::ServiceUser(id) => {
                 let user = self.service_users.get(id.index())?;
-                Some((key, user.credential, user.secret_sealed.clone()))
+                if user.api_key == api_key {
+                    return Some((key, user.credential, user.secret_sealed.clone()));
+                }
+                let retiring = user.retiring.as_ref().filter(|retiring| retiring.api_key == api_key)?;
+                Some((key, retiring.credential, retiring.secret_sealed.clone()))
             }
             KeyRef::Venue(id) => {
                 let venue = self.venue_keys.get(id.index())?;
@@ -226,7 +288,7 @@ impl Keys {
             KeyStatus::Disabled => return Err(denied("api_key", "the key is disabled")),
             KeyStatus::Expired | KeyStatus::Active => {}
         }
-        admit(&user.settings, user.credential == credential, peer, now)?;
+        admit(&user.settings, user.admits_credential(credential, now), peer, now)?;
         Ok(ServiceCaller { id, organization: user.organization, account: user.account, scopes: user.scopes })
     }
 
@@ -257,6 +319,29 @@ impl Keys {
     }
 }
 
+impl ServiceUser {
+    /// Whether a credential of that version is still kept, be its time over or not.
+    pub fn bears(&self, version: u32) -> bool {
+        let retiring = self.retiring.as_ref();
+        self.credential == version || retiring.is_some_and(|retiring| retiring.credential == version)
+    }
+
+    /// Whether a credential of that version is good at `now`: the present one, or the one before it during
+    /// the overlap.
+    pub fn admits_credential(&self, version: u32, now: Moment) -> bool {
+        let retiring = self.retiring.as_ref();
+        self.credential == version
+            || retiring.is_some_and(|retiring| retiring.credential == version && now < retiring.until)
+    }
+}
+
+/// As [`Keys::admit`], unless the Organization is frozen as a whole (rule 27).
+pub fn admit_service(state: &State, id: ServiceUserId, by: &Principal, now: Moment) -> Result<ServiceCaller, Reject> {
+    let caller = state.keys.admit(id, by.peer, by.credential, now)?;
+    state.freezes.admit_key(caller.organization)?;
+    Ok(caller)
+}
+
 fn denied(field: &'static str, why: &str) -> Reject {
     Reject::field(Code::PermissionDenied, field, why)
 }
@@ -281,7 +366,7 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
     let keys = &t.state().keys;
     let session = match key {
         KeyRef::ServiceUser(id) => {
-            keys.admit(id, by.peer, by.credential, t.now())?;
+            admit_service(t.state(), id, by, t.now())?;
             Session::ServiceUser(id, by.credential)
         }
         KeyRef::Venue(id) => {
@@ -290,13 +375,13 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
         }
     };
     let window = keys.settings(key).map_or(0, |settings| settings.nonce_window);
-    let fresh = keys.nonces.get(&key).is_none_or(|nonces| nonces.admits(nonce, window));
-    if !fresh {
-        let highest = keys.nonces.get(&key).and_then(Nonces::highest).unwrap_or_default();
+    let used = keys.nonces.get(&(key, by.credential));
+    if used.is_some_and(|used| !used.admits(nonce, window)) {
+        let highest = used.and_then(Nonces::highest).unwrap_or_default();
         let advice = format!("use one above {highest}, or unused within {window} below it; server time is {}", t.now());
         return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
     }
-    t.emit(Event::NonceUsed { key, nonce });
+    t.emit(Event::NonceUsed { key, credential: by.credential, nonce });
     Ok(Reply::Session(session))
 }
 
@@ -310,17 +395,47 @@ pub fn claim_secret(
     let now = t.now();
     let claimable = t.state().keys.made_by(request).filter(|user| {
         let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
-        open && user.status == KeyStatus::Unclaimed
+        open && (user.status == KeyStatus::Unclaimed || user.rotation.is_some())
     });
     let nothing = || Reject::field(Code::NothingToClaim, "request_id", "name your own unclaimed creation; else rotate");
     let mut user = claimable.ok_or_else(nothing)?.clone();
     members::check_code(t.state(), caller.id, CodePurpose::Action, step, now)?;
     t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });
-    user.claim = None;
-    user.status = if user.settings.expired(now) { KeyStatus::Expired } else { KeyStatus::Active };
     user.managers = managed_by(&user, caller.id);
+    user = match user.rotation.is_some() {
+        true => rotated(user, now),
+        false => {
+            let status = if user.settings.expired(now) { KeyStatus::Expired } else { KeyStatus::Active };
+            ServiceUser { claim: None, status, ..user }
+        }
+    };
     t.emit(Event::ServiceUserChanged { service_user: Box::new(user.clone()), change: ServiceUserChange::Claimed });
     Ok(Reply::Claimed(Box::new(user)))
+}
+
+/// The record once the drawn key has taken over; the one before serves on for the overlap.
+pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
+    let Some(Rotation { api_key, secret_sealed, overlap_s }) = user.rotation.clone() else { return user };
+    let until = now.plus_us(overlap_s.saturating_mul(1_000_000));
+    let before = Retiring {
+        api_key: user.api_key.clone(),
+        secret_sealed: user.secret_sealed.clone(),
+        credential: user.credential,
+        until,
+    };
+    // A first key that nobody ever claimed has no bearer to wait for.
+    let bearers = overlap_s > 0 && user.status != KeyStatus::Unclaimed;
+    let status = if user.status == KeyStatus::Unclaimed { KeyStatus::Active } else { user.status };
+    ServiceUser {
+        api_key,
+        secret_sealed,
+        credential: user.credential + 1,
+        status,
+        claim: None,
+        rotation: None,
+        retiring: bearers.then_some(before),
+        ..user
+    }
 }
 
 /// The managers of a key once `member` has had a hand in it (rule 22).
@@ -341,7 +456,7 @@ pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChan
     let asks = user.scopes.holds(Scope::Withdraw) && !stopped;
     t.emit(Event::ServiceUserChanged { service_user: Box::new(user), change });
     if cancels {
-        trading::cancel_owned_by(t, account, id);
+        trading::cancel_owned_by(t, account, id, CancelReason::KeyStopped);
     }
     if !asks {
         decisions::cancel_of_service_user(t, id);
@@ -351,17 +466,25 @@ pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChan
 /// Stops the keys whose expiration has come, and notes query end dates that have passed.
 pub fn tick(t: &mut Transition<'_>) {
     let now = t.now();
+    let retires = |user: &ServiceUser| user.retiring.as_ref().is_some_and(|retiring| retiring.until <= now);
     let due = |user: &ServiceUser| {
         let active = user.status == KeyStatus::Active;
         let ended = user.settings.query_end.is_some_and(|end| end <= now) && !user.query_ended;
-        active && (user.settings.expired(now) || ended)
+        active && (user.settings.expired(now) || ended) || retires(user)
     };
     let due: Vec<ServiceUser> = t.state().keys.service_users.iter().filter(|user| due(user)).cloned().collect();
     for mut user in due {
+        if retires(&user) {
+            user.retiring = None;
+            change(t, user.clone(), ServiceUserChange::Retired);
+        }
+        if user.status != KeyStatus::Active {
+            continue;
+        }
         if user.settings.expired(now) {
             user.status = KeyStatus::Expired;
             change(t, user, ServiceUserChange::Expired);
-        } else {
+        } else if user.settings.query_end.is_some_and(|end| end <= now) && !user.query_ended {
             user.query_ended = true;
             change(t, user, ServiceUserChange::QueryEnded);
         }

@@ -7,6 +7,7 @@ use super::approvals::Approvals;
 use super::deposits::Deposits;
 use super::earn::Earn;
 use super::event::Event;
+use super::freezes::Freezes;
 use super::ledger::Ledger;
 use super::members::Members;
 use super::orders::Orders;
@@ -42,6 +43,8 @@ pub struct State {
     pub keys: Keys,
     /// Policies in force.
     pub policies: Policies,
+    /// Freezes in force.
+    pub freezes: Freezes,
     /// The approval queue.
     pub approvals: Approvals,
     /// Why everything but cancels and reads is stopped (rule 35).
@@ -66,7 +69,7 @@ impl State {
             | Event::SessionOpened(_)
             | Event::SessionClosed(_) => self.members.apply(event),
             Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } | Event::NonceUsed { .. } => {
-                self.keys.apply(event);
+                self.keys.apply(at, event);
             }
             Event::OrderPlaced { .. } | Event::Traded(_) | Event::OrderRested(_) | Event::OrderCanceled { .. } => {
                 self.orders.apply(at, event, &self.reference, &mut self.ledger);
@@ -75,10 +78,14 @@ impl State {
             Event::DepositAddressesAdded { .. } | Event::DepositAddressAssigned { .. } | Event::Deposited { .. } => {
                 self.deposits.apply(event);
             }
-            Event::WithdrawalChanged { .. } | Event::AddressAdded { .. } => {
+            Event::WithdrawalChanged { .. } | Event::AddressAdded { .. } | Event::AddressRemoved { .. } => {
                 self.withdrawals.apply(event, &mut self.ledger);
             }
-            Event::PolicySet(policy) => self.policies.apply(policy),
+            Event::PolicySet(policy) => self.policies.set(policy),
+            Event::PolicyRemoved { organization, workflow } => self.policies.remove(*organization, *workflow),
+            Event::Frozen(freeze) => self.freezes.begin(freeze),
+            Event::Unfrozen { organization } => self.freezes.end(*organization),
+            Event::OrdersStopped { .. } => {}
             Event::RequestChanged { request, .. } => self.approvals.apply(request),
             Event::Halted { reason } => self.halted = Some(reason.clone()),
         }

@@ -72,10 +72,15 @@ pub fn cancel_all(t: &mut Transition<'_>, caller: ServiceCaller) -> Result<Reply
     Ok(Reply::Canceled(end(t, found, CancelReason::UserRequested)))
 }
 
-/// Cancels the resting orders of a key that stopped (rule 9).
-pub fn cancel_owned_by(t: &mut Transition<'_>, account: AccountId, service_user: ServiceUserId) {
+/// Cancels the open orders of a Service User: its key stopped, or a Member wants it (rule 9).
+pub fn cancel_owned_by(
+    t: &mut Transition<'_>,
+    account: AccountId,
+    service_user: ServiceUserId,
+    reason: CancelReason,
+) -> Vec<OrderId> {
     let found = t.state().orders.open_of(account, service_user);
-    end(t, found, CancelReason::KeyStopped);
+    end(t, found, reason)
 }
 
 fn end(t: &mut Transition<'_>, orders: Vec<Order>, reason: CancelReason) -> Vec<OrderId> {

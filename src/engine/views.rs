@@ -1,17 +1,20 @@
 //! Answers to queries, on the state as of one sequence number.
 
+use super::approvals::InitiatorId;
 use super::approvals::RequestState;
 use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
-use super::query::{HistoryGrant, Owner, Query, Session, View};
+use super::electorate::Electorate;
+use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, View};
 use super::reject::{Code, Reject};
-use super::service_users::KeyRef;
+use super::service_users::{KeyRef, ServiceUser, admit_service};
 use super::state::State;
 use super::withdrawals;
+use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
 use crate::access::principal::Principal;
 use crate::access::scope::Scope;
-use crate::domain::ids::{AccountId, AssetId, OrganizationId};
+use crate::domain::ids::{AccountId, AssetId, OrganizationId, ServiceUserId};
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 
@@ -30,7 +33,7 @@ pub(super) fn answer(
             state.members.admit(member).map(|member| View::Bound(Box::new(Session::Member(member.id))))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
-        (_, Caller::Member(member)) => for_member(state, member, query),
+        (_, Caller::Member(member)) => for_member(state, now, member, query),
         (Query::Subscribe(Operation::Custody), Caller::Venue(_)) => {
             Ok(snapshot(state, Owner::Venue, View::Withdrawals(state.withdrawals.pending_custody())))
         }
@@ -42,7 +45,7 @@ pub(super) fn answer(
 fn bind(state: &State, now: Moment, by: &Principal, key: KeyRef) -> Result<View, Reject> {
     let session = match key {
         KeyRef::ServiceUser(id) => {
-            state.keys.admit(id, by.peer, by.credential, now)?;
+            admit_service(state, id, by, now)?;
             Session::ServiceUser(id, by.credential)
         }
         KeyRef::Venue(id) => {
@@ -88,10 +91,8 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
             Some(id) => vec![state.reference.asset(id).clone()],
             None => state.reference.assets().to_vec(),
         }),
-        Query::Addresses(_, code) => addresses(state, caller.organization, code.as_ref())?,
-        Query::WithdrawInfo { asset, key, amount } => {
-            View::WithdrawInfo(Box::new(withdrawals::info(state, caller, asset, key, *amount)?))
-        }
+        Query::Addresses(_, code) => addresses(state, now, caller.organization, code.as_ref())?,
+        Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(state, caller, change, now)?)),
         Query::Withdrawals(id) => {
             let mut all = state.withdrawals.of(account);
             all.retain(|withdrawal| id.is_none_or(|id| withdrawal.id == id));
@@ -103,7 +104,10 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         | Query::Requests { .. }
         | Query::Request(_)
         | Query::ServiceUsers
-        | Query::Policies => return Err(Reject::of(Code::PermissionDenied)),
+        | Query::Policies
+        | Query::Members
+        | Query::Explain { .. }
+        | Query::Audit => return Err(Reject::of(Code::PermissionDenied)),
     })
 }
 
@@ -126,8 +130,14 @@ fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
     }
 }
 
-fn addresses(state: &State, organization: OrganizationId, code: Option<&AssetCode>) -> Result<View, Reject> {
-    Ok(View::Addresses(state.withdrawals.addresses(organization, asset_id(state, code)?)))
+fn addresses(
+    state: &State,
+    now: Moment,
+    organization: OrganizationId,
+    code: Option<&AssetCode>,
+) -> Result<View, Reject> {
+    let all = state.withdrawals.addresses(organization, asset_id(state, code)?);
+    Ok(View::Addresses(all.into_iter().map(|listed| (listed.clone(), listed.usable_at <= now)).collect()))
 }
 
 /// The snapshot of a Service User's channel. After the query end date only `balances` still gives one
@@ -165,7 +175,7 @@ fn account_items(state: &State, account: AccountId, channel: Operation) -> Resul
     })
 }
 
-fn for_member(state: &State, caller: MemberCaller, query: &Query) -> Result<View, Reject> {
+fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -> Result<View, Reject> {
     let organization = caller.organization;
     Ok(match query {
         Query::Subscribe(Operation::Approvals) => {
@@ -178,6 +188,7 @@ fn for_member(state: &State, caller: MemberCaller, query: &Query) -> Result<View
         Query::MemberInfo => View::Member(
             Box::new(state.members.member(caller.id).clone()),
             Box::new(state.members.organization(organization).clone()),
+            state.freezes.get(organization).cloned().map(Box::new),
         ),
         Query::Requests { state: only, workflow } => {
             View::Requests(state.approvals.visible(state, caller.id, *only, *workflow))
@@ -190,9 +201,38 @@ fn for_member(state: &State, caller: MemberCaller, query: &Query) -> Result<View
             }
             View::Requests(requests)
         }
-        Query::ServiceUsers => View::ServiceUsers(state.keys.of(organization)),
+        Query::ServiceUsers => {
+            let listed = |service_user: ServiceUser| Listed {
+                last_seen: state.keys.last_seen(KeyRef::ServiceUser(service_user.id)),
+                service_user,
+            };
+            View::ServiceUsers(state.keys.of(organization).into_iter().map(listed).collect())
+        }
+        Query::Members => View::Members(state.members.of(organization).cloned().collect()),
+        Query::Explain { change, service_user } => explain(state, now, caller, change, *service_user)?,
+        Query::Audit => View::Audit(AuditGrant { organization, reached: state.seq }),
         Query::Policies => View::Policies(state.policies.of(organization)),
-        Query::Addresses(_, code) => addresses(state, organization, code.as_ref())?,
+        Query::Addresses(_, code) => addresses(state, now, organization, code.as_ref())?,
         _ => return Err(Reject::of(Code::PermissionDenied)),
     })
+}
+
+/// `policy_explain`: which rule a planned withdrawal comes under, and who could approve it.
+fn explain(
+    state: &State,
+    now: Moment,
+    caller: MemberCaller,
+    change: &WithdrawalChange,
+    service_user: Option<ServiceUserId>,
+) -> Result<View, Reject> {
+    let initiator = match service_user {
+        Some(id) => InitiatorId::ServiceUser(state.keys.find(caller.organization, id)?.id),
+        None => InitiatorId::Member(caller.id),
+    };
+    let planned = Planned { organization: caller.organization, account: caller.account, change, initiator };
+    let (_, _, verdict) = withdrawals::verdict(state, &planned, now)?;
+    let voters =
+        verdict.as_ref().map(|verdict| Electorate::now(state).voters_for(caller.organization, initiator, verdict));
+    let named = |id| (id, state.members.member(id).name.clone());
+    Ok(View::Explained(verdict, voters.unwrap_or_default().into_iter().map(named).collect()))
 }

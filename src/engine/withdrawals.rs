@@ -4,24 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::approvals::{Initiator, RequestState};
+use super::approvals::{Initiator, InitiatorId, RequestState};
 use super::caller::ServiceCaller;
 use super::decisions;
 use super::event::Event;
 use super::ledger::{Ledger, Movement, Party, Wallet};
-use super::query::{Reply, WithdrawInfo};
+use super::policy::{Subject, Verdict};
+use super::query::{Planned, Reply, WithdrawInfo};
 use super::reject::{Code, Reject};
 use super::state::State;
 use super::trading::units;
 use super::transition::Transition;
-use super::workflows::Draft;
-use crate::access::workflow::Workflow;
+use super::workflows::withdrawal::WithdrawalChange;
+use super::workflows::{Asking, Change, Governed as _};
 use crate::domain::assets::Asset;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
-use crate::domain::limits::PAGE_MAX;
+use crate::domain::limits::{PAGE_MAX, ROLLING_TOTAL_US};
 use crate::domain::money::Amount;
-use crate::domain::text::{AssetCode, ClientId};
+use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
 /// An approved withdrawal address; its name (`key`) is unique per asset and Organization (rule 26).
@@ -35,6 +36,17 @@ pub struct WithdrawalAddress {
     pub address: String,
     /// Tag or memo.
     pub tag: Option<String>,
+}
+
+/// An address in the list of an Organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedAddress {
+    /// Of which asset.
+    pub asset: AssetId,
+    /// The address.
+    pub address: WithdrawalAddress,
+    /// Its cool-down ends here.
+    pub usable_at: Moment,
 }
 
 /// Where a withdrawal is.
@@ -94,7 +106,7 @@ struct Asker(ServiceUserId, ClientId);
 /// All addresses and withdrawals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawals {
-    addresses: BTreeMap<(OrganizationId, AssetId, String), WithdrawalAddress>,
+    addresses: BTreeMap<(OrganizationId, AssetId, String), ListedAddress>,
     all: BTreeMap<WithdrawalId, Withdrawal>,
     by_account: BTreeMap<AccountId, Vec<WithdrawalId>>,
     by_client_id: BTreeMap<Asker, WithdrawalId>,
@@ -105,9 +117,13 @@ impl Withdrawals {
     /// Folds an event in; holds follow the withdrawal's `held`.
     pub fn apply(&mut self, event: &Event, ledger: &mut Ledger) {
         match event {
-            Event::AddressAdded { organization, asset, address } => {
+            Event::AddressAdded { organization, asset, address, usable_at } => {
                 let key = (*organization, *asset, address.key.clone());
-                self.addresses.insert(key, address.clone());
+                let listed = ListedAddress { asset: *asset, address: address.clone(), usable_at: *usable_at };
+                self.addresses.insert(key, listed);
+            }
+            Event::AddressRemoved { organization, asset, key } => {
+                self.addresses.remove(&(*organization, *asset, key.clone()));
             }
             Event::WithdrawalChanged { withdrawal, .. } => self.changed(withdrawal, ledger),
             _ => {}
@@ -130,22 +146,41 @@ impl Withdrawals {
         }
     }
 
-    /// The approved address of that name (rule 26).
+    /// The approved address of that name, its cool-down over (rule 26).
     pub fn address(
         &self,
         organization: OrganizationId,
         asset: AssetId,
         key: &str,
+        now: Moment,
     ) -> Result<&WithdrawalAddress, Reject> {
-        let found = self.addresses.get(&(organization, asset, key.to_owned()));
-        found.ok_or_else(|| Reject::field(Code::UnknownWithdrawKey, "key", "name an approved address of the asset"))
+        let found = self.listed(organization, asset, key).filter(|listed| listed.usable_at <= now);
+        let unknown = || Reject::field(Code::UnknownWithdrawKey, "key", "name an approved address of the asset");
+        found.map(|listed| &listed.address).ok_or_else(unknown)
     }
 
-    /// Approved addresses of an Organization, of one asset or all.
-    pub fn addresses(&self, organization: OrganizationId, asset: Option<AssetId>) -> Vec<(AssetId, WithdrawalAddress)> {
-        let all = self.addresses.iter().filter(|((of, _, _), _)| *of == organization);
-        let wanted = all.filter(|((_, of, _), _)| asset.is_none_or(|asset| asset == *of));
-        wanted.map(|((_, of, _), address)| (*of, address.clone())).collect()
+    /// The address of that name, its cool-down over or not.
+    pub fn listed(&self, organization: OrganizationId, asset: AssetId, key: &str) -> Option<&ListedAddress> {
+        self.addresses.get(&(organization, asset, key.to_owned()))
+    }
+
+    /// The addresses of an Organization, of one asset or all.
+    pub fn addresses(&self, organization: OrganizationId, asset: Option<AssetId>) -> Vec<ListedAddress> {
+        let all = self.addresses.iter().filter(|((of, _, _), _)| *of == organization).map(|(_, listed)| listed);
+        all.filter(|listed| asset.is_none_or(|asset| asset == listed.asset)).cloned().collect()
+    }
+
+    /// What an account withdrew of an asset in the 24 hours up to `now`: pending, released or settled
+    /// (rule 21).
+    fn rolling_total(&self, account: AccountId, asset: AssetId, now: Moment) -> Amount {
+        let ids = self.by_account.get(&account).into_iter().flatten().rev();
+        let recent =
+            ids.filter_map(|id| self.all.get(id)).take_while(|of| now < of.created_at.plus_us(ROLLING_TOTAL_US));
+        let counts = |of: &&Withdrawal| {
+            let ended = matches!(of.status, WithdrawalStatus::Canceled | WithdrawalStatus::Returned);
+            of.asset == asset && !ended
+        };
+        Amount(recent.filter(counts).fold(0, |sum, of| of.amount.0.saturating_add(sum)))
     }
 
     /// A withdrawal that a record names.
@@ -165,93 +200,95 @@ impl Withdrawals {
     }
 }
 
-/// What a withdrawal takes: asset, gross amount and the address as it resolves now. `Err` names the field.
-pub fn quoted(
-    state: &State,
-    organization: OrganizationId,
-    account: AccountId,
-    asset: &AssetCode,
-    key: &str,
-    amount: Decimal,
-) -> Result<(Asset, Amount, WithdrawalAddress), Reject> {
-    let asset = state.reference.find_asset(asset)?.clone();
-    let address = state.withdrawals.address(organization, asset.id, key)?.clone();
-    let amount = Amount(units(amount, asset.decimals, "amount")?);
-    if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
-        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least withdrawal"));
-    }
-    if state.ledger.available(account, asset.id) < amount {
-        return Err(Reject::of(Code::FundingInsufficient));
-    }
-    Ok((asset, amount, address))
-}
-
 /// `withdraw`: held at once, then the policy decides (rules 18, 31, 32).
 pub fn withdraw(
     t: &mut Transition<'_>,
     caller: ServiceCaller,
-    asset: &AssetCode,
-    key: &str,
-    amount: Decimal,
+    change: &WithdrawalChange,
     client_id: Option<ClientId>,
     max_fee: Option<Decimal>,
 ) -> Result<Reply, Reject> {
     let state = t.state();
     if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&Asker(caller.id, id))) {
         let first = &state.withdrawals.all[first];
-        let of = state.reference.asset(first.asset);
-        let same = of.code == *asset && first.address.key == key && amount.units(of.decimals) == Ok(first.amount.0);
-        return match same {
-            true => Ok(Reply::Withdrawal(Box::new(first.clone()))),
-            false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal")),
+        let asked = first.request.and_then(|id| state.approvals.get(id)).map(|request| &request.change);
+        return match asked {
+            Some(Change::Withdrawal(asked)) if asked == change => Ok(Reply::Withdrawal(Box::new(first.clone()))),
+            _ => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal")),
         };
     }
-    let (asset, amount, address) = quoted(state, caller.organization, caller.account, asset, key, amount)?;
+    let asset = state.reference.find_asset(&change.asset)?;
     if let Some(most) = max_fee
         && most.units(asset.decimals).is_ok_and(|most| asset.withdrawal_fee.0 > most)
     {
         return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
     }
-    let withdrawal = Withdrawal {
-        service_user: Some(caller.id),
+    let asking = Asking {
+        organization: caller.organization,
+        account: caller.account,
+        initiator: Initiator::ServiceUser(caller.id, state.keys.service_user(caller.id).name.clone()),
         client_id,
-        ..planned(t, caller.organization, caller.account, &asset, amount, address)
+        drawn: None,
+        strand_pending: false,
     };
-    let id = withdrawal.id;
-    let name = state.keys.service_user(caller.id).name.clone();
-    let initiator = Initiator::ServiceUser(caller.id, name);
-    let draft = Draft::withdrawal(t.state(), withdrawal, initiator, client_id);
-    decisions::open(t, draft, false);
-    let withdrawal = t.state().withdrawals.all[&id].clone();
-    Ok(Reply::Withdrawal(Box::new(withdrawal)))
+    let draft = change.check(t, &asking)?;
+    let request = decisions::open(t, Change::Withdrawal(change.clone()), asking, draft, false);
+    let made = request.withdrawal.and_then(|id| t.state().withdrawals.get(id)).cloned();
+    made.map(|withdrawal| Reply::Withdrawal(Box::new(withdrawal))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }
 
-/// The record of a withdrawal that is about to be asked for.
-pub fn planned(
-    t: &Transition<'_>,
-    organization: OrganizationId,
-    account: AccountId,
-    asset: &Asset,
-    amount: Amount,
-    address: WithdrawalAddress,
-) -> Withdrawal {
-    Withdrawal {
+/// The record of a withdrawal that is about to be asked for: its address as it resolves now, its funds there.
+pub fn planned(t: &Transition<'_>, asking: &Asking, change: &WithdrawalChange) -> Result<Withdrawal, Reject> {
+    let state = t.state();
+    let (organization, account) = (asking.organization, asking.account);
+    let asset = state.reference.find_asset(&change.asset)?;
+    let address = state.withdrawals.address(organization, asset.id, &change.key, t.now())?.clone();
+    let amount = Amount(units(change.amount, asset.decimals, "amount")?);
+    if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
+        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least withdrawal"));
+    }
+    if state.ledger.available(account, asset.id) < amount {
+        return Err(Reject::of(Code::FundingInsufficient));
+    }
+    Ok(Withdrawal {
         id: WithdrawalId(t.next_seq().0),
         organization,
         account,
-        service_user: None,
+        service_user: match asking.initiator {
+            Initiator::ServiceUser(id, _) => Some(id),
+            Initiator::Member(..) => None,
+        },
         asset: asset.id,
         amount,
         fee: asset.withdrawal_fee,
         address,
         network: asset.network.clone(),
-        client_id: None,
+        client_id: asking.client_id,
         request: None,
         created_at: t.now(),
         status: WithdrawalStatus::Initial,
         reason: None,
         held: amount,
-    }
+    })
+}
+
+/// What the rules of a policy look at, for a withdrawal that is not recorded yet.
+pub fn subject(state: &State, of: &Withdrawal, initiator: InitiatorId, now: Moment) -> Subject {
+    let planned = (of.account, of.asset, of.amount);
+    subject_of(state, planned, &of.address.key, initiator, now)
+}
+
+fn subject_of(
+    state: &State,
+    (account, asset, amount): (AccountId, AssetId, Amount),
+    key: &str,
+    initiator: InitiatorId,
+    now: Moment,
+) -> Subject {
+    let before = state.withdrawals.rolling_total(account, asset, now);
+    let of = state.reference.asset(asset);
+    let total_24h = Amount(before.0.saturating_add(amount.0));
+    Subject { asset: of.code, decimals: of.decimals, amount, total_24h, key: key.to_owned(), initiator }
 }
 
 /// Debits a withdrawal and hands it to custody: `Initial` → `Pending` (rule 32).
@@ -327,18 +364,27 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, failure: Option<&str>) -
     Ok(Reply::Withdrawal(Box::new(withdrawal)))
 }
 
+/// The verdict on a withdrawal that is only being considered.
+pub fn verdict(state: &State, planned: &Planned<'_>, now: Moment) -> Result<(Asset, Amount, Option<Verdict>), Reject> {
+    let Planned { organization, account, change, initiator } = *planned;
+    let asset = state.reference.find_asset(&change.asset)?.clone();
+    state.withdrawals.address(organization, asset.id, &change.key, now)?;
+    let amount = Amount(units(change.amount, asset.decimals, "amount")?);
+    let subject = subject_of(state, (account, asset.id, amount), &change.key, initiator, now);
+    let policy = change.governing(state, organization);
+    Ok((asset, amount, policy.map(|policy| policy.verdict(Some(&subject)))))
+}
+
 /// `withdraw_info`: the fee, what is available and the approval that it would need.
 pub fn info(
     state: &State,
     caller: ServiceCaller,
-    asset: &AssetCode,
-    key: &str,
-    amount: Decimal,
+    change: &WithdrawalChange,
+    now: Moment,
 ) -> Result<WithdrawInfo, Reject> {
-    let asset = state.reference.find_asset(asset)?.clone();
-    state.withdrawals.address(caller.organization, asset.id, key)?;
-    let amount = Amount(units(amount, asset.decimals, "amount")?);
+    let initiator = InitiatorId::ServiceUser(caller.id);
+    let planned = Planned { organization: caller.organization, account: caller.account, change, initiator };
+    let (asset, amount, verdict) = verdict(state, &planned, now)?;
     let limit = state.ledger.available(caller.account, asset.id);
-    let policy = state.policies.get(caller.organization, Workflow::InitiateWithdrawal).cloned();
-    Ok(WithdrawInfo { limit, amount, fee: asset.withdrawal_fee, policy, asset })
+    Ok(WithdrawInfo { limit, amount, fee: asset.withdrawal_fee, verdict, asset })
 }

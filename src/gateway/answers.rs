@@ -6,27 +6,28 @@ use super::call::{Call, Then};
 use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
 use super::frame;
-use super::inbound::{Filter, Page};
+use super::inbound::Filter;
 use super::narrowing::{self, narrowed};
-use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{self, items, records, results};
+use super::passwords::bearer_hash;
+use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
 use crate::access::operation::Operation;
-use crate::domain::ids::{OrderId, Seq};
-use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::ids::OrderId;
+use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
+use crate::engine::approvals::{Request, RequestState};
 use crate::engine::command::OrderRef;
-use crate::engine::query::{HistoryGrant, Reply, View};
+use crate::engine::query::{Reply, View};
 use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
-use crate::engine::workflows::Action;
-use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
+use crate::engine::service_users::KeyRef;
+use crate::engine::workflows::Drawn;
+use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
-use crate::wire::results::{Canceled, Credentials, Initiated, Ledgers, Placed, Subscribed};
+use crate::wire::results::{Canceled, Credentials, Initiated, Placed, Subscribed};
 
-/// Fills in the snapshot that `snap_trades` asks for.
-const FILLS_MAX: usize = 50;
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
 /// What a client is told of a call under which the journal failed.
@@ -69,6 +70,7 @@ impl Session {
                     self.begin(call, started, &reference, now);
                 }
                 Part::Frame(text) => frame::push_text(&mut self.out, &text),
+                Part::Freeze(scope) => self.tell_freeze(scope),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) => {}
             }
@@ -119,7 +121,7 @@ impl Session {
         self.frame(channel, false, &data);
     }
 
-    fn frame(&mut self, channel: Operation, snapshot: bool, data: &str) {
+    pub(super) fn frame(&mut self, channel: Operation, snapshot: bool, data: &str) {
         let Some(following) = self.channels.get_mut(&channel) else { return };
         following.sequence += 1;
         let numbered = matches!(channel, Operation::Executions | Operation::Balances);
@@ -147,8 +149,12 @@ impl Session {
             (Then::Named(refid), Answer::Reply(Reply::WithdrawalCanceled(canceled))) => {
                 results::withdrawal_canceled(&mut json, refid.clone(), canceled);
             }
-            (Then::Named(api_key), Answer::Reply(Reply::Request(request))) => {
-                self.initiated(&mut json, api_key, &request);
+            (Then::Key(_) | Then::Invitations(_), Answer::Reply(Reply::Request(request))) => {
+                items::json(&mut json, &self.initiated(&call.then, &request));
+            }
+            (Then::Audit(page), Answer::View(View::Audit(grant))) => {
+                let page = page.clone();
+                return self.audit(call, *page, grant, reference, now);
             }
             (_, Answer::Reply(Reply::Claimed(user))) => {
                 self.credentials(&mut json, &user.api_key, &user.secret_sealed);
@@ -164,6 +170,10 @@ impl Session {
                 let page = page.clone();
                 return self.look_back(call, *page, grant, reference, now);
             }
+            (_, Answer::View(View::ServiceUsers(all))) => {
+                let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
+                results::service_users(&mut json, &all, open);
+            }
             (Then::Narrow(filter), Answer::View(view)) => {
                 let view = narrow(view, filter, reference);
                 results::view(&mut json, reference, call.operation, &view);
@@ -174,7 +184,7 @@ impl Session {
         self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
     }
 
-    fn refused(&mut self, call: &Call, reject: &Reject, now: Moment) {
+    pub(super) fn refused(&mut self, call: &Call, reject: &Reject, now: Moment) {
         self.refused_call(call, &reject.text(), now);
     }
 
@@ -191,22 +201,32 @@ impl Session {
         }
     }
 
-    /// A request; a key that it made at once is shown here and never again (rule 28).
-    fn initiated(&self, json: &mut String, api_key: &str, request: &crate::engine::approvals::Request) {
-        let made = match &request.action {
-            Action::CreateServiceUser { api_key: made, secret_sealed, .. }
-                if made == api_key && request.state == crate::engine::approvals::RequestState::Executed =>
-            {
-                self.gateway.master.open(made.as_bytes(), secret_sealed).ok()
-            }
-            _ => None,
-        };
+    /// A request with what was drawn for it: a key that it made at once, or the token of the invitation. Both
+    /// are shown here and never again (rules 17, 28).
+    fn initiated(&self, drawn: &Then, request: &Request) -> Initiated {
         let shown = Initiated {
             request: records::request(request, None, None),
-            api_key: made.is_some().then(|| api_key.to_owned()),
-            api_secret: made.map(|secret| secret_text(&secret).as_str().to_owned()),
+            api_key: None,
+            api_secret: None,
+            invitation: None,
         };
-        items::json(json, &shown);
+        match (drawn, &request.drawn) {
+            (Then::Key(drawn), Some(Drawn::Key { api_key, secret_sealed }))
+                if drawn == api_key && request.state == RequestState::Executed =>
+            {
+                let secret = self.gateway.master.open(api_key.as_bytes(), secret_sealed).ok();
+                Initiated {
+                    api_key: secret.is_some().then(|| api_key.clone()),
+                    api_secret: secret.map(|secret| secret_text(&secret).as_str().to_owned()),
+                    ..shown
+                }
+            }
+            (Then::Invitations(tokens), Some(Drawn::Invitation { token_hash })) => {
+                let fresh = tokens.iter().find(|token| bearer_hash(token) == *token_hash);
+                Initiated { invitation: fresh.cloned(), ..shown }
+            }
+            _ => shown,
+        }
     }
 
     fn credentials(&self, json: &mut String, api_key: &str, sealed: &[u8]) {
@@ -255,94 +275,6 @@ impl Session {
         if let Some(grant) = fills {
             self.show_fills(call, grant);
         }
-    }
-
-    /// The last fills as a snapshot frame of their own, once SQL has them (protocol 11.5).
-    fn show_fills(&mut self, call: Call, grant: HistoryGrant) {
-        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        let call = Call { then: Then::Fills, ..call };
-        self.history.push(Box::pin(async move {
-            let fills = history.last_fills(&grant, FILLS_MAX).await;
-            let text = fills.map(|fills| {
-                let item = |past: &PastFill| {
-                    let mut text = String::new();
-                    let what = Execution::Trade(OneSide::past(past));
-                    executions::item(&mut text, &reference, &past.fill.order, what, past.at, past.offset);
-                    text
-                };
-                format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))
-            });
-            (call, text)
-        }));
-    }
-
-    /// Answers with a page of history once SQL has it.
-    fn look_back(&mut self, call: Call, page: Page, grant: HistoryGrant, reference: &Reference, now: Moment) {
-        let wanted = match wanted(&page, reference) {
-            Ok(wanted) => wanted,
-            Err(reject) => return self.refused(&call, &reject, now),
-        };
-        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        self.history.push(Box::pin(async move {
-            let text = match call.operation {
-                Operation::Ledgers => history.ledger_entries(&grant, &wanted).await.map(|(entries, cursor)| {
-                    let entries = entries.iter().map(|entry| records::entry(&reference, entry)).collect();
-                    let mut text = String::new();
-                    items::json(&mut text, &Ledgers { entries, cursor });
-                    text
-                }),
-                _ => history
-                    .closed_orders(&grant, &wanted)
-                    .await
-                    .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor.as_deref())),
-            };
-            (call, text)
-        }));
-    }
-
-    /// Answers `query_orders`: the open ones, and the closed ones once SQL has them.
-    fn find(
-        &mut self,
-        call: Call,
-        refs: Box<[OrderRef]>,
-        open: Vec<crate::domain::orders::Order>,
-        grant: Option<HistoryGrant>,
-        reference: &Reference,
-    ) {
-        let texts = open.iter().map(|order| {
-            let mut text = String::new();
-            items::open_order(&mut text, reference, order, Seq(order.id.0).offset(1));
-            (order.id, text)
-        });
-        let texts: Vec<(OrderId, String)> = texts.collect();
-        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        self.history.push(Box::pin(async move {
-            let ids: Vec<OrderId> =
-                refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
-            let named: Vec<&str> = refs
-                .iter()
-                .filter_map(|of| if let OrderRef::ClientId(id) = of { Some(id.as_str()) } else { None })
-                .collect();
-            let closed = match &grant {
-                Some(grant) => history.find(grant, &ids, &named).await,
-                None => Ok(Vec::new()),
-            };
-            let text = closed.map(|closed| orders_text(&reference, texts, &closed, None));
-            (call, text)
-        }));
-    }
-
-    /// Writes an answer of history's.
-    pub(super) fn looked_back(&mut self, (call, text): Answered) {
-        if let Then::Fills = call.then {
-            return match text {
-                Ok(data) => self.frame(call.operation, true, &data),
-                Err(Busy) => tracing::warn!("a snapshot of fills was not ready in time and is left out"),
-            };
-        }
-        let now = (self.gateway.clock)();
-        let result = text.as_deref().map_err(|Busy| "EService:Busy: history is behind; retry in 1000 ms");
-        self.reply(call.operation.name(), call.req_id, result, call.time_in, now);
     }
 }
 
@@ -425,55 +357,6 @@ fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
         }
         other => other,
     }
-}
-
-/// The rows that a page asks for, its names resolved.
-fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
-    let unknown = |field| Reject::field(crate::engine::reject::Code::InvalidArguments, field, "no such name");
-    let market = page.symbol.as_deref().map(|symbol| {
-        let symbol = Symbol::from(symbol).map_err(|_| unknown("symbol"))?;
-        reference.find_market(&symbol).map(|market| market.id)
-    });
-    let asset = page.asset.as_deref().map(|code| {
-        let code = AssetCode::from(code).map_err(|_| unknown("asset"))?;
-        reference.find_asset(&code).map(|asset| asset.id)
-    });
-    Ok(Wanted {
-        market: market.transpose()?,
-        asset: asset.transpose()?,
-        kind: page.entry_type.clone(),
-        cl_ord_id: page.cl_ord_id.clone(),
-        userref: page.order_userref,
-        start: page.start,
-        end: page.end,
-        limit: page.limit,
-        cursor: page.cursor.clone(),
-    })
-}
-
-/// Orders, newest first, each once: one that was open when the engine looked and has closed since is open.
-fn orders_text(
-    reference: &Reference,
-    open: Vec<(OrderId, String)>,
-    closed: &[ClosedOrder],
-    cursor: Option<&str>,
-) -> String {
-    let mut all = open;
-    for closed in closed {
-        if all.iter().any(|(id, _)| *id == closed.order.id) {
-            continue;
-        }
-        let what = closed.reason.map_or(Execution::Filled, Execution::Canceled);
-        let mut text = String::new();
-        executions::item(&mut text, reference, &closed.order, what, closed.at, closed.offset);
-        all.push((closed.order.id, text));
-    }
-    if cursor.is_none() {
-        all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
-    }
-    let texts: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
-    let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
-    format!("{{\"orders\":[{}]{cursor}}}", texts.join(","))
 }
 
 #[cfg(test)]

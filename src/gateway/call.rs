@@ -40,8 +40,12 @@ pub enum Then {
     History(Box<Page>),
     /// History is asked for those that are not open.
     Find(Box<[OrderRef]>),
-    /// What the answer names besides: a withdrawal's `refid`, or the key drawn for a new Service User.
+    /// What the answer names besides: a withdrawal's `refid`.
     Named(String),
+    /// The key drawn for a Service User, by its public part.
+    Key(String),
     /// The invitation tokens, shown once.
     Invitations(Box<[String]>),
+    /// The audit log is asked next.
+    Audit(Box<Page>),
 }

@@ -1,5 +1,6 @@
 //! One socket as the release step sees it: a bounded queue of parts, filled once a commit.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::call::Call;
+use super::rights::Holder;
 use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::ids::Seq;
@@ -34,6 +36,8 @@ pub enum Part {
     Item(Operation, Arc<Item>),
     /// A frame that is rendered already, shared with others.
     Frame(Bytes),
+    /// A freeze of the Member's Organization began, with its scope, or ended: `none`.
+    Freeze(&'static str),
     /// Close with this code and reason once everything before is written.
     Close(u16, &'static str),
 }
@@ -77,6 +81,8 @@ pub struct Seats {
     notices: Mutex<Vec<Notice>>,
     waiting: AtomicUsize,
     parts_max: usize,
+    /// Open sockets by holder, for who asks.
+    held: Mutex<HashMap<Holder, usize>>,
 }
 
 impl Seats {
@@ -88,6 +94,7 @@ impl Seats {
             notices: Mutex::default(),
             waiting: AtomicUsize::new(0),
             parts_max,
+            held: Mutex::default(),
         })
     }
 
@@ -99,6 +106,20 @@ impl Seats {
         let outlet =
             Outlet { seat, peer, queue, waiting: AtomicUsize::new(0), slow: Notify::new(), seats: Arc::clone(self) };
         (Occupied(Arc::new(outlet)), parts)
+    }
+
+    /// Notes how many sockets a holder has open.
+    pub fn count(&self, holder: Holder, sockets: usize) {
+        let mut held = self.held.lock().expect("no holder of this lock panics");
+        match sockets {
+            0 => held.remove(&holder),
+            _ => held.insert(holder, sockets),
+        };
+    }
+
+    /// How many sockets a holder has open.
+    pub fn held(&self, holder: &Holder) -> usize {
+        self.held.lock().expect("no holder of this lock panics").get(holder).copied().unwrap_or(0)
     }
 
     /// Leaves a notice for the release step.

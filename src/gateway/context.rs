@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{oneshot, watch};
 
+use super::activity::Activity;
 use super::connection::Seats;
 use super::directory::Directory;
 use super::release::Ticket;
@@ -41,6 +42,10 @@ pub struct Gateway {
     pub signatures: Throttle<(String, IpAddr)>,
     /// Failed sign-ins, by e-mail and address.
     pub sign_ins: Throttle<(String, IpAddr)>,
+    /// Failed sign-ins of any account, by address.
+    pub sprays: Throttle<IpAddr>,
+    /// When each Member's session was last used.
+    pub activity: Activity,
     /// The server's clock.
     pub clock: fn() -> Moment,
     /// True once the server is stopping.

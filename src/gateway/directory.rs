@@ -37,7 +37,7 @@ impl Directory {
                 Event::AssetAdded(asset) => self.change(|reference| reference.add_asset(asset)),
                 Event::MarketAdded(market) => self.change(|reference| reference.add_market(market)),
                 Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } => {
-                    self.keys.write().expect("no holder of this lock panics").apply(event);
+                    self.keys.write().expect("no holder of this lock panics").apply(stamped.at, event);
                 }
                 Event::OrganizationCreated(_)
                 | Event::MemberChanged(_)

@@ -15,9 +15,10 @@ use crate::access::operation::{Kind, Operation};
 use crate::access::principal::{Actor, Principal};
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
-use crate::engine::command::{Change, Command};
+use crate::engine::command::Command;
 use crate::engine::query::Query;
 use crate::engine::service_users::KeyRef;
+use crate::engine::workflows::{Drawn, Needs};
 use crate::market_data::{DEPTHS, Topic};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
@@ -140,13 +141,16 @@ impl Session {
                 };
                 self.ask(Work::Query(query), call(then));
             }
+            Body::Audit(page) => {
+                self.ask(Work::Query(Query::Audit), call(Then::Audit(Box::new(page))));
+            }
             Body::History(page) => {
                 self.ask(Work::Query(Query::History(operation)), call(Then::History(Box::new(page))));
             }
         }
     }
 
-    /// Verifies a one-time code and puts its step into the command; draws the key of a new Service User.
+    /// Verifies a one-time code and puts its step into the command; draws the credential that a change needs.
     fn coded(
         &mut self,
         mut command: Command,
@@ -167,13 +171,21 @@ impl Session {
             set_step(&mut command, step);
         }
         let mut then = Then::Reply;
-        if let Command::Initiate(change, _) = &mut command
-            && let Change::CreateServiceUser { api_key, secret_sealed, .. } = &mut **change
-        {
-            let drawn = ApiCredentials::generate();
-            *secret_sealed = self.gateway.master.seal(drawn.api_key.as_bytes(), &drawn.secret);
-            api_key.clone_from(&drawn.api_key);
-            then = Then::Named(drawn.api_key);
+        if let Command::Initiate(change, initiation) = &mut command {
+            match change.governed().needs() {
+                Needs::Nothing => {}
+                Needs::Key => {
+                    let drawn = ApiCredentials::generate();
+                    let secret_sealed = self.gateway.master.seal(drawn.api_key.as_bytes(), &drawn.secret);
+                    initiation.drawn = Some(Drawn::Key { api_key: drawn.api_key.clone(), secret_sealed });
+                    then = Then::Key(drawn.api_key);
+                }
+                Needs::Invitation => {
+                    let token = new_bearer_token();
+                    initiation.drawn = Some(Drawn::Invitation { token_hash: bearer_hash(&token) });
+                    then = Then::Invitations([token.as_str().to_owned()].into());
+                }
+            }
         }
         Ok((command, then))
     }

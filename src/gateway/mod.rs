@@ -1,5 +1,6 @@
 //! Sockets and sessions: HTTP, the handshake, dispatch, streams.
 
+pub mod activity;
 mod answers;
 pub mod call;
 pub mod connection;
@@ -15,6 +16,7 @@ pub mod metrics;
 mod narrowing;
 pub mod outbound;
 pub mod passwords;
+mod past;
 pub mod private;
 pub mod public;
 pub mod release;

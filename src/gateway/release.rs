@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::call::{Call, Then};
-use super::connection::{Notice, Outlet, Part, Seats};
+use super::connection::{First, Notice, Outlet, Part, Seats};
 use super::directory::Directory;
 use super::metrics::Metrics;
-use super::rights::{self, Holder};
+use super::rights::{self, Credential, Holder};
 use super::subscriptions::{Address, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
@@ -39,9 +39,7 @@ pub enum Ticket {
 struct Seat {
     outlet: Option<Arc<Outlet>>,
     parts: Vec<Part>,
-    holder: Option<Holder>,
-    /// The cookie's hash, for a Member's socket.
-    cookie: Option<[u8; 32]>,
+    holder: Option<(Holder, Credential)>,
     channels: Vec<Address>,
     closing: bool,
 }
@@ -119,8 +117,14 @@ impl Desk {
             Notice::Gone(at) => {
                 let Some(seat) = self.seats.get_mut(at).map(std::mem::take) else { return };
                 seat.channels.into_iter().for_each(|address| self.subscriptions.leave(address, at));
-                if let Some(held) = seat.holder.and_then(|holder| self.held.get_mut(&holder)) {
+                if let Some((holder, held)) =
+                    seat.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
+                {
                     held.retain(|other| *other != at);
+                    self.sockets.count(holder, held.len());
+                    if held.is_empty() {
+                        self.held.remove(&holder);
+                    }
                 }
             }
         }
@@ -128,15 +132,18 @@ impl Desk {
 
     /// From now on the socket is this key's or Member's.
     fn bind(&mut self, outlet: &Arc<Outlet>, session: &Session, cookie: Option<[u8; 32]>) {
-        let holder = match session {
-            Session::ServiceUser(id, _) => Holder::Key(KeyRef::ServiceUser(*id)),
-            Session::Venue(id, _) => Holder::Key(KeyRef::Venue(*id)),
-            Session::Member(id) => Holder::Member(*id),
+        let (holder, version) = match session {
+            Session::ServiceUser(id, version) => (Holder::Key(KeyRef::ServiceUser(*id)), *version),
+            Session::Venue(id, version) => (Holder::Key(KeyRef::Venue(*id)), *version),
+            Session::Member(id) => (Holder::Member(*id), 0),
         };
+        let credential = cookie.map_or(Credential::Key(version), Credential::Cookie);
         let seat = self.seat(outlet);
         if seat.holder.is_none() {
-            (seat.holder, seat.cookie) = (Some(holder), cookie);
-            self.held.entry(holder).or_default().push(outlet.seat);
+            seat.holder = Some((holder, credential));
+            let held = self.held.entry(holder).or_default();
+            held.push(outlet.seat);
+            self.sockets.count(holder, held.len());
         }
     }
 
@@ -178,12 +185,15 @@ impl Desk {
             return Err(Reject::of(crate::engine::reject::Code::InvalidArguments));
         };
         let member = match self.seat(outlet).holder {
-            Some(Holder::Member(member)) => Some(member),
+            Some((Holder::Member(member), _)) => Some(member),
             _ => None,
         };
         let address = (owner, channel);
         let subscriber = (Arc::clone(outlet), member);
         let mut started = self.subscriptions.follow(address, subscriber, (at, *items), from_offset, live)?;
+        if let (Some(member), First::Replay(missed)) = (member, &mut started.first) {
+            missed.retain(|item| rights::sees(&self.directory, member, &item.stamped));
+        }
         started.warnings.extend(warnings);
         started.fills = fills;
         self.seat(outlet).channels.push(address);
@@ -205,22 +215,36 @@ impl Desk {
             }
             seat.parts.push(part);
         });
+        self.tell_freeze(&stamped.event);
         self.close_what_ended(&stamped.event);
+    }
+
+    /// Tells the Members of an Organization that a freeze began or ended (rule 27).
+    fn tell_freeze(&mut self, event: &Event) {
+        let (organization, scope) = match event {
+            Event::Frozen(freeze) => (freeze.organization, freeze.scope.name()),
+            Event::Unfrozen { organization } => (*organization, "none"),
+            _ => return,
+        };
+        let members: Vec<MemberId> =
+            self.directory.members(|members| members.of(organization).map(|member| member.id).collect());
+        let held = members.into_iter().filter_map(|member| self.held.get(&Holder::Member(member)));
+        for at in held.flatten().copied().collect::<Vec<usize>>() {
+            let Some(outlet) = self.seats[at].outlet.clone() else { continue };
+            self.part(&outlet, Part::Freeze(scope));
+        }
     }
 
     /// Closes the sockets that an event leaves without a right (rule 8).
     fn close_what_ended(&mut self, event: &Event) {
-        let holder = match event {
-            Event::ServiceUserChanged { service_user, .. } => Holder::Key(KeyRef::ServiceUser(service_user.id)),
-            Event::MemberChanged(member) => Holder::Member(member.id),
-            Event::SessionClosed(session) => Holder::Member(session.member),
-            _ => return,
-        };
-        let held = self.held.get(&holder).cloned().unwrap_or_default();
+        let touched = rights::touched(&self.directory, event);
+        let held: Vec<usize> = touched.iter().filter_map(|holder| self.held.get(holder)).flatten().copied().collect();
         for at in held {
-            let Seat { outlet: Some(outlet), cookie, channels, .. } = &self.seats[at] else { continue };
+            let Seat { outlet: Some(outlet), holder: Some((_, credential)), channels, .. } = &self.seats[at] else {
+                continue;
+            };
             let open: Vec<Operation> = channels.iter().map(|(_, channel)| *channel).collect();
-            if let Some((code, reason)) = rights::verdict(event, outlet.peer, *cookie, &open) {
+            if let Some((code, reason)) = rights::verdict(event, outlet.peer, *credential, &open) {
                 let outlet = Arc::clone(outlet);
                 self.part(&outlet, Part::Close(code, reason));
             }

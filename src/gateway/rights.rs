@@ -9,6 +9,7 @@ use crate::access::{Rights, permit};
 use crate::domain::ids::MemberId;
 use crate::engine::approvals::may_view;
 use crate::engine::event::Event;
+use crate::engine::freezes::FreezeScope;
 use crate::engine::members::MemberStatus;
 use crate::engine::service_users::{KeyRef, KeyStatus, ServiceUser, ServiceUserChange};
 use crate::sequencer::Stamped;
@@ -20,6 +21,15 @@ pub enum Holder {
     Key(KeyRef),
     /// A Member's.
     Member(MemberId),
+}
+
+/// What binds a socket to its holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A key, by the version of its secret.
+    Key(u32),
+    /// A Member's cookie, by its hash.
+    Cookie([u8; 32]),
 }
 
 /// The key was revoked or changed, an open channel lost its scope or dates.
@@ -36,14 +46,18 @@ pub const SESSION_ENDED: u16 = 4005;
 pub const SLOW_CONSUMER: u16 = 4008;
 
 /// The code and reason that an event closes a socket with, if it does.
-pub fn verdict(
-    event: &Event,
-    peer: IpAddr,
-    cookie: Option<[u8; 32]>,
-    open: &[Operation],
-) -> Option<(u16, &'static str)> {
+pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<(u16, &'static str)> {
+    let cookie = match credential {
+        Credential::Cookie(hash) => Some(hash),
+        Credential::Key(_) => None,
+    };
     match event {
-        Event::ServiceUserChanged { service_user, change } => key_verdict(service_user, *change, peer, open),
+        Event::ServiceUserChanged { service_user, change } => {
+            let gone = matches!(credential, Credential::Key(version) if !service_user.bears(version));
+            let changed = || key_verdict(service_user, *change, peer, open);
+            if gone { Some((KEY_CHANGED, "key rotated")) } else { changed() }
+        }
+        Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some((KEY_CHANGED, "frozen")),
         Event::MemberChanged(member) if member.status != MemberStatus::Active => {
             Some((SESSION_ENDED, "session ended: the Member may not sign in"))
         }
@@ -85,6 +99,18 @@ fn key_verdict(
         return Some((KEY_CHANGED, "query end date"));
     }
     None
+}
+
+/// The holders whose sockets an event may close.
+pub fn touched(directory: &Directory, event: &Event) -> Vec<Holder> {
+    let key = |user: &ServiceUser| Holder::Key(KeyRef::ServiceUser(user.id));
+    match event {
+        Event::ServiceUserChanged { service_user, .. } => vec![key(service_user)],
+        Event::MemberChanged(member) => vec![Holder::Member(member.id)],
+        Event::SessionClosed(session) => vec![Holder::Member(session.member)],
+        Event::Frozen(freeze) => directory.keys(|keys| keys.of(freeze.organization).iter().map(key).collect()),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether a Member may see the request that an event tells of.

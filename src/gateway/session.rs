@@ -22,14 +22,13 @@ use super::context::Gateway;
 use super::frame;
 use super::outbound;
 use super::release::Ticket;
-use super::rights::{SESSION_ENDED, SLOW_CONSUMER};
+use super::rights::SLOW_CONSUMER;
 use super::upgrade::{self, WebSocket};
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
 use crate::domain::time::Moment;
-use crate::engine::command::Command;
 use crate::market_data::Topic;
-use crate::sequencer::handle::{Submission, Work};
+use crate::sequencer::handle::Submission;
 use crate::wire::market_data::Status;
 
 /// Messages taken from the socket before they are submitted.
@@ -38,8 +37,6 @@ const DRAIN_MAX: usize = 256;
 const DELIVERIES_MAX: usize = 64;
 /// A socket without a message or a subscription is closed after this (rule 6).
 const IDLE: Duration = Duration::from_secs(60);
-/// A Member's session without a message but pings ends after this (rule 16).
-const MEMBER_IDLE: Duration = Duration::from_secs(30 * 60);
 /// How often heartbeats and idle ends are looked at.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long a stopping server waits for what it accepted, and a slow peer has to take its last frames.
@@ -211,6 +208,9 @@ impl Session {
     /// Notes that a message other than a ping came.
     pub(super) fn acted(&mut self) {
         self.last_act = self.last_message;
+        if let Some(cookie_hash) = self.cookie {
+            self.gateway.activity.touch(cookie_hash, (self.gateway.clock)());
+        }
     }
 
     /// Renders a delivery and those behind it, writes them, and makes room for more.
@@ -243,14 +243,6 @@ impl Session {
         let idle = self.last_message.elapsed();
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
             return Some(End::Close(1012, "planned restart"));
-        }
-        if let (Some(cookie_hash), true) = (self.cookie, self.last_act.elapsed() >= MEMBER_IDLE) {
-            let by = Principal { actor: Actor::Public, ..self.principal };
-            let work = Work::Command(Command::CloseMemberSession { cookie_hash });
-            let (nobody, _) = tokio::sync::oneshot::channel();
-            // A full queue leaves the session to its absolute end; this socket closes all the same.
-            let _ = self.gateway.handle.submit(vec![Submission { by, work, ticket: Ticket::Ask(nobody) }]);
-            return Some(End::Close(SESSION_ENDED, "session idle"));
         }
         if idle >= IDLE && !follows && self.in_flight == 0 {
             return Some(End::Close(1000, "idle"));
@@ -290,8 +282,18 @@ impl Session {
 
     /// Sends a `status` frame (protocol 1.1).
     pub(super) fn status(&mut self, system: &'static str) {
+        self.tell_status(system, None);
+    }
+
+    /// Tells a Member that a freeze began or ended.
+    pub(super) fn tell_freeze(&mut self, scope: &'static str) {
+        let system = if self.stopping { "maintenance" } else { "online" };
+        self.tell_status(system, Some(scope));
+    }
+
+    fn tell_status(&mut self, system: &'static str, frozen: Option<&'static str>) {
         let connection_id = self.connection_id;
-        let status = Status { api_version: "v2", connection_id, system, version: env!("CARGO_PKG_VERSION") };
+        let status = Status { api_version: "v2", connection_id, system, version: env!("CARGO_PKG_VERSION"), frozen };
         let mut data = String::new();
         outbound::items::json(&mut data, &[status]);
         self.push(|text| outbound::frame(text, "status", false, &data, None));

@@ -107,11 +107,12 @@ async fn signed_in(
     let SignIn { email, password, otp } = body(headers, bytes)?;
     let now = (gateway.clock)();
     let who = (email.to_lowercase().chars().take(64).collect::<String>(), peer);
-    if let Some(wait) = gateway.sign_ins.wait_s(&who, now) {
+    if let Some(wait) = gateway.sign_ins.wait_s(&who, now).or_else(|| gateway.sprays.wait_s(&peer, now)) {
         return Err(Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait));
     }
     let wrong = || {
         gateway.sign_ins.failed(who.clone(), now);
+        gateway.sprays.failed(peer, now);
         Refusal::new(StatusCode::UNAUTHORIZED, "EGeneral:Permission denied: e-mail, password or code is wrong")
     };
     let found = gateway.directory.members(|members| {
@@ -128,6 +129,7 @@ async fn signed_in(
     match gateway.ask(peer, 0, Work::Command(command)).await {
         Ok(_) => {
             gateway.sign_ins.succeeded(&who);
+            gateway.activity.touch(bearer_hash(&token), now);
             Ok(token)
         }
         Err(Unanswered::Refused(reject)) if reject.code == Code::CodeUsed => {

@@ -1,5 +1,5 @@
-//! Slows down who fails to sign in: a bounded table of recent failures by account and address. Only the pair
-//! is counted, so that nobody can lock another one out.
+//! Slows down who fails to sign in: a bounded table of recent failures. Failures are counted by account *and*
+//! address, and by address, but never by account alone, so that nobody can lock another one out.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,8 +7,6 @@ use std::sync::Mutex;
 
 use crate::domain::time::Moment;
 
-/// Failures within [`WINDOW_US`] after which further attempts wait.
-const FAILURES_MAX: u32 = 10;
 /// How long failures count.
 const WINDOW_US: u64 = 60_000_000;
 /// Pairs remembered; when full, those whose time is over go, else the newcomer is not counted.
@@ -24,19 +22,19 @@ struct Failures {
 #[derive(Debug)]
 pub struct Throttle<K> {
     failures: Mutex<HashMap<K, Failures>>,
-}
-
-impl<K> Default for Throttle<K> {
-    fn default() -> Throttle<K> {
-        Throttle { failures: Mutex::default() }
-    }
+    failures_max: u32,
 }
 
 impl<K: Hash + Eq> Throttle<K> {
+    /// Further attempts wait after `failures_max` failures in a minute.
+    pub fn new(failures_max: u32) -> Throttle<K> {
+        Throttle { failures: Mutex::default(), failures_max }
+    }
+
     /// The seconds to wait, when there were too many failures.
     pub fn wait_s(&self, who: &K, now: Moment) -> Option<u64> {
         let failures = self.failures.lock().expect("no holder of this lock panics");
-        let found = failures.get(who).filter(|failures| failures.count >= FAILURES_MAX)?;
+        let found = failures.get(who).filter(|failures| failures.count >= self.failures_max)?;
         let end = found.since.plus_us(WINDOW_US);
         (now < end).then(|| (end.0 - now.0).div_ceil(1_000_000))
     }
@@ -69,7 +67,7 @@ mod tests {
 
     #[test]
     fn ten_failures_in_a_minute_make_one_wait_and_nobody_else() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(10);
         let at = |s: u64| Moment(s * 1_000_000);
         (0..10).for_each(|s| throttle.failed("eve", at(s)));
         assert_eq!(throttle.wait_s(&"eve", at(10)), Some(50));
@@ -81,7 +79,7 @@ mod tests {
 
     #[test]
     fn success_forgets() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(10);
         (0..10).for_each(|_| throttle.failed("alice", Moment(0)));
         throttle.succeeded(&"alice");
         assert_eq!(throttle.wait_s(&"alice", Moment(1)), None);
@@ -89,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(10);
         (0..ENTRIES_MAX * 2).for_each(|who| throttle.failed(who, Moment(0)));
         assert_eq!(throttle.failures.lock().unwrap().len(), ENTRIES_MAX);
         throttle.failed(usize::MAX, Moment(WINDOW_US));

@@ -1,10 +1,12 @@
 //! What happened, laid out for queries: a projector writes released events into SQL tables with their own
 //! checkpoint, and queries wait until the tables have reached the asker (rule 40).
 
+mod audit;
 mod projector;
 mod queries;
 mod rows;
 
+pub use audit::{AuditEntry, Audited};
 pub use projector::start;
 pub use queries::{Busy, Closed, Entries, Found, Wanted};
 pub use rows::{ClosedOrder, PastFill, movement};
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::sequencer::Stamped;
 use crate::storage::history::HistoryReader;
+use crate::storage::sqlite::JournalReader;
 
 /// Batches that may wait for the projector; what does not fit it reads from the journal.
 const BATCHES_MAX: usize = 1_024;
@@ -45,6 +48,7 @@ impl Feed {
 #[derive(Clone)]
 pub struct History {
     reader: HistoryReader,
+    journal: JournalReader,
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
 }

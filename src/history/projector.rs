@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{History, Incoming, rows};
-use crate::domain::ids::Seq;
 use crate::sequencer::{Stamped, codec};
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryWriter};
 use crate::storage::sqlite::JournalReader;
@@ -36,9 +35,9 @@ pub async fn start(dir: &Path, journal: JournalReader, incoming: Incoming) -> Re
     let (writer, reader) = history::open(dir).await?;
     let seq = reader.checkpoint().await?;
     let (reached, following) = watch::channel(seq);
-    let projector = Projector { writer, journal, seq, saved: seq, reached };
+    let projector = Projector { writer, journal: journal.clone(), seq, saved: seq, reached };
     tokio::spawn(projector.run(incoming));
-    Ok(History { reader, reached: following })
+    Ok(History { reader, journal, reached: following })
 }
 
 impl Projector {
@@ -105,13 +104,9 @@ impl Projector {
         let mut last = self.seq;
         for row in journal {
             let entries = codec::decode(row.format, &row.body).map_err(|error| error.to_string())?;
-            let stamped = entries.into_iter().flat_map(|entry| {
-                let at = entry.at;
-                entry.events.into_iter().map(move |event| (at, event))
-            });
-            for (seq, (at, event)) in (row.first_seq..).zip(stamped).filter(|(seq, _)| *seq > self.seq) {
-                rows::add(&mut rows, &Stamped { seq: Seq(seq), at, event });
-                last = seq;
+            for stamped in codec::stamped(entries, row.first_seq).filter(|stamped| stamped.seq.0 > self.seq) {
+                rows::add(&mut rows, &stamped);
+                last = stamped.seq.0;
             }
         }
         self.write(&rows, last).await;

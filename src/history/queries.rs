@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::History;
+use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read};
-use crate::domain::ids::{AssetId, MarketId, OrderId};
+use crate::domain::ids::{AssetId, MarketId, OrderId, Seq};
 use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
 use crate::engine::entries::Entry;
-use crate::engine::query::HistoryGrant;
+use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::storage::history::{Cursor, HistoryError, OrderFilter, OrderRow, Page};
 
 /// How long a query waits for the tables (rule 40).
@@ -53,13 +54,15 @@ pub struct Wanted {
 pub type Closed = (Vec<ClosedOrder>, Option<String>);
 /// A page of ledger entries, newest first, and where the next begins.
 pub type Entries = (Vec<Entry>, Option<String>);
+/// A page of the audit log, newest first, and where the next begins.
+pub type AuditPage = (Vec<Audited>, Option<String>);
 /// Orders found by name.
 pub type Found = Vec<ClosedOrder>;
 
 impl History {
-    async fn reached(&self, grant: &HistoryGrant) -> Result<(), Busy> {
+    async fn reached(&self, seq: Seq) -> Result<(), Busy> {
         let mut reached = self.reached.clone();
-        let waiting = reached.wait_for(|seq| *seq >= grant.reached.0);
+        let waiting = reached.wait_for(|at| *at >= seq.0);
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Busy),
@@ -68,7 +71,7 @@ impl History {
 
     /// `closed_orders`, by the time at which they closed.
     pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Closed, Busy> {
-        self.reached(grant).await?;
+        self.reached(grant.reached).await?;
         let filter = OrderFilter {
             market: wanted.market.map(|market| market.0.into()),
             cl_ord_id: wanted.cl_ord_id.as_deref(),
@@ -81,16 +84,34 @@ impl History {
 
     /// `ledgers`, by time.
     pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Entries, Busy> {
-        self.reached(grant).await?;
+        self.reached(grant.reached).await?;
         let asset = wanted.asset.map(|asset| asset.0.into());
         let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
         let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.ledger_id)), rows.len());
         Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
     }
 
+    /// `audit_log`, by time, each entry with the digest of its journal row.
+    pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<AuditPage, Busy> {
+        self.reached(grant.reached).await?;
+        let organization = grant.organization.0.into();
+        let rows = self.reader.audit(&Page { account: organization, ..within(None, None, wanted) }).await?;
+        let seqs: Vec<u64> = rows.iter().map(|row| row.entry_offset / 256).collect();
+        let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
+            tracing::warn!(%error, "the journal's digests cannot be read");
+            Busy
+        })?;
+        let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.entry_offset)), rows.len());
+        let audited = rows
+            .iter()
+            .zip(hashes)
+            .filter_map(|(row, hash)| Some(Audited { entry: read(&row.body)?, offset: row.entry_offset, hash }));
+        Ok((audited.collect(), next))
+    }
+
     /// The account's last fills within the granted dates, oldest first.
     pub async fn last_fills(&self, grant: &HistoryGrant, limit: usize) -> Result<Vec<PastFill>, Busy> {
-        self.reached(grant).await?;
+        self.reached(grant.reached).await?;
         let wanted = Wanted { limit, ..Wanted::default() };
         let rows = self.reader.trades(&page(grant, &wanted), None).await?;
         Ok(rows.iter().rev().filter_map(|row| read(&row.body)).collect())
@@ -99,7 +120,7 @@ impl History {
     /// The closed orders among those named: by order id any of the account, by client id only the asker's own
     /// (rule 30), and only those whose close lies within the granted dates.
     pub async fn find(&self, grant: &HistoryGrant, ids: &[OrderId], cl_ord_ids: &[&str]) -> Result<Found, Busy> {
-        self.reached(grant).await?;
+        self.reached(grant.reached).await?;
         let account = grant.account.0.into();
         let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
         let mut rows: Vec<OrderRow> = Vec::new();
@@ -120,12 +141,17 @@ impl History {
 }
 
 fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
-    let latest = |a: Option<Moment>, b: Option<Moment>| a.into_iter().chain(b).max().map_or(0, |at| at.0);
-    let earliest = |a: Option<Moment>, b: Option<Moment>| a.into_iter().chain(b).min().map_or(u64::MAX, |at| at.0);
+    Page { account: grant.account.0.into(), ..within(grant.from, grant.until, wanted) }
+}
+
+/// The rows wanted of those between two times.
+fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page {
+    let latest = from.into_iter().chain(wanted.start).max().map_or(0, |at| at.0);
+    let earliest = until.into_iter().chain(wanted.end).min().map_or(u64::MAX, |at| at.0);
     Page {
-        account: grant.account.0.into(),
-        start_us: latest(grant.from, wanted.start),
-        end_us: earliest(grant.until, wanted.end),
+        account: 0,
+        start_us: latest,
+        end_us: earliest,
         after: wanted.cursor.as_deref().and_then(parse_cursor),
         limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
     }

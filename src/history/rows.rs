@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audit;
 use crate::domain::ids::Seq;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order};
@@ -48,7 +49,7 @@ pub struct PastFill {
 
 /// Adds what an event tells to a batch.
 pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
-    let Stamped { seq, at, event } = stamped;
+    let Stamped { seq, at, event, .. } = stamped;
     match event {
         Event::Traded(trade) => {
             side(batch, trade, &trade.maker, 0, stamped);
@@ -59,6 +60,7 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
         }
         _ => {}
     }
+    batch.audit.extend(audit::rows(stamped));
     batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
 }
 
@@ -126,7 +128,8 @@ fn ledger_row(entry: &Entry) -> LedgerRow {
     }
 }
 
-fn bytes(record: &impl Serialize) -> Vec<u8> {
+/// A record as the tables keep it.
+pub(super) fn bytes(record: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(record).expect("records are plain data")
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::codec;
 use super::handle::Outcome;
+use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
@@ -16,6 +17,8 @@ pub struct Stamped {
     pub seq: Seq,
     /// The stamp of its command.
     pub at: Moment,
+    /// Who gave it.
+    pub by: Actor,
     /// What happened.
     pub event: Event,
 }
@@ -60,14 +63,14 @@ impl<T> Open<T> {
     }
 
     /// Takes the events of the command that the engine has just handled.
-    pub(super) fn record(&mut self, engine: &mut Engine) {
+    pub(super) fn record(&mut self, engine: &mut Engine, by: Actor) {
         if engine.events().is_empty() {
             return;
         }
         let (at, last) = (engine.state().at, engine.state().seq);
-        codec::encode(&mut self.body, at, engine.events());
+        codec::encode(&mut self.body, at, by, engine.events());
         let first = last.0 + 1 - engine.events().len() as u64;
-        let stamped = |(seq, event)| Arc::new(Stamped { seq: Seq(seq), at, event });
+        let stamped = |(seq, event)| Arc::new(Stamped { seq: Seq(seq), at, by, event });
         self.events.extend((first..).zip(engine.take_events()).map(stamped));
     }
 }

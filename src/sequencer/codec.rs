@@ -3,17 +3,22 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Stamped;
+use crate::access::principal::Actor;
+use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
 
 /// The format that this release writes: postcard, entry after entry.
-pub const FORMAT: u16 = 1;
+pub const FORMAT: u16 = 2;
 
-/// What one command did: its stamp and its events, all or nothing.
+/// What one command did: its stamp, who gave it and its events, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The stamp of the command.
     pub at: Moment,
+    /// Who gave it.
+    pub by: Actor,
     /// Never empty.
     pub events: Vec<Event>,
 }
@@ -21,8 +26,8 @@ pub struct Entry {
 /// Why a row's body cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// Written by a later release.
-    #[error("format {0} is not known to this release")]
+    /// Written by another release.
+    #[error("format {0} is not known to this release, which reads {FORMAT}")]
     UnknownFormat(u16),
     /// Not what this format writes.
     #[error("the body is not format {FORMAT}: {0}")]
@@ -30,14 +35,22 @@ pub enum CodecError {
 }
 
 /// Appends an entry to the body of a row.
-pub fn encode(body: &mut Vec<u8>, at: Moment, events: &[Event]) {
+pub fn encode(body: &mut Vec<u8>, at: Moment, by: Actor, events: &[Event]) {
     #[derive(Serialize)]
     struct Borrowed<'a> {
         at: Moment,
+        by: Actor,
         events: &'a [Event],
     }
     let taken = std::mem::take(body);
-    *body = postcard::to_extend(&Borrowed { at, events }, taken).expect("events are plain data");
+    *body = postcard::to_extend(&Borrowed { at, by, events }, taken).expect("events are plain data");
+}
+
+/// The events of a row's entries with their places, the first of which is `first`.
+pub fn stamped(entries: Vec<Entry>, first: u64) -> impl Iterator<Item = Stamped> {
+    let events =
+        entries.into_iter().flat_map(|Entry { at, by, events }| events.into_iter().map(move |event| (at, by, event)));
+    (first..).zip(events).map(|(seq, (at, by, event))| Stamped { seq: Seq(seq), at, by, event })
 }
 
 /// Reads the body of a row.
@@ -62,11 +75,11 @@ mod tests {
     #[test]
     fn entries_and_back() {
         let halt = |reason: &str| Event::Halted { reason: reason.to_owned() };
-        let first = Entry { at: Moment(7), events: vec![halt("a"), halt("b")] };
-        let second = Entry { at: Moment(8), events: vec![halt("c")] };
+        let first = Entry { at: Moment(7), by: Actor::Server, events: vec![halt("a"), halt("b")] };
+        let second = Entry { at: Moment(8), by: Actor::Public, events: vec![halt("c")] };
         let mut body = Vec::new();
-        encode(&mut body, first.at, &first.events);
-        encode(&mut body, second.at, &second.events);
+        encode(&mut body, first.at, first.by, &first.events);
+        encode(&mut body, second.at, second.by, &second.events);
         assert_eq!(decode(FORMAT, &body), Ok(vec![first, second]));
         body.pop();
         assert!(matches!(decode(FORMAT, &body), Err(CodecError::Malformed(_))));

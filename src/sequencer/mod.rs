@@ -79,7 +79,7 @@ impl<R: Release> Sequencer<R> {
             if let Err(reject) = self.engine.handle(now, &SERVER, command) {
                 return Err(JournalError::Unavailable(reject.text()));
             }
-            self.open.record(&mut self.engine);
+            self.open.record(&mut self.engine, SERVER.actor);
         }
         self.commit().await?;
         self.let_out();
@@ -191,7 +191,7 @@ impl<R: Release> Sequencer<R> {
         if let Err(reject) = self.engine.handle(now, &SERVER, &Command::Tick) {
             tracing::error!(reject = reject.text(), "the engine refused a tick");
         }
-        self.open.record(&mut self.engine);
+        self.open.record(&mut self.engine, SERVER.actor);
     }
 }
 
@@ -201,7 +201,7 @@ fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, submissions:
         let outcome = match work {
             Work::Command(command) => {
                 let reply = engine.handle(now, &by, &command).map(Answer::Reply);
-                open.record(engine);
+                open.record(engine, by.actor);
                 reply
             }
             Work::Query(query) => engine.query(now, &by, &query).map(Answer::View),

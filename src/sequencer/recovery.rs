@@ -13,7 +13,7 @@ use super::Stamped;
 use super::codec::{self, CodecError};
 
 /// The snapshot format that this release writes: postcard of the whole state.
-pub const SNAPSHOT_FORMAT: u16 = 1;
+pub const SNAPSHOT_FORMAT: u16 = 2;
 
 /// Rows read at a time.
 const PAGE: u32 = 256;
@@ -113,13 +113,7 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>
         for row in rows {
             let at = row.first_seq;
             let entries = codec::decode(row.format, &row.body).map_err(|error| RecoveryError::Codec { at, error })?;
-            let stamped = entries.into_iter().flat_map(|entry| {
-                let at = entry.at;
-                entry.events.into_iter().map(move |event| (at, event))
-            });
-            events.extend(
-                (row.first_seq..).zip(stamped).map(|(seq, (at, event))| Arc::new(Stamped { seq: Seq(seq), at, event })),
-            );
+            events.extend(codec::stamped(entries, row.first_seq).map(Arc::new));
         }
     }
 }

@@ -129,7 +129,7 @@ async fn a_damaged_row_refuses_to_start_and_says_where() {
     killed_after(dir.path(), 1).await;
     let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
     let mut body = Vec::new();
-    codec::encode(&mut body, Moment(1), &[asset(2)]);
+    codec::encode(&mut body, Moment(1), SERVER.actor, &[asset(2)]);
     journal.append(2, 2, codec::FORMAT, &body).await.unwrap();
     let reader = JournalReader::open(dir.path()).await.unwrap();
     let refused = recover(&reader).await.unwrap_err();

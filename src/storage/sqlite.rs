@@ -200,6 +200,19 @@ impl JournalReader {
         found.map(|found| digest(found.try_get("digest")?, seq)).transpose()
     }
 
+    /// The digests of the rows that hold these sequences, in that order.
+    pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
+        let asked: Vec<i64> = seqs.iter().map(|seq| signed(*seq)).collect();
+        let found = sqlx::query(
+            "SELECT value, (SELECT digest FROM journal WHERE first_seq <= value ORDER BY first_seq DESC LIMIT 1) AS digest
+             FROM json_each($1) ORDER BY key",
+        )
+        .bind(serde_json::to_string(&asked).expect("integers are JSON"))
+        .fetch_all(&self.pool)
+        .await?;
+        found.iter().map(|row| digest(row.try_get("digest")?, unsigned(row.try_get("value")?))).collect()
+    }
+
     /// The snapshots kept, newest first.
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
         let rows = sqlx::query("SELECT seq, format, digest, body FROM snapshot ORDER BY seq DESC")

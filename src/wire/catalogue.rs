@@ -12,6 +12,7 @@ use super::results as r;
 use crate::access::operation::{Kind, Operation};
 
 /// The schema of an operation's params; a channel's are those of `subscribe`.
+#[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
 fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
     match operation {
         Operation::Ping
@@ -19,6 +20,7 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::KeyInfo
         | Operation::MemberInfo
         | Operation::ServiceUsers
+        | Operation::Members
         | Operation::Policies => g.subschema_for::<p::Nothing>(),
         Operation::Status
         | Operation::Instrument
@@ -60,7 +62,18 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::CreateServiceUser => g.subschema_for::<p::CreateServiceUser>(),
         Operation::EditServiceUser => g.subschema_for::<p::EditServiceUser>(),
         Operation::RemoveServiceUser => g.subschema_for::<p::RemoveServiceUser>(),
+        Operation::RotateServiceUserKey => g.subschema_for::<p::RotateServiceUserKey>(),
+        Operation::InviteMember => g.subschema_for::<p::InviteMember>(),
+        Operation::EditMember => g.subschema_for::<p::EditMember>(),
+        Operation::ResetMember | Operation::RemoveMember => g.subschema_for::<p::MemberRef>(),
+        Operation::Freeze => g.subschema_for::<p::Freeze>(),
+        Operation::Unfreeze => g.subschema_for::<p::Unfreeze>(),
+        Operation::CancelOrders => g.subschema_for::<p::CancelOrders>(),
+        Operation::AuditLog => g.subschema_for::<p::AuditLog>(),
         Operation::SetPolicy => g.subschema_for::<p::SetPolicy>(),
+        Operation::RemovePolicy => g.subschema_for::<p::RemovePolicy>(),
+        Operation::PolicyExplain => g.subschema_for::<p::PolicyExplain>(),
+        Operation::RemoveAddress => g.subschema_for::<p::RemoveAddress>(),
         Operation::AddAddress => g.subschema_for::<p::AddAddress>(),
         Operation::InitiateWithdrawal => g.subschema_for::<p::InitiateWithdrawal>(),
         Operation::CreateOrganization => g.subschema_for::<p::CreateOrganization>(),
@@ -76,6 +89,7 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
 }
 
 /// The schema of a method's result.
+#[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
 fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
     match operation {
         Operation::Ping => g.subschema_for::<r::Done>(),
@@ -83,7 +97,7 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::GetBalances => g.subschema_for::<r::Balances>(),
         Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<r::Placed>(),
         Operation::CancelOrder => g.subschema_for::<r::Canceled>(),
-        Operation::CancelAll => g.subschema_for::<r::Count>(),
+        Operation::CancelAll | Operation::CancelOrders => g.subschema_for::<r::Count>(),
         Operation::OpenOrders | Operation::ClosedOrders | Operation::QueryOrders => g.subschema_for::<r::Orders>(),
         Operation::Ledgers => g.subschema_for::<r::Ledgers>(),
         Operation::EarnStrategies => g.subschema_for::<r::Strategies>(),
@@ -108,10 +122,22 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::CancelRequest
         | Operation::EditServiceUser
         | Operation::RemoveServiceUser
+        | Operation::EditMember
+        | Operation::RemoveMember
+        | Operation::Unfreeze
         | Operation::SetPolicy
+        | Operation::RemovePolicy
         | Operation::AddAddress
+        | Operation::RemoveAddress
         | Operation::InitiateWithdrawal => g.subschema_for::<i::Request>(),
-        Operation::CreateServiceUser => g.subschema_for::<r::Initiated>(),
+        Operation::CreateServiceUser
+        | Operation::RotateServiceUserKey
+        | Operation::InviteMember
+        | Operation::ResetMember => g.subschema_for::<r::Initiated>(),
+        Operation::Members => g.subschema_for::<r::Members>(),
+        Operation::Freeze => g.subschema_for::<r::Frozen>(),
+        Operation::AuditLog => g.subschema_for::<r::AuditLog>(),
+        Operation::PolicyExplain => g.subschema_for::<r::Explained>(),
         Operation::ServiceUsers => g.subschema_for::<r::ServiceUsers>(),
         Operation::ClaimSecret => g.subschema_for::<r::Credentials>(),
         Operation::Policies => g.subschema_for::<r::Policies>(),

@@ -161,7 +161,13 @@ records! {
     /// Who asked for something.
     Initiator { r#type: &'static str, id: String, name: String }
     /// The policy that judges a request.
-    PinnedPolicy { version: u32, quorum: u32 }
+    PinnedPolicy {
+        version: u32,
+        quorum: u32,
+        /// The rule that matched, counted from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<u32>,
+    }
     /// A vote.
     Vote {
         member_id: String,

@@ -142,6 +142,14 @@ impl Exact {
     }
 }
 
+impl From<Decimal> for Exact {
+    fn from(decimal: Decimal) -> Exact {
+        let mut text = String::new();
+        decimal.write(&mut text);
+        Exact(RawValue::from_string(text).expect("a decimal is JSON"))
+    }
+}
+
 impl Serialize for Exact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)

@@ -68,5 +68,13 @@ records! {
     /// The data of `instrument`, an object.
     Instrument { assets: Vec<Asset>, pairs: Vec<Pair> }
     /// The item of `status`.
-    Status { api_version: &'static str, connection_id: u64, system: &'static str, version: &'static str }
+    Status {
+        api_version: &'static str,
+        connection_id: u64,
+        system: &'static str,
+        version: &'static str,
+        /// To Members, when a freeze of their Organization begins or ends: `withdrawals`, `all` or `none`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        frozen: Option<&'static str>,
+    }
 }

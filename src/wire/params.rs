@@ -127,69 +127,14 @@ params! {
     Reject { requests: Vec<Ballot<'a>>, reason: Text<'a> }
     /// `claim_secret`.
     ClaimSecret { request_id: Text<'a>, otp: Text<'a> }
-    /// `create_service_user`.
-    CreateServiceUser {
-        name: Text<'a>,
-        scopes: Vec<Text<'a>>,
-        settings: Option<Settings<'a>>,
-        accounts: Option<Vec<Text<'a>>>,
-        execute: Option<bool>,
-        otp: Option<Text<'a>>,
-        client_id: Option<Text<'a>>,
-    }
-    /// `edit_service_user`.
-    EditServiceUser {
-        service_user_id: Text<'a>,
-        name: Option<Text<'a>>,
-        scopes: Option<Vec<Text<'a>>>,
-        settings: Option<Settings<'a>>,
-        disabled: Option<bool>,
-        execute: Option<bool>,
-        otp: Option<Text<'a>>,
-        client_id: Option<Text<'a>>,
-        strand_pending: Option<bool>,
-    }
-    /// `remove_service_user`.
-    RemoveServiceUser {
-        service_user_id: Text<'a>,
-        execute: Option<bool>,
-        otp: Option<Text<'a>>,
-        client_id: Option<Text<'a>>,
-        strand_pending: Option<bool>,
-    }
-    /// `set_policy`.
-    SetPolicy {
-        workflow: Text<'a>,
-        quorum: u32,
-        reject_quorum: Option<u32>,
-        allow_execute: Option<bool>,
-        expires_after_s: Option<u64>,
-        exclude_key_managers: Option<bool>,
-        execute: Option<bool>,
-        otp: Option<Text<'a>>,
-        client_id: Option<Text<'a>>,
-        strand_pending: Option<bool>,
-    }
-    /// `add_address`.
-    AddAddress {
-        asset: Text<'a>,
-        method: Text<'a>,
-        key: Text<'a>,
-        address: Text<'a>,
-        tag: Option<Text<'a>>,
-        execute: Option<bool>,
-        otp: Option<Text<'a>>,
-        client_id: Option<Text<'a>>,
-    }
-    /// `initiate_withdrawal`.
-    InitiateWithdrawal {
-        asset: Text<'a>,
-        key: Text<'a>,
-        amount: Number<'a>,
-        execute: Option<bool>,
-        otp: Option<Text<'a>>,
-        client_id: Option<Text<'a>>,
-    }
+    /// `freeze`.
+    Freeze { scope: Text<'a>, reason: Text<'a> }
+    /// `cancel_orders`.
+    CancelOrders { service_user_id: Text<'a> }
+    /// `policy_explain`.
+    PolicyExplain { asset: Text<'a>, key: Text<'a>, amount: Number<'a>, service_user_id: Option<Text<'a>> }
+    /// `audit_log`.
+    AuditLog { start: Option<Text<'a>>, end: Option<Text<'a>>, limit: Option<u32>, cursor: Option<Text<'a>> }
     /// `create_organization`.
     CreateOrganization { name: Text<'a>, members: Vec<Invitee<'a>> }
     /// `add_asset`.
@@ -234,6 +179,104 @@ params! {
     SetKyc { member_id: Text<'a>, kyc: Text<'a> }
 }
 
+macro_rules! asks {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+        pub struct $name<'a> {
+            $($(#[$attr])* pub $field: $type,)*
+            pub execute: Option<bool>,
+            pub otp: Option<Text<'a>>,
+            pub client_id: Option<Text<'a>>,
+            pub strand_pending: Option<bool>,
+            pub token: Option<Text<'a>>,
+        }
+
+        impl<'a> $name<'a> {
+            /// How it is asked for, which is the same for every governed change.
+            pub fn manner(&self) -> Manner<'a> {
+                Manner {
+                    execute: self.execute,
+                    otp: self.otp.clone(),
+                    client_id: self.client_id.clone(),
+                    strand_pending: self.strand_pending,
+                    token: self.token.clone(),
+                }
+            }
+        }
+    )*};
+}
+
+/// How a governed change is asked for.
+#[derive(Debug)]
+pub struct Manner<'a> {
+    pub execute: Option<bool>,
+    pub otp: Option<Text<'a>>,
+    pub client_id: Option<Text<'a>>,
+    pub strand_pending: Option<bool>,
+    pub token: Option<Text<'a>>,
+}
+
+asks! {
+    /// `create_service_user`.
+    CreateServiceUser {
+        name: Text<'a>,
+        scopes: Vec<Text<'a>>,
+        settings: Option<Settings<'a>>,
+        accounts: Option<Vec<Text<'a>>>,
+    }
+    /// `edit_service_user`.
+    EditServiceUser {
+        service_user_id: Text<'a>,
+        name: Option<Text<'a>>,
+        scopes: Option<Vec<Text<'a>>>,
+        settings: Option<Settings<'a>>,
+        disabled: Option<bool>,
+    }
+    /// `rotate_service_user_key`.
+    RotateServiceUserKey {
+        service_user_id: Text<'a>,
+        /// How long the old key stays good beside the new one, in seconds; 3,600 when left out.
+        overlap_s: Option<u64>,
+    }
+    /// `remove_service_user`.
+    RemoveServiceUser { service_user_id: Text<'a> }
+    /// `invite_member`.
+    InviteMember { name: Text<'a>, email: Text<'a>, permissions: Permissions<'a> }
+    /// `edit_member`.
+    EditMember {
+        member_id: Text<'a>,
+        name: Option<Text<'a>>,
+        /// Workflows that are not named stay.
+        permissions: Option<Permissions<'a>>,
+        suspended: Option<bool>,
+    }
+    /// `reset_member`, `remove_member`.
+    MemberRef { member_id: Text<'a> }
+    /// `unfreeze`.
+    Unfreeze { reason: Text<'a> }
+    /// `set_policy`.
+    SetPolicy {
+        workflow: Text<'a>,
+        quorum: u32,
+        reject_quorum: Option<u32>,
+        allow_execute: Option<bool>,
+        expires_after_s: Option<u64>,
+        exclude_key_managers: Option<bool>,
+        cool_down_s: Option<u64>,
+        rules: Option<Vec<Rule<'a>>>,
+    }
+    /// `remove_policy`.
+    RemovePolicy { workflow: Text<'a> }
+    /// `add_address`.
+    AddAddress { asset: Text<'a>, method: Text<'a>, key: Text<'a>, address: Text<'a>, tag: Option<Text<'a>> }
+    /// `remove_address`.
+    RemoveAddress { asset: Text<'a>, key: Text<'a> }
+    /// `initiate_withdrawal`.
+    InitiateWithdrawal { asset: Text<'a>, key: Text<'a>, amount: Number<'a> }
+}
+
 macro_rules! parts {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$doc])*
@@ -250,6 +293,23 @@ parts! {
     Invitee { name: Text<'a>, email: Text<'a> }
     /// An address of the deposit pool.
     Address { address: Text<'a>, tag: Option<Text<'a>> }
+    /// Permissions by workflow; View comes with any other.
+    Permissions {
+        manage_access: Option<Vec<Text<'a>>>,
+        manage_policies: Option<Vec<Text<'a>>>,
+        manage_addresses: Option<Vec<Text<'a>>>,
+        initiate_withdrawal: Option<Vec<Text<'a>>>,
+    }
+    /// A rule of a policy.
+    Rule {
+        asset: Option<Text<'a>>,
+        amount_from: Option<Number<'a>>,
+        total_24h_from: Option<Number<'a>>,
+        keys: Option<Vec<Text<'a>>>,
+        initiators: Option<Vec<Text<'a>>>,
+        quorum: u32,
+        allow_execute: Option<bool>,
+    }
     /// The settings of a key.
     Settings {
         /// `null` takes the date away.

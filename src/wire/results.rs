@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::items::{Deposit, EarnOperation, Execution, LedgerEntry, Request, Withdrawal, records};
+use super::items::{Deposit, EarnOperation, Execution, LedgerEntry, PinnedPolicy, Request, Withdrawal, records};
 use super::leaf::Exact;
 
 records! {
@@ -143,7 +143,9 @@ records! {
         address: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         tag: Option<String>,
+        /// Whether its cool-down is over, which ends at `usable_at`.
         verified: bool,
+        usable_at: String,
     }
     /// `withdraw_addresses`, `addresses`.
     WithdrawAddresses { addresses: Vec<WithdrawAddress> }
@@ -154,6 +156,8 @@ records! {
         quorum: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         policy_version: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<u32>,
     }
     /// `withdraw_info`.
     WithdrawInfo { method: String, limit: Exact, amount: Exact, fee: Exact, approval: Approval }
@@ -180,7 +184,53 @@ records! {
         initiate_withdrawal: Vec<&'static str>,
     }
     /// `member_info`.
-    MemberInfo { organization: String, member: MemberName, permissions: Permissions }
+    MemberInfo {
+        organization: String,
+        member: MemberName,
+        permissions: Permissions,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        frozen: Option<Frozen>,
+    }
+    /// A freeze, and the result of `freeze`.
+    Frozen { scope: &'static str, reason: String, member_id: String, at: String }
+    /// A Member of `members`.
+    Member {
+        member_id: String,
+        name: String,
+        email: String,
+        status: &'static str,
+        kyc: &'static str,
+        permissions: Permissions,
+    }
+    /// `members`.
+    Members { members: Vec<Member> }
+    /// Who could vote.
+    Eligible { member_id: String, name: String }
+    /// `policy_explain`; without `policy`, none governs.
+    Explained {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        policy: Option<PinnedPolicy>,
+        eligible: Vec<Eligible>,
+    }
+    /// An entry of the audit log.
+    AuditEntry {
+        offset: u64,
+        at: String,
+        actor: String,
+        action: String,
+        subject: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        policy_version: Option<u32>,
+        hash: String,
+    }
+    /// `audit_log`.
+    AuditLog {
+        entries: Vec<AuditEntry>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
     /// `requests`.
     Requests { requests: Vec<Request> }
     /// What became of one of several requests.
@@ -194,7 +244,8 @@ records! {
     }
     /// `approve`, `reject`, `execute`.
     DecidedAll { requests: Vec<Decided> }
-    /// A request; when it made a key at once, its credentials, shown this once.
+    /// A request; when it made a key at once, its credentials, shown this once; when it invites, the token of
+    /// the invitation, good once the request is completed and shown this once.
     Initiated {
         #[serde(flatten)]
         request: Request,
@@ -202,6 +253,8 @@ records! {
         api_key: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         api_secret: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        invitation: Option<String>,
     }
     /// `claim_secret`.
     Credentials { api_key: String, api_secret: String }
@@ -214,7 +267,19 @@ records! {
         scopes: Vec<&'static str>,
         accounts: Vec<&'static str>,
         settings: Settings,
+        /// When its key last signed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_seen: Option<String>,
+        open_connections: usize,
+        /// Until when the key before the present one is good.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retiring_until: Option<String>,
+        /// The request whose secret waits to be claimed by its initiator.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unclaimed: Option<Unclaimed>,
     }
+    /// A secret that waits to be claimed.
+    Unclaimed { request_id: String, member_id: String, until: String }
     /// `service_users`.
     ServiceUsers { service_users: Vec<ServiceUser> }
     /// A policy in force.
@@ -226,6 +291,24 @@ records! {
         allow_execute: bool,
         expires_after_s: u64,
         exclude_key_managers: bool,
+        cool_down_s: u64,
+        rules: Vec<Rule>,
+    }
+    /// A rule of a policy.
+    Rule {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        asset: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        amount_from: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total_24h_from: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        keys: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        initiators: Option<Vec<String>>,
+        quorum: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        allow_execute: Option<bool>,
     }
     /// `policies`.
     Policies { policies: Vec<Policy> }

@@ -6,26 +6,29 @@ use countersign::access::workflow::Workflow;
 use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, WithdrawalId};
 use countersign::domain::money::Amount;
 use countersign::engine::approvals::{Decision, RequestState};
-use countersign::engine::command::{Ballot, Change, Command, Initiation};
+use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::members::Kyc;
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 use countersign::engine::withdrawals::WithdrawalStatus;
+use countersign::engine::workflows::Change;
+use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::policies::PolicyChange;
 
 use super::genesis::key;
-use super::world::{DAY, Stage, asset, bot, decimal, member, venue, withdraw};
+use super::world::{DAY, Stage, bot, member, to_cold, venue, withdraw};
 
 fn terms(quorum: u32) -> PolicyTerms {
-    PolicyTerms { quorum, reject_quorum: 1, allow_execute: false, expires_after_s: 3_600, exclude_key_managers: true }
+    PolicyTerms { expires_after_s: 3_600, ..PolicyTerms::of(quorum) }
 }
 
 fn policy(workflow: Workflow, terms: PolicyTerms) -> Change {
-    Change::SetPolicy { workflow, terms }
+    Change::Policies(PolicyChange::Set { workflow, terms })
 }
 
 fn outgoing(amount: &str) -> Change {
-    Change::Withdraw { asset: asset("BTC"), key: "cold-1".to_owned(), amount: decimal(amount) }
+    Change::Withdrawal(to_cold(amount))
 }
 
 fn status(stage: &Stage, id: WithdrawalId) -> WithdrawalStatus {
@@ -63,13 +66,13 @@ fn rule_22_nobody_votes_on_their_own_request_twice_or_without_approve() {
 #[test]
 fn rule_22_who_manages_the_asking_key_does_not_decide() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let edit = Change::EditServiceUser {
+    let edit = Change::Access(AccessChange::Edit {
         service_user: ServiceUserId(1),
         name: Some("Renamed".to_owned()),
         scopes: None,
         settings: SettingsChange::default(),
         disabled: None,
-    };
+    });
     stage.initiate(&member(1), edit).unwrap();
     let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap_err().code, Code::NotEligible);
@@ -172,13 +175,11 @@ fn rule_25_what_no_longer_holds_ends_in_failed_and_expiry_releases_the_hold() {
 fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
     let mut stage = Stage::new(&[], false);
     stage.initiate(&member(1), policy(Workflow::ManageAccess, terms(1))).unwrap();
-    let create = Change::CreateServiceUser {
+    let create = Change::Access(AccessChange::Create {
         name: "Fresh".to_owned(),
         scopes: ScopeSet::ALL,
         settings: KeySettings::default(),
-        api_key: "drawn".to_owned(),
-        secret_sealed: vec![7],
-    };
+    });
     let request = stage.initiate(&member(1), create).unwrap();
     assert_eq!(request.state, RequestState::Pending);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);

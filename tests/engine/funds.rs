@@ -12,9 +12,10 @@ use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 use countersign::engine::withdrawals::WithdrawalStatus;
+use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
 use super::genesis::key;
-use super::world::{SECOND, Stage, asset, bot, cancel, decimal, limit, member, venue, withdraw};
+use super::world::{SECOND, Stage, asset, bot, cancel, decimal, limit, member, to_cold, venue, withdraw};
 
 const ACME: AccountId = AccountId(1);
 const BTC: AssetId = AssetId(2);
@@ -31,8 +32,8 @@ fn earn(strategy: u16, amount: &str, allocate: bool) -> Command {
 #[test]
 fn rule_26_an_unknown_name_and_rule_31_funds_that_are_held_are_refused() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let Command::Withdraw { asset, amount, .. } = withdraw("1", None) else { panic!("a withdrawal") };
-    let nowhere = Command::Withdraw { asset, key: "nowhere".to_owned(), amount, client_id: None, max_fee: None };
+    let change = WithdrawalChange { key: "nowhere".to_owned(), ..to_cold("1") };
+    let nowhere = Command::Withdraw { change, client_id: None, max_fee: None };
     assert_eq!(stage.refused(&bot(1), nowhere), Code::UnknownWithdrawKey);
     stage.withdrawal(&bot(1), withdraw("60", None));
     assert_eq!(stage.state().ledger.available(ACME, BTC), Amount(4_000_000_000));

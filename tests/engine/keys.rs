@@ -7,11 +7,13 @@ use countersign::domain::ids::{AccountId, AssetId, ServiceUserId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
 use countersign::engine::approvals::RequestState;
-use countersign::engine::command::{Change, Command};
+use countersign::engine::command::Command;
 use countersign::engine::event::Event;
 use countersign::engine::query::{Query, View};
 use countersign::engine::reject::Code;
 use countersign::engine::service_users::{KeyRef, KeyStatus};
+use countersign::engine::workflows::Change;
+use countersign::engine::workflows::access::AccessChange;
 
 use super::genesis::{key, with};
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, withdraw};
@@ -21,7 +23,8 @@ fn open(number: u32, nonce: u64) -> Command {
 }
 
 fn edit(number: u32, settings: SettingsChange, disabled: Option<bool>, scopes: Option<ScopeSet>) -> Change {
-    Change::EditServiceUser { service_user: ServiceUserId(number), name: None, scopes, settings, disabled }
+    let service_user = ServiceUserId(number);
+    Change::Access(AccessChange::Edit { service_user, name: None, scopes, settings, disabled })
 }
 
 #[test]

@@ -95,11 +95,7 @@ fn rule_14_without_kyc_a_member_sees_and_does_not_ask() {
     for query in [Query::MemberInfo, Query::Policies, Query::ServiceUsers, Query::Subscribe(Operation::Approvals)] {
         assert!(stage.ask(&member(1), &query).is_ok(), "{query:?}");
     }
-    let change = countersign::engine::command::Change::Withdraw {
-        asset: super::world::asset("BTC"),
-        key: "cold-1".to_owned(),
-        amount: super::world::decimal("1"),
-    };
+    let change = countersign::engine::workflows::Change::Withdrawal(super::world::to_cold("1"));
     assert_eq!(stage.initiate(&member(1), change).unwrap_err().code, Code::PermissionDenied);
 }
 

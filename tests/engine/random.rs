@@ -6,14 +6,15 @@ use countersign::domain::ids::{AccountId, AssetId, RequestId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::engine::approvals::{Decision, Initiator, RequestState};
-use countersign::engine::command::{Ballot, Change, Command, Initiation};
+use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::event::Event;
 use countersign::engine::orders::held_asset;
 use countersign::engine::state::State;
+use countersign::engine::workflows::Change;
 use proptest::prelude::*;
 
 use super::genesis::{Wanted, key};
-use super::world::{Stage, asset, bot, decimal, limit, member, withdraw};
+use super::world::{Stage, bot, decimal, limit, member, to_cold, withdraw};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -50,7 +51,7 @@ fn play(stage: &mut Stage, step: &Step) {
         Step::CancelAll(number) => drop(stage.run(&bot(*number), Command::CancelAll)),
         Step::Withdraw(amount) => drop(stage.run(&bot(1), withdraw(&amount.to_string(), None))),
         Step::MemberWithdraw => {
-            let change = Change::Withdraw { asset: asset("BTC"), key: "cold-1".to_owned(), amount: decimal("1") };
+            let change = Change::Withdrawal(to_cold("1"));
             let _ = stage.run(&member(1), Command::Initiate(Box::new(change), Initiation::default()));
         }
         Step::Vote { member: number, approve, which } => {

@@ -10,12 +10,14 @@ use countersign::domain::text::{AssetCode, ClientId, ClientOrderId, Symbol};
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
-use countersign::engine::command::{Ballot, Change, Command, Initiation, OrderRef, PlaceOrder};
+use countersign::engine::command::{Ballot, Command, Initiation, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
 use countersign::engine::withdrawals::Withdrawal;
+use countersign::engine::workflows::withdrawal::WithdrawalChange;
+use countersign::engine::workflows::{Change, Drawn, Needs};
 
 use super::genesis::{Secrets, Wanted, events};
 
@@ -72,14 +74,20 @@ pub fn limit(side: Side, qty: &str, price: &str, id: Option<&str>) -> Command {
     })
 }
 
+/// A withdrawal of BTC to the approved address.
+pub fn to_cold(amount: &str) -> WithdrawalChange {
+    WithdrawalChange { asset: asset("BTC"), key: "cold-1".to_owned(), amount: decimal(amount) }
+}
+
 pub fn withdraw(amount: &str, id: Option<&str>) -> Command {
-    Command::Withdraw {
-        asset: asset("BTC"),
-        key: "cold-1".to_owned(),
-        amount: decimal(amount),
-        client_id: id.map(|id| ClientId::from(id).unwrap()),
-        max_fee: None,
-    }
+    Command::Withdraw { change: to_cold(amount), client_id: id.map(|id| ClientId::from(id).unwrap()), max_fee: None }
+}
+
+/// The hash of the invitation drawn with the code of that step.
+pub fn token_hash(step: u64) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&step.to_le_bytes());
+    hash
 }
 
 pub fn cancel(id: OrderId) -> Command {
@@ -144,9 +152,20 @@ impl Stage {
         }
     }
 
+    /// How a Member asks for a change: with a fresh code, and with what the gateway draws for it.
+    pub fn asked(&mut self, change: &Change) -> Initiation {
+        let step = self.step();
+        let drawn = match change.governed().needs() {
+            Needs::Nothing => None,
+            Needs::Key => Some(Drawn::Key { api_key: format!("drawn-{step}"), secret_sealed: vec![7] }),
+            Needs::Invitation => Some(Drawn::Invitation { token_hash: token_hash(step) }),
+        };
+        Initiation { step: Some(step), drawn, ..Initiation::default() }
+    }
+
     /// A Member's change, with a fresh code.
     pub fn initiate(&mut self, by: &Principal, change: Change) -> Result<Request, Reject> {
-        let initiation = Initiation { step: Some(self.step()), ..Initiation::default() };
+        let initiation = self.asked(&change);
         match self.run(by, Command::Initiate(Box::new(change), initiation))? {
             Reply::Request(request) => Ok(*request),
             other => panic!("{other:?}"),

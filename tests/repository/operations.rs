@@ -90,6 +90,10 @@ fn member_text(right: MemberRight) -> String {
         MemberRight::Any => "any Member".into(),
         MemberRight::Acting => "as the request's workflow says".into(),
         MemberRight::Holds(workflow, permission) => format!("{}: {}", workflow.name(), permission.name()),
+        MemberRight::HoldsAny(workflows, permission) => {
+            let names: Vec<&str> = workflows.iter().map(|workflow| workflow.name()).collect();
+            format!("{}: {}", names.join(" or "), permission.name())
+        }
     }
 }
 

@@ -83,15 +83,14 @@ pub fn events(keys: &[Wanted], policy: bool, secrets: &Secrets<'_>) -> Vec<Event
     }
     let (key, method, address) = ("cold-1".to_owned(), "BTC".to_owned(), "bc1qcold".to_owned());
     let address = WithdrawalAddress { key, method, address, tag: None };
-    events.push(Event::AddressAdded { organization: OrganizationId(1), asset: AssetId(2), address });
+    events.push(Event::AddressAdded {
+        organization: OrganizationId(1),
+        asset: AssetId(2),
+        address,
+        usable_at: Moment(0),
+    });
     if policy {
-        let terms = PolicyTerms {
-            quorum: 1,
-            reject_quorum: 1,
-            allow_execute: false,
-            expires_after_s: 86_400,
-            exclude_key_managers: true,
-        };
+        let terms = PolicyTerms::of(1);
         let (organization, workflow) = (OrganizationId(1), Workflow::InitiateWithdrawal);
         events.push(Event::PolicySet(Policy { organization, workflow, version: 1, terms }));
     }
@@ -175,6 +174,8 @@ fn service_user(index: usize, wanted: &Wanted, secrets: &Secrets<'_>) -> Event {
         settings: wanted.settings.clone(),
         managers: Vec::new(),
         claim: None,
+        rotation: None,
+        retiring: None,
         query_ended: false,
     });
     Event::ServiceUserChanged { service_user, change: ServiceUserChange::Created }

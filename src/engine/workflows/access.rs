@@ -1,94 +1,277 @@
-//! Manage Access: Service Users are made, edited and removed. Approvers see an edit field by field.
+//! Manage Access: Service Users are made, edited, rotated and removed. Approvers see an edit field by field.
 
 use std::collections::BTreeMap;
 
-use super::Action;
-use crate::access::key::{KeySettings, OnStop};
+use serde::{Deserialize, Serialize};
+
+use super::{Asking, Draft, Drawn, Governed, Needs, difference, unchanged};
+use crate::access::key::{KeySettings, OnStop, SettingsChange};
+use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
+use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{OrganizationId, ServiceUserId};
-use crate::domain::limits::{CLAIM_US, NETWORKS_MAX, SERVICE_USERS_MAX};
+use crate::domain::limits::{CLAIM_US, NETWORKS_MAX, OVERLAP_MAX_S, SERVICE_USERS_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Initiator, Request};
-use crate::engine::caller::MemberCaller;
-use crate::engine::command::Change;
 use crate::engine::reject::{Code, Reject};
-use crate::engine::service_users::{self, Claim, KeyStatus, ServiceUser, ServiceUserChange, managed_by};
+use crate::engine::service_users::{
+    self, Claim, KeyStatus, Rotation, ServiceUser, ServiceUserChange, managed_by, rotated,
+};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 use crate::engine::venue::checked_name;
 
-pub(super) fn check(state: &State, caller: MemberCaller, change: &Change) -> Result<(Action, Canonical), Reject> {
-    let organization = caller.organization;
-    let action = match change {
-        Change::CreateServiceUser { name, scopes, settings, api_key, secret_sealed } => {
-            if state.keys.of(organization).len() >= SERVICE_USERS_MAX {
-                return Err(Reject::of(Code::LimitReached));
-            }
-            if api_key.is_empty() || state.keys.is_taken(api_key) {
-                return Err(Reject::field(Code::Exists, "api_key", "draw another one"));
-            }
-            Action::CreateServiceUser {
-                name: name.clone(),
-                account: caller.account,
-                scopes: *scopes,
-                settings: settings.clone(),
-                api_key: api_key.clone(),
-                secret_sealed: secret_sealed.clone(),
-            }
-        }
-        Change::EditServiceUser { service_user, name, scopes, settings, disabled } => Action::EditServiceUser {
-            service_user: *service_user,
-            name: name.clone(),
-            scopes: *scopes,
-            settings: settings.clone(),
-            disabled: *disabled,
-        },
-        Change::RemoveServiceUser { service_user } => Action::RemoveServiceUser { service_user: *service_user },
-        Change::SetPolicy { .. } | Change::AddAddress { .. } | Change::Withdraw { .. } => {
-            unreachable!("other workflows have their own files")
-        }
-    };
-    let payload = payload(state, organization, &action)?;
-    Ok((action, payload))
+/// A change of Service Users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessChange {
+    /// `create_service_user`
+    Create {
+        /// Its name.
+        name: String,
+        /// Its scopes.
+        scopes: ScopeSet,
+        /// Its settings.
+        settings: KeySettings,
+    },
+    /// `edit_service_user`; fields that are `None` stay.
+    Edit {
+        /// Which.
+        service_user: ServiceUserId,
+        /// New name.
+        name: Option<String>,
+        /// New scopes.
+        scopes: Option<ScopeSet>,
+        /// The settings to change.
+        settings: SettingsChange,
+        /// Turn off or on.
+        disabled: Option<bool>,
+    },
+    /// `rotate_service_user_key`
+    Rotate {
+        /// Which.
+        service_user: ServiceUserId,
+        /// How long the old key stays good beside the new one, in seconds.
+        overlap_s: u64,
+    },
+    /// `remove_service_user`
+    Remove {
+        /// Which.
+        service_user: ServiceUserId,
+    },
 }
 
-/// What an approver sees, and whether the action is sound on the state as it is.
-fn payload(state: &State, organization: OrganizationId, action: &Action) -> Result<Canonical, Reject> {
-    match action {
-        Action::CreateServiceUser { name, scopes, settings, .. } => {
-            check_terms(state, organization, None, name, settings)?;
-            Ok(Canonical::object([
-                ("name", Canonical::text(name)),
-                ("account", Canonical::text("main")),
-                ("scopes", scope_names(*scopes)),
-                ("settings", Canonical::Object(settings_members(settings))),
-            ]))
+impl Governed for AccessChange {
+    fn workflow(&self) -> Workflow {
+        Workflow::ManageAccess
+    }
+
+    fn operation(&self) -> Operation {
+        match self {
+            AccessChange::Create { .. } => Operation::CreateServiceUser,
+            AccessChange::Edit { .. } => Operation::EditServiceUser,
+            AccessChange::Rotate { .. } => Operation::RotateServiceUserKey,
+            AccessChange::Remove { .. } => Operation::RemoveServiceUser,
         }
-        Action::EditServiceUser { service_user, .. } => {
-            let before = state.keys.find(organization, *service_user)?;
-            let after = edited(before, action);
-            check_terms(state, organization, Some(*service_user), &after.name, &after.settings)?;
-            let changes = differences(before, &after);
-            if changes.is_empty() {
-                return Err(Reject::field(Code::InvalidArguments, "params", "name at least one change"));
+    }
+
+    fn needs(&self) -> Needs {
+        match self {
+            AccessChange::Create { .. } | AccessChange::Rotate { .. } => Needs::Key,
+            AccessChange::Edit { .. } | AccessChange::Remove { .. } => Needs::Nothing,
+        }
+    }
+
+    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+        let keys = &t.state().keys;
+        if self.needs() == Needs::Key {
+            let Some(Drawn::Key { api_key, .. }) = &asking.drawn else {
+                return Err(Reject::field(Code::InvalidArguments, "api_key", "a key must be drawn for it"));
+            };
+            if api_key.is_empty() || keys.is_taken(api_key) {
+                return Err(Reject::field(Code::Exists, "api_key", "draw another one"));
             }
-            Ok(Canonical::object([
-                ("service_user_id", Canonical::text(service_user)),
-                ("name", Canonical::text(&before.name)),
-                ("changes", Canonical::List(changes)),
-            ]))
         }
-        Action::RemoveServiceUser { service_user } => {
-            let user = state.keys.find(organization, *service_user)?;
-            Ok(Canonical::object([
-                ("service_user_id", Canonical::text(service_user)),
-                ("name", Canonical::text(&user.name)),
-            ]))
+        if matches!(self, AccessChange::Create { .. }) && keys.of(asking.organization).len() >= SERVICE_USERS_MAX {
+            return Err(Reject::of(Code::LimitReached));
         }
-        Action::SetPolicy { .. } | Action::AddAddress { .. } | Action::Withdraw { .. } => {
-            unreachable!("other workflows have their own files")
+        self.payload(t.state(), asking.organization).map(Draft::from)
+    }
+
+    fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
+        unchanged(&self.payload(state, request.organization)?, request)
+    }
+
+    fn carry_out(&self, t: &mut Transition<'_>, request: &Request, at_once: bool) {
+        let (user, change) = match self {
+            AccessChange::Create { name, scopes, settings } => {
+                let Some(user) = created(t, request, at_once, name, *scopes, settings) else { return };
+                (user, ServiceUserChange::Created)
+            }
+            AccessChange::Edit { service_user, .. } => {
+                let before = t.state().keys.service_user(*service_user);
+                (brought_into_force(before, self.edited(before), request, t.now()), ServiceUserChange::Edited)
+            }
+            AccessChange::Rotate { service_user, overlap_s } => {
+                let before = t.state().keys.service_user(*service_user).clone();
+                let Some(user) = with_new_key(t, request, at_once, before, *overlap_s) else { return };
+                (user, ServiceUserChange::Rotated)
+            }
+            AccessChange::Remove { service_user } => {
+                let before = t.state().keys.service_user(*service_user).clone();
+                let user =
+                    ServiceUser { status: KeyStatus::Removed, claim: None, retiring: None, rotation: None, ..before };
+                (user, ServiceUserChange::Removed)
+            }
+        };
+        service_users::change(t, user, change);
+    }
+}
+
+/// The Service User that a request makes. Asked for and made in one command, its secret is in that reply; else
+/// its initiator claims it.
+fn created(
+    t: &Transition<'_>,
+    request: &Request,
+    at_once: bool,
+    name: &str,
+    scopes: ScopeSet,
+    settings: &KeySettings,
+) -> Option<ServiceUser> {
+    let (Initiator::Member(member, _), Some(Drawn::Key { api_key, secret_sealed })) =
+        (&request.initiator, &request.drawn)
+    else {
+        return None;
+    };
+    Some(ServiceUser {
+        id: t.state().keys.next_id(),
+        organization: request.organization,
+        account: request.account,
+        name: name.to_owned(),
+        api_key: api_key.clone(),
+        secret_sealed: secret_sealed.clone(),
+        credential: 1,
+        status: if at_once { KeyStatus::Active } else { KeyStatus::Unclaimed },
+        scopes,
+        settings: settings.clone(),
+        managers: vec![*member],
+        claim: claim(t, request, at_once),
+        rotation: None,
+        retiring: None,
+        query_ended: false,
+    })
+}
+
+fn claim(t: &Transition<'_>, request: &Request, at_once: bool) -> Option<Claim> {
+    match request.initiator {
+        Initiator::Member(member, _) if !at_once => {
+            Some(Claim { request: request.id, member, until: t.now().plus_us(CLAIM_US) })
         }
+        _ => None,
+    }
+}
+
+/// The record with a new key: in force at once, or waiting to be claimed while the old one serves.
+fn with_new_key(
+    t: &Transition<'_>,
+    request: &Request,
+    at_once: bool,
+    before: ServiceUser,
+    overlap_s: u64,
+) -> Option<ServiceUser> {
+    let (Initiator::Member(member, _), Some(Drawn::Key { api_key, secret_sealed })) =
+        (&request.initiator, &request.drawn)
+    else {
+        return None;
+    };
+    let managers = managed_by(&before, *member);
+    let rotation = Some(Rotation { api_key: api_key.clone(), secret_sealed: secret_sealed.clone(), overlap_s });
+    let user = ServiceUser { managers, rotation, claim: claim(t, request, at_once), ..before };
+    Some(if at_once { rotated(user, t.now()) } else { user })
+}
+
+/// An edited record: who edited manages it, and dates take effect.
+fn brought_into_force(before: &ServiceUser, after: ServiceUser, request: &Request, now: Moment) -> ServiceUser {
+    let managers = match request.initiator {
+        Initiator::Member(member, _) => managed_by(before, member),
+        Initiator::ServiceUser(..) => after.managers.clone(),
+    };
+    let expired = after.settings.expired(now);
+    let status = match after.status {
+        KeyStatus::Active if expired => KeyStatus::Expired,
+        KeyStatus::Expired if !expired => KeyStatus::Active,
+        status => status,
+    };
+    let query_ended = after.settings.query_end.is_some_and(|end| end <= now);
+    ServiceUser { managers, status, query_ended, ..after }
+}
+
+impl AccessChange {
+    /// What an approver sees, if the change is sound on the state as it is.
+    fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
+        match self {
+            AccessChange::Create { name, scopes, settings } => {
+                check_terms(state, organization, None, name, settings)?;
+                Ok(Canonical::object([
+                    ("name", Canonical::text(name)),
+                    ("account", Canonical::text("main")),
+                    ("scopes", scope_names(*scopes)),
+                    ("settings", Canonical::Object(settings_members(settings))),
+                ]))
+            }
+            AccessChange::Edit { service_user, .. } => {
+                let before = state.keys.find(organization, *service_user)?;
+                let after = self.edited(before);
+                check_terms(state, organization, Some(*service_user), &after.name, &after.settings)?;
+                let changes = differences(before, &after);
+                if changes.is_empty() {
+                    return Err(Reject::field(Code::InvalidArguments, "params", "name at least one change"));
+                }
+                Ok(Canonical::object([
+                    ("service_user_id", Canonical::text(service_user)),
+                    ("name", Canonical::text(&before.name)),
+                    ("changes", Canonical::List(changes)),
+                ]))
+            }
+            AccessChange::Rotate { service_user, overlap_s } => {
+                let user = state.keys.find(organization, *service_user)?;
+                if *overlap_s > OVERLAP_MAX_S {
+                    return Err(Reject::field(Code::InvalidArguments, "overlap_s", "give at most seven days"));
+                }
+                if user.status == KeyStatus::Unclaimed && user.claim.is_some() {
+                    return Err(Reject::field(Code::NotPending, "service_user_id", "its first key is not claimed yet"));
+                }
+                Ok(Canonical::object([
+                    ("service_user_id", Canonical::text(service_user)),
+                    ("name", Canonical::text(&user.name)),
+                    ("credential", Canonical::count(user.credential.into())),
+                    ("overlap_s", Canonical::count(*overlap_s)),
+                ]))
+            }
+            AccessChange::Remove { service_user } => {
+                let user = state.keys.find(organization, *service_user)?;
+                Ok(Canonical::object([
+                    ("service_user_id", Canonical::text(service_user)),
+                    ("name", Canonical::text(&user.name)),
+                ]))
+            }
+        }
+    }
+
+    /// The record with the edit made, dates not looked at yet.
+    fn edited(&self, before: &ServiceUser) -> ServiceUser {
+        let mut after = before.clone();
+        if let AccessChange::Edit { name, scopes, settings, disabled, .. } = self {
+            after.name = name.clone().unwrap_or(after.name);
+            after.scopes = scopes.unwrap_or(after.scopes);
+            after.settings = settings.on(&after.settings);
+            match (disabled, after.status) {
+                (Some(true), KeyStatus::Active | KeyStatus::Expired) => after.status = KeyStatus::Disabled,
+                (Some(false), KeyStatus::Disabled) => after.status = KeyStatus::Active,
+                _ => {}
+            }
+        }
+        after
     }
 }
 
@@ -113,22 +296,6 @@ fn check_terms(
     Ok(())
 }
 
-/// The record with the edit made, its status not looked at yet.
-fn edited(before: &ServiceUser, action: &Action) -> ServiceUser {
-    let mut after = before.clone();
-    if let Action::EditServiceUser { name, scopes, settings, disabled, .. } = action {
-        after.name = name.clone().unwrap_or(after.name);
-        after.scopes = scopes.unwrap_or(after.scopes);
-        after.settings = settings.on(&after.settings);
-        match (disabled, after.status) {
-            (Some(true), KeyStatus::Active | KeyStatus::Expired) => after.status = KeyStatus::Disabled,
-            (Some(false), KeyStatus::Disabled) => after.status = KeyStatus::Active,
-            _ => {}
-        }
-    }
-    after
-}
-
 fn differences(before: &ServiceUser, after: &ServiceUser) -> Vec<Canonical> {
     let shown = |user: &ServiceUser| {
         let mut members = settings_members(&user.settings);
@@ -138,10 +305,7 @@ fn differences(before: &ServiceUser, after: &ServiceUser) -> Vec<Canonical> {
         members
     };
     let (old, new) = (shown(before), shown(after));
-    let changed = old.into_iter().zip(new.into_values()).filter(|((_, from), to)| from != to);
-    let change =
-        |((field, from), to)| Canonical::object([("field", Canonical::text(field)), ("from", from), ("to", to)]);
-    changed.map(change).collect()
+    old.into_iter().zip(new.into_values()).filter_map(|((field, from), to)| difference(&field, from, to)).collect()
 }
 
 fn scope_names(scopes: ScopeSet) -> Canonical {
@@ -169,61 +333,4 @@ fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))
     .collect()
-}
-
-/// Approved was what approvers saw; if it would come to something else now, it is not done.
-pub(super) fn recheck(state: &State, request: &Request) -> Result<(), Reject> {
-    match payload(state, request.organization, &request.action)? == request.payload {
-        true => Ok(()),
-        false => Err(Reject::field(Code::DigestChanged, "service_user_id", "it changed since this was asked for")),
-    }
-}
-
-pub(super) fn carry_out(t: &mut Transition<'_>, request: &Request, at_once: bool) {
-    let Initiator::Member(member, _) = request.initiator else { return };
-    match &request.action {
-        Action::CreateServiceUser { name, account, scopes, settings, api_key, secret_sealed } => {
-            // Asked for and made in one command: the secret is in that reply. Else its initiator claims it.
-            let until = t.now().plus_us(CLAIM_US);
-            let (status, claim) = match at_once {
-                true => (KeyStatus::Active, None),
-                false => (KeyStatus::Unclaimed, Some(Claim { request: request.id, member, until })),
-            };
-            let user = ServiceUser {
-                id: t.state().keys.next_id(),
-                organization: request.organization,
-                account: *account,
-                name: name.clone(),
-                api_key: api_key.clone(),
-                secret_sealed: secret_sealed.clone(),
-                credential: 1,
-                status,
-                scopes: *scopes,
-                settings: settings.clone(),
-                managers: vec![member],
-                claim,
-                query_ended: false,
-            };
-            service_users::change(t, user, ServiceUserChange::Created);
-        }
-        Action::EditServiceUser { service_user, .. } => {
-            let before = t.state().keys.service_user(*service_user);
-            let mut after = edited(before, &request.action);
-            after.managers = managed_by(before, member);
-            after.query_ended = after.settings.query_end.is_some_and(|end| end <= t.now());
-            let expired = after.settings.expired(t.now());
-            after.status = match after.status {
-                KeyStatus::Active if expired => KeyStatus::Expired,
-                KeyStatus::Expired if !expired => KeyStatus::Active,
-                status => status,
-            };
-            service_users::change(t, after, ServiceUserChange::Edited);
-        }
-        Action::RemoveServiceUser { service_user } => {
-            let before = t.state().keys.service_user(*service_user).clone();
-            let after = ServiceUser { status: KeyStatus::Removed, claim: None, ..before };
-            service_users::change(t, after, ServiceUserChange::Removed);
-        }
-        Action::SetPolicy { .. } | Action::AddAddress { .. } | Action::Withdraw { .. } => {}
-    }
 }

@@ -1,9 +1,16 @@
 //! Manage Addresses: withdrawals go to named, approved addresses only (rule 26).
 
-use super::Action;
+use serde::{Deserialize, Serialize};
+
+use super::{Asking, Draft, Governed, unchanged};
+use crate::access::operation::Operation;
+use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::{AssetId, OrganizationId};
+use crate::domain::ids::OrganizationId;
 use crate::domain::text::AssetCode;
+use crate::domain::time::Moment;
+use crate::engine::approvals::{Request, RequestState};
+use crate::engine::decisions;
 use crate::engine::event::Event;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
@@ -14,12 +21,97 @@ use crate::engine::withdrawals::WithdrawalAddress;
 /// Bytes of an address or tag.
 const ADDRESS_BYTES_MAX: usize = 128;
 
-pub(super) fn check(
-    state: &State,
-    organization: OrganizationId,
-    asset: &AssetCode,
-    address: &WithdrawalAddress,
-) -> Result<(Action, Canonical), Reject> {
+/// A change of withdrawal addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AddressChange {
+    /// `add_address`
+    Add {
+        /// Of which asset.
+        asset: AssetCode,
+        /// The address and its name.
+        address: WithdrawalAddress,
+    },
+    /// `remove_address`
+    Remove {
+        /// Of which asset.
+        asset: AssetCode,
+        /// Its name.
+        key: String,
+    },
+}
+
+impl Governed for AddressChange {
+    fn workflow(&self) -> Workflow {
+        Workflow::ManageAddresses
+    }
+
+    fn operation(&self) -> Operation {
+        match self {
+            AddressChange::Add { .. } => Operation::AddAddress,
+            AddressChange::Remove { .. } => Operation::RemoveAddress,
+        }
+    }
+
+    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+        self.payload(t.state(), asking.organization).map(Draft::from)
+    }
+
+    fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
+        unchanged(&self.payload(state, request.organization)?, request)
+    }
+
+    fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {
+        let organization = request.organization;
+        match self {
+            AddressChange::Add { asset, address } => {
+                let Ok(asset) = t.state().reference.find_asset(asset).map(|asset| asset.id) else { return };
+                let wait = request.policy.as_ref().map_or(0, |verdict| verdict.cool_down_s);
+                let usable_at = t.now().plus_us(wait.saturating_mul(1_000_000));
+                t.emit(Event::AddressAdded { organization, asset, address: address.clone(), usable_at });
+            }
+            AddressChange::Remove { asset, key } => {
+                let Ok(asset) = t.state().reference.find_asset(asset).map(|asset| asset.id) else { return };
+                t.emit(Event::AddressRemoved { organization, asset, key: key.clone() });
+                for pending in t.state().approvals.pending(organization) {
+                    let withdrawal = pending.withdrawal.and_then(|id| t.state().withdrawals.get(id));
+                    if withdrawal.is_some_and(|to| to.asset == asset && to.address.key == *key) {
+                        decisions::end(t, organization, pending.id, RequestState::Failed, "its address was removed");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl AddressChange {
+    fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
+        let (code, address) = match self {
+            AddressChange::Add { asset, address } => {
+                check_form(state, asset, address)?;
+                let id = state.reference.find_asset(asset)?.id;
+                if state.withdrawals.listed(organization, id, &address.key).is_some() {
+                    return Err(Reject::field(Code::Exists, "key", "choose another name"));
+                }
+                (asset, address)
+            }
+            AddressChange::Remove { asset, key } => {
+                let id = state.reference.find_asset(asset)?.id;
+                let listed = state.withdrawals.listed(organization, id, key);
+                let unknown = || Reject::field(Code::UnknownWithdrawKey, "key", "name an address of the asset");
+                (asset, &listed.ok_or_else(unknown)?.address)
+            }
+        };
+        Ok(Canonical::object([
+            ("asset", Canonical::text(code)),
+            ("method", Canonical::text(&address.method)),
+            ("key", Canonical::text(&address.key)),
+            ("address", Canonical::text(&address.address)),
+            ("tag", Canonical::optional(address.tag.as_ref())),
+        ]))
+    }
+}
+
+fn check_form(state: &State, asset: &AssetCode, address: &WithdrawalAddress) -> Result<(), Reject> {
     let asset = state.reference.find_asset(asset)?;
     checked_name("key", &address.key)?;
     if address.method != asset.method {
@@ -30,34 +122,5 @@ pub(super) fn check(
     if !plain(&address.address) || address.tag.as_deref().is_some_and(|tag| !plain(tag)) {
         return Err(Reject::field(Code::InvalidArguments, "address", "give 1 to 128 printable ASCII characters"));
     }
-    recheck(state, organization, asset.id, address)?;
-    let payload = Canonical::object([
-        ("asset", Canonical::text(asset.code)),
-        ("method", Canonical::text(&address.method)),
-        ("key", Canonical::text(&address.key)),
-        ("address", Canonical::text(&address.address)),
-        ("tag", Canonical::optional(address.tag.as_ref())),
-    ]);
-    Ok((Action::AddAddress { asset: asset.id, address: address.clone() }, payload))
-}
-
-pub(super) fn recheck(
-    state: &State,
-    organization: OrganizationId,
-    asset: AssetId,
-    address: &WithdrawalAddress,
-) -> Result<(), Reject> {
-    match state.withdrawals.address(organization, asset, &address.key) {
-        Ok(_) => Err(Reject::field(Code::Exists, "key", "choose another name")),
-        Err(_) => Ok(()),
-    }
-}
-
-pub(super) fn carry_out(
-    t: &mut Transition<'_>,
-    organization: OrganizationId,
-    asset: AssetId,
-    address: &WithdrawalAddress,
-) {
-    t.emit(Event::AddressAdded { organization, asset, address: address.clone() });
+    Ok(())
 }

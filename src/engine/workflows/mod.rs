@@ -1,247 +1,191 @@
-//! The governed workflows. Each file gives `check` (sound now?), `payload` (what an approver sees) and
-//! `carry_out` (which events); this one chooses among them.
+//! The governed workflows. A file of its own for each kind of change says what is asked, whether it is sound,
+//! what an approver sees and which events it comes to; the queue knows them by [`Governed`] alone.
 
 use serde::{Deserialize, Serialize};
 
-mod access;
-mod addresses;
-mod policies;
-mod withdrawal;
+pub mod access;
+pub mod addresses;
+pub mod members;
+pub mod policies;
+pub mod unfreeze;
+pub mod withdrawal;
 
 use super::approvals::{Initiator, Request};
-use super::caller::MemberCaller;
-use super::command::{Change, Initiation};
-use super::policy::{Policy, PolicyTerms};
-use super::reject::Reject;
+use super::policy::{Policy, Subject};
+use super::reject::{Code, Reject};
 use super::state::State;
 use super::transition::Transition;
-use super::withdrawals::{Withdrawal, WithdrawalAddress};
-use crate::access::key::{KeySettings, SettingsChange};
-use crate::access::scope::ScopeSet;
+use super::withdrawals::Withdrawal;
+use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::{AccountId, AssetId, OrganizationId, ServiceUserId, WithdrawalId};
+use crate::domain::ids::{AccountId, MemberId, OrganizationId};
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
-/// What a request will do once it is completed.
+/// A governed change, in the words in which it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    /// Release a withdrawal, whose funds are held meanwhile.
-    Withdraw {
-        /// The withdrawal; its record has account, amount, fee and the resolved address.
-        withdrawal: WithdrawalId,
-    },
-    /// Create a Service User.
-    CreateServiceUser {
-        /// Its name.
-        name: String,
-        /// The account it acts on.
-        account: AccountId,
-        /// Its scopes.
-        scopes: ScopeSet,
-        /// Its settings.
-        settings: KeySettings,
-        /// The public part of its key.
+pub enum Change {
+    /// Of Service Users.
+    Access(access::AccessChange),
+    /// Of Members.
+    Members(members::MemberChange),
+    /// Of policies.
+    Policies(policies::PolicyChange),
+    /// Of withdrawal addresses.
+    Addresses(addresses::AddressChange),
+    /// A withdrawal.
+    Withdrawal(withdrawal::WithdrawalChange),
+    /// The end of a freeze.
+    Unfreeze(unfreeze::Unfreeze),
+}
+
+impl Change {
+    /// What the queue sees of it.
+    pub fn governed(&self) -> &dyn Governed {
+        match self {
+            Change::Access(change) => change,
+            Change::Members(change) => change,
+            Change::Policies(change) => change,
+            Change::Addresses(change) => change,
+            Change::Withdrawal(change) => change,
+            Change::Unfreeze(change) => change,
+        }
+    }
+}
+
+/// A credential that the gateway drew for a change that may create one (rules 17, 28).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Drawn {
+    /// A key.
+    Key {
+        /// Its public part.
         api_key: String,
-        /// Its secret, sealed by the gateway.
+        /// Its secret, sealed under the master key.
         secret_sealed: Vec<u8>,
     },
-    /// Change a Service User; fields that are `None` stay.
-    EditServiceUser {
-        /// Which.
-        service_user: ServiceUserId,
-        /// New name.
-        name: Option<String>,
-        /// New scopes.
-        scopes: Option<ScopeSet>,
-        /// The settings to change.
-        settings: SettingsChange,
-        /// Turn off or on.
-        disabled: Option<bool>,
-    },
-    /// Remove a Service User.
-    RemoveServiceUser {
-        /// Which.
-        service_user: ServiceUserId,
-    },
-    /// Set the policy of a workflow.
-    SetPolicy {
-        /// Of which workflow.
-        workflow: Workflow,
-        /// The new terms.
-        terms: PolicyTerms,
-    },
-    /// Add a withdrawal address.
-    AddAddress {
-        /// Of which asset.
-        asset: AssetId,
-        /// The address and its name.
-        address: WithdrawalAddress,
+    /// An invitation.
+    Invitation {
+        /// SHA-256 of its token.
+        token_hash: [u8; 32],
     },
 }
 
-impl Action {
-    /// The workflow that governs it.
-    pub fn workflow(&self) -> Workflow {
-        match self {
-            Action::Withdraw { .. } => Workflow::InitiateWithdrawal,
-            Action::CreateServiceUser { .. } | Action::EditServiceUser { .. } | Action::RemoveServiceUser { .. } => {
-                Workflow::ManageAccess
-            }
-            Action::SetPolicy { .. } => Workflow::ManagePolicies,
-            Action::AddAddress { .. } => Workflow::ManageAddresses,
-        }
-    }
-
-    /// Its name on the wire: the method that asks for it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Action::Withdraw { .. } => "withdraw",
-            Action::CreateServiceUser { .. } => "create_service_user",
-            Action::EditServiceUser { .. } => "edit_service_user",
-            Action::RemoveServiceUser { .. } => "remove_service_user",
-            Action::SetPolicy { .. } => "set_policy",
-            Action::AddAddress { .. } => "add_address",
-        }
-    }
+/// What a change needs drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// A key.
+    Key,
+    /// An invitation.
+    Invitation,
 }
 
-/// A request that was checked and is not in the queue yet.
+/// Who asks, and with what.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct Asking {
     /// Whose queue.
     pub organization: OrganizationId,
+    /// The account it is about.
+    pub account: AccountId,
     /// Who asks.
     pub initiator: Initiator,
-    /// The initiator's own id.
+    /// The initiator's own id for it.
     pub client_id: Option<ClientId>,
-    /// What will be done.
-    pub action: Action,
-    /// What an approver sees of it.
+    /// What the gateway drew.
+    pub drawn: Option<Drawn>,
+    /// Whether pending requests may be left without enough approvers.
+    pub strand_pending: bool,
+}
+
+/// What a sound change comes to.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What an approver sees.
     pub payload: Canonical,
+    /// What the rules of a policy look at.
+    pub subject: Option<Subject>,
     /// The withdrawal whose funds are held from here on.
     pub withdrawal: Option<Box<Withdrawal>>,
 }
 
-impl Draft {
-    /// The request for a withdrawal.
-    pub fn withdrawal(
-        state: &State,
-        withdrawal: Withdrawal,
-        initiator: Initiator,
-        client_id: Option<ClientId>,
-    ) -> Draft {
-        Draft {
-            organization: withdrawal.organization,
-            initiator,
-            client_id,
-            action: Action::Withdraw { withdrawal: withdrawal.id },
-            payload: withdrawal::payload(state, &withdrawal),
-            withdrawal: Some(Box::new(withdrawal)),
-        }
+impl From<Canonical> for Draft {
+    fn from(payload: Canonical) -> Draft {
+        Draft { payload, subject: None, withdrawal: None }
     }
 }
 
-/// Whether a Member's change is sound now, and what it comes to.
-pub fn check(
-    t: &Transition<'_>,
-    caller: MemberCaller,
-    initiator: Initiator,
-    change: &Change,
-    initiation: &Initiation,
-) -> Result<Draft, Reject> {
-    let state = t.state();
-    if let Change::Withdraw { asset, key, amount } = change {
-        return withdrawal::check(t, caller, initiator, initiation, asset, key, *amount);
-    }
-    let (action, payload) = match change {
-        Change::CreateServiceUser { .. } | Change::EditServiceUser { .. } | Change::RemoveServiceUser { .. } => {
-            access::check(state, caller, change)?
-        }
-        Change::SetPolicy { workflow, terms } => {
-            policies::check(state, caller.organization, *workflow, terms, initiation.strand_pending)?
-        }
-        Change::AddAddress { asset, address } => addresses::check(state, caller.organization, asset, address)?,
-        Change::Withdraw { .. } => unreachable!("answered above"),
-    };
-    let (organization, client_id) = (caller.organization, initiation.client_id);
-    Ok(Draft { organization, initiator, client_id, action, payload, withdrawal: None })
-}
+/// What the queue must know of a kind of change.
+pub trait Governed {
+    /// The workflow whose permissions and policy count.
+    fn workflow(&self) -> Workflow;
 
-/// Whether a change asks for what an earlier request of the same `client_id` asked for.
-pub fn same_as(state: &State, change: &Change, request: &Request) -> bool {
-    match (change, &request.action) {
-        (Change::Withdraw { asset, key, amount }, Action::Withdraw { withdrawal }) => {
-            withdrawal::same(state, *withdrawal, asset, key, *amount)
-        }
-        (
-            Change::CreateServiceUser { name, scopes, settings, .. },
-            Action::CreateServiceUser { name: n, scopes: s, settings: t, .. },
-        ) => (name, scopes, settings) == (n, s, t),
-        (
-            Change::EditServiceUser { service_user, name, scopes, settings, disabled },
-            Action::EditServiceUser { service_user: u, name: n, scopes: s, settings: t, disabled: d },
-        ) => (service_user, name, scopes, settings, disabled) == (u, n, s, t, d),
-        (Change::RemoveServiceUser { service_user }, Action::RemoveServiceUser { service_user: u }) => {
-            service_user == u
-        }
-        (Change::SetPolicy { workflow, terms }, Action::SetPolicy { workflow: w, terms: t }) => {
-            (workflow, terms) == (w, t)
-        }
-        (Change::AddAddress { asset, address }, Action::AddAddress { asset: of, address: a }) => {
-            state.reference.asset(*of).code == *asset && address == a
-        }
-        _ => false,
-    }
-}
+    /// The method that asks for it.
+    fn operation(&self) -> Operation;
 
-/// The policy that governs an action now, if any (rules 18, 23).
-pub fn governing(state: &State, organization: OrganizationId, action: &Action) -> Option<Policy> {
-    let own = state.policies.get(organization, action.workflow()).cloned();
-    own.or_else(|| match action {
-        Action::SetPolicy { workflow, terms } => policies::judged_by_subject(state, organization, *workflow, terms),
-        _ => None,
-    })
+    /// Its name on the wire.
+    fn name(&self) -> &'static str {
+        self.operation().name()
+    }
+
+    /// What the gateway must draw for it.
+    fn needs(&self) -> Needs {
+        Needs::Nothing
+    }
+
+    /// The Member whom it is about, who neither votes on it nor gains by it on their own initiative (rule 23).
+    fn about(&self) -> Option<MemberId> {
+        None
+    }
+
+    /// The Member whose vote counts only while nobody else could vote (rule 27).
+    fn last_resort(&self, _state: &State, _organization: OrganizationId) -> Option<MemberId> {
+        None
+    }
+
+    /// The policy that governs it now, if any (rules 18, 23).
+    fn governing(&self, state: &State, organization: OrganizationId) -> Option<Policy> {
+        state.policies.get(organization, self.workflow()).cloned()
+    }
+
+    /// Whether it may be asked for and decided at all right now; a freeze says no (rule 27).
+    fn allowed(&self, _state: &State, _organization: OrganizationId) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    /// Whether it is sound now, and what it comes to.
+    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject>;
+
+    /// Whether what was approved still holds (rule 25).
+    fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject>;
+
+    /// Does it. `at_once`: in the same command that asked.
+    fn carry_out(&self, t: &mut Transition<'_>, request: &Request, at_once: bool);
 }
 
 /// Whether a request that was approved still holds (rule 25).
 pub fn recheck(state: &State, request: &Request, now: Moment) -> Result<(), Reject> {
-    entitled(state, request, now)?;
-    match &request.action {
-        Action::Withdraw { withdrawal } => withdrawal::recheck(state, *withdrawal),
-        Action::CreateServiceUser { .. } | Action::EditServiceUser { .. } | Action::RemoveServiceUser { .. } => {
-            access::recheck(state, request)
-        }
-        Action::SetPolicy { workflow, terms } => policies::recheck(state, request, *workflow, terms),
-        Action::AddAddress { asset, address } => addresses::recheck(state, request.organization, *asset, address),
+    let entitled = match request.initiator {
+        Initiator::Member(id, _) => state.members.may(id, request.workflow, Permission::Initiate),
+        Initiator::ServiceUser(id, _) => state.keys.may_withdraw(id, now),
+    };
+    if !entitled {
+        return Err(Reject::field(Code::PermissionDenied, "initiator", "may not ask for it any more"));
+    }
+    request.change.governed().recheck(state, request, now)
+}
+
+/// Approved was what approvers saw; if it would come to something else now, it is not done.
+fn unchanged(payload: &Canonical, request: &Request) -> Result<(), Reject> {
+    match *payload == request.payload {
+        true => Ok(()),
+        false => Err(Reject::field(Code::DigestChanged, "payload", "it would come to something else by now")),
     }
 }
 
-/// Whether who asked may still ask.
-fn entitled(state: &State, request: &Request, now: Moment) -> Result<(), Reject> {
-    match request.initiator {
-        Initiator::Member(id, _) if state.members.may(id, request.workflow, Permission::Initiate) => Ok(()),
-        Initiator::ServiceUser(id, _) if state.keys.may_withdraw(id, now) => Ok(()),
-        _ => Err(Reject::field(super::reject::Code::PermissionDenied, "initiator", "may not ask for it any more")),
-    }
-}
-
-/// Does what a request asks for. `at_once`: in the same command that asked.
-pub fn carry_out(t: &mut Transition<'_>, request: &Request, at_once: bool) {
-    match &request.action {
-        Action::Withdraw { withdrawal } => super::withdrawals::release(t, *withdrawal),
-        Action::CreateServiceUser { .. } | Action::EditServiceUser { .. } | Action::RemoveServiceUser { .. } => {
-            access::carry_out(t, request, at_once);
-        }
-        Action::SetPolicy { workflow, terms } => policies::carry_out(t, request, *workflow, terms),
-        Action::AddAddress { asset, address } => addresses::carry_out(t, request.organization, *asset, address),
-    }
-}
-
-/// Undoes what a request held while it waited.
-pub fn give_up(t: &mut Transition<'_>, request: &Request, reason: &str) {
-    if let Action::Withdraw { withdrawal } = request.action {
-        super::withdrawals::give_up(t, withdrawal, reason);
-    }
+/// A change of one field, as approvers see it.
+fn difference(field: &str, from: Canonical, to: Canonical) -> Option<Canonical> {
+    let differs = from != to;
+    differs.then(|| Canonical::object([("field", Canonical::text(field)), ("from", from), ("to", to)]))
 }

@@ -1,27 +1,167 @@
 //! Manage Policies: how many Members a workflow's requests need.
 
-use super::Action;
-use crate::access::workflow::{Permission, Workflow};
+use serde::{Deserialize, Serialize};
+
+use super::{Asking, Draft, Governed, unchanged};
+use crate::access::operation::Operation;
+use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
+use crate::domain::decimal::Decimal;
 use crate::domain::ids::OrganizationId;
-use crate::engine::approvals::{Request, can_pass};
+use crate::domain::limits::{RULE_NAMES_MAX, RULES_MAX};
+use crate::domain::time::Moment;
+use crate::engine::approvals::Request;
 use crate::engine::decisions;
+use crate::engine::electorate::{Electorate, strands_nothing};
 use crate::engine::event::Event;
-use crate::engine::policy::{Policy, PolicyTerms};
+use crate::engine::policy::{Policy, PolicyTerms, Rule};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 
-/// The longest life of a request: 90 days.
-const EXPIRES_AFTER_MAX_S: u64 = 90 * 86_400;
+/// The longest life of a request and the longest cool-down: 90 days.
+const PERIOD_MAX_S: u64 = 90 * 86_400;
 
-pub(super) fn check(
+/// A change of policies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PolicyChange {
+    /// `set_policy`
+    Set {
+        /// Of which workflow.
+        workflow: Workflow,
+        /// The new terms.
+        terms: PolicyTerms,
+    },
+    /// `remove_policy`
+    Remove {
+        /// Of which workflow.
+        workflow: Workflow,
+    },
+}
+
+impl Governed for PolicyChange {
+    fn workflow(&self) -> Workflow {
+        Workflow::ManagePolicies
+    }
+
+    fn operation(&self) -> Operation {
+        match self {
+            PolicyChange::Set { .. } => Operation::SetPolicy,
+            PolicyChange::Remove { .. } => Operation::RemovePolicy,
+        }
+    }
+
+    /// Removing or loosening the Initiate Withdrawal policy while Manage Policies has none of its own is judged
+    /// under the former, without Execute (rule 23).
+    fn governing(&self, state: &State, organization: OrganizationId) -> Option<Policy> {
+        if let Some(own) = state.policies.get(organization, Workflow::ManagePolicies) {
+            return Some(own.clone());
+        }
+        let mut policy = state.policies.get(organization, Workflow::InitiateWithdrawal)?.clone();
+        let loosens = match self {
+            PolicyChange::Set { workflow: Workflow::InitiateWithdrawal, terms } => policy.terms.loosened_by(terms),
+            PolicyChange::Remove { workflow: Workflow::InitiateWithdrawal } => true,
+            PolicyChange::Set { .. } | PolicyChange::Remove { .. } => false,
+        };
+        policy.terms.allow_execute = false;
+        loosens.then_some(policy)
+    }
+
+    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+        let (state, organization) = (t.state(), asking.organization);
+        if let PolicyChange::Set { workflow, terms } = self {
+            check_terms(state, organization, *workflow, terms)?;
+            let electorate = Electorate::now(state);
+            strands_nothing(state, organization, asking.strand_pending, |request, verdict| {
+                if request.workflow != *workflow {
+                    return true;
+                }
+                let present = Policy { organization, workflow: *workflow, version: 0, terms: terms.clone() };
+                let both = verdict.stricter(&present.verdict(request.subject.as_ref()));
+                !electorate.can_pass(request, verdict) || electorate.can_pass(request, &both)
+            })?;
+        }
+        self.payload(state, organization).map(Draft::from)
+    }
+
+    fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
+        if let PolicyChange::Set { workflow, terms } = self {
+            check_terms(state, request.organization, *workflow, terms)?;
+        }
+        unchanged(&self.payload(state, request.organization)?, request)
+    }
+
+    fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {
+        let organization = request.organization;
+        t.emit(match self {
+            PolicyChange::Set { workflow, terms } => Event::PolicySet(Policy {
+                organization,
+                workflow: *workflow,
+                version: t.state().policies.next_version(organization, *workflow),
+                terms: terms.clone(),
+            }),
+            PolicyChange::Remove { workflow } => Event::PolicyRemoved { organization, workflow: *workflow },
+        });
+        decisions::restate(t, organization, request.id);
+    }
+}
+
+impl PolicyChange {
+    fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
+        let (workflow, to) = match self {
+            PolicyChange::Set { workflow, terms } => (*workflow, shown(terms)),
+            PolicyChange::Remove { workflow } => (*workflow, Canonical::Null),
+        };
+        let present = state.policies.get(organization, workflow);
+        if present.is_none() && to == Canonical::Null {
+            return Err(Reject::field(Code::UnknownSubject, "workflow", "no policy governs it"));
+        }
+        let from = present.map_or(Canonical::Null, |policy| shown(&policy.terms));
+        Ok(Canonical::object([("workflow", Canonical::text(workflow.name())), ("from", from), ("to", to)]))
+    }
+}
+
+/// Terms as approvers see them; `set_policy` takes the same members.
+fn shown(terms: &PolicyTerms) -> Canonical {
+    Canonical::object([
+        ("quorum", Canonical::count(terms.quorum.into())),
+        ("reject_quorum", Canonical::count(terms.reject_quorum.into())),
+        ("allow_execute", Canonical::Bool(terms.allow_execute)),
+        ("expires_after_s", Canonical::count(terms.expires_after_s)),
+        ("exclude_key_managers", Canonical::Bool(terms.exclude_key_managers)),
+        ("cool_down_s", Canonical::count(terms.cool_down_s)),
+        ("rules", Canonical::List(terms.rules.iter().map(shown_rule).collect())),
+    ])
+}
+
+fn shown_rule(rule: &Rule) -> Canonical {
+    let number = |number: Decimal| {
+        let mut text = String::new();
+        number.write(&mut text);
+        Canonical::Text(text)
+    };
+    let texts = |all: Vec<String>| Canonical::List(all.into_iter().map(Canonical::Text).collect());
+    let initiators = rule.initiators.as_ref().map(|all| texts(all.iter().map(ToString::to_string).collect()));
+    let members = [
+        ("asset", rule.asset.map(Canonical::text)),
+        ("amount_from", rule.amount_from.map(number)),
+        ("total_24h_from", rule.total_24h_from.map(number)),
+        ("keys", rule.keys.clone().map(texts)),
+        ("initiators", initiators),
+        ("quorum", Some(Canonical::count(rule.quorum.into()))),
+        ("allow_execute", rule.allow_execute.map(Canonical::Bool)),
+    ];
+    let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Canonical::Object(given.collect())
+}
+
+/// Whether terms are in range, fit the workflow and can be satisfied at all (rule 23).
+fn check_terms(
     state: &State,
     organization: OrganizationId,
     workflow: Workflow,
     terms: &PolicyTerms,
-    strand_pending: bool,
-) -> Result<(Action, Canonical), Reject> {
+) -> Result<(), Reject> {
     let bad = |field, advice: &str| Err(Reject::field(Code::InvalidArguments, field, advice));
     if terms.quorum == 0 {
         return bad("quorum", "give at least 1");
@@ -29,102 +169,42 @@ pub(super) fn check(
     if terms.reject_quorum == 0 {
         return bad("reject_quorum", "give at least 1");
     }
-    if !(1..=EXPIRES_AFTER_MAX_S).contains(&terms.expires_after_s) {
+    if !(1..=PERIOD_MAX_S).contains(&terms.expires_after_s) {
         return bad("expires_after_s", "give 1 second to 90 days");
     }
-    satisfiable(state, organization, workflow, terms)?;
-    if !strand_pending {
-        strands_nothing(state, organization, workflow, terms)?;
+    if terms.cool_down_s > 0 && (workflow != Workflow::ManageAddresses || terms.cool_down_s > PERIOD_MAX_S) {
+        return bad("cool_down_s", "give at most 90 days, and only for manage_addresses");
     }
-    let action = Action::SetPolicy { workflow, terms: terms.clone() };
-    Ok((action, payload(state, organization, workflow, terms)))
-}
-
-fn payload(state: &State, organization: OrganizationId, workflow: Workflow, terms: &PolicyTerms) -> Canonical {
-    let present = state.policies.get(organization, workflow);
-    Canonical::object([
-        ("workflow", Canonical::text(workflow.name())),
-        ("from", present.map_or(Canonical::Null, |policy| terms_object(&policy.terms))),
-        ("to", terms_object(terms)),
-    ])
-}
-
-fn terms_object(terms: &PolicyTerms) -> Canonical {
-    Canonical::object([
-        ("quorum", Canonical::count(terms.quorum.into())),
-        ("reject_quorum", Canonical::count(terms.reject_quorum.into())),
-        ("allow_execute", Canonical::Bool(terms.allow_execute)),
-        ("expires_after_s", Canonical::count(terms.expires_after_s)),
-        ("exclude_key_managers", Canonical::Bool(terms.exclude_key_managers)),
-    ])
-}
-
-/// A policy that no set of eligible Members could satisfy is refused (rule 23).
-fn satisfiable(
-    state: &State,
-    organization: OrganizationId,
-    workflow: Workflow,
-    terms: &PolicyTerms,
-) -> Result<(), Reject> {
-    let mut eligible = 0;
-    for member in state.members.of(organization) {
-        eligible += u32::from(state.members.may(member.id, workflow, Permission::Approve));
+    if !terms.rules.is_empty() && workflow != Workflow::InitiateWithdrawal {
+        return bad("rules", "only initiate_withdrawal has rules");
     }
-    match eligible >= terms.quorum {
-        true => Ok(()),
-        false => {
-            let advice = format!("only {eligible} Members with Approve and verified KYC could vote");
-            Err(Reject::field(Code::ImpossibleQuorum, "quorum", advice))
+    if terms.rules.len() > RULES_MAX {
+        return bad("rules", "give at most 50");
+    }
+    terms.rules.iter().try_for_each(|rule| check_rule(state, rule))?;
+    let eligible = Electorate::now(state).approvers(organization, workflow).len();
+    if eligible >= terms.highest_quorum() as usize {
+        return Ok(());
+    }
+    let advice = format!("only {eligible} Members with Approve and verified KYC could vote");
+    Err(Reject::field(Code::ImpossibleQuorum, "quorum", advice))
+}
+
+fn check_rule(state: &State, rule: &Rule) -> Result<(), Reject> {
+    let bad = |advice: &str| Err(Reject::field(Code::InvalidArguments, "rules", advice));
+    if rule.quorum == 0 {
+        return bad("a rule's quorum is at least 1");
+    }
+    let asset = rule.asset.map(|code| state.reference.find_asset(&code)).transpose()?;
+    for from in [rule.amount_from, rule.total_24h_from].into_iter().flatten() {
+        let Some(asset) = asset else { return bad("amount_from and total_24h_from need asset") };
+        if !from.units(asset.decimals).is_ok_and(|units| units >= 0) {
+            return bad("an amount must fit the asset and not be negative");
         }
     }
-}
-
-/// Pending requests must keep enough approvers, unless the change says otherwise (rule 23).
-fn strands_nothing(
-    state: &State,
-    organization: OrganizationId,
-    workflow: Workflow,
-    terms: &PolicyTerms,
-) -> Result<(), Reject> {
-    for request in state.approvals.pending(organization) {
-        let Some(policy) = request.policy.as_ref().filter(|policy| policy.workflow == workflow) else { continue };
-        let both = Policy { terms: policy.terms.stricter(terms), ..policy.clone() };
-        if can_pass(state, &request, policy) && !can_pass(state, &request, &both) {
-            let advice = format!("request {} would lack approvers; decide it first or set strand_pending", request.id);
-            return Err(Reject::field(Code::ImpossibleQuorum, "strand_pending", advice));
-        }
+    let named = |count: Option<usize>| count.is_none_or(|count| (1..=RULE_NAMES_MAX).contains(&count));
+    if !named(rule.keys.as_ref().map(Vec::len)) || !named(rule.initiators.as_ref().map(Vec::len)) {
+        return bad("keys and initiators name 1 to 100");
     }
     Ok(())
-}
-
-/// Loosening the Initiate Withdrawal policy while Manage Policies has none of its own is judged under the
-/// former, without Execute (rule 23).
-pub(super) fn judged_by_subject(
-    state: &State,
-    organization: OrganizationId,
-    workflow: Workflow,
-    terms: &PolicyTerms,
-) -> Option<Policy> {
-    if workflow != Workflow::InitiateWithdrawal {
-        return None;
-    }
-    let mut policy = state.policies.get(organization, workflow)?.clone();
-    let loosens = policy.terms.loosened_by(terms);
-    policy.terms.allow_execute = false;
-    loosens.then_some(policy)
-}
-
-pub(super) fn recheck(state: &State, request: &Request, workflow: Workflow, terms: &PolicyTerms) -> Result<(), Reject> {
-    satisfiable(state, request.organization, workflow, terms)?;
-    match payload(state, request.organization, workflow, terms) == request.payload {
-        true => Ok(()),
-        false => Err(Reject::field(Code::DigestChanged, "policy", "it changed since this was asked for")),
-    }
-}
-
-pub(super) fn carry_out(t: &mut Transition<'_>, request: &Request, workflow: Workflow, terms: &PolicyTerms) {
-    let organization = request.organization;
-    let version = t.state().policies.get(organization, workflow).map_or(0, |policy| policy.version) + 1;
-    t.emit(Event::PolicySet(Policy { organization, workflow, version, terms: terms.clone() }));
-    decisions::restate(t, organization, request.id);
 }

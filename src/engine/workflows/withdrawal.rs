@@ -1,45 +1,81 @@
 //! Initiate Withdrawal: funds are held from the request to its end, and go to approved addresses only.
 
-use super::Draft;
+use serde::{Deserialize, Serialize};
+
+use super::{Asking, Draft, Governed};
+use crate::access::operation::Operation;
+use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
 use crate::domain::decimal::{Decimal, units_text};
-use crate::domain::ids::WithdrawalId;
+use crate::domain::ids::OrganizationId;
 use crate::domain::text::AssetCode;
-use crate::engine::approvals::Initiator;
-use crate::engine::caller::MemberCaller;
-use crate::engine::command::Initiation;
+use crate::domain::time::Moment;
+use crate::engine::approvals::Request;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
-use crate::engine::withdrawals::{Withdrawal, WithdrawalStatus, planned, quoted};
+use crate::engine::withdrawals::{self, Withdrawal, WithdrawalStatus};
 
-/// A Member's withdrawal.
-pub(super) fn check(
-    t: &Transition<'_>,
-    caller: MemberCaller,
-    initiator: Initiator,
-    initiation: &Initiation,
-    asset: &AssetCode,
-    key: &str,
-    amount: Decimal,
-) -> Result<Draft, Reject> {
-    let (organization, account) = (caller.organization, caller.account);
-    let (asset, amount, address) = quoted(t.state(), organization, account, asset, key, amount)?;
-    let withdrawal = planned(t, organization, account, &asset, amount, address);
-    let withdrawal = Withdrawal { client_id: initiation.client_id, ..withdrawal };
-    Ok(Draft::withdrawal(t.state(), withdrawal, initiator, initiation.client_id))
+/// A withdrawal, by a Member or a Service User.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalChange {
+    /// Of which asset.
+    pub asset: AssetCode,
+    /// To which address, by name.
+    pub key: String,
+    /// Gross amount.
+    pub amount: Decimal,
 }
 
-/// Whether a withdrawal is what these words ask for.
-pub(super) fn same(state: &State, id: WithdrawalId, asset: &AssetCode, key: &str, amount: Decimal) -> bool {
-    state.withdrawals.get(id).is_some_and(|first| {
-        let of = state.reference.asset(first.asset);
-        of.code == *asset && first.address.key == key && amount.units(of.decimals) == Ok(first.amount.0)
-    })
+impl Governed for WithdrawalChange {
+    fn workflow(&self) -> Workflow {
+        Workflow::InitiateWithdrawal
+    }
+
+    fn operation(&self) -> Operation {
+        Operation::InitiateWithdrawal
+    }
+
+    fn name(&self) -> &'static str {
+        "withdraw"
+    }
+
+    fn allowed(&self, state: &State, organization: OrganizationId) -> Result<(), Reject> {
+        state.freezes.admit_withdrawal(organization)
+    }
+
+    fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
+        self.allowed(t.state(), asking.organization)?;
+        let withdrawal = withdrawals::planned(t, asking, self)?;
+        let subject = withdrawals::subject(t.state(), &withdrawal, asking.initiator.id(), t.now());
+        let payload = payload(t.state(), &withdrawal);
+        Ok(Draft { payload, subject: Some(subject), withdrawal: Some(Box::new(withdrawal)) })
+    }
+
+    fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject> {
+        self.allowed(state, request.organization)?;
+        let withdrawal = request.withdrawal.and_then(|id| state.withdrawals.get(id));
+        let withdrawal = withdrawal.filter(|found| found.status == WithdrawalStatus::Initial);
+        let withdrawal = withdrawal.ok_or(Code::NotPending)?;
+        let key = &withdrawal.address.key;
+        if *state.withdrawals.address(withdrawal.organization, withdrawal.asset, key, now)? != withdrawal.address {
+            return Err(Reject::field(Code::UnknownWithdrawKey, "key", "it names another address now"));
+        }
+        match withdrawal.held < withdrawal.amount {
+            true => Err(Reject::of(Code::FundingInsufficient)),
+            false => Ok(()),
+        }
+    }
+
+    fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {
+        if let Some(withdrawal) = request.withdrawal {
+            withdrawals::release(t, withdrawal);
+        }
+    }
 }
 
 /// What an approver sees: where it goes is resolved, so that a name cannot come to mean something else.
-pub(super) fn payload(state: &State, withdrawal: &Withdrawal) -> Canonical {
+fn payload(state: &State, withdrawal: &Withdrawal) -> Canonical {
     let asset = state.reference.asset(withdrawal.asset);
     let text = |units: i64| Canonical::text(units_text(units, asset.decimals));
     let Withdrawal { id, amount, fee, address, network, .. } = withdrawal;
@@ -54,17 +90,4 @@ pub(super) fn payload(state: &State, withdrawal: &Withdrawal) -> Canonical {
         ("network", Canonical::text(network)),
         ("tag", Canonical::optional(address.tag.as_ref())),
     ])
-}
-
-pub(super) fn recheck(state: &State, id: WithdrawalId) -> Result<(), Reject> {
-    let withdrawal = state.withdrawals.get(id).filter(|found| found.status == WithdrawalStatus::Initial);
-    let withdrawal = withdrawal.ok_or(Code::NotPending)?;
-    let address = state.withdrawals.address(withdrawal.organization, withdrawal.asset, &withdrawal.address.key)?;
-    if *address != withdrawal.address {
-        return Err(Reject::field(Code::UnknownWithdrawKey, "key", "it names another address now"));
-    }
-    if withdrawal.held < withdrawal.amount {
-        return Err(Reject::of(Code::FundingInsufficient));
-    }
-    Ok(())
 }

@@ -1,18 +1,30 @@
 //! What Members ask for: votes, and governed changes.
 
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, moment, optional_short, owned, request_id, service_user, short, workflow};
+use super::values::{decimal, member, moment, optional_short, owned, request_id, service_user, short, workflow};
 use super::{Envelope, WireError};
 use crate::access::key::{KeySettings, OnStop, SettingsChange};
 use crate::access::operation::Operation;
 use crate::access::scope::{Scope, ScopeSet};
-use crate::domain::limits::{REQUEST_EXPIRY_US, VOTES_MAX};
-use crate::engine::approvals::Decision;
-use crate::engine::command::{Ballot, Change, Command, Initiation};
-use crate::engine::policy::PolicyTerms;
+use crate::access::workflow::{Permission, Workflow};
+use crate::domain::ids::{MemberId, ServiceUserId};
+use crate::domain::limits::VOTES_MAX;
+use crate::engine::approvals::{Decision, InitiatorId};
+use crate::engine::command::{Ballot, Command, Initiation};
+use crate::engine::policy::{PolicyTerms, Rule};
 use crate::engine::withdrawals::WithdrawalAddress;
-use crate::wire::leaf::Text;
+use crate::engine::workflows::Change;
+use crate::engine::workflows::access::AccessChange;
+use crate::engine::workflows::addresses::AddressChange;
+use crate::engine::workflows::members::{MemberChange, PermissionSets};
+use crate::engine::workflows::policies::PolicyChange;
+use crate::engine::workflows::unfreeze::Unfreeze;
+use crate::engine::workflows::withdrawal::WithdrawalChange;
+use crate::wire::leaf::{Number, Text};
 use crate::wire::params as p;
+
+/// How long an old key stays good beside its successor when nothing is said, seconds.
+const OVERLAP_S: u64 = 3_600;
 
 /// Votes, Execute and the claim of a secret.
 pub(super) fn coded<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
@@ -42,25 +54,18 @@ pub(super) fn coded<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
 
 /// A governed change.
 pub(super) fn initiate<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    match operation {
-        Operation::CreateServiceUser => create_service_user(params(e)?),
-        Operation::EditServiceUser => edit_service_user(params(e)?),
-        Operation::RemoveServiceUser => {
-            let asked: p::RemoveServiceUser<'_> = params(e)?;
-            let change = Change::RemoveServiceUser { service_user: service_user(&asked.service_user_id)? };
-            changed(change, asked.execute, asked.client_id, asked.strand_pending, asked.otp, asked.token)
+    let (change, manner) = match operation {
+        Operation::CreateServiceUser
+        | Operation::EditServiceUser
+        | Operation::RotateServiceUserKey
+        | Operation::RemoveServiceUser => access(operation, e)?,
+        Operation::InviteMember | Operation::EditMember | Operation::ResetMember | Operation::RemoveMember => {
+            members(operation, e)?
         }
-        Operation::SetPolicy => {
-            let asked: p::SetPolicy<'_> = params(e)?;
-            let terms = PolicyTerms {
-                quorum: asked.quorum,
-                reject_quorum: asked.reject_quorum.unwrap_or(1),
-                allow_execute: asked.allow_execute.unwrap_or(false),
-                expires_after_s: asked.expires_after_s.unwrap_or(REQUEST_EXPIRY_US / 1_000_000),
-                exclude_key_managers: asked.exclude_key_managers.unwrap_or(false),
-            };
-            let change = Change::SetPolicy { workflow: workflow(&asked.workflow)?, terms };
-            changed(change, asked.execute, asked.client_id, asked.strand_pending, asked.otp, asked.token)
+        Operation::SetPolicy => set_policy(&params(e)?)?,
+        Operation::RemovePolicy => {
+            let asked: p::RemovePolicy<'_> = params(e)?;
+            (Change::Policies(PolicyChange::Remove { workflow: workflow(&asked.workflow)? }), asked.manner())
         }
         Operation::AddAddress => {
             let asked: p::AddAddress<'_> = params(e)?;
@@ -70,61 +75,158 @@ pub(super) fn initiate<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a>
                 address: (*asked.address).to_owned(),
                 tag: owned(&asked.tag),
             };
-            let change = Change::AddAddress { asset: short("asset", &asked.asset)?, address };
-            changed(change, asked.execute, asked.client_id, None, asked.otp, asked.token)
+            let asset = short("asset", &asked.asset)?;
+            (Change::Addresses(AddressChange::Add { asset, address }), asked.manner())
+        }
+        Operation::RemoveAddress => {
+            let asked: p::RemoveAddress<'_> = params(e)?;
+            let (asset, key) = (short("asset", &asked.asset)?, (*asked.key).to_owned());
+            (Change::Addresses(AddressChange::Remove { asset, key }), asked.manner())
+        }
+        Operation::Unfreeze => {
+            let asked: p::Unfreeze<'_> = params(e)?;
+            (Change::Unfreeze(Unfreeze { reason: (*asked.reason).to_owned() }), asked.manner())
         }
         _ => {
             let asked: p::InitiateWithdrawal<'_> = params(e)?;
-            let change = Change::Withdraw {
-                asset: short("asset", &asked.asset)?,
-                key: (*asked.key).to_owned(),
-                amount: decimal("amount", asked.amount)?,
-            };
-            changed(change, asked.execute, asked.client_id, None, asked.otp, asked.token)
+            let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
+            (Change::Withdrawal(change), asked.manner())
         }
-    }
-}
-
-fn create_service_user(asked: p::CreateServiceUser<'_>) -> Parsed<'_> {
-    if asked.accounts.iter().flatten().any(|account| &**account != "main") {
-        return Err(WireError::field("accounts", "give main, or leave it out"));
-    }
-    let change = Change::CreateServiceUser {
-        name: (*asked.name).to_owned(),
-        scopes: scopes(&asked.scopes)?,
-        settings: settings(asked.settings.as_ref())?.on(&KeySettings::default()),
-        api_key: String::new(),
-        secret_sealed: Vec::new(),
     };
-    changed(change, asked.execute, asked.client_id, None, asked.otp, asked.token)
-}
-
-fn edit_service_user(asked: p::EditServiceUser<'_>) -> Parsed<'_> {
-    let change = Change::EditServiceUser {
-        service_user: service_user(&asked.service_user_id)?,
-        name: owned(&asked.name),
-        scopes: asked.scopes.as_deref().map(scopes).transpose()?,
-        settings: settings(asked.settings.as_ref())?,
-        disabled: asked.disabled,
-    };
-    changed(change, asked.execute, asked.client_id, asked.strand_pending, asked.otp, asked.token)
-}
-
-fn changed<'a>(
-    change: Change,
-    execute: Option<bool>,
-    client_id: Option<Text<'a>>,
-    strand_pending: Option<bool>,
-    otp: Option<Text<'a>>,
-    token: Option<Text<'a>>,
-) -> Parsed<'a> {
     let initiation = Initiation {
-        execute: execute.unwrap_or(false),
+        execute: manner.execute.unwrap_or(false),
         step: None,
-        client_id: optional_short("client_id", client_id.as_deref())?,
-        strand_pending: strand_pending.unwrap_or(false),
+        client_id: optional_short("client_id", manner.client_id.as_deref())?,
+        strand_pending: manner.strand_pending.unwrap_or(false),
+        drawn: None,
     };
-    Ok((token, Body::Coded(Command::Initiate(Box::new(change), initiation), owned(&otp))))
+    Ok((manner.token, Body::Coded(Command::Initiate(Box::new(change), initiation), owned(&manner.otp))))
+}
+
+/// A withdrawal in words.
+pub(super) fn withdrawal_change(asset: &str, key: &str, amount: Number<'_>) -> Result<WithdrawalChange, WireError> {
+    Ok(WithdrawalChange { asset: short("asset", asset)?, key: key.to_owned(), amount: decimal("amount", amount)? })
+}
+
+type Asked<'a> = Result<(Change, p::Manner<'a>), WireError>;
+
+fn access<'a>(operation: Operation, e: &Envelope<'a>) -> Asked<'a> {
+    let (change, manner) = match operation {
+        Operation::CreateServiceUser => {
+            let asked: p::CreateServiceUser<'_> = params(e)?;
+            if asked.accounts.iter().flatten().any(|account| &**account != "main") {
+                return Err(WireError::field("accounts", "give main, or leave it out"));
+            }
+            let settings = settings(asked.settings.as_ref())?.on(&KeySettings::default());
+            let name = (*asked.name).to_owned();
+            (AccessChange::Create { name, scopes: scopes(&asked.scopes)?, settings }, asked.manner())
+        }
+        Operation::EditServiceUser => {
+            let asked: p::EditServiceUser<'_> = params(e)?;
+            let change = AccessChange::Edit {
+                service_user: service_user(&asked.service_user_id)?,
+                name: owned(&asked.name),
+                scopes: asked.scopes.as_deref().map(scopes).transpose()?,
+                settings: settings(asked.settings.as_ref())?,
+                disabled: asked.disabled,
+            };
+            (change, asked.manner())
+        }
+        Operation::RotateServiceUserKey => {
+            let asked: p::RotateServiceUserKey<'_> = params(e)?;
+            let service_user = service_user(&asked.service_user_id)?;
+            let overlap_s = asked.overlap_s.unwrap_or(OVERLAP_S);
+            (AccessChange::Rotate { service_user, overlap_s }, asked.manner())
+        }
+        _ => {
+            let asked: p::RemoveServiceUser<'_> = params(e)?;
+            (AccessChange::Remove { service_user: service_user(&asked.service_user_id)? }, asked.manner())
+        }
+    };
+    Ok((Change::Access(change), manner))
+}
+
+fn members<'a>(operation: Operation, e: &Envelope<'a>) -> Asked<'a> {
+    let (change, manner) = match operation {
+        Operation::InviteMember => {
+            let asked: p::InviteMember<'_> = params(e)?;
+            let change = MemberChange::Invite {
+                name: (*asked.name).to_owned(),
+                email: (*asked.email).to_owned(),
+                permissions: permissions(&asked.permissions)?,
+            };
+            (change, asked.manner())
+        }
+        Operation::EditMember => {
+            let asked: p::EditMember<'_> = params(e)?;
+            let change = MemberChange::Edit {
+                member: member(&asked.member_id)?,
+                name: owned(&asked.name),
+                permissions: asked.permissions.as_ref().map(permissions).transpose()?.unwrap_or_default(),
+                suspended: asked.suspended,
+            };
+            (change, asked.manner())
+        }
+        _ => {
+            let asked: p::MemberRef<'_> = params(e)?;
+            let member = member(&asked.member_id)?;
+            let change = match operation {
+                Operation::ResetMember => MemberChange::Reset { member },
+                _ => MemberChange::Remove { member },
+            };
+            (change, asked.manner())
+        }
+    };
+    Ok((Change::Members(change), manner))
+}
+
+fn permissions(asked: &p::Permissions<'_>) -> Result<PermissionSets, WireError> {
+    let named = [
+        (Workflow::ManageAccess, &asked.manage_access),
+        (Workflow::ManagePolicies, &asked.manage_policies),
+        (Workflow::ManageAddresses, &asked.manage_addresses),
+        (Workflow::InitiateWithdrawal, &asked.initiate_withdrawal),
+    ];
+    let permission = |name: &Text<'_>| {
+        let advice = "give view, initiate, approve and execute by workflow";
+        Permission::parse(name).ok_or_else(|| WireError::field("permissions", advice))
+    };
+    let given = named.into_iter().filter_map(|(workflow, names)| Some((workflow, names.as_ref()?)));
+    given.map(|(workflow, names)| Ok((workflow, names.iter().map(permission).collect::<Result<_, _>>()?))).collect()
+}
+
+fn set_policy<'a>(asked: &p::SetPolicy<'a>) -> Asked<'a> {
+    let usual = PolicyTerms::of(asked.quorum);
+    let rules = asked.rules.iter().flatten().map(rule).collect::<Result<_, _>>()?;
+    let terms = PolicyTerms {
+        reject_quorum: asked.reject_quorum.unwrap_or(usual.reject_quorum),
+        allow_execute: asked.allow_execute.unwrap_or(usual.allow_execute),
+        expires_after_s: asked.expires_after_s.unwrap_or(usual.expires_after_s),
+        exclude_key_managers: asked.exclude_key_managers.unwrap_or(usual.exclude_key_managers),
+        cool_down_s: asked.cool_down_s.unwrap_or(usual.cool_down_s),
+        rules,
+        ..usual
+    };
+    let change = PolicyChange::Set { workflow: workflow(&asked.workflow)?, terms };
+    Ok((Change::Policies(change), asked.manner()))
+}
+
+fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
+    let initiator = |text: &Text<'_>| {
+        let member = MemberId::parse(text).map(InitiatorId::Member);
+        let found = member.or_else(|| ServiceUserId::parse(text).map(InitiatorId::ServiceUser));
+        found.ok_or_else(|| WireError::field("rules", "initiators are ids of Members and Service Users"))
+    };
+    let initiators = asked.initiators.as_ref().map(|all| all.iter().map(initiator).collect::<Result<_, _>>());
+    Ok(Rule {
+        asset: optional_short("rules", asked.asset.as_deref())?,
+        amount_from: asked.amount_from.map(|from| decimal("amount_from", from)).transpose()?,
+        total_24h_from: asked.total_24h_from.map(|from| decimal("total_24h_from", from)).transpose()?,
+        keys: asked.keys.as_ref().map(|keys| keys.iter().map(|key| (**key).to_owned()).collect()),
+        initiators: initiators.transpose()?,
+        quorum: asked.quorum,
+        allow_execute: asked.allow_execute,
+    })
 }
 
 fn ballots(asked: &[p::Ballot<'_>]) -> Result<Vec<Ballot>, WireError> {

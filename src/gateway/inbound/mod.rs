@@ -3,6 +3,7 @@
 
 mod change;
 mod error;
+mod orders;
 mod request;
 mod values;
 mod venue;

@@ -3,20 +3,19 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::change::{coded, initiate};
+use super::change::{coded, initiate, withdrawal_change};
+use super::orders::{add_order, cancel_order, orders, query_orders};
 use super::values::{
-    client_order_id, decimal, limit, moment, optional_short, owned, request_id, short, strategy, withdrawal, workflow,
+    decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, withdrawal, workflow,
 };
 use super::venue::venue;
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
-use crate::domain::ids::OrderId;
-use crate::domain::limits::ORDER_IDS_MAX;
-use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::time::Moment;
 use crate::engine::approvals::RequestState;
-use crate::engine::command::{Command, OrderRef, PlaceOrder};
+use crate::engine::command::{Command, OrderRef};
+use crate::engine::freezes::FreezeScope;
 use crate::engine::query::Query;
 use crate::wire::leaf::{Names, Text};
 use crate::wire::params as p;
@@ -54,6 +53,8 @@ pub enum Body {
     Query(Query, Filter),
     /// Ask history, with the engine's leave.
     History(Page),
+    /// Ask the audit log, with the engine's leave.
+    Audit(Page),
 }
 
 /// Puts the step of a verified one-time code into the command that it came with.
@@ -205,6 +206,7 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         Operation::MemberInfo => nothing(e, query(Query::MemberInfo)),
         Operation::ServiceUsers => nothing(e, query(Query::ServiceUsers)),
         Operation::Policies => nothing(e, query(Query::Policies)),
+        Operation::Members => nothing(e, query(Query::Members)),
         Operation::OpenOrders | Operation::ClosedOrders => orders(operation, e),
         Operation::QueryOrders => query_orders(e),
         Operation::Ledgers => ledgers(e),
@@ -253,10 +255,35 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         Operation::Approve | Operation::Execute | Operation::Reject | Operation::ClaimSecret => coded(operation, e),
         Operation::CreateServiceUser
         | Operation::EditServiceUser
+        | Operation::RotateServiceUserKey
         | Operation::RemoveServiceUser
+        | Operation::InviteMember
+        | Operation::EditMember
+        | Operation::ResetMember
+        | Operation::RemoveMember
+        | Operation::Unfreeze
         | Operation::SetPolicy
+        | Operation::RemovePolicy
         | Operation::AddAddress
+        | Operation::RemoveAddress
         | Operation::InitiateWithdrawal => initiate(operation, e),
+        Operation::Freeze => {
+            let asked: p::Freeze<'_> = params(e)?;
+            let unknown = || WireError::field("scope", "give withdrawals or all");
+            let scope = FreezeScope::parse(&asked.scope).ok_or_else(unknown)?;
+            Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
+        }
+        Operation::CancelOrders => {
+            let asked: p::CancelOrders<'_> = params(e)?;
+            Ok((asked.token, Body::Command(Command::CancelOrders(service_user(&asked.service_user_id)?))))
+        }
+        Operation::PolicyExplain => {
+            let asked: p::PolicyExplain<'_> = params(e)?;
+            let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
+            let service_user = asked.service_user_id.as_deref().map(service_user).transpose()?;
+            Ok((asked.token, query(Query::Explain { change, service_user })))
+        }
+        Operation::AuditLog => audit_log(e),
         Operation::CreateOrganization
         | Operation::AddAsset
         | Operation::AddMarket
@@ -292,112 +319,6 @@ fn nothing<'a>(e: &Envelope<'a>, body: Body) -> Parsed<'a> {
     Ok((asked.token, body))
 }
 
-fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::AddOrder<'_> = params(e)?;
-    let side = match &*asked.side {
-        "buy" => Side::Buy,
-        "sell" => Side::Sell,
-        _ => return Err(WireError::field("side", "give buy or sell")),
-    };
-    let order_type = match &*asked.order_type {
-        "limit" => OrderType::Limit,
-        "market" => OrderType::Market,
-        "settle-position" => return Ok((asked.token, Body::Command(Command::SettlePosition))),
-        _ => return Err(WireError::field("order_type", "give limit or market")),
-    };
-    let time_in_force = match asked.time_in_force.as_deref() {
-        None => TimeInForce::Gtc,
-        Some(text) if text.eq_ignore_ascii_case("gtc") => TimeInForce::Gtc,
-        Some(text) if text.eq_ignore_ascii_case("ioc") => TimeInForce::Ioc,
-        Some(_) => return Err(WireError::field("time_in_force", "give gtc or ioc")),
-    };
-    if asked.limit_price_type.as_deref().is_some_and(|kind| kind != "static") {
-        return Err(WireError::field("limit_price_type", "give static, or leave it out"));
-    }
-    let order = PlaceOrder {
-        symbol: short("symbol", &asked.symbol)?,
-        side,
-        order_type,
-        time_in_force,
-        post_only: asked.post_only.unwrap_or(false),
-        order_qty: decimal("order_qty", asked.order_qty)?,
-        limit_price: asked.limit_price.map(|price| decimal("limit_price", price)).transpose()?,
-        cl_ord_id: asked.cl_ord_id.as_deref().map(client_order_id).transpose()?,
-        order_userref: asked.order_userref,
-        validate: asked.validate.unwrap_or(false),
-    };
-    Ok((asked.token, Body::Command(Command::PlaceOrder(order))))
-}
-
-fn order_refs(order_id: Option<Names<'_>>, cl_ord_id: Option<Names<'_>>) -> Result<Vec<OrderRef>, WireError> {
-    let mut found = Vec::new();
-    if let Some(list) = order_id {
-        for text in list.list().ok_or_else(|| WireError::new("Order_id field must be an array"))? {
-            // Whatever no server wrote names no order: the same answer as for an order that is gone.
-            found.push(OrderRef::Id(OrderId::parse(&text).unwrap_or(OrderId(0))));
-        }
-    }
-    if let Some(list) = cl_ord_id {
-        for text in list.list().ok_or_else(|| WireError::new("Cl_ord_id field must be an array"))? {
-            found.push(OrderRef::ClientId(client_order_id(&text)?));
-        }
-    }
-    Ok(found)
-}
-
-fn cancel_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::CancelOrder<'_> = params(e)?;
-    let kinds = [asked.order_id.is_some(), asked.cl_ord_id.is_some(), asked.order_userref.is_some()];
-    if kinds.iter().filter(|given| **given).count() != 1 {
-        return Err(WireError::field("order_id", "give exactly one of order_id, cl_ord_id and order_userref"));
-    }
-    let mut orders = order_refs(asked.order_id, asked.cl_ord_id)?;
-    orders.extend(asked.order_userref.into_iter().flatten().map(OrderRef::UserRef));
-    bounded(&orders)?;
-    Ok((asked.token, Body::Cancel(orders)))
-}
-
-fn query_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::QueryOrders<'_> = params(e)?;
-    let orders = order_refs(asked.order_id, asked.cl_ord_id)?;
-    bounded(&orders)?;
-    Ok((asked.token, query(Query::Orders(orders))))
-}
-
-fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
-    match (1..=ORDER_IDS_MAX).contains(&orders.len()) {
-        true => Ok(()),
-        false => Err(WireError::field("order_id", "name 1 to 50 orders")),
-    }
-}
-
-fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::Orders<'_> = params(e)?;
-    let limit = limit(asked.limit)?;
-    let body = if operation == Operation::OpenOrders {
-        let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
-        let filter = Filter {
-            asset: None,
-            cl_ord_id: owned(&asked.cl_ord_id),
-            order_userref: asked.order_userref,
-            limit: Some(limit),
-        };
-        Body::Query(Query::OpenOrders { symbol }, filter)
-    } else {
-        Body::History(Page {
-            symbol: owned(&asked.symbol),
-            cl_ord_id: owned(&asked.cl_ord_id),
-            order_userref: asked.order_userref,
-            start: moment("start", asked.start.as_deref())?,
-            end: moment("end", asked.end.as_deref())?,
-            limit,
-            cursor: owned(&asked.cursor),
-            ..Page::default()
-        })
-    };
-    Ok((asked.token, body))
-}
-
 fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Ledgers<'_> = params(e)?;
     let page = Page {
@@ -410,6 +331,18 @@ fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         ..Page::default()
     };
     Ok((asked.token, Body::History(page)))
+}
+
+fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AuditLog<'_> = params(e)?;
+    let page = Page {
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        limit: limit(asked.limit)?,
+        cursor: owned(&asked.cursor),
+        ..Page::default()
+    };
+    Ok((asked.token, Body::Audit(page)))
 }
 
 fn by_asset<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
@@ -435,15 +368,13 @@ fn funding<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         }
         Operation::WithdrawInfo => {
             let asked: p::WithdrawInfo<'_> = params(e)?;
-            let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
-            Ok((asked.token, query(Query::WithdrawInfo { asset, key: (*asked.key).to_owned(), amount })))
+            let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
+            Ok((asked.token, query(Query::WithdrawInfo(change))))
         }
         Operation::Withdraw => {
             let asked: p::Withdraw<'_> = params(e)?;
             let command = Command::Withdraw {
-                asset: short("asset", &asked.asset)?,
-                key: (*asked.key).to_owned(),
-                amount: decimal("amount", asked.amount)?,
+                change: withdrawal_change(&asked.asset, &asked.key, asked.amount)?,
                 client_id: optional_short("client_id", asked.client_id.as_deref())?,
                 max_fee: asked.max_fee.map(|fee| decimal("max_fee", fee)).transpose()?,
             };
@@ -466,17 +397,8 @@ fn funding<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
 
 fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
-    let state = match asked.state.as_deref() {
-        None => None,
-        Some("pending") => Some(RequestState::Pending),
-        Some("approved") => Some(RequestState::Approved),
-        Some("executed") => Some(RequestState::Executed),
-        Some("rejected") => Some(RequestState::Rejected),
-        Some("canceled") => Some(RequestState::Canceled),
-        Some("expired") => Some(RequestState::Expired),
-        Some("failed") => Some(RequestState::Failed),
-        Some(_) => return Err(WireError::field("state", "give the state of a request")),
-    };
+    let unknown = || WireError::field("state", "give the state of a request");
+    let state = asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?;
     let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
     let filter = Filter { limit: Some(limit(asked.limit)?), ..Filter::default() };
     Ok((asked.token, Body::Query(Query::Requests { state, workflow }, filter)))

@@ -5,7 +5,7 @@ use arrayvec::ArrayString;
 use super::WireError;
 use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::ids::{MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
 use crate::domain::time::Moment;
@@ -65,6 +65,10 @@ pub(super) fn withdrawal(text: &str) -> Result<WithdrawalId, WireError> {
 
 pub(super) fn service_user(text: &str) -> Result<ServiceUserId, WireError> {
     ServiceUserId::parse(text).ok_or_else(|| WireError::field("service_user_id", "give the id of a Service User"))
+}
+
+pub(super) fn member(text: &str) -> Result<MemberId, WireError> {
+    MemberId::parse(text).ok_or_else(|| WireError::field("member_id", "give the id of a Member"))
 }
 
 pub(super) fn workflow(text: &str) -> Result<Workflow, WireError> {

@@ -1,10 +1,9 @@
 //! The venue operator's commands.
 
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, short, withdrawal};
+use super::values::{decimal, member, short, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
-use crate::domain::ids::MemberId;
 use crate::engine::command::{Command, Invitee, NewAsset, NewMarket};
 use crate::engine::deposits::DepositAddress;
 use crate::engine::earn::LockType;
@@ -57,15 +56,9 @@ pub(super) fn venue<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         }
         _ => {
             let asked: p::SetKyc<'_> = params(e)?;
-            let member = MemberId::parse(&asked.member_id);
-            let member = member.ok_or_else(|| WireError::field("member_id", "give the id of a Member"))?;
-            let kyc = match &*asked.kyc {
-                "pending" => Kyc::Pending,
-                "verified" => Kyc::Verified,
-                "rejected" => Kyc::Rejected,
-                _ => return Err(WireError::field("kyc", "give pending, verified or rejected")),
-            };
-            (asked.token, Command::SetKyc { member, kyc })
+            let unknown = || WireError::field("kyc", "give pending, verified or rejected");
+            let kyc = Kyc::parse(&asked.kyc).ok_or_else(unknown)?;
+            (asked.token, Command::SetKyc { member: member(&asked.member_id)?, kyc })
         }
     };
     Ok((token, Body::Command(command)))

@@ -116,6 +116,7 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
         CancelReason::ImmediateOrCancel => "Immediate or cancel",
         CancelReason::SelfTrade => "Self trade prevention",
         CancelReason::KeyStopped => "Key stopped",
+        CancelReason::ByMember => "Canceled by a Member",
     }
 }
 

@@ -5,16 +5,16 @@ use serde_json::value::RawValue;
 use crate::access::key::{KeySettings, OnStop};
 use crate::domain::ids::AssetId;
 use crate::domain::money::Amount;
-use crate::engine::approvals::{self, Decision, RequestState};
+use crate::engine::approvals;
 use crate::engine::deposits;
 use crate::engine::earn::{self, EarnStep, LockType};
 use crate::engine::entries::{Entry, Source};
 use crate::engine::ledger::Wallet;
-use crate::engine::members::Kyc;
+use crate::engine::policy::{Policy, Rule, Verdict};
 use crate::engine::query::{Balance, Can};
 use crate::engine::reference::Reference;
 use crate::engine::withdrawals::{self, WithdrawalStatus};
-use crate::history::movement;
+use crate::history::{AuditEntry, Audited, movement};
 use crate::wire::items as w;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
@@ -218,17 +218,14 @@ pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -
     w::Request {
         request_id: of.id.to_string(),
         workflow: of.workflow.name(),
-        action: of.action.name(),
-        state: request_state(of.state),
+        action: of.change.governed().name(),
+        state: of.state.name(),
         initiator,
         created_at: of.created_at.to_string(),
         expires_at: of.expires_at.to_string(),
         payload: RawValue::from_string(of.payload.to_json()).expect("canonical JSON is JSON"),
         digest: of.digest.clone(),
-        policy: of
-            .policy
-            .as_ref()
-            .map(|policy| w::PinnedPolicy { version: policy.version, quorum: policy.terms.quorum }),
+        policy: of.policy.as_ref().map(verdict),
         votes: of.votes.iter().map(vote).collect(),
         reason: of.reason.clone(),
         can: can.map(names),
@@ -236,14 +233,58 @@ pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -
     }
 }
 
+/// What a policy comes to for a request.
+pub fn verdict(of: &Verdict) -> w::PinnedPolicy {
+    w::PinnedPolicy { version: of.version, quorum: of.quorum, rule: of.rule }
+}
+
+/// A policy in force.
+pub fn policy(of: &Policy) -> r::Policy {
+    r::Policy {
+        workflow: of.workflow.name(),
+        version: of.version,
+        quorum: of.terms.quorum,
+        reject_quorum: of.terms.reject_quorum,
+        allow_execute: of.terms.allow_execute,
+        expires_after_s: of.terms.expires_after_s,
+        exclude_key_managers: of.terms.exclude_key_managers,
+        cool_down_s: of.terms.cool_down_s,
+        rules: of.terms.rules.iter().map(rule).collect(),
+    }
+}
+
+fn rule(of: &Rule) -> r::Rule {
+    r::Rule {
+        asset: of.asset.map(|asset| asset.to_string()),
+        amount_from: of.amount_from.map(Exact::from),
+        total_24h_from: of.total_24h_from.map(Exact::from),
+        keys: of.keys.clone(),
+        initiators: of.initiators.as_ref().map(|all| all.iter().map(ToString::to_string).collect()),
+        quorum: of.quorum,
+        allow_execute: of.allow_execute,
+    }
+}
+
+/// An entry of the audit log.
+pub fn audit(of: &Audited) -> r::AuditEntry {
+    let AuditEntry { at, actor, action, subject, detail, policy_version } = &of.entry;
+    r::AuditEntry {
+        offset: of.offset,
+        at: at.to_string(),
+        actor: actor.clone(),
+        action: action.clone(),
+        subject: subject.clone(),
+        detail: detail.clone(),
+        policy_version: *policy_version,
+        hash: of.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}
+
 fn vote(of: &approvals::Vote) -> w::Vote {
     w::Vote {
         member_id: of.member.to_string(),
         name: of.name.clone(),
-        decision: match of.decision {
-            Decision::Approve => "approve",
-            Decision::Reject => "reject",
-        },
+        decision: of.decision.name(),
         at: of.at.to_string(),
         comment: of.comment.clone(),
         struck: of.struck.then_some(true),
@@ -253,28 +294,6 @@ fn vote(of: &approvals::Vote) -> w::Vote {
 fn names(can: Can) -> Vec<&'static str> {
     let all = [(can.approve, "approve"), (can.reject, "reject"), (can.execute, "execute"), (can.cancel, "cancel")];
     all.into_iter().filter(|(may, _)| *may).map(|(_, name)| name).collect()
-}
-
-/// Where a request is.
-fn request_state(state: RequestState) -> &'static str {
-    match state {
-        RequestState::Pending => "pending",
-        RequestState::Approved => "approved",
-        RequestState::Executed => "executed",
-        RequestState::Rejected => "rejected",
-        RequestState::Canceled => "canceled",
-        RequestState::Expired => "expired",
-        RequestState::Failed => "failed",
-    }
-}
-
-/// A KYC status.
-pub fn kyc(kyc: Kyc) -> &'static str {
-    match kyc {
-        Kyc::Pending => "pending",
-        Kyc::Verified => "verified",
-        Kyc::Rejected => "rejected",
-    }
 }
 
 /// The settings of a key.

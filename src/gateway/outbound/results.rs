@@ -4,15 +4,16 @@ use super::items::{json, open_order};
 use super::records::{self, amount};
 use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Workflow};
-use crate::domain::ids::{AssetId, Seq};
+use crate::domain::ids::{MemberId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
+use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
-use crate::engine::query::{Balance, Reply, View, WithdrawInfo};
+use crate::engine::query::{Balance, Listed, Reply, View, WithdrawInfo};
 use crate::engine::reference::Reference;
-use crate::engine::service_users::{KeyStatus, ServiceUser};
-use crate::engine::withdrawals::WithdrawalAddress;
+use crate::engine::service_users::ServiceUser;
+use crate::engine::withdrawals::ListedAddress;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
 
@@ -63,8 +64,9 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
         Reply::Strategy(of) => json(out, &r::StrategyAdded { strategy_id: of.id.to_string() }),
         Reply::Deposit(of) => json(out, &r::Credited { refid: of.id.to_string(), txid: of.txid.clone() }),
         Reply::Member(of) => {
-            json(out, &r::MemberChanged { member_id: of.id.to_string(), kyc: records::kyc(of.kyc) });
+            json(out, &r::MemberChanged { member_id: of.id.to_string(), kyc: of.kyc.name() });
         }
+        Reply::Frozen(of) => json(out, &frozen(of)),
     }
 }
 
@@ -88,7 +90,9 @@ pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
 /// Appends the result of a query.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
     match view {
-        View::Bound(_) | View::Snapshot { .. } | View::Empty | View::History(_) => json(out, &r::Done {}),
+        View::Bound(_) | View::Snapshot { .. } | View::Empty | View::History(_) | View::Audit(_) => {
+            json(out, &r::Done {})
+        }
         View::Key(user, organization) => json(out, &key_info(user, organization)),
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
@@ -106,7 +110,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             json(out, &r::Deposits { deposits });
         }
         View::Addresses(all) => {
-            let addresses = all.iter().map(|(asset, of)| address(reference, *asset, of)).collect();
+            let addresses = all.iter().map(|(of, usable)| address(reference, (of, *usable))).collect();
             json(out, &r::WithdrawAddresses { addresses });
         }
         View::WithdrawInfo(of) => json(out, &withdraw_info(of)),
@@ -114,7 +118,15 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             let withdrawals = all.iter().map(|of| records::withdrawal(reference, of, false, None)).collect();
             json(out, &r::Withdrawals { withdrawals });
         }
-        View::Member(member, organization) => json(out, &member_info(member, organization)),
+        View::Member(member, organization, freeze) => {
+            json(out, &member_info(member, organization, freeze.as_deref()));
+        }
+        View::Members(all) => json(out, &r::Members { members: all.iter().map(member).collect() }),
+        View::Explained(verdict, eligible) => {
+            let named = |(id, name): &(MemberId, String)| r::Eligible { member_id: id.to_string(), name: name.clone() };
+            let eligible = eligible.iter().map(named).collect();
+            json(out, &r::Explained { policy: verdict.as_ref().map(records::verdict), eligible });
+        }
         View::Requests(all) if operation == Operation::RequestInfo => {
             if let Some((request, can)) = all.first() {
                 json(out, &records::request(request, Some(*can), None));
@@ -124,21 +136,8 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             let requests = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
             json(out, &r::Requests { requests });
         }
-        View::ServiceUsers(all) => {
-            json(out, &r::ServiceUsers { service_users: all.iter().map(service_user).collect() });
-        }
-        View::Policies(all) => {
-            let policies = all.iter().map(|of| r::Policy {
-                workflow: of.workflow.name(),
-                version: of.version,
-                quorum: of.terms.quorum,
-                reject_quorum: of.terms.reject_quorum,
-                allow_execute: of.terms.allow_execute,
-                expires_after_s: of.terms.expires_after_s,
-                exclude_key_managers: of.terms.exclude_key_managers,
-            });
-            json(out, &r::Policies { policies: policies.collect() });
-        }
+        View::ServiceUsers(all) => service_users(out, all, |_| 0),
+        View::Policies(all) => json(out, &r::Policies { policies: all.iter().map(records::policy).collect() }),
     }
 }
 
@@ -187,40 +186,69 @@ fn key_info(user: &ServiceUser, organization: &Organization) -> r::KeyInfo {
     }
 }
 
-fn service_user(user: &ServiceUser) -> r::ServiceUser {
+/// Appends the result of `service_users`; `open` counts the sockets of each.
+pub fn service_users(out: &mut String, all: &[Listed], open: impl Fn(ServiceUserId) -> usize) {
+    let service_users = all.iter().map(|of| service_user(of, open(of.service_user.id))).collect();
+    json(out, &r::ServiceUsers { service_users });
+}
+
+fn service_user(of: &Listed, open_connections: usize) -> r::ServiceUser {
+    let user = &of.service_user;
     r::ServiceUser {
         service_user_id: user.id.to_string(),
         name: user.name.clone(),
         api_key: user.api_key.clone(),
-        status: match user.status {
-            KeyStatus::Unclaimed => "unclaimed",
-            KeyStatus::Active => "active",
-            KeyStatus::Disabled => "disabled",
-            KeyStatus::Expired => "expired",
-            KeyStatus::Removed => "removed",
-        },
+        status: user.status.name(),
         scopes: scopes(user),
         accounts: vec!["main"],
         settings: records::settings(&user.settings),
+        last_seen: of.last_seen.map(|at| at.to_string()),
+        open_connections,
+        retiring_until: user.retiring.as_ref().map(|retiring| retiring.until.to_string()),
+        unclaimed: user.claim.map(|claim| r::Unclaimed {
+            request_id: claim.request.to_string(),
+            member_id: claim.member.to_string(),
+            until: claim.until.to_string(),
+        }),
     }
 }
 
-fn member_info(member: &Member, organization: &Organization) -> r::MemberInfo {
+fn permissions(member: &Member) -> r::Permissions {
     let of = |workflow| member.permissions.of(workflow).map(Permission::name).collect();
+    r::Permissions {
+        manage_access: of(Workflow::ManageAccess),
+        manage_policies: of(Workflow::ManagePolicies),
+        manage_addresses: of(Workflow::ManageAddresses),
+        initiate_withdrawal: of(Workflow::InitiateWithdrawal),
+    }
+}
+
+fn member_info(member: &Member, organization: &Organization, freeze: Option<&Freeze>) -> r::MemberInfo {
     r::MemberInfo {
         organization: organization.name.clone(),
         member: r::MemberName {
             id: member.id.to_string(),
             name: member.name.clone(),
             email: member.email.clone(),
-            kyc: records::kyc(member.kyc),
+            kyc: member.kyc.name(),
         },
-        permissions: r::Permissions {
-            manage_access: of(Workflow::ManageAccess),
-            manage_policies: of(Workflow::ManagePolicies),
-            manage_addresses: of(Workflow::ManageAddresses),
-            initiate_withdrawal: of(Workflow::InitiateWithdrawal),
-        },
+        permissions: permissions(member),
+        frozen: freeze.map(frozen),
+    }
+}
+
+fn frozen(of: &Freeze) -> r::Frozen {
+    r::Frozen { scope: of.scope.name(), reason: of.reason.clone(), member_id: of.by.to_string(), at: of.at.to_string() }
+}
+
+fn member(of: &Member) -> r::Member {
+    r::Member {
+        member_id: of.id.to_string(),
+        name: of.name.clone(),
+        email: of.email.clone(),
+        status: of.status.name(),
+        kyc: of.kyc.name(),
+        permissions: permissions(of),
     }
 }
 
@@ -273,14 +301,15 @@ fn methods(out: &mut String, operation: Operation, assets: &[crate::domain::asse
     json(out, &r::WithdrawMethods { methods: methods.collect() });
 }
 
-fn address(reference: &Reference, asset: AssetId, of: &WithdrawalAddress) -> r::WithdrawAddress {
+fn address(reference: &Reference, (of, usable): (&ListedAddress, bool)) -> r::WithdrawAddress {
     r::WithdrawAddress {
-        asset: reference.asset(asset).code.to_string(),
-        method: of.method.clone(),
-        key: of.key.clone(),
-        address: of.address.clone(),
-        tag: of.tag.clone(),
-        verified: true,
+        asset: reference.asset(of.asset).code.to_string(),
+        method: of.address.method.clone(),
+        key: of.address.key.clone(),
+        address: of.address.address.clone(),
+        tag: of.address.tag.clone(),
+        verified: usable,
+        usable_at: of.usable_at.to_string(),
     }
 }
 
@@ -293,9 +322,10 @@ fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
         amount: exact(Amount(of.amount.0.saturating_sub(of.fee.0))),
         fee: exact(of.fee),
         approval: r::Approval {
-            required: of.policy.is_some(),
-            quorum: of.policy.as_ref().map(|policy| policy.terms.quorum),
-            policy_version: of.policy.as_ref().map(|policy| policy.version),
+            required: of.verdict.is_some(),
+            quorum: of.verdict.as_ref().map(|verdict| verdict.quorum),
+            policy_version: of.verdict.as_ref().map(|verdict| verdict.version),
+            rule: of.verdict.as_ref().and_then(|verdict| verdict.rule),
         },
     }
 }

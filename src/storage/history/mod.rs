@@ -1,4 +1,4 @@
-//! The history tables: orders, trades and ledger entries, in a database file of their own, because an SQLite
+//! The history tables: orders, trades, ledger entries and the audit log, in a database file of their own, because an SQLite
 //! file has one writer and history must never hold up the journal.
 //!
 //! Everything here can be told again from the journal. So a commit need not wait for the disk: after a power
@@ -75,6 +75,19 @@ pub struct LedgerRow {
     pub body: Vec<u8>,
 }
 
+/// An entry of an Organization's audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its place.
+    pub entry_offset: u64,
+    /// Whose it is.
+    pub organization: u64,
+    /// When, in µs.
+    pub at_us: u64,
+    /// The entry, as the caller encodes it.
+    pub body: Vec<u8>,
+}
+
 /// What some events add to the tables. A row replaces the one with its id, and of two rows with one id the
 /// later counts, so that telling events twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +98,8 @@ pub struct HistoryBatch {
     pub trades: Vec<TradeRow>,
     /// Ledger entries.
     pub ledger_entries: Vec<LedgerRow>,
+    /// Entries of the audit log.
+    pub audit: Vec<AuditRow>,
 }
 
 /// The tables could not be read or written. Nothing is lost: answer that the query is to be tried again, or

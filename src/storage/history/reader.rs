@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 
-use super::{HistoryError, LedgerRow, OrderRow, TradeRow, id, time};
+use super::{AuditRow, HistoryError, LedgerRow, OrderRow, TradeRow, id, time};
 
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
@@ -113,6 +113,19 @@ impl HistoryReader {
         rows.iter().map(ledger_entry).collect()
     }
 
+    /// Entries of an Organization's audit log, by time; `page.account` names the Organization.
+    pub async fn audit(&self, page: &Page) -> Read<AuditRow> {
+        let rows = page_of(
+            "SELECT * FROM audit
+             WHERE organization = $1 AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
+             ORDER BY at_us DESC, entry_offset DESC LIMIT $6",
+            page,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(audit).collect()
+    }
+
     /// The account's orders among these ids, open and closed, newest first.
     pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<OrderRow> {
         let rows = sqlx::query(
@@ -199,6 +212,15 @@ fn trade(row: &SqliteRow) -> Result<TradeRow, HistoryError> {
         account: unsigned(row, "account")?,
         market: unsigned(row, "market")?,
         order_id: unsigned(row, "order_id")?,
+        at_us: unsigned(row, "at_us")?,
+        body: row.try_get("body")?,
+    })
+}
+
+fn audit(row: &SqliteRow) -> Result<AuditRow, HistoryError> {
+    Ok(AuditRow {
+        entry_offset: unsigned(row, "entry_offset")?,
+        organization: unsigned(row, "organization")?,
         at_us: unsigned(row, "at_us")?,
         body: row.try_get("body")?,
     })

@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::{Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, open};
+use super::{AuditRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, open};
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
 
@@ -31,6 +31,10 @@ fn entry(ledger_id: u64, account: u64, at_us: u64) -> LedgerRow {
     LedgerRow { ledger_id, account, asset: 1 + ledger_id % 2, kind: "trade".to_owned(), at_us, body: vec![] }
 }
 
+fn audited(entry_offset: u64, at_us: u64) -> AuditRow {
+    AuditRow { entry_offset, organization: 1, at_us, body: vec![9] }
+}
+
 #[tokio::test]
 async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
     let dir = tempfile::tempdir().unwrap();
@@ -39,6 +43,7 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
         orders: vec![order(1, None), order(2, Some(20)), order(1, Some(30))],
         trades: vec![trade(256, 20), trade(257, 20)],
         ledger_entries: vec![entry(1, 1, 20)],
+        audit: vec![audited(1, 20)],
     };
     for seq in [7, 7, 3] {
         writer.apply(&batch, seq).await.unwrap();
@@ -47,6 +52,7 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
         assert_eq!(closed, [order(1, Some(30)), order(2, Some(20))]);
         assert_eq!(reader.trades(&ALL, None).await.unwrap(), [trade(257, 20), trade(256, 20)]);
         assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), [entry(1, 1, 20)]);
+        assert_eq!(reader.audit(&ALL).await.unwrap(), [audited(1, 20)]);
     }
     writer.close().await.unwrap();
     drop(reader);
@@ -80,6 +86,7 @@ async fn filters_admit_what_they_name() {
         orders: vec![order(1, Some(10)), order(2, Some(20)), order(3, Some(30)), order(4, None)],
         trades: vec![],
         ledger_entries: vec![entry(1, 1, 10), entry(2, 1, 20), entry(3, 2, 30)],
+        audit: vec![],
     };
     writer.apply(&batch, 1).await.unwrap();
     let ids = |rows: Vec<OrderRow>| rows.into_iter().map(|row| row.order_id).collect::<Vec<_>>();
@@ -110,6 +117,7 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing() {
             orders: vec![order(polls, Some(1))],
             trades: vec![trade(polls, 1)],
             ledger_entries: vec![entry(polls, 1, 1)],
+            audit: vec![audited(polls, 1)],
         };
         {
             let mut apply = pin!(writer.apply(&batch, polls));

@@ -30,9 +30,12 @@ impl HistoryWriter {
     /// When nothing was written, or it is not known to be; the checkpoint tells.
     pub async fn apply(&mut self, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
         let mut transaction = self.connection.begin().await?;
-        for (statement, table) in
-            [(ORDERS, orders(batch)), (TRADES, trades(batch)), (LEDGER_ENTRIES, ledger_entries(batch))]
-        {
+        for (statement, table) in [
+            (ORDERS, orders(batch)),
+            (TRADES, trades(batch)),
+            (LEDGER_ENTRIES, ledger_entries(batch)),
+            (AUDIT, audit(batch)),
+        ] {
             if let Some((columns, bodies)) = table {
                 sqlx::query(statement).bind(columns).bind(bodies).execute(&mut *transaction).await?;
             }
@@ -61,6 +64,9 @@ const TRADES: &str = "INSERT OR REPLACE INTO trades (exec, account, market, orde
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, substr($2, value->>5, value->>6) FROM json_each($1)";
 const LEDGER_ENTRIES: &str = "INSERT OR REPLACE INTO ledger_entries (ledger_id, account, asset, kind, at_us, body)
     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, substr($2, value->>5, value->>6) FROM json_each($1)";
+
+const AUDIT: &str = "INSERT OR REPLACE INTO audit (entry_offset, organization, at_us, body)
+    SELECT value->>0, value->>1, value->>2, substr($2, value->>3, value->>4) FROM json_each($1)";
 
 /// What one statement takes; `None` when there is nothing to write.
 type Table = Option<(String, Vec<u8>)>;
@@ -104,6 +110,14 @@ fn ledger_entries(batch: &HistoryBatch) -> Table {
         |row, begin, length| {
             (id(row.ledger_id), id(row.account), id(row.asset), row.kind.as_str(), time(row.at_us), begin, length)
         },
+    )
+}
+
+fn audit(batch: &HistoryBatch) -> Table {
+    table(
+        &batch.audit,
+        |row| &row.body,
+        |row, begin, length| (id(row.entry_offset), id(row.organization), time(row.at_us), begin, length),
     )
 }
 

@@ -1,0 +1,143 @@
+//! Who could vote on a request: now, or after a change of a Member that is only being considered.
+
+use super::approvals::{Decision, InitiatorId, Request, Vote};
+use super::members::Member;
+use super::policy::Verdict;
+use super::reject::{Code, Reject};
+use super::state::State;
+use crate::access::workflow::{Permission, Workflow};
+use crate::domain::ids::{MemberId, OrganizationId};
+
+/// The Members, one of them perhaps as it would be.
+#[derive(Clone, Copy)]
+pub struct Electorate<'a> {
+    state: &'a State,
+    changed: Option<&'a Member>,
+}
+
+impl<'a> Electorate<'a> {
+    /// The Members as they are.
+    pub fn now(state: &'a State) -> Electorate<'a> {
+        Electorate { state, changed: None }
+    }
+
+    /// The Members once `changed` replaces its record.
+    pub fn after(state: &'a State, changed: &'a Member) -> Electorate<'a> {
+        Electorate { state, changed: Some(changed) }
+    }
+
+    fn record(&self, id: MemberId) -> &Member {
+        self.changed.filter(|changed| changed.id == id).unwrap_or_else(|| self.state.members.member(id))
+    }
+
+    /// Members whose Approve in a workflow counts.
+    pub fn approvers(&self, organization: OrganizationId, workflow: Workflow) -> Vec<MemberId> {
+        let all = self.state.members.of(organization).map(|member| member.id);
+        all.filter(|id| self.record(*id).may(workflow, Permission::Approve)).collect()
+    }
+
+    /// Why a Member's vote on a request does not count, if it does not (rules 22, 23, 27).
+    pub fn admits(&self, request: &Request, verdict: &Verdict, member: MemberId) -> Result<(), Reject> {
+        let not_eligible = |why: &str| Err(Reject::field(Code::NotEligible, "request_id", why));
+        if request.initiator.id() == InitiatorId::Member(member) {
+            return Err(Reject::field(Code::OwnRequest, "request_id", "another Member has to decide"));
+        }
+        if !self.record(member).may(verdict.workflow, Permission::Approve) {
+            return not_eligible("Approve on the workflow and verified KYC are needed");
+        }
+        let change = request.change.governed();
+        if change.about() == Some(member) {
+            return not_eligible("whom a request is about does not decide on it");
+        }
+        if verdict.exclude_key_managers && self.manages(request.initiator.id(), member) {
+            return not_eligible("who manages the asking key does not decide on its requests");
+        }
+        if change.last_resort(self.state, request.organization) == Some(member) && self.others(request, verdict, member)
+        {
+            return not_eligible("who froze does not decide while another approver is there");
+        }
+        Ok(())
+    }
+
+    fn manages(&self, initiator: InitiatorId, member: MemberId) -> bool {
+        match initiator {
+            InitiatorId::ServiceUser(id) => self.state.keys.service_user(id).managers.contains(&member),
+            InitiatorId::Member(_) => false,
+        }
+    }
+
+    fn others(&self, request: &Request, verdict: &Verdict, member: MemberId) -> bool {
+        let asker = request.initiator.id();
+        let approvers = self.approvers(request.organization, verdict.workflow);
+        approvers.into_iter().any(|other| other != member && InitiatorId::Member(other) != asker)
+    }
+
+    /// The Members whose votes on a request count, whether they have voted or not.
+    pub fn voters(&self, request: &Request, verdict: &Verdict) -> Vec<MemberId> {
+        let approvers = self.approvers(request.organization, verdict.workflow);
+        approvers.into_iter().filter(|member| self.admits(request, verdict, *member).is_ok()).collect()
+    }
+
+    /// The Members who could vote on a withdrawal that somebody has yet to ask for.
+    pub fn voters_for(&self, organization: OrganizationId, initiator: InitiatorId, verdict: &Verdict) -> Vec<MemberId> {
+        let mut all = self.approvers(organization, verdict.workflow);
+        all.retain(|member| {
+            let excluded = verdict.exclude_key_managers && self.manages(initiator, *member);
+            InitiatorId::Member(*member) != initiator && !excluded
+        });
+        all
+    }
+
+    /// Votes of that kind that count: not struck, and their Members still eligible.
+    pub fn counted(&self, request: &Request, verdict: &Verdict, decision: Decision) -> u32 {
+        let counts = |vote: &&Vote| {
+            vote.decision == decision && !vote.struck && self.admits(request, verdict, vote.member).is_ok()
+        };
+        u32::try_from(request.votes.iter().filter(counts).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the Members could still bring a request to its quorum.
+    pub fn can_pass(&self, request: &Request, verdict: &Verdict) -> bool {
+        let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);
+        let open = self.voters(request, verdict).iter().filter(|member| !voted(member)).count();
+        let have = self.counted(request, verdict, Decision::Approve);
+        u32::try_from(open).unwrap_or(u32::MAX).saturating_add(have) >= verdict.quorum
+    }
+}
+
+/// Refuses what would leave a policy that nobody can satisfy, or a pending request without enough approvers
+/// unless that is accepted (rule 23). Only what the change makes worse counts.
+pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> Result<(), Reject> {
+    let (now, after) = (Electorate::now(state), Electorate::after(state, changed));
+    for policy in state.policies.of(changed.organization) {
+        let count = |electorate: &Electorate<'_>| electorate.approvers(changed.organization, policy.workflow).len();
+        let (have, left) = (count(&now), count(&after));
+        if left < have && left < policy.terms.highest_quorum() as usize {
+            let name = policy.workflow.name();
+            let advice = format!("{name} needs {} approvers and would have {left}", policy.terms.highest_quorum());
+            return Err(Reject::field(Code::ImpossibleQuorum, "member_id", advice));
+        }
+    }
+    strands_nothing(state, changed.organization, strand_pending, |request, verdict| {
+        !now.can_pass(request, verdict) || after.can_pass(request, verdict)
+    })
+}
+
+/// Refuses unless every pending request is `sound`, or stranding is accepted.
+pub fn strands_nothing(
+    state: &State,
+    organization: OrganizationId,
+    strand_pending: bool,
+    sound: impl Fn(&Request, &Verdict) -> bool,
+) -> Result<(), Reject> {
+    if strand_pending {
+        return Ok(());
+    }
+    for request in state.approvals.pending(organization) {
+        if request.policy.as_ref().is_some_and(|verdict| !sound(&request, verdict)) {
+            let advice = format!("request {} would lack approvers; decide it first or set strand_pending", request.id);
+            return Err(Reject::field(Code::ImpossibleQuorum, "strand_pending", advice));
+        }
+    }
+    Ok(())
+}

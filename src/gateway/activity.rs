@@ -1,0 +1,77 @@
+//! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::context::Gateway;
+use crate::domain::time::Moment;
+use crate::engine::command::Command;
+use crate::sequencer::handle::Work;
+
+/// How often idle sessions are looked for, at most.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// The last use of each session, by the hash of its cookie.
+#[derive(Debug)]
+pub struct Activity {
+    last: Mutex<HashMap<[u8; 32], Moment>>,
+    idle: Duration,
+}
+
+impl Activity {
+    /// Sessions that end after `idle`; those of `open` are counted as used at `now`.
+    pub fn new(idle: Duration, open: impl Iterator<Item = [u8; 32]>, now: Moment) -> Activity {
+        Activity { last: Mutex::new(open.map(|hash| (hash, now)).collect()), idle }
+    }
+
+    /// Notes a use.
+    pub fn touch(&self, cookie_hash: [u8; 32], now: Moment) {
+        self.last.lock().expect("no holder of this lock panics").insert(cookie_hash, now);
+    }
+
+    /// Takes out the sessions that have idled.
+    fn idled(&self, now: Moment) -> Vec<[u8; 32]> {
+        let idle = u64::try_from(self.idle.as_micros()).unwrap_or(u64::MAX);
+        let mut last = self.last.lock().expect("no holder of this lock panics");
+        last.extract_if(|_, at| at.plus_us(idle) <= now).map(|(hash, _)| hash).collect()
+    }
+}
+
+/// Ends idle sessions until the server stops.
+pub async fn sweep(gateway: Arc<Gateway>) {
+    let mut every = tokio::time::interval(SWEEP.min(gateway.activity.idle / 2).max(Duration::from_millis(100)));
+    let mut stopping = gateway.stopping.clone();
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = super::listener::stopped(&mut stopping) => return,
+        }
+        let now = (gateway.clock)();
+        for cookie_hash in gateway.activity.idled(now) {
+            let command = Command::CloseMemberSession { cookie_hash };
+            let local = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+            match gateway.ask(local, 0, Work::Command(command)).await {
+                // Closed now, or signed out before.
+                Ok(_) | Err(super::context::Unanswered::Refused(_)) => {}
+                Err(super::context::Unanswered::Unavailable) => gateway.activity.touch(cookie_hash, now),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_not_used_for_the_whole_time_has_idled() {
+        let at = |s: u64| Moment(s * 1_000_000);
+        let activity = Activity::new(Duration::from_secs(10), [[1; 32], [2; 32]].into_iter(), at(0));
+        activity.touch([2; 32], at(5));
+        assert_eq!(activity.idled(at(9)), [[0; 32]; 0]);
+        assert_eq!(activity.idled(at(10)), [[1; 32]]);
+        assert_eq!(activity.idled(at(15)), [[2; 32]]);
+        assert_eq!(activity.idled(at(99)), [[0; 32]; 0], "each is told once");
+    }
+}

@@ -1,0 +1,184 @@
+//! Answers that wait for SQL: pages of history, orders by name, past fills, the audit log.
+
+use super::answers::Answered;
+use super::call::{Call, Then};
+use super::inbound::Page;
+use super::outbound::executions::{self, Execution, OneSide};
+use super::outbound::{items, records};
+use super::session::Session;
+use crate::access::operation::Operation;
+use crate::domain::ids::{OrderId, Seq};
+use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::time::Moment;
+use crate::engine::command::OrderRef;
+use crate::engine::query::{AuditGrant, HistoryGrant};
+use crate::engine::reference::Reference;
+use crate::engine::reject::Reject;
+use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
+use crate::wire::results::{AuditLog, Ledgers};
+
+/// Fills in the snapshot that `snap_trades` asks for.
+const FILLS_MAX: usize = 50;
+
+impl Session {
+    /// The last fills as a snapshot frame of their own, once SQL has them (protocol 11.5).
+    pub(super) fn show_fills(&mut self, call: Call, grant: HistoryGrant) {
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        let call = Call { then: Then::Fills, ..call };
+        self.history.push(Box::pin(async move {
+            let fills = history.last_fills(&grant, FILLS_MAX).await;
+            let text = fills.map(|fills| {
+                let item = |past: &PastFill| {
+                    let mut text = String::new();
+                    let what = Execution::Trade(OneSide::past(past));
+                    executions::item(&mut text, &reference, &past.fill.order, what, past.at, past.offset);
+                    text
+                };
+                format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))
+            });
+            (call, text)
+        }));
+    }
+
+    /// Answers with a page of history once SQL has it.
+    pub(super) fn look_back(
+        &mut self,
+        call: Call,
+        page: Page,
+        grant: HistoryGrant,
+        reference: &Reference,
+        now: Moment,
+    ) {
+        let wanted = match wanted(&page, reference) {
+            Ok(wanted) => wanted,
+            Err(reject) => return self.refused(&call, &reject, now),
+        };
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        self.history.push(Box::pin(async move {
+            let text = match call.operation {
+                Operation::Ledgers => history.ledger_entries(&grant, &wanted).await.map(|(entries, cursor)| {
+                    let entries = entries.iter().map(|entry| records::entry(&reference, entry)).collect();
+                    let mut text = String::new();
+                    items::json(&mut text, &Ledgers { entries, cursor });
+                    text
+                }),
+                _ => history
+                    .closed_orders(&grant, &wanted)
+                    .await
+                    .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor.as_deref())),
+            };
+            (call, text)
+        }));
+    }
+
+    /// Answers with a page of the audit log once SQL has it.
+    pub(super) fn audit(&mut self, call: Call, page: Page, grant: AuditGrant, reference: &Reference, now: Moment) {
+        let wanted = match wanted(&page, reference) {
+            Ok(wanted) => wanted,
+            Err(reject) => return self.refused(&call, &reject, now),
+        };
+        let history = self.gateway.history.clone();
+        self.history.push(Box::pin(async move {
+            let text = history.audit_log(&grant, &wanted).await.map(|(entries, cursor)| {
+                let mut text = String::new();
+                items::json(&mut text, &AuditLog { entries: entries.iter().map(records::audit).collect(), cursor });
+                text
+            });
+            (call, text)
+        }));
+    }
+
+    /// Answers `query_orders`: the open ones, and the closed ones once SQL has them.
+    pub(super) fn find(
+        &mut self,
+        call: Call,
+        refs: Box<[OrderRef]>,
+        open: Vec<crate::domain::orders::Order>,
+        grant: Option<HistoryGrant>,
+        reference: &Reference,
+    ) {
+        let texts = open.iter().map(|order| {
+            let mut text = String::new();
+            items::open_order(&mut text, reference, order, Seq(order.id.0).offset(1));
+            (order.id, text)
+        });
+        let texts: Vec<(OrderId, String)> = texts.collect();
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        self.history.push(Box::pin(async move {
+            let ids: Vec<OrderId> =
+                refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
+            let named: Vec<&str> = refs
+                .iter()
+                .filter_map(|of| if let OrderRef::ClientId(id) = of { Some(id.as_str()) } else { None })
+                .collect();
+            let closed = match &grant {
+                Some(grant) => history.find(grant, &ids, &named).await,
+                None => Ok(Vec::new()),
+            };
+            let text = closed.map(|closed| orders_text(&reference, texts, &closed, None));
+            (call, text)
+        }));
+    }
+
+    /// Writes an answer of history's.
+    pub(super) fn looked_back(&mut self, (call, text): Answered) {
+        if let Then::Fills = call.then {
+            return match text {
+                Ok(data) => self.frame(call.operation, true, &data),
+                Err(Busy) => tracing::warn!("a snapshot of fills was not ready in time and is left out"),
+            };
+        }
+        let now = (self.gateway.clock)();
+        let result = text.as_deref().map_err(|Busy| "EService:Busy: history is behind; retry in 1000 ms");
+        self.reply(call.operation.name(), call.req_id, result, call.time_in, now);
+    }
+}
+
+/// The rows that a page asks for, its names resolved.
+fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
+    let unknown = |field| Reject::field(crate::engine::reject::Code::InvalidArguments, field, "no such name");
+    let market = page.symbol.as_deref().map(|symbol| {
+        let symbol = Symbol::from(symbol).map_err(|_| unknown("symbol"))?;
+        reference.find_market(&symbol).map(|market| market.id)
+    });
+    let asset = page.asset.as_deref().map(|code| {
+        let code = AssetCode::from(code).map_err(|_| unknown("asset"))?;
+        reference.find_asset(&code).map(|asset| asset.id)
+    });
+    Ok(Wanted {
+        market: market.transpose()?,
+        asset: asset.transpose()?,
+        kind: page.entry_type.clone(),
+        cl_ord_id: page.cl_ord_id.clone(),
+        userref: page.order_userref,
+        start: page.start,
+        end: page.end,
+        limit: page.limit,
+        cursor: page.cursor.clone(),
+    })
+}
+
+/// Orders, newest first, each once: one that was open when the engine looked and has closed since is open.
+fn orders_text(
+    reference: &Reference,
+    open: Vec<(OrderId, String)>,
+    closed: &[ClosedOrder],
+    cursor: Option<&str>,
+) -> String {
+    let mut all = open;
+    for closed in closed {
+        if all.iter().any(|(id, _)| *id == closed.order.id) {
+            continue;
+        }
+        let what = closed.reason.map_or(Execution::Filled, Execution::Canceled);
+        let mut text = String::new();
+        executions::item(&mut text, reference, &closed.order, what, closed.at, closed.offset);
+        all.push((closed.order.id, text));
+    }
+    if cursor.is_none() {
+        all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+    }
+    let texts: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
+    let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
+    format!("{{\"orders\":[{}]{cursor}}}", texts.join(","))
+}

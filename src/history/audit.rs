@@ -1,0 +1,175 @@
+//! What the audit log tells of an event: every decision, every administrative change, every act of a venue
+//! operator, by whom (rule 36). What a request brings about is told by the request.
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::bytes;
+use crate::access::principal::Actor;
+use crate::domain::ids::OrganizationId;
+use crate::domain::time::Moment;
+use crate::engine::approvals::{Request, RequestState};
+use crate::engine::event::Event;
+use crate::engine::members::{Member, MemberStatus};
+use crate::engine::service_users::ServiceUserChange;
+use crate::engine::withdrawals::WithdrawalStatus;
+use crate::sequencer::Stamped;
+use crate::storage::history::AuditRow;
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Moment,
+    /// Who, by id.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what, by id or name.
+    pub subject: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// The version of the policy that judged it.
+    pub policy_version: Option<u32>,
+}
+
+/// An entry with its place, and the chained digest of the journal row that holds it (rule 47).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// The entry.
+    pub entry: AuditEntry,
+    /// Its place.
+    pub offset: u64,
+    /// The digest of its row.
+    pub hash: [u8; 32],
+}
+
+/// The rows that an event adds.
+pub fn rows(stamped: &Stamped) -> Vec<AuditRow> {
+    let Some((organization, entries)) = entries(stamped) else { return Vec::new() };
+    let row = |(index, entry): (u8, AuditEntry)| AuditRow {
+        entry_offset: stamped.seq.offset(index),
+        organization: organization.0.into(),
+        at_us: stamped.at.0,
+        body: bytes(&entry),
+    };
+    (0..).zip(entries).map(row).collect()
+}
+
+fn actor(by: Actor) -> String {
+    match by {
+        Actor::Public => "nobody".to_owned(),
+        Actor::ServiceUser(id) => id.to_string(),
+        Actor::Member(id) => id.to_string(),
+        Actor::Venue(id) => id.to_string(),
+        Actor::Server => "server".to_owned(),
+    }
+}
+
+fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
+    let entry = |action: &str, subject: String, detail: Option<String>| AuditEntry {
+        at: stamped.at,
+        actor: actor(stamped.by),
+        action: action.to_owned(),
+        subject,
+        detail,
+        policy_version: None,
+    };
+    let venue = matches!(stamped.by, Actor::Venue(_));
+    let (organization, one) = match &stamped.event {
+        Event::RequestChanged { request, before } => {
+            return Some((request.organization, of_request(stamped, request, *before)));
+        }
+        Event::ServiceUserChanged { service_user, change } => {
+            let action = match change {
+                ServiceUserChange::Claimed => "claim_secret",
+                ServiceUserChange::Expired => "key_expired",
+                ServiceUserChange::QueryEnded => "key_query_ended",
+                ServiceUserChange::Retired => "key_retired",
+                ServiceUserChange::Created
+                | ServiceUserChange::Edited
+                | ServiceUserChange::Rotated
+                | ServiceUserChange::Removed => return None,
+            };
+            (service_user.organization, entry(action, service_user.id.to_string(), Some(service_user.name.clone())))
+        }
+        Event::MemberChanged(member) => (member.organization, of_member(stamped, member, &entry)?),
+        Event::SessionOpened(session) | Event::SessionClosed(session) => {
+            let opened = matches!(stamped.event, Event::SessionOpened(_));
+            let action = if opened { "sign_in" } else { "sign_out" };
+            let member = session.member.to_string();
+            (session.organization, AuditEntry { actor: member.clone(), ..entry(action, member, None) })
+        }
+        Event::Frozen(freeze) => {
+            let scope = freeze.scope.name().to_owned();
+            (freeze.organization, entry("freeze", scope, Some(freeze.reason.clone())))
+        }
+        Event::OrdersStopped { organization, service_user, count } => {
+            (*organization, entry("cancel_orders", service_user.to_string(), Some(format!("{count} orders"))))
+        }
+        Event::OrganizationCreated(made) if venue => {
+            (made.id, entry("create_organization", made.id.to_string(), Some(made.name.clone())))
+        }
+        Event::PolicySet(policy) if venue => {
+            let set = entry("set_policy", policy.workflow.name().to_owned(), None);
+            (policy.organization, AuditEntry { policy_version: Some(policy.version), ..set })
+        }
+        Event::Deposited { deposit, .. } if venue => {
+            (deposit.organization, entry("credit_deposit", deposit.id.to_string(), Some(deposit.txid.clone())))
+        }
+        Event::WithdrawalChanged { withdrawal, .. } if venue => {
+            let paid = withdrawal.status == WithdrawalStatus::Success;
+            let action = if paid { "settle_withdrawal" } else { "fail_withdrawal" };
+            (withdrawal.organization, entry(action, withdrawal.id.to_string(), withdrawal.reason.clone()))
+        }
+        _ => return None,
+    };
+    Some((organization, vec![one]))
+}
+
+fn of_member(
+    stamped: &Stamped,
+    member: &Member,
+    entry: &impl Fn(&str, String, Option<String>) -> AuditEntry,
+) -> Option<AuditEntry> {
+    let id = member.id.to_string();
+    match stamped.by {
+        Actor::Venue(_) if member.invitation.is_some() => Some(entry("invite_member", id, Some(member.name.clone()))),
+        Actor::Venue(_) => Some(entry("set_kyc", id, Some(member.kyc.name().to_owned()))),
+        Actor::Public => {
+            let confirmed = member.status == MemberStatus::Active;
+            let action = if confirmed { "confirm_invitation" } else { "accept_invitation" };
+            Some(AuditEntry { actor: id.clone(), ..entry(action, id, None) })
+        }
+        Actor::ServiceUser(_) | Actor::Member(_) | Actor::Server => None,
+    }
+}
+
+/// A request that was opened, a vote, and what became of it.
+fn of_request(stamped: &Stamped, request: &Request, before: Option<RequestState>) -> Vec<AuditEntry> {
+    let name = request.change.governed().name();
+    let entry = |action: String, detail: Option<String>| AuditEntry {
+        at: stamped.at,
+        actor: actor(stamped.by),
+        action,
+        subject: request.id.to_string(),
+        detail,
+        policy_version: request.policy.as_ref().map(|verdict| verdict.version),
+    };
+    let mut entries = Vec::new();
+    if before.is_none() {
+        entries.push(entry(format!("{name}.requested"), None));
+    }
+    let cast = request
+        .votes
+        .last()
+        .filter(|vote| vote.at == stamped.at && stamped.by == Actor::Member(vote.member) && !vote.struck);
+    if let Some(vote) = cast {
+        entries.push(entry(format!("{name}.vote_{}", vote.decision.name()), vote.comment.clone()));
+    }
+    match request.state {
+        RequestState::Pending if entries.is_empty() => entries.push(entry(format!("{name}.restated"), None)),
+        RequestState::Pending => {}
+        state => entries.push(entry(format!("{name}.{}", state.name()), request.reason.clone())),
+    }
+    entries
+}
