@@ -23,6 +23,7 @@ pub mod gateway;
 
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 pub mod demo;
 pub mod server;
 pub mod telemetry;

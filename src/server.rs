@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use crate::config::Config;
+use crate::dashboard;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
@@ -163,6 +164,7 @@ impl Server {
         let routes = public::routes(Public { directory, clock: wall_clock })
             .merge(metrics::routes(metrics))
             .merge(private::routes(Arc::clone(&gateway)))
+            .merge(dashboard::routes())
             .merge(sign_in::routes(Arc::clone(&gateway)))
             .merge(handshake::routes(gateway));
         let limits = listener::Limits {

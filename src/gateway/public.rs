@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,6 @@ pub struct Public {
 /// `/`, `/healthz`, `/schemas/…` and the routes under `/0/public/`.
 pub fn routes(public: Public) -> Router {
     Router::new()
-        .route("/", get(async || Html(include_str!("../dashboard/index.html"))))
         .route("/healthz", get(async || "ok\n"))
         .route("/schemas/{file}", get(schema))
         .route("/0/public/Time", get(time))

@@ -1,4 +1,4 @@
-//! Members come and go: `POST` and `DELETE /session` (rules 15, 16), and invitations (rule 17). Password and
+//! Members come and go: `POST`, `GET` and `DELETE /session` (rules 15, 16), and invitations (rule 17). Password and
 //! code are verified here; the engine spends the code.
 
 use std::net::IpAddr;
@@ -21,6 +21,7 @@ use super::passwords::{bearer_hash, hash_password, matching_step, new_bearer_tok
 use crate::domain::ids::MemberId;
 use crate::domain::limits::MEMBER_SESSION_US;
 use crate::engine::command::Command;
+use crate::engine::query::Query;
 use crate::engine::reject::Code;
 use crate::sequencer::handle::{Answer, Work};
 
@@ -32,7 +33,7 @@ const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
 /// `/session` and `/invitations/{token}`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .route("/session", post(sign_in).delete(sign_out))
+        .route("/session", post(sign_in).get(signed_in_now).delete(sign_out))
         .route("/invitations/{token}", post(accept))
         .with_state(gateway)
 }
@@ -152,6 +153,21 @@ impl Gateway {
 /// What a TOTP secret is sealed for, so that it opens for no other Member.
 pub fn totp_context(member: MemberId) -> Vec<u8> {
     format!("totp {member}").into_bytes()
+}
+
+/// Whether the cookie's session still runs: 200 or 401. A page cannot learn it from a refused upgrade.
+async fn signed_in_now(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let invalid = || refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
+    let Some(token) = cookie(&headers) else { return invalid() };
+    match gateway.ask(peer, 0, Work::Query(Query::BindMember(bearer_hash(token)))).await {
+        Ok(_) => Json(json!({"error": []})).into_response(),
+        Err(Unanswered::Refused(_)) => invalid(),
+        Err(Unanswered::Unavailable) => refused(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable"),
+    }
 }
 
 async fn sign_out(

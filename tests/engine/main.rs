@@ -5,6 +5,7 @@ mod approvals;
 mod funds;
 #[path = "../support/genesis.rs"]
 mod genesis;
+mod governance;
 mod keys;
 mod members;
 mod random;

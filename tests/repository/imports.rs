@@ -30,6 +30,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // The page has no way in but the public protocol.
+    ("dashboard", &[]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
     (
@@ -44,6 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "market_data",
             "history",
             "gateway",
+            "dashboard",
             "config",
             "telemetry",
         ],

@@ -13,4 +13,5 @@ mod scopes;
 mod settings;
 mod story;
 mod streams;
+#[path = "../support/world.rs"]
 mod world;

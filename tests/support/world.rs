@@ -1,8 +1,10 @@
 //! A server in this process on a small world.
+#![allow(dead_code, reason = "each suite uses its part")]
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
-use countersign::config::Config;
+use countersign::config::{Config, Limits};
 use countersign::engine::command::Command;
 use countersign::gateway::passwords::hash_password;
 use countersign::gateway::secrets::MasterKey;
@@ -11,6 +13,7 @@ use countersign::server::{Plan, Server};
 
 use super::client::{Client, PASSWORD, TOTP};
 use super::genesis::{Secrets, events};
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub use super::genesis::{Wanted, api_key, key, with};
 
 pub const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -34,6 +37,10 @@ impl World {
 
     /// `policy`: whether withdrawals need one approval.
     pub async fn governed(keys: &[Wanted], policy: bool) -> World {
+        World::with_limits(keys, policy, Limits::default()).await
+    }
+
+    pub async fn with_limits(keys: &[Wanted], policy: bool, limits: Limits) -> World {
         let dir = tempfile::tempdir().unwrap();
         let master = MasterKey::from_text(MASTER).unwrap();
         let secrets = Secrets {
@@ -41,15 +48,27 @@ impl World {
             member: &|id| (Some(hash_password(PASSWORD)), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
         };
         let genesis = Command::Genesis(events(keys, policy, &secrets));
-        let (server, address) = start(dir.path(), Some(genesis)).await;
+        let (server, address) = start(dir.path(), 0, limits, Some(genesis)).await;
         World { server: Some(server), address, dir }
     }
 
-    /// Stops in order and starts again on the same data.
+    /// Stops in order and starts again on the same data and port.
     pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    pub async fn stop(&mut self) {
         self.server.take().unwrap().stop().await.unwrap();
-        let (server, address) = start(self.dir.path(), None).await;
+    }
+
+    pub async fn start(&mut self) {
+        let (server, address) = start(self.dir.path(), self.address.port(), Limits::default(), None).await;
         (self.server, self.address) = (Some(server), address);
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Stops in order and tries to start under another master key: what the operator is told.
@@ -74,8 +93,9 @@ impl World {
     }
 }
 
-async fn start(dir: &std::path::Path, genesis: Option<Command>) -> (Server, SocketAddr) {
-    let config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.to_owned());
+async fn start(dir: &Path, port: u16, limits: Limits, genesis: Option<Command>) -> (Server, SocketAddr) {
+    let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), dir.to_owned());
+    config.limits = limits;
     let master = MasterKey::from_text(MASTER).unwrap();
     let server = Server::start(Plan { config, master, genesis }).await.unwrap();
     let address = server.address();

@@ -1,0 +1,160 @@
+// The page's frame: who is signed in, where one is, how the connection does. Each place is a module in pages/.
+
+import { Connection } from "./connection.js";
+import { h, safe } from "./dom.js";
+import { access } from "./pages/access.js";
+import { addresses } from "./pages/addresses.js";
+import { audit } from "./pages/audit.js";
+import { freezeButton } from "./pages/freeze.js";
+import { history } from "./pages/history.js";
+import { invitation } from "./pages/invitation.js";
+import { members } from "./pages/members.js";
+import { policies } from "./pages/policies.js";
+import { queue } from "./pages/queue.js";
+import { request } from "./pages/request.js";
+import { signIn } from "./pages/sign_in.js";
+import { withdraw } from "./pages/withdraw.js";
+
+const PLACES = [
+  { name: "queue", title: "Queue", page: queue },
+  { name: "history", title: "History", page: history },
+  { name: "withdraw", title: "Withdraw", page: withdraw, workflow: "initiate_withdrawal" },
+  { name: "service-users", title: "Service Users", page: access, workflow: "manage_access" },
+  { name: "members", title: "Members", page: members, workflow: "manage_access" },
+  { name: "policies", title: "Policies", page: policies, workflow: "manage_policies" },
+  { name: "addresses", title: "Addresses", page: addresses, workflow: "manage_addresses" },
+  { name: "audit", title: "Audit", page: audit, workflow: "manage_access" },
+];
+const STATES = { connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…" };
+
+const root = document.getElementById("app");
+
+/** What every page is given. */
+const app = {
+  connection: null,
+  me: null,
+  call: (method, params) => app.connection.call(method, params),
+  may: (workflow, permission) => app.me.permissions[workflow]?.includes(permission) ?? false,
+  go: (place) => (location.hash = `#/${place}`),
+  said: (text, kind = "good") => say(text, kind),
+};
+
+let main = null;
+let leave = null;
+
+function say(text, kind) {
+  const line = h("p", { class: `toast ${kind}`, role: kind === "bad" ? "alert" : "status" }, safe(text));
+  document.getElementById("toasts")?.append(line);
+  setTimeout(() => line.remove(), kind === "bad" ? 12_000 : 6_000);
+}
+
+async function start() {
+  const [place, token] = where();
+  if (place === "invitation") return root.replaceChildren(invitation(token, start));
+  const session = await fetch("/session").catch(() => null);
+  if (session === null) return root.replaceChildren(unreachable());
+  if (session.status !== 200) return root.replaceChildren(signIn(start));
+  connect();
+}
+
+function unreachable() {
+  return h("section", { class: "card narrow" }, h("h1", {}, "Countersign"), h("p", {}, "The server does not answer."),
+    h("button", { onclick: start }, "Try again"));
+}
+
+function connect() {
+  const connection = new Connection();
+  app.connection = connection;
+  connection.addEventListener("state", ({ detail }) => changed(detail));
+  connection.addEventListener("queue", badge);
+  connection.addEventListener("status", ({ detail }) => detail.frozen && frozen(detail.frozen));
+  connection.addEventListener("request", ({ detail }) => detail.fresh && arrived(detail.request));
+  connection.open();
+}
+
+async function changed(state) {
+  if (state === "signed-out") {
+    app.me = null;
+    document.title = "Countersign";
+    return root.replaceChildren(signIn(start));
+  }
+  const line = document.getElementById("connection");
+  if (line) {
+    line.textContent = STATES[state];
+    line.dataset.state = state;
+  }
+  if (state !== "live") return;
+  app.me = await app.call("member_info");
+  if (!document.getElementById("connection")) frame();
+  show();
+}
+
+function badge() {
+  const count = app.connection.pending.size;
+  document.title = count > 0 ? `(${count}) Countersign` : "Countersign";
+  const shown = document.getElementById("waiting");
+  if (shown) shown.textContent = count > 0 ? String(count) : "";
+}
+
+function arrived(request) {
+  const words = `${request.action.replaceAll("_", " ")} by ${request.initiator.name}`;
+  say(`New request: ${words}`, "news");
+  if (globalThis.Notification?.permission === "granted") {
+    const note = new Notification("Countersign: a request waits", { body: words, tag: request.request_id });
+    note.onclick = () => { focus(); app.go(`request/${request.request_id}`); };
+  }
+}
+
+async function frozen() {
+  app.me = await app.call("member_info");
+  document.getElementById("freeze")?.replaceWith(freezeButton(app));
+}
+
+function frame() {
+  const nav = PLACES.filter(({ workflow }) => !workflow || app.may(workflow, "view")).map(({ name, title }) =>
+    h("a", { href: `#/${name}`, "data-place": name }, title, name === "queue" && h("span", { id: "waiting", class: "count" })));
+  main = h("main", { id: "main", tabindex: "-1" });
+  root.replaceChildren(
+    h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, "Skip to the page"),
+    h("header", {},
+      h("div", { class: "who" }, h("strong", {}, "Countersign"), safe(app.me.organization), safe(app.me.member.name),
+        app.me.member.kyc !== "verified" && h("span", { class: "tag warn" }, "KYC not verified: you may look, not act")),
+      h("div", { class: "tools" },
+        h("output", { id: "connection", "data-state": app.connection.state, "aria-live": "polite" }, STATES[app.connection.state]),
+        bell(), freezeButton(app), h("button", { onclick: signOut }, "Sign out"))),
+    h("nav", { "aria-label": "Places" }, nav), main, h("div", { id: "toasts" }));
+  badge();
+}
+
+function bell() {
+  if (!globalThis.Notification || Notification.permission !== "default") return null;
+  const button = h("button", { onclick: async () => { await Notification.requestPermission(); button.remove(); } }, "Notify me");
+  return button;
+}
+
+async function signOut() {
+  await fetch("/session", { method: "DELETE" }).catch(() => null);
+  app.connection.close();
+}
+
+function where() {
+  const [place, ...rest] = location.hash.replace(/^#\//, "").split("/");
+  return [place || "queue", decodeURIComponent(rest.join("/"))];
+}
+
+function show() {
+  if (!app.me || !main) return;
+  const [place, argument] = where();
+  const found = place === "request" ? { page: request, name: "queue" } : PLACES.find(({ name }) => name === place) ?? PLACES[0];
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.place === found.name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  leave?.abort();
+  leave = new AbortController();
+  main.replaceChildren();
+  found.page({ ...app, argument, main, gone: leave.signal });
+}
+
+addEventListener("hashchange", () => (where()[0] === "invitation" ? start() : show()));
+start();

@@ -1,0 +1,77 @@
+// The form of a governed change: its own fields, and what every change is asked with.
+
+import { field, h } from "./dom.js";
+
+/** An identifier of the page's own, so that asking twice after a lost connection asks once. */
+function clientId() {
+  return `ui-${Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** A field for a one-time code. */
+export function codeInput(attributes = {}) {
+  return h("input", {
+    name: "otp", inputmode: "numeric", autocomplete: "one-time-code", pattern: "[0-9]{6}", maxlength: "6", size: "8",
+    ...attributes,
+  });
+}
+
+/**
+ * A form that asks for a change. `params()` gives the method's own; `done(result)` is told of the request.
+ * The code is needed where the change takes effect at once, which the server decides.
+ */
+export function ask(app, { title, method, workflow, fields, params, done, verb = "Ask for it", needs = [] }) {
+  const id = clientId();
+  const otp = codeInput();
+  const execute = h("input", { type: "checkbox" });
+  const strand = h("input", { type: "checkbox" });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const button = h("button", { class: "primary" }, verb);
+  const submit = async (event) => {
+    event.preventDefault();
+    problem.textContent = "";
+    button.disabled = true;
+    try {
+      const asked = { ...params(), client_id: id };
+      if (otp.value) asked.otp = otp.value;
+      if (execute.checked) asked.execute = true;
+      if (strand.checked) asked.strand_pending = true;
+      await done(await app.call(method, asked));
+    } catch (error) {
+      problem.textContent = error.message;
+    } finally {
+      button.disabled = false;
+    }
+  };
+  return h("form", { class: "card", onsubmit: submit, "data-method": method },
+    h("h2", {}, title), ...fields,
+    h("fieldset", {}, h("legend", {}, "How"),
+      field("One-time code", otp, "needed when it takes effect at once"),
+      app.may(workflow, "execute") && h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy lets me"),
+      needs.includes("strand_pending") && h("label", { class: "check" }, strand, "Even if pending requests lose their approvers")),
+    problem, h("div", { class: "actions" }, button));
+}
+
+/** Says what became of a change, and shows what is shown once. */
+export function outcome(app, request) {
+  const at = `request/${request.request_id}`;
+  if (request.state === "pending") app.said("The request is in the queue.");
+  else app.said(`Done: ${request.state}.`);
+  const shown = [];
+  if (request.api_secret) shown.push(["API key", request.api_key], ["API secret", request.api_secret]);
+  if (request.invitation) shown.push(["Invitation link", `${location.origin}/#/invitation/${request.invitation}`]);
+  if (shown.length > 0) once(shown, () => app.go(at));
+  else app.go(at);
+}
+
+/** Shows what the server will not show again. */
+export function once(pairs, then) {
+  const dialog = h("dialog", { class: "card", onclose: () => { dialog.remove(); then?.(); } },
+    h("h2", {}, "Shown once"), h("p", {}, "Copy it now: the server does not show it again."),
+    pairs.map(([name, value]) => {
+      const input = h("input", { readonly: true, value, "data-secret": name, onfocus: (event) => event.target.select() });
+      return field(name, input);
+    }),
+    h("div", { class: "actions" }, h("button", { class: "primary", onclick: () => dialog.close() }, "I have it")));
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -1,0 +1,111 @@
+// The one socket of the page: calls and their answers, the approval queue and its position. It reconnects by
+// itself and resumes where it was.
+
+const PATIENCE_MS = 10_000;
+const BACKOFF_MS = [250, 500, 1000, 2000, 5000];
+
+/** Says `state` ("connecting", "live", "lost", "signed-out"), `request` and `status` as events. */
+export class Connection extends EventTarget {
+  #socket = null;
+  #calls = new Map();
+  #next = 1;
+  #offset = null;
+  #tries = 0;
+  #heard = 0;
+  #watch = null;
+  state = "connecting";
+  /** Pending requests by id. */
+  pending = new Map();
+
+  /** Opens the socket with the session's cookie. */
+  open() {
+    this.#say("connecting");
+    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/v2`);
+    this.#socket = socket;
+    socket.onopen = () => this.#begin(socket);
+    socket.onmessage = (event) => this.#read(JSON.parse(event.data));
+    socket.onclose = (event) => this.#closed(socket, event);
+  }
+
+  /** Ends the connection for good. */
+  close() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    clearInterval(this.#watch);
+    this.#say("signed-out");
+  }
+
+  /** Calls a method; its result, or an Error with the server's words. */
+  call(method, params = {}) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error("not connected; try again"));
+    const req_id = this.#next++;
+    this.#socket.send(JSON.stringify({ method, params, req_id }));
+    return new Promise((resolve, reject) => this.#calls.set(req_id, { resolve, reject }));
+  }
+
+  async #begin(socket) {
+    this.#heard = Date.now();
+    clearInterval(this.#watch);
+    // The server sends a heartbeat each second; a silent socket is a dead one.
+    this.#watch = setInterval(() => Date.now() - this.#heard > PATIENCE_MS && socket.close(), 1000);
+    const params = { channel: "approvals" };
+    if (this.#offset !== null) params.from_offset = this.#offset;
+    try {
+      await this.call("subscribe", params);
+      this.#tries = 0;
+      this.#say("live");
+    } catch {
+      socket.close();
+    }
+  }
+
+  #read(frame) {
+    this.#heard = Date.now();
+    const waiting = this.#calls.get(frame.req_id);
+    if (waiting) {
+      this.#calls.delete(frame.req_id);
+      if (frame.success) waiting.resolve(frame.result);
+      else waiting.reject(new Error(frame.error));
+    } else if (frame.channel === "approvals") this.#take(frame);
+    else if (frame.channel === "status") this.#tell("status", frame.data[0]);
+  }
+
+  #take(frame) {
+    if (frame.type === "snapshot") this.pending.clear();
+    for (const request of frame.data) {
+      this.#offset = Math.max(this.#offset ?? 0, request.offset);
+      const known = this.pending.has(request.request_id);
+      if (request.state === "pending") this.pending.set(request.request_id, request);
+      else this.pending.delete(request.request_id);
+      const fresh = frame.type === "update" && request.state === "pending" && !known;
+      this.#tell("request", { request, fresh });
+    }
+    this.#tell("queue", null);
+  }
+
+  async #closed(socket, event) {
+    for (const { reject } of this.#calls.values()) reject(new Error("the connection was lost; look before you try again"));
+    this.#calls.clear();
+    clearInterval(this.#watch);
+    if (this.#socket !== socket) return;
+    if (event.code === 4005) return this.close();
+    this.#say("lost");
+    // A refused upgrade tells no reason; a server that answers otherwise has refused the session.
+    if (this.#heard === 0 || event.code === 1006) {
+      const up = await fetch("/session", { method: "GET" }).catch(() => null);
+      if (up?.status === 401) return this.close();
+    }
+    const wait = BACKOFF_MS[Math.min(this.#tries++, BACKOFF_MS.length - 1)];
+    setTimeout(() => this.#socket === socket && this.open(), wait * (0.5 + Math.random()));
+  }
+
+  #say(state) {
+    this.state = state;
+    this.#tell("state", state);
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}

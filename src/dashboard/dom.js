@@ -1,0 +1,86 @@
+// Elements from plain data. Nothing here, or anywhere in the page, turns text into markup.
+
+/** An element: attributes, listeners (`onclick`), and children that are elements or text. */
+export function h(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "value" || key === "checked") element[key] = value;
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+// Controls, bidi marks, zero-width and other invisible characters, unassigned ones, and spaces that are not " ".
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0\u034f\u180b-\u180e\ufe00-\ufe0f]/u;
+const SCRIPTS = ["Cyrillic", "Greek", "Armenian", "Hebrew", "Arabic", "Cherokee", "Han", "Hiragana", "Katakana", "Hangul"];
+const LETTERS = SCRIPTS.map((name) => [name, new RegExp(`\\p{Script=${name}}`, "u")]);
+const LATIN = /\p{Script=Latin}/u;
+const WIDE = /[\uff01-\uff5e\u{1d400}-\u{1d7ff}]/u;
+
+/**
+ * Somebody's text, so that it can only look like what it is: hidden characters by their number, letters of
+ * other scripts named, its direction kept to itself.
+ */
+export function safe(text, attributes = {}) {
+  const span = h("bdi", { dir: "ltr", class: "foreign", ...attributes });
+  for (const symbol of String(text)) {
+    if (HIDDEN.test(symbol)) {
+      const code = symbol.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+      span.append(h("mark", { title: "a character that cannot be seen" }, `U+${code}`));
+    } else span.append(symbol);
+  }
+  const scripts = LETTERS.filter(([, letters]) => letters.test(text)).map(([name]) => name);
+  if (WIDE.test(text)) scripts.push("look-alike Latin");
+  if (scripts.length > 0) {
+    const mixed = LATIN.test(text) || scripts.length > 1;
+    const words = mixed ? `mixed: Latin and ${scripts.join(", ")}` : scripts.join(", ");
+    span.append(h("small", { class: mixed ? "script mixed" : "script" }, words));
+  }
+  return span;
+}
+
+/** A time in the reader's zone, with the exact one behind it. */
+export function time(text) {
+  if (!text) return "–";
+  const at = new Date(text);
+  const shown = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return h("time", { datetime: text, title: text }, shown);
+}
+
+/** How long until a time, in words. */
+export function until(text) {
+  const seconds = Math.round((new Date(text) - Date.now()) / 1000);
+  if (seconds <= 0) return "now";
+  for (const [size, name] of [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]]) {
+    const count = Math.floor(seconds / size);
+    if (count >= 1) return `in ${count} ${name}${count === 1 ? "" : "s"}`;
+  }
+  return "now";
+}
+
+/** A table; its head names the columns, and on a phone each cell its own. */
+export function table(columns, rows, empty) {
+  if (rows.length === 0) return h("p", { class: "empty" }, empty);
+  const head = h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name))));
+  const cells = (row) => row.map((cell, at) => h("td", { "data-name": columns[at] }, cell));
+  return h("div", { class: "scroll" }, h("table", {}, head, h("tbody", {}, rows.map((row) => h("tr", {}, cells(row))))));
+}
+
+/** Pairs of a name and a value. */
+export function facts(pairs) {
+  const shown = pairs.filter(([, value]) => value !== null && value !== undefined);
+  return h("dl", {}, shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** A labelled field of a form. */
+export function field(label, input, hint) {
+  return h("label", {}, h("span", {}, label), input, hint && h("small", {}, hint));
+}
+
+/** A word on the wire, for people. */
+export function words(name) {
+  return String(name).replaceAll("_", " ").replaceAll(".", ": ");
+}

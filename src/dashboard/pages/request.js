@@ -1,0 +1,137 @@
+// One request in full: who, what, how much, where to, which policy, who voted. The digest is computed here from
+// what is shown and compared with the server's; a vote names it.
+
+import { codeInput, once } from "../ask.js";
+import { digest } from "../digest.js";
+import { facts, field, h, safe, table, time, until, words } from "../dom.js";
+
+/** The amount of a payload, for lists. */
+export function amount(payload) {
+  return payload.amount ? h("span", { class: "amount" }, `${payload.amount} `, safe(payload.asset)) : null;
+}
+
+/** A value of a payload. */
+function shown(value) {
+  if (value === null || value === undefined) return "none";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) {
+    if (value.length === 0) return "none";
+    return h("ul", { class: "plain" }, value.map((one) => h("li", {}, shown(one))));
+  }
+  if (typeof value === "object") return facts(Object.entries(value).map(([name, inner]) => [words(name), shown(inner)]));
+  return safe(value);
+}
+
+/** What is asked for. */
+export function payloadFacts(payload) {
+  const { changes, from, to, ...rest } = payload;
+  const parts = [facts(Object.entries(rest).map(([name, value]) => [words(name), shown(value)]))];
+  if (changes) {
+    const rows = changes.map((change) => [words(change.field), shown(change.from), shown(change.to)]);
+    parts.push(h("h3", {}, "What changes"), table(["Field", "From", "To"], rows, "Nothing"));
+  }
+  if (from !== undefined || to !== undefined) {
+    const names = [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])];
+    const text = (side, name) => (side === null ? "no policy" : shown(side[name]));
+    const rows = names.map((name) => {
+      const differs = JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]);
+      return [words(name), text(from, name), differs ? h("strong", {}, text(to, name)) : text(to, name)];
+    });
+    parts.push(h("h3", {}, "What changes"), table(["Term", "From", "To"], rows, "Nothing"));
+  }
+  return parts;
+}
+
+/** The page. */
+export function request(app) {
+  const id = app.argument;
+  const load = async () => {
+    try {
+      draw(app, await app.call("request_info", { request_id: id }), load);
+    } catch (error) {
+      app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
+    }
+  };
+  app.connection.addEventListener("request", ({ detail }) => detail.request.request_id === id && load(), { signal: app.gone });
+  return load();
+}
+
+async function draw(app, found, load) {
+  const own = await digest(app.me.organization, found);
+  const matches = own === found.digest;
+  const check = own === null
+    ? h("p", { class: "digest unknown" }, "This browser cannot compute the digest here: open the page over HTTPS. Approving is off.")
+    : matches
+      ? h("p", { class: "digest good" }, "The digest of what you see matches the server’s: ", h("code", {}, own))
+      : h("p", { class: "digest bad", role: "alert" }, "What you see is not what the digest says. Do not approve. Computed ", h("code", {}, own), ", told ", h("code", {}, found.digest));
+  const policy = found.policy
+    ? `version ${found.policy.version}, ${found.policy.quorum} approval${found.policy.quorum === 1 ? "" : "s"} needed${found.policy.rule ? `, by rule ${found.policy.rule}` : ""}`
+    : "none governs it";
+  const head = facts([
+    ["State", h("span", { class: `tag ${found.state}`, id: "state" }, found.state)],
+    ["Asked by", [safe(found.initiator.name), ` (${words(found.initiator.type)} ${found.initiator.id})`]],
+    ["Workflow", words(found.workflow)],
+    ["Asked", time(found.created_at)],
+    ["Expires", found.state === "pending" ? [time(found.expires_at), ` ${until(found.expires_at)}`] : null],
+    ["Policy", policy],
+    ["Reason", found.reason ? safe(found.reason) : null],
+  ]);
+  const votes = found.votes.map((vote) => [safe(vote.name), vote.struck ? h("s", { title: "struck: the Member lost the right to vote" }, vote.decision) : vote.decision, time(vote.at), vote.comment ? safe(vote.comment) : ""]);
+  app.main.replaceChildren(
+    h("h1", {}, words(found.action)), h("p", { class: "muted" }, found.request_id),
+    h("section", { class: "card" }, head), h("section", { class: "card", id: "payload" }, h("h2", {}, "What is asked"), payloadFacts(found.payload), check),
+    h("section", { class: "card" }, h("h2", {}, "Votes"), table(["Member", "Decision", "When", "Comment"], votes, "Nobody has voted yet.")),
+    decide(app, found, matches, load), claim(app, found));
+}
+
+function decide(app, found, matches, load) {
+  const can = found.can ?? [];
+  if (can.length === 0) return null;
+  const otp = codeInput();
+  const comment = h("input", { maxlength: "400", name: "comment" });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const ballot = [{ request_id: found.request_id, digest: found.digest }];
+  const act = (method, params) => async () => {
+    problem.textContent = "";
+    try {
+      const result = await app.call(method, params());
+      const refused = result.requests?.find(({ success }) => !success);
+      if (refused) problem.textContent = refused.error;
+      else app.said(`Sent: ${method.replaceAll("_", " ")}.`);
+      await load();
+      if (refused) app.said(refused.error, "bad");
+    } catch (error) {
+      problem.textContent = error.message;
+    }
+  };
+  const said = () => (comment.value ? { comment: comment.value } : {});
+  const voting = can.includes("approve") || can.includes("execute");
+  return h("form", { class: "card", id: "decide", onsubmit: (event) => event.preventDefault() }, h("h2", {}, "Your decision"),
+    voting && field("One-time code", otp, "for Approve and Execute"),
+    (voting || can.includes("reject")) && field("Comment or reason", comment, "needed to reject"), problem,
+    h("div", { class: "actions" },
+      can.includes("approve") && h("button", { class: "primary", disabled: !matches, onclick: act("approve", () => ({ requests: ballot, otp: otp.value, ...said() })) }, "Approve"),
+      can.includes("execute") && h("button", { class: "primary", disabled: !matches, onclick: act("execute", () => ({ requests: ballot, otp: otp.value, ...said() })) }, "Execute"),
+      can.includes("reject") && h("button", { class: "danger", onclick: act("reject", () => ({ requests: ballot, reason: comment.value })) }, "Reject"),
+      can.includes("cancel") && h("button", { onclick: act("cancel_request", () => ({ request_id: found.request_id })) }, "Take it back")));
+}
+
+/** The secret of a key that others approved waits for who asked. */
+function claim(app, found) {
+  const makes = found.action === "create_service_user" || found.action === "rotate_service_user_key";
+  if (!makes || found.state !== "approved" || found.initiator.id !== app.me.member.id) return null;
+  const otp = codeInput({ required: true });
+  const problem = h("p", { class: "problem", role: "alert" });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      const { api_key, api_secret } = await app.call("claim_secret", { request_id: found.request_id, otp: otp.value });
+      once([["API key", api_key], ["API secret", api_secret]], () => app.go("service-users"));
+    } catch (error) {
+      problem.textContent = error.message;
+    }
+  };
+  return h("form", { class: "card", id: "claim", onsubmit: submit }, h("h2", {}, "The secret"),
+    h("p", {}, "It is shown once, to you alone, within seven days of the approval."),
+    field("One-time code", otp), problem, h("div", { class: "actions" }, h("button", { class: "primary" }, "Show the secret")));
+}

@@ -1,0 +1,16 @@
+//! The Members' page in a real browser, against a server in this process.
+#![allow(clippy::unwrap_used)]
+
+mod browser;
+#[path = "../support/client.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
+mod client;
+#[path = "../support/genesis.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
+mod genesis;
+mod origin;
+mod queue;
+mod service_users;
+mod shown;
+#[path = "../support/world.rs"]
+mod world;

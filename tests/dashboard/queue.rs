@@ -1,0 +1,139 @@
+//! The queue, live: what arrives, what leaves, and what a lost server costs.
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::client::{Client, code};
+use super::world::{World, key};
+
+pub async fn asked(bot: &mut Client, amount: &str) -> String {
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": amount})).await;
+    withdrawal["request_id"].as_str().unwrap().to_owned()
+}
+
+/// Until a request stands in the queue, or no longer does.
+pub async fn listed(browser: &Browser, id: &str, there: bool) {
+    let found = format!("document.querySelector('[data-request=\"{id}\"]') !== null");
+    browser.until(&format!("return ({found}) === {there}")).await;
+}
+
+#[tokio::test]
+async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    bot.subscribe("withdrawals").await;
+    let browser = Browser::open(world.address).await;
+    // Counts desktop notifications in the place of the desktop.
+    browser.eval("globalThis.notes = []; globalThis.Notification = class { static permission = 'granted'; constructor(title, options) { notes.push(options.body); } };").await;
+    browser.sign_in("bob", 0).await;
+    assert!(browser.text("main").await.contains("Nothing waits for a decision"));
+    let id = asked(&mut bot, "1.5").await;
+    listed(&browser, &id, true).await;
+    browser.until("return document.title === '(1) Countersign'").await;
+    assert_eq!(browser.eval("return notes").await, json!(["withdraw by Bot 1"]));
+    browser.click(&format!("[data-request='{id}']")).await;
+    browser.wait("#payload .digest.good").await;
+    let shown = browser.text("main").await;
+    for part in ["1.5", "BTC", "cold-1", "bc1qcold", "0.00001", "Bot 1", "SVC1", "version 1, 1 approval needed"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    browser.fill("#decide input[name=otp]", &code(0)).await;
+    browser.fill("#decide input[name=comment]", "as planned").await;
+    browser.press("Approve").await;
+    browser.wait("#state.approved").await;
+    assert!(browser.text("main").await.contains("as planned"));
+    let released = bot.item("withdrawals", |item| item["request_id"] == json!(id) && item["status"] == "Pending").await;
+    assert_eq!(released["amount"].to_string(), "1.5");
+    browser.go("#/queue").await;
+    listed(&browser, &id, false).await;
+    browser.until("return document.title === 'Countersign'").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    let mut ids = Vec::new();
+    for amount in ["1", "2", "3"] {
+        ids.push(asked(&mut bot, amount).await);
+    }
+    listed(&browser, &ids[2], true).await;
+    browser.click(&format!("[data-request='{}']", ids[0])).await;
+    browser.fill("#decide input[name=comment]", "not this week").await;
+    browser.press("Reject").await;
+    browser.wait("#state.rejected").await;
+    browser.go("#/queue").await;
+    listed(&browser, &ids[0], false).await;
+    for id in &ids[1..] {
+        browser.click(&format!("input[aria-label='select {id}']")).await;
+    }
+    browser.fill("form.bar input[name=otp]", &code(0)).await;
+    browser.press("Approve selected").await;
+    for id in &ids[1..] {
+        listed(&browser, id, false).await;
+    }
+    browser.go("#/history").await;
+    browser.fill("input[type=search]", "not this week").await;
+    browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
+    assert!(browser.text("main tbody").await.contains("rejected"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_page_says_that_the_server_is_lost_and_resumes_by_itself() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let first = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &first, true).await;
+    drop(bot);
+    world.stop().await;
+    browser.wait("#connection[data-state=lost], #connection[data-state=connecting]").await;
+    world.start().await;
+    // Something happens before the page is back: it must not be missed.
+    let mut bot = world.bot(1).await;
+    let second = asked(&mut bot, "2").await;
+    browser.wait("#connection[data-state=live]").await;
+    listed(&browser, &first, true).await;
+    listed(&browser, &second, true).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_request_can_be_decided_with_the_keyboard_alone() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &id, true).await;
+    // From the top of the page on, Tab alone reaches the request, then the code, then Approve.
+    tab_to(&browser, &format!("document.activeElement.dataset.request === '{id}'")).await;
+    keys(&browser, "\u{e007}").await;
+    browser.wait("#payload .digest.good").await;
+    tab_to(&browser, "document.activeElement.name === 'otp'").await;
+    keys(&browser, &code(0)).await;
+    tab_to(&browser, "document.activeElement.textContent === 'Approve'").await;
+    keys(&browser, "\u{e007}").await;
+    browser.wait("#state.approved").await;
+    browser.close().await;
+}
+
+async fn keys(browser: &Browser, text: &str) {
+    browser.client.active_element().await.unwrap().send_keys(text).await.unwrap();
+}
+
+async fn tab_to(browser: &Browser, there: &str) {
+    for _ in 0..60 {
+        keys(browser, "\u{e004}").await;
+        if browser.eval(&format!("return {there}")).await == Value::Bool(true) {
+            return;
+        }
+    }
+    panic!("Tab does not reach: {there}");
+}

@@ -1,0 +1,54 @@
+//! A Service User through an approval: asked for by one, approved by another, claimed once, used on a socket.
+
+use countersign::access::scope::ScopeSet;
+use countersign::gateway::credentials::decode_secret;
+use serde_json::json;
+
+use super::browser::Browser;
+use super::client::{Client, code};
+use super::world::{World, key};
+
+#[tokio::test]
+async fn a_created_key_is_approved_claimed_and_used() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(-1)});
+    alice.call("set_policy", policy).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.click("#create").await;
+    browser.fill("form[data-method=create_service_user] input[name=name]", "Treasury Bot").await;
+    for scope in ["query", "withdraw"] {
+        browser.click(&format!("form[data-method=create_service_user] input[name={scope}]")).await;
+    }
+    browser.press("Ask for it").await;
+    browser.wait("#state.pending").await;
+    let shown = browser.text("#payload").await;
+    assert!(shown.contains("Treasury Bot") && shown.contains("withdraw"), "{shown}");
+    let id = browser.eval("return location.hash.split('/')[2]").await;
+    let mut bob = world.member("bob").await;
+    let request = bob.call("request_info", json!({"request_id": id})).await;
+    let ballot = json!([{"request_id": id, "digest": request["digest"]}]);
+    bob.call("approve", json!({"requests": ballot, "otp": code(0)})).await;
+    // The page learns of the approval by itself, and offers the secret to who asked.
+    browser.wait("#state.approved").await;
+    browser.fill("#claim input[name=otp]", &code(0)).await;
+    browser.press("Show the secret").await;
+    let value = async |name: &str| {
+        let input = browser.wait(&format!("dialog input[data-secret='{name}']")).await;
+        input.prop("value").await.unwrap().unwrap()
+    };
+    let (api_key, secret) = (value("API key").await, value("API secret").await);
+    browser.press("I have it").await;
+    let secret = decode_secret(&secret).unwrap();
+    let mut bot = Client::signed(world.address, &api_key, &secret).await.unwrap();
+    let info = bot.call("key_info", json!({})).await;
+    assert_eq!((&info["service_user"], &info["scopes"]), (&json!("Treasury Bot"), &json!(["query", "withdraw"])));
+    browser.until("return document.querySelector('[data-user=\"Treasury Bot\"]') !== null").await;
+    browser.click("[data-user='Treasury Bot']").await;
+    assert!(
+        !browser.eval("return document.documentElement.outerHTML").await.to_string().contains(&hex::encode(&secret))
+    );
+    browser.close().await;
+}

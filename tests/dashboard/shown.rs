@@ -1,0 +1,105 @@
+//! What a Member sees: everything that matters, safely, on any screen; and the digest computed from it.
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::browser::{Browser, Look};
+use super::client::code;
+use super::queue::{asked, listed};
+use super::world::{World, key};
+
+#[tokio::test]
+async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
+    let world = World::governed(&[key(ScopeSet::ALL)], false).await;
+    let mut alice = world.member("alice").await;
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(-1)});
+    alice.call("set_policy", policy).await;
+    let name = "<img src=x onerror=alert(1)> p\u{430}ypal \u{202e}txt\u{200b}";
+    let asked = json!({"name": name, "scopes": ["query"]});
+    let request = alice.call("create_service_user", asked).await;
+    let id = request["request_id"].as_str().unwrap();
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, id, true).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.wait("#payload .digest.good").await;
+    let shown = browser.text("#payload").await;
+    for part in ["<img src=x onerror=alert(1)>", "U+202E", "U+200B", "mixed: Latin and Cyrillic"] {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    assert_eq!(browser.eval("return document.querySelectorAll('main img').length").await, json!(0));
+    browser.screenshot("hostile-name").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn d7_84_the_page_computes_the_digests_of_the_committed_examples() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let example: Value = serde_json::from_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap()).unwrap();
+        let script = format!(
+            "const {{ digest }} = await import('/assets/digest.js'); const example = {example};
+             return await digest(example.organization, example.request)"
+        );
+        assert_eq!(browser.eval(&script).await, example["request"]["digest"]);
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen} examples");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn d3_34_a_request_that_is_not_what_its_digest_says_cannot_be_approved_here() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let browser = Browser::open(world.address).await;
+    // A server, or something in between, that shows one address and has another one signed.
+    browser
+        .eval("const read = JSON.parse; JSON.parse = (text) => read(text.replaceAll('bc1qcold', 'bc1qevil'));")
+        .await;
+    browser.sign_in("bob", 0).await;
+    let id = asked(&mut bot, "1").await;
+    listed(&browser, &id, true).await;
+    browser.click(&format!("[data-request='{id}']")).await;
+    browser.wait("#payload .digest.bad").await;
+    let disabled =
+        "return [...document.querySelectorAll('#decide button')].find((b) => b.textContent === 'Approve').disabled";
+    assert_eq!(browser.eval(disabled).await, json!(true));
+    browser.close().await;
+}
+
+const PLACES: [&str; 8] =
+    ["queue", "history", "withdraw", "service-users", "members", "policies", "addresses", "audit"];
+
+#[tokio::test]
+async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::NONE)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "0.25").await;
+    asked(&mut bot, "12").await;
+    let looks = [
+        ("light", Look { width: 1280, height: 900, dark: false }),
+        ("dark", Look { width: 1280, height: 900, dark: true }),
+        ("phone", Look { width: 390, height: 844, dark: false }),
+    ];
+    for ((name, look), steps) in looks.into_iter().zip([-1, 0, 1]) {
+        let browser = Browser::look(world.address, look).await;
+        browser.wait("#sign-in").await;
+        browser.screenshot(&format!("sign-in-{name}")).await;
+        browser.sign_in("alice", steps).await;
+        let request = format!("request/{id}");
+        for place in PLACES.into_iter().chain([request.as_str()]) {
+            browser.go(&format!("#/{place}")).await;
+            browser.until("const main = document.querySelector('main'); return main !== null && main.querySelector('h1') !== null && main.children.length > 1").await;
+            let wide = browser.eval("return document.documentElement.scrollWidth - innerWidth").await;
+            assert!(wide.as_i64().unwrap() <= 0, "{place} is {wide} px too wide on {name}");
+            assert_eq!(browser.text(".toast.bad").await, "", "{place}");
+            let file = place.split('/').next().unwrap();
+            browser.screenshot(&format!("{file}-{name}")).await;
+        }
+        browser.close().await;
+    }
+}
