@@ -5,6 +5,9 @@ mod browser;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod client;
+#[path = "../support/demo.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
+mod demo;
 #[path = "../support/genesis.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod genesis;

@@ -1,10 +1,12 @@
 //! What a Member sees: everything that matters, safely, on any screen; and the digest computed from it.
 
 use countersign::access::scope::ScopeSet;
+use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Look};
-use super::client::code;
+use super::client::{Client, code, code_of};
+use super::demo::Demo;
 use super::queue::{asked, listed};
 use super::world::{World, key};
 
@@ -71,29 +73,38 @@ async fn d3_34_a_request_that_is_not_what_its_digest_says_cannot_be_approved_her
     browser.close().await;
 }
 
+/// Whether a place shows more than its title.
+const DRAWN: &str = "const main = document.querySelector('main');
+    return main !== null && main.querySelector('h1') !== null && main.children.length > 1";
 const PLACES: [&str; 8] =
     ["queue", "history", "withdraw", "service-users", "members", "policies", "addresses", "audit"];
 
+/// The demo's world after its story, and two withdrawals that wait.
 #[tokio::test]
 async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
-    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::NONE)]).await;
-    let mut bot = world.bot(1).await;
+    let dir = tempfile::tempdir().unwrap();
+    let demo = Demo::start(dir.path());
+    let address = demo.text("/http").trim_start_matches("http://").parse().unwrap();
+    let secret = decode_secret(&demo.text("/service_users/0/api_secret")).unwrap();
+    let mut bot = Client::signed(address, &demo.text("/service_users/0/api_key"), &secret).await.unwrap();
     let id = asked(&mut bot, "0.25").await;
-    asked(&mut bot, "12").await;
+    asked(&mut bot, "1.5").await;
     let looks = [
-        ("light", Look { width: 1280, height: 900, dark: false }),
-        ("dark", Look { width: 1280, height: 900, dark: true }),
-        ("phone", Look { width: 390, height: 844, dark: false }),
+        ("light", Look { width: 1280, height: 900, dark: false }, (0, 0)),
+        ("dark", Look { width: 1280, height: 900, dark: true }, (0, 1)),
+        ("phone", Look { width: 390, height: 844, dark: false }, (1, 0)),
     ];
-    for ((name, look), steps) in looks.into_iter().zip([-1, 0, 1]) {
-        let browser = Browser::look(world.address, look).await;
+    for (name, look, (member, steps)) in looks {
+        let browser = Browser::look(address, look).await;
         browser.wait("#sign-in").await;
         browser.screenshot(&format!("sign-in-{name}")).await;
-        browser.sign_in("alice", steps).await;
+        let text = |field: &str| demo.text(&format!("/members/{member}/{field}"));
+        let otp = code_of(&text("totp_secret"), steps);
+        browser.sign_in_as(&text("email"), &text("password"), &otp).await;
         let request = format!("request/{id}");
         for place in PLACES.into_iter().chain([request.as_str()]) {
             browser.go(&format!("#/{place}")).await;
-            browser.until("const main = document.querySelector('main'); return main !== null && main.querySelector('h1') !== null && main.children.length > 1").await;
+            browser.until(DRAWN).await;
             let wide = browser.eval("return document.documentElement.scrollWidth - innerWidth").await;
             assert!(wide.as_i64().unwrap() <= 0, "{place} is {wide} px too wide on {name}");
             assert_eq!(browser.text(".toast.bad").await, "", "{place}");

@@ -43,8 +43,13 @@ pub fn next_nonce() -> String {
 
 /// A one-time code `steps` away from now.
 pub fn code(steps: i64) -> String {
+    code_of(TOTP, steps)
+}
+
+/// A one-time code of some secret.
+pub fn code_of(secret: &str, steps: i64) -> String {
     let step = (wall_clock().0 / 1_000_000 / 30).checked_add_signed(steps).unwrap();
-    code_for_step(TOTP, step).unwrap()
+    code_for_step(secret, step).unwrap()
 }
 
 /// Panics unless a frame is as its schema says.

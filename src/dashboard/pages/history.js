@@ -1,7 +1,7 @@
 // Requests of the past, with search over what is shown.
 
 import { field, h, safe, table, time, words } from "../dom.js";
-import { amount } from "./request.js";
+import { about } from "./request.js";
 
 const STATES = ["approved", "executed", "rejected", "canceled", "expired", "failed", "pending"];
 const WORKFLOWS = ["initiate_withdrawal", "manage_access", "manage_policies", "manage_addresses"];
@@ -17,11 +17,11 @@ export async function history(app) {
   const draw = () => {
     const wanted = search.value.trim().toLowerCase();
     const rows = found.filter((request) => JSON.stringify(request).toLowerCase().includes(wanted));
-    list.replaceChildren(table(["When", "What", "Who asked", "How much", "State", "Decided by"], rows.map((request) => [
+    list.replaceChildren(table(["When", "What", "Who asked", "About", "State", "Decided by"], rows.map((request) => [
       time(request.created_at),
       h("a", { href: `#/request/${request.request_id}` }, words(request.action)),
       safe(request.initiator.name),
-      amount(request.payload),
+      about(request.payload),
       h("span", { class: `tag ${request.state}` }, request.state),
       request.votes.filter(({ struck }) => !struck).map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
     ]), "No request is like that."));

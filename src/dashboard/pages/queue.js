@@ -3,7 +3,7 @@
 import { codeInput } from "../ask.js";
 import { digest } from "../digest.js";
 import { field, h, safe, table, time, until, words } from "../dom.js";
-import { amount } from "./request.js";
+import { about } from "./request.js";
 
 /** The page. */
 export function queue(app) {
@@ -56,13 +56,13 @@ export function queue(app) {
         own ? h("span", { title: "your own" }, "yours") : h("input", { type: "checkbox", "aria-label": `select ${request.request_id}`, checked: chosen.has(request.request_id), onchange: toggle }),
         h("a", { href: `#/request/${request.request_id}`, "data-request": request.request_id }, words(request.action)),
         safe(request.initiator.name),
-        amount(request.payload),
+        about(request.payload),
         `${approvals} of ${request.policy?.quorum ?? "–"}`,
         time(request.created_at),
         until(request.expires_at),
       ];
     };
-    list.replaceChildren(table(["", "What", "Who asks", "How much", "Votes", "Asked", "Expires"], pending.map(row), "Nothing waits for a decision."));
+    list.replaceChildren(table(["", "What", "Who asks", "About", "Votes", "Asked", "Expires"], pending.map(row), "Nothing waits for a decision."));
   };
   app.connection.addEventListener("queue", draw, { signal: app.gone });
   app.main.append(h("h1", {}, "Queue"), vote, list);

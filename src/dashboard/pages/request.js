@@ -5,9 +5,11 @@ import { codeInput, once } from "../ask.js";
 import { digest } from "../digest.js";
 import { facts, field, h, safe, table, time, until, words } from "../dom.js";
 
-/** The amount of a payload, for lists. */
-export function amount(payload) {
-  return payload.amount ? h("span", { class: "amount" }, `${payload.amount} `, safe(payload.asset)) : null;
+/** What a request is about, for lists: how much and where to, or whom or what. */
+export function about(payload) {
+  if (payload.amount) return [h("span", { class: "amount" }, `${payload.amount} `, safe(payload.asset)), " to ", safe(payload.key)];
+  const subject = payload.name ?? payload.key ?? (payload.workflow ? words(payload.workflow) : payload.scope);
+  return subject ? safe(subject) : null;
 }
 
 /** A value of a payload. */
@@ -22,10 +24,20 @@ function shown(value) {
   return safe(value);
 }
 
+// What a treasurer looks at first.
+const FIRST = ["name", "amount", "asset", "fee", "key", "address", "tag", "network", "method", "email"];
+
+function place(name) {
+  const at = FIRST.indexOf(name);
+  return at === -1 ? FIRST.length : at;
+}
+
 /** What is asked for. */
-export function payloadFacts(payload) {
+function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
-  const parts = [facts(Object.entries(rest).map(([name, value]) => [words(name), shown(value)]))];
+  const value = (name, inner) => (name === "amount" ? h("span", { class: "figure" }, safe(inner)) : shown(inner));
+  const members = Object.entries(rest).sort(([a], [b]) => place(a) - place(b));
+  const parts = [facts(members.map(([name, inner]) => [words(name), value(name, inner)]))];
   if (changes) {
     const rows = changes.map((change) => [words(change.field), shown(change.from), shown(change.to)]);
     parts.push(h("h3", {}, "What changes"), table(["Field", "From", "To"], rows, "Nothing"));
@@ -72,16 +84,18 @@ async function draw(app, found, load) {
     ["Asked by", [safe(found.initiator.name), ` (${words(found.initiator.type)} ${found.initiator.id})`]],
     ["Workflow", words(found.workflow)],
     ["Asked", time(found.created_at)],
-    ["Expires", found.state === "pending" ? [time(found.expires_at), ` ${until(found.expires_at)}`] : null],
+    ["Expires", found.state === "pending" ? [time(found.expires_at), `, ${until(found.expires_at)}`] : null],
     ["Policy", policy],
     ["Reason", found.reason ? safe(found.reason) : null],
   ]);
   const votes = found.votes.map((vote) => [safe(vote.name), vote.struck ? h("s", { title: "struck: the Member lost the right to vote" }, vote.decision) : vote.decision, time(vote.at), vote.comment ? safe(vote.comment) : ""]);
   app.main.replaceChildren(
     h("h1", {}, words(found.action)), h("p", { class: "muted" }, found.request_id),
-    h("section", { class: "card" }, head), h("section", { class: "card", id: "payload" }, h("h2", {}, "What is asked"), payloadFacts(found.payload), check),
-    h("section", { class: "card" }, h("h2", {}, "Votes"), table(["Member", "Decision", "When", "Comment"], votes, "Nobody has voted yet.")),
-    decide(app, found, matches, load), claim(app, found));
+    h("div", { class: "columns" },
+      h("div", {},
+        h("section", { class: "card", id: "payload" }, h("h2", {}, "What is asked"), payloadFacts(found.payload), check),
+        h("section", { class: "card" }, h("h2", {}, "Votes"), table(["Member", "Decision", "When", "Comment"], votes, "Nobody has voted yet."))),
+      h("div", {}, h("section", { class: "card" }, head), decide(app, found, matches, load), claim(app, found))));
 }
 
 function decide(app, found, matches, load) {
