@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod approvals;
+mod checklist;
 mod funds;
 #[path = "../support/genesis.rs"]
 mod genesis;
