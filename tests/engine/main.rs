@@ -9,6 +9,7 @@ mod genesis;
 mod governance;
 mod keys;
 mod members;
+mod model;
 mod random;
 mod trading;
 mod venue;
