@@ -19,7 +19,7 @@ use countersign::engine::withdrawals::Withdrawal;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::engine::workflows::{Change, Drawn, Needs};
 
-use super::genesis::{Secrets, Wanted, events};
+use super::genesis::{Secrets, Wanted, events, people};
 
 pub const SECOND: u64 = 1_000_000;
 pub const DAY: u64 = 86_400 * SECOND;
@@ -98,7 +98,7 @@ impl Stage {
     pub fn new(keys: &[Wanted], policy: bool) -> Stage {
         let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
         let mut stage = Stage { engine: Engine::default(), now: Moment(100 * DAY), events: Vec::new() };
-        let genesis = Command::Genesis(events(keys, policy, &secrets));
+        let genesis = Command::Genesis(events(keys, &people(), policy, &secrets));
         stage.run(&by(Actor::Server), genesis).unwrap();
         stage
     }

@@ -35,6 +35,27 @@ pub fn with(settings: KeySettings) -> Wanted {
     Wanted { scopes: ScopeSet::ALL, settings, organization: 1 }
 }
 
+/// A Member that a test wants, of Acme.
+#[derive(Clone)]
+pub struct Person {
+    pub name: String,
+    pub permissions: Permissions,
+    pub kyc: Kyc,
+}
+
+/// Alice with all rights, Bob with View and Approve, Carol with View.
+pub fn people() -> Vec<Person> {
+    let held: [&[Permission]; 3] = [&Permission::ALL, &[Permission::Approve], &[Permission::View]];
+    let person = |(name, held): (&str, &[Permission])| {
+        let mut permissions = Permissions::none();
+        for workflow in Workflow::ALL {
+            held.iter().for_each(|permission| permissions.grant(workflow, *permission));
+        }
+        Person { name: name.to_owned(), permissions, kyc: Kyc::Verified }
+    };
+    ["alice", "bob", "carol"].into_iter().zip(held).map(person).collect()
+}
+
 fn text<const N: usize>(text: &str) -> ArrayString<N> {
     ArrayString::from(text).unwrap()
 }
@@ -51,15 +72,15 @@ pub struct Secrets<'a> {
 
 /// Two Organizations (Acme with three Members and the keys, Other), three assets, a market, two Earn strategies.
 /// Keys are numbered from 1 in the order given; the venue operator's is 200.
-pub fn events(keys: &[Wanted], policy: bool, secrets: &Secrets<'_>) -> Vec<Event> {
+pub fn events(keys: &[Wanted], people: &[Person], policy: bool, secrets: &Secrets<'_>) -> Vec<Event> {
     let mut events: Vec<Event> = ["USD", "BTC", "ETH"].into_iter().enumerate().map(asset).collect();
     events.push(market());
     for (id, name) in [(1, "Acme"), (2, "Other")] {
         let (id, accounts) = (OrganizationId(id), vec![AccountId(id)]);
         events.push(Event::OrganizationCreated(Organization { id, name: name.to_owned(), accounts }));
     }
-    for (index, name) in ["alice", "bob", "carol"].into_iter().enumerate() {
-        events.push(member(index, name, secrets));
+    for (index, person) in people.iter().enumerate() {
+        events.push(member(index, person, secrets));
     }
     for (index, wanted) in keys.iter().enumerate() {
         events.push(service_user(index, wanted, secrets));
@@ -131,26 +152,17 @@ fn market() -> Event {
     })
 }
 
-fn member(index: usize, name: &str, secrets: &Secrets<'_>) -> Event {
+fn member(index: usize, person: &Person, secrets: &Secrets<'_>) -> Event {
     let id = MemberId::at(index);
     let (password_hash, totp_sealed) = (secrets.member)(id);
-    let held: &[Permission] = match index {
-        0 => &Permission::ALL,
-        1 => &[Permission::Approve],
-        _ => &[Permission::View],
-    };
-    let mut permissions = Permissions::none();
-    for workflow in Workflow::ALL {
-        held.iter().for_each(|permission| permissions.grant(workflow, *permission));
-    }
     Event::MemberChanged(Box::new(Member {
         id,
         organization: OrganizationId(1),
-        name: name.to_owned(),
-        email: format!("{name}@acme.test"),
+        name: person.name.clone(),
+        email: format!("{}@acme.test", person.name),
         status: MemberStatus::Active,
-        kyc: Kyc::Verified,
-        permissions,
+        kyc: person.kyc,
+        permissions: person.permissions.clone(),
         password_hash,
         totp_sealed,
         invitation: None,

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use countersign::config::{Config, Limits};
+use countersign::config::Config;
 use countersign::engine::command::Command;
 use countersign::gateway::passwords::hash_password;
 use countersign::gateway::secrets::MasterKey;
@@ -12,9 +12,9 @@ use countersign::gateway::sign_in::totp_context;
 use countersign::server::{Plan, Server};
 
 use super::client::{Client, PASSWORD, TOTP};
-use super::genesis::{Secrets, events};
 #[allow(unused_imports, reason = "each suite uses its part")]
-pub use super::genesis::{Wanted, api_key, key, with};
+pub use super::genesis::{Person, Wanted, api_key, key, people, with};
+use super::genesis::{Secrets, events};
 
 pub const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
@@ -37,18 +37,31 @@ impl World {
 
     /// `policy`: whether withdrawals need one approval.
     pub async fn governed(keys: &[Wanted], policy: bool) -> World {
-        World::with_limits(keys, policy, Limits::default()).await
+        World::made(keys, &people(), policy, |_| {}).await
     }
 
-    pub async fn with_limits(keys: &[Wanted], policy: bool, limits: Limits) -> World {
+    /// Settings other than the defaults.
+    pub async fn configured(keys: &[Wanted], change: impl FnOnce(&mut Config)) -> World {
+        World::made(keys, &people(), true, change).await
+    }
+
+    /// Members other than Alice, Bob and Carol.
+    pub async fn peopled(keys: &[Wanted], people: &[Person]) -> World {
+        World::made(keys, people, true, |_| {}).await
+    }
+
+    async fn made(keys: &[Wanted], people: &[Person], policy: bool, change: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let master = MasterKey::from_text(MASTER).unwrap();
+        let hashed = hash_password(PASSWORD);
         let secrets = Secrets {
             sealed: &|number| master.seal(api_key(number).as_bytes(), &secret(number)),
-            member: &|id| (Some(hash_password(PASSWORD)), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
+            member: &|id| (Some(hashed.clone()), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
         };
-        let genesis = Command::Genesis(events(keys, policy, &secrets));
-        let (server, address) = start(dir.path(), 0, limits, Some(genesis)).await;
+        let genesis = Command::Genesis(events(keys, people, policy, &secrets));
+        let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path().to_owned());
+        change(&mut config);
+        let (server, address) = start(config, Some(genesis)).await;
         World { server: Some(server), address, dir }
     }
 
@@ -63,7 +76,7 @@ impl World {
     }
 
     pub async fn start(&mut self) {
-        let (server, address) = start(self.dir.path(), self.address.port(), Limits::default(), None).await;
+        let (server, address) = start(Config::at(self.address, self.dir.path().to_owned()), None).await;
         (self.server, self.address) = (Some(server), address);
     }
 
@@ -93,9 +106,7 @@ impl World {
     }
 }
 
-async fn start(dir: &Path, port: u16, limits: Limits, genesis: Option<Command>) -> (Server, SocketAddr) {
-    let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), dir.to_owned());
-    config.limits = limits;
+async fn start(config: Config, genesis: Option<Command>) -> (Server, SocketAddr) {
     let master = MasterKey::from_text(MASTER).unwrap();
     let server = Server::start(Plan { config, master, genesis }).await.unwrap();
     let address = server.address();

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::client::{Client, PASSWORD, code, http};
 use super::world::{World, key};
 
-fn ballot(request: &Value) -> Value {
+pub fn ballot(request: &Value) -> Value {
     json!([{"request_id": request["request_id"], "digest": request["digest"]}])
 }
 

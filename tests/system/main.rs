@@ -8,6 +8,7 @@ mod commands;
 mod genesis;
 mod governance;
 mod input;
+mod members;
 mod rest;
 mod scopes;
 mod settings;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::world::{World, key};
 
 /// Params that are sound in form, whatever becomes of them.
-fn sample(operation: Operation) -> Value {
+pub fn sample(operation: Operation) -> Value {
     let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "0.001"});
     let vote = json!({"requests": [{"request_id": "RAAAAA-AAAAA-AAAAAA", "digest": "0"}]});
     match operation {

@@ -1,0 +1,350 @@
+//! Members over real sockets: sessions, live rights, freezes, the audit log, and who may call what
+//! (rules 9, 14 to 17, 27, 28, 47).
+
+use countersign::access::operation::{Kind, Operation};
+use countersign::access::scope::ScopeSet;
+use countersign::access::workflow::{Permission, Permissions, Workflow};
+use countersign::access::{Rights, permit};
+use countersign::engine::members::Kyc;
+use countersign::gateway::credentials::decode_secret;
+use countersign::gateway::passwords::code_for_step;
+use countersign::server::wall_clock;
+use serde_json::{Value, json};
+
+use super::client::{Client, PASSWORD, code, http};
+use super::governance::ballot;
+use super::scopes::sample;
+use super::world::{Person, World, key, secret};
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// One Member for each permission on each workflow, one with everything, and that one again without KYC.
+fn grid() -> Vec<Person> {
+    let mut people = Vec::new();
+    for workflow in Workflow::ALL {
+        for permission in Permission::ALL {
+            let mut permissions = Permissions::none();
+            permissions.grant(workflow, permission);
+            let name = format!("{}-{}", workflow.name(), permission.name());
+            people.push(Person { name, permissions, kyc: Kyc::Verified });
+        }
+    }
+    for (name, kyc) in [("all", Kyc::Verified), ("unverified", Kyc::Pending)] {
+        people.push(Person { name: name.to_owned(), permissions: Permissions::all(), kyc });
+    }
+    people
+}
+
+async fn denied(client: &mut Client, operation: Operation) -> (bool, Value) {
+    let reply = match operation.row().kind {
+        Kind::Stream => {
+            let mut params = json!({"channel": operation.name()});
+            if matches!(operation, Operation::Ticker | Operation::Book | Operation::Trade) {
+                params["symbol"] = json!(["BTC/USD"]);
+            }
+            client.reply("subscribe", params).await
+        }
+        Kind::Read | Kind::Write if operation == Operation::SettlePosition => {
+            let order = json!({"order_type": "settle-position", "side": "buy", "symbol": "BTC/USD", "order_qty": 0});
+            client.reply("add_order", order).await
+        }
+        Kind::Read | Kind::Write => {
+            let mut params = sample(operation);
+            // A wrong code is told before anything else.
+            if operation == Operation::ClaimSecret {
+                params["otp"] = json!(code(0));
+            }
+            client.reply(operation.name(), params).await
+        }
+    };
+    (reply["error"].as_str() == Some("EGeneral:Permission denied"), reply)
+}
+
+#[tokio::test]
+async fn every_kind_of_member_and_the_venue_may_call_what_the_table_says_and_nothing_else() {
+    let people = grid();
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    for person in &people {
+        let mut client = world.member(&person.name).await;
+        let rights = Rights::Member { permissions: &person.permissions, verified: person.kyc == Kyc::Verified };
+        for operation in Operation::ALL {
+            // It would stop whoever comes after; rule 27 has tests of its own.
+            if operation == Operation::Freeze {
+                continue;
+            }
+            let (denied, reply) = denied(&mut client, operation).await;
+            assert_eq!(denied, permit(rights, operation).is_err(), "{}: {}: {reply}", person.name, operation.name());
+        }
+    }
+    let mut venue = world.venue().await;
+    for operation in Operation::ALL {
+        let (denied, reply) = denied(&mut venue, operation).await;
+        assert_eq!(denied, permit(Rights::Venue, operation).is_err(), "venue: {}: {reply}", operation.name());
+    }
+}
+
+#[tokio::test]
+async fn d2_24_a_service_user_with_every_scope_does_nothing_that_governs() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let request = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let governs = Operation::ALL.into_iter().filter(|operation| {
+        let row = operation.row();
+        row.member != countersign::access::operation::MemberRight::No
+            && row.service_user == countersign::access::operation::ServiceRight::No
+    });
+    let mut count = 0;
+    for operation in governs {
+        count += 1;
+        let (denied, reply) = denied(&mut bot, operation).await;
+        assert!(denied, "{}: {reply}", operation.name());
+    }
+    assert!(count > 30, "{count}");
+    let status = bot.call("withdraw_status", json!({"refid": request["refid"]})).await;
+    assert_eq!(status["withdrawals"][0]["status"], "Initial");
+}
+
+#[tokio::test]
+async fn an_invited_member_signs_up_and_a_suspended_one_is_out_at_once() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let invited = json!({"name": "Dora", "email": "dora@acme.test", "otp": code(-1),
+        "permissions": {"initiate_withdrawal": ["approve"]}});
+    let reply = alice.call("invite_member", invited).await;
+    assert_eq!(reply["state"], "executed");
+    let path = format!("/invitations/{}", reply["invitation"].as_str().unwrap());
+    let (_, _, body) = http(world.address, "POST", &path, &[JSON], &json!({"password": PASSWORD}).to_string()).await;
+    let totp = serde_json::from_str::<Value>(&body).unwrap()["totp_secret"].as_str().unwrap().to_owned();
+    let step = wall_clock().0 / 30_000_000;
+    let otp = |step| code_for_step(&totp, step).unwrap();
+    let (status, _, body) = http(world.address, "POST", &path, &[JSON], &json!({"otp": otp(step)}).to_string()).await;
+    assert_eq!(status, 200, "{body}");
+    let members = alice.call("members", json!({})).await;
+    let dora = members["members"].as_array().unwrap().iter().find(|member| member["name"] == "Dora").unwrap().clone();
+    assert_eq!((&dora["status"], &dora["kyc"]), (&json!("active"), &json!("pending")));
+    let body = json!({"email": "dora@acme.test", "password": PASSWORD, "otp": otp(step + 1)}).to_string();
+    let origin = format!("http://{}", world.address);
+    let headers = [("Origin", origin.as_str()), JSON];
+    let (status, head, _) = http(world.address, "POST", "/session", &headers, &body).await;
+    assert_eq!(status, 200, "{head}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let mut page = Client::open(world.address, &[("Cookie", &cookie), ("Origin", &origin)]).await.unwrap();
+    assert_eq!(page.call("member_info", json!({})).await["member"]["kyc"], "pending");
+    let suspend = json!({"member_id": dora["member_id"], "suspended": true, "otp": code(0)});
+    alice.call("edit_member", suspend).await;
+    assert_eq!(page.closed().await.0, 4005);
+    let again = Client::open(world.address, &[("Cookie", &cookie), ("Origin", &origin)]).await;
+    assert_eq!(again.err().unwrap().status, 401);
+    let raise =
+        json!({"member_id": "MEM1", "permissions": {"manage_access": ["view"]}, "suspended": true, "otp": code(1)});
+    let own = alice.reply("edit_member", raise).await;
+    assert_eq!(own["success"], true, "giving up one's own rights is no gain: {own}");
+}
+
+#[tokio::test]
+async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
+    let world = World::configured(&[], |config| config.limits.member_idle_s = 1).await;
+    let mut carol = world.member("carol").await;
+    carol.subscribe("approvals").await;
+    assert_eq!(carol.closed().await, (4005, "session ended".to_owned()));
+}
+
+#[tokio::test]
+async fn d2_28_wrong_passwords_slow_their_sender_down_and_nobody_else() {
+    let world = World::configured(&[], |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let origin = format!("http://{}", world.address);
+    let attempt = async |from: &str, email: &str, password: &str, steps: i64| {
+        let headers = [("Origin", origin.as_str()), JSON, ("X-Forwarded-For", from)];
+        let body = json!({"email": email, "password": password, "otp": code(steps)}).to_string();
+        http(world.address, "POST", "/session", &headers, &body).await.0
+    };
+    for _ in 0..10 {
+        assert_eq!(attempt("203.0.113.9", "alice@acme.test", "wrong password", 0).await, 401);
+    }
+    assert_eq!(attempt("203.0.113.9", "alice@acme.test", PASSWORD, 0).await, 429, "the pair waits");
+    assert_eq!(
+        attempt("203.0.113.10", "alice@acme.test", PASSWORD, 0).await,
+        200,
+        "the victim signs in from elsewhere"
+    );
+    assert_eq!(attempt("203.0.113.9", "bob@acme.test", PASSWORD, 0).await, 200, "and others from there");
+}
+
+#[tokio::test]
+async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
+    bot.call("add_order", order).await;
+    let frozen = alice.call("freeze", json!({"scope": "all", "reason": "a key leaked"})).await;
+    assert_eq!((&frozen["scope"], &frozen["member_id"]), (&json!("all"), &json!("MEM1")));
+    assert_eq!(bob.item("status", |item| item.get("frozen").is_some()).await["frozen"], "all");
+    assert_eq!(bot.closed().await, (4001, "frozen".to_owned()));
+    let refused = Client::signed(world.address, "key-1", &secret(1)).await.err().unwrap();
+    assert_eq!(refused.status, 403, "{}", refused.error);
+    assert_eq!(bob.call("member_info", json!({})).await["frozen"]["reason"], "a key leaked");
+    let request = alice.call("unfreeze", json!({"reason": "revoked it"})).await;
+    assert_eq!((&request["state"], &request["policy"]["quorum"]), (&json!("pending"), &json!(1)));
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    assert_eq!(alice.item("status", |item| item["frozen"] == "none").await["frozen"], "none");
+    let mut bot = world.bot(1).await;
+    let orders = bot.call("open_orders", json!({})).await;
+    assert_eq!(orders["orders"], json!([]), "its orders were canceled");
+}
+
+#[tokio::test]
+async fn rule_28_a_rotated_key_takes_over_and_the_old_one_serves_its_overlap() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let (mut first, mut second) = (world.bot(1).await, world.bot(2).await);
+    let rotate = |user: &str, overlap: u64, otp| json!({"service_user_id": user, "overlap_s": overlap, "otp": otp});
+    let kept = alice.call("rotate_service_user_key", rotate("SVC1", 600, code(-1))).await;
+    let secret_text = kept["api_secret"].as_str().unwrap();
+    let drawn = decode_secret(secret_text).unwrap();
+    let fresh = Client::signed(world.address, kept["api_key"].as_str().unwrap(), &drawn).await;
+    assert_eq!(fresh.unwrap().call("key_info", json!({})).await["service_user_id"], "SVC1");
+    assert_eq!(first.call("key_info", json!({})).await["service_user_id"], "SVC1", "the old socket stays");
+    world.bot(1).await.call("key_info", json!({})).await;
+    alice.call("rotate_service_user_key", rotate("SVC2", 0, code(0))).await;
+    assert_eq!(second.closed().await, (4001, "key rotated".to_owned()));
+    let users = alice.call("service_users", json!({})).await;
+    let of = |at: usize| users["service_users"][at].clone();
+    assert!(of(0)["retiring_until"].is_string() && of(1).get("retiring_until").is_none());
+    assert!(of(0)["last_seen"].is_string() && of(0)["open_connections"].as_u64().unwrap() >= 1, "{users}");
+    assert!(!users.to_string().contains(secret_text));
+    assert_eq!(Client::signed(world.address, "key-2", &secret(2)).await.err().unwrap().status, 401);
+}
+
+#[tokio::test]
+async fn rule_9_members_cancel_a_bots_orders() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    bot.subscribe("executions").await;
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
+    bot.call("add_order", order).await;
+    assert_eq!(alice.call("cancel_orders", json!({"service_user_id": "SVC1"})).await["count"], 1);
+    assert_eq!(bot.item("executions", |item| item["exec_type"] == "canceled").await["reason"], "Canceled by a Member");
+}
+
+#[tokio::test]
+async fn a_member_resumes_with_what_may_be_viewed_and_nothing_else() {
+    let mut only = Permissions::none();
+    only.grant(Workflow::InitiateWithdrawal, Permission::Approve);
+    let mut people = super::world::people();
+    people.push(Person { name: "erin".to_owned(), permissions: only, kyc: Kyc::Verified });
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    let (mut alice, mut bot, mut erin) = (world.member("alice").await, world.bot(1).await, world.member("erin").await);
+    erin.subscribe("approvals").await;
+    let first = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let seen = erin.item("approvals", |item| item["request_id"] == first["request_id"]).await;
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(-1)});
+    let hidden = alice.call("set_policy", policy).await;
+    let second = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "2"})).await;
+    let mut again = Client::member(world.address, "erin@acme.test", 1).await.unwrap();
+    let from = json!({"channel": "approvals", "from_offset": seen["offset"]});
+    again.call("subscribe", from).await;
+    let frame = again.frame("approvals").await;
+    let ids: Vec<&Value> = frame["data"].as_array().unwrap().iter().map(|item| &item["request_id"]).collect();
+    assert_eq!(ids, [&second["request_id"]], "the change of a policy is not hers to see");
+    assert_eq!(alice.call("request_info", json!({"request_id": hidden["request_id"]})).await["state"], "executed");
+    let refused = again.refused("request_info", json!({"request_id": hidden["request_id"]})).await;
+    assert!(refused.starts_with("EGovernance:Unknown request"), "{refused}");
+}
+
+#[tokio::test]
+async fn d3_31_two_last_votes_at_once_release_once_and_d3_33_all_observers_agree() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    let mut carol = world.member("carol").await;
+    bot.subscribe("withdrawals").await;
+    bot.subscribe("ledger").await;
+    for observer in [&mut alice, &mut bob, &mut carol] {
+        observer.subscribe("approvals").await;
+    }
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let mine = |item: &Value| item["request_id"] == asked["request_id"];
+    let request = alice.item("approvals", mine).await;
+    let votes = json!({"requests": ballot(&request), "otp": code(0)});
+    let (one, other) = tokio::join!(alice.call("approve", votes.clone()), bob.call("approve", votes));
+    let won = [&one, &other].into_iter().filter(|reply| reply["requests"][0]["success"] == true).count();
+    assert_eq!(won, 1, "{one} {other}");
+    let late = [&one, &other].into_iter().find(|reply| reply["requests"][0]["success"] == false).unwrap();
+    assert!(late["requests"][0]["error"].as_str().unwrap().starts_with("EGovernance:Not pending"), "{late}");
+    let ended = |item: &Value| mine(item) && item["state"] != "pending";
+    for observer in [&mut alice, &mut bob, &mut carol] {
+        assert_eq!(observer.item("approvals", ended).await["state"], "approved");
+    }
+    assert_eq!(bot.item("withdrawals", |item| mine(item) && item["status"] != "Initial").await["status"], "Pending");
+    let ledger = bot.call("ledgers", json!({"type": "withdrawal"})).await;
+    assert_eq!(ledger["entries"].as_array().unwrap().len(), 1, "one debit");
+}
+
+#[tokio::test]
+async fn d3_46_a_dashboard_that_does_not_listen_changes_nothing() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
+    // One that never reads, and one that is gone without a word.
+    let mut deaf = world.member("alice").await;
+    deaf.subscribe("approvals").await;
+    let mut gone = world.member("carol").await;
+    gone.subscribe("approvals").await;
+    drop(gone);
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let decided = bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    assert_eq!(decided["requests"][0]["request"]["state"], "approved");
+    let seen = deaf.item("approvals", |item| item["state"] == "approved").await;
+    assert_eq!(seen["request_id"], asked["request_id"], "told once it listens");
+}
+
+#[tokio::test]
+async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_row() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    let mut venue = world.venue().await;
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let vote = json!({"requests": ballot(&request), "otp": code(0), "comment": "as planned"});
+    bob.call("approve", vote).await;
+    venue.call("settle_withdrawal", json!({"refid": asked["refid"]})).await;
+    venue.call("set_kyc", json!({"member_id": "MEM3", "kyc": "rejected"})).await;
+    let freeze = json!({"scope": "withdrawals", "reason": "drill"});
+    alice.call("freeze", freeze).await;
+    let mut entries = Vec::new();
+    let mut cursor = Value::Null;
+    loop {
+        let mut params = json!({"limit": 3});
+        if cursor.is_string() {
+            params["cursor"] = cursor;
+        }
+        let page = alice.call("audit_log", params).await;
+        entries.extend(page["entries"].as_array().unwrap().clone());
+        cursor = page["cursor"].clone();
+        if !cursor.is_string() {
+            break;
+        }
+    }
+    entries.reverse();
+    let told: Vec<(&str, &str)> = entries
+        .iter()
+        .map(|entry| (entry["actor"].as_str().unwrap(), entry["action"].as_str().unwrap()))
+        .filter(|(_, action)| *action != "sign_in")
+        .collect();
+    let expected = [
+        ("SVC1", "withdraw.requested"),
+        ("MEM2", "withdraw.vote_approve"),
+        ("MEM2", "withdraw.approved"),
+        ("VEN1", "settle_withdrawal"),
+        ("VEN1", "set_kyc"),
+        ("MEM1", "freeze"),
+    ];
+    assert_eq!(told, expected);
+    let of = |action: &str| entries.iter().find(|entry| entry["action"] == action).unwrap();
+    let vote = of("withdraw.vote_approve");
+    assert_eq!((&vote["detail"], &vote["policy_version"]), (&json!("as planned"), &json!(1)));
+    assert_eq!(vote["hash"], of("withdraw.approved")["hash"], "one journal entry");
+    assert_ne!(vote["hash"], of("freeze")["hash"]);
+    let refused = bob.call("audit_log", json!({"limit": 1, "start": "2100-01-01T00:00:00Z"})).await;
+    assert_eq!(refused["entries"], json!([]));
+}
