@@ -58,8 +58,13 @@ async function start() {
 }
 
 function unreachable() {
-  return h("section", { class: "card narrow" }, h("h1", {}, "Countersign"), h("p", {}, "The server does not answer."),
-    h("button", { onclick: start }, "Try again"));
+  return h(
+    "section",
+    { class: "card narrow" },
+    h("h1", {}, "Countersign"),
+    h("p", {}, "The server does not answer."),
+    h("button", { onclick: start }, "Try again"),
+  );
 }
 
 function connect() {
@@ -101,7 +106,10 @@ function arrived(request) {
   say(`New request: ${words}`, "news");
   if (globalThis.Notification?.permission === "granted") {
     const note = new Notification("Countersign: a request waits", { body: words, tag: request.request_id });
-    note.onclick = () => { focus(); app.go(`request/${request.request_id}`); };
+    note.onclick = () => {
+      focus();
+      app.go(`request/${request.request_id}`);
+    };
   }
 }
 
@@ -112,23 +120,71 @@ async function frozen() {
 
 function frame() {
   const nav = PLACES.filter(({ workflow }) => !workflow || app.may(workflow, "view")).map(({ name, title }) =>
-    h("a", { href: `#/${name}`, "data-place": name }, title, name === "queue" && h("span", { id: "waiting", class: "count" })));
+    h(
+      "a",
+      { href: `#/${name}`, "data-place": name },
+      title,
+      name === "queue" && h("span", { id: "waiting", class: "count" }),
+    ),
+  );
   main = h("main", { id: "main", tabindex: "-1" });
   root.replaceChildren(
-    h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, "Skip to the page"),
-    h("header", {},
-      h("div", { class: "who" }, h("strong", {}, "Countersign"), safe(app.me.organization), safe(app.me.member.name),
-        app.me.member.kyc !== "verified" && h("span", { class: "tag warn" }, "KYC not verified: you may look, not act")),
-      h("div", { class: "tools" },
-        h("output", { id: "connection", "data-state": app.connection.state, "aria-live": "polite" }, STATES[app.connection.state]),
-        bell(), freezeButton(app), h("button", { onclick: signOut }, "Sign out"))),
-    h("nav", { "aria-label": "Places" }, nav), main, h("div", { id: "toasts" }));
+    h(
+      "a",
+      {
+        class: "skip",
+        href: "#main",
+        onclick: (event) => {
+          event.preventDefault();
+          main.focus();
+        },
+      },
+      "Skip to the page",
+    ),
+    h(
+      "header",
+      {},
+      h(
+        "div",
+        { class: "who" },
+        h("strong", {}, "Countersign"),
+        safe(app.me.organization),
+        safe(app.me.member.name),
+        app.me.member.kyc !== "verified" &&
+          h("span", { class: "tag warn" }, "KYC not verified: you may look, not act"),
+      ),
+      h(
+        "div",
+        { class: "tools" },
+        h(
+          "output",
+          { id: "connection", "data-state": app.connection.state, "aria-live": "polite" },
+          STATES[app.connection.state],
+        ),
+        bell(),
+        freezeButton(app),
+        h("button", { onclick: signOut }, "Sign out"),
+      ),
+    ),
+    h("nav", { "aria-label": "Places" }, nav),
+    main,
+    h("div", { id: "toasts" }),
+  );
   badge();
 }
 
 function bell() {
   if (!globalThis.Notification || Notification.permission !== "default") return null;
-  const button = h("button", { onclick: async () => { await Notification.requestPermission(); button.remove(); } }, "Notify me");
+  const button = h(
+    "button",
+    {
+      onclick: async () => {
+        await Notification.requestPermission();
+        button.remove();
+      },
+    },
+    "Notify me",
+  );
   return button;
 }
 
@@ -145,7 +201,10 @@ function where() {
 function show() {
   if (!app.me || !main) return;
   const [place, argument] = where();
-  const found = place === "request" ? { page: request, name: "queue" } : PLACES.find(({ name }) => name === place) ?? PLACES[0];
+  const found =
+    place === "request"
+      ? { page: request, name: "queue" }
+      : (PLACES.find(({ name }) => name === place) ?? PLACES[0]);
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.place === found.name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

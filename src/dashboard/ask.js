@@ -10,7 +10,12 @@ function clientId() {
 /** A field for a one-time code. */
 export function codeInput(attributes = {}) {
   return h("input", {
-    name: "otp", inputmode: "numeric", autocomplete: "one-time-code", pattern: "[0-9]{6}", maxlength: "6", size: "8",
+    name: "otp",
+    inputmode: "numeric",
+    autocomplete: "one-time-code",
+    pattern: "[0-9]{6}",
+    maxlength: "6",
+    size: "8",
     ...attributes,
   });
 }
@@ -42,13 +47,24 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
       button.disabled = false;
     }
   };
-  return h("form", { class: "card", onsubmit: submit, "data-method": method },
-    h("h2", {}, title), ...fields,
-    h("fieldset", {}, h("legend", {}, "How"),
+  return h(
+    "form",
+    { class: "card", onsubmit: submit, "data-method": method },
+    h("h2", {}, title),
+    ...fields,
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "How"),
       field("One-time code", otp, "needed when it takes effect at once"),
-      app.may(workflow, "execute") && h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy lets me"),
-      needs.includes("strand_pending") && h("label", { class: "check" }, strand, "Even if pending requests lose their approvers")),
-    problem, h("div", { class: "actions" }, button));
+      app.may(workflow, "execute") &&
+        h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy lets me"),
+      needs.includes("strand_pending") &&
+        h("label", { class: "check" }, strand, "Even if pending requests lose their approvers"),
+    ),
+    problem,
+    h("div", { class: "actions" }, button),
+  );
 }
 
 /** Says what became of a change, and shows what is shown once. */
@@ -58,20 +74,40 @@ export function outcome(app, request) {
   else app.said(`Done: ${request.state}.`);
   const shown = [];
   if (request.api_secret) shown.push(["API key", request.api_key], ["API secret", request.api_secret]);
-  if (request.invitation) shown.push(["Invitation link", `${location.origin}/#/invitation/${request.invitation}`]);
+  if (request.invitation)
+    shown.push(["Invitation link", `${location.origin}/#/invitation/${request.invitation}`]);
   if (shown.length > 0) once(shown, () => app.go(at));
   else app.go(at);
 }
 
 /** Shows what the server will not show again. */
 export function once(pairs, then) {
-  const dialog = h("dialog", { class: "card", onclose: () => { dialog.remove(); then?.(); } },
-    h("h2", {}, "Shown once"), h("p", {}, "Copy it now: the server does not show it again."),
+  const dialog = h(
+    "dialog",
+    {
+      class: "card",
+      onclose: () => {
+        dialog.remove();
+        then?.();
+      },
+    },
+    h("h2", {}, "Shown once"),
+    h("p", {}, "Copy it now: the server does not show it again."),
     pairs.map(([name, value]) => {
-      const input = h("input", { readonly: true, value, "data-secret": name, onfocus: (event) => event.target.select() });
+      const input = h("input", {
+        readonly: true,
+        value,
+        "data-secret": name,
+        onfocus: (event) => event.target.select(),
+      });
       return field(name, input);
     }),
-    h("div", { class: "actions" }, h("button", { class: "primary", onclick: () => dialog.close() }, "I have it")));
+    h(
+      "div",
+      { class: "actions" },
+      h("button", { class: "primary", onclick: () => dialog.close() }, "I have it"),
+    ),
+  );
   document.body.append(dialog);
   dialog.showModal();
 }

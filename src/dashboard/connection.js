@@ -38,7 +38,8 @@ export class Connection extends EventTarget {
 
   /** Calls a method; its result, or an Error with the server's words. */
   call(method, params = {}) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error("not connected; try again"));
+    if (this.#socket?.readyState !== WebSocket.OPEN)
+      return Promise.reject(new Error("not connected; try again"));
     const req_id = this.#next++;
     this.#socket.send(JSON.stringify({ method, params, req_id }));
     return new Promise((resolve, reject) => this.#calls.set(req_id, { resolve, reject }));
@@ -85,7 +86,8 @@ export class Connection extends EventTarget {
   }
 
   async #closed(socket, event) {
-    for (const { reject } of this.#calls.values()) reject(new Error("the connection was lost; look before you try again"));
+    for (const { reject } of this.#calls.values())
+      reject(new Error("the connection was lost; look before you try again"));
     this.#calls.clear();
     clearInterval(this.#watch);
     if (this.#socket !== socket) return;

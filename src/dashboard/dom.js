@@ -9,13 +9,27 @@ export function h(name, attributes = {}, ...children) {
     else if (key === "value" || key === "checked") element[key] = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
 // Controls, bidi marks, zero-width and other invisible characters, unassigned ones, and spaces that are not " ".
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0\u034f\u180b-\u180e\ufe00-\ufe0f]/u;
-const SCRIPTS = ["Cyrillic", "Greek", "Armenian", "Hebrew", "Arabic", "Cherokee", "Han", "Hiragana", "Katakana", "Hangul"];
+const HIDDEN =
+  /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u115f\u1160\u3164\uffa0\u034f\u180b-\u180e\ufe00-\ufe0f]/u;
+const SCRIPTS = [
+  "Cyrillic",
+  "Greek",
+  "Armenian",
+  "Hebrew",
+  "Arabic",
+  "Cherokee",
+  "Han",
+  "Hiragana",
+  "Katakana",
+  "Hangul",
+];
 const LETTERS = SCRIPTS.map((name) => [name, new RegExp(`\\p{Script=${name}}`, "u")]);
 const LATIN = /\p{Script=Latin}/u;
 const WIDE = /[\uff01-\uff5e\u{1d400}-\u{1d7ff}]/u;
@@ -54,7 +68,12 @@ export function time(text) {
 export function until(text) {
   const seconds = Math.round((new Date(text) - Date.now()) / 1000);
   if (seconds <= 0) return "now";
-  for (const [size, name] of [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]]) {
+  for (const [size, name] of [
+    [86400, "day"],
+    [3600, "hour"],
+    [60, "minute"],
+    [1, "second"],
+  ]) {
     const count = Math.floor(seconds / size);
     if (count >= 1) return `in ${count} ${name}${count === 1 ? "" : "s"}`;
   }
@@ -64,15 +83,40 @@ export function until(text) {
 /** A table; its head names the columns, and on a phone each cell its own. */
 export function table(columns, rows, empty) {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
-  const head = h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name))));
+  const head = h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      columns.map((name) => h("th", { scope: "col" }, name)),
+    ),
+  );
   const cells = (row) => row.map((cell, at) => h("td", { "data-name": columns[at] }, cell));
-  return h("div", { class: "scroll" }, h("table", {}, head, h("tbody", {}, rows.map((row) => h("tr", {}, cells(row))))));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      {},
+      head,
+      h(
+        "tbody",
+        {},
+        rows.map((row) => h("tr", {}, cells(row))),
+      ),
+    ),
+  );
 }
 
 /** Pairs of a name and a value. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined);
-  return h("dl", {}, shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return h(
+    "dl",
+    {},
+    shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 }
 
 /** A labelled field of a form. */

@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::electorate::Electorate;
 use super::members::Members;
 use super::policy::{Policy, Subject, Verdict};
-use super::query::Can;
+use super::query::{Can, Sought};
 use super::reject::{Code, Reject};
 use super::state::State;
 use super::workflows::{Change, Drawn};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
-use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
@@ -220,9 +219,7 @@ impl Approvals {
     /// A request of that Organization.
     pub fn find(&self, organization: OrganizationId, id: RequestId) -> Result<&Request, Reject> {
         let found = self.all.get(&id).filter(|request| request.organization == organization);
-        found.ok_or_else(|| {
-            Reject::field(Code::UnknownRequest, "request_id", "name a request of your Organization that you may view")
-        })
+        found.ok_or_else(unknown_request)
     }
 
     /// The request that a Member's own id was given to.
@@ -252,23 +249,23 @@ impl Approvals {
     }
 
     /// Requests that a Member may view, newest first, with what the Member may do with each now.
-    pub fn visible(
-        &self,
-        state: &State,
-        member: MemberId,
-        only: Option<RequestState>,
-        workflow: Option<Workflow>,
-    ) -> Vec<(Request, Can)> {
+    pub fn visible(&self, state: &State, member: MemberId, sought: &Sought) -> Vec<(Request, Can)> {
         let organization = state.members.member(member).organization;
         let ids = self.by_organization.get(&organization).into_iter().flatten().rev();
         let wanted = |request: &&Request| {
-            only.is_none_or(|only| only == request.state)
-                && workflow.is_none_or(|workflow| workflow == request.workflow)
+            sought.state.is_none_or(|only| only == request.state)
+                && sought.workflow.is_none_or(|only| only == request.workflow)
+                && sought.before.is_none_or(|before| request.id < before)
                 && may_view(&state.members, request, member)
         };
-        let found = ids.filter_map(|id| self.all.get(id)).filter(wanted).take(PAGE_MAX);
+        let found = ids.filter_map(|id| self.all.get(id)).filter(wanted).take(sought.limit.unwrap_or(usize::MAX));
         found.map(|request| (request.clone(), can(state, request, member))).collect()
     }
+}
+
+/// The refusal for a request that is not there, or not to be seen.
+pub fn unknown_request() -> Reject {
+    Reject::field(Code::UnknownRequest, "request_id", "name a request of your Organization that you may view")
 }
 
 /// Whether a Member may see a request: View on its workflow or on the one whose policy judges it, or it is

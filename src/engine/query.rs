@@ -63,13 +63,8 @@ pub enum Query {
     Withdrawals(Option<WithdrawalId>),
     /// `member_info`
     MemberInfo,
-    /// `requests`
-    Requests {
-        /// Only in this state.
-        state: Option<RequestState>,
-        /// Only of this workflow.
-        workflow: Option<Workflow>,
-    },
+    /// `requests`, newest first
+    Requests(Sought),
     /// `request_info`
     Request(RequestId),
     /// `service_users`
@@ -87,6 +82,19 @@ pub enum Query {
     },
     /// Leave to read the audit log.
     Audit,
+}
+
+/// Which requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sought {
+    /// Only in this state.
+    pub state: Option<RequestState>,
+    /// Only of this workflow.
+    pub workflow: Option<Workflow>,
+    /// Only older than this one, where the page before ended.
+    pub before: Option<RequestId>,
+    /// At most this many; all when `None`.
+    pub limit: Option<usize>,
 }
 
 /// A withdrawal that is only being considered.
@@ -326,7 +334,7 @@ impl Query {
             Query::WithdrawInfo(_) => Operation::WithdrawInfo,
             Query::Withdrawals(_) => Operation::WithdrawStatus,
             Query::MemberInfo => Operation::MemberInfo,
-            Query::Requests { .. } => Operation::Requests,
+            Query::Requests(_) => Operation::Requests,
             Query::Request(_) => Operation::RequestInfo,
             Query::ServiceUsers => Operation::ServiceUsers,
             Query::Policies => Operation::Policies,

@@ -1,11 +1,10 @@
 //! Answers to queries, on the state as of one sequence number.
 
-use super::approvals::InitiatorId;
-use super::approvals::RequestState;
+use super::approvals::{InitiatorId, RequestState, can, may_view, unknown_request};
 use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
 use super::electorate::Electorate;
-use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, View};
+use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_service};
 use super::state::State;
@@ -101,7 +100,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         Query::Bind(_)
         | Query::BindMember(_)
         | Query::MemberInfo
-        | Query::Requests { .. }
+        | Query::Requests(_)
         | Query::Request(_)
         | Query::ServiceUsers
         | Query::Policies
@@ -179,7 +178,8 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
     let organization = caller.organization;
     Ok(match query {
         Query::Subscribe(Operation::Approvals) => {
-            let pending = state.approvals.visible(state, caller.id, Some(RequestState::Pending), None);
+            let sought = Sought { state: Some(RequestState::Pending), ..Sought::default() };
+            let pending = state.approvals.visible(state, caller.id, &sought);
             snapshot(state, Owner::Organization(organization), View::Requests(pending))
         }
         Query::Subscribe(channel) => {
@@ -190,16 +190,13 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             Box::new(state.members.organization(organization).clone()),
             state.freezes.get(organization).cloned().map(Box::new),
         ),
-        Query::Requests { state: only, workflow } => {
-            View::Requests(state.approvals.visible(state, caller.id, *only, *workflow))
-        }
+        Query::Requests(sought) => View::Requests(state.approvals.visible(state, caller.id, sought)),
         Query::Request(id) => {
-            let mut requests = state.approvals.visible(state, caller.id, None, None);
-            requests.retain(|(request, _)| request.id == *id);
-            if requests.is_empty() {
-                return Err(Reject::field(Code::UnknownRequest, "request_id", "name a request of your Organization"));
+            let found = state.approvals.find(organization, *id)?;
+            if !may_view(&state.members, found, caller.id) {
+                return Err(unknown_request());
             }
-            View::Requests(requests)
+            View::Requests(vec![(found.clone(), can(state, found, caller.id))])
         }
         Query::ServiceUsers => {
             let listed = |service_user: ServiceUser| Listed {

@@ -174,6 +174,9 @@ impl Session {
                 let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
                 results::service_users(&mut json, &all, open);
             }
+            (Then::Narrow(filter), Answer::View(View::Requests(all))) => {
+                results::requests(&mut json, &all, call.operation, filter.limit);
+            }
             (Then::Narrow(filter), Answer::View(view)) => {
                 let view = narrow(view, filter, reference);
                 results::view(&mut json, reference, call.operation, &view);
@@ -350,10 +353,6 @@ fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
         View::Allocations(mut all) => {
             all.retain(|(strategy, ..)| of_asset(strategy.asset));
             View::Allocations(all)
-        }
-        View::Requests(mut all) => {
-            all.truncate(limit);
-            View::Requests(all)
         }
         other => other,
     }

@@ -232,7 +232,11 @@ records! {
         cursor: Option<String>,
     }
     /// `requests`.
-    Requests { requests: Vec<Request> }
+    Requests {
+        requests: Vec<Request>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
     /// What became of one of several requests.
     Decided {
         request_id: String,

@@ -7,7 +7,7 @@ use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
 use countersign::engine::command::{Command, Invitee, OrderRef};
 use countersign::engine::members::{Kyc, MemberStatus};
-use countersign::engine::query::{Query, Reply};
+use countersign::engine::query::{Query, Reply, Sought};
 use countersign::engine::reject::Code;
 
 use super::genesis::key;
@@ -111,9 +111,7 @@ fn rule_36_the_venue_operator_has_no_say_in_an_organization() {
     ] {
         assert_eq!(stage.refused(&venue(), command), Code::PermissionDenied);
     }
-    for query in
-        [Query::Policies, Query::ServiceUsers, Query::Balances, Query::Requests { state: None, workflow: None }]
-    {
+    for query in [Query::Policies, Query::ServiceUsers, Query::Balances, Query::Requests(Sought::default())] {
         assert_eq!(stage.ask(&venue(), &query).unwrap_err().code, Code::PermissionDenied);
     }
 }

@@ -348,3 +348,88 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     let refused = bob.call("audit_log", json!({"limit": 1, "start": "2100-01-01T00:00:00Z"})).await;
     assert_eq!(refused["entries"], json!([]));
 }
+
+#[tokio::test]
+async fn requests_come_in_pages_newest_first() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let made = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+        asked.insert(0, made["request_id"].clone());
+    }
+    let mut seen = Vec::new();
+    let mut params = json!({"limit": 2, "state": "pending"});
+    loop {
+        let page = bob.call("requests", params.clone()).await;
+        seen.extend(page["requests"].as_array().unwrap().iter().map(|request| request["request_id"].clone()));
+        assert!(
+            page["requests"].as_array().unwrap().iter().all(|request| request["can"] == json!(["approve", "reject"]))
+        );
+        match page.get("cursor") {
+            Some(cursor) => params["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, asked);
+}
+
+/// Changes a copy of a stopped server's journal; what `verify` says of it.
+async fn verified(world: &World, change: &[&str], head: bool) -> (bool, String) {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["journal.db", "head"] {
+        let _ = std::fs::copy(world.dir().join(name), dir.path().join(name));
+    }
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.path().join("journal.db"));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("DELETE FROM snapshot").execute(&mut connection).await.unwrap();
+    for statement in change {
+        sqlx::query(sqlx::AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await.unwrap();
+    }
+    sqlx::Connection::close(connection).await.unwrap();
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    verify.arg("verify").arg("--data").arg(dir.path());
+    if head {
+        verify.arg("--head").arg(dir.path().join("head"));
+    }
+    let output = verify.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+#[tokio::test]
+async fn rule_47_verify_finds_an_edit_a_removal_a_reorder_and_given_a_head_a_cut_tail() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for _ in 0..4 {
+        bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    }
+    drop(bot);
+    world.stop().await;
+    let reader = countersign::storage::sqlite::JournalReader::open(world.dir()).await.unwrap();
+    let last = reader.last_seq().await.unwrap();
+    let digest = reader.digest_before(last + 1).await.unwrap().unwrap();
+    let head = countersign::storage::journal::Head { seq: last, digest };
+    countersign::storage::head::write_head(world.dir(), head).unwrap();
+    assert!(verified(&world, &[], true).await.0, "untouched it is sound");
+    let third = "(SELECT first_seq FROM journal ORDER BY first_seq LIMIT 1 OFFSET 2)";
+    let fourth = "(SELECT first_seq FROM journal ORDER BY first_seq LIMIT 1 OFFSET 3)";
+    let edit = format!("UPDATE journal SET body = body || x'00' WHERE first_seq = {third}");
+    let removal = format!("DELETE FROM journal WHERE first_seq = {third}");
+    let reorder = [
+        format!("CREATE TEMP TABLE kept AS SELECT * FROM journal WHERE first_seq IN ({third}, {fourth})"),
+        "UPDATE journal SET body = (SELECT body FROM kept WHERE kept.first_seq <> journal.first_seq)
+         WHERE first_seq IN (SELECT first_seq FROM kept)"
+            .to_owned(),
+    ];
+    let reorder: Vec<&str> = reorder.iter().map(String::as_str).collect();
+    for (name, change) in [("edit", vec![edit.as_str()]), ("removal", vec![removal.as_str()]), ("reorder", reorder)] {
+        let (sound, said) = verified(&world, &change, false).await;
+        assert!(!sound && said.contains("sequence"), "{name}: {said}");
+    }
+    let cut = ["DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)"];
+    let (sound, said) = verified(&world, &cut, false).await;
+    assert!(sound && said.contains("cannot be told"), "alone it says that it cannot tell: {said}");
+    let (sound, said) = verified(&world, &cut, true).await;
+    assert!(!sound, "{said}");
+}

@@ -3,7 +3,18 @@
 import { ask, outcome } from "../ask.js";
 import { facts, field, h, safe, table, time, words } from "../dom.js";
 
-const SCOPES = ["query", "earn", "deposit", "withdraw", "query_open_orders", "query_closed_orders", "modify_orders", "cancel_orders", "query_ledger", "export_data"];
+const SCOPES = [
+  "query",
+  "earn",
+  "deposit",
+  "withdraw",
+  "query_open_orders",
+  "query_closed_orders",
+  "modify_orders",
+  "cancel_orders",
+  "query_ledger",
+  "export_data",
+];
 
 /** The page. */
 export async function access(app) {
@@ -11,17 +22,42 @@ export async function access(app) {
   const list = h("div", {});
   const load = async () => {
     const { service_users } = await app.call("service_users");
-    list.replaceChildren(table(["Name", "Status", "Scopes", "Last seen", "Open connections", ""], service_users.map((user) => [
-      safe(user.name), h("span", { class: `tag ${user.status}` }, user.status), `${user.scopes.length} of 10`,
-      time(user.last_seen), String(user.open_connections),
-      h("button", { onclick: () => show(app, user, detail, load), "data-user": user.name }, "Look"),
-    ]), "No Service User yet."));
+    list.replaceChildren(
+      table(
+        ["Name", "Status", "Scopes", "Last seen", "Open connections", ""],
+        service_users.map((user) => [
+          safe(user.name),
+          h("span", { class: `tag ${user.status}` }, user.status),
+          `${user.scopes.length} of 10`,
+          time(user.last_seen),
+          String(user.open_connections),
+          h("button", { onclick: () => show(app, user, detail, load), "data-user": user.name }, "Look"),
+        ]),
+        "No Service User yet.",
+      ),
+    );
   };
   const done = (request) => outcome(app, request);
-  app.main.append(h("h1", {}, "Service Users"), list,
-    h("div", { class: "actions" }, app.may("manage_access", "initiate") && h("button", { class: "primary", id: "create", onclick: () => detail.replaceChildren(create(app, done)) }, "Create Service User")),
-    detail);
-  app.connection.addEventListener("request", ({ detail: told }) => told.request.workflow === "manage_access" && load(), { signal: app.gone });
+  app.main.append(
+    h("h1", {}, "Service Users"),
+    list,
+    h(
+      "div",
+      { class: "actions" },
+      app.may("manage_access", "initiate") &&
+        h(
+          "button",
+          { class: "primary", id: "create", onclick: () => detail.replaceChildren(create(app, done)) },
+          "Create Service User",
+        ),
+    ),
+    detail,
+  );
+  app.connection.addEventListener(
+    "request",
+    ({ detail: told }) => told.request.workflow === "manage_access" && load(),
+    { signal: app.gone },
+  );
   await load();
 }
 
@@ -38,34 +74,67 @@ function show(app, user, detail, load) {
       app.said(error.message, "bad");
     }
   };
-  detail.replaceChildren(h("section", { class: "card" }, h("h2", {}, safe(user.name)),
-    facts([
-      ["Id", user.service_user_id], ["API key", h("code", {}, user.api_key)], ["Status", user.status],
-      ["Scopes", user.scopes.length ? user.scopes.map((scope) => h("span", { class: "tag" }, words(scope))) : "none"],
-      ["Expires", settings.expires_at ? time(settings.expires_at) : "never"],
-      ["Query start", settings.query_start ? time(settings.query_start) : "none"],
-      ["Query end", settings.query_end ? time(settings.query_end) : "none"],
-      ["WebSocket", settings.allow_websocket ? "allowed" : "not allowed"],
-      ["Nonce window", String(settings.nonce_window)],
-      ["Addresses", settings.ip_allowlist.length ? settings.ip_allowlist.join(", ") : "any"],
-      ["Orders when it stops", settings.on_stop],
-      ["Old key good until", user.retiring_until ? time(user.retiring_until) : null],
-      ["Secret unclaimed", user.unclaimed ? h("a", { href: `#/request/${user.unclaimed.request_id}` }, "until ", time(user.unclaimed.until)) : null],
-    ]),
-    h("div", { class: "actions" },
-      may && h("button", { onclick: change(edit(app, user, done)) }, "Edit"),
-      may && h("button", { onclick: change(rotate(app, user, done)) }, "Rotate key"),
-      may && h("button", { class: "danger", onclick: change(remove(app, user, done)) }, "Remove"),
-      app.may("manage_access", "execute") && h("button", { class: "danger", onclick: cancel }, "Cancel its orders"),
-      h("button", { onclick: () => { detail.replaceChildren(); load(); } }, "Close"))));
+  detail.replaceChildren(
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, safe(user.name)),
+      facts([
+        ["Id", user.service_user_id],
+        ["API key", h("code", {}, user.api_key)],
+        ["Status", user.status],
+        [
+          "Scopes",
+          user.scopes.length ? user.scopes.map((scope) => h("span", { class: "tag" }, words(scope))) : "none",
+        ],
+        ["Expires", settings.expires_at ? time(settings.expires_at) : "never"],
+        ["Query start", settings.query_start ? time(settings.query_start) : "none"],
+        ["Query end", settings.query_end ? time(settings.query_end) : "none"],
+        ["WebSocket", settings.allow_websocket ? "allowed" : "not allowed"],
+        ["Nonce window", String(settings.nonce_window)],
+        ["Addresses", settings.ip_allowlist.length ? settings.ip_allowlist.join(", ") : "any"],
+        ["Orders when it stops", settings.on_stop],
+        ["Old key good until", user.retiring_until ? time(user.retiring_until) : null],
+        [
+          "Secret unclaimed",
+          user.unclaimed
+            ? h("a", { href: `#/request/${user.unclaimed.request_id}` }, "until ", time(user.unclaimed.until))
+            : null,
+        ],
+      ]),
+      h(
+        "div",
+        { class: "actions" },
+        may && h("button", { onclick: change(edit(app, user, done)) }, "Edit"),
+        may && h("button", { onclick: change(rotate(app, user, done)) }, "Rotate key"),
+        may && h("button", { class: "danger", onclick: change(remove(app, user, done)) }, "Remove"),
+        app.may("manage_access", "execute") &&
+          h("button", { class: "danger", onclick: cancel }, "Cancel its orders"),
+        h(
+          "button",
+          {
+            onclick: () => {
+              detail.replaceChildren();
+              load();
+            },
+          },
+          "Close",
+        ),
+      ),
+    ),
+  );
   detail.scrollIntoView({ block: "nearest" });
 }
 
 /** The fields of scopes and settings, and what they say. */
 function fields(user) {
   const settings = user?.settings;
-  const date = (text) => h("input", { type: "datetime-local", step: "1", value: text ? text.slice(0, 19) : "" });
-  const boxes = SCOPES.map((scope) => [scope, h("input", { type: "checkbox", name: scope, checked: user?.scopes.includes(scope) ?? false })]);
+  const date = (text) =>
+    h("input", { type: "datetime-local", step: "1", value: text ? text.slice(0, 19) : "" });
+  const boxes = SCOPES.map((scope) => [
+    scope,
+    h("input", { type: "checkbox", name: scope, checked: user?.scopes.includes(scope) ?? false }),
+  ]);
   const name = h("input", { required: true, maxlength: "64", name: "name", value: user?.name ?? "" });
   const expires = date(settings?.expires_at);
   const start = date(settings?.query_start);
@@ -74,26 +143,46 @@ function fields(user) {
   const nonce = h("input", { type: "number", min: "0", value: String(settings?.nonce_window ?? 0) });
   const addresses = h("textarea", { rows: "2", placeholder: "10.0.0.0/8" });
   addresses.value = (settings?.ip_allowlist ?? []).join("\n");
-  const stop = h("select", {}, ["cancel", "keep"].map((value) => h("option", { value, selected: settings?.on_stop === value }, value)));
-  const moment = (input) => (input.value ? `${input.value.length === 16 ? `${input.value}:00` : input.value}Z` : null);
+  const stop = h(
+    "select",
+    {},
+    ["cancel", "keep"].map((value) => h("option", { value, selected: settings?.on_stop === value }, value)),
+  );
+  const moment = (input) =>
+    input.value ? `${input.value.length === 16 ? `${input.value}:00` : input.value}Z` : null;
   return {
     elements: [
       field("Name", name, "what it is for, such as Treasury Bot"),
-      h("fieldset", {}, h("legend", {}, "Scopes"), boxes.map(([scope, box]) => h("label", { class: "check" }, box, words(scope)))),
-      h("fieldset", {}, h("legend", {}, "Settings"),
-        field("Expires (UTC)", expires), field("Query start (UTC)", start), field("Query end (UTC)", end),
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, "Scopes"),
+        boxes.map(([scope, box]) => h("label", { class: "check" }, box, words(scope))),
+      ),
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, "Settings"),
+        field("Expires (UTC)", expires),
+        field("Query start (UTC)", start),
+        field("Query end (UTC)", end),
         field("Nonce window", nonce, "0 is strictly increasing"),
         field("Addresses or networks", addresses, "one a line; none means any"),
         field("Resting orders when it stops", stop),
-        h("label", { class: "check" }, websocket, "Allow WebSocket connections")),
+        h("label", { class: "check" }, websocket, "Allow WebSocket connections"),
+      ),
     ],
     read: () => ({
       name: name.value,
       scopes: boxes.filter(([, box]) => box.checked).map(([scope]) => scope),
       settings: {
-        expires_at: moment(expires), query_start: moment(start), query_end: moment(end),
-        allow_websocket: websocket.checked, nonce_window: Number(nonce.value),
-        ip_allowlist: addresses.value.split(/\s+/).filter(Boolean), on_stop: stop.value,
+        expires_at: moment(expires),
+        query_start: moment(start),
+        query_end: moment(end),
+        allow_websocket: websocket.checked,
+        nonce_window: Number(nonce.value),
+        ip_allowlist: addresses.value.split(/\s+/).filter(Boolean),
+        on_stop: stop.value,
       },
     }),
   };
@@ -101,7 +190,14 @@ function fields(user) {
 
 function create(app, done) {
   const form = fields(null);
-  return ask(app, { title: "Create Service User", method: "create_service_user", workflow: "manage_access", fields: form.elements, params: form.read, done });
+  return ask(app, {
+    title: "Create Service User",
+    method: "create_service_user",
+    workflow: "manage_access",
+    fields: form.elements,
+    params: form.read,
+    done,
+  });
 }
 
 function edit(app, user, done) {
@@ -113,7 +209,11 @@ function edit(app, user, done) {
     return asked;
   };
   return ask(app, {
-    title: `Edit ${user.name}`, method: "edit_service_user", workflow: "manage_access", params, done,
+    title: `Edit ${user.name}`,
+    method: "edit_service_user",
+    workflow: "manage_access",
+    params,
+    done,
     fields: [...form.elements, h("label", { class: "check" }, disabled, "Disabled")],
   });
 }
@@ -121,7 +221,10 @@ function edit(app, user, done) {
 function rotate(app, user, done) {
   const overlap = h("input", { type: "number", min: "0", max: "604800", value: "3600" });
   return ask(app, {
-    title: `Rotate the key of ${user.name}`, method: "rotate_service_user_key", workflow: "manage_access", done,
+    title: `Rotate the key of ${user.name}`,
+    method: "rotate_service_user_key",
+    workflow: "manage_access",
+    done,
     fields: [field("Overlap in seconds", overlap, "how long the old key stays good beside the new one")],
     params: () => ({ service_user_id: user.service_user_id, overlap_s: Number(overlap.value) }),
   });
@@ -129,8 +232,18 @@ function rotate(app, user, done) {
 
 function remove(app, user, done) {
   return ask(app, {
-    title: `Remove ${user.name}`, method: "remove_service_user", workflow: "manage_access", verb: "Ask for the removal", done,
-    fields: [h("p", {}, "Its sockets close, its orders are canceled as its settings say, its pending withdrawals end.")],
+    title: `Remove ${user.name}`,
+    method: "remove_service_user",
+    workflow: "manage_access",
+    verb: "Ask for the removal",
+    done,
+    fields: [
+      h(
+        "p",
+        {},
+        "Its sockets close, its orders are canceled as its settings say, its pending withdrawals end.",
+      ),
+    ],
     params: () => ({ service_user_id: user.service_user_id }),
   });
 }

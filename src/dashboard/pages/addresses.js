@@ -11,30 +11,83 @@ export async function addresses(app) {
   const may = app.may("manage_addresses", "initiate");
   const load = async () => {
     const found = (await app.call("addresses")).addresses;
-    list.replaceChildren(table(["Asset", "Name", "Address", "Tag", "Method", "Usable", ""], found.map((of) => [
-      safe(of.asset), safe(of.key), h("code", {}, safe(of.address)), of.tag ? safe(of.tag) : "–", safe(of.method),
-      of.verified ? "yes" : ["from ", time(of.usable_at)],
-      may && h("button", { class: "danger", onclick: () => detail.replaceChildren(remove(app, of, done)) }, "Remove"),
-    ]), "No address yet."));
+    list.replaceChildren(
+      table(
+        ["Asset", "Name", "Address", "Tag", "Method", "Usable", ""],
+        found.map((of) => [
+          safe(of.asset),
+          safe(of.key),
+          h("code", {}, safe(of.address)),
+          of.tag ? safe(of.tag) : "–",
+          safe(of.method),
+          of.verified ? "yes" : ["from ", time(of.usable_at)],
+          may &&
+            h(
+              "button",
+              { class: "danger", onclick: () => detail.replaceChildren(remove(app, of, done)) },
+              "Remove",
+            ),
+        ]),
+        "No address yet.",
+      ),
+    );
   };
-  app.main.append(h("h1", {}, "Addresses"), list,
-    h("div", { class: "actions" }, may && h("button", { class: "primary", onclick: () => detail.replaceChildren(add(app, done)) }, "Add an address")), detail);
-  app.connection.addEventListener("request", ({ detail: told }) => told.request.workflow === "manage_addresses" && load(), { signal: app.gone });
+  app.main.append(
+    h("h1", {}, "Addresses"),
+    list,
+    h(
+      "div",
+      { class: "actions" },
+      may &&
+        h(
+          "button",
+          { class: "primary", onclick: () => detail.replaceChildren(add(app, done)) },
+          "Add an address",
+        ),
+    ),
+    detail,
+  );
+  app.connection.addEventListener(
+    "request",
+    ({ detail: told }) => told.request.workflow === "manage_addresses" && load(),
+    { signal: app.gone },
+  );
   await load();
 }
 
 function add(app, done) {
-  const [asset, method, key, address, tag] = ["asset", "method", "key", "address", "tag"].map((name) => h("input", { name, required: name !== "tag", maxlength: "128" }));
+  const [asset, method, key, address, tag] = ["asset", "method", "key", "address", "tag"].map((name) =>
+    h("input", { name, required: name !== "tag", maxlength: "128" }),
+  );
   return ask(app, {
-    title: "Add an address", method: "add_address", workflow: "manage_addresses", done,
-    fields: [field("Asset", asset, "such as BTC"), field("Method", method, "the asset’s, such as Bitcoin"), field("Name", key, "what withdrawals call it"), field("Address", address), field("Tag or memo", tag)],
-    params: () => ({ asset: asset.value, method: method.value, key: key.value, address: address.value, ...(tag.value ? { tag: tag.value } : {}) }),
+    title: "Add an address",
+    method: "add_address",
+    workflow: "manage_addresses",
+    done,
+    fields: [
+      field("Asset", asset, "such as BTC"),
+      field("Method", method, "the asset’s, such as Bitcoin"),
+      field("Name", key, "what withdrawals call it"),
+      field("Address", address),
+      field("Tag or memo", tag),
+    ],
+    params: () => ({
+      asset: asset.value,
+      method: method.value,
+      key: key.value,
+      address: address.value,
+      ...(tag.value ? { tag: tag.value } : {}),
+    }),
   });
 }
 
 function remove(app, of, done) {
   return ask(app, {
-    title: `Remove ${of.key}`, method: "remove_address", workflow: "manage_addresses", verb: "Ask for the removal", done,
+    title: `Remove ${of.key}`,
+    method: "remove_address",
+    workflow: "manage_addresses",
+    verb: "Ask for the removal",
+    done,
     fields: [h("p", {}, "Pending withdrawals to it fail. Adding it again starts its cool-down anew.")],
     params: () => ({ asset: of.asset, key: of.key }),
   });

@@ -15,16 +15,28 @@ export async function audit(app) {
   let cursor;
   const draw = () => {
     const wanted = search.value.trim().toLowerCase();
-    const rows = entries.filter((entry) => JSON.stringify([entry, names.get(entry.actor)]).toLowerCase().includes(wanted));
-    list.replaceChildren(table(["When", "Who", "What", "Subject", "Detail", "Policy", "Hash"], rows.map((entry) => [
-      time(entry.at),
-      names.has(entry.actor) ? [safe(names.get(entry.actor)), ` ${entry.actor}`] : safe(entry.actor),
-      words(entry.action),
-      entry.subject.startsWith("R") && entry.subject.length === 19 ? h("a", { href: `#/request/${entry.subject}` }, entry.subject) : safe(entry.subject),
-      entry.detail ? safe(entry.detail) : "",
-      entry.policy_version === undefined ? "" : `version ${entry.policy_version}`,
-      h("code", { title: entry.hash }, entry.hash.slice(0, 12)),
-    ]), "Nothing is like that."));
+    const rows = entries.filter((entry) =>
+      JSON.stringify([entry, names.get(entry.actor)])
+        .toLowerCase()
+        .includes(wanted),
+    );
+    list.replaceChildren(
+      table(
+        ["When", "Who", "What", "Subject", "Detail", "Policy", "Hash"],
+        rows.map((entry) => [
+          time(entry.at),
+          names.has(entry.actor) ? [safe(names.get(entry.actor)), ` ${entry.actor}`] : safe(entry.actor),
+          words(entry.action),
+          entry.subject.startsWith("R") && entry.subject.length === 19
+            ? h("a", { href: `#/request/${entry.subject}` }, entry.subject)
+            : safe(entry.subject),
+          entry.detail ? safe(entry.detail) : "",
+          entry.policy_version === undefined ? "" : `version ${entry.policy_version}`,
+          h("code", { title: entry.hash }, entry.hash.slice(0, 12)),
+        ]),
+        "Nothing is like that.",
+      ),
+    );
     more.hidden = cursor === undefined;
   };
   const load = async () => {
@@ -34,7 +46,18 @@ export async function audit(app) {
     draw();
   };
   search.addEventListener("input", draw);
-  app.main.append(h("h1", {}, "Audit"), h("p", {}, "The log is the journal itself; ", h("code", {}, "countersign verify"), " checks its chain offline."),
-    h("div", { class: "bar" }, field("Search in what is shown", search)), list, h("div", { class: "actions" }, more));
+  app.main.append(
+    h("h1", {}, "Audit"),
+    h(
+      "p",
+      {},
+      "The log is the journal itself; ",
+      h("code", {}, "countersign verify"),
+      " checks its chain offline.",
+    ),
+    h("div", { class: "bar" }, field("Search in what is shown", search)),
+    list,
+    h("div", { class: "actions" }, more),
+  );
   await load();
 }

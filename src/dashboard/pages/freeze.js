@@ -11,21 +11,33 @@ function reasonInput() {
 export function freezeButton(app) {
   const frozen = app.me.frozen;
   const may = app.may("initiate_withdrawal", "execute") || app.may("manage_access", "execute");
-  if (!frozen) return may ? h("button", { id: "freeze", class: "danger", onclick: () => freeze(app) }, "Freeze") : h("span", { id: "freeze" });
+  if (!frozen)
+    return may
+      ? h("button", { id: "freeze", class: "danger", onclick: () => freeze(app) }, "Freeze")
+      : h("span", { id: "freeze" });
   const what = frozen.scope === "all" ? "Everything is frozen" : "Withdrawals are frozen";
   return h("button", { id: "freeze", class: "danger on", onclick: () => thaw(app, frozen) }, what);
 }
 
 function modal(content) {
-  const dialog = h("dialog", { class: "card", onclose: () => dialog.remove() }, content,
-    h("button", { class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "×"));
+  const dialog = h(
+    "dialog",
+    { class: "card", onclose: () => dialog.remove() },
+    content,
+    h("button", { class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
+  );
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
 }
 
 function freeze(app) {
-  const scope = h("select", {}, h("option", { value: "withdrawals" }, "withdrawals"), h("option", { value: "all" }, "everything: keys, sockets and open orders too"));
+  const scope = h(
+    "select",
+    {},
+    h("option", { value: "withdrawals" }, "withdrawals"),
+    h("option", { value: "all" }, "everything: keys, sockets and open orders too"),
+  );
   const reason = reasonInput();
   const problem = h("p", { class: "problem", role: "alert" });
   const submit = async (event) => {
@@ -38,10 +50,18 @@ function freeze(app) {
       problem.textContent = error.message;
     }
   };
-  const dialog = modal(h("form", { onsubmit: submit }, h("h2", {}, "Freeze"),
-    h("p", {}, "It takes effect at once. Only a vote of other Members ends it."),
-    field("What", scope), field("Reason", reason), problem,
-    h("div", { class: "actions" }, h("button", { class: "danger" }, "Freeze now"))));
+  const dialog = modal(
+    h(
+      "form",
+      { onsubmit: submit },
+      h("h2", {}, "Freeze"),
+      h("p", {}, "It takes effect at once. Only a vote of other Members ends it."),
+      field("What", scope),
+      field("Reason", reason),
+      problem,
+      h("div", { class: "actions" }, h("button", { class: "danger" }, "Freeze now")),
+    ),
+  );
 }
 
 function thaw(app, frozen) {
@@ -49,9 +69,16 @@ function thaw(app, frozen) {
   const told = h("p", {}, "Frozen ", time(frozen.at), ": ", safe(frozen.reason));
   if (!app.may("manage_access", "initiate")) return void modal([h("h2", {}, "Frozen"), told]);
   const form = ask(app, {
-    title: "End the freeze", method: "unfreeze", workflow: "manage_access", verb: "Ask for the end",
-    fields: [told, field("Reason", reason)], params: () => ({ reason: reason.value }),
-    done: (request) => { dialog.close(); outcome(app, request); },
+    title: "End the freeze",
+    method: "unfreeze",
+    workflow: "manage_access",
+    verb: "Ask for the end",
+    fields: [told, field("Reason", reason)],
+    params: () => ({ reason: reason.value }),
+    done: (request) => {
+      dialog.close();
+      outcome(app, request);
+    },
   });
   const dialog = modal(form);
 }

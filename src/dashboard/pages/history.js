@@ -5,36 +5,64 @@ import { about } from "./request.js";
 
 const STATES = ["approved", "executed", "rejected", "canceled", "expired", "failed", "pending"];
 const WORKFLOWS = ["initiate_withdrawal", "manage_access", "manage_policies", "manage_addresses"];
+const PAGE = 200;
 
 /** The page. */
 export async function history(app) {
-  const options = (names) => [h("option", { value: "" }, "all"), ...names.map((name) => h("option", { value: name }, words(name)))];
+  const options = (names) => [
+    h("option", { value: "" }, "all"),
+    ...names.map((name) => h("option", { value: name }, words(name))),
+  ];
   const state = h("select", {}, options(STATES));
   const workflow = h("select", {}, options(WORKFLOWS));
   const search = h("input", { type: "search", name: "search", placeholder: "name, id, amount, address…" });
   const list = h("div", {});
   let found = [];
+  let cursor;
   const draw = () => {
     const wanted = search.value.trim().toLowerCase();
     const rows = found.filter((request) => JSON.stringify(request).toLowerCase().includes(wanted));
-    list.replaceChildren(table(["When", "What", "Who asked", "About", "State", "Decided by"], rows.map((request) => [
-      time(request.created_at),
-      h("a", { href: `#/request/${request.request_id}` }, words(request.action)),
-      safe(request.initiator.name),
-      about(request.payload),
-      h("span", { class: `tag ${request.state}` }, request.state),
-      request.votes.filter(({ struck }) => !struck).map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
-    ]), "No request is like that."));
+    list.replaceChildren(
+      table(
+        ["When", "What", "Who asked", "About", "State", "Decided by"],
+        rows.map((request) => [
+          time(request.created_at),
+          h("a", { href: `#/request/${request.request_id}` }, words(request.action)),
+          safe(request.initiator.name),
+          about(request.payload),
+          h("span", { class: `tag ${request.state}` }, request.state),
+          request.votes
+            .filter(({ struck }) => !struck)
+            .map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
+        ]),
+        "No request is like that.",
+      ),
+    );
+    more.hidden = cursor === undefined;
   };
   const load = async () => {
-    const params = { limit: 500 };
+    const params = { limit: PAGE };
     if (state.value) params.state = state.value;
     if (workflow.value) params.workflow = workflow.value;
-    found = (await app.call("requests", params)).requests;
+    if (cursor) params.cursor = cursor;
+    const page = await app.call("requests", params);
+    found.push(...page.requests);
+    cursor = page.cursor;
     draw();
   };
-  for (const select of [state, workflow]) select.addEventListener("change", load);
+  const anew = () => {
+    found = [];
+    cursor = undefined;
+    return load();
+  };
+  const more = h("button", { onclick: load }, "Older requests");
+  for (const select of [state, workflow]) select.addEventListener("change", anew);
   search.addEventListener("input", draw);
-  app.main.append(h("h1", {}, "History"), h("div", { class: "bar" }, field("State", state), field("Workflow", workflow), field("Search", search)), list);
+  app.main.append(
+    h("h1", {}, "History"),
+    h("div", { class: "bar" }, field("State", state), field("Workflow", workflow), field("Search", search)),
+    list,
+    h("div", { class: "actions" }, more),
+  );
   await load();
 }

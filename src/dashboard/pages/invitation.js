@@ -11,21 +11,36 @@ export function invitation(token, done) {
     problem.textContent = "";
     const headers = { "content-type": "application/json" };
     const path = `/invitations/${encodeURIComponent(token)}`;
-    const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => null);
+    const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }).catch(
+      () => null,
+    );
     if (answer?.ok) return answer.json();
     problem.textContent = answer ? (await answer.json()).error[0] : "The server does not answer.";
     return null;
   };
   const first = () => {
-    const password = h("input", { type: "password", autocomplete: "new-password", minlength: "10", required: true, autofocus: true });
+    const password = h("input", {
+      type: "password",
+      autocomplete: "new-password",
+      minlength: "10",
+      required: true,
+      autofocus: true,
+    });
     const submit = async (event) => {
       event.preventDefault();
       const answer = await post({ password: password.value });
       if (answer) second(answer.totp_secret);
     };
-    card.replaceChildren(h("h1", {}, "Welcome to Countersign"), h("form", { onsubmit: submit },
-      field("Choose a password", password, "10 to 256 bytes"), problem,
-      h("div", { class: "actions" }, h("button", { class: "primary" }, "Go on"))));
+    card.replaceChildren(
+      h("h1", {}, "Welcome to Countersign"),
+      h(
+        "form",
+        { onsubmit: submit },
+        field("Choose a password", password, "10 to 256 bytes"),
+        problem,
+        h("div", { class: "actions" }, h("button", { class: "primary" }, "Go on")),
+      ),
+    );
   };
   const second = (secret) => {
     const otp = codeInput({ required: true });
@@ -35,11 +50,22 @@ export function invitation(token, done) {
       location.hash = "#/queue";
       done();
     };
-    card.replaceChildren(h("h1", {}, "Second factor"),
-      h("p", {}, "Enter this secret into your authenticator app (time-based, 6 digits, 30 seconds), then give the code it shows."),
+    card.replaceChildren(
+      h("h1", {}, "Second factor"),
+      h(
+        "p",
+        {},
+        "Enter this secret into your authenticator app (time-based, 6 digits, 30 seconds), then give the code it shows.",
+      ),
       field("Secret", h("input", { readonly: true, value: secret, "data-secret": "totp" })),
-      h("form", { onsubmit: submit }, field("One-time code", otp), problem,
-        h("div", { class: "actions" }, h("button", { class: "primary" }, "Confirm"))));
+      h(
+        "form",
+        { onsubmit: submit },
+        field("One-time code", otp),
+        problem,
+        h("div", { class: "actions" }, h("button", { class: "primary" }, "Confirm")),
+      ),
+    );
   };
   first();
   return card;

@@ -14,24 +14,68 @@ export async function members(app) {
   const may = app.may("manage_access", "initiate");
   const load = async () => {
     const found = (await app.call("members")).members;
-    list.replaceChildren(table(["Name", "E-mail", "Status", "KYC", ...WORKFLOWS.map(words), ""], found.map((member) => [
-      safe(member.name), safe(member.email), h("span", { class: `tag ${member.status}` }, member.status), member.kyc,
-      ...WORKFLOWS.map((workflow) => member.permissions[workflow].join(", ") || "–"),
-      may && h("button", { onclick: () => detail.replaceChildren(change(app, member, done)) }, "Change"),
-    ]), "No Member."));
+    list.replaceChildren(
+      table(
+        ["Name", "E-mail", "Status", "KYC", ...WORKFLOWS.map(words), ""],
+        found.map((member) => [
+          safe(member.name),
+          safe(member.email),
+          h("span", { class: `tag ${member.status}` }, member.status),
+          member.kyc,
+          ...WORKFLOWS.map((workflow) => member.permissions[workflow].join(", ") || "–"),
+          may && h("button", { onclick: () => detail.replaceChildren(change(app, member, done)) }, "Change"),
+        ]),
+        "No Member.",
+      ),
+    );
   };
-  app.main.append(h("h1", {}, "Members"), list,
-    h("div", { class: "actions" }, may && h("button", { class: "primary", onclick: () => detail.replaceChildren(invite(app, done)) }, "Invite a Member")), detail);
-  app.connection.addEventListener("request", ({ detail: told }) => told.request.workflow === "manage_access" && load(), { signal: app.gone });
+  app.main.append(
+    h("h1", {}, "Members"),
+    list,
+    h(
+      "div",
+      { class: "actions" },
+      may &&
+        h(
+          "button",
+          { class: "primary", onclick: () => detail.replaceChildren(invite(app, done)) },
+          "Invite a Member",
+        ),
+    ),
+    detail,
+  );
+  app.connection.addEventListener(
+    "request",
+    ({ detail: told }) => told.request.workflow === "manage_access" && load(),
+    { signal: app.gone },
+  );
   await load();
 }
 
 function permissionFields(held) {
-  const boxes = WORKFLOWS.map((workflow) => [workflow, PERMISSIONS.map((permission) => [permission, h("input", { type: "checkbox", checked: held?.[workflow].includes(permission) ?? false })])]);
+  const boxes = WORKFLOWS.map((workflow) => [
+    workflow,
+    PERMISSIONS.map((permission) => [
+      permission,
+      h("input", { type: "checkbox", checked: held?.[workflow].includes(permission) ?? false }),
+    ]),
+  ]);
   return {
-    element: boxes.map(([workflow, row]) => h("fieldset", {}, h("legend", {}, words(workflow)),
-      row.map(([permission, box]) => h("label", { class: "check" }, box, permission)))),
-    read: () => Object.fromEntries(boxes.map(([workflow, row]) => [workflow, row.filter(([, box]) => box.checked).map(([permission]) => permission)])),
+    element: boxes.map(([workflow, row]) =>
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, words(workflow)),
+        row.map(([permission, box]) => h("label", { class: "check" }, box, permission)),
+      ),
+    ),
+    read: () =>
+      Object.fromEntries(
+        boxes.map(([workflow, row]) => [
+          workflow,
+          row.filter(([, box]) => box.checked).map(([permission]) => permission),
+        ]),
+      ),
   };
 }
 
@@ -40,9 +84,20 @@ function invite(app, done) {
   const email = h("input", { type: "email", required: true, maxlength: "64" });
   const permissions = permissionFields(null);
   return ask(app, {
-    title: "Invite a Member", method: "invite_member", workflow: "manage_access", done,
-    fields: [h("p", {}, "You get a link that works once, for seven days from the approval. The Member counts once KYC is verified."),
-      field("Name", name), field("E-mail", email), permissions.element],
+    title: "Invite a Member",
+    method: "invite_member",
+    workflow: "manage_access",
+    done,
+    fields: [
+      h(
+        "p",
+        {},
+        "You get a link that works once, for seven days from the approval. The Member counts once KYC is verified.",
+      ),
+      field("Name", name),
+      field("E-mail", email),
+      permissions.element,
+    ],
     params: () => ({ name: name.value, email: email.value, permissions: permissions.read() }),
   });
 }
@@ -52,19 +107,48 @@ function change(app, member, done) {
   const permissions = permissionFields(member.permissions);
   const suspended = h("input", { type: "checkbox", checked: member.status === "suspended" });
   const edit = ask(app, {
-    title: `Change ${member.name}`, method: "edit_member", workflow: "manage_access", done, needs: ["strand_pending"],
-    fields: [field("Name", name), permissions.element, h("label", { class: "check" }, suspended, "Suspended")],
+    title: `Change ${member.name}`,
+    method: "edit_member",
+    workflow: "manage_access",
+    done,
+    needs: ["strand_pending"],
+    fields: [
+      field("Name", name),
+      permissions.element,
+      h("label", { class: "check" }, suspended, "Suspended"),
+    ],
     params: () => {
       const asked = { member_id: member.member_id, name: name.value, permissions: permissions.read() };
       if (suspended.checked !== (member.status === "suspended")) asked.suspended = suspended.checked;
       return asked;
     },
   });
-  const named = (method, title, text, verb) => ask(app, {
-    title, method, verb, workflow: "manage_access", done, needs: ["strand_pending"], fields: [h("p", {}, text)],
-    params: () => ({ member_id: member.member_id }),
-  });
-  return h("div", {}, edit,
-    named("reset_member", "Lost password or second factor", "You get a link by which the Member sets both anew. Sessions end, votes are struck, and KYC has to be verified again.", "Ask for a reset"),
-    named("remove_member", "Remove", "Sessions end, votes are struck, own pending requests are canceled.", "Ask for the removal"));
+  const named = (method, title, text, verb) =>
+    ask(app, {
+      title,
+      method,
+      verb,
+      workflow: "manage_access",
+      done,
+      needs: ["strand_pending"],
+      fields: [h("p", {}, text)],
+      params: () => ({ member_id: member.member_id }),
+    });
+  return h(
+    "div",
+    {},
+    edit,
+    named(
+      "reset_member",
+      "Lost password or second factor",
+      "You get a link by which the Member sets both anew. Sessions end, votes are struck, and KYC has to be verified again.",
+      "Ask for a reset",
+    ),
+    named(
+      "remove_member",
+      "Remove",
+      "Sessions end, votes are struck, own pending requests are canceled.",
+      "Ask for the removal",
+    ),
+  );
 }

@@ -6,7 +6,12 @@ import { facts, field, h, safe, table, words } from "../dom.js";
 const WORKFLOWS = ["initiate_withdrawal", "manage_access", "manage_policies", "manage_addresses"];
 
 function duration(seconds) {
-  for (const [size, name] of [[86400, "d"], [3600, "h"], [60, "min"]]) if (seconds % size === 0 && seconds >= size) return `${seconds / size} ${name}`;
+  for (const [size, name] of [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+  ])
+    if (seconds % size === 0 && seconds >= size) return `${seconds / size} ${name}`;
   return `${seconds} s`;
 }
 
@@ -27,24 +32,66 @@ export async function policies(app) {
   const done = (request) => outcome(app, request);
   const may = app.may("manage_policies", "initiate");
   const load = async () => {
-    const found = Object.fromEntries((await app.call("policies")).policies.map((policy) => [policy.workflow, policy]));
+    const found = Object.fromEntries(
+      (await app.call("policies")).policies.map((policy) => [policy.workflow, policy]),
+    );
     list.replaceChildren(...WORKFLOWS.map((workflow) => card(workflow, found[workflow])));
   };
-  const card = (workflow, policy) => h("section", { class: "card" }, h("h2", {}, words(workflow)),
-    policy
-      ? [facts([
-          ["Version", String(policy.version)], ["Approvals needed", String(policy.quorum)], ["Rejections that end it", String(policy.reject_quorum)],
-          ["Execute", policy.allow_execute ? "may complete at once" : "not allowed"], ["A request waits", duration(policy.expires_after_s)],
-          ["Who manages the asking key", policy.exclude_key_managers ? "does not vote" : "may vote"],
-          ["New addresses cool down", workflow === "manage_addresses" ? duration(policy.cool_down_s) : null],
-        ]),
-        policy.rules.length > 0 && table(["Rule", "When", "Approvals", "Execute"], policy.rules.map((rule, at) => [String(at + 1), safe(condition(rule)), String(rule.quorum), rule.allow_execute === undefined ? "as the policy" : rule.allow_execute ? "may" : "not"]), "")]
-      : h("p", {}, "No policy: who may ask needs nobody else."),
-    may && h("div", { class: "actions" },
-      h("button", { onclick: () => detail.replaceChildren(set(app, workflow, policy, done)) }, policy ? "Change" : "Set a policy"),
-      policy && h("button", { class: "danger", onclick: () => detail.replaceChildren(remove(app, workflow, done)) }, "Remove")));
+  const card = (workflow, policy) =>
+    h(
+      "section",
+      { class: "card" },
+      h("h2", {}, words(workflow)),
+      policy
+        ? [
+            facts([
+              ["Version", String(policy.version)],
+              ["Approvals needed", String(policy.quorum)],
+              ["Rejections that end it", String(policy.reject_quorum)],
+              ["Execute", policy.allow_execute ? "may complete at once" : "not allowed"],
+              ["A request waits", duration(policy.expires_after_s)],
+              ["Who manages the asking key", policy.exclude_key_managers ? "does not vote" : "may vote"],
+              [
+                "New addresses cool down",
+                workflow === "manage_addresses" ? duration(policy.cool_down_s) : null,
+              ],
+            ]),
+            policy.rules.length > 0 &&
+              table(
+                ["Rule", "When", "Approvals", "Execute"],
+                policy.rules.map((rule, at) => [
+                  String(at + 1),
+                  safe(condition(rule)),
+                  String(rule.quorum),
+                  rule.allow_execute === undefined ? "as the policy" : rule.allow_execute ? "may" : "not",
+                ]),
+                "",
+              ),
+          ]
+        : h("p", {}, "No policy: who may ask needs nobody else."),
+      may &&
+        h(
+          "div",
+          { class: "actions" },
+          h(
+            "button",
+            { onclick: () => detail.replaceChildren(set(app, workflow, policy, done)) },
+            policy ? "Change" : "Set a policy",
+          ),
+          policy &&
+            h(
+              "button",
+              { class: "danger", onclick: () => detail.replaceChildren(remove(app, workflow, done)) },
+              "Remove",
+            ),
+        ),
+    );
   app.main.append(h("h1", {}, "Policies"), list, detail);
-  app.connection.addEventListener("request", ({ detail: told }) => told.request.workflow === "manage_policies" && load(), { signal: app.gone });
+  app.connection.addEventListener(
+    "request",
+    ({ detail: told }) => told.request.workflow === "manage_policies" && load(),
+    { signal: app.gone },
+  );
   await load();
 }
 
@@ -56,20 +103,44 @@ function set(app, workflow, policy, done) {
   const cool = number(policy?.cool_down_s ?? 0, 0);
   const execute = h("input", { type: "checkbox", checked: policy?.allow_execute ?? false });
   const exclude = h("input", { type: "checkbox", checked: policy?.exclude_key_managers ?? true });
-  const rules = h("textarea", { rows: "6", spellcheck: "false", placeholder: '[{"asset": "BTC", "amount_from": "5", "quorum": 2}]' });
+  const rules = h("textarea", {
+    rows: "6",
+    spellcheck: "false",
+    placeholder: '[{"asset": "BTC", "amount_from": "5", "quorum": 2}]',
+  });
   rules.value = policy?.rules.length ? JSON.stringify(policy.rules, null, 2) : "";
   return ask(app, {
-    title: `Policy of ${words(workflow)}`, method: "set_policy", workflow: "manage_policies", done, needs: ["strand_pending"],
+    title: `Policy of ${words(workflow)}`,
+    method: "set_policy",
+    workflow: "manage_policies",
+    done,
+    needs: ["strand_pending"],
     fields: [
-      field("Approvals needed", quorum), field("Rejections that end a request", reject), field("A request waits, in seconds", expires),
+      field("Approvals needed", quorum),
+      field("Rejections that end a request", reject),
+      field("A request waits, in seconds", expires),
       workflow === "manage_addresses" && field("New addresses cool down, in seconds", cool),
-      workflow === "initiate_withdrawal" && field("Rules", rules, "JSON; the first that matches decides. Conditions: asset, amount_from, total_24h_from, keys, initiators"),
-      h("label", { class: "check" }, execute, "A Member with Execute may complete a Member’s request at once"),
+      workflow === "initiate_withdrawal" &&
+        field(
+          "Rules",
+          rules,
+          "JSON; the first that matches decides. Conditions: asset, amount_from, total_24h_from, keys, initiators",
+        ),
+      h(
+        "label",
+        { class: "check" },
+        execute,
+        "A Member with Execute may complete a Member’s request at once",
+      ),
       h("label", { class: "check" }, exclude, "Who manages the asking key does not vote"),
     ],
     params: () => ({
-      workflow, quorum: Number(quorum.value), reject_quorum: Number(reject.value), expires_after_s: Number(expires.value),
-      allow_execute: execute.checked, exclude_key_managers: exclude.checked,
+      workflow,
+      quorum: Number(quorum.value),
+      reject_quorum: Number(reject.value),
+      expires_after_s: Number(expires.value),
+      allow_execute: execute.checked,
+      exclude_key_managers: exclude.checked,
       ...(workflow === "manage_addresses" ? { cool_down_s: Number(cool.value) } : {}),
       ...(workflow === "initiate_withdrawal" && rules.value.trim() ? { rules: JSON.parse(rules.value) } : {}),
     }),
@@ -78,8 +149,18 @@ function set(app, workflow, policy, done) {
 
 function remove(app, workflow, done) {
   return ask(app, {
-    title: `Remove the policy of ${words(workflow)}`, method: "remove_policy", workflow: "manage_policies", verb: "Ask for the removal", done,
-    fields: [h("p", {}, "Without a policy, the right to ask suffices. Pending requests keep the policy they were asked under.")],
+    title: `Remove the policy of ${words(workflow)}`,
+    method: "remove_policy",
+    workflow: "manage_policies",
+    verb: "Ask for the removal",
+    done,
+    fields: [
+      h(
+        "p",
+        {},
+        "Without a policy, the right to ask suffices. Pending requests keep the policy they were asked under.",
+      ),
+    ],
     params: () => ({ workflow }),
   });
 }

@@ -11,8 +11,20 @@ export function queue(app) {
   const list = h("div", {});
   const otp = codeInput();
   const problem = h("p", { class: "problem", role: "alert" });
-  const vote = h("form", { class: "bar", hidden: true, onsubmit: (event) => { event.preventDefault(); approve(); } },
-    field("One-time code", otp), h("button", { class: "primary" }, "Approve selected"), problem);
+  const vote = h(
+    "form",
+    {
+      class: "bar",
+      hidden: true,
+      onsubmit: (event) => {
+        event.preventDefault();
+        approve();
+      },
+    },
+    field("One-time code", otp),
+    h("button", { class: "primary" }, "Approve selected"),
+    problem,
+  );
 
   const approve = async () => {
     problem.textContent = "";
@@ -41,7 +53,9 @@ export function queue(app) {
   };
 
   const draw = () => {
-    const pending = [...app.connection.pending.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+    const pending = [...app.connection.pending.values()].sort((a, b) =>
+      a.created_at < b.created_at ? 1 : -1,
+    );
     for (const id of [...chosen]) if (!app.connection.pending.has(id)) chosen.delete(id);
     vote.hidden = chosen.size === 0;
     const row = (request) => {
@@ -53,8 +67,19 @@ export function queue(app) {
       };
       const approvals = request.votes.filter((one) => one.decision === "approve" && !one.struck).length;
       return [
-        own ? h("span", { title: "your own" }, "yours") : h("input", { type: "checkbox", "aria-label": `select ${request.request_id}`, checked: chosen.has(request.request_id), onchange: toggle }),
-        h("a", { href: `#/request/${request.request_id}`, "data-request": request.request_id }, words(request.action)),
+        own
+          ? h("span", { title: "your own" }, "yours")
+          : h("input", {
+              type: "checkbox",
+              "aria-label": `select ${request.request_id}`,
+              checked: chosen.has(request.request_id),
+              onchange: toggle,
+            }),
+        h(
+          "a",
+          { href: `#/request/${request.request_id}`, "data-request": request.request_id },
+          words(request.action),
+        ),
         safe(request.initiator.name),
         about(request.payload),
         `${approvals} of ${request.policy?.quorum ?? "–"}`,
@@ -62,7 +87,13 @@ export function queue(app) {
         until(request.expires_at),
       ];
     };
-    list.replaceChildren(table(["", "What", "Who asks", "About", "Votes", "Asked", "Expires"], pending.map(row), "Nothing waits for a decision."));
+    list.replaceChildren(
+      table(
+        ["", "What", "Who asks", "About", "Votes", "Asked", "Expires"],
+        pending.map(row),
+        "Nothing waits for a decision.",
+      ),
+    );
   };
   app.connection.addEventListener("queue", draw, { signal: app.gone });
   app.main.append(h("h1", {}, "Queue"), vote, list);

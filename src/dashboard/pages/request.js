@@ -7,7 +7,12 @@ import { facts, field, h, safe, table, time, until, words } from "../dom.js";
 
 /** What a request is about, for lists: how much and where to, or whom or what. */
 export function about(payload) {
-  if (payload.amount) return [h("span", { class: "amount" }, `${payload.amount} `, safe(payload.asset)), " to ", safe(payload.key)];
+  if (payload.amount)
+    return [
+      h("span", { class: "amount" }, `${payload.amount} `, safe(payload.asset)),
+      " to ",
+      safe(payload.key),
+    ];
   const subject = payload.name ?? payload.key ?? (payload.workflow ? words(payload.workflow) : payload.scope);
   return subject ? safe(subject) : null;
 }
@@ -18,9 +23,14 @@ function shown(value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (Array.isArray(value)) {
     if (value.length === 0) return "none";
-    return h("ul", { class: "plain" }, value.map((one) => h("li", {}, shown(one))));
+    return h(
+      "ul",
+      { class: "plain" },
+      value.map((one) => h("li", {}, shown(one))),
+    );
   }
-  if (typeof value === "object") return facts(Object.entries(value).map(([name, inner]) => [words(name), shown(inner)]));
+  if (typeof value === "object")
+    return facts(Object.entries(value).map(([name, inner]) => [words(name), shown(inner)]));
   return safe(value);
 }
 
@@ -35,7 +45,8 @@ function place(name) {
 /** What is asked for. */
 function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
-  const value = (name, inner) => (name === "amount" ? h("span", { class: "figure" }, safe(inner)) : shown(inner));
+  const value = (name, inner) =>
+    name === "amount" ? h("span", { class: "figure" }, safe(inner)) : shown(inner);
   const members = Object.entries(rest).sort(([a], [b]) => place(a) - place(b));
   const parts = [facts(members.map(([name, inner]) => [words(name), value(name, inner)]))];
   if (changes) {
@@ -64,18 +75,37 @@ export function request(app) {
       app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
     }
   };
-  app.connection.addEventListener("request", ({ detail }) => detail.request.request_id === id && load(), { signal: app.gone });
+  app.connection.addEventListener("request", ({ detail }) => detail.request.request_id === id && load(), {
+    signal: app.gone,
+  });
   return load();
 }
 
 async function draw(app, found, load) {
   const own = await digest(app.me.organization, found);
   const matches = own === found.digest;
-  const check = own === null
-    ? h("p", { class: "digest unknown" }, "This browser cannot compute the digest here: open the page over HTTPS. Approving is off.")
-    : matches
-      ? h("p", { class: "digest good" }, "The digest of what you see matches the server’s: ", h("code", {}, own))
-      : h("p", { class: "digest bad", role: "alert" }, "What you see is not what the digest says. Do not approve. Computed ", h("code", {}, own), ", told ", h("code", {}, found.digest));
+  const check =
+    own === null
+      ? h(
+          "p",
+          { class: "digest unknown" },
+          "This browser cannot compute the digest here: open the page over HTTPS. Approving is off.",
+        )
+      : matches
+        ? h(
+            "p",
+            { class: "digest good" },
+            "The digest of what you see matches the server’s: ",
+            h("code", {}, own),
+          )
+        : h(
+            "p",
+            { class: "digest bad", role: "alert" },
+            "What you see is not what the digest says. Do not approve. Computed ",
+            h("code", {}, own),
+            ", told ",
+            h("code", {}, found.digest),
+          );
   const policy = found.policy
     ? `version ${found.policy.version}, ${found.policy.quorum} approval${found.policy.quorum === 1 ? "" : "s"} needed${found.policy.rule ? `, by rule ${found.policy.rule}` : ""}`
     : "none governs it";
@@ -88,14 +118,46 @@ async function draw(app, found, load) {
     ["Policy", policy],
     ["Reason", found.reason ? safe(found.reason) : null],
   ]);
-  const votes = found.votes.map((vote) => [safe(vote.name), vote.struck ? h("s", { title: "struck: the Member lost the right to vote" }, vote.decision) : vote.decision, time(vote.at), vote.comment ? safe(vote.comment) : ""]);
+  const votes = found.votes.map((vote) => [
+    safe(vote.name),
+    vote.struck
+      ? h("s", { title: "struck: the Member lost the right to vote" }, vote.decision)
+      : vote.decision,
+    time(vote.at),
+    vote.comment ? safe(vote.comment) : "",
+  ]);
   app.main.replaceChildren(
-    h("h1", {}, words(found.action)), h("p", { class: "muted" }, found.request_id),
-    h("div", { class: "columns" },
-      h("div", {},
-        h("section", { class: "card", id: "payload" }, h("h2", {}, "What is asked"), payloadFacts(found.payload), check),
-        h("section", { class: "card" }, h("h2", {}, "Votes"), table(["Member", "Decision", "When", "Comment"], votes, "Nobody has voted yet."))),
-      h("div", {}, h("section", { class: "card" }, head), decide(app, found, matches, load), claim(app, found))));
+    h("h1", {}, words(found.action)),
+    h("p", { class: "muted" }, found.request_id),
+    h(
+      "div",
+      { class: "columns" },
+      h(
+        "div",
+        {},
+        h(
+          "section",
+          { class: "card", id: "payload" },
+          h("h2", {}, "What is asked"),
+          payloadFacts(found.payload),
+          check,
+        ),
+        h(
+          "section",
+          { class: "card" },
+          h("h2", {}, "Votes"),
+          table(["Member", "Decision", "When", "Comment"], votes, "Nobody has voted yet."),
+        ),
+      ),
+      h(
+        "div",
+        {},
+        h("section", { class: "card" }, head),
+        decide(app, found, matches, load),
+        claim(app, found),
+      ),
+    ),
+  );
 }
 
 function decide(app, found, matches, load) {
@@ -120,14 +182,50 @@ function decide(app, found, matches, load) {
   };
   const said = () => (comment.value ? { comment: comment.value } : {});
   const voting = can.includes("approve") || can.includes("execute");
-  return h("form", { class: "card", id: "decide", onsubmit: (event) => event.preventDefault() }, h("h2", {}, "Your decision"),
+  return h(
+    "form",
+    { class: "card", id: "decide", onsubmit: (event) => event.preventDefault() },
+    h("h2", {}, "Your decision"),
     voting && field("One-time code", otp, "for Approve and Execute"),
-    (voting || can.includes("reject")) && field("Comment or reason", comment, "needed to reject"), problem,
-    h("div", { class: "actions" },
-      can.includes("approve") && h("button", { class: "primary", disabled: !matches, onclick: act("approve", () => ({ requests: ballot, otp: otp.value, ...said() })) }, "Approve"),
-      can.includes("execute") && h("button", { class: "primary", disabled: !matches, onclick: act("execute", () => ({ requests: ballot, otp: otp.value, ...said() })) }, "Execute"),
-      can.includes("reject") && h("button", { class: "danger", onclick: act("reject", () => ({ requests: ballot, reason: comment.value })) }, "Reject"),
-      can.includes("cancel") && h("button", { onclick: act("cancel_request", () => ({ request_id: found.request_id })) }, "Take it back")));
+    (voting || can.includes("reject")) && field("Comment or reason", comment, "needed to reject"),
+    problem,
+    h(
+      "div",
+      { class: "actions" },
+      can.includes("approve") &&
+        h(
+          "button",
+          {
+            class: "primary",
+            disabled: !matches,
+            onclick: act("approve", () => ({ requests: ballot, otp: otp.value, ...said() })),
+          },
+          "Approve",
+        ),
+      can.includes("execute") &&
+        h(
+          "button",
+          {
+            class: "primary",
+            disabled: !matches,
+            onclick: act("execute", () => ({ requests: ballot, otp: otp.value, ...said() })),
+          },
+          "Execute",
+        ),
+      can.includes("reject") &&
+        h(
+          "button",
+          { class: "danger", onclick: act("reject", () => ({ requests: ballot, reason: comment.value })) },
+          "Reject",
+        ),
+      can.includes("cancel") &&
+        h(
+          "button",
+          { onclick: act("cancel_request", () => ({ request_id: found.request_id })) },
+          "Take it back",
+        ),
+    ),
+  );
 }
 
 /** The secret of a key that others approved waits for who asked. */
@@ -139,13 +237,28 @@ function claim(app, found) {
   const submit = async (event) => {
     event.preventDefault();
     try {
-      const { api_key, api_secret } = await app.call("claim_secret", { request_id: found.request_id, otp: otp.value });
-      once([["API key", api_key], ["API secret", api_secret]], () => app.go("service-users"));
+      const { api_key, api_secret } = await app.call("claim_secret", {
+        request_id: found.request_id,
+        otp: otp.value,
+      });
+      once(
+        [
+          ["API key", api_key],
+          ["API secret", api_secret],
+        ],
+        () => app.go("service-users"),
+      );
     } catch (error) {
       problem.textContent = error.message;
     }
   };
-  return h("form", { class: "card", id: "claim", onsubmit: submit }, h("h2", {}, "The secret"),
+  return h(
+    "form",
+    { class: "card", id: "claim", onsubmit: submit },
+    h("h2", {}, "The secret"),
     h("p", {}, "It is shown once, to you alone, within seven days of the approval."),
-    field("One-time code", otp), problem, h("div", { class: "actions" }, h("button", { class: "primary" }, "Show the secret")));
+    field("One-time code", otp),
+    problem,
+    h("div", { class: "actions" }, h("button", { class: "primary" }, "Show the secret")),
+  );
 }

@@ -5,8 +5,19 @@ import { field, h } from "../dom.js";
 
 /** The form; `done` is called once the cookie is set. */
 export function signIn(done) {
-  const email = h("input", { type: "email", name: "email", autocomplete: "username", required: true, autofocus: true });
-  const password = h("input", { type: "password", name: "password", autocomplete: "current-password", required: true });
+  const email = h("input", {
+    type: "email",
+    name: "email",
+    autocomplete: "username",
+    required: true,
+    autofocus: true,
+  });
+  const password = h("input", {
+    type: "password",
+    name: "password",
+    autocomplete: "current-password",
+    required: true,
+  });
   const otp = codeInput({ required: true });
   const problem = h("p", { class: "problem", role: "alert" });
   const button = h("button", { class: "primary" }, "Sign in");
@@ -27,8 +38,15 @@ export function signIn(done) {
       button.disabled = false;
     }
   };
-  return h("form", { class: "card narrow", onsubmit: submit, id: "sign-in" },
-    h("h1", {}, "Countersign"), h("p", {}, "A service user signs; a member countersigns."),
-    field("E-mail", email), field("Password", password), field("One-time code", otp), problem,
-    h("div", { class: "actions" }, button));
+  return h(
+    "form",
+    { class: "card narrow", onsubmit: submit, id: "sign-in" },
+    h("h1", {}, "Countersign"),
+    h("p", {}, "A service user signs; a member countersigns."),
+    field("E-mail", email),
+    field("Password", password),
+    field("One-time code", otp),
+    problem,
+    h("div", { class: "actions" }, button),
+  );
 }

@@ -5,7 +5,9 @@ import { facts, field, h, safe } from "../dom.js";
 
 /** The page. */
 export async function withdraw(app) {
-  const [asset, key, amount] = ["asset", "key", "amount"].map((name) => h("input", { name, required: true, maxlength: "64" }));
+  const [asset, key, amount] = ["asset", "key", "amount"].map((name) =>
+    h("input", { name, required: true, maxlength: "64" }),
+  );
   const known = h("datalist", { id: "keys" });
   key.setAttribute("list", "keys");
   const bot = h("select", {}, h("option", { value: "" }, "me"));
@@ -16,18 +18,37 @@ export async function withdraw(app) {
       const params = asked();
       if (bot.value) params.service_user_id = bot.value;
       const { policy, eligible } = await app.call("policy_explain", params);
-      answer.replaceChildren(policy
-        ? facts([
-            ["Approvals needed", String(policy.quorum)], ["By", policy.rule ? `rule ${policy.rule} of policy version ${policy.version}` : `policy version ${policy.version}`],
-            ["Who could approve", eligible.length ? eligible.map(({ name }) => h("span", { class: "tag" }, safe(name))) : "nobody"],
-          ])
-        : h("p", {}, "No policy governs it: it would be released at once."));
+      answer.replaceChildren(
+        policy
+          ? facts([
+              ["Approvals needed", String(policy.quorum)],
+              [
+                "By",
+                policy.rule
+                  ? `rule ${policy.rule} of policy version ${policy.version}`
+                  : `policy version ${policy.version}`,
+              ],
+              [
+                "Who could approve",
+                eligible.length
+                  ? eligible.map(({ name }) => h("span", { class: "tag" }, safe(name)))
+                  : "nobody",
+              ],
+            ])
+          : h("p", {}, "No policy governs it: it would be released at once."),
+      );
     } catch (error) {
       answer.replaceChildren(h("p", { class: "problem" }, error.message));
     }
   };
-  const explaining = h("fieldset", {}, h("legend", {}, "What would it need?"), field("If asked by", bot),
-    h("div", { class: "actions" }, h("button", { type: "button", onclick: explain }, "Explain")), answer);
+  const explaining = h(
+    "fieldset",
+    {},
+    h("legend", {}, "What would it need?"),
+    field("If asked by", bot),
+    h("div", { class: "actions" }, h("button", { type: "button", onclick: explain }, "Explain")),
+    answer,
+  );
   app.main.append(h("h1", {}, "Withdraw"));
   if (app.may("manage_addresses", "view")) {
     const { addresses } = await app.call("addresses");
@@ -37,9 +58,24 @@ export async function withdraw(app) {
     const { service_users } = await app.call("service_users");
     bot.append(...service_users.map((user) => h("option", { value: user.service_user_id }, user.name)));
   }
-  const fields = [field("Asset", asset, "such as BTC"), field("To", key, "an approved address, by name"), known, field("Amount", amount, "gross: the fee is within it"), explaining];
+  const fields = [
+    field("Asset", asset, "such as BTC"),
+    field("To", key, "an approved address, by name"),
+    known,
+    field("Amount", amount, "gross: the fee is within it"),
+    explaining,
+  ];
   const may = app.may("initiate_withdrawal", "initiate");
-  app.main.append(may
-    ? ask(app, { title: "A withdrawal", method: "initiate_withdrawal", workflow: "initiate_withdrawal", fields, params: asked, done: (request) => outcome(app, request) })
-    : h("section", { class: "card" }, h("h2", {}, "A withdrawal"), fields));
+  app.main.append(
+    may
+      ? ask(app, {
+          title: "A withdrawal",
+          method: "initiate_withdrawal",
+          workflow: "initiate_withdrawal",
+          fields,
+          params: asked,
+          done: (request) => outcome(app, request),
+        })
+      : h("section", { class: "card" }, h("h2", {}, "A withdrawal"), fields),
+  );
 }

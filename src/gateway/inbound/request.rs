@@ -16,7 +16,7 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::RequestState;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::freezes::FreezeScope;
-use crate::engine::query::Query;
+use crate::engine::query::{Query, Sought};
 use crate::wire::leaf::{Names, Text};
 use crate::wire::params as p;
 
@@ -400,6 +400,8 @@ fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let unknown = || WireError::field("state", "give the state of a request");
     let state = asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?;
     let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
-    let filter = Filter { limit: Some(limit(asked.limit)?), ..Filter::default() };
-    Ok((asked.token, Body::Query(Query::Requests { state, workflow }, filter)))
+    let before = asked.cursor.as_deref().map(request_id).transpose()?;
+    let limit = Some(limit(asked.limit)?);
+    let filter = Filter { limit, ..Filter::default() };
+    Ok((asked.token, Body::Query(Query::Requests(Sought { state, workflow, before, limit }), filter)))
 }

@@ -7,10 +7,11 @@ use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
+use crate::engine::approvals::Request;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
-use crate::engine::query::{Balance, Listed, Reply, View, WithdrawInfo};
+use crate::engine::query::{Balance, Can, Listed, Reply, View, WithdrawInfo};
 use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
@@ -127,15 +128,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             let eligible = eligible.iter().map(named).collect();
             json(out, &r::Explained { policy: verdict.as_ref().map(records::verdict), eligible });
         }
-        View::Requests(all) if operation == Operation::RequestInfo => {
-            if let Some((request, can)) = all.first() {
-                json(out, &records::request(request, Some(*can), None));
-            }
-        }
-        View::Requests(all) => {
-            let requests = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
-            json(out, &r::Requests { requests });
-        }
+        View::Requests(all) => requests(out, all, operation, None),
         View::ServiceUsers(all) => service_users(out, all, |_| 0),
         View::Policies(all) => json(out, &r::Policies { policies: all.iter().map(records::policy).collect() }),
     }
@@ -184,6 +177,16 @@ fn key_info(user: &ServiceUser, organization: &Organization) -> r::KeyInfo {
         accounts: vec!["main"],
         settings: records::settings(&user.settings),
     }
+}
+
+/// Appends the result of `requests`, with where the next page begins if this one is full, or of `request_info`.
+pub fn requests(out: &mut String, all: &[(Request, Can)], operation: Operation, limit: Option<usize>) {
+    let mut requests: Vec<_> = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
+    if operation == Operation::RequestInfo {
+        return requests.pop().map_or((), |request| json(out, &request));
+    }
+    let last = all.last().filter(|_| limit.is_some_and(|limit| all.len() >= limit));
+    json(out, &r::Requests { requests, cursor: last.map(|(of, _)| of.id.to_string()) });
 }
 
 /// Appends the result of `service_users`; `open` counts the sockets of each.
