@@ -1,6 +1,7 @@
 //! The engine by scripts: no sockets, no disk, no clock.
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod approvals;
 mod checklist;
 mod funds;

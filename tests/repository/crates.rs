@@ -12,8 +12,8 @@ const ANYWHERE: &[&str] = &["*"];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("argon2", &["gateway"]),
     ("arrayvec", ANYWHERE),
-    ("axum", &["gateway"]),
-    ("base64", &["gateway", "demo", "cli"]),
+    ("axum", &["gateway", "dashboard"]),
+    ("base64", &["gateway", "dashboard", "demo", "cli"]),
     ("bytes", &["wire", "storage", "sequencer", "market_data", "history", "gateway", "demo"]),
     ("chacha20poly1305", &["gateway"]),
     ("clap", &["cli", "main"]),
@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("serde", ANYWHERE),
     // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).
     ("serde_json", &["wire", "storage", "market_data", "history", "gateway", "server", "demo", "cli"]),
-    ("sha2", &["domain", "engine", "storage", "gateway"]),
+    ("sha2", &["domain", "engine", "storage", "gateway", "dashboard"]),
     ("sqlx", &["storage"]),
     ("thiserror", ANYWHERE),
     ("tokio", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli", "main"]),
