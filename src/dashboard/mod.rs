@@ -29,6 +29,7 @@ assets![
     "connection.js",
     "digest.js",
     "dom.js",
+    "listing.js",
     "pages/access.js",
     "pages/addresses.js",
     "pages/audit.js",

@@ -104,7 +104,7 @@ impl Credentials {
         let mut line = |words: String| writeln!(text, "{words}").expect("writing to a String succeeds");
         line(String::new());
         line("Now try it by hand; the market maker goes on quoting. Ctrl-C ends the demo.".to_owned());
-        line(format!("  http       http://{address}"));
+        line(format!("  dashboard  http://{address}/"));
         line(format!("  WebSocket  ws://{address}/v2"));
         for member in &self.members {
             let Person { name, email, password, totp_secret } = member;

@@ -105,8 +105,8 @@ pub fn freeze(t: &mut Transition<'_>, caller: MemberCaller, scope: FreezeScope, 
     let freeze = Freeze { organization, scope, reason: reason.to_owned(), by: caller.id, at: t.now() };
     t.emit(Event::Frozen(freeze.clone()));
     if scope == FreezeScope::All {
-        for user in t.state().keys.of(organization) {
-            trading::cancel_owned_by(t, user.account, user.id, CancelReason::ByMember);
+        for account in t.state().members.organization(organization).accounts.clone() {
+            trading::cancel_account(t, account, CancelReason::ByMember);
         }
     }
     Ok(Reply::Frozen(Box::new(freeze)))

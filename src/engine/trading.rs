@@ -66,10 +66,15 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, which: &OrderRef) -
     Ok(Reply::Canceled(end(t, found, CancelReason::UserRequested)))
 }
 
-/// Cancels every open order of the account.
+/// `cancel_all`
 pub fn cancel_all(t: &mut Transition<'_>, caller: ServiceCaller) -> Result<Reply, Reject> {
-    let found = t.state().orders.open(caller.account, None);
-    Ok(Reply::Canceled(end(t, found, CancelReason::UserRequested)))
+    Ok(Reply::Canceled(cancel_account(t, caller.account, CancelReason::UserRequested)))
+}
+
+/// Cancels every open order of an account.
+pub fn cancel_account(t: &mut Transition<'_>, account: AccountId, reason: CancelReason) -> Vec<OrderId> {
+    let found = t.state().orders.open(account, None);
+    end(t, found, reason)
 }
 
 /// Cancels the open orders of a Service User: its key stopped, or a Member wants it (rule 9).

@@ -17,7 +17,7 @@ async fn a_created_key_is_approved_claimed_and_used() {
     let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
-    browser.click("#create").await;
+    browser.click("#add").await;
     browser.fill("form[data-method=create_service_user] input[name=name]", "Treasury Bot").await;
     for scope in ["query", "withdraw"] {
         browser.click(&format!("form[data-method=create_service_user] input[name={scope}]")).await;

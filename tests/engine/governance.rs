@@ -360,3 +360,23 @@ fn rule_17_an_invitation_is_the_hash_that_was_drawn() {
     assert_eq!(dora.invitation.as_ref().unwrap().token_hash, token_hash(step));
     assert!(!request.payload.to_json().contains("token"), "approvers do not see it");
 }
+
+#[test]
+fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
+    let mut stage = stage(false);
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let (name, scopes) = ("Fresh".to_owned(), ScopeSet::ALL);
+    let create = Change::Access(AccessChange::Create { name, scopes, settings: Default::default() });
+    let made = stage.initiate(&member(1), create).unwrap();
+    stage.vote(&member(2), Decision::Approve, made.id).unwrap();
+    stage.tick(7 * DAY);
+    let step = stage.step();
+    let claim = |request, step| Command::ClaimSecret { request, step };
+    assert_eq!(stage.refused(&member(1), claim(made.id, step)), Code::NothingToClaim);
+    let rotate = Change::Access(AccessChange::Rotate { service_user: ServiceUserId(2), overlap_s: 600 });
+    let again = stage.initiate(&member(1), rotate).unwrap();
+    stage.vote(&member(2), Decision::Approve, again.id).unwrap();
+    let step = stage.step();
+    let Reply::Claimed(user) = stage.run(&member(1), claim(again.id, step)).unwrap() else { panic!("a key") };
+    assert_eq!((user.status, user.retiring), (KeyStatus::Active, None), "nobody ever held the first key");
+}

@@ -1,7 +1,8 @@
 // Service Users: what each may do, when it was last seen, and the changes one may ask for.
 
 import { ask, outcome } from "../ask.js";
-import { facts, field, h, safe, table, time, words } from "../dom.js";
+import { facts, field, h, safe, time, words } from "../dom.js";
+import { listing } from "../listing.js";
 
 const SCOPES = [
   "query",
@@ -17,54 +18,29 @@ const SCOPES = [
 ];
 
 /** The page. */
-export async function access(app) {
-  const detail = h("div", {});
-  const list = h("div", {});
-  const load = async () => {
-    const { service_users } = await app.call("service_users");
-    list.replaceChildren(
-      table(
-        ["Name", "Status", "Scopes", "Last seen", "Open connections", ""],
-        service_users.map((user) => [
-          safe(user.name),
-          h("span", { class: `tag ${user.status}` }, user.status),
-          `${user.scopes.length} of 10`,
-          time(user.last_seen),
-          String(user.open_connections),
-          h("button", { onclick: () => show(app, user, detail, load), "data-user": user.name }, "Look"),
-        ]),
-        "No Service User yet.",
-      ),
-    );
-  };
+export function access(app) {
   const done = (request) => outcome(app, request);
-  app.main.append(
-    h("h1", {}, "Service Users"),
-    list,
-    h(
-      "div",
-      { class: "actions" },
-      app.may("manage_access", "initiate") &&
-        h(
-          "button",
-          { class: "primary", id: "create", onclick: () => detail.replaceChildren(create(app, done)) },
-          "Create Service User",
-        ),
-    ),
-    detail,
-  );
-  app.connection.addEventListener(
-    "request",
-    ({ detail: told }) => told.request.workflow === "manage_access" && load(),
-    { signal: app.gone },
-  );
-  await load();
+  return listing(app, {
+    title: "Service Users",
+    workflow: "manage_access",
+    columns: ["Name", "Status", "Scopes", "Last seen", "Open connections", ""],
+    empty: "No Service User yet.",
+    fetch: async () => (await app.call("service_users")).service_users,
+    row: (user, open) => [
+      safe(user.name),
+      h("span", { class: `tag ${user.status}` }, user.status),
+      `${user.scopes.length} of 10`,
+      time(user.last_seen),
+      String(user.open_connections),
+      h("button", { onclick: () => open(show(app, user, open, done)), "data-user": user.name }, "Look"),
+    ],
+    add: { title: "Create Service User", form: () => create(app, done) },
+  });
 }
 
-function show(app, user, detail, load) {
+function show(app, user, open, done) {
   const { settings } = user;
-  const done = (request) => outcome(app, request);
-  const change = (form) => () => detail.replaceChildren(form);
+  const change = (form) => () => open(form);
   const may = app.may("manage_access", "initiate");
   const cancel = async () => {
     try {
@@ -74,56 +50,44 @@ function show(app, user, detail, load) {
       app.said(error.message, "bad");
     }
   };
-  detail.replaceChildren(
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", {}, safe(user.name)),
+    facts([
+      ["Id", user.service_user_id],
+      ["API key", h("code", {}, user.api_key)],
+      ["Status", user.status],
+      [
+        "Scopes",
+        user.scopes.length ? user.scopes.map((scope) => h("span", { class: "tag" }, words(scope))) : "none",
+      ],
+      ["Expires", settings.expires_at ? time(settings.expires_at) : "never"],
+      ["Query start", settings.query_start ? time(settings.query_start) : "none"],
+      ["Query end", settings.query_end ? time(settings.query_end) : "none"],
+      ["WebSocket", settings.allow_websocket ? "allowed" : "not allowed"],
+      ["Nonce window", String(settings.nonce_window)],
+      ["Addresses", settings.ip_allowlist.length ? settings.ip_allowlist.join(", ") : "any"],
+      ["Orders when it stops", settings.on_stop],
+      ["Old key good until", user.retiring_until ? time(user.retiring_until) : null],
+      [
+        "Secret unclaimed",
+        user.unclaimed
+          ? h("a", { href: `#/request/${user.unclaimed.request_id}` }, "until ", time(user.unclaimed.until))
+          : null,
+      ],
+    ]),
     h(
-      "section",
-      { class: "card" },
-      h("h2", {}, safe(user.name)),
-      facts([
-        ["Id", user.service_user_id],
-        ["API key", h("code", {}, user.api_key)],
-        ["Status", user.status],
-        [
-          "Scopes",
-          user.scopes.length ? user.scopes.map((scope) => h("span", { class: "tag" }, words(scope))) : "none",
-        ],
-        ["Expires", settings.expires_at ? time(settings.expires_at) : "never"],
-        ["Query start", settings.query_start ? time(settings.query_start) : "none"],
-        ["Query end", settings.query_end ? time(settings.query_end) : "none"],
-        ["WebSocket", settings.allow_websocket ? "allowed" : "not allowed"],
-        ["Nonce window", String(settings.nonce_window)],
-        ["Addresses", settings.ip_allowlist.length ? settings.ip_allowlist.join(", ") : "any"],
-        ["Orders when it stops", settings.on_stop],
-        ["Old key good until", user.retiring_until ? time(user.retiring_until) : null],
-        [
-          "Secret unclaimed",
-          user.unclaimed
-            ? h("a", { href: `#/request/${user.unclaimed.request_id}` }, "until ", time(user.unclaimed.until))
-            : null,
-        ],
-      ]),
-      h(
-        "div",
-        { class: "actions" },
-        may && h("button", { onclick: change(edit(app, user, done)) }, "Edit"),
-        may && h("button", { onclick: change(rotate(app, user, done)) }, "Rotate key"),
-        may && h("button", { class: "danger", onclick: change(remove(app, user, done)) }, "Remove"),
-        app.may("manage_access", "execute") &&
-          h("button", { class: "danger", onclick: cancel }, "Cancel its orders"),
-        h(
-          "button",
-          {
-            onclick: () => {
-              detail.replaceChildren();
-              load();
-            },
-          },
-          "Close",
-        ),
-      ),
+      "div",
+      { class: "actions" },
+      may && h("button", { onclick: change(edit(app, user, done)) }, "Edit"),
+      may && h("button", { onclick: change(rotate(app, user, done)) }, "Rotate key"),
+      may && h("button", { class: "danger", onclick: change(remove(app, user, done)) }, "Remove"),
+      app.may("manage_access", "execute") &&
+        h("button", { class: "danger", onclick: cancel }, "Cancel its orders"),
+      h("button", { onclick: () => open(null) }, "Close"),
     ),
   );
-  detail.scrollIntoView({ block: "nearest" });
 }
 
 /** The fields of scopes and settings, and what they say. */

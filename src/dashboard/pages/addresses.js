@@ -1,58 +1,30 @@
 // Withdrawal addresses: the only places that money goes to.
 
 import { ask, outcome } from "../ask.js";
-import { field, h, safe, table, time } from "../dom.js";
+import { field, h, safe, time } from "../dom.js";
+import { listing } from "../listing.js";
 
 /** The page. */
-export async function addresses(app) {
-  const detail = h("div", {});
-  const list = h("div", {});
+export function addresses(app) {
   const done = (request) => outcome(app, request);
   const may = app.may("manage_addresses", "initiate");
-  const load = async () => {
-    const found = (await app.call("addresses")).addresses;
-    list.replaceChildren(
-      table(
-        ["Asset", "Name", "Address", "Tag", "Method", "Usable", ""],
-        found.map((of) => [
-          safe(of.asset),
-          safe(of.key),
-          h("code", {}, safe(of.address)),
-          of.tag ? safe(of.tag) : "–",
-          safe(of.method),
-          of.verified ? "yes" : ["from ", time(of.usable_at)],
-          may &&
-            h(
-              "button",
-              { class: "danger", onclick: () => detail.replaceChildren(remove(app, of, done)) },
-              "Remove",
-            ),
-        ]),
-        "No address yet.",
-      ),
-    );
-  };
-  app.main.append(
-    h("h1", {}, "Addresses"),
-    list,
-    h(
-      "div",
-      { class: "actions" },
-      may &&
-        h(
-          "button",
-          { class: "primary", onclick: () => detail.replaceChildren(add(app, done)) },
-          "Add an address",
-        ),
-    ),
-    detail,
-  );
-  app.connection.addEventListener(
-    "request",
-    ({ detail: told }) => told.request.workflow === "manage_addresses" && load(),
-    { signal: app.gone },
-  );
-  await load();
+  return listing(app, {
+    title: "Addresses",
+    workflow: "manage_addresses",
+    columns: ["Asset", "Name", "Address", "Tag", "Method", "Usable", ""],
+    empty: "No address yet.",
+    fetch: async () => (await app.call("addresses")).addresses,
+    row: (of, open) => [
+      safe(of.asset),
+      safe(of.key),
+      h("code", {}, safe(of.address)),
+      of.tag ? safe(of.tag) : "–",
+      safe(of.method),
+      of.verified ? "yes" : ["from ", time(of.usable_at)],
+      may && h("button", { class: "danger", onclick: () => open(remove(app, of, done)) }, "Remove"),
+    ],
+    add: { title: "Add an address", form: () => add(app, done) },
+  });
 }
 
 function add(app, done) {

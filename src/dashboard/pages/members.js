@@ -1,55 +1,32 @@
 // Members and what each may do.
 
 import { ask, outcome } from "../ask.js";
-import { field, h, safe, table, words } from "../dom.js";
+import { field, h, safe, words } from "../dom.js";
+import { listing } from "../listing.js";
 
 const WORKFLOWS = ["manage_access", "manage_policies", "manage_addresses", "initiate_withdrawal"];
 const PERMISSIONS = ["view", "initiate", "approve", "execute"];
 
 /** The page. */
-export async function members(app) {
-  const detail = h("div", {});
-  const list = h("div", {});
+export function members(app) {
   const done = (request) => outcome(app, request);
   const may = app.may("manage_access", "initiate");
-  const load = async () => {
-    const found = (await app.call("members")).members;
-    list.replaceChildren(
-      table(
-        ["Name", "E-mail", "Status", "KYC", ...WORKFLOWS.map(words), ""],
-        found.map((member) => [
-          safe(member.name),
-          safe(member.email),
-          h("span", { class: `tag ${member.status}` }, member.status),
-          member.kyc,
-          ...WORKFLOWS.map((workflow) => member.permissions[workflow].join(", ") || "–"),
-          may && h("button", { onclick: () => detail.replaceChildren(change(app, member, done)) }, "Change"),
-        ]),
-        "No Member.",
-      ),
-    );
-  };
-  app.main.append(
-    h("h1", {}, "Members"),
-    list,
-    h(
-      "div",
-      { class: "actions" },
-      may &&
-        h(
-          "button",
-          { class: "primary", onclick: () => detail.replaceChildren(invite(app, done)) },
-          "Invite a Member",
-        ),
-    ),
-    detail,
-  );
-  app.connection.addEventListener(
-    "request",
-    ({ detail: told }) => told.request.workflow === "manage_access" && load(),
-    { signal: app.gone },
-  );
-  await load();
+  return listing(app, {
+    title: "Members",
+    workflow: "manage_access",
+    columns: ["Name", "E-mail", "Status", "KYC", ...WORKFLOWS.map(words), ""],
+    empty: "No Member.",
+    fetch: async () => (await app.call("members")).members,
+    row: (member, open) => [
+      safe(member.name),
+      safe(member.email),
+      h("span", { class: `tag ${member.status}` }, member.status),
+      member.kyc,
+      ...WORKFLOWS.map((workflow) => member.permissions[workflow].join(", ") || "–"),
+      may && h("button", { onclick: () => open(change(app, member, done)) }, "Change"),
+    ],
+    add: { title: "Invite a Member", form: () => invite(app, done) },
+  });
 }
 
 function permissionFields(held) {
