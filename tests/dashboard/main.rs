@@ -11,6 +11,7 @@ mod demo;
 #[path = "../support/genesis.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod genesis;
+mod governing;
 mod origin;
 mod queue;
 mod service_users;

@@ -57,8 +57,8 @@ function permissionFields(held) {
 }
 
 function invite(app, done) {
-  const name = h("input", { required: true, maxlength: "64" });
-  const email = h("input", { type: "email", required: true, maxlength: "64" });
+  const name = h("input", { name: "name", required: true, maxlength: "64" });
+  const email = h("input", { type: "email", name: "email", required: true, maxlength: "64" });
   const permissions = permissionFields(null);
   return ask(app, {
     title: "Invite a Member",

@@ -40,7 +40,7 @@ export async function policies(app) {
   const card = (workflow, policy) =>
     h(
       "section",
-      { class: "card" },
+      { class: "card", "data-workflow": workflow },
       h("h2", {}, words(workflow)),
       policy
         ? [
@@ -69,6 +69,8 @@ export async function policies(app) {
               ),
           ]
         : h("p", {}, "No policy: who may ask needs nobody else."),
+      workflow === "initiate_withdrawal" &&
+        h("p", {}, h("a", { href: "#/withdraw" }, "What would a withdrawal need?")),
       may &&
         h(
           "div",
@@ -96,11 +98,12 @@ export async function policies(app) {
 }
 
 function set(app, workflow, policy, done) {
-  const number = (value, least) => h("input", { type: "number", min: String(least), value: String(value) });
-  const quorum = number(policy?.quorum ?? 1, 1);
-  const reject = number(policy?.reject_quorum ?? 1, 1);
-  const expires = number(policy?.expires_after_s ?? 604800, 1);
-  const cool = number(policy?.cool_down_s ?? 0, 0);
+  const number = (name, value, least) =>
+    h("input", { type: "number", name, min: String(least), value: String(value) });
+  const quorum = number("quorum", policy?.quorum ?? 1, 1);
+  const reject = number("reject_quorum", policy?.reject_quorum ?? 1, 1);
+  const expires = number("expires_after_s", policy?.expires_after_s ?? 604800, 1);
+  const cool = number("cool_down_s", policy?.cool_down_s ?? 0, 0);
   const execute = h("input", { type: "checkbox", checked: policy?.allow_execute ?? false });
   const exclude = h("input", { type: "checkbox", checked: policy?.exclude_key_managers ?? true });
   const rules = h("textarea", {

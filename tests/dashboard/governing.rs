@@ -1,0 +1,103 @@
+//! Governing from the page: policies, addresses, invitations, explain, freeze, sign-out.
+
+use countersign::access::scope::ScopeSet;
+use countersign::gateway::passwords::code_for_step;
+use countersign::server::wall_clock;
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::client::{PASSWORD, code};
+use super::queue::ballot;
+use super::world::{World, key};
+
+#[tokio::test]
+async fn a_policy_is_set_an_address_asked_for_and_a_withdrawal_explained() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/policies").await;
+    browser.click("[data-workflow=manage_addresses] button").await;
+    let form = "form[data-method=set_policy]";
+    browser.fill(&format!("{form} input[name=cool_down_s]"), "3600").await;
+    browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
+    browser.press("Ask for it").await;
+    browser.wait("#state.executed").await;
+    assert!(browser.text("#payload").await.contains("3600"));
+    browser.go("#/addresses").await;
+    browser.click("#add").await;
+    for (name, value) in [("asset", "BTC"), ("method", "BTC"), ("key", "hot-1"), ("address", "bc1qhot")] {
+        browser.fill(&format!("form[data-method=add_address] input[name={name}]"), value).await;
+    }
+    browser.press("Ask for it").await;
+    browser.wait("#state.pending").await;
+    browser.go("#/withdraw").await;
+    for (name, value) in [("asset", "BTC"), ("key", "cold-1"), ("amount", "1")] {
+        browser.fill(&format!("main input[name={name}]"), value).await;
+    }
+    browser.press("Explain").await;
+    browser.wait("#explained dl").await;
+    let told = browser.text("#explained").await;
+    assert!(told.contains("bob") && !told.contains("alice"), "{told}");
+    browser.fill("main input[name=key]", "hot-1").await;
+    browser.press("Explain").await;
+    browser.wait("#explained .problem").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_invited_member_signs_up_in_the_browser() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/members").await;
+    browser.click("#add").await;
+    let form = "form[data-method=invite_member]";
+    browser.fill(&format!("{form} input[name=name]"), "Dora").await;
+    browser.fill(&format!("{form} input[name=email]"), "dora@acme.test").await;
+    browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
+    browser.press("Ask for it").await;
+    let link = browser.wait("dialog input[data-secret='Invitation link']").await;
+    let link = link.prop("value").await.unwrap().unwrap();
+    browser.press("I have it").await;
+    browser.wait("#state.executed").await;
+    browser.press("Sign out").await;
+    browser.wait("#sign-in").await;
+    browser.client.goto(&link).await.unwrap();
+    browser.fill("input[type=password]", PASSWORD).await;
+    browser.press("Go on").await;
+    let secret = browser.wait("input[data-secret=totp]").await.prop("value").await.unwrap().unwrap();
+    let otp = |steps: u64| code_for_step(&secret, wall_clock().0 / 30_000_000 + steps).unwrap();
+    browser.fill("input[name=otp]", &otp(0)).await;
+    browser.press("Confirm").await;
+    browser.wait("#sign-in").await;
+    browser.sign_in_as("dora@acme.test", PASSWORD, &otp(1)).await;
+    assert!(browser.text("header").await.contains("KYC not verified"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
+    bob.subscribe("approvals").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.click("#freeze").await;
+    browser.fill("dialog input", "a key leaked").await;
+    browser.press("Freeze now").await;
+    browser.until("return document.getElementById('freeze').textContent === 'Withdrawals are frozen'").await;
+    let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
+    assert!(bot.refused("withdraw", withdrawal.clone()).await.starts_with("EGovernance:Frozen"));
+    browser.click("#freeze").await;
+    browser.fill("dialog form input:not([name=otp])", "the key is revoked").await;
+    browser.press("Ask for the end").await;
+    browser.wait("#state.pending").await;
+    let request = bob.item("approvals", |item: &Value| item["action"] == "unfreeze").await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.wait("#state.approved").await;
+    browser.until("return document.getElementById('freeze').textContent === 'Freeze'").await;
+    bot.call("withdraw", withdrawal).await;
+    browser.press("Sign out").await;
+    browser.wait("#sign-in").await;
+    browser.close().await;
+}
