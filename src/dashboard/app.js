@@ -72,7 +72,11 @@ function connect() {
   app.connection = connection;
   connection.addEventListener("state", ({ detail }) => changed(detail));
   connection.addEventListener("queue", badge);
-  connection.addEventListener("status", ({ detail }) => detail.frozen && frozen(detail.frozen));
+  connection.addEventListener("status", ({ detail }) => {
+    if (detail.frozen) frozen();
+    // What was shown before may be too much or too little now.
+    if (detail.rights) location.reload();
+  });
   connection.addEventListener("request", ({ detail }) => detail.fresh && arrived(detail.request));
   connection.open();
 }

@@ -10,6 +10,7 @@ use super::members::{CodePurpose, check_code};
 use super::policy::Verdict;
 use super::query::Reply;
 use super::reject::{Code, Reject};
+use super::state::State;
 use super::transition::Transition;
 use super::workflows::{self, Asking, Change, Draft};
 use crate::access::workflow::Permission;
@@ -52,10 +53,18 @@ pub fn initiate(
     let at_once = initiation.execute || verdict.is_none();
     if at_once {
         spend_code(t, caller.id, initiation.step)?;
-    } else if state.approvals.pending_count(caller.organization) >= REQUESTS_OPEN_MAX {
-        return Err(Reject::of(Code::LimitReached));
+    } else {
+        check_room(state, caller.organization)?;
     }
     Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, initiation.execute))))
+}
+
+/// Refuses a request that the queue has no room for.
+pub fn check_room(state: &State, organization: OrganizationId) -> Result<(), Reject> {
+    match state.approvals.pending_count(organization) < REQUESTS_OPEN_MAX {
+        true => Ok(()),
+        false => Err(Reject::of(Code::LimitReached)),
+    }
 }
 
 /// Spends the action code that what takes effect now needs (rule 15).

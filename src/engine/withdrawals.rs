@@ -232,6 +232,7 @@ pub fn withdraw(
         strand_pending: false,
     };
     let draft = change.check(t, &asking)?;
+    decisions::check_room(state, caller.organization)?;
     let request = decisions::open(t, Change::Withdrawal(change.clone()), asking, draft, false);
     let made = request.withdrawal.and_then(|id| t.state().withdrawals.get(id)).cloned();
     made.map(|withdrawal| Reply::Withdrawal(Box::new(withdrawal))).ok_or_else(|| Reject::of(Code::UnknownReference))

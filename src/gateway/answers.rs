@@ -70,7 +70,7 @@ impl Session {
                     self.begin(call, started, &reference, now);
                 }
                 Part::Frame(text) => frame::push_text(&mut self.out, &text),
-                Part::Freeze(scope) => self.tell_freeze(scope),
+                Part::Tell(told) => self.tell(told),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) => {}
             }

@@ -36,10 +36,19 @@ pub enum Part {
     Item(Operation, Arc<Item>),
     /// A frame that is rendered already, shared with others.
     Frame(Bytes),
-    /// A freeze of the Member's Organization began, with its scope, or ended: `none`.
-    Freeze(&'static str),
+    /// Something that only this Member's page has to know.
+    Tell(Told),
     /// Close with this code and reason once everything before is written.
     Close(u16, &'static str),
+}
+
+/// What a Member is told beside the streams, on `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A freeze of the Organization began, with its scope, or ended: `none`.
+    Freeze(&'static str),
+    /// The Member's permissions or KYC status changed: what was seen before may be too much or too little.
+    Rights,
 }
 
 /// How a private stream begins.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::call::{Call, Then};
-use super::connection::{First, Notice, Outlet, Part, Seats};
+use super::connection::{First, Notice, Outlet, Part, Seats, Told};
 use super::directory::Directory;
 use super::metrics::Metrics;
 use super::rights::{self, Credential, Holder};
@@ -15,6 +15,7 @@ use super::subscriptions::{Address, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::event::Event;
+use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
 use crate::engine::reject::Reject;
 use crate::engine::service_users::KeyRef;
@@ -215,23 +216,26 @@ impl Desk {
             }
             seat.parts.push(part);
         });
-        self.tell_freeze(&stamped.event);
+        self.tell_members(&stamped.event);
         self.close_what_ended(&stamped.event);
     }
 
-    /// Tells the Members of an Organization that a freeze began or ended (rule 27).
-    fn tell_freeze(&mut self, event: &Event) {
-        let (organization, scope) = match event {
-            Event::Frozen(freeze) => (freeze.organization, freeze.scope.name()),
-            Event::Unfrozen { organization } => (*organization, "none"),
+    /// Tells Members what concerns them beside the streams: a freeze of their Organization, a change of their
+    /// own rights.
+    fn tell_members(&mut self, event: &Event) {
+        let of = |organization| -> Vec<MemberId> {
+            self.directory.members(|members| members.of(organization).map(|member| member.id).collect())
+        };
+        let (members, told) = match event {
+            Event::Frozen(freeze) => (of(freeze.organization), Told::Freeze(freeze.scope.name())),
+            Event::Unfrozen { organization } => (of(*organization), Told::Freeze("none")),
+            Event::MemberChanged(member) if member.status == MemberStatus::Active => (vec![member.id], Told::Rights),
             _ => return,
         };
-        let members: Vec<MemberId> =
-            self.directory.members(|members| members.of(organization).map(|member| member.id).collect());
         let held = members.into_iter().filter_map(|member| self.held.get(&Holder::Member(member)));
         for at in held.flatten().copied().collect::<Vec<usize>>() {
             let Some(outlet) = self.seats[at].outlet.clone() else { continue };
-            self.part(&outlet, Part::Freeze(scope));
+            self.part(&outlet, Part::Tell(told));
         }
     }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::answers::Answered;
-use super::connection::{Outlet, Part};
+use super::connection::{Outlet, Part, Told};
 use super::context::Gateway;
 use super::frame;
 use super::outbound;
@@ -282,18 +282,23 @@ impl Session {
 
     /// Sends a `status` frame (protocol 1.1).
     pub(super) fn status(&mut self, system: &'static str) {
-        self.tell_status(system, None);
+        self.send_status(system, None);
     }
 
-    /// Tells a Member that a freeze began or ended.
-    pub(super) fn tell_freeze(&mut self, scope: &'static str) {
-        let system = if self.stopping { "maintenance" } else { "online" };
-        self.tell_status(system, Some(scope));
+    /// Tells a Member what is beside the streams.
+    pub(super) fn tell(&mut self, told: Told) {
+        self.send_status(if self.stopping { "maintenance" } else { "online" }, Some(told));
     }
 
-    fn tell_status(&mut self, system: &'static str, frozen: Option<&'static str>) {
-        let connection_id = self.connection_id;
-        let status = Status { api_version: "v2", connection_id, system, version: env!("CARGO_PKG_VERSION"), frozen };
+    fn send_status(&mut self, system: &'static str, told: Option<Told>) {
+        let status = Status {
+            api_version: "v2",
+            connection_id: self.connection_id,
+            system,
+            version: env!("CARGO_PKG_VERSION"),
+            frozen: told.and_then(|told| if let Told::Freeze(scope) = told { Some(scope) } else { None }),
+            rights: (told == Some(Told::Rights)).then_some("changed"),
+        };
         let mut data = String::new();
         outbound::items::json(&mut data, &[status]);
         self.push(|text| outbound::frame(text, "status", false, &data, None));

@@ -76,5 +76,8 @@ records! {
         /// To Members, when a freeze of their Organization begins or ends: `withdrawals`, `all` or `none`.
         #[serde(skip_serializing_if = "Option::is_none")]
         frozen: Option<&'static str>,
+        /// To a Member whose permissions or KYC status changed: `changed`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rights: Option<&'static str>,
     }
 }

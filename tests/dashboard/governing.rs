@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{PASSWORD, code};
-use super::queue::ballot;
+use super::queue::{asked, ballot, listed};
 use super::world::{World, key};
 
 #[tokio::test]
@@ -99,5 +99,22 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     bot.call("withdraw", withdrawal).await;
     browser.press("Sign out").await;
     browser.wait("#sign-in").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_whose_member_gains_or_loses_rights_shows_what_may_be_seen_now() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    let more = json!({"member_id": "MEM3", "permissions": {"initiate_withdrawal": ["approve"]}, "otp": code(0)});
+    alice.call("edit_member", more).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &id, true).await;
+    let blind = json!({"member_id": "MEM2", "permissions": {"initiate_withdrawal": []}, "otp": code(1)});
+    alice.call("edit_member", blind).await;
+    listed(&browser, &id, false).await;
+    browser.until("return document.querySelector('nav [data-place=withdraw]') === null").await;
     browser.close().await;
 }
