@@ -17,7 +17,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "
 
 #[test]
 fn files_stay_short() {
-    let sources = files(&["src", "tests", "load-tests"], &[".rs"]);
+    let sources = files(&["src", "tests", "load-tests"], &[".rs", ".js", ".css"]);
     let mut findings: Vec<String> = sources.iter().filter_map(|source| too_long(source, OVERSIZE)).collect();
     let gone = OVERSIZE.iter().filter(|(path, _)| sources.iter().all(|source| source.path != *path));
     findings.extend(gone.map(|(path, _)| format!("{path}: listed in OVERSIZE but not there")));
@@ -30,6 +30,28 @@ fn source_files_say_what_they_are() {
     let silent = sources.iter().filter(|source| !opens_with_header(&source.text));
     let findings: Vec<String> = silent.map(|source| source.path.clone()).collect();
     assert_none("every file opens with //! and a sentence:", &findings);
+}
+
+/// Ways from text to markup or code that the dashboard must not have; its content policy forbids them as well.
+const MARKUP: &[&str] =
+    &["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "DOMParser", "srcdoc"];
+
+#[test]
+fn the_dashboard_turns_no_text_into_markup() {
+    let sources = files(&["src/dashboard"], &[".js"]);
+    assert!(sources.len() > 10, "the dashboard has moved");
+    let uses = |source: &Source| {
+        MARKUP
+            .iter()
+            .filter(|name| source.text.contains(**name))
+            .map(|name| format!("{}: {name}", source.path))
+            .collect::<Vec<_>>()
+    };
+    let findings: Vec<String> = sources.iter().flat_map(uses).collect();
+    assert_none("build elements with h() and text with safe():", &findings);
+    let silent = sources.iter().filter(|source| !source.text.starts_with("// "));
+    let findings: Vec<String> = silent.map(|source| source.path.clone()).collect();
+    assert_none("every module opens with a sentence:", &findings);
 }
 
 #[test]
