@@ -59,9 +59,25 @@ pub struct Row {
     pub venue: bool,
 }
 
-/// Every method and channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Every method and channel.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Operation {
+            $($(#[$doc])* $name,)*
+        }
+
+        /// How many there are.
+        const COUNT: usize = [$(Operation::$name),*].len();
+
+        impl Operation {
+            /// Every operation, in the order of the table.
+            pub const ALL: [Operation; COUNT] = [$(Operation::$name),*];
+        }
+    };
+}
+
+operations! {
     /// Liveness.
     Ping,
     /// System status; pushed to every socket.
@@ -84,8 +100,12 @@ pub enum Operation {
     AddOrder,
     /// Cancel orders by id.
     CancelOrder,
+    /// Cancel several orders by id, at once.
+    BatchCancel,
     /// Cancel every open order of the account.
     CancelAll,
+    /// Cancel every open order of the account unless told again in time.
+    CancelAllOrdersAfter,
     /// `add_order` with `order_type: settle-position`, which closes a position (rule 13).
     SettlePosition,
     /// Open orders.
@@ -94,10 +114,14 @@ pub enum Operation {
     ClosedOrders,
     /// Orders by id, open and closed.
     QueryOrders,
+    /// Past fills.
+    TradesHistory,
     /// Order states and fills.
     Executions,
     /// Ledger entries.
     Ledgers,
+    /// Ledger entries by id.
+    QueryLedgers,
     /// Ledger entries as they are posted.
     Ledger,
     /// Earn strategies.
@@ -222,87 +246,6 @@ pub enum Operation {
 const FREEZERS: &[Workflow] = &[Workflow::InitiateWithdrawal, Workflow::ManageAccess];
 
 impl Operation {
-    /// Every operation, in the order of the table.
-    pub const ALL: [Operation; 77] = [
-        Operation::Ping,
-        Operation::Status,
-        Operation::Instrument,
-        Operation::Ticker,
-        Operation::Book,
-        Operation::Trade,
-        Operation::KeyInfo,
-        Operation::GetBalances,
-        Operation::Balances,
-        Operation::AddOrder,
-        Operation::CancelOrder,
-        Operation::CancelAll,
-        Operation::SettlePosition,
-        Operation::OpenOrders,
-        Operation::ClosedOrders,
-        Operation::QueryOrders,
-        Operation::Executions,
-        Operation::Ledgers,
-        Operation::Ledger,
-        Operation::EarnStrategies,
-        Operation::EarnAllocations,
-        Operation::EarnAllocate,
-        Operation::EarnDeallocate,
-        Operation::EarnStatus,
-        Operation::Earn,
-        Operation::DepositMethods,
-        Operation::DepositAddresses,
-        Operation::DepositStatus,
-        Operation::Deposits,
-        Operation::WithdrawMethods,
-        Operation::WithdrawAddresses,
-        Operation::WithdrawInfo,
-        Operation::Withdraw,
-        Operation::WithdrawCancel,
-        Operation::WithdrawStatus,
-        Operation::Withdrawals,
-        Operation::MemberInfo,
-        Operation::Requests,
-        Operation::RequestInfo,
-        Operation::Approvals,
-        Operation::Approve,
-        Operation::Reject,
-        Operation::Execute,
-        Operation::CancelRequest,
-        Operation::ServiceUsers,
-        Operation::CreateServiceUser,
-        Operation::EditServiceUser,
-        Operation::RotateServiceUserKey,
-        Operation::RemoveServiceUser,
-        Operation::ClaimSecret,
-        Operation::Members,
-        Operation::InviteMember,
-        Operation::EditMember,
-        Operation::ResetMember,
-        Operation::RemoveMember,
-        Operation::Freeze,
-        Operation::Unfreeze,
-        Operation::CancelOrders,
-        Operation::AuditLog,
-        Operation::Policies,
-        Operation::SetPolicy,
-        Operation::RemovePolicy,
-        Operation::PolicyExplain,
-        Operation::Addresses,
-        Operation::AddAddress,
-        Operation::RemoveAddress,
-        Operation::InitiateWithdrawal,
-        Operation::CreateOrganization,
-        Operation::AddAsset,
-        Operation::AddMarket,
-        Operation::AddEarnStrategy,
-        Operation::AddDepositAddresses,
-        Operation::CreditDeposit,
-        Operation::SettleWithdrawal,
-        Operation::FailWithdrawal,
-        Operation::SetKyc,
-        Operation::Custody,
-    ];
-
     /// Its name on the wire.
     pub const fn name(self) -> &'static str {
         self.row().name
@@ -338,15 +281,21 @@ impl Operation {
             }
             Operation::AddOrder => service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
             Operation::CancelOrder => service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
+            Operation::BatchCancel => service("batch_cancel", Write, Scopes(&[Scope::CancelOrders])),
             Operation::CancelAll => service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
+            Operation::CancelAllOrdersAfter => {
+                service("cancel_all_orders_after", Write, Scopes(&[Scope::CancelOrders]))
+            }
             Operation::SettlePosition => service("settle_position", Write, Scopes(&[Scope::CancelOrders])),
             Operation::OpenOrders => service("open_orders", Read, Scopes(&[Scope::QueryOpenOrders])),
             Operation::ClosedOrders => service("closed_orders", Read, Scopes(&[Scope::QueryClosedOrders])),
             Operation::QueryOrders => {
                 service("query_orders", Read, Scopes(&[Scope::QueryOpenOrders, Scope::QueryClosedOrders]))
             }
+            Operation::TradesHistory => service("trades_history", Read, Scopes(&[Scope::QueryClosedOrders])),
             Operation::Executions => service("executions", Stream, Scopes(&[Scope::QueryOpenOrders])),
             Operation::Ledgers => service("ledgers", Read, Scopes(&[Scope::QueryLedger])),
+            Operation::QueryLedgers => service("query_ledgers", Read, Scopes(&[Scope::QueryLedger])),
             Operation::Ledger => both(
                 "ledger",
                 Stream,

@@ -43,6 +43,27 @@ pub enum TimeInForce {
     Gtc,
     /// Not at all: what does not fill at once is canceled.
     Ioc,
+    /// Not at all, and whole or not at all.
+    Fok,
+}
+
+impl TimeInForce {
+    /// All three.
+    pub const ALL: [TimeInForce; 3] = [TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TimeInForce::Gtc => "GTC",
+            TimeInForce::Ioc => "IOC",
+            TimeInForce::Fok => "FOK",
+        }
+    }
+
+    /// The one of that name, in any case.
+    pub fn parse(name: &str) -> Option<TimeInForce> {
+        TimeInForce::ALL.into_iter().find(|of| of.name().eq_ignore_ascii_case(name))
+    }
 }
 
 /// Where an order is in its life.
@@ -69,6 +90,10 @@ pub enum CancelReason {
     SelfTrade,
     /// Its key was removed, disabled or expired.
     KeyStopped,
+    /// A fill-or-kill order that could not be filled whole.
+    FillOrKill,
+    /// The account's dead man's switch fired.
+    DeadMansSwitch,
     /// A Member canceled it, or froze the Organization.
     ByMember,
 }

@@ -136,8 +136,12 @@ pub enum Command {
     PlaceOrder(PlaceOrder),
     /// `cancel_order`, one order or group at a time.
     CancelOrder(OrderRef),
+    /// `batch_cancel`: what is open of these.
+    CancelBatch(Vec<OrderRef>),
     /// `cancel_all`
     CancelAll,
+    /// `cancel_all_orders_after`, in seconds; 0 disarms.
+    CancelAllAfter(u64),
     /// Closing a position; there are none in this version (rule 13).
     SettlePosition,
     /// `earn_allocate` and `earn_deallocate`
@@ -328,7 +332,9 @@ impl Command {
             | Command::ConfirmInvitation { .. } => return None,
             Command::PlaceOrder(_) => Operation::AddOrder,
             Command::CancelOrder(_) => Operation::CancelOrder,
+            Command::CancelBatch(_) => Operation::BatchCancel,
             Command::CancelAll => Operation::CancelAll,
+            Command::CancelAllAfter(_) => Operation::CancelAllOrdersAfter,
             Command::SettlePosition => Operation::SettlePosition,
             Command::Earn { allocate: true, .. } => Operation::EarnAllocate,
             Command::Earn { allocate: false, .. } => Operation::EarnDeallocate,

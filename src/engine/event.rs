@@ -187,6 +187,13 @@ pub enum Event {
         /// Whose.
         organization: OrganizationId,
     },
+    /// An account's dead man's switch was armed, disarmed or has fired.
+    SwitchSet {
+        /// Whose.
+        account: AccountId,
+        /// When it fires.
+        at: Option<Moment>,
+    },
     /// A Member canceled the open orders of a Service User; an event for each order came before.
     OrdersStopped {
         /// Whose.

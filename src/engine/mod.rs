@@ -28,6 +28,7 @@ pub mod reference;
 pub mod reject;
 pub mod service_users;
 pub mod state;
+pub mod switches;
 pub mod timers;
 pub mod trading;
 pub mod transition;
@@ -160,7 +161,9 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
     match command {
         Command::PlaceOrder(order) => trading::place(t, caller, order),
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
+        Command::CancelBatch(orders) => trading::cancel_batch(t, caller, orders),
         Command::CancelAll => trading::cancel_all(t, caller),
+        Command::CancelAllAfter(timeout_s) => switches::arm(t, caller, *timeout_s),
         Command::SettlePosition => Err(Reject::of(Code::UnknownPosition)),
         Command::Earn { strategy, amount, allocate, client_id } => {
             earn::operate(t, caller, *strategy, *amount, *allocate, *client_id)

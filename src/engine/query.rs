@@ -282,6 +282,13 @@ pub enum Reply {
     },
     /// `cancel_order`: the orders canceled.
     Canceled(Vec<OrderId>),
+    /// `cancel_all_orders_after`
+    Switch {
+        /// The engine's time.
+        now: Moment,
+        /// When it fires; `None` when it is off.
+        at: Option<Moment>,
+    },
     /// A session is open.
     Session(Session),
     /// Earn.

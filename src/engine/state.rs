@@ -14,6 +14,7 @@ use super::orders::Orders;
 use super::policy::Policies;
 use super::reference::Reference;
 use super::service_users::Keys;
+use super::switches::Switches;
 use super::withdrawals::Withdrawals;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
@@ -31,6 +32,8 @@ pub struct State {
     pub ledger: Ledger,
     /// Open orders and books.
     pub orders: Orders,
+    /// Dead man's switches.
+    pub switches: Switches,
     /// Earn strategies and allocations.
     pub earn: Earn,
     /// Deposit addresses and open deposits.
@@ -85,6 +88,7 @@ impl State {
             Event::PolicyRemoved { organization, workflow } => self.policies.remove(*organization, *workflow),
             Event::Frozen(freeze) => self.freezes.begin(freeze),
             Event::Unfrozen { organization } => self.freezes.end(*organization),
+            Event::SwitchSet { account, at } => self.switches.set(*account, *at),
             Event::OrdersStopped { .. } => {}
             Event::RequestChanged { request, .. } => self.approvals.apply(request),
             Event::Halted { reason } => self.halted = Some(reason.clone()),

@@ -2,12 +2,13 @@
 //! consequences happen (rule 39).
 
 use super::transition::Transition;
-use super::{decisions, earn, members, service_users};
+use super::{decisions, earn, members, service_users, switches};
 
 /// Lets whatever is due by now happen. A halt keeps money where it is (rule 35).
 pub fn tick(t: &mut Transition<'_>) {
     service_users::tick(t);
     members::tick(t);
+    switches::tick(t);
     decisions::tick(t);
     if t.state().halted.is_none() {
         earn::tick(t);

@@ -51,7 +51,9 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     let id = order.id;
     let waits = order.order_type == OrderType::Limit && order.time_in_force == TimeInForce::Gtc;
     t.emit(Event::OrderPlaced { order: Box::new(order.clone()), rests: waits && !meets });
-    if meets || !waits {
+    if order.time_in_force == TimeInForce::Fok && !fills_whole(t.state().orders.book(market.id), &order) {
+        end(t, vec![order], CancelReason::FillOrKill);
+    } else if meets || !waits {
         execute(t, &market, order, waits);
     }
     Ok(Reply::Placed { order: Some(id), repeated: false })
@@ -64,6 +66,16 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, which: &OrderRef) -
         return Err(Reject::of(Code::UnknownOrder));
     }
     Ok(Reply::Canceled(end(t, found, CancelReason::UserRequested)))
+}
+
+/// `batch_cancel`: whatever is open of the orders named; the others are left out of the count.
+pub fn cancel_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[OrderRef]) -> Result<Reply, Reject> {
+    let mut canceled = Vec::new();
+    for which in orders {
+        let found = t.state().orders.find(caller, which);
+        canceled.extend(end(t, found, CancelReason::UserRequested));
+    }
+    Ok(Reply::Canceled(canceled))
 }
 
 /// `cancel_all`
@@ -121,7 +133,10 @@ fn checked(t: &Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder, market
     {
         return Err(Reject::of(Code::CostMinimum));
     }
-    if asked.post_only && (limit.is_none() || asked.time_in_force == TimeInForce::Ioc) {
+    if asked.time_in_force == TimeInForce::Fok && limit.is_none() {
+        return Err(Reject::field(Code::InvalidArguments, "time_in_force", "only a limit order can be fill or kill"));
+    }
+    if asked.post_only && (limit.is_none() || asked.time_in_force != TimeInForce::Gtc) {
         return Err(Reject::field(Code::InvalidArguments, "post_only", "only a resting limit order can have it"));
     }
     Ok(Order {
@@ -188,6 +203,21 @@ fn reaches(order: &Order, price: Price) -> bool {
 
 fn crosses(book: &Book, order: &Order) -> bool {
     book.best_against(order.side).and_then(|maker| maker.limit).is_some_and(|price| reaches(order, price))
+}
+
+/// Whether the book would fill an order whole, without an order of its own Organization in the way.
+fn fills_whole(book: &Book, order: &Order) -> bool {
+    let makers = book.against(order.side).take_while(|maker| {
+        maker.organization != order.organization && maker.limit.is_some_and(|price| reaches(order, price))
+    });
+    let mut left = order.qty;
+    for maker in makers {
+        left = left.minus(left.min(maker.remaining()));
+        if left == Quantity::ZERO {
+            return true;
+        }
+    }
+    false
 }
 
 /// What the order must hold: a sell its base, a limit buy its limit with the taker's fee, a market buy what

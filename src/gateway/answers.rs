@@ -146,6 +146,9 @@ impl Session {
             (Then::Canceled(which), Answer::Reply(Reply::Canceled(ids))) => {
                 return self.canceled(&call, which, &ids, now);
             }
+            (Then::Batch, Answer::Reply(Reply::Canceled(ids))) => {
+                return self.push(|text| outbound::batch_canceled(text, call.req_id, ids.len(), call.time_in, now));
+            }
             (Then::Named(refid), Answer::Reply(Reply::WithdrawalCanceled(canceled))) => {
                 results::withdrawal_canceled(&mut json, refid.clone(), canceled);
             }

@@ -109,6 +109,7 @@ impl Session {
             Body::Command(command) => {
                 let then = match &command {
                     Command::PlaceOrder(order) => Then::Placed(order.cl_ord_id, order.order_userref),
+                    Command::CancelBatch(_) => Then::Batch,
                     Command::CancelWithdrawal(id) => Then::Named(id.to_string()),
                     _ => Then::Reply,
                 };

@@ -27,16 +27,7 @@ impl Session {
         let call = Call { then: Then::Fills, ..call };
         self.history.push(Box::pin(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
-            let text = fills.map(|fills| {
-                let item = |past: &PastFill| {
-                    let mut text = String::new();
-                    let what = Execution::Trade(OneSide::past(past));
-                    executions::item(&mut text, &reference, &past.fill.order, what, past.at, past.offset);
-                    text
-                };
-                format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))
-            });
-            (call, text)
+            (call, fills.map(|fills| fills_text(&reference, &fills)))
         }));
     }
 
@@ -61,6 +52,18 @@ impl Session {
                     let mut text = String::new();
                     items::json(&mut text, &Ledgers { entries, cursor });
                     text
+                }),
+                Operation::QueryLedgers => {
+                    history.ledger_entries_named(&grant, &page.ledger_ids).await.map(|entries| {
+                        let entries = entries.iter().map(|entry| records::entry(&reference, entry)).collect();
+                        let mut text = String::new();
+                        items::json(&mut text, &Ledgers { entries, cursor: None });
+                        text
+                    })
+                }
+                Operation::TradesHistory => history.trades(&grant, &wanted).await.map(|(fills, cursor)| {
+                    let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
+                    format!("{{\"trades\":{}{cursor}}}", fills_text(&reference, &fills))
                 }),
                 _ => history
                     .closed_orders(&grant, &wanted)
@@ -156,6 +159,17 @@ fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
         limit: page.limit,
         cursor: page.cursor.clone(),
     })
+}
+
+/// Fills as an array.
+fn fills_text(reference: &Reference, fills: &[PastFill]) -> String {
+    let item = |past: &PastFill| {
+        let mut text = String::new();
+        let what = Execution::Trade(OneSide::past(past));
+        executions::item(&mut text, reference, &past.fill.order, what, past.at, past.offset);
+        text
+    };
+    format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))
 }
 
 /// Orders, newest first, each once: one that was open when the engine looked and has closed since is open.

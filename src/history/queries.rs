@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::History;
 use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read};
-use crate::domain::ids::{AssetId, MarketId, OrderId, Seq};
+use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
@@ -54,6 +54,8 @@ pub struct Wanted {
 pub type Closed = (Vec<ClosedOrder>, Option<String>);
 /// A page of ledger entries, newest first, and where the next begins.
 pub type Entries = (Vec<Entry>, Option<String>);
+/// A page of fills, newest first, and where the next begins.
+pub type Fills = (Vec<PastFill>, Option<String>);
 /// A page of the audit log, newest first, and where the next begins.
 pub type AuditPage = (Vec<Audited>, Option<String>);
 /// Orders found by name.
@@ -109,6 +111,23 @@ impl History {
         Ok((audited.collect(), next))
     }
 
+    /// `trades_history`, by time.
+    pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Fills, Busy> {
+        self.reached(grant.reached).await?;
+        let rows = self.reader.trades(&page(grant, wanted), wanted.market.map(|market| market.0.into())).await?;
+        let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.exec)), rows.len());
+        Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+    }
+
+    /// The account's ledger entries among those named, within the granted dates.
+    pub async fn ledger_entries_named(&self, grant: &HistoryGrant, ids: &[LedgerId]) -> Result<Vec<Entry>, Busy> {
+        self.reached(grant.reached).await?;
+        let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+        let mut rows = self.reader.ledger_entries_by_id(grant.account.0.into(), &ids).await?;
+        rows.retain(|row| granted(grant, row.at_us));
+        Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
+    }
+
     /// The account's last fills within the granted dates, oldest first.
     pub async fn last_fills(&self, grant: &HistoryGrant, limit: usize) -> Result<Vec<PastFill>, Busy> {
         self.reached(grant.reached).await?;
@@ -133,11 +152,14 @@ impl History {
             let own = |order: &Order| grant.service_user.is_none_or(|asker| asker == order.owner);
             rows.extend(named.into_iter().filter(|row| read(&row.body).is_some_and(|of: ClosedOrder| own(&of.order))));
         }
-        let granted =
-            |at: u64| grant.from.is_none_or(|from| from.0 <= at) && grant.until.is_none_or(|until| at < until.0);
-        rows.retain(|row| row.closed_us.is_some_and(granted));
+        rows.retain(|row| row.closed_us.is_some_and(|at| granted(grant, at)));
         Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
     }
+}
+
+/// Whether the key's dates show an entry at `at`: start ≤ t < end (rule 10).
+fn granted(grant: &HistoryGrant, at: u64) -> bool {
+    grant.from.is_none_or(|from| from.0 <= at) && grant.until.is_none_or(|until| at < until.0)
 }
 
 fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {

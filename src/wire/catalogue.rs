@@ -40,6 +40,10 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::CancelOrder => g.subschema_for::<p::CancelOrder>(),
         Operation::OpenOrders | Operation::ClosedOrders => g.subschema_for::<p::Orders>(),
         Operation::QueryOrders => g.subschema_for::<p::QueryOrders>(),
+        Operation::BatchCancel => g.subschema_for::<p::BatchCancel>(),
+        Operation::CancelAllOrdersAfter => g.subschema_for::<p::CancelAllOrdersAfter>(),
+        Operation::TradesHistory => g.subschema_for::<p::Trades>(),
+        Operation::QueryLedgers => g.subschema_for::<p::QueryLedgers>(),
         Operation::Ledgers => g.subschema_for::<p::Ledgers>(),
         Operation::EarnStrategies
         | Operation::EarnAllocations
@@ -97,9 +101,11 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::GetBalances => g.subschema_for::<r::Balances>(),
         Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<r::Placed>(),
         Operation::CancelOrder => g.subschema_for::<r::Canceled>(),
-        Operation::CancelAll | Operation::CancelOrders => g.subschema_for::<r::Count>(),
+        Operation::BatchCancel | Operation::CancelAll | Operation::CancelOrders => g.subschema_for::<r::Count>(),
+        Operation::CancelAllOrdersAfter => g.subschema_for::<r::Switch>(),
+        Operation::TradesHistory => g.subschema_for::<r::Trades>(),
         Operation::OpenOrders | Operation::ClosedOrders | Operation::QueryOrders => g.subschema_for::<r::Orders>(),
-        Operation::Ledgers => g.subschema_for::<r::Ledgers>(),
+        Operation::Ledgers | Operation::QueryLedgers => g.subschema_for::<r::Ledgers>(),
         Operation::EarnStrategies => g.subschema_for::<r::Strategies>(),
         Operation::EarnAllocations => g.subschema_for::<r::Allocations>(),
         Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<r::Earned>(),
@@ -253,6 +259,13 @@ fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     };
     let refusal = form(name, "error", json!({"type": "string", "minLength": 1}), false);
     let answer = match operation {
+        // Its count stands at top level as well, for clients of either form (protocol 6.4).
+        Operation::BatchCancel => {
+            let mut answer = form(name, "result", json!(result(g, operation)), true);
+            answer["properties"]["orders_cancelled"] = json!({"type": "integer", "minimum": 0});
+            answer["required"] = json!(["method", "success", "result", "orders_cancelled", "time_in", "time_out"]);
+            answer
+        }
         Operation::Ping => json!({
             "type": "object",
             "properties": {"method": {"const": "pong"}, "req_id": {"type": "integer"}, "time_in": time, "time_out": time},

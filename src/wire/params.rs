@@ -69,6 +69,20 @@ params! {
         cl_ord_id: Option<Names<'a>>,
         order_userref: Option<Vec<i64>>,
     }
+    /// `batch_cancel`: order ids, or numbers of groups as text; and client ids.
+    BatchCancel { orders: Option<Names<'a>>, cl_ord_id: Option<Names<'a>> }
+    /// `cancel_all_orders_after`, in seconds; 0 disarms.
+    CancelAllOrdersAfter { timeout: u64 }
+    /// `trades_history`.
+    Trades {
+        symbol: Option<Text<'a>>,
+        start: Option<Text<'a>>,
+        end: Option<Text<'a>>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// `query_ledgers`.
+    QueryLedgers { ledger_id: Names<'a> }
     /// `open_orders` and `closed_orders`.
     Orders {
         symbol: Option<Text<'a>>,

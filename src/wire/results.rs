@@ -46,7 +46,20 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     }
-    /// `ledgers`.
+    /// `trades_history`: fields of the fills on `executions`.
+    Trades {
+        trades: Vec<Execution>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
+    /// `cancel_all_orders_after`; `triggerTime` is `"0"` when it is off.
+    Switch {
+        #[serde(rename = "currentTime")]
+        current_time: String,
+        #[serde(rename = "triggerTime")]
+        trigger_time: String,
+    }
+    /// `ledgers`, `query_ledgers`.
     Ledgers {
         entries: Vec<LedgerEntry>,
         #[serde(skip_serializing_if = "Option::is_none")]

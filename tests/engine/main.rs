@@ -11,6 +11,7 @@ mod governance;
 mod keys;
 mod members;
 mod model;
+mod orders;
 mod random;
 mod trading;
 mod venue;

@@ -9,6 +9,7 @@ mod genesis;
 mod governance;
 mod input;
 mod members;
+mod orders;
 mod rest;
 mod scopes;
 mod settings;

@@ -15,6 +15,9 @@ pub fn sample(operation: Operation) -> Value {
     match operation {
         Operation::AddOrder => json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1,
             "limit_price": 10.0, "validate": true}),
+        Operation::BatchCancel => json!({"orders": ["OAAAAA-AAAAA-AAAAAA", "7"]}),
+        Operation::CancelAllOrdersAfter => json!({"timeout": 0}),
+        Operation::QueryLedgers => json!({"ledger_id": ["LAAAAA-AAAAA-AAAAAA"]}),
         Operation::CancelOrder => json!({"order_id": ["OAAAAA-AAAAA-AAAAAA"]}),
         Operation::QueryOrders => json!({"order_id": ["OAAAAA-AAAAA-AAAAAA"]}),
         Operation::EarnAllocate | Operation::EarnDeallocate => json!({"strategy_id": "ESTRAT9", "amount": "1"}),

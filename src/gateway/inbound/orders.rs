@@ -25,12 +25,9 @@ pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         "settle-position" => return Ok((asked.token, Body::Command(Command::SettlePosition))),
         _ => return Err(WireError::field("order_type", "give limit or market")),
     };
-    let time_in_force = match asked.time_in_force.as_deref() {
-        None => TimeInForce::Gtc,
-        Some(text) if text.eq_ignore_ascii_case("gtc") => TimeInForce::Gtc,
-        Some(text) if text.eq_ignore_ascii_case("ioc") => TimeInForce::Ioc,
-        Some(_) => return Err(WireError::field("time_in_force", "give gtc or ioc")),
-    };
+    let unknown = || WireError::field("time_in_force", "give gtc, ioc or fok");
+    let time_in_force = asked.time_in_force.as_deref().map(|name| TimeInForce::parse(name).ok_or_else(unknown));
+    let time_in_force = time_in_force.transpose()?.unwrap_or(TimeInForce::Gtc);
     if asked.limit_price_type.as_deref().is_some_and(|kind| kind != "static") {
         return Err(WireError::field("limit_price_type", "give static, or leave it out"));
     }
@@ -75,6 +72,20 @@ pub(super) fn cancel_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     orders.extend(asked.order_userref.into_iter().flatten().map(OrderRef::UserRef));
     bounded(&orders)?;
     Ok((asked.token, Body::Cancel(orders)))
+}
+
+pub(super) fn batch_cancel<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::BatchCancel<'_> = params(e)?;
+    let mut orders = order_refs(None, asked.cl_ord_id)?;
+    for text in asked.orders.map(Names::list).unwrap_or(Some(Vec::new())).into_iter().flatten() {
+        // An order's id, or the number of a group written as text (protocol 6.4).
+        let group = text.parse().ok().map(OrderRef::UserRef);
+        orders.push(group.unwrap_or_else(|| OrderRef::Id(OrderId::parse(&text).unwrap_or(OrderId(0)))));
+    }
+    match (2..=ORDER_IDS_MAX).contains(&orders.len()) {
+        true => Ok((asked.token, Body::Command(Command::CancelBatch(orders)))),
+        false => Err(WireError::field("orders", "name 2 to 50 orders")),
+    }
 }
 
 pub(super) fn query_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {

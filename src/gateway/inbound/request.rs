@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::change::{coded, initiate, withdrawal_change};
-use super::orders::{add_order, cancel_order, orders, query_orders};
+use super::orders::{add_order, batch_cancel, cancel_order, orders, query_orders};
 use super::values::{
     decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, withdrawal, workflow,
 };
@@ -12,6 +12,8 @@ use super::venue::venue;
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
+use crate::domain::ids::LedgerId;
+use crate::domain::limits::ORDER_IDS_MAX;
 use crate::domain::time::Moment;
 use crate::engine::approvals::RequestState;
 use crate::engine::command::{Command, OrderRef};
@@ -128,6 +130,8 @@ pub struct Page {
     pub limit: usize,
     /// Where the page before ended.
     pub cursor: Option<String>,
+    /// The ledger entries named.
+    pub ledger_ids: Vec<LedgerId>,
 }
 
 /// What an envelope asks for.
@@ -209,7 +213,14 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         Operation::Members => nothing(e, query(Query::Members)),
         Operation::OpenOrders | Operation::ClosedOrders => orders(operation, e),
         Operation::QueryOrders => query_orders(e),
+        Operation::BatchCancel => batch_cancel(e),
+        Operation::CancelAllOrdersAfter => {
+            let asked: p::CancelAllOrdersAfter<'_> = params(e)?;
+            Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout))))
+        }
         Operation::Ledgers => ledgers(e),
+        Operation::TradesHistory => trades(e),
+        Operation::QueryLedgers => query_ledgers(e),
         Operation::GetBalances => {
             let asked: p::GetBalances<'_> = params(e)?;
             match asked.account.as_deref() {
@@ -331,6 +342,30 @@ fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         ..Page::default()
     };
     Ok((asked.token, Body::History(page)))
+}
+
+fn trades<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Trades<'_> = params(e)?;
+    let page = Page {
+        symbol: owned(&asked.symbol),
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        limit: limit(asked.limit)?,
+        cursor: owned(&asked.cursor),
+        ..Page::default()
+    };
+    Ok((asked.token, Body::History(page)))
+}
+
+fn query_ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::QueryLedgers<'_> = params(e)?;
+    let names = asked.ledger_id.list().ok_or_else(|| WireError::new("Ledger_id field must be an array"))?;
+    if !(1..=ORDER_IDS_MAX).contains(&names.len()) {
+        return Err(WireError::field("ledger_id", "name 1 to 50 entries"));
+    }
+    // Whatever no server wrote names no entry.
+    let ledger_ids = names.iter().filter_map(|name| LedgerId::parse(name)).collect();
+    Ok((asked.token, Body::History(Page { ledger_ids, ..Page::default() })))
 }
 
 fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {

@@ -4,7 +4,7 @@ use super::Object;
 use crate::domain::ids::ExecId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{CancelReason, Order, OrderStatus, OrderType, Side, TimeInForce};
+use crate::domain::orders::{CancelReason, Order, OrderStatus, OrderType, Side};
 use crate::domain::time::Moment;
 use crate::engine::event::{Fill, Trade};
 use crate::engine::reference::Reference;
@@ -74,7 +74,7 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     if let Some(limit) = order.limit {
         object.number("limit_price", limit.0, market.price_decimals).plain("limit_price_type", "static");
     }
-    object.plain("time_in_force", if order.time_in_force == TimeInForce::Gtc { "GTC" } else { "IOC" });
+    object.plain("time_in_force", order.time_in_force.name());
     object.literal("post_only", order.post_only).number("cum_qty", order.filled.0, market.qty_decimals);
     object.number("cum_cost", order.cost.0, market.quote_decimals);
     object.number("avg_price", average(order, market), market.price_decimals);
@@ -116,6 +116,8 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
         CancelReason::ImmediateOrCancel => "Immediate or cancel",
         CancelReason::SelfTrade => "Self trade prevention",
         CancelReason::KeyStopped => "Key stopped",
+        CancelReason::FillOrKill => "Fill or kill: not enough to fill it whole",
+        CancelReason::DeadMansSwitch => "Cancel all orders after: the timeout was reached",
         CancelReason::ByMember => "Canceled by a Member",
     }
 }
@@ -183,7 +185,7 @@ mod tests {
             market: MarketId(1),
             side: Side::Buy,
             order_type: OrderType::Limit,
-            time_in_force: TimeInForce::Gtc,
+            time_in_force: crate::domain::orders::TimeInForce::Gtc,
             post_only: true,
             limit: Some(Price(400_001)),
             qty: Quantity(10_000_000),

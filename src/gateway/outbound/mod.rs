@@ -104,6 +104,14 @@ pub fn reply(
     object.close();
 }
 
+/// The reply to `batch_cancel`, whose count stands at top level as well (protocol 6.4).
+pub fn batch_canceled(out: &mut String, req_id: Option<i64>, count: usize, time_in: Moment, time_out: Moment) {
+    let mut object = envelope(out, "batch_cancel", req_id);
+    object.literal("success", true).raw("result", &format!("{{\"count\":{count}}}")).literal("orders_cancelled", count);
+    object.plain("time_in", time_in).plain("time_out", time_out);
+    object.close();
+}
+
 /// The refusal of one symbol, which names it at top level.
 pub fn refusal(
     out: &mut String,

@@ -7,6 +7,7 @@ use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
+use crate::domain::time::Moment;
 use crate::engine::approvals::Request;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
@@ -22,6 +23,10 @@ use crate::wire::results as r;
 pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
         Reply::Done | Reply::Placed { .. } | Reply::Session(_) | Reply::Claimed(_) => json(out, &r::Done {}),
+        Reply::Switch { now, at } => {
+            let trigger_time = at.map_or_else(|| "0".to_owned(), second);
+            json(out, &r::Switch { current_time: second(*now), trigger_time });
+        }
         Reply::Canceled(ids) => json(out, &r::Count { count: ids.len() }),
         Reply::Earned(of) => json(
             out,
@@ -69,6 +74,12 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
         }
         Reply::Frozen(of) => json(out, &frozen(of)),
     }
+}
+
+/// A time to the second, as `cancel_all_orders_after` gives it (protocol 6.4).
+fn second(at: Moment) -> String {
+    let text = at.to_string();
+    format!("{}Z", text.split('.').next().unwrap_or(&text))
 }
 
 /// Appends the result of `create_organization`, with the invitations that only this reply shows.

@@ -1,0 +1,54 @@
+//! The dead man's switch: an account's orders are canceled when its bot stops saying otherwise.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::caller::ServiceCaller;
+use super::event::Event;
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::trading;
+use super::transition::Transition;
+use crate::domain::ids::AccountId;
+use crate::domain::limits::SWITCH_MAX_S;
+use crate::domain::orders::CancelReason;
+use crate::domain::time::Moment;
+
+/// When each armed switch fires.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Switches {
+    armed: BTreeMap<AccountId, Moment>,
+}
+
+impl Switches {
+    /// Folds a setting in.
+    pub fn set(&mut self, account: AccountId, at: Option<Moment>) {
+        match at {
+            Some(at) => self.armed.insert(account, at),
+            None => self.armed.remove(&account),
+        };
+    }
+
+    fn due(&self, now: Moment) -> Vec<AccountId> {
+        self.armed.iter().filter(|(_, at)| **at <= now).map(|(account, _)| *account).collect()
+    }
+}
+
+/// `cancel_all_orders_after`: arms the account's switch anew, or disarms it with 0.
+pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Result<Reply, Reject> {
+    if timeout_s >= SWITCH_MAX_S {
+        return Err(Reject::field(Code::InvalidArguments, "timeout", "give less than a day, in seconds"));
+    }
+    let at = (timeout_s > 0).then(|| t.now().plus_us(timeout_s * 1_000_000));
+    t.emit(Event::SwitchSet { account: caller.account, at });
+    Ok(Reply::Switch { now: t.now(), at })
+}
+
+/// Fires what is due; a switch that has fired stays off until it is armed again.
+pub fn tick(t: &mut Transition<'_>) {
+    for account in t.state().switches.due(t.now()) {
+        t.emit(Event::SwitchSet { account, at: None });
+        trading::cancel_account(t, account, CancelReason::DeadMansSwitch);
+    }
+}

@@ -1,0 +1,93 @@
+//! Ways of ending orders: fill or kill, several at once, and the dead man's switch.
+
+use countersign::access::scope::ScopeSet;
+use countersign::domain::ids::AccountId;
+use countersign::domain::orders::{CancelReason, Side, TimeInForce};
+use countersign::domain::text::ClientOrderId;
+use countersign::engine::command::{Command, OrderRef, PlaceOrder};
+use countersign::engine::event::Event;
+use countersign::engine::query::Reply;
+use countersign::engine::reject::Code;
+
+use super::genesis::{Wanted, key};
+use super::world::{SECOND, Stage, bot, limit};
+
+/// Bot 1 of Acme, bot 2 of the other Organization.
+fn stage() -> Stage {
+    Stage::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }], true)
+}
+
+fn fill_or_kill(side: Side, qty: &str, price: &str) -> Command {
+    let Command::PlaceOrder(order) = limit(side, qty, price, None) else { panic!("an order") };
+    Command::PlaceOrder(PlaceOrder { time_in_force: TimeInForce::Fok, ..order })
+}
+
+fn ends(stage: &Stage, why: CancelReason) -> usize {
+    let ended = |event: &Event| matches!(event, Event::OrderCanceled { reason, .. } if *reason == why);
+    stage.events.iter().filter(|(_, event)| ended(event)).count()
+}
+
+fn trades(stage: &Stage) -> usize {
+    stage.events.iter().filter(|(_, event)| matches!(event, Event::Traded(_))).count()
+}
+
+#[test]
+fn fill_or_kill_fills_whole_or_leaves_no_trace_in_the_book() {
+    let mut stage = stage();
+    for price in ["100", "101"] {
+        stage.placed(&bot(2), limit(Side::Sell, "1", price, None));
+    }
+    stage.placed(&bot(1), fill_or_kill(Side::Buy, "2.5", "101"));
+    stage.placed(&bot(1), fill_or_kill(Side::Buy, "2", "100"));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (0, 2));
+    stage.placed(&bot(1), fill_or_kill(Side::Buy, "1.5", "101"));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 2));
+    assert!(stage.state().orders.open(AccountId(1), None).is_empty());
+    // An order of one's own in the way is not counted on.
+    stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
+    stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.2", "101"));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 3));
+}
+
+#[test]
+fn a_batch_cancels_what_is_open_of_it_and_leaves_the_rest() {
+    let mut stage = stage();
+    let first = stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some("a")));
+    let second = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let third = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let named = OrderRef::ClientId(ClientOrderId::from("a").unwrap());
+    let theirs = stage.placed(&bot(2), limit(Side::Buy, "1", "9", None));
+    let batch = vec![named, OrderRef::Id(first), OrderRef::Id(second), OrderRef::Id(theirs)];
+    let Reply::Canceled(ids) = stage.run(&bot(1), Command::CancelBatch(batch)).unwrap() else { panic!("orders") };
+    assert_eq!(ids, [first, second]);
+    let open = |account| stage.state().orders.open(AccountId(account), None).iter().map(|of| of.id).collect::<Vec<_>>();
+    assert_eq!((open(1), open(2)), (vec![third], vec![theirs]));
+}
+
+#[test]
+fn the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
+    let mut stage = stage();
+    let arm = |timeout| Command::CancelAllAfter(timeout);
+    stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    stage.placed(&bot(2), limit(Side::Buy, "1", "10", None));
+    assert_eq!(stage.refused(&bot(1), arm(86_400)), Code::InvalidArguments);
+    let Reply::Switch { now, at } = stage.run(&bot(1), arm(60)).unwrap() else { panic!("a switch") };
+    assert_eq!(at, Some(now.plus_us(60 * SECOND)));
+    stage.tick(59 * SECOND);
+    stage.run(&bot(1), arm(60)).unwrap();
+    stage.tick(59 * SECOND);
+    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 0, "each call begins anew");
+    // The server is away across its time, and starts from what was stored.
+    let bytes = postcard::to_allocvec(stage.state()).unwrap();
+    stage.engine = countersign::engine::Engine::new(postcard::from_bytes(&bytes).unwrap());
+    stage.tick(SECOND);
+    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1, "it fires on return");
+    assert_eq!(stage.state().orders.open(AccountId(2), None).len(), 1, "one account's orders alone");
+    stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    stage.tick(100 * SECOND);
+    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1, "it stays off until it is armed again");
+    stage.run(&bot(1), arm(10)).unwrap();
+    let Reply::Switch { at: None, .. } = stage.run(&bot(1), arm(0)).unwrap() else { panic!("disarmed") };
+    stage.tick(100 * SECOND);
+    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1);
+}

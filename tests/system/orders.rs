@@ -1,0 +1,92 @@
+//! Orders ended in numbers, and what history keeps of them, over real sockets.
+
+use countersign::access::key::KeySettings;
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::world::{Wanted, World, key, with};
+
+fn limit(side: &str, qty: &str, price: &str) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty.parse::<f64>().unwrap(),
+        "limit_price": price.parse::<f64>().unwrap()})
+}
+
+#[tokio::test]
+async fn batch_cancel_tells_its_count_in_both_forms() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let first = bot.call("add_order", limit("buy", "1", "10")).await;
+    let mut grouped = limit("buy", "1", "10");
+    grouped["order_userref"] = json!(77);
+    bot.call("add_order", grouped.clone()).await;
+    bot.call("add_order", grouped).await;
+    let reply = bot.reply("batch_cancel", json!({"orders": [first["order_id"], "77", "OAAAAA-AAAAA-AAAAAA"]})).await;
+    assert_eq!((&reply["result"]["count"], &reply["orders_cancelled"]), (&json!(3), &json!(3)), "{reply}");
+    let error = bot.refused("batch_cancel", json!({"orders": [first["order_id"]]})).await;
+    assert!(error.starts_with("EGeneral:Invalid arguments:orders"), "{error}");
+}
+
+#[tokio::test]
+async fn the_dead_mans_switch_answers_in_seconds_and_fires() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    bot.subscribe("executions").await;
+    bot.call("add_order", limit("buy", "1", "10")).await;
+    let armed = bot.call("cancel_all_orders_after", json!({"timeout": 1})).await;
+    let whole = |text: &Value| text.as_str().is_some_and(|text| text.len() == 20 && text.ends_with('Z'));
+    assert!(whole(&armed["currentTime"]) && whole(&armed["triggerTime"]), "{armed}");
+    let ended = bot.item("executions", |item| item["exec_type"] == "canceled").await;
+    assert_eq!(ended["reason"], "Cancel all orders after: the timeout was reached");
+    let off = bot.call("cancel_all_orders_after", json!({"timeout": 0})).await;
+    assert_eq!(off["triggerTime"], "0");
+}
+
+#[tokio::test]
+async fn past_fills_and_ledger_entries_are_found_by_page_name_and_date() {
+    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+    let future = KeySettings {
+        query_start: countersign::domain::time::Moment::parse("2100-01-01T00:00:00Z"),
+        ..KeySettings::default()
+    };
+    let world = World::new(&[key(ScopeSet::ALL), other, with(future)]).await;
+    let (mut taker, mut maker, mut blind) = (world.bot(1).await, world.bot(2).await, world.bot(3).await);
+    for _ in 0..5 {
+        maker.call("add_order", limit("sell", "0.1", "100")).await;
+        taker.call("add_order", limit("buy", "0.1", "100")).await;
+    }
+    let mut seen = Vec::new();
+    let mut params = json!({"symbol": "BTC/USD", "limit": 2});
+    loop {
+        let page = taker.call("trades_history", params.clone()).await;
+        seen.extend(page["trades"].as_array().unwrap().clone());
+        match page.get("cursor") {
+            Some(cursor) => params["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    let ids: Vec<i64> = seen.iter().map(|trade| trade["trade_id"].as_i64().unwrap()).collect();
+    assert_eq!(ids, [5, 4, 3, 2, 1]);
+    assert!(seen.iter().all(|trade| trade["liquidity_ind"] == "t" && trade["exec_type"] == "trade"), "{seen:?}");
+    assert_eq!(blind.call("trades_history", json!({})).await["trades"], json!([]), "before its query start date");
+    let ledger = taker.call("ledgers", json!({"type": "trade", "limit": 2})).await;
+    let names: Vec<&Value> = ledger["entries"].as_array().unwrap().iter().map(|entry| &entry["ledger_id"]).collect();
+    let asked = json!({"ledger_id": [names[0], names[1], "LAAAAA-AAAAA-AAAAAA"]});
+    assert_eq!(taker.call("query_ledgers", asked.clone()).await["entries"], ledger["entries"]);
+    assert_eq!(maker.call("query_ledgers", asked.clone()).await["entries"], json!([]), "another account's");
+    assert_eq!(blind.call("query_ledgers", asked).await["entries"], json!([]));
+}
+
+#[tokio::test]
+async fn fill_or_kill_is_told_as_a_cancel_with_its_reason() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    bot.subscribe("executions").await;
+    let mut order = limit("buy", "1", "100");
+    order["time_in_force"] = json!("fok");
+    bot.call("add_order", order.clone()).await;
+    let ended = bot.item("executions", |item| item["exec_type"] == "canceled").await;
+    assert_eq!((&ended["time_in_force"], ended["cum_qty"].to_string()), (&json!("FOK"), "0.0".to_owned()), "{ended}");
+    order["order_type"] = json!("market");
+    order.as_object_mut().unwrap().remove("limit_price");
+    assert!(bot.refused("add_order", order).await.starts_with("EGeneral:Invalid arguments:time_in_force"));
+}
