@@ -98,6 +98,8 @@ operations! {
     Balances,
     /// Place an order.
     AddOrder,
+    /// Place several orders of one market, each standing alone.
+    BatchAdd,
     /// Cancel orders by id.
     CancelOrder,
     /// Cancel several orders by id, at once.
@@ -280,6 +282,7 @@ impl Operation {
                 both("balances", Stream, Scopes(&[Scope::Query]), Holds(Workflow::InitiateWithdrawal, Permission::View))
             }
             Operation::AddOrder => service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
+            Operation::BatchAdd => service("batch_add", Write, Scopes(&[Scope::ModifyOrders])),
             Operation::CancelOrder => service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
             Operation::BatchCancel => service("batch_cancel", Write, Scopes(&[Scope::CancelOrders])),
             Operation::CancelAll => service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),

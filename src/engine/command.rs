@@ -134,6 +134,8 @@ pub enum Command {
     },
     /// `add_order`
     PlaceOrder(PlaceOrder),
+    /// `batch_add`: orders of one market.
+    PlaceBatch(Vec<PlaceOrder>),
     /// `cancel_order`, one order or group at a time.
     CancelOrder(OrderRef),
     /// `batch_cancel`: what is open of these.
@@ -331,6 +333,7 @@ impl Command {
             | Command::AcceptInvitation { .. }
             | Command::ConfirmInvitation { .. } => return None,
             Command::PlaceOrder(_) => Operation::AddOrder,
+            Command::PlaceBatch(_) => Operation::BatchAdd,
             Command::CancelOrder(_) => Operation::CancelOrder,
             Command::CancelBatch(_) => Operation::BatchCancel,
             Command::CancelAll => Operation::CancelAll,
@@ -366,6 +369,7 @@ impl Command {
         match self {
             Command::Vote { decision, .. } => *decision == Decision::Approve,
             Command::PlaceOrder(_)
+            | Command::PlaceBatch(_)
             | Command::Earn { .. }
             | Command::Withdraw { .. }
             | Command::Initiate(..)

@@ -160,6 +160,7 @@ fn for_anybody(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Res
 fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Command) -> Result<Reply, Reject> {
     match command {
         Command::PlaceOrder(order) => trading::place(t, caller, order),
+        Command::PlaceBatch(orders) => trading::place_batch(t, caller, orders),
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
         Command::CancelBatch(orders) => trading::cancel_batch(t, caller, orders),
         Command::CancelAll => trading::cancel_all(t, caller),

@@ -280,6 +280,8 @@ pub enum Reply {
         /// The same request came before (rule 30).
         repeated: bool,
     },
+    /// `batch_add`: each order's id, if it was not only checked, and whether it came before; or why not.
+    Batch(Vec<Result<(Option<OrderId>, bool), super::reject::Reject>>),
     /// `cancel_order`: the orders canceled.
     Canceled(Vec<OrderId>),
     /// `cancel_all_orders_after`

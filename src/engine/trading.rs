@@ -59,6 +59,21 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     Ok(Reply::Placed { order: Some(id), repeated: false })
 }
 
+/// `batch_add`: the whole batch is refused if one of its orders is not sound in itself; past that each stands
+/// alone.
+pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[PlaceOrder]) -> Result<Reply, Reject> {
+    for asked in orders {
+        let market = t.state().reference.find_market(&asked.symbol)?.clone();
+        checked(t, caller, asked, &market)?;
+    }
+    let place_one = |asked: &PlaceOrder| match place(t, caller, asked) {
+        Ok(Reply::Placed { order, repeated }) => Ok((order, repeated)),
+        Ok(_) => Ok((None, false)),
+        Err(refusal) => Err(refusal),
+    };
+    Ok(Reply::Batch(orders.iter().map(place_one).collect()))
+}
+
 /// Cancels the open orders that the caller means.
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Reply, Reject> {
     let found = t.state().orders.find(caller, which);

@@ -15,7 +15,7 @@ use super::ring::Item;
 use super::session::{End, Session};
 use crate::access::operation::Operation;
 use crate::domain::ids::OrderId;
-use crate::domain::text::AssetCode;
+use crate::domain::text::{AssetCode, ClientOrderId};
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::command::OrderRef;
@@ -26,7 +26,7 @@ use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
-use crate::wire::results::{Canceled, Credentials, Initiated, Placed, Subscribed};
+use crate::wire::results::{BatchRow, Canceled, Credentials, Initiated, Placed, Subscribed};
 
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
@@ -146,7 +146,13 @@ impl Session {
             (Then::Canceled(which), Answer::Reply(Reply::Canceled(ids))) => {
                 return self.canceled(&call, which, &ids, now);
             }
-            (Then::Batch, Answer::Reply(Reply::Canceled(ids))) => {
+            (Then::BatchPlaced(named), Answer::Reply(Reply::Batch(rows))) => {
+                let error = rows.iter().find_map(|row| row.as_ref().err()).map(Reject::text);
+                items::json(&mut json, &rows.iter().zip(named).map(batch_row).collect::<Vec<_>>());
+                let error = error.as_deref();
+                return self.push(|text| outbound::batch_placed(text, call.req_id, &json, error, call.time_in, now));
+            }
+            (Then::BatchCanceled, Answer::Reply(Reply::Canceled(ids))) => {
                 return self.push(|text| outbound::batch_canceled(text, call.req_id, ids.len(), call.time_in, now));
             }
             (Then::Named(refid), Answer::Reply(Reply::WithdrawalCanceled(canceled))) => {
@@ -284,11 +290,28 @@ impl Session {
     }
 }
 
+/// What a client is told of an order that it placed before.
+const REPEATED: &str = "the order was placed before by a request with this cl_ord_id";
+
+type Row = Result<(Option<OrderId>, bool), Reject>;
+
+/// An order of a batch.
+fn batch_row((row, (cl_ord_id, order_userref)): (&Row, &(Option<ClientOrderId>, Option<i64>))) -> BatchRow {
+    let (order, repeated) = row.as_ref().map_or((None, false), |(order, repeated)| (*order, *repeated));
+    BatchRow {
+        order_id: order.map(|id| id.to_string()),
+        cl_ord_id: cl_ord_id.map(|id| id.to_string()),
+        order_userref: *order_userref,
+        error: row.as_ref().err().map(Reject::text),
+        warnings: repeated.then(|| vec![REPEATED]),
+    }
+}
+
 /// The result of `add_order`, by hand: it is the reply that there are most of.
 fn placed(out: &mut String, order: Option<OrderId>, cl_ord_id: Option<&str>, userref: Option<i64>, repeated: bool) {
     let order_id = order.map(|id| id.to_string()).unwrap_or_default();
     if repeated {
-        let warnings = Some(vec!["the order was placed before by a request with this cl_ord_id"]);
+        let warnings = Some(vec![REPEATED]);
         let cl_ord_id = cl_ord_id.map(str::to_owned);
         return items::json(out, &Placed { order_id, cl_ord_id, order_userref: userref, warnings });
     }

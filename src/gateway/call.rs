@@ -26,8 +26,10 @@ pub enum Then {
     Reply,
     /// `add_order`: the client's own ids are told back.
     Placed(Option<ClientOrderId>, Option<i64>),
+    /// `batch_add`: the clients' own ids, order by order.
+    BatchPlaced(Box<[(Option<ClientOrderId>, Option<i64>)]>),
     /// `batch_cancel`: the count stands at top level too.
-    Batch,
+    BatchCanceled,
     /// `cancel_order`: the order as the client named it.
     Canceled(OrderRef),
     /// A token binds the socket; answered only when it does not.

@@ -109,7 +109,10 @@ impl Session {
             Body::Command(command) => {
                 let then = match &command {
                     Command::PlaceOrder(order) => Then::Placed(order.cl_ord_id, order.order_userref),
-                    Command::CancelBatch(_) => Then::Batch,
+                    Command::PlaceBatch(orders) => {
+                        Then::BatchPlaced(orders.iter().map(|order| (order.cl_ord_id, order.order_userref)).collect())
+                    }
+                    Command::CancelBatch(_) => Then::BatchCanceled,
                     Command::CancelWithdrawal(id) => Then::Named(id.to_string()),
                     _ => Then::Reply,
                 };

@@ -40,6 +40,7 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::CancelOrder => g.subschema_for::<p::CancelOrder>(),
         Operation::OpenOrders | Operation::ClosedOrders => g.subschema_for::<p::Orders>(),
         Operation::QueryOrders => g.subschema_for::<p::QueryOrders>(),
+        Operation::BatchAdd => g.subschema_for::<p::BatchAdd>(),
         Operation::BatchCancel => g.subschema_for::<p::BatchCancel>(),
         Operation::CancelAllOrdersAfter => g.subschema_for::<p::CancelAllOrdersAfter>(),
         Operation::TradesHistory => g.subschema_for::<p::Trades>(),
@@ -101,6 +102,7 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::GetBalances => g.subschema_for::<r::Balances>(),
         Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<r::Placed>(),
         Operation::CancelOrder => g.subschema_for::<r::Canceled>(),
+        Operation::BatchAdd => g.subschema_for::<Vec<r::BatchRow>>(),
         Operation::BatchCancel | Operation::CancelAll | Operation::CancelOrders => g.subschema_for::<r::Count>(),
         Operation::CancelAllOrdersAfter => g.subschema_for::<r::Switch>(),
         Operation::TradesHistory => g.subschema_for::<r::Trades>(),
@@ -274,7 +276,15 @@ fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
         }),
         _ => form(name, "result", json!(result(g, operation)), true),
     };
-    json!({"oneOf": [answer, refusal]})
+    let mut forms = vec![answer, refusal];
+    if operation == Operation::BatchAdd {
+        // Past validation each order stands alone: the others are live whatever became of one (rule 45).
+        let mut part = form(name, "error", json!({"type": "string", "minLength": 1}), false);
+        part["properties"]["result"] = json!(result(g, operation));
+        part["required"] = json!(["method", "success", "result", "error", "time_in", "time_out"]);
+        forms.push(part);
+    }
+    json!({"oneOf": forms})
 }
 
 fn frame(g: &mut SchemaGenerator, operation: Operation) -> Value {

@@ -63,6 +63,8 @@ params! {
         validate: Option<bool>,
         no_mpp: Option<bool>,
     }
+    /// `batch_add`: 2 to 15 orders of one symbol.
+    BatchAdd { symbol: Text<'a>, orders: Vec<BatchOrder<'a>>, validate: Option<bool> }
     /// `cancel_order`: exactly one of the three lists.
     CancelOrder {
         order_id: Option<Names<'a>>,
@@ -301,6 +303,19 @@ macro_rules! parts {
 }
 
 parts! {
+    /// An order of a batch.
+    BatchOrder {
+        order_type: Text<'a>,
+        side: Text<'a>,
+        order_qty: Number<'a>,
+        limit_price: Option<Number<'a>>,
+        limit_price_type: Option<Text<'a>>,
+        time_in_force: Option<Text<'a>>,
+        post_only: Option<bool>,
+        cl_ord_id: Option<Text<'a>>,
+        order_userref: Option<i64>,
+        no_mpp: Option<bool>,
+    }
     /// A request and the digest of what the Member saw.
     Ballot { request_id: Text<'a>, digest: Text<'a> }
     /// A Member to invite.

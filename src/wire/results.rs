@@ -20,6 +20,19 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         warnings: Option<Vec<&'static str>>,
     }
+    /// An order of a batch: placed, or why not.
+    BatchRow {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cl_ord_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order_userref: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warnings: Option<Vec<&'static str>>,
+    }
     /// `cancel_order`, once for each order.
     Canceled {
         order_id: String,

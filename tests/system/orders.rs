@@ -90,3 +90,30 @@ async fn fill_or_kill_is_told_as_a_cancel_with_its_reason() {
     order.as_object_mut().unwrap().remove("limit_price");
     assert!(bot.refused("add_order", order).await.starts_with("EGeneral:Invalid arguments:time_in_force"));
 }
+
+#[tokio::test]
+async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let order = |qty: f64, id: &str| json!({"order_type": "limit", "side": "buy", "order_qty": qty, "limit_price": 10.0, "cl_ord_id": id});
+    let batch =
+        |orders: Vec<Value>, validate: bool| json!({"symbol": "BTC/USD", "orders": orders, "validate": validate});
+    let checked = bot.call("batch_add", batch(vec![order(1.0, "a"), order(2.0, "b")], true)).await;
+    assert!(checked.as_array().unwrap().iter().all(|row| row.get("order_id").is_none()), "{checked}");
+    let mut unsound = order(1.0, "b");
+    unsound["limit_price"] = json!(10.05);
+    let error = bot.refused("batch_add", batch(vec![order(1.0, "a"), unsound], false)).await;
+    assert!(error.starts_with("EOrder:Tick size check failed"), "{error}");
+    assert_eq!(bot.call("open_orders", json!({})).await["orders"], json!([]), "none of it was placed");
+    // More than there is: the second is refused, the others are live.
+    let orders = vec![order(1.0, "a"), order(1e9, "b"), order(2.0, "c")];
+    let reply = bot.reply("batch_add", batch(orders, false)).await;
+    assert_eq!((&reply["success"], &reply["error"]), (&json!(false), &reply["result"][1]["error"]), "{reply}");
+    assert!(reply["error"].as_str().unwrap().starts_with("EOrder:Insufficient funds"), "{reply}");
+    assert_eq!((&reply["result"][0]["cl_ord_id"], &reply["result"][2]["cl_ord_id"]), (&json!("a"), &json!("c")));
+    assert_eq!(bot.call("open_orders", json!({})).await["orders"].as_array().unwrap().len(), 2);
+    let again = bot.call("batch_add", batch(vec![order(1.0, "a"), order(2.0, "c")], false)).await;
+    assert_eq!((&again[0]["order_id"], again[0]["warnings"].is_array()), (&reply["result"][0]["order_id"], true));
+    let one = bot.refused("batch_add", batch(vec![order(1.0, "d")], false)).await;
+    assert!(one.starts_with("EGeneral:Invalid arguments:orders"), "{one}");
+}

@@ -15,6 +15,10 @@ pub fn sample(operation: Operation) -> Value {
     match operation {
         Operation::AddOrder => json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1,
             "limit_price": 10.0, "validate": true}),
+        Operation::BatchAdd => {
+            let order = json!({"order_type": "limit", "side": "buy", "order_qty": 1, "limit_price": 10.0});
+            json!({"symbol": "BTC/USD", "orders": [order.clone(), order], "validate": true})
+        }
         Operation::BatchCancel => json!({"orders": ["OAAAAA-AAAAA-AAAAAA", "7"]}),
         Operation::CancelAllOrdersAfter => json!({"timeout": 0}),
         Operation::QueryLedgers => json!({"ledger_id": ["LAAAAA-AAAAA-AAAAAA"]}),

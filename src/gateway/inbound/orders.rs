@@ -7,13 +7,48 @@ use crate::access::operation::Operation;
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
+use crate::domain::text::Symbol;
 use crate::engine::command::{Command, OrderRef, PlaceOrder};
 use crate::engine::query::Query;
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
+/// Orders in one `batch_add`.
+const BATCH: std::ops::RangeInclusive<usize> = 2..=15;
+
 pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::AddOrder<'_> = params(e)?;
+    if &*asked.order_type == "settle-position" {
+        return Ok((asked.token, Body::Command(Command::SettlePosition)));
+    }
+    let symbol = short("symbol", &asked.symbol)?;
+    let (token, validate) = (asked.token, asked.validate.unwrap_or(false));
+    let order = p::BatchOrder {
+        order_type: asked.order_type,
+        side: asked.side,
+        order_qty: asked.order_qty,
+        limit_price: asked.limit_price,
+        limit_price_type: asked.limit_price_type,
+        time_in_force: asked.time_in_force,
+        post_only: asked.post_only,
+        cl_ord_id: asked.cl_ord_id,
+        order_userref: asked.order_userref,
+        no_mpp: asked.no_mpp,
+    };
+    Ok((token, Body::Command(Command::PlaceOrder(place_order(symbol, &order, validate)?))))
+}
+
+pub(super) fn batch_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::BatchAdd<'_> = params(e)?;
+    if !BATCH.contains(&asked.orders.len()) {
+        return Err(WireError::field("orders", "give 2 to 15 orders"));
+    }
+    let (symbol, validate) = (short("symbol", &asked.symbol)?, asked.validate.unwrap_or(false));
+    let orders = asked.orders.iter().map(|order| place_order(symbol, order, validate)).collect::<Result<_, _>>()?;
+    Ok((asked.token, Body::Command(Command::PlaceBatch(orders))))
+}
+
+fn place_order(symbol: Symbol, asked: &p::BatchOrder<'_>, validate: bool) -> Result<PlaceOrder, WireError> {
     let side = match &*asked.side {
         "buy" => Side::Buy,
         "sell" => Side::Sell,
@@ -22,28 +57,25 @@ pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let order_type = match &*asked.order_type {
         "limit" => OrderType::Limit,
         "market" => OrderType::Market,
-        "settle-position" => return Ok((asked.token, Body::Command(Command::SettlePosition))),
         _ => return Err(WireError::field("order_type", "give limit or market")),
     };
     let unknown = || WireError::field("time_in_force", "give gtc, ioc or fok");
     let time_in_force = asked.time_in_force.as_deref().map(|name| TimeInForce::parse(name).ok_or_else(unknown));
-    let time_in_force = time_in_force.transpose()?.unwrap_or(TimeInForce::Gtc);
     if asked.limit_price_type.as_deref().is_some_and(|kind| kind != "static") {
         return Err(WireError::field("limit_price_type", "give static, or leave it out"));
     }
-    let order = PlaceOrder {
-        symbol: short("symbol", &asked.symbol)?,
+    Ok(PlaceOrder {
+        symbol,
         side,
         order_type,
-        time_in_force,
+        time_in_force: time_in_force.transpose()?.unwrap_or(TimeInForce::Gtc),
         post_only: asked.post_only.unwrap_or(false),
         order_qty: decimal("order_qty", asked.order_qty)?,
         limit_price: asked.limit_price.map(|price| decimal("limit_price", price)).transpose()?,
         cl_ord_id: asked.cl_ord_id.as_deref().map(client_order_id).transpose()?,
         order_userref: asked.order_userref,
-        validate: asked.validate.unwrap_or(false),
-    };
-    Ok((asked.token, Body::Command(Command::PlaceOrder(order))))
+        validate,
+    })
 }
 
 fn order_refs(order_id: Option<Names<'_>>, cl_ord_id: Option<Names<'_>>) -> Result<Vec<OrderRef>, WireError> {
@@ -77,7 +109,8 @@ pub(super) fn cancel_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 pub(super) fn batch_cancel<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::BatchCancel<'_> = params(e)?;
     let mut orders = order_refs(None, asked.cl_ord_id)?;
-    for text in asked.orders.map(Names::list).unwrap_or(Some(Vec::new())).into_iter().flatten() {
+    let names = asked.orders.map(|orders| orders.list().ok_or_else(|| WireError::new("Orders field must be an array")));
+    for text in names.transpose()?.unwrap_or_default() {
         // An order's id, or the number of a group written as text (protocol 6.4).
         let group = text.parse().ok().map(OrderRef::UserRef);
         orders.push(group.unwrap_or_else(|| OrderRef::Id(OrderId::parse(&text).unwrap_or(OrderId(0)))));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::change::{coded, initiate, withdrawal_change};
-use super::orders::{add_order, batch_cancel, cancel_order, orders, query_orders};
+use super::orders::{add_order, batch_add, batch_cancel, cancel_order, orders, query_orders};
 use super::values::{
     decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, withdrawal, workflow,
 };
@@ -204,6 +204,7 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
             Some(_) => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),
         },
         Operation::AddOrder => add_order(e),
+        Operation::BatchAdd => batch_add(e),
         Operation::CancelOrder => cancel_order(e),
         Operation::CancelAll => nothing(e, Body::Command(Command::CancelAll)),
         Operation::KeyInfo => nothing(e, query(Query::KeyInfo)),

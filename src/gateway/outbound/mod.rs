@@ -104,6 +104,24 @@ pub fn reply(
     object.close();
 }
 
+/// The reply to `batch_add` past validation: its rows, and the first refusal among them (rule 45).
+pub fn batch_placed(
+    out: &mut String,
+    req_id: Option<i64>,
+    rows: &str,
+    error: Option<&str>,
+    time_in: Moment,
+    time_out: Moment,
+) {
+    let mut object = envelope(out, "batch_add", req_id);
+    object.literal("success", error.is_none()).raw("result", rows);
+    if let Some(error) = error {
+        object.text("error", error);
+    }
+    object.plain("time_in", time_in).plain("time_out", time_out);
+    object.close();
+}
+
 /// The reply to `batch_cancel`, whose count stands at top level as well (protocol 6.4).
 pub fn batch_canceled(out: &mut String, req_id: Option<i64>, count: usize, time_in: Moment, time_out: Moment) {
     let mut object = envelope(out, "batch_cancel", req_id);

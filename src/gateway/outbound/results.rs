@@ -22,7 +22,9 @@ use crate::wire::results as r;
 /// Appends the result of a command. Orders and sessions are told by their own writers.
 pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
-        Reply::Done | Reply::Placed { .. } | Reply::Session(_) | Reply::Claimed(_) => json(out, &r::Done {}),
+        Reply::Done | Reply::Placed { .. } | Reply::Batch(_) | Reply::Session(_) | Reply::Claimed(_) => {
+            json(out, &r::Done {})
+        }
         Reply::Switch { now, at } => {
             let trigger_time = at.map_or_else(|| "0".to_owned(), second);
             json(out, &r::Switch { current_time: second(*now), trigger_time });
