@@ -210,8 +210,12 @@ function show() {
       ? { page: request, name: "queue" }
       : (PLACES.find(({ name }) => name === place) ?? PLACES[0]);
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.dataset.place === found.name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.place !== found.name) {
+      link.removeAttribute("aria-current");
+      continue;
+    }
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "center" });
   }
   leave?.abort();
   leave = new AbortController();
