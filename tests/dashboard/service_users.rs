@@ -12,7 +12,7 @@ use super::world::{World, key};
 async fn a_created_key_is_approved_claimed_and_used() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut alice = world.member("alice").await;
-    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(-1)});
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)});
     alice.call("set_policy", policy).await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
@@ -33,7 +33,7 @@ async fn a_created_key_is_approved_claimed_and_used() {
     bob.call("approve", json!({"requests": ballot, "otp": code(0)})).await;
     // The page learns of the approval by itself, and offers the secret to who asked.
     browser.wait("#state.approved").await;
-    browser.fill("#claim input[name=otp]", &code(0)).await;
+    browser.fill("#claim input[name=otp]", &code(1)).await;
     browser.press("Show the secret").await;
     let value = async |name: &str| {
         let input = browser.wait(&format!("dialog input[data-secret='{name}']")).await;

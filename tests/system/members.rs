@@ -108,7 +108,7 @@ async fn d2_24_a_service_user_with_every_scope_does_nothing_that_governs() {
 async fn an_invited_member_signs_up_and_a_suspended_one_is_out_at_once() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut alice = world.member("alice").await;
-    let invited = json!({"name": "Dora", "email": "dora@acme.test", "otp": code(-1),
+    let invited = json!({"name": "Dora", "email": "dora@acme.test", "otp": code(0),
         "permissions": {"initiate_withdrawal": ["approve"]}});
     let reply = alice.call("invite_member", invited).await;
     assert_eq!(reply["state"], "executed");
@@ -131,15 +131,11 @@ async fn an_invited_member_signs_up_and_a_suspended_one_is_out_at_once() {
     let cookie = cookie.split(';').next().unwrap().to_owned();
     let mut page = Client::open(world.address, &[("Cookie", &cookie), ("Origin", &origin)]).await.unwrap();
     assert_eq!(page.call("member_info", json!({})).await["member"]["kyc"], "pending");
-    let suspend = json!({"member_id": dora["member_id"], "suspended": true, "otp": code(0)});
+    let suspend = json!({"member_id": dora["member_id"], "suspended": true, "otp": code(1)});
     alice.call("edit_member", suspend).await;
     assert_eq!(page.closed().await.0, 4005);
     let again = Client::open(world.address, &[("Cookie", &cookie), ("Origin", &origin)]).await;
     assert_eq!(again.err().unwrap().status, 401);
-    let raise =
-        json!({"member_id": "MEM1", "permissions": {"manage_access": ["view"]}, "suspended": true, "otp": code(1)});
-    let own = alice.reply("edit_member", raise).await;
-    assert_eq!(own["success"], true, "giving up one's own rights is no gain: {own}");
 }
 
 #[tokio::test]
@@ -199,14 +195,14 @@ async fn rule_28_a_rotated_key_takes_over_and_the_old_one_serves_its_overlap() {
     let mut alice = world.member("alice").await;
     let (mut first, mut second) = (world.bot(1).await, world.bot(2).await);
     let rotate = |user: &str, overlap: u64, otp| json!({"service_user_id": user, "overlap_s": overlap, "otp": otp});
-    let kept = alice.call("rotate_service_user_key", rotate("SVC1", 600, code(-1))).await;
+    let kept = alice.call("rotate_service_user_key", rotate("SVC1", 600, code(0))).await;
     let secret_text = kept["api_secret"].as_str().unwrap();
     let drawn = decode_secret(secret_text).unwrap();
     let fresh = Client::signed(world.address, kept["api_key"].as_str().unwrap(), &drawn).await;
     assert_eq!(fresh.unwrap().call("key_info", json!({})).await["service_user_id"], "SVC1");
     assert_eq!(first.call("key_info", json!({})).await["service_user_id"], "SVC1", "the old socket stays");
     world.bot(1).await.call("key_info", json!({})).await;
-    alice.call("rotate_service_user_key", rotate("SVC2", 0, code(0))).await;
+    alice.call("rotate_service_user_key", rotate("SVC2", 0, code(1))).await;
     assert_eq!(second.closed().await, (4001, "key rotated".to_owned()));
     let users = alice.call("service_users", json!({})).await;
     let of = |at: usize| users["service_users"][at].clone();
@@ -238,7 +234,7 @@ async fn a_member_resumes_with_what_may_be_viewed_and_nothing_else() {
     erin.subscribe("approvals").await;
     let first = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
     let seen = erin.item("approvals", |item| item["request_id"] == first["request_id"]).await;
-    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(-1)});
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)});
     let hidden = alice.call("set_policy", policy).await;
     let second = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "2"})).await;
     let mut again = Client::member(world.address, "erin@acme.test", 1).await.unwrap();
