@@ -231,8 +231,6 @@ pub enum View {
     Allocations(Vec<(Strategy, Amount, Vec<EarnOperation>)>),
     /// Assets, for methods.
     Assets(Vec<Asset>),
-    /// Deposit addresses of the account.
-    DepositAddresses(AssetId, Vec<DepositAddress>),
     /// Deposits.
     Deposits(Vec<Deposit>),
     /// Withdrawal addresses by asset, and whether each may be used.

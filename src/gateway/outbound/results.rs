@@ -118,7 +118,6 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         }
         View::Allocations(all) => allocations(out, reference, operation, all),
         View::Assets(assets) => methods(out, operation, assets),
-        View::DepositAddresses(..) => json(out, &r::Done {}),
         View::Deposits(all) => {
             let deposits = all.iter().map(|of| records::deposit(reference, of, None)).collect();
             json(out, &r::Deposits { deposits });
