@@ -4,6 +4,15 @@
 const PATIENCE_MS = 10_000;
 const BACKOFF_MS = [250, 500, 1000, 2000, 5000];
 
+/**
+ * Keeps a number that this language would round as the text in which it came: amounts have more digits than
+ * its numbers, and the server takes both.
+ */
+function exact(_, value, context) {
+  const lost = typeof value === "number" && context?.source !== undefined && String(value) !== context.source;
+  return lost ? context.source : value;
+}
+
 /** Says `state` ("connecting", "live", "lost", "signed-out"), `request` and `status` as events. */
 export class Connection extends EventTarget {
   #socket = null;
@@ -23,7 +32,7 @@ export class Connection extends EventTarget {
     const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/v2`);
     this.#socket = socket;
     socket.onopen = () => this.#begin(socket);
-    socket.onmessage = (event) => this.#read(JSON.parse(event.data));
+    socket.onmessage = (event) => this.#read(JSON.parse(event.data, exact));
     socket.onclose = (event) => this.#closed(socket, event);
   }
 

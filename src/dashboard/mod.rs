@@ -43,6 +43,7 @@ assets![
     "pages/sign_in.js",
     "pages/withdraw.js",
     "style.css",
+    "workflows.js",
 ];
 
 /// The page, and the policy that admits it and nothing else.

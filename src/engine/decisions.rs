@@ -7,7 +7,7 @@ use super::command::{Ballot, Initiation};
 use super::electorate::Electorate;
 use super::event::Event;
 use super::members::{CodePurpose, check_code};
-use super::policy::Verdict;
+use super::policy::{Policy, Verdict};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::state::State;
@@ -40,9 +40,8 @@ pub fn initiate(
         strand_pending: initiation.strand_pending,
     };
     let draft = change.governed().check(t, &asking)?;
-    let policy = change.governed().governing(state, caller.organization);
-    let verdict = policy.map(|policy| policy.verdict(draft.subject.as_ref()));
-    if let Some(verdict) = verdict.as_ref().filter(|_| initiation.execute) {
+    let judged = judge(state, change, caller.organization, &draft, initiation.execute)?;
+    if let Some((_, verdict)) = judged.as_ref().filter(|_| initiation.execute) {
         if !verdict.allow_execute {
             return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "the policy leaves it to votes"));
         }
@@ -50,21 +49,29 @@ pub fn initiate(
             return Err(Reject::field(Code::NotEligible, "execute", "Execute on the workflow is needed"));
         }
     }
-    let at_once = initiation.execute || verdict.is_none();
-    if at_once {
+    if initiation.execute || judged.is_none() {
         spend_code(t, caller.id, initiation.step)?;
-    } else {
-        check_room(state, caller.organization)?;
     }
-    Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, initiation.execute))))
+    Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, judged, initiation.execute))))
 }
 
-/// Refuses a request that the queue has no room for.
-pub fn check_room(state: &State, organization: OrganizationId) -> Result<(), Reject> {
-    match state.approvals.pending_count(organization) < REQUESTS_OPEN_MAX {
-        true => Ok(()),
-        false => Err(Reject::of(Code::LimitReached)),
+/// The policy that governs a change and what it comes to; `None` when none does.
+pub type Judged = Option<(Policy, Verdict)>;
+
+/// Judges a sound change, and refuses one that would have to wait in a queue without room.
+pub fn judge(
+    state: &State,
+    change: &Change,
+    organization: OrganizationId,
+    draft: &Draft,
+    execute: bool,
+) -> Result<Judged, Reject> {
+    let Some(policy) = change.governed().governing(state, organization) else { return Ok(None) };
+    if !execute && state.approvals.pending_count(organization) >= REQUESTS_OPEN_MAX {
+        return Err(Reject::of(Code::LimitReached));
     }
+    let verdict = policy.verdict(draft.subject.as_ref());
+    Ok(Some((policy, verdict)))
 }
 
 /// Spends the action code that what takes effect now needs (rule 15).
@@ -77,9 +84,15 @@ fn spend_code(t: &mut Transition<'_>, member: MemberId, step: Option<u64>) -> Re
 }
 
 /// Puts a checked change into the queue, or carries it out where nobody has to be asked (rule 18).
-pub fn open(t: &mut Transition<'_>, change: Change, asking: Asking, draft: Draft, execute: bool) -> Request {
-    let pinned = change.governed().governing(t.state(), asking.organization);
-    let verdict = pinned.as_ref().map(|policy| policy.verdict(draft.subject.as_ref()));
+pub fn open(
+    t: &mut Transition<'_>,
+    change: Change,
+    asking: Asking,
+    draft: Draft,
+    judged: Judged,
+    execute: bool,
+) -> Request {
+    let (pinned, verdict) = judged.unzip();
     let at_once = execute || verdict.is_none();
     let life = verdict.as_ref().map_or(REQUEST_EXPIRY_US, Verdict::life_us);
     let mut request = Request {

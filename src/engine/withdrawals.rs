@@ -232,8 +232,9 @@ pub fn withdraw(
         strand_pending: false,
     };
     let draft = change.check(t, &asking)?;
-    decisions::check_room(state, caller.organization)?;
-    let request = decisions::open(t, Change::Withdrawal(change.clone()), asking, draft, false);
+    let change = Change::Withdrawal(change.clone());
+    let judged = decisions::judge(state, &change, caller.organization, &draft, false)?;
+    let request = decisions::open(t, change, asking, draft, judged, false);
     let made = request.withdrawal.and_then(|id| t.state().withdrawals.get(id)).cloned();
     made.map(|withdrawal| Reply::Withdrawal(Box::new(withdrawal))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }

@@ -11,6 +11,7 @@ use crate::domain::ids::{OrderId, Seq};
 use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
 use crate::engine::command::OrderRef;
+use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
@@ -47,23 +48,16 @@ impl Session {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
         self.history.push(Box::pin(async move {
             let text = match call.operation {
-                Operation::Ledgers => history.ledger_entries(&grant, &wanted).await.map(|(entries, cursor)| {
-                    let entries = entries.iter().map(|entry| records::entry(&reference, entry)).collect();
-                    let mut text = String::new();
-                    items::json(&mut text, &Ledgers { entries, cursor });
-                    text
-                }),
-                Operation::QueryLedgers => {
-                    history.ledger_entries_named(&grant, &page.ledger_ids).await.map(|entries| {
-                        let entries = entries.iter().map(|entry| records::entry(&reference, entry)).collect();
-                        let mut text = String::new();
-                        items::json(&mut text, &Ledgers { entries, cursor: None });
-                        text
-                    })
-                }
+                Operation::Ledgers => history
+                    .ledger_entries(&grant, &wanted)
+                    .await
+                    .map(|(entries, cursor)| entries_text(&reference, &entries, cursor)),
+                Operation::QueryLedgers => history
+                    .ledger_entries_named(&grant, &page.ledger_ids)
+                    .await
+                    .map(|entries| entries_text(&reference, &entries, None)),
                 Operation::TradesHistory => history.trades(&grant, &wanted).await.map(|(fills, cursor)| {
-                    let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
-                    format!("{{\"trades\":{}{cursor}}}", fills_text(&reference, &fills))
+                    format!("{{\"trades\":{}{}}}", fills_text(&reference, &fills), cursor_text(cursor.as_deref()))
                 }),
                 _ => history
                     .closed_orders(&grant, &wanted)
@@ -161,6 +155,19 @@ fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
     })
 }
 
+/// Ledger entries and where the next page begins.
+fn entries_text(reference: &Reference, entries: &[Entry], cursor: Option<String>) -> String {
+    let entries = entries.iter().map(|entry| records::entry(reference, entry)).collect();
+    let mut text = String::new();
+    items::json(&mut text, &Ledgers { entries, cursor });
+    text
+}
+
+/// The member that says where the next page begins, if there is one.
+fn cursor_text(cursor: Option<&str>) -> String {
+    cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default()
+}
+
 /// Fills as an array.
 fn fills_text(reference: &Reference, fills: &[PastFill]) -> String {
     let item = |past: &PastFill| {
@@ -193,6 +200,5 @@ fn orders_text(
         all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
     }
     let texts: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
-    let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
-    format!("{{\"orders\":[{}]{cursor}}}", texts.join(","))
+    format!("{{\"orders\":[{}]{}}}", texts.join(","), cursor_text(cursor))
 }

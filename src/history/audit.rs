@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::bytes;
 use crate::access::principal::Actor;
 use crate::domain::ids::OrganizationId;
+use crate::domain::limits::INVITATION_US;
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::event::Event;
@@ -97,7 +98,11 @@ fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
             let opened = matches!(stamped.event, Event::SessionOpened(_));
             let action = if opened { "sign_in" } else { "sign_out" };
             let member = session.member.to_string();
-            (session.organization, AuditEntry { actor: member.clone(), ..entry(action, member, None) })
+            let told = entry(action, member.clone(), None);
+            // Signing in and out comes from nobody in particular: it is the Member's own doing. A session that
+            // somebody else's change ended, or its time, is not.
+            let own = stamped.by == Actor::Public;
+            (session.organization, if own { AuditEntry { actor: member, ..told } } else { told })
         }
         Event::Frozen(freeze) => {
             let scope = freeze.scope.name().to_owned();
@@ -132,8 +137,11 @@ fn of_member(
     entry: &impl Fn(&str, String, Option<String>) -> AuditEntry,
 ) -> Option<AuditEntry> {
     let id = member.id.to_string();
+    // A Member whose invitation is open already may be verified before signing up.
+    let invited_now =
+        member.invitation.as_ref().is_some_and(|open| open.expires_at == stamped.at.plus_us(INVITATION_US));
     match stamped.by {
-        Actor::Venue(_) if member.invitation.is_some() => Some(entry("invite_member", id, Some(member.name.clone()))),
+        Actor::Venue(_) if invited_now => Some(entry("invite_member", id, Some(member.name.clone()))),
         Actor::Venue(_) => Some(entry("set_kyc", id, Some(member.kyc.name().to_owned()))),
         Actor::Public => {
             let confirmed = member.status == MemberStatus::Active;

@@ -168,6 +168,22 @@ async fn d2_28_wrong_passwords_slow_their_sender_down_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_hundred_failures_of_any_accounts_make_their_address_wait() {
+    let world = World::configured(&[], |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let origin = format!("http://{}", world.address);
+    let attempt = async |from: &str, email: &str, password: &str| {
+        let headers = [("Origin", origin.as_str()), JSON, ("X-Forwarded-For", from)];
+        let body = json!({"email": email, "password": password, "otp": code(0)}).to_string();
+        http(world.address, "POST", "/session", &headers, &body).await.0
+    };
+    let emails: Vec<String> = (0..100).map(|number| format!("m{number}@acme.test")).collect();
+    let spray = emails.iter().map(|email| attempt("203.0.113.9", email, "a guess"));
+    assert!(futures::future::join_all(spray).await.iter().all(|status| *status == 401));
+    assert_eq!(attempt("203.0.113.9", "alice@acme.test", PASSWORD).await, 429);
+    assert_eq!(attempt("203.0.113.10", "alice@acme.test", PASSWORD).await, 200);
+}
+
+#[tokio::test]
 async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
@@ -307,6 +323,14 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
     venue.call("set_kyc", json!({"member_id": "MEM3", "kyc": "rejected"})).await;
     let freeze = json!({"scope": "withdrawals", "reason": "drill"});
     alice.call("freeze", freeze).await;
+    // Who is verified before signing up is verified, not invited again; who is suspended did not sign out.
+    alice
+        .call("invite_member", json!({"name": "Dora", "email": "d@acme.test", "permissions": {}, "otp": code(0)}))
+        .await;
+    venue.call("set_kyc", json!({"member_id": "MEM4", "kyc": "verified"})).await;
+    let carol = world.member("carol").await;
+    alice.call("edit_member", json!({"member_id": "MEM3", "suspended": true, "otp": code(1)})).await;
+    drop(carol);
     let mut entries = Vec::new();
     let mut cursor = Value::Null;
     loop {
@@ -334,6 +358,12 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
         ("VEN1", "settle_withdrawal"),
         ("VEN1", "set_kyc"),
         ("MEM1", "freeze"),
+        ("MEM1", "invite_member.requested"),
+        ("MEM1", "invite_member.executed"),
+        ("VEN1", "set_kyc"),
+        ("MEM1", "sign_out"),
+        ("MEM1", "edit_member.requested"),
+        ("MEM1", "edit_member.executed"),
     ];
     assert_eq!(told, expected);
     let of = |action: &str| entries.iter().find(|entry| entry["action"] == action).unwrap();

@@ -2,9 +2,9 @@
 
 import { field, h, safe, table, time, words } from "../dom.js";
 import { about } from "./request.js";
+import { WORKFLOWS } from "../workflows.js";
 
 const STATES = ["approved", "executed", "rejected", "canceled", "expired", "failed", "pending"];
-const WORKFLOWS = ["initiate_withdrawal", "manage_access", "manage_policies", "manage_addresses"];
 const PAGE = 200;
 
 /** The page. */

@@ -3,8 +3,8 @@
 import { ask, outcome } from "../ask.js";
 import { field, h, safe, words } from "../dom.js";
 import { listing } from "../listing.js";
+import { WORKFLOWS } from "../workflows.js";
 
-const WORKFLOWS = ["manage_access", "manage_policies", "manage_addresses", "initiate_withdrawal"];
 const PERMISSIONS = ["view", "initiate", "approve", "execute"];
 
 /** The page. */

@@ -2,8 +2,7 @@
 
 import { ask, outcome } from "../ask.js";
 import { facts, field, h, safe, table, words } from "../dom.js";
-
-const WORKFLOWS = ["initiate_withdrawal", "manage_access", "manage_policies", "manage_addresses"];
+import { WORKFLOWS } from "../workflows.js";
 
 function duration(seconds) {
   for (const [size, name] of [
