@@ -100,6 +100,10 @@ operations! {
     AddOrder,
     /// Place several orders of one market, each standing alone.
     BatchAdd,
+    /// Change an open order in place.
+    AmendOrder,
+    /// Put another order in the place of an open one.
+    EditOrder,
     /// Cancel orders by id.
     CancelOrder,
     /// Cancel several orders by id, at once.
@@ -228,6 +232,8 @@ operations! {
     AddAsset,
     /// Add a market.
     AddMarket,
+    /// Open a market, or close it to some orders.
+    SetMarketStatus,
     /// Add an Earn strategy.
     AddEarnStrategy,
     /// Fill the deposit address pool.
@@ -283,6 +289,8 @@ impl Operation {
             }
             Operation::AddOrder => service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
             Operation::BatchAdd => service("batch_add", Write, Scopes(&[Scope::ModifyOrders])),
+            Operation::AmendOrder => service("amend_order", Write, Scopes(&[Scope::ModifyOrders])),
+            Operation::EditOrder => service("edit_order", Write, Scopes(&[Scope::ModifyOrders])),
             Operation::CancelOrder => service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
             Operation::BatchCancel => service("batch_cancel", Write, Scopes(&[Scope::CancelOrders])),
             Operation::CancelAll => service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
@@ -389,6 +397,7 @@ impl Operation {
             Operation::CreateOrganization => venue("create_organization", Write),
             Operation::AddAsset => venue("add_asset", Write),
             Operation::AddMarket => venue("add_market", Write),
+            Operation::SetMarketStatus => venue("set_market_status", Write),
             Operation::AddEarnStrategy => venue("add_earn_strategy", Write),
             Operation::AddDepositAddresses => venue("add_deposit_addresses", Write),
             Operation::CreditDeposit => venue("credit_deposit", Write),

@@ -106,6 +106,8 @@ macro_rules! sequenced {
 sequenced! {
     /// An order: the sequence of the event that placed it.
     OrderId, b'O';
+    /// An amendment: the sequence of its event.
+    AmendId, b'M';
     /// One side of a fill: the offset of its execution.
     ExecId, b'T';
     /// A ledger entry: its offset.

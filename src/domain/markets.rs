@@ -6,6 +6,53 @@ use super::ids::{AssetId, MarketId};
 use super::money::{Amount, Price, Quantity, divide_up};
 use super::text::Symbol;
 
+/// What may be done in a market (protocol 4.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MarketStatus {
+    /// Everything.
+    #[default]
+    Online,
+    /// Cancels only.
+    CancelOnly,
+    /// Post-only limit orders and cancels.
+    PostOnly,
+    /// Limit orders and cancels.
+    LimitOnly,
+    /// What reduces a position, and cancels; nobody has positions here.
+    ReduceOnly,
+    /// Cancels only, while something is mended.
+    Maintenance,
+}
+
+impl MarketStatus {
+    /// All of them.
+    pub const ALL: [MarketStatus; 6] = [
+        MarketStatus::Online,
+        MarketStatus::CancelOnly,
+        MarketStatus::PostOnly,
+        MarketStatus::LimitOnly,
+        MarketStatus::ReduceOnly,
+        MarketStatus::Maintenance,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MarketStatus::Online => "online",
+            MarketStatus::CancelOnly => "cancel_only",
+            MarketStatus::PostOnly => "post_only",
+            MarketStatus::LimitOnly => "limit_only",
+            MarketStatus::ReduceOnly => "reduce_only",
+            MarketStatus::Maintenance => "maintenance",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(name: &str) -> Option<MarketStatus> {
+        MarketStatus::ALL.into_iter().find(|of| of.name() == name)
+    }
+}
+
 /// A market. Precisions are decimals; increments and minima are in the units of their type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Market {
@@ -58,6 +105,15 @@ impl Market {
             scale => product.checked_mul(power(-scale))?,
         };
         i64::try_from(units).ok().map(Amount)
+    }
+
+    /// The largest quantity whose cost at `price` is within `cash`; `None` beyond 64 bits.
+    pub fn affordable(&self, price: Price, cash: Amount) -> Option<Quantity> {
+        let cash = match self.cost_scale() {
+            scale if scale >= 0 => i128::from(cash.0).checked_mul(power(scale))?,
+            scale => i128::from(cash.0) / power(-scale),
+        };
+        i64::try_from(cash / i128::from(price.0)).ok().map(Quantity)
     }
 
     /// The quantity in units of the base asset; `None` beyond 64 bits.

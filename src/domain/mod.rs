@@ -11,5 +11,6 @@ pub mod limits;
 pub mod markets;
 pub mod money;
 pub mod orders;
+pub mod terms;
 pub mod text;
 pub mod time;

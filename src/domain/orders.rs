@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, MarketId, OrderId, OrganizationId, ServiceUserId};
 use super::money::{Amount, Price, Quantity};
+use super::terms::{FeeCurrency, SelfTrade, Terms, Trigger};
 use super::text::ClientOrderId;
 use super::time::Moment;
 
@@ -27,13 +28,89 @@ impl Side {
     }
 }
 
-/// How an order is priced.
+/// How an order is priced and when it goes live (protocol 6.1, `order_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderType {
     /// At its limit or better.
     Limit,
     /// At whatever the book has now; the rest is canceled.
     Market,
+    /// A limit order that shows only a part of itself.
+    Iceberg,
+    /// A market order once the price has moved against it.
+    StopLoss,
+    /// A limit order once the price has moved against it.
+    StopLossLimit,
+    /// A market order once the price has moved in its favour.
+    TakeProfit,
+    /// A limit order once the price has moved in its favour.
+    TakeProfitLimit,
+    /// A stop whose trigger follows the price at a distance.
+    TrailingStop,
+    /// A trailing stop that becomes a limit order.
+    TrailingStopLimit,
+}
+
+impl OrderType {
+    /// All of them.
+    pub const ALL: [OrderType; 9] = [
+        OrderType::Limit,
+        OrderType::Market,
+        OrderType::Iceberg,
+        OrderType::StopLoss,
+        OrderType::StopLossLimit,
+        OrderType::TakeProfit,
+        OrderType::TakeProfitLimit,
+        OrderType::TrailingStop,
+        OrderType::TrailingStopLimit,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OrderType::Limit => "limit",
+            OrderType::Market => "market",
+            OrderType::Iceberg => "iceberg",
+            OrderType::StopLoss => "stop-loss",
+            OrderType::StopLossLimit => "stop-loss-limit",
+            OrderType::TakeProfit => "take-profit",
+            OrderType::TakeProfitLimit => "take-profit-limit",
+            OrderType::TrailingStop => "trailing-stop",
+            OrderType::TrailingStopLimit => "trailing-stop-limit",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(name: &str) -> Option<OrderType> {
+        OrderType::ALL.into_iter().find(|of| of.name() == name)
+    }
+
+    /// Whether it has a limit once it is live; the others take what the book has.
+    pub fn is_limit(self) -> bool {
+        match self {
+            OrderType::Limit
+            | OrderType::Iceberg
+            | OrderType::StopLossLimit
+            | OrderType::TakeProfitLimit
+            | OrderType::TrailingStopLimit => true,
+            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit | OrderType::TrailingStop => false,
+        }
+    }
+
+    /// Whether it waits for a trigger.
+    pub fn is_triggered(self) -> bool {
+        !matches!(self, OrderType::Limit | OrderType::Market | OrderType::Iceberg)
+    }
+
+    /// Whether its trigger follows the price.
+    pub fn trails(self) -> bool {
+        matches!(self, OrderType::TrailingStop | OrderType::TrailingStopLimit)
+    }
+
+    /// Whether its trigger lies on the winning side.
+    pub fn takes_profit(self) -> bool {
+        matches!(self, OrderType::TakeProfit | OrderType::TakeProfitLimit)
+    }
 }
 
 /// How long an order waits.
@@ -41,6 +118,8 @@ pub enum OrderType {
 pub enum TimeInForce {
     /// Until canceled.
     Gtc,
+    /// Until canceled, or the time that it names.
+    Gtd,
     /// Not at all: what does not fill at once is canceled.
     Ioc,
     /// Not at all, and whole or not at all.
@@ -48,13 +127,14 @@ pub enum TimeInForce {
 }
 
 impl TimeInForce {
-    /// All three.
-    pub const ALL: [TimeInForce; 3] = [TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok];
+    /// All four.
+    pub const ALL: [TimeInForce; 4] = [TimeInForce::Gtc, TimeInForce::Gtd, TimeInForce::Ioc, TimeInForce::Fok];
 
     /// Its name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             TimeInForce::Gtc => "GTC",
+            TimeInForce::Gtd => "GTD",
             TimeInForce::Ioc => "IOC",
             TimeInForce::Fok => "FOK",
         }
@@ -64,12 +144,19 @@ impl TimeInForce {
     pub fn parse(name: &str) -> Option<TimeInForce> {
         TimeInForce::ALL.into_iter().find(|of| of.name().eq_ignore_ascii_case(name))
     }
+
+    /// Whether what does not fill at once may wait in the book.
+    pub fn waits(self) -> bool {
+        matches!(self, TimeInForce::Gtc | TimeInForce::Gtd)
+    }
 }
 
 /// Where an order is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderStatus {
-    /// Live, nothing filled.
+    /// Accepted, and waiting for its start.
+    PendingNew,
+    /// Live, or watching for its trigger; nothing filled.
     New,
     /// Live, partly filled.
     PartiallyFilled,
@@ -77,6 +164,8 @@ pub enum OrderStatus {
     Filled,
     /// Ended otherwise.
     Canceled,
+    /// Ended because its time was over.
+    Expired,
 }
 
 /// Why an order ended without being filled whole.
@@ -96,6 +185,22 @@ pub enum CancelReason {
     DeadMansSwitch,
     /// A Member canceled it, or froze the Organization.
     ByMember,
+    /// Its time was over.
+    Expired,
+    /// It was amended to no more than it had filled.
+    AmendedToFilled,
+    /// `edit_order` put another in its place.
+    Edited,
+    /// Going live, it found too little to trade with or to hold.
+    InsufficientFunds,
+    /// Going live, it found nothing to trade with.
+    NoLiquidity,
+    /// Going live, it would have taken although it is post-only.
+    PostOnly,
+    /// Going live, it found its market closed to it.
+    MarketStatus,
+    /// A closing order below the market's least quantity or cost, or with a price that cannot be.
+    BelowMinimum,
 }
 
 /// An order as it stands.
@@ -113,13 +218,13 @@ pub struct Order {
     pub market: MarketId,
     /// Buy or sell.
     pub side: Side,
-    /// Limit or market.
+    /// How it is priced.
     pub order_type: OrderType,
     /// Time in force.
     pub time_in_force: TimeInForce,
     /// Refused rather than taking.
     pub post_only: bool,
-    /// The limit; `None` for a market order.
+    /// The limit; `None` for an order without, and for a trailing stop-limit that still waits.
     pub limit: Option<Price>,
     /// What was asked for.
     pub qty: Quantity,
@@ -133,12 +238,14 @@ pub struct Order {
     pub filled: Quantity,
     /// Quote paid or received so far, before fees.
     pub cost: Amount,
-    /// Fees so far, in quote.
+    /// Fees so far, in the currency of its fees.
     pub fee: Amount,
-    /// Still held for it: quote for a buy, base for a sell.
+    /// Still held for it: quote for a buy, base for a sell. Nothing while it waits.
     pub held: Amount,
     /// Where it is.
     pub status: OrderStatus,
+    /// What only some orders have.
+    pub terms: Option<Box<Terms>>,
 }
 
 impl Order {
@@ -147,11 +254,43 @@ impl Order {
         self.qty.minus(self.filled)
     }
 
-    /// Whether it may still trade.
+    /// What it shows in the book: all that may fill, or the present slice of an iceberg.
+    pub fn visible(&self) -> Quantity {
+        self.terms.as_ref().and_then(|terms| terms.display).map_or_else(|| self.remaining(), |display| display.shown)
+    }
+
+    /// Whether it has not ended.
     pub fn is_open(&self) -> bool {
         match self.status {
-            OrderStatus::New | OrderStatus::PartiallyFilled => true,
-            OrderStatus::Filled | OrderStatus::Canceled => false,
+            OrderStatus::PendingNew | OrderStatus::New | OrderStatus::PartiallyFilled => true,
+            OrderStatus::Filled | OrderStatus::Canceled | OrderStatus::Expired => false,
         }
+    }
+
+    /// Whether it is open and not live: before its start, or before its trigger. Such orders are in no book
+    /// and hold nothing.
+    pub fn waits(&self) -> bool {
+        self.is_open()
+            && (self.status == OrderStatus::PendingNew || self.trigger().is_some_and(|trigger| trigger.fired.is_none()))
+    }
+
+    /// Its trigger.
+    pub fn trigger(&self) -> Option<&Trigger> {
+        self.terms.as_ref().and_then(|terms| terms.trigger.as_ref())
+    }
+
+    /// Whether its time is over at `now`.
+    pub fn is_expired(&self, now: Moment) -> bool {
+        self.terms.as_ref().and_then(|terms| terms.expires_at).is_some_and(|end| end <= now)
+    }
+
+    /// What happens where it meets an order of its own Organization.
+    pub fn self_trade(&self) -> SelfTrade {
+        self.terms.as_ref().map_or(SelfTrade::CancelNewest, |terms| terms.self_trade)
+    }
+
+    /// In which currency it pays its fees.
+    pub fn fee_in(&self) -> FeeCurrency {
+        self.terms.as_ref().map_or(FeeCurrency::Quote, |terms| terms.fee_in)
     }
 }

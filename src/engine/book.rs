@@ -116,9 +116,24 @@ impl Book {
         self.slots[slot as usize].order.take()
     }
 
+    /// Replaces an open order whose place in the book changes with it: taken out, and put at the end of its
+    /// level if `rests`. Returns it as it was.
+    pub fn move_to(&mut self, order: &Order, rests: bool) -> Option<Order> {
+        let slot = self.index.get(order.id)?;
+        if self.slots[slot as usize].rests {
+            self.unlink(slot);
+        }
+        let before = self.slots[slot as usize].order.replace(order.clone());
+        if rests {
+            self.rest(order.id);
+        }
+        before
+    }
+
     fn unlink(&mut self, slot: u32) {
         let Some((side, price)) = self.place(slot) else { return };
         let Slot { before, after, .. } = self.slots[slot as usize];
+        self.slots[slot as usize].rests = false;
         if before != NONE {
             self.slots[before as usize].after = after;
         }

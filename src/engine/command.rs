@@ -7,50 +7,18 @@ use super::earn::LockType;
 use super::event::Event;
 use super::freezes::FreezeScope;
 use super::members::Kyc;
+pub use super::order_requests::{
+    AmendOrder, AskedConditional, AskedTerms, AskedTrigger, EditOrder, OrderRef, PlaceOrder,
+};
 use super::service_users::KeyRef;
 use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Change, Drawn};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{MemberId, OrderId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
-use crate::domain::orders::{OrderType, Side, TimeInForce};
-use crate::domain::text::{AssetCode, ClientId, ClientOrderId, Symbol};
-
-/// `add_order`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlaceOrder {
-    /// The market's symbol.
-    pub symbol: Symbol,
-    /// Buy or sell.
-    pub side: Side,
-    /// Limit or market.
-    pub order_type: OrderType,
-    /// How long it waits.
-    pub time_in_force: TimeInForce,
-    /// Refuse rather than take.
-    pub post_only: bool,
-    /// Base quantity.
-    pub order_qty: Decimal,
-    /// The limit of a limit order.
-    pub limit_price: Option<Decimal>,
-    /// The client's id (rule 30).
-    pub cl_ord_id: Option<ClientOrderId>,
-    /// The client's group number.
-    pub order_userref: Option<i64>,
-    /// Check only.
-    pub validate: bool,
-}
-
-/// Which order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OrderRef {
-    /// Any order of the account.
-    Id(OrderId),
-    /// The caller's own order.
-    ClientId(ClientOrderId),
-    /// Every open order of the account in that group.
-    UserRef(i64),
-}
+use crate::domain::ids::{MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::markets::MarketStatus;
+use crate::domain::text::{AssetCode, ClientId, Symbol};
+use crate::domain::time::Moment;
 
 /// A vote on one of several requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +104,10 @@ pub enum Command {
     PlaceOrder(PlaceOrder),
     /// `batch_add`: orders of one market.
     PlaceBatch(Vec<PlaceOrder>),
+    /// `amend_order`
+    AmendOrder(AmendOrder),
+    /// `edit_order`
+    EditOrder(EditOrder),
     /// `cancel_order`, one order or group at a time.
     CancelOrder(OrderRef),
     /// `batch_cancel`: what is open of these.
@@ -270,6 +242,13 @@ pub enum Command {
         /// Paid (`None`), or why not.
         failure: Option<String>,
     },
+    /// `set_market_status`
+    SetMarketStatus {
+        /// Of which market.
+        symbol: Symbol,
+        /// The new status.
+        status: MarketStatus,
+    },
     /// `set_kyc`
     SetKyc {
         /// Whose.
@@ -334,6 +313,8 @@ impl Command {
             | Command::ConfirmInvitation { .. } => return None,
             Command::PlaceOrder(_) => Operation::AddOrder,
             Command::PlaceBatch(_) => Operation::BatchAdd,
+            Command::AmendOrder(_) => Operation::AmendOrder,
+            Command::EditOrder(_) => Operation::EditOrder,
             Command::CancelOrder(_) => Operation::CancelOrder,
             Command::CancelBatch(_) => Operation::BatchCancel,
             Command::CancelAll => Operation::CancelAll,
@@ -360,8 +341,21 @@ impl Command {
             Command::CreditDeposit { .. } => Operation::CreditDeposit,
             Command::FinishWithdrawal { failure: None, .. } => Operation::SettleWithdrawal,
             Command::FinishWithdrawal { failure: Some(_), .. } => Operation::FailWithdrawal,
+            Command::SetMarketStatus { .. } => Operation::SetMarketStatus,
             Command::SetKyc { .. } => Operation::SetKyc,
         })
+    }
+
+    /// Gives orders that name no deadline this one.
+    pub fn set_deadline(&mut self, usual: Moment) {
+        let set = |deadline: &mut Option<Moment>| *deadline = deadline.or(Some(usual));
+        match self {
+            Command::PlaceOrder(order) => set(&mut order.deadline),
+            Command::PlaceBatch(orders) => orders.iter_mut().for_each(|order| set(&mut order.deadline)),
+            Command::AmendOrder(asked) => set(&mut asked.deadline),
+            Command::EditOrder(asked) => set(&mut asked.deadline),
+            _ => {}
+        }
     }
 
     /// Whether a broken money law stops it (rule 35): orders, Earn, votes and withdrawals.
@@ -370,6 +364,8 @@ impl Command {
             Command::Vote { decision, .. } => *decision == Decision::Approve,
             Command::PlaceOrder(_)
             | Command::PlaceBatch(_)
+            | Command::AmendOrder(_)
+            | Command::EditOrder(_)
             | Command::Earn { .. }
             | Command::Withdraw { .. }
             | Command::Initiate(..)

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::admission::units;
 use super::caller::ServiceCaller;
 use super::event::Event;
 use super::ledger::{Movement, Party, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
-use super::trading::units;
 use super::transition::Transition;
 use super::venue::checked_name;
 use crate::domain::decimal::Decimal;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::admission::units;
 use super::caller::ServiceCaller;
 use super::event::Event;
 use super::ledger::{Movement, Party, Posting, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::state::State;
-use super::trading::units;
 use super::transition::Transition;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId, EarnOperationId, OrganizationId, ServiceUserId, StrategyId};

@@ -15,7 +15,7 @@ use super::withdrawals::{Withdrawal, WithdrawalAddress};
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{AccountId, AssetId, MarketId, MemberId, OrderId, OrganizationId, ServiceUserId};
-use crate::domain::markets::Market;
+use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, Side};
 use crate::domain::time::Moment;
@@ -25,7 +25,7 @@ use crate::domain::time::Moment;
 pub struct Fill {
     /// The order as it stands after the fill.
     pub order: Order,
-    /// The fee of this fill, in quote.
+    /// The fee of this fill, in the currency of the order's fees.
     pub fee: Amount,
 }
 
@@ -48,8 +48,19 @@ pub struct Trade {
     pub maker: Fill,
     /// The order that came.
     pub taker: Fill,
-    /// Taker base, taker quote, maker base, maker quote, fees.
+    /// Taker base, taker quote, maker base, maker quote, then fees by currency.
     pub postings: Vec<Posting>,
+}
+
+/// Where an order stands in the book after an amendment (protocol 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// Where it was, or in no book at all.
+    Kept,
+    /// At the end of its level.
+    Back,
+    /// In no book: it trades first, and rests by `OrderRested`.
+    Off,
 }
 
 /// Something that happened. New kinds are added at the end.
@@ -214,6 +225,31 @@ pub enum Event {
     Halted {
         /// Which law, and where.
         reason: String,
+    },
+    /// A waiting order goes live: its trigger was reached, or its start.
+    OrderActivated {
+        /// The order, its funds held.
+        order: Box<Order>,
+        /// Whether it went into the book at once; one that trades first rests by `OrderRested`.
+        rests: bool,
+    },
+    /// An order was amended.
+    OrderAmended {
+        /// The order afterwards.
+        order: Box<Order>,
+        /// Where it stands now.
+        place: Place,
+    },
+    /// An iceberg shows its next slice, at the end of its level.
+    OrderRefilled(Box<Order>),
+    /// The trigger of a trailing stop followed the price.
+    TriggerMoved(Box<Order>),
+    /// The venue operator opened a market, or closed it to some orders.
+    MarketStatusSet {
+        /// Which.
+        market: MarketId,
+        /// Its status from now on.
+        status: MarketStatus,
     },
 }
 

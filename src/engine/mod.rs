@@ -5,10 +5,13 @@
 //! ([`permit`](crate::access::permit)), and is it sound (the topic's file)? Only then are events emitted.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod admission;
+pub mod amendments;
 pub mod approvals;
 pub mod book;
 pub mod caller;
 pub mod client_ids;
+pub mod closes;
 pub mod command;
 pub mod decisions;
 pub mod deposits;
@@ -17,10 +20,13 @@ pub mod electorate;
 pub mod entries;
 pub mod event;
 pub mod freezes;
+pub mod holds;
 pub mod index;
 pub mod ledger;
+pub mod matching;
 pub mod members;
 pub mod nonces;
+pub mod order_requests;
 pub mod orders;
 pub mod policy;
 pub mod query;
@@ -32,8 +38,10 @@ pub mod switches;
 pub mod timers;
 pub mod trading;
 pub mod transition;
+pub mod triggers;
 pub mod venue;
 pub mod views;
+pub mod watches;
 pub mod withdrawals;
 pub mod workflows;
 
@@ -161,6 +169,8 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
     match command {
         Command::PlaceOrder(order) => trading::place(t, caller, order),
         Command::PlaceBatch(orders) => trading::place_batch(t, caller, orders),
+        Command::AmendOrder(asked) => amendments::amend(t, caller, asked),
+        Command::EditOrder(asked) => amendments::edit(t, caller, asked),
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
         Command::CancelBatch(orders) => trading::cancel_batch(t, caller, orders),
         Command::CancelAll => trading::cancel_all(t, caller),
@@ -200,6 +210,7 @@ fn for_venue(t: &mut Transition<'_>, _key: VenueKeyId, command: &Command) -> Res
         Command::CreateOrganization { name, members } => members::create_organization(t, name, members),
         Command::AddAsset { asset } => venue::add_asset(t, asset),
         Command::AddMarket { market } => venue::add_market(t, market),
+        Command::SetMarketStatus { symbol, status } => venue::set_market_status(t, symbol, *status),
         Command::AddEarnStrategy { asset, lock, min, cap, apr_ppm } => {
             venue::add_strategy(t, asset, *lock, *min, *cap, *apr_ppm)
         }

@@ -9,12 +9,12 @@ use super::book::Book;
 use super::caller::ServiceCaller;
 use super::client_ids::ClientIds;
 use super::command::OrderRef;
-use super::event::Event;
+use super::event::{Event, Place};
 use super::ledger::Ledger;
 use super::reference::Reference;
+use super::watches::Watches;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
-use crate::domain::markets::Market;
-use crate::domain::money::Amount;
+use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{Order, Side};
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -23,16 +23,27 @@ use crate::domain::time::Moment;
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     books: Vec<Book>,
-    trades: Vec<u64>,
+    prints: Vec<Print>,
+    watches: Watches,
     by_account: BTreeMap<AccountId, BTreeMap<OrderId, MarketId>>,
     client_ids: ClientIds,
 }
 
+/// What a market's trades have come to.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Print {
+    /// How many there were.
+    trades: u64,
+    /// The price of the last.
+    last: Option<Price>,
+}
+
 impl Orders {
     /// Opens the book of a new market.
-    pub fn add_market(&mut self, _market: &Market) {
+    pub fn add_market(&mut self) {
         self.books.push(Book::default());
-        self.trades.push(0);
+        self.prints.push(Print::default());
+        self.watches.add_market();
     }
 
     /// Folds an event in; holds follow the orders' `held`.
@@ -40,19 +51,34 @@ impl Orders {
         match event {
             Event::OrderPlaced { order, rests } => {
                 ledger.hold(order.account, held_asset(order, reference), order.held);
-                self.by_account.entry(order.account).or_default().insert(order.id, order.market);
                 self.client_ids.placed(order, at);
-                self.books[order.market.index()].insert((**order).clone(), *rests);
+                self.insert((**order).clone(), *rests);
             }
             Event::Traded(trade) => {
-                self.trades[trade.market.index()] = trade.trade_id;
+                self.prints[trade.market.index()] = Print { trades: trade.trade_id, last: Some(trade.price) };
                 self.replace(at, &trade.maker.order, reference, ledger);
                 self.replace(at, &trade.taker.order, reference, ledger);
             }
             Event::OrderRested(id) => self.books.iter_mut().for_each(|book| book.rest(*id)),
             Event::OrderCanceled { order, .. } => self.replace(at, order, reference, ledger),
+            Event::OrderActivated { order, rests } => self.move_to(order, *rests, reference, ledger),
+            Event::OrderAmended { order, place } => match place {
+                Place::Kept => self.replace(at, order, reference, ledger),
+                Place::Back => self.move_to(order, true, reference, ledger),
+                Place::Off => self.move_to(order, false, reference, ledger),
+            },
+            Event::OrderRefilled(order) => self.move_to(order, true, reference, ledger),
+            Event::TriggerMoved(order) => self.replace(at, order, reference, ledger),
             _ => {}
         }
+    }
+
+    fn insert(&mut self, order: Order, rests: bool) {
+        self.by_account.entry(order.account).or_default().insert(order.id, order.market);
+        if order.terms.is_some() {
+            self.watches.insert(&order);
+        }
+        self.books[order.market.index()].insert(order, rests);
     }
 
     /// The book of a market.
@@ -62,7 +88,17 @@ impl Orders {
 
     /// The id that the market's next trade will have.
     pub fn next_trade_id(&self, market: MarketId) -> u64 {
-        self.trades[market.index()] + 1
+        self.prints[market.index()].trades + 1
+    }
+
+    /// The price of the market's last trade.
+    pub fn last_price(&self, market: MarketId) -> Option<Price> {
+        self.prints[market.index()].last
+    }
+
+    /// What open orders wait for.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// Open orders of an account, oldest first.
@@ -114,8 +150,7 @@ impl Orders {
 
     fn replace(&mut self, at: Moment, order: &Order, reference: &Reference, ledger: &mut Ledger) {
         let Some(before) = self.books[order.market.index()].replace(order) else { return };
-        let released = Amount(order.held.0 - before.held.0);
-        ledger.hold(order.account, held_asset(order, reference), released);
+        self.follow(&before, order, reference, ledger);
         if order.is_open() {
             return;
         }
@@ -123,6 +158,22 @@ impl Orders {
             orders.remove(&order.id);
         }
         self.client_ids.ended(order, at);
+    }
+
+    fn move_to(&mut self, order: &Order, rests: bool, reference: &Reference, ledger: &mut Ledger) {
+        if let Some(before) = self.books[order.market.index()].move_to(order, rests) {
+            self.follow(&before, order, reference, ledger);
+        }
+    }
+
+    /// Lets holds and watches follow an order from what it was to what it is.
+    fn follow(&mut self, before: &Order, order: &Order, reference: &Reference, ledger: &mut Ledger) {
+        let delta = Amount(order.held.0 - before.held.0);
+        ledger.hold(order.account, held_asset(order, reference), delta);
+        if order.terms.is_some() {
+            self.watches.remove(before);
+            self.watches.insert(order);
+        }
     }
 }
 
@@ -135,34 +186,36 @@ pub fn held_asset(order: &Order, reference: &Reference) -> AssetId {
     }
 }
 
-/// The stored form: every open order rests between two commands, and its id is its place in time, so the
-/// books are rebuilt from the orders and the slab's layout never shows.
+/// The stored form: orders in the order of their queues, waiting ones last, so that the books are rebuilt from
+/// them and the slab's layout never shows.
 #[derive(Serialize, Deserialize)]
 struct Stored<O> {
     orders: Vec<O>,
-    trades: Vec<u64>,
+    prints: Vec<Print>,
     client_ids: ClientIds,
 }
 
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ids: BTreeSet<(OrderId, MarketId)> =
-            self.by_account.values().flatten().map(|(id, market)| (*id, *market)).collect();
-        let orders: Vec<&Order> = ids.iter().filter_map(|(id, market)| self.book(*market).get(*id)).collect();
-        Stored { orders, trades: self.trades.clone(), client_ids: self.client_ids.clone() }.serialize(serializer)
+        let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
+        let waiting = self.by_account.values().flatten().filter_map(|(id, market)| self.book(*market).get(*id));
+        let orders: Vec<&Order> = resting.chain(waiting.filter(|order| order.waits())).collect();
+        Stored { orders, prints: self.prints.clone(), client_ids: self.client_ids.clone() }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Orders {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Orders, D::Error> {
-        let Stored { orders, trades, client_ids } = Stored::<Order>::deserialize(deserializer)?;
-        let mut all =
-            Orders { books: vec![Book::default(); trades.len()], trades, by_account: BTreeMap::new(), client_ids };
+        let Stored { orders, prints, client_ids } = Stored::<Order>::deserialize(deserializer)?;
+        let mut all = Orders::default();
+        prints.iter().for_each(|_| all.add_market());
+        (all.prints, all.client_ids) = (prints, client_ids);
         for order in orders {
-            let book = all.books.get_mut(order.market.index());
-            let book = book.ok_or_else(|| serde::de::Error::custom("an order of no market"))?;
-            all.by_account.entry(order.account).or_default().insert(order.id, order.market);
-            book.insert(order, true);
+            if order.market.index() >= all.books.len() {
+                return Err(serde::de::Error::custom("an order of no market"));
+            }
+            let rests = !order.waits();
+            all.insert(order, rests);
         }
         Ok(all)
     }

@@ -16,7 +16,8 @@ use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{
-    AccountId, AssetId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId, StrategyId, WithdrawalId,
+    AccountId, AmendId, AssetId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId, StrategyId,
+    WithdrawalId,
 };
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
@@ -280,6 +281,20 @@ pub enum Reply {
     },
     /// `batch_add`: each order's id, if it was not only checked, and whether it came before; or why not.
     Batch(Vec<Result<(Option<OrderId>, bool), super::reject::Reject>>),
+    /// `amend_order`
+    Amended {
+        /// The order.
+        order: OrderId,
+        /// The amendment.
+        amend_id: AmendId,
+    },
+    /// `edit_order`
+    Edited {
+        /// The order that took the other's place, or `None` when it was only checked.
+        order: Option<OrderId>,
+        /// The other.
+        original: OrderId,
+    },
     /// `cancel_order`: the orders canceled.
     Canceled(Vec<OrderId>),
     /// `cancel_all_orders_after`

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::reject::{Code, Reject};
 use crate::domain::assets::Asset;
 use crate::domain::ids::{AssetId, MarketId};
-use crate::domain::markets::Market;
+use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::text::{AssetCode, Symbol};
 
 /// What the server trades and holds. Nothing is ever taken out.
@@ -17,6 +17,7 @@ pub struct Reference {
     markets: Vec<Market>,
     asset_by_code: BTreeMap<AssetCode, AssetId>,
     market_by_symbol: BTreeMap<Symbol, MarketId>,
+    statuses: Vec<MarketStatus>,
 }
 
 impl Reference {
@@ -32,6 +33,17 @@ impl Reference {
         assert_eq!(market.id, MarketId::at(self.markets.len()), "markets are numbered in order");
         self.market_by_symbol.insert(market.symbol, market.id);
         self.markets.push(market.clone());
+        self.statuses.push(MarketStatus::Online);
+    }
+
+    /// Folds a market's new status in.
+    pub fn set_status(&mut self, market: MarketId, status: MarketStatus) {
+        self.statuses[market.index()] = status;
+    }
+
+    /// What may be done in a market.
+    pub fn status(&self, market: MarketId) -> MarketStatus {
+        self.statuses[market.index()]
     }
 
     /// All assets, by number.

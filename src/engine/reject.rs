@@ -29,6 +29,20 @@ pub enum Code {
     TickSize,
     /// A price that no order may have.
     InvalidPrice,
+    /// The market admits cancels only.
+    MarketCancelOnly,
+    /// The market admits post-only limit orders.
+    MarketPostOnly,
+    /// The market admits limit orders only.
+    MarketLimitOnly,
+    /// The market admits nothing but cancels while it is mended.
+    MarketMaintenance,
+    /// Nothing to reduce: nobody has positions here.
+    ReduceOnly,
+    /// No borrowed funds here.
+    Margin,
+    /// The deadline of the request has passed.
+    DeadlineElapsed,
     /// A market order found nothing to trade with.
     NoLiquidity,
     /// A post-only order would take.
@@ -118,6 +132,13 @@ impl Code {
             Code::CostMinimum => "EOrder:Cost minimum not met",
             Code::TickSize => "EOrder:Tick size check failed",
             Code::InvalidPrice => "EOrder:Invalid price",
+            Code::MarketCancelOnly => "EService:Market in cancel_only mode",
+            Code::MarketPostOnly => "EService:Market in post_only mode",
+            Code::MarketLimitOnly => "EService:Market in limit_only mode",
+            Code::MarketMaintenance => "EService:Unavailable",
+            Code::ReduceOnly => "EOrder:Reduce only:No position exists",
+            Code::Margin => "EOrder:Cannot open position",
+            Code::DeadlineElapsed => "EService:Deadline elapsed",
             Code::NoLiquidity => "EOrder:No liquidity",
             Code::PostOnly => "EOrder:Post only order",
             Code::UnknownOrder => "EOrder:Unknown order",

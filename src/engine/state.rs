@@ -64,7 +64,7 @@ impl State {
             Event::AssetAdded(asset) => self.reference.add_asset(asset),
             Event::MarketAdded(market) => {
                 self.reference.add_market(market);
-                self.orders.add_market(market);
+                self.orders.add_market();
             }
             Event::OrganizationCreated(_)
             | Event::MemberChanged(_)
@@ -74,9 +74,17 @@ impl State {
             Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } | Event::NonceUsed { .. } => {
                 self.keys.apply(at, event);
             }
-            Event::OrderPlaced { .. } | Event::Traded(_) | Event::OrderRested(_) | Event::OrderCanceled { .. } => {
+            Event::OrderPlaced { .. }
+            | Event::Traded(_)
+            | Event::OrderRested(_)
+            | Event::OrderCanceled { .. }
+            | Event::OrderActivated { .. }
+            | Event::OrderAmended { .. }
+            | Event::OrderRefilled(_)
+            | Event::TriggerMoved(_) => {
                 self.orders.apply(at, event, &self.reference, &mut self.ledger);
             }
+            Event::MarketStatusSet { market, status } => self.reference.set_status(*market, *status),
             Event::StrategyAdded(_) | Event::Earned { .. } => self.earn.apply(event),
             Event::DepositAddressesAdded { .. } | Event::DepositAddressAssigned { .. } | Event::Deposited { .. } => {
                 self.deposits.apply(event);

@@ -2,7 +2,7 @@
 //! consequences happen (rule 39).
 
 use super::transition::Transition;
-use super::{decisions, earn, members, service_users, switches};
+use super::{decisions, earn, members, service_users, switches, triggers};
 
 /// Lets whatever is due by now happen. A halt keeps money where it is (rule 35).
 pub fn tick(t: &mut Transition<'_>) {
@@ -11,6 +11,7 @@ pub fn tick(t: &mut Transition<'_>) {
     switches::tick(t);
     decisions::tick(t);
     if t.state().halted.is_none() {
+        triggers::tick(t);
         earn::tick(t);
     }
 }

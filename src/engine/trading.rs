@@ -1,24 +1,26 @@
-//! `add_order` and the cancels: checks, holds, matching, fees and self-trade prevention.
+//! `add_order`, `batch_add` and the cancels: who may go live, and what is told to whom asked.
 
+use super::admission;
 use super::caller::ServiceCaller;
 use super::command::{OrderRef, PlaceOrder};
-use super::event::{Event, Fill, Trade};
-use super::ledger::{Movement, Party, Wallet};
+use super::event::Event;
+use super::holds::{bought_for, needed, reaches};
+use super::matching::{end, run};
+use super::orders::held_asset;
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transition::Transition;
-use crate::domain::decimal::{Decimal, DecimalError};
+use super::triggers::{armed, settle};
 use crate::domain::ids::{AccountId, OrderId, ServiceUserId};
 use crate::domain::limits::OPEN_ORDERS_MAX;
-use crate::domain::markets::Market;
-use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{CancelReason, Order, OrderStatus, OrderType, Side, TimeInForce};
-use crate::engine::book::Book;
+use crate::domain::markets::{Market, MarketStatus};
+use crate::domain::money::{Amount, Quantity};
+use crate::domain::orders::{CancelReason, Order};
 
 /// Places an order, or only checks it.
 pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) -> Result<Reply, Reject> {
     let market = t.state().reference.find_market(&asked.symbol)?.clone();
-    let mut order = checked(t, caller, asked, &market)?;
+    let order = admission::order(t, caller, asked, &market)?;
     if let Some(first) = order.cl_ord_id.and_then(|id| t.state().orders.named(caller.id, id, t.now())) {
         if same_body(first, &order) {
             return Ok(Reply::Placed { order: Some(first.id), repeated: true });
@@ -29,33 +31,14 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     if t.state().orders.open_count(caller.account) >= OPEN_ORDERS_MAX {
         return Err(Reject::of(Code::OrdersLimit));
     }
-    let book = t.state().orders.book(market.id);
-    let meets = crosses(book, &order);
-    if order.post_only && meets {
-        return Err(Reject::field(Code::PostOnly, "post_only", "the order would take; move its limit"));
-    }
-    if order.order_type == OrderType::Market && !meets {
-        return Err(Reject::of(Code::NoLiquidity));
-    }
-    order.held = needed(book, &market, &order)?;
-    let asset = match order.side {
-        Side::Buy => market.quote,
-        Side::Sell => market.base,
-    };
-    if t.state().ledger.available(caller.account, asset) < order.held {
-        return Err(Reject::of(Code::InsufficientFunds));
-    }
+    let order = armed(t.state(), &market, order)?;
+    let ready = if order.waits() { order } else { ready(t, &market, order, Amount::ZERO)? };
     if asked.validate {
         return Ok(Reply::Placed { order: None, repeated: false });
     }
-    let id = order.id;
-    let waits = order.order_type == OrderType::Limit && order.time_in_force == TimeInForce::Gtc;
-    t.emit(Event::OrderPlaced { order: Box::new(order.clone()), rests: waits && !meets });
-    if order.time_in_force == TimeInForce::Fok && !fills_whole(t.state().orders.book(market.id), &order) {
-        end(t, vec![order], CancelReason::FillOrKill);
-    } else if meets || !waits {
-        execute(t, &market, order, waits);
-    }
+    let (id, seen) = (ready.id, t.emitted());
+    launch(t, &market, ready);
+    settle(t, seen);
     Ok(Reply::Placed { order: Some(id), repeated: false })
 }
 
@@ -64,7 +47,7 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
 pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[PlaceOrder]) -> Result<Reply, Reject> {
     for asked in orders {
         let market = t.state().reference.find_market(&asked.symbol)?.clone();
-        checked(t, caller, asked, &market)?;
+        admission::order(t, caller, asked, &market)?;
     }
     let place_one = |asked: &PlaceOrder| match place(t, caller, asked) {
         Ok(Reply::Placed { order, repeated }) => Ok((order, repeated)),
@@ -115,220 +98,78 @@ pub fn cancel_owned_by(
     end(t, found, reason)
 }
 
-fn end(t: &mut Transition<'_>, orders: Vec<Order>, reason: CancelReason) -> Vec<OrderId> {
-    let ids = orders.iter().map(|order| order.id).collect();
-    for order in orders {
-        let order = Order { status: OrderStatus::Canceled, held: Amount::ZERO, ..order };
-        t.emit(Event::OrderCanceled { order: Box::new(order), reason });
+/// An order that may go live now, with what it holds: judged by its market, the book and the funds, to which
+/// `released` is added.
+pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, released: Amount) -> Result<Order, Reject> {
+    check_status(t.state().reference.status(market.id), &order)?;
+    let (state, now) = (t.state(), t.now());
+    let book = state.orders.book(market.id);
+    if order.post_only && meets(t, market, &order) {
+        return Err(Reject::field(Code::PostOnly, "post_only", "the order would take; move its limit"));
     }
-    ids
+    if !order.order_type.is_limit() && !meets(t, market, &order) {
+        return Err(Reject::of(Code::NoLiquidity));
+    }
+    if let Some(cash) = order.terms.as_ref().and_then(|terms| terms.cash).filter(|_| order.qty == Quantity::ZERO) {
+        order.qty = bought_for(cash, book, market, &order, now);
+        if order.qty < market.qty_min {
+            return Err(Reject::of(Code::OrderMinimum));
+        }
+    }
+    order.held = needed(book, market, &order, now)?;
+    let available = state.ledger.available(order.account, held_asset(&order, &state.reference));
+    if available.0.saturating_add(released.0) < order.held.0 {
+        return Err(Reject::of(Code::InsufficientFunds));
+    }
+    Ok(order)
 }
 
-/// The order that was asked for, its numbers in the market's units, nothing held yet.
-fn checked(t: &Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder, market: &Market) -> Result<Order, Reject> {
-    let qty = Quantity(units(asked.order_qty, market.qty_decimals, "order_qty")?);
-    if qty < market.qty_min {
-        return Err(Reject::of(Code::OrderMinimum));
+/// Accepts an order that was judged, and lets it trade unless it waits.
+pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
+    let waits = order.waits();
+    let rests = !waits && rests(t, market, &order);
+    t.emit(Event::OrderPlaced { order: Box::new(order.clone()), rests });
+    if !waits && !rests {
+        run(t, market, order);
     }
-    if qty.0 % market.qty_increment.0 != 0 {
-        return Err(Reject::field(Code::InvalidArguments, "order_qty", "use a multiple of the pair's qty_increment"));
-    }
-    let limit = match (asked.order_type, asked.limit_price) {
-        (OrderType::Limit, Some(price)) => Some(checked_price(price, market)?),
-        (OrderType::Limit, None) => {
-            return Err(Reject::field(Code::InvalidArguments, "limit_price", "a limit order needs one"));
-        }
-        (OrderType::Market, Some(_)) => {
-            return Err(Reject::field(Code::InvalidArguments, "limit_price", "a market order has none"));
-        }
-        (OrderType::Market, None) => None,
+}
+
+/// Whether an order that goes live rests at once.
+pub(super) fn rests(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
+    order.limit.is_some() && order.time_in_force.waits() && !meets(t, market, order)
+}
+
+/// Whether somebody's live order is at a price that `order` reaches; an own one as well.
+pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
+    let book = t.state().orders.book(market.id);
+    let alive = book.against(order.side).find(|maker| !maker.is_expired(t.now()));
+    alive.and_then(|maker| maker.limit).is_some_and(|price| reaches(order, price))
+}
+
+/// Whether a market in this status takes such an order.
+pub(super) fn check_status(status: MarketStatus, order: &Order) -> Result<(), Reject> {
+    let code = match status {
+        MarketStatus::Online => return Ok(()),
+        MarketStatus::CancelOnly => Code::MarketCancelOnly,
+        MarketStatus::PostOnly if order.post_only => return Ok(()),
+        MarketStatus::PostOnly => Code::MarketPostOnly,
+        MarketStatus::LimitOnly if order.order_type.is_limit() => return Ok(()),
+        MarketStatus::LimitOnly => Code::MarketLimitOnly,
+        MarketStatus::ReduceOnly => Code::ReduceOnly,
+        MarketStatus::Maintenance => Code::MarketMaintenance,
     };
-    if let Some(price) = limit
-        && market.cost(price, qty).is_none_or(|cost| cost < market.cost_min)
-    {
-        return Err(Reject::of(Code::CostMinimum));
-    }
-    if asked.time_in_force == TimeInForce::Fok && limit.is_none() {
-        return Err(Reject::field(Code::InvalidArguments, "time_in_force", "only a limit order can be fill or kill"));
-    }
-    if asked.post_only && (limit.is_none() || asked.time_in_force != TimeInForce::Gtc) {
-        return Err(Reject::field(Code::InvalidArguments, "post_only", "only a resting limit order can have it"));
-    }
-    Ok(Order {
-        id: OrderId(t.next_seq().0),
-        organization: caller.organization,
-        account: caller.account,
-        owner: caller.id,
-        market: market.id,
-        side: asked.side,
-        order_type: asked.order_type,
-        time_in_force: asked.time_in_force,
-        post_only: asked.post_only,
-        limit,
-        qty,
-        cl_ord_id: asked.cl_ord_id,
-        userref: asked.order_userref,
-        opened_at: t.now(),
-        filled: Quantity::ZERO,
-        cost: Amount::ZERO,
-        fee: Amount::ZERO,
-        held: Amount::ZERO,
-        status: OrderStatus::New,
-    })
-}
-
-fn checked_price(price: Decimal, market: &Market) -> Result<Price, Reject> {
-    let price = match price.units(market.price_decimals) {
-        Ok(units) if units > 0 => Price(units),
-        Err(DecimalError::ExcessDecimals) => return Err(Reject::of(Code::TickSize)),
-        _ => return Err(Reject::of(Code::InvalidPrice)),
-    };
-    if price.0 % market.price_increment.0 == 0 { Ok(price) } else { Err(Reject::of(Code::TickSize)) }
-}
-
-/// A decimal of a request in units of `decimals`, positive.
-pub(super) fn units(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
-    match number.units(decimals) {
-        Ok(units) if units > 0 => Ok(units),
-        Ok(_) => Err(Reject::field(Code::InvalidArguments, field, "must be above zero")),
-        Err(DecimalError::ExcessDecimals) => {
-            Err(Reject::field(Code::InvalidArguments, field, format!("at most {decimals} decimals")))
-        }
-        Err(_) => Err(Reject::field(Code::InvalidArguments, field, "out of range")),
-    }
+    Err(Reject::of(code))
 }
 
 /// Whether two orders were asked for in the same words.
 fn same_body(first: &Order, second: &Order) -> bool {
     let body = |order: &Order| {
-        let Order { market, side, order_type, time_in_force, post_only, limit, qty, userref, .. } = *order;
-        (market, side, order_type, time_in_force, post_only, limit, qty, userref)
+        let Order { market, side, order_type, time_in_force, post_only, limit, userref, .. } = *order;
+        let terms = order.terms.as_ref().map(|terms| terms.asked());
+        // The quantity of an order in quote depends on the book; its cash is among the terms.
+        let qty = order.qty.0 * i64::from(terms.as_ref().is_none_or(|terms| terms.cash.is_none()));
+        let limit = limit.filter(|_| terms.as_ref().is_none_or(|terms| terms.limit.is_none()));
+        (market, side, order_type, time_in_force, post_only, limit, qty, userref, terms)
     };
     body(first) == body(second)
-}
-
-/// Whether `order` would meet `price` on the other side.
-fn reaches(order: &Order, price: Price) -> bool {
-    match (order.limit, order.side) {
-        (None, _) => true,
-        (Some(limit), Side::Buy) => price <= limit,
-        (Some(limit), Side::Sell) => price >= limit,
-    }
-}
-
-fn crosses(book: &Book, order: &Order) -> bool {
-    book.best_against(order.side).and_then(|maker| maker.limit).is_some_and(|price| reaches(order, price))
-}
-
-/// Whether the book would fill an order whole, without an order of its own Organization in the way.
-fn fills_whole(book: &Book, order: &Order) -> bool {
-    let makers = book.against(order.side).take_while(|maker| {
-        maker.organization != order.organization && maker.limit.is_some_and(|price| reaches(order, price))
-    });
-    let mut left = order.qty;
-    for maker in makers {
-        left = left.minus(left.min(maker.remaining()));
-        if left == Quantity::ZERO {
-            return true;
-        }
-    }
-    false
-}
-
-/// What the order must hold: a sell its base, a limit buy its limit with the taker's fee, a market buy what
-/// walking the book costs.
-fn needed(book: &Book, market: &Market, order: &Order) -> Result<Amount, Reject> {
-    let too_large = || Reject::field(Code::InvalidArguments, "order_qty", "out of range");
-    let sum = match (order.side, order.limit) {
-        (Side::Sell, _) => market.base_amount(order.qty),
-        (Side::Buy, Some(limit)) => held_for(market, limit, order.qty),
-        (Side::Buy, None) => {
-            let (mut left, mut sum) = (order.qty, Some(Amount::ZERO));
-            for maker in book.against(order.side).take_while(|maker| maker.organization != order.organization) {
-                let (Some(price), false) = (maker.limit, left == Quantity::ZERO) else { break };
-                let qty = left.min(maker.remaining());
-                let cost = market.cost(price, qty);
-                let paid = cost.and_then(|cost| cost.checked_add(cost.fee(market.taker_ppm)?));
-                sum = sum.and_then(|sum| sum.checked_add(paid?));
-                left = left.minus(qty);
-            }
-            sum
-        }
-    };
-    sum.ok_or_else(too_large)
-}
-
-/// `ceil(limit × qty)` and the taker's fee on it.
-fn held_for(market: &Market, limit: Price, qty: Quantity) -> Option<Amount> {
-    let cost = market.cost_up(limit, qty)?;
-    cost.checked_add(cost.fee(market.taker_ppm)?)
-}
-
-/// Trades an accepted order against the book, then lets the remainder rest or ends it.
-fn execute(t: &mut Transition<'_>, market: &Market, mut order: Order, waits: bool) {
-    while order.is_open() {
-        let Some(maker) = t.state().orders.book(market.id).best_against(order.side) else { break };
-        let Some(price) = maker.limit.filter(|price| reaches(&order, *price)) else { break };
-        if maker.organization == order.organization {
-            end(t, vec![order], CancelReason::SelfTrade);
-            return;
-        }
-        let trade = fill(t, market, maker.clone(), order, price);
-        order = trade.taker.order.clone();
-        t.emit(Event::Traded(Box::new(trade)));
-    }
-    if order.is_open() && waits {
-        t.emit(Event::OrderRested(order.id));
-    } else if order.is_open() {
-        end(t, vec![order], CancelReason::ImmediateOrCancel);
-    }
-}
-
-/// The trade of `taker` with `maker` at the maker's price.
-fn fill(t: &Transition<'_>, market: &Market, maker: Order, taker: Order, price: Price) -> Trade {
-    let qty = maker.remaining().min(taker.remaining());
-    let cost = market.cost(price, qty).expect("a hold covers it, so it fits");
-    let base = market.base_amount(qty).expect("the seller holds it, so it fits");
-    let taker_side = taker.side;
-    let maker = after_fill(market, maker, qty, cost, market.maker_ppm);
-    let taker = after_fill(market, taker, qty, cost, market.taker_ppm);
-    let mut movement = Movement::new(&t.state().ledger);
-    for Fill { order, fee } in [&taker, &maker] {
-        let spot = Party::Account(order.account, Wallet::Main);
-        let (bought, paid) = match order.side {
-            Side::Buy => (base, -cost),
-            Side::Sell => (-base, cost),
-        };
-        movement = movement.post(spot, market.base, bought, Amount::ZERO);
-        movement = movement.post(spot, market.quote, Amount(paid.0 - fee.0), *fee);
-    }
-    let fees = Amount(taker.fee.0 + maker.fee.0);
-    let postings = movement.post(Party::Fees, market.quote, fees, Amount::ZERO).postings();
-    let trade_id = t.state().orders.next_trade_id(market.id);
-    Trade { trade_id, market: market.id, price, qty, cost, taker_side, maker, taker, postings }
-}
-
-/// An order after a fill. A buy's fee is never above what is held beyond the cost and the remainder's own
-/// cost, so that every later fill is paid for too (rule 34).
-fn after_fill(market: &Market, mut order: Order, qty: Quantity, cost: Amount, ppm: u32) -> Fill {
-    let mut fee = cost.fee(ppm).expect("a fee is at most its cost");
-    order.filled = Quantity(order.filled.0 + qty.0);
-    let left = order.remaining();
-    order.held = match (order.side, order.limit) {
-        (Side::Sell, _) => market.base_amount(left).expect("less than was held"),
-        (Side::Buy, None) => Amount(order.held.0 - cost.0 - fee.0),
-        (Side::Buy, Some(limit)) => {
-            let reserved = market.cost_up(limit, left).expect("less than was held");
-            fee = fee.min(Amount(order.held.0 - cost.0 - reserved.0));
-            let wanted = held_for(market, limit, left).expect("less than was held");
-            wanted.min(Amount(order.held.0 - cost.0 - fee.0))
-        }
-    };
-    order.cost = Amount(order.cost.0 + cost.0);
-    order.fee = Amount(order.fee.0 + fee.0);
-    order.status = if left == Quantity::ZERO { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
-    if left == Quantity::ZERO {
-        order.held = Amount::ZERO;
-    }
-    Fill { order, fee }
 }

@@ -33,6 +33,16 @@ impl<'a> Transition<'a> {
         self.state.seq.next()
     }
 
+    /// How many events the command has emitted so far.
+    pub fn emitted(&self) -> usize {
+        self.events.len()
+    }
+
+    /// One of the events that the command has emitted, counted from 0.
+    pub fn event(&self, at: usize) -> Option<&Event> {
+        self.events.get(at)
+    }
+
     /// Applies `event` at once and records it. An event that breaks a money law is followed by a halt,
     /// loudly, in the same journal entry (rule 35).
     pub fn emit(&mut self, event: Event) {

@@ -1,18 +1,18 @@
 //! What the venue operator sets up: assets, markets, Earn strategies and pools of deposit addresses.
 
+use super::admission::units;
 use super::command::{NewAsset, NewMarket};
 use super::deposits::DepositAddress;
 use super::earn::{LockType, Strategy};
 use super::event::Event;
 use super::query::Reply;
 use super::reject::{Code, Reject};
-use super::trading::units;
 use super::transition::Transition;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::{Decimal, DecimalError};
 use crate::domain::ids::{AssetId, MarketId};
 use crate::domain::limits::{ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, MARKETS_MAX, NAME_BYTES_MAX};
-use crate::domain::markets::Market;
+use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
 
@@ -116,6 +116,16 @@ fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Rejec
         maker_ppm: asked.maker_ppm,
         taker_ppm: asked.taker_ppm,
     })
+}
+
+/// `set_market_status`.
+pub fn set_market_status(t: &mut Transition<'_>, symbol: &Symbol, status: MarketStatus) -> Result<Reply, Reject> {
+    let reference = &t.state().reference;
+    let market = reference.find_market(symbol)?.id;
+    if reference.status(market) != status {
+        t.emit(Event::MarketStatusSet { market, status });
+    }
+    Ok(Reply::Done)
 }
 
 fn parts(symbol: &Symbol) -> Option<(AssetCode, AssetCode)> {

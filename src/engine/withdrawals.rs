@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::admission::units;
 use super::approvals::{Initiator, InitiatorId, RequestState};
 use super::caller::ServiceCaller;
 use super::decisions;
@@ -13,7 +14,6 @@ use super::policy::{Subject, Verdict};
 use super::query::{Planned, Reply, WithdrawInfo};
 use super::reject::{Code, Reject};
 use super::state::State;
-use super::trading::units;
 use super::transition::Transition;
 use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Asking, Change, Governed as _};

@@ -26,7 +26,7 @@ use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
-use crate::wire::results::{BatchRow, Canceled, Credentials, Initiated, Placed, Subscribed};
+use crate::wire::results::{Amended, BatchRow, Canceled, Credentials, Initiated, Placed, Subscribed};
 
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
@@ -143,7 +143,7 @@ impl Session {
             (Then::Placed(cl_ord_id, userref), Answer::Reply(Reply::Placed { order, repeated })) => {
                 placed(&mut json, order, cl_ord_id.as_deref(), *userref, repeated);
             }
-            (Then::Canceled(which), Answer::Reply(Reply::Canceled(ids))) => {
+            (Then::Order(which), Answer::Reply(Reply::Canceled(ids))) => {
                 return self.canceled(&call, which, &ids, now);
             }
             (Then::BatchPlaced(named), Answer::Reply(Reply::Batch(rows))) => {
@@ -151,6 +151,11 @@ impl Session {
                 items::json(&mut json, &rows.iter().zip(named).map(batch_row).collect::<Vec<_>>());
                 let error = error.as_deref();
                 return self.push(|text| outbound::batch_placed(text, call.req_id, &json, error, call.time_in, now));
+            }
+            (Then::Order(OrderRef::ClientId(id)), Answer::Reply(Reply::Amended { order, amend_id })) => {
+                let cl_ord_id = Some(id.to_string());
+                let (amend_id, order_id) = (amend_id.to_string(), order.to_string());
+                items::json(&mut json, &Amended { amend_id, order_id, cl_ord_id });
             }
             (Then::BatchCanceled, Answer::Reply(Reply::Canceled(ids))) => {
                 return self.push(|text| outbound::batch_canceled(text, call.req_id, ids.len(), call.time_in, now));

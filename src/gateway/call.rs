@@ -30,8 +30,8 @@ pub enum Then {
     BatchPlaced(Box<[(Option<ClientOrderId>, Option<i64>)]>),
     /// `batch_cancel`: the count stands at top level too.
     BatchCanceled,
-    /// `cancel_order`: the order as the client named it.
-    Canceled(OrderRef),
+    /// `cancel_order` and `amend_order`: the order as the client named it.
+    Order(OrderRef),
     /// A token binds the socket; answered only when it does not.
     Bind,
     /// The snapshot of past fills of a stream that has begun.

@@ -25,6 +25,8 @@ use crate::wire::results::Subscribed;
 
 /// Tokens that one socket remembers having used.
 const TOKENS_MAX: usize = 8;
+/// How long an order may be under way when it names no deadline, µs (protocol 6.1).
+const DEADLINE_US: u64 = 5_000_000;
 /// What a client is told when the engine's queue is full.
 const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
@@ -106,12 +108,14 @@ impl Session {
             Body::Ping => self.push(|text| outbound::pong(text, req_id, time_in, time_in)),
             Body::Subscribe(channel) => self.subscribe(operation, channel, req_id, time_in).await,
             Body::Unsubscribe(channel) => self.unsubscribe(operation, &channel, req_id, time_in).await,
-            Body::Command(command) => {
+            Body::Command(mut command) => {
+                command.set_deadline(time_in.plus_us(DEADLINE_US));
                 let then = match &command {
                     Command::PlaceOrder(order) => Then::Placed(order.cl_ord_id, order.order_userref),
                     Command::PlaceBatch(orders) => {
                         Then::BatchPlaced(orders.iter().map(|order| (order.cl_ord_id, order.order_userref)).collect())
                     }
+                    Command::AmendOrder(asked) => Then::Order(asked.order.clone()),
                     Command::CancelBatch(_) => Then::BatchCanceled,
                     Command::CancelWithdrawal(id) => Then::Named(id.to_string()),
                     _ => Then::Reply,
@@ -120,7 +124,7 @@ impl Session {
             }
             Body::Cancel(orders) => {
                 for order in orders {
-                    self.ask(Work::Command(Command::CancelOrder(order.clone())), call(Then::Canceled(order)));
+                    self.ask(Work::Command(Command::CancelOrder(order.clone())), call(Then::Order(order)));
                 }
             }
             Body::Coded(command, code) => match self.coded(command, code.as_deref(), time_in) {

@@ -6,7 +6,7 @@ use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, Place};
 
 /// Levels that the checksum covers on each side.
 const CHECKSUM_LEVELS: usize = 10;
@@ -16,6 +16,8 @@ const CHECKSUM_LEVELS: usize = 10;
 pub struct Levels {
     bids: BTreeMap<Price, i64>,
     asks: BTreeMap<Price, i64>,
+    /// What each order adds, and where.
+    shown: HashMap<OrderId, (Price, i64)>,
     /// Orders that trade before they rest.
     arriving: HashMap<OrderId, Order>,
 }
@@ -24,46 +26,57 @@ pub struct Levels {
 pub type Ladder = Vec<(Price, Quantity)>;
 
 impl Levels {
-    /// Adds an order that rests.
-    pub fn rest(&mut self, order: &Order) {
-        if order.is_open() {
-            self.add(order, order.remaining().0);
-        }
-    }
-
     /// Follows an event of this market.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::OrderPlaced { order, rests: true } => self.rest(order),
-            Event::OrderPlaced { order, rests: false } => {
-                self.arriving.insert(order.id, (**order).clone());
-            }
+            Event::OrderPlaced { order, rests } | Event::OrderActivated { order, rests } => self.arrive(order, *rests),
+            Event::OrderAmended { order, place } => self.arrive(order, *place != Place::Off),
             Event::Traded(trade) => {
-                self.add(&trade.maker.order, -trade.qty.0);
-                let taker = &trade.taker.order;
-                if taker.is_open() {
-                    self.arriving.insert(taker.id, taker.clone());
-                } else {
-                    self.arriving.remove(&taker.id);
-                }
+                self.show(&trade.maker.order);
+                self.arrive(&trade.taker.order, false);
             }
             Event::OrderRested(id) => {
                 if let Some(order) = self.arriving.remove(id) {
-                    self.rest(&order);
+                    self.show(&order);
                 }
             }
-            // What had not come to rest takes nothing away.
-            Event::OrderCanceled { order, .. } => match self.arriving.remove(&order.id) {
-                Some(_) => {}
-                None => self.add(order, -order.remaining().0),
-            },
+            Event::OrderRefilled(order) => self.show(order),
+            Event::OrderCanceled { order, .. } => {
+                self.arriving.remove(&order.id);
+                self.show(order);
+            }
             _ => {}
         }
     }
 
-    fn add(&mut self, order: &Order, change: i64) {
-        let Some(price) = order.limit else { return };
-        let levels = match order.side {
+    fn arrive(&mut self, order: &Order, rests: bool) {
+        self.arriving.remove(&order.id);
+        if rests {
+            return self.show(order);
+        }
+        self.hide(order);
+        if order.is_open() && !order.waits() {
+            self.arriving.insert(order.id, order.clone());
+        }
+    }
+
+    fn hide(&mut self, order: &Order) {
+        if let Some((price, qty)) = self.shown.remove(&order.id) {
+            self.add(order.side, price, -qty);
+        }
+    }
+
+    /// Shows an order as it stands: what it has visible, at its limit; nothing of one that waits or has ended.
+    pub fn show(&mut self, order: &Order) {
+        self.hide(order);
+        let Some(price) = order.limit.filter(|_| order.is_open() && !order.waits()) else { return };
+        let qty = order.visible().0;
+        self.shown.insert(order.id, (price, qty));
+        self.add(order.side, price, qty);
+    }
+
+    fn add(&mut self, side: Side, price: Price, change: i64) {
+        let levels = match side {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,
         };

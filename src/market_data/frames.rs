@@ -6,7 +6,7 @@ use super::book::Ladder;
 use super::ticker::{Figures, Print};
 use crate::domain::assets::Asset;
 use crate::domain::markets::Market;
-use crate::domain::orders::{OrderType, Side};
+use crate::domain::orders::Side;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
 use crate::wire::leaf::Exact;
@@ -86,7 +86,7 @@ pub fn trades<'a>(market: &Market, snapshot: bool, prints: impl Iterator<Item = 
         side: if print.side == Side::Buy { "buy" } else { "sell" },
         price: Exact::new(print.price.0, market.price_decimals),
         qty: Exact::new(print.qty.0, market.qty_decimals),
-        ord_type: if print.order_type == OrderType::Limit { "limit" } else { "market" },
+        ord_type: if print.order_type.is_limit() { "limit" } else { "market" },
         trade_id: print.trade_id,
         timestamp: print.at.to_string(),
     };

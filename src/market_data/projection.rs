@@ -71,7 +71,7 @@ impl Projection {
     fn new(from: Snapshot) -> Projection {
         let Snapshot { reference, orders, trades, at } = from;
         let mut markets: Vec<Market> = reference.markets().iter().map(|_| Market::default()).collect();
-        orders.iter().for_each(|order| markets[order.market.index()].levels.rest(order));
+        orders.iter().for_each(|order| markets[order.market.index()].levels.show(order));
         for stamped in &trades {
             if let Event::Traded(trade) = &stamped.event {
                 markets[trade.market.index()].tape.traded(trade, stamped.at);
@@ -144,7 +144,11 @@ impl Projection {
 
     fn fold(&mut self, stamped: &Stamped) -> Option<MarketId> {
         let id = match &stamped.event {
-            Event::OrderPlaced { order, .. } | Event::OrderCanceled { order, .. } => order.market,
+            Event::OrderPlaced { order, .. }
+            | Event::OrderCanceled { order, .. }
+            | Event::OrderActivated { order, .. }
+            | Event::OrderAmended { order, .. }
+            | Event::OrderRefilled(order) => order.market,
             Event::Traded(trade) => trade.market,
             Event::OrderRested(_) => {
                 // Its market was touched by its trades in this very entry.

@@ -47,6 +47,58 @@ records! {
     }
     /// A fee of a fill.
     Fee { asset: String, qty: Exact }
+    /// A trigger; `price` as it was asked for, `actual_price` where it lies now.
+    Triggers {
+        reference: &'static str,
+        price: Exact,
+        price_type: &'static str,
+        actual_price: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peak_price: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_price: Option<Exact>,
+        status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timestamp: Option<String>,
+    }
+    /// A closing order.
+    Contingent {
+        order_type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trigger_price: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trigger_price_type: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_price: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit_price_type: Option<&'static str>,
+    }
+    /// What only some orders have.
+    #[derive(Default)]
+    Terms {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fee_ccy_pref: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display_qty: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display_qty_remain: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cash_order_qty: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        effective_time: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expire_time: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        triggers: Option<Triggers>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stop_price: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        contingent: Option<Contingent>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sender_sub_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        amended: Option<bool>,
+    }
     /// An item of `executions`, and an order of `open_orders`, `closed_orders` and `query_orders`.
     Execution {
         exec_type: &'static str,
@@ -68,6 +120,10 @@ records! {
         cum_qty: Exact,
         cum_cost: Exact,
         avg_price: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fee_usd_equiv: Option<Exact>,
+        #[serde(flatten)]
+        terms: Terms,
         #[serde(skip_serializing_if = "Option::is_none")]
         exec_id: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -48,23 +48,80 @@ params! {
         maxratecount: Option<u64>,
         warnings: Option<Vec<Text<'a>>>,
     }
-    /// `add_order`.
+    /// `add_order`, and an order of `batch_add`, where symbol, validate and deadline stand beside the orders.
     AddOrder {
         order_type: Text<'a>,
         side: Text<'a>,
-        symbol: Text<'a>,
-        order_qty: Number<'a>,
+        symbol: Option<Text<'a>>,
+        order_qty: Option<Number<'a>>,
+        cash_order_qty: Option<Number<'a>>,
         limit_price: Option<Number<'a>>,
         limit_price_type: Option<Text<'a>>,
+        triggers: Option<Triggers<'a>>,
         time_in_force: Option<Text<'a>>,
-        post_only: Option<bool>,
+        effective_time: Option<Text<'a>>,
+        expire_time: Option<Text<'a>>,
+        deadline: Option<Text<'a>>,
         cl_ord_id: Option<Text<'a>>,
         order_userref: Option<i64>,
+        post_only: Option<bool>,
+        reduce_only: Option<bool>,
+        margin: Option<bool>,
+        stp_type: Option<Text<'a>>,
+        display_qty: Option<Number<'a>>,
+        fee_preference: Option<Text<'a>>,
+        conditional: Option<Conditional<'a>>,
+        sender_sub_id: Option<Text<'a>>,
         validate: Option<bool>,
         no_mpp: Option<bool>,
     }
+    /// What makes an order live; `price_type` static, pct or quote.
+    Triggers { reference: Option<Text<'a>>, price: Number<'a>, price_type: Option<Text<'a>> }
+    /// A closing order.
+    Conditional {
+        order_type: Text<'a>,
+        limit_price: Option<Number<'a>>,
+        limit_price_type: Option<Text<'a>>,
+        #[serde(alias = "stop_price")]
+        trigger_price: Option<Number<'a>>,
+        trigger_price_type: Option<Text<'a>>,
+    }
     /// `batch_add`: 2 to 15 orders of one symbol.
-    BatchAdd { symbol: Text<'a>, orders: Vec<BatchOrder<'a>>, validate: Option<bool> }
+    BatchAdd {
+        symbol: Text<'a>,
+        orders: Vec<AddOrder<'a>>,
+        deadline: Option<Text<'a>>,
+        validate: Option<bool>,
+    }
+    /// `amend_order`: exactly one of the two ids; what is left out stays.
+    AmendOrder {
+        order_id: Option<Text<'a>>,
+        cl_ord_id: Option<Text<'a>>,
+        order_qty: Option<Number<'a>>,
+        display_qty: Option<Number<'a>>,
+        limit_price: Option<Number<'a>>,
+        limit_price_type: Option<Text<'a>>,
+        post_only: Option<bool>,
+        trigger_price: Option<Number<'a>>,
+        trigger_price_type: Option<Text<'a>>,
+        deadline: Option<Text<'a>>,
+        symbol: Option<Text<'a>>,
+    }
+    /// `edit_order`: what is left out is as it was.
+    EditOrder {
+        order_id: Text<'a>,
+        symbol: Text<'a>,
+        order_qty: Option<Number<'a>>,
+        limit_price: Option<Number<'a>>,
+        order_userref: Option<i64>,
+        display_qty: Option<Number<'a>>,
+        fee_preference: Option<Text<'a>>,
+        no_mpp: Option<bool>,
+        post_only: Option<bool>,
+        reduce_only: Option<bool>,
+        deadline: Option<Text<'a>>,
+        validate: Option<bool>,
+    }
     /// `cancel_order`: exactly one of the three lists.
     CancelOrder {
         order_id: Option<Names<'a>>,
@@ -175,6 +232,8 @@ params! {
         maker_ppm: u32,
         taker_ppm: u32,
     }
+    /// `set_market_status`.
+    SetMarketStatus { symbol: Text<'a>, status: Text<'a> }
     /// `add_earn_strategy`; without `unbonding_s` it is flexible.
     AddEarnStrategy {
         asset: Text<'a>,
@@ -303,19 +362,6 @@ macro_rules! parts {
 }
 
 parts! {
-    /// An order of a batch.
-    BatchOrder {
-        order_type: Text<'a>,
-        side: Text<'a>,
-        order_qty: Number<'a>,
-        limit_price: Option<Number<'a>>,
-        limit_price_type: Option<Text<'a>>,
-        time_in_force: Option<Text<'a>>,
-        post_only: Option<bool>,
-        cl_ord_id: Option<Text<'a>>,
-        order_userref: Option<i64>,
-        no_mpp: Option<bool>,
-    }
     /// A request and the digest of what the Member saw.
     Ballot { request_id: Text<'a>, digest: Text<'a> }
     /// A Member to invite.

@@ -20,6 +20,15 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         warnings: Option<Vec<&'static str>>,
     }
+    /// `amend_order`
+    Amended {
+        amend_id: String,
+        order_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cl_ord_id: Option<String>,
+    }
+    /// `edit_order`
+    Edited { order_id: String, original_order_id: String }
     /// An order of a batch: placed, or why not.
     BatchRow {
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -128,11 +128,13 @@ pub fn limit(side: Side, qty: &str, price: &str) -> PlaceOrder {
         order_type: OrderType::Limit,
         time_in_force: TimeInForce::Gtc,
         post_only: false,
-        order_qty: Decimal::parse(qty).unwrap(),
+        order_qty: Some(Decimal::parse(qty).unwrap()),
         limit_price: Some(Decimal::parse(price).unwrap()),
         cl_ord_id: None,
         order_userref: None,
         validate: false,
+        deadline: None,
+        terms: None,
     }
 }
 

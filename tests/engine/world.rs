@@ -66,11 +66,13 @@ pub fn limit(side: Side, qty: &str, price: &str, id: Option<&str>) -> Command {
         order_type: OrderType::Limit,
         time_in_force: TimeInForce::Gtc,
         post_only: false,
-        order_qty: decimal(qty),
+        order_qty: Some(decimal(qty)),
         limit_price: Some(decimal(price)),
         cl_ord_id: id.map(|id| ClientOrderId::from(id).unwrap()),
         order_userref: None,
         validate: false,
+        deadline: None,
+        terms: None,
     })
 }
 

@@ -4,6 +4,7 @@
 mod change;
 mod error;
 mod orders;
+mod placement;
 mod request;
 mod values;
 mod venue;

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::change::{coded, initiate, withdrawal_change};
-use super::orders::{add_order, batch_add, batch_cancel, cancel_order, orders, query_orders};
+use super::orders::{batch_cancel, cancel_order, orders, query_orders};
+use super::placement::{add_order, amend_order, batch_add, edit_order};
 use super::values::{
     decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, withdrawal, workflow,
 };
@@ -205,6 +206,8 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         },
         Operation::AddOrder => add_order(e),
         Operation::BatchAdd => batch_add(e),
+        Operation::AmendOrder => amend_order(e),
+        Operation::EditOrder => edit_order(e),
         Operation::CancelOrder => cancel_order(e),
         Operation::CancelAll => nothing(e, Body::Command(Command::CancelAll)),
         Operation::KeyInfo => nothing(e, query(Query::KeyInfo)),
@@ -299,6 +302,7 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         Operation::CreateOrganization
         | Operation::AddAsset
         | Operation::AddMarket
+        | Operation::SetMarketStatus
         | Operation::AddEarnStrategy
         | Operation::AddDepositAddresses
         | Operation::CreditDeposit

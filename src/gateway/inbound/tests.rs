@@ -23,7 +23,7 @@ fn an_order_keeps_every_digit() {
         let request = accept(&text);
         assert_eq!((request.operation, request.token.as_deref()), (Operation::AddOrder, Some("T")));
         let Body::Command(Command::PlaceOrder(order)) = request.body else { panic!("{text}") };
-        assert_eq!(order.order_qty, Decimal::from_units(9_007_199_254_740_993_123, 8));
+        assert_eq!(order.order_qty, Some(Decimal::from_units(9_007_199_254_740_993_123, 8)));
         assert_eq!(order.limit_price, Some(Decimal::from_units(1, 8)));
         assert_eq!(&*order.symbol, "BTC/USD");
     }
@@ -41,7 +41,7 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
         (order(r#","order_qty":1,"limit_price":true"#), "Limit_price field must be a number_float"),
         (order(r#","order_qty":1e999"#), "EGeneral:Invalid arguments:order_qty: give a number of at most 18 digits"),
         (order(r#","order_qty":1,"lots":2"#), "Unsupported field: 'lots' for the given msg type: add_order"),
-        (order(""), "EGeneral:Invalid arguments:order_qty: this field is needed"),
+        (order(r#","triggers":{}"#), "EGeneral:Invalid arguments:price: this field is needed"),
         (order(r#","order_qty":1,"order_qty":2"#), "EGeneral:Invalid arguments:order_qty: give this field once"),
         (r#"{"method":"fly","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ticker","req_id":3}"#.into(), "EGeneral:Unknown method"),

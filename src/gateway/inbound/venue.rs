@@ -4,6 +4,7 @@ use super::request::{Body, Parsed, params};
 use super::values::{decimal, member, short, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
+use crate::domain::markets::MarketStatus;
 use crate::engine::command::{Command, Invitee, NewAsset, NewMarket};
 use crate::engine::deposits::DepositAddress;
 use crate::engine::earn::LockType;
@@ -27,6 +28,12 @@ pub(super) fn venue<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         }
         Operation::AddAsset => add_asset(params(e)?)?,
         Operation::AddMarket => add_market(params(e)?)?,
+        Operation::SetMarketStatus => {
+            let asked: p::SetMarketStatus<'_> = params(e)?;
+            let advice = "give online, cancel_only, post_only, limit_only, reduce_only or maintenance";
+            let status = MarketStatus::parse(&asked.status).ok_or_else(|| WireError::field("status", advice))?;
+            (asked.token, Command::SetMarketStatus { symbol: short("symbol", &asked.symbol)?, status })
+        }
         Operation::AddEarnStrategy => {
             let asked: p::AddEarnStrategy<'_> = params(e)?;
             let lock = asked.unbonding_s.map_or(LockType::Flex, |unbonding_s| LockType::Bonded { unbonding_s });

@@ -4,11 +4,15 @@ use super::Object;
 use crate::domain::ids::ExecId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{CancelReason, Order, OrderStatus, OrderType, Side};
+use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
+use crate::domain::terms::{Conditional, FeeCurrency, Level, Reference as Watched, Terms, Trigger};
 use crate::domain::time::Moment;
 use crate::engine::event::{Fill, Trade};
 use crate::engine::reference::Reference;
 use crate::history::PastFill;
+
+/// Decimals of a percentage.
+const PERCENT_DECIMALS: u8 = 4;
 
 /// What an item tells.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,12 @@ pub enum Execution<'a> {
     Filled,
     /// Ended otherwise.
     Canceled(CancelReason),
+    /// Changed by its owner.
+    Amended,
+    /// An iceberg shows its next slice.
+    Refilled,
+    /// Something else of it has changed: its trigger was reached, or moved.
+    Status,
 }
 
 /// One side of a fill.
@@ -60,7 +70,11 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
         Execution::New => ("new", status(order.status)),
         Execution::Trade(..) => ("trade", status(order.status)),
         Execution::Filled => ("filled", "filled"),
+        Execution::Canceled(CancelReason::Expired) => ("expired", "expired"),
         Execution::Canceled(_) => ("canceled", "canceled"),
+        Execution::Amended => ("amended", status(order.status)),
+        Execution::Refilled => ("iceberg_refill", status(order.status)),
+        Execution::Status => ("status", status(order.status)),
     };
     let mut object = Object::open(out);
     object.plain("exec_type", exec_type).plain("order_id", order.id).plain("order_status", status);
@@ -69,15 +83,24 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     }
     object.literal("order_userref", order.userref.unwrap_or(0)).text("symbol", &market.symbol);
     object.plain("side", if order.side == Side::Buy { "buy" } else { "sell" });
-    object.plain("order_type", if order.order_type == OrderType::Limit { "limit" } else { "market" });
+    object.plain("order_type", order.order_type.name());
     object.number("order_qty", order.qty.0, market.qty_decimals);
-    if let Some(limit) = order.limit {
-        object.number("limit_price", limit.0, market.price_decimals).plain("limit_price_type", "static");
+    let distance = order.terms.as_ref().and_then(|terms| terms.limit);
+    if let Some(limit) = order.limit.map(Level::Static).or(distance) {
+        let (units, decimals) = number(limit, market);
+        object.number("limit_price", units, decimals).plain("limit_price_type", limit.price_type().name());
     }
     object.plain("time_in_force", order.time_in_force.name());
     object.literal("post_only", order.post_only).number("cum_qty", order.filled.0, market.qty_decimals);
     object.number("cum_cost", order.cost.0, market.quote_decimals);
     object.number("avg_price", average(order, market), market.price_decimals);
+    if order.fee > Amount::ZERO && order.fee_in() == FeeCurrency::Quote && &*reference.asset(market.quote).code == "USD"
+    {
+        object.number("fee_usd_equiv", order.fee.0, market.quote_decimals);
+    }
+    if let Some(of) = &order.terms {
+        terms(&mut object, market, of);
+    }
     match what {
         Execution::Trade(side) => {
             object.plain("exec_id", side.exec_id).literal("trade_id", side.trade_id);
@@ -87,26 +110,109 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
             object.plain("liquidity_ind", if side.maker { "m" } else { "t" });
             let mut fee = String::new();
             let mut part = Object::open(&mut fee);
-            part.text("asset", &reference.asset(market.quote).code);
-            part.number("qty", side.fill.fee.0, market.quote_decimals);
+            let asset = reference.asset(if order.fee_in() == FeeCurrency::Base { market.base } else { market.quote });
+            part.text("asset", &asset.code).number("qty", side.fill.fee.0, asset.decimals);
             part.close();
             object.raw("fees", &format!("[{fee}]"));
         }
         Execution::Canceled(reason) => {
             object.text("reason", cancel_reason(reason));
         }
-        Execution::PendingNew | Execution::New | Execution::Filled => {}
+        Execution::Amended => {
+            object.text("reason", "User requested");
+        }
+        Execution::PendingNew | Execution::New | Execution::Filled | Execution::Refilled | Execution::Status => {}
     }
     object.plain("timestamp", at).literal("offset", offset);
     object.close();
 }
 
+/// A price, or the way to one, as it was given.
+fn number(level: Level, market: &Market) -> (i64, u8) {
+    match level {
+        Level::Static(price) => (price.0, market.price_decimals),
+        Level::Pct(units) => (units, PERCENT_DECIMALS),
+        Level::Quote(units) => (units, market.price_decimals),
+    }
+}
+
+/// What only some orders have.
+fn terms(object: &mut Object<'_>, market: &Market, of: &Terms) {
+    if of.fee_in == FeeCurrency::Base {
+        object.plain("fee_ccy_pref", "fcib");
+    }
+    if let Some(display) = of.display {
+        object.number("display_qty", display.size.0, market.qty_decimals);
+        object.number("display_qty_remain", display.shown.0, market.qty_decimals);
+    }
+    if let Some(cash) = of.cash {
+        object.number("cash_order_qty", cash.0, market.quote_decimals);
+    }
+    if let Some(at) = of.starts_at {
+        object.plain("effective_time", at);
+    }
+    if let Some(at) = of.expires_at {
+        object.plain("expire_time", at);
+    }
+    if let Some(trigger) = &of.trigger {
+        let mut text = String::new();
+        triggers(Object::open(&mut text), market, trigger);
+        object.raw("triggers", &text).number("stop_price", trigger.price.0, market.price_decimals);
+    }
+    if let Some(closing) = &of.conditional {
+        let mut text = String::new();
+        contingent(Object::open(&mut text), market, closing);
+        object.raw("contingent", &text);
+    }
+    if let Some(id) = &of.sender_sub_id {
+        object.text("sender_sub_id", id);
+    }
+    if of.amended {
+        object.literal("amended", true);
+    }
+}
+
+fn triggers(mut object: Object<'_>, market: &Market, of: &Trigger) {
+    let (units, decimals) = number(of.level, market);
+    object.plain("reference", if of.reference == Watched::Last { "last" } else { "index" });
+    object.number("price", units, decimals).plain("price_type", of.level.price_type().name());
+    object.number("actual_price", of.price.0, market.price_decimals);
+    if let Some(peak) = of.peak {
+        object.number("peak_price", peak.0, market.price_decimals);
+    }
+    match of.fired {
+        Some((at, last)) => {
+            object.number("last_price", last.0, market.price_decimals);
+            object.plain("status", "triggered").plain("timestamp", at);
+        }
+        None => {
+            object.plain("status", "untriggered");
+        }
+    }
+    object.close();
+}
+
+fn contingent(mut object: Object<'_>, market: &Market, of: &Conditional) {
+    object.plain("order_type", of.order_type.name());
+    if let Some(level) = of.trigger {
+        let (units, decimals) = number(level, market);
+        object.number("trigger_price", units, decimals).plain("trigger_price_type", level.price_type().name());
+    }
+    if let Some(level) = of.limit {
+        let (units, decimals) = number(level, market);
+        object.number("limit_price", units, decimals).plain("limit_price_type", level.price_type().name());
+    }
+    object.close();
+}
+
 fn status(status: OrderStatus) -> &'static str {
     match status {
+        OrderStatus::PendingNew => "pending_new",
         OrderStatus::New => "new",
         OrderStatus::PartiallyFilled => "partially_filled",
         OrderStatus::Filled => "filled",
         OrderStatus::Canceled => "canceled",
+        OrderStatus::Expired => "expired",
     }
 }
 
@@ -119,6 +225,14 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
         CancelReason::FillOrKill => "Fill or kill: not enough to fill it whole",
         CancelReason::DeadMansSwitch => "Cancel all orders after: the timeout was reached",
         CancelReason::ByMember => "Canceled by a Member",
+        CancelReason::Expired => "Expired",
+        CancelReason::AmendedToFilled => "Amended to no more than was filled",
+        CancelReason::Edited => "Edited: another order took its place",
+        CancelReason::InsufficientFunds => "Insufficient funds when it went live",
+        CancelReason::NoLiquidity => "Nothing to trade with when it went live",
+        CancelReason::PostOnly => "Post only order",
+        CancelReason::MarketStatus => "The market was closed to it when it went live",
+        CancelReason::BelowMinimum => "Below the market's minimum, or without a price above zero",
     }
 }
 
@@ -184,7 +298,7 @@ mod tests {
             owner: ServiceUserId(1),
             market: MarketId(1),
             side: Side::Buy,
-            order_type: OrderType::Limit,
+            order_type: crate::domain::orders::OrderType::Limit,
             time_in_force: crate::domain::orders::TimeInForce::Gtc,
             post_only: true,
             limit: Some(Price(400_001)),
@@ -197,6 +311,7 @@ mod tests {
             fee: Amount(20_000),
             held: Amount(0),
             status: OrderStatus::PartiallyFilled,
+            terms: None,
         }
     }
 
@@ -235,6 +350,8 @@ mod tests {
             cum_qty: qty(5_000_000),
             cum_cost: Exact::new(20_000_000, 4),
             avg_price: price(400_000),
+            fee_usd_equiv: Some(Exact::new(20_000, 4)),
+            terms: w::Terms::default(),
             exec_id: Some(ExecId(1_792).to_string()),
             trade_id: Some(9),
             last_qty: Some(qty(5_000_000)),

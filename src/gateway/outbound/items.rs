@@ -48,7 +48,16 @@ pub fn routes(stamped: &Stamped, tell: &mut dyn FnMut(Route)) {
         Event::OrderPlaced { order, .. } => {
             let route = Route::of(order.account, Operation::Executions, 0);
             tell(Route { is_step: true, ..route });
-            tell(Route { index: 1, ..route });
+            if order.status != OrderStatus::PendingNew {
+                tell(Route { index: 1, ..route });
+            }
+        }
+        Event::OrderActivated { order, .. } => {
+            let is_step = order.trigger().is_some_and(|trigger| trigger.fired.is_some());
+            tell(Route { is_step, ..Route::of(order.account, Operation::Executions, 0) });
+        }
+        Event::OrderAmended { order, .. } | Event::OrderRefilled(order) | Event::TriggerMoved(order) => {
+            tell(Route { is_step: true, ..Route::of(order.account, Operation::Executions, 0) });
         }
         Event::Traded(trade) => {
             sides(&trade.maker, 0, tell);
@@ -102,6 +111,20 @@ pub fn write(out: &mut String, reference: &Reference, stamped: &Stamped, route: 
                 _ => Execution::Filled,
             };
             executions::item(out, reference, &fill.order, what, stamped.at, offset);
+        }
+        (Event::OrderActivated { order, .. }, _) => {
+            let triggered = order.trigger().is_some_and(|trigger| trigger.fired.is_some());
+            let what = if triggered { Execution::Status } else { Execution::New };
+            executions::item(out, reference, order, what, stamped.at, offset);
+        }
+        (Event::OrderAmended { order, .. }, _) => {
+            executions::item(out, reference, order, Execution::Amended, stamped.at, offset);
+        }
+        (Event::OrderRefilled(order), _) => {
+            executions::item(out, reference, order, Execution::Refilled, stamped.at, offset);
+        }
+        (Event::TriggerMoved(order), _) => {
+            executions::item(out, reference, order, Execution::Status, stamped.at, offset);
         }
         (Event::OrderCanceled { order, reason }, _) => {
             executions::item(out, reference, order, Execution::Canceled(*reason), stamped.at, offset);

@@ -25,6 +25,13 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
         Reply::Done | Reply::Placed { .. } | Reply::Batch(_) | Reply::Session(_) | Reply::Claimed(_) => {
             json(out, &r::Done {})
         }
+        Reply::Amended { order, amend_id } => {
+            json(out, &r::Amended { amend_id: amend_id.to_string(), order_id: order.to_string(), cl_ord_id: None });
+        }
+        Reply::Edited { order, original } => {
+            let order_id = order.map(|id| id.to_string()).unwrap_or_default();
+            json(out, &r::Edited { order_id, original_order_id: original.to_string() });
+        }
         Reply::Switch { now, at } => {
             let trigger_time = at.map_or_else(|| "0".to_owned(), second);
             json(out, &r::Switch { current_time: second(*now), trigger_time });

@@ -1,0 +1,254 @@
+//! What only some orders have: a trigger, a visible part, a start or an end, a closing order. Kept behind one
+//! pointer, so that the plain limit orders that there are most of stay small.
+
+use serde::{Deserialize, Serialize};
+
+use super::money::{Amount, Price, Quantity};
+use super::orders::{OrderType, Side};
+use super::text::ClientOrderId;
+use super::time::Moment;
+
+/// How a price of an order is meant (protocol 6.1, `price_type` and `limit_price_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PriceType {
+    /// As it stands.
+    Static,
+    /// Parts of the price that it refers to.
+    Pct,
+    /// A distance in the quote currency.
+    Quote,
+}
+
+impl PriceType {
+    /// All three.
+    pub const ALL: [PriceType; 3] = [PriceType::Static, PriceType::Pct, PriceType::Quote];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PriceType::Static => "static",
+            PriceType::Pct => "pct",
+            PriceType::Quote => "quote",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(name: &str) -> Option<PriceType> {
+        PriceType::ALL.into_iter().find(|of| of.name() == name)
+    }
+}
+
+/// A price, or the way to one from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Level {
+    /// This price.
+    Static(Price),
+    /// So many millionths of the price referred to away from it; 10,000 are one percent.
+    Pct(i64),
+    /// So many price units away from the price referred to.
+    Quote(i64),
+}
+
+impl Level {
+    /// How it was given.
+    pub fn price_type(self) -> PriceType {
+        match self {
+            Level::Static(_) => PriceType::Static,
+            Level::Pct(_) => PriceType::Pct,
+            Level::Quote(_) => PriceType::Quote,
+        }
+    }
+
+    /// The price that it comes to, seen from `reference`, on a multiple of `increment`; `None` when that is
+    /// not above zero or beyond 64 bits.
+    pub fn seen_from(self, reference: Price, increment: Price) -> Option<Price> {
+        let distance = match self {
+            Level::Static(price) => return Some(price),
+            Level::Pct(ppm) => i64::try_from(i128::from(reference.0).checked_mul(i128::from(ppm))? / 1_000_000).ok()?,
+            Level::Quote(units) => units,
+        };
+        let price = reference.0.checked_add(distance)?;
+        let price = price - price.rem_euclid(increment.0);
+        (price > 0).then_some(Price(price))
+    }
+
+    /// The same distance the other way; a price stays.
+    pub fn reversed(self) -> Level {
+        match self {
+            Level::Static(price) => Level::Static(price),
+            Level::Pct(ppm) => Level::Pct(-ppm),
+            Level::Quote(units) => Level::Quote(-units),
+        }
+    }
+}
+
+/// Which price a trigger watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reference {
+    /// The last trade of the market.
+    Last,
+    /// The index. No market has one here, so that it is the last trade as well (protocol 6.1).
+    Index,
+}
+
+/// What makes a waiting order live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The price watched.
+    pub reference: Reference,
+    /// The trigger price as it was asked for.
+    pub level: Level,
+    /// Where it stands now.
+    pub price: Price,
+    /// The best price since a trailing stop began: highest for a sell, lowest for a buy.
+    pub peak: Option<Price>,
+    /// When it was reached, and by which price; `None` while it waits.
+    pub fired: Option<(Moment, Price)>,
+}
+
+/// Which way a price must move to reach a trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watch {
+    /// Up to the trigger, or above it.
+    Rising,
+    /// Down to the trigger, or below it.
+    Falling,
+}
+
+impl Watch {
+    /// Of an order of this type and side: stops guard against a loss, profits are taken on the other way.
+    pub fn of(order_type: OrderType, side: Side) -> Watch {
+        match (order_type.takes_profit(), side) {
+            (false, Side::Buy) | (true, Side::Sell) => Watch::Rising,
+            (false, Side::Sell) | (true, Side::Buy) => Watch::Falling,
+        }
+    }
+
+    /// Whether `last` reaches `trigger`.
+    pub fn reached(self, last: Price, trigger: Price) -> bool {
+        match self {
+            Watch::Rising => last >= trigger,
+            Watch::Falling => last <= trigger,
+        }
+    }
+}
+
+/// The visible part of an iceberg order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Display {
+    /// How much each slice shows.
+    pub size: Quantity,
+    /// What is left of the present slice.
+    pub shown: Quantity,
+}
+
+/// What happens where two orders of one Organization would meet (`stp_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SelfTrade {
+    /// The order that came ends.
+    #[default]
+    CancelNewest,
+    /// The order that was there ends, and the other goes on.
+    CancelOldest,
+    /// Both end.
+    CancelBoth,
+}
+
+impl SelfTrade {
+    /// The one of that name.
+    pub fn parse(name: &str) -> Option<SelfTrade> {
+        Some(match name {
+            "cancel_newest" => SelfTrade::CancelNewest,
+            "cancel_oldest" => SelfTrade::CancelOldest,
+            "cancel_both" => SelfTrade::CancelBoth,
+            _ => return None,
+        })
+    }
+}
+
+/// In which currency an order pays its fees (`fee_preference`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FeeCurrency {
+    /// In what prices are in (rule 34).
+    #[default]
+    Quote,
+    /// In what is bought or sold.
+    Base,
+}
+
+/// An order of the other side that every fill places: `conditional`, a closing order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditional {
+    /// Its type; not market or iceberg.
+    pub order_type: OrderType,
+    /// Its limit, seen from the fill's price, or from the trigger if it has one.
+    pub limit: Option<Level>,
+    /// Its trigger, seen from the fill's price.
+    pub trigger: Option<Level>,
+}
+
+/// What only some orders have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What makes it live.
+    pub trigger: Option<Trigger>,
+    /// The limit of a trailing stop-limit, seen from its trigger.
+    pub limit: Option<Level>,
+    /// What it shows in the book.
+    pub display: Option<Display>,
+    /// The quote amount that the quantity was made from (`cash_order_qty`).
+    pub cash: Option<Amount>,
+    /// It waits until then.
+    pub starts_at: Option<Moment>,
+    /// It ends then.
+    pub expires_at: Option<Moment>,
+    /// Where its fees are taken from.
+    pub fee_in: FeeCurrency,
+    /// What happens where it meets an order of its own Organization.
+    pub self_trade: SelfTrade,
+    /// What each of its fills places.
+    pub conditional: Option<Conditional>,
+    /// Told back; groups nothing, since self-trade prevention is by Organization (rule 7).
+    pub sender_sub_id: Option<ClientOrderId>,
+    /// Whether it was amended.
+    pub amended: bool,
+}
+
+impl Terms {
+    /// The terms as they were asked for: without what has become of them since.
+    pub fn asked(&self) -> Terms {
+        let trigger = self.trigger.map(|of| Trigger { price: Price::default(), peak: None, fired: None, ..of });
+        let display = self.display.map(|of| Display { shown: of.size, ..of });
+        Terms { trigger, display, amended: false, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_land_on_the_increment() {
+        let from = |level: Level| level.seen_from(Price(10_003), Price(5)).map(|price| price.0);
+        assert_eq!(from(Level::Static(Price(7))), Some(7));
+        assert_eq!(from(Level::Pct(-10_000)), Some(9_900), "100.03 less 1 % is 99.03, on 0.05");
+        assert_eq!(from(Level::Pct(10_000)), Some(10_100));
+        assert_eq!(from(Level::Quote(-3)), Some(10_000));
+        assert_eq!(from(Level::Quote(-10_003)), None);
+        assert_eq!(from(Level::Quote(i64::MAX)), None);
+        assert_eq!(Level::Pct(i64::MAX).seen_from(Price(i64::MAX), Price(1)), None);
+    }
+
+    #[test]
+    fn stops_and_profits_watch_opposite_ways() {
+        for (order_type, side, watch) in [
+            (OrderType::StopLoss, Side::Sell, Watch::Falling),
+            (OrderType::TrailingStopLimit, Side::Buy, Watch::Rising),
+            (OrderType::TakeProfit, Side::Sell, Watch::Rising),
+            (OrderType::TakeProfitLimit, Side::Buy, Watch::Falling),
+        ] {
+            assert_eq!(Watch::of(order_type, side), watch);
+        }
+        assert!(Watch::Falling.reached(Price(9), Price(9)) && !Watch::Falling.reached(Price(10), Price(9)));
+    }
+}

@@ -1,0 +1,282 @@
+//! From what a client asks for to an order in the market's units: everything that can be said of it before
+//! book and funds are looked at.
+
+use super::caller::ServiceCaller;
+use super::command::{AskedConditional, AskedTerms, AskedTrigger, PlaceOrder};
+use super::reject::{Code, Reject};
+use super::transition::Transition;
+use crate::domain::decimal::{Decimal, DecimalError};
+use crate::domain::ids::OrderId;
+use crate::domain::limits::{DEADLINE_MAX_US, DISPLAY_PARTS_MAX, SCHEDULE_MAX_US};
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::orders::{Order, OrderStatus, OrderType, Side, TimeInForce};
+use crate::domain::terms::{Conditional, Display, Level, PriceType, Terms, Trigger};
+use crate::domain::time::Moment;
+
+/// Decimals of a percentage: its unit is a millionth of the price.
+const PERCENT_DECIMALS: u8 = 4;
+
+fn bad(field: &'static str, advice: &str) -> Reject {
+    Reject::field(Code::InvalidArguments, field, advice)
+}
+
+/// The order that was asked for, nothing held yet. A quantity given in quote is still to be found: zero.
+pub(super) fn order(
+    t: &Transition<'_>,
+    caller: ServiceCaller,
+    asked: &PlaceOrder,
+    market: &Market,
+) -> Result<Order, Reject> {
+    check_deadline(asked.deadline, t.now())?;
+    let qty = quantity_or_cash(asked, market)?;
+    let limit = static_limit(asked, market)?;
+    let terms = asked.terms.as_ref().map(|more| terms(asked, more, qty, market, t.now())).transpose()?;
+    if asked.terms.is_none() && asked.order_type.is_triggered() {
+        return Err(bad("triggers", "an order of this type needs a trigger"));
+    }
+    if asked.terms.is_none() && asked.order_type == OrderType::Iceberg {
+        return Err(bad("display_qty", "an iceberg order needs one"));
+    }
+    if let Some(price) = limit {
+        check_cost(market, price, qty)?;
+    }
+    check_patience(asked)?;
+    let scheduled = terms.as_ref().is_some_and(|terms| terms.starts_at.is_some());
+    Ok(Order {
+        id: OrderId(t.next_seq().0),
+        organization: caller.organization,
+        account: caller.account,
+        owner: caller.id,
+        market: market.id,
+        side: asked.side,
+        order_type: asked.order_type,
+        time_in_force: asked.time_in_force,
+        post_only: asked.post_only,
+        limit,
+        qty,
+        cl_ord_id: asked.cl_ord_id,
+        userref: asked.order_userref,
+        opened_at: t.now(),
+        filled: Quantity::ZERO,
+        cost: Amount::ZERO,
+        fee: Amount::ZERO,
+        held: Amount::ZERO,
+        status: if scheduled { OrderStatus::PendingNew } else { OrderStatus::New },
+        terms: terms.map(Box::new),
+    })
+}
+
+/// A request must come before its deadline, which lies at most a minute ahead (protocol 6.1).
+pub(super) fn check_deadline(deadline: Option<Moment>, now: Moment) -> Result<(), Reject> {
+    match deadline {
+        Some(deadline) if deadline <= now => Err(Reject::of(Code::DeadlineElapsed)),
+        Some(deadline) if deadline > now.plus_us(DEADLINE_MAX_US) => Err(bad("deadline", "give at most 60 s from now")),
+        _ => Ok(()),
+    }
+}
+
+/// A quantity of at least the market's least, on its increment.
+pub(super) fn quantity(number: Decimal, market: &Market) -> Result<Quantity, Reject> {
+    let qty = Quantity(units(number, market.qty_decimals, "order_qty")?);
+    if qty < market.qty_min {
+        return Err(Reject::of(Code::OrderMinimum));
+    }
+    if qty.0 % market.qty_increment.0 != 0 {
+        return Err(bad("order_qty", "use a multiple of the pair's qty_increment"));
+    }
+    Ok(qty)
+}
+
+fn quantity_or_cash(asked: &PlaceOrder, market: &Market) -> Result<Quantity, Reject> {
+    let cash = asked.terms.as_ref().and_then(|terms| terms.cash_order_qty);
+    match (asked.order_qty, cash) {
+        (Some(qty), None) => quantity(qty, market),
+        (None, Some(_)) if asked.order_type == OrderType::Market && asked.side == Side::Buy => Ok(Quantity::ZERO),
+        (None, Some(_)) => Err(bad("cash_order_qty", "only a market buy can have it; give order_qty")),
+        (Some(_), Some(_)) => Err(bad("cash_order_qty", "give it or order_qty, not both")),
+        (None, None) => Err(bad("order_qty", "say how much")),
+    }
+}
+
+/// The slice of an iceberg: at least a fifteenth of what may fill.
+pub(super) fn display(number: Decimal, whole: Quantity, market: &Market) -> Result<Quantity, Reject> {
+    let size = Quantity(units(number, market.qty_decimals, "display_qty")?);
+    if size > whole || size.0 < whole.0 / DISPLAY_PARTS_MAX || size.0 % market.qty_increment.0 != 0 {
+        return Err(bad("display_qty", "give at least a fifteenth of the quantity, and not more than it"));
+    }
+    Ok(size)
+}
+
+pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result<(), Reject> {
+    match market.cost(price, qty) {
+        Some(cost) if cost >= market.cost_min => Ok(()),
+        _ => Err(Reject::of(Code::CostMinimum)),
+    }
+}
+
+/// The limit where it is a price; a trailing stop-limit has a distance among its terms.
+fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Reject> {
+    let price_type = asked.terms.as_ref().and_then(|terms| terms.limit_price_type);
+    match (asked.order_type.is_limit(), asked.limit_price) {
+        (true, Some(_)) if asked.order_type == OrderType::TrailingStopLimit => Ok(None),
+        (true, Some(_)) if price_type.is_some_and(|kind| kind != PriceType::Static) => {
+            Err(bad("limit_price_type", "only a trailing-stop-limit order has another than static"))
+        }
+        (true, Some(price)) => checked_price(price, market).map(Some),
+        (true, None) => Err(bad("limit_price", "an order of this type needs one")),
+        (false, Some(_)) => Err(bad("limit_price", "an order of this type has none")),
+        (false, None) => Ok(None),
+    }
+}
+
+/// Whether time in force and post-only go with the order's type.
+fn check_patience(asked: &PlaceOrder) -> Result<(), Reject> {
+    let (kind, tif) = (asked.order_type, asked.time_in_force);
+    let expires = asked.terms.as_ref().is_some_and(|terms| terms.expire_time.is_some());
+    if (tif == TimeInForce::Gtd) != expires {
+        return Err(bad("expire_time", "give it with time_in_force gtd, and only then"));
+    }
+    if tif == TimeInForce::Fok && kind != OrderType::Limit {
+        return Err(bad("time_in_force", "only a limit order can be fill or kill"));
+    }
+    if tif == TimeInForce::Gtd && kind == OrderType::Market {
+        return Err(bad("time_in_force", "a market order does not wait"));
+    }
+    if kind == OrderType::Iceberg && !tif.waits() {
+        return Err(bad("time_in_force", "an iceberg order waits: give gtc or gtd"));
+    }
+    if asked.post_only && (!kind.is_limit() || !tif.waits()) {
+        return Err(bad("post_only", "only an order that rests at a limit can have it"));
+    }
+    Ok(())
+}
+
+fn terms(asked: &PlaceOrder, more: &AskedTerms, qty: Quantity, market: &Market, now: Moment) -> Result<Terms, Reject> {
+    if more.margin {
+        return Err(Reject::field(Code::Margin, "margin", "there is no margin here; leave it out"));
+    }
+    if more.reduce_only {
+        return Err(Reject::of(Code::ReduceOnly));
+    }
+    let display = match (asked.order_type == OrderType::Iceberg, more.display_qty) {
+        (true, Some(size)) => Some(display(size, qty, market)?),
+        (true, None) => return Err(bad("display_qty", "an iceberg order needs one")),
+        (false, Some(_)) => return Err(bad("display_qty", "only an iceberg order has one")),
+        (false, None) => None,
+    };
+    let trigger = match (asked.order_type.is_triggered(), &more.trigger) {
+        (true, Some(of)) => Some(trigger(asked.order_type, of, market)?),
+        (true, None) => return Err(bad("triggers", "an order of this type needs a trigger")),
+        (false, Some(_)) => return Err(bad("triggers", "an order of this type has none")),
+        (false, None) => None,
+    };
+    let limit = asked.limit_price.filter(|_| asked.order_type == OrderType::TrailingStopLimit);
+    let limit = limit.map(|limit| trailing_limit(limit, more.limit_price_type, market)).transpose()?;
+    let cash = more.cash_order_qty.map(|cash| units(cash, market.quote_decimals, "cash_order_qty").map(Amount));
+    let (starts_at, expires_at) = schedule(more, now)?;
+    Ok(Terms {
+        trigger,
+        limit,
+        display: display.map(|size| Display { size, shown: size }),
+        cash: cash.transpose()?,
+        starts_at,
+        expires_at,
+        fee_in: more.fee_preference,
+        self_trade: more.stp_type,
+        conditional: more.conditional.as_ref().map(|of| conditional(of, market)).transpose()?,
+        sender_sub_id: more.sender_sub_id,
+        amended: false,
+    })
+}
+
+/// A start that has come is no start any more; an end must be ahead of it, and neither more than a month off.
+fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Moment>), Reject> {
+    let latest = now.plus_us(SCHEDULE_MAX_US);
+    let start = more.effective_time.filter(|start| *start > now);
+    if start.is_some_and(|start| start > latest) {
+        return Err(bad("effective_time", "give at most a month from now"));
+    }
+    if more.expire_time.is_some_and(|end| end <= start.unwrap_or(now) || end > latest) {
+        return Err(bad("expire_time", "give a time after the start and at most a month from now"));
+    }
+    Ok((start, more.expire_time))
+}
+
+fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Result<Trigger, Reject> {
+    let kind = asked.price_type.unwrap_or(if order_type.trails() { PriceType::Quote } else { PriceType::Static });
+    let level = level(asked.price, kind, market, "triggers")?;
+    if order_type.trails() && !matches!(level, Level::Pct(1..1_000_000) | Level::Quote(1..)) {
+        return Err(bad("triggers", "a trailing stop needs a positive distance, of price_type pct or quote"));
+    }
+    let price = if let Level::Static(price) = level { price } else { Price::default() };
+    Ok(Trigger { reference: asked.reference, level, price, peak: None, fired: None })
+}
+
+/// The limit of a trailing stop-limit, a distance from its trigger; in quote unless it says otherwise.
+pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &Market) -> Result<Level, Reject> {
+    match kind.unwrap_or(PriceType::Quote) {
+        PriceType::Static => Err(bad("limit_price_type", "the limit of a trailing stop is pct or quote")),
+        kind => level(number, kind, market, "limit_price"),
+    }
+}
+
+fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional, Reject> {
+    let kind = asked.order_type;
+    if matches!(kind, OrderType::Market | OrderType::Iceberg) {
+        return Err(bad("conditional", "a closing order is a limit order or has a trigger"));
+    }
+    if kind.is_limit() != asked.limit.is_some() || kind.is_triggered() != asked.trigger.is_some() {
+        return Err(bad(
+            "conditional",
+            "give limit_price and trigger_price as the type of the closing order needs them",
+        ));
+    }
+    let read = |price: Option<(Decimal, PriceType)>| {
+        price.map(|(number, kind)| level(number, kind, market, "conditional")).transpose()
+    };
+    let closing = Conditional { order_type: kind, limit: read(asked.limit)?, trigger: read(asked.trigger)? };
+    if kind.trails() && !matches!(closing.trigger, Some(Level::Pct(1..1_000_000) | Level::Quote(1..))) {
+        return Err(bad("conditional", "a trailing stop needs a positive trigger_price of type pct or quote"));
+    }
+    Ok(closing)
+}
+
+/// A price, or the way to one: percent with up to four decimals, or quote on the market's increment.
+pub(super) fn level(number: Decimal, kind: PriceType, market: &Market, field: &'static str) -> Result<Level, Reject> {
+    let distance = |decimals| match number.units(decimals) {
+        Ok(units) => Ok(units),
+        Err(DecimalError::ExcessDecimals) => Err(bad(field, "too many decimals")),
+        Err(DecimalError::Malformed | DecimalError::OutOfRange) => Err(bad(field, "out of range")),
+    };
+    match kind {
+        PriceType::Static => checked_price(number, market).map(Level::Static),
+        PriceType::Pct => distance(PERCENT_DECIMALS).map(Level::Pct),
+        PriceType::Quote => match distance(market.price_decimals)? {
+            units if units % market.price_increment.0 == 0 => Ok(Level::Quote(units)),
+            _ => Err(Reject::of(Code::TickSize)),
+        },
+    }
+}
+
+/// A price of the market, on its increment.
+pub(super) fn checked_price(price: Decimal, market: &Market) -> Result<Price, Reject> {
+    let price = match price.units(market.price_decimals) {
+        Ok(units) if units > 0 => Price(units),
+        Err(DecimalError::ExcessDecimals) => return Err(Reject::of(Code::TickSize)),
+        _ => return Err(Reject::of(Code::InvalidPrice)),
+    };
+    if price.0 % market.price_increment.0 == 0 { Ok(price) } else { Err(Reject::of(Code::TickSize)) }
+}
+
+/// A decimal of a request in units of `decimals`, positive.
+pub(super) fn units(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
+    match number.units(decimals) {
+        Ok(units) if units > 0 => Ok(units),
+        Ok(_) => Err(bad(field, "must be above zero")),
+        Err(DecimalError::ExcessDecimals) => {
+            Err(Reject::field(Code::InvalidArguments, field, format!("at most {decimals} decimals")))
+        }
+        Err(_) => Err(bad(field, "out of range")),
+    }
+}

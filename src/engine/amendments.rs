@@ -1,0 +1,224 @@
+//! `amend_order` changes an open order in place (protocol 6.2); `edit_order` puts another in its place (6.3).
+
+use super::admission::{check_cost, check_deadline, checked_price, display, level, quantity, trailing_limit};
+use super::caller::ServiceCaller;
+use super::command::{AmendOrder, EditOrder, OrderRef};
+use super::event::{Event, Place};
+use super::holds::wanted;
+use super::matching::{end, run, shown};
+use super::orders::held_asset;
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::trading::{check_status, launch, meets, ready};
+use super::transition::Transition;
+use super::triggers::{armed, settle};
+use crate::domain::ids::{AmendId, OrderId};
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Quantity};
+use crate::domain::orders::{CancelReason, Order, OrderStatus};
+use crate::domain::terms::{Level, PriceType, Terms, Trigger};
+
+fn bad(field: &'static str, advice: &str) -> Reject {
+    Reject::field(Code::InvalidArguments, field, advice)
+}
+
+/// The one open order that the caller names.
+fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {
+    t.state().orders.find(caller, which).pop().ok_or_else(|| Reject::of(Code::UnknownOrder))
+}
+
+/// `amend_order`: less keeps the order's place, more or another limit puts it at the end of its level, and a limit
+/// that meets somebody trades.
+pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) -> Result<Reply, Reject> {
+    check_deadline(asked.deadline, t.now())?;
+    let before = one(t, caller, &asked.order)?;
+    if before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some()) {
+        return Err(bad("order_id", "an order with a conditional close cannot be amended; cancel it and place anew"));
+    }
+    let market = t.state().reference.market(before.market).clone();
+    let mut order = amended(t, &before, asked, &market)?;
+    if order == before {
+        return Err(bad("order_qty", "nothing is to be amended: name a value that differs"));
+    }
+    order.terms.get_or_insert_default().amended = true;
+    let (id, amend_id, seen) = (order.id, AmendId(t.next_seq().0), t.emitted());
+    if order.qty == order.filled {
+        t.emit(Event::OrderAmended { order: Box::new(order.clone()), place: Place::Kept });
+        end(t, vec![order], CancelReason::AmendedToFilled);
+        return Ok(Reply::Amended { order: id, amend_id });
+    }
+    let place = judged(t, &market, &before, &mut order, asked)?;
+    t.emit(Event::OrderAmended { order: Box::new(order.clone()), place });
+    if place == Place::Off {
+        run(t, &market, order);
+    }
+    settle(t, seen);
+    Ok(Reply::Amended { order: id, amend_id })
+}
+
+/// The order with its new numbers, each sound in itself.
+fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
+    let mut order = before.clone();
+    if let Some(qty) = asked.order_qty {
+        // Less than is filled already ends the order where it is.
+        order.qty = quantity(qty, market)?.max(before.filled);
+    }
+    if let Some(price) = asked.limit_price {
+        relimit(&mut order, asked, price, market)?;
+    }
+    if let Some(price) = order.limit.filter(|_| order.qty > order.filled) {
+        check_cost(market, price, order.qty)?;
+    }
+    if let Some(size) = asked.display_qty {
+        let Some(now) = before.terms.as_ref().and_then(|terms| terms.display) else {
+            return Err(bad("display_qty", "only an iceberg order has one"));
+        };
+        let size = display(size, order.remaining(), market)?;
+        // A smaller slice shows at once, a larger one when the present is used up.
+        order = shown(order, size);
+        if let Some(display) = order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
+            display.shown = display.shown.min(now.shown);
+        }
+    } else if let Some(display) = order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
+        display.shown = display.shown.min(order.qty.minus(order.filled));
+    }
+    if let Some(price) = asked.trigger_price {
+        let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
+            return Err(bad("trigger_price", "only an order that waits for its trigger has one"));
+        };
+        let usual = if order.order_type.trails() { PriceType::Quote } else { PriceType::Static };
+        let level = level(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
+        if order.order_type.trails() && !matches!(level, Level::Pct(1..1_000_000) | Level::Quote(1..)) {
+            return Err(bad("trigger_price", "a trailing stop needs a positive distance, of type pct or quote"));
+        }
+        let price = if let Level::Static(price) = level { price } else { trigger.price };
+        if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
+            terms.trigger = Some(Trigger { level, price, peak: None, ..trigger });
+            order = armed(t.state(), market, order)?;
+        }
+    }
+    Ok(order)
+}
+
+fn relimit(
+    order: &mut Order,
+    asked: &AmendOrder,
+    price: crate::domain::decimal::Decimal,
+    market: &Market,
+) -> Result<(), Reject> {
+    if !order.order_type.is_limit() {
+        return Err(bad("limit_price", "an order of this type has none"));
+    }
+    let waiting_distance = order.terms.as_mut().filter(|terms| terms.limit.is_some());
+    match waiting_distance {
+        Some(terms) if order.limit.is_none() => {
+            terms.limit = Some(trailing_limit(price, asked.limit_price_type, market)?);
+        }
+        _ if asked.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
+            return Err(bad("limit_price_type", "only a waiting trailing-stop-limit order has another than static"));
+        }
+        _ => order.limit = Some(checked_price(price, market)?),
+    }
+    Ok(())
+}
+
+/// Where an amended order stands, judged by market, book and funds; sets what it holds.
+fn judged(
+    t: &Transition<'_>,
+    market: &Market,
+    before: &Order,
+    order: &mut Order,
+    asked: &AmendOrder,
+) -> Result<Place, Reject> {
+    check_status(t.state().reference.status(market.id), order)?;
+    if order.waits() {
+        return Ok(Place::Kept);
+    }
+    let crosses = order.limit != before.limit && meets(t, market, order);
+    if crosses && (asked.post_only || order.post_only) {
+        return Err(Reject::field(Code::PostOnly, "limit_price", "the order would take; choose another limit"));
+    }
+    order.held = wanted(market, order, order.remaining())
+        .ok_or_else(|| Reject::field(Code::InvalidArguments, "order_qty", "out of range"))?;
+    let available = t.state().ledger.available(order.account, held_asset(order, &t.state().reference));
+    if available.0.saturating_add(before.held.0) < order.held.0 {
+        return Err(Reject::of(Code::InsufficientFunds));
+    }
+    Ok(match (crosses, order.limit != before.limit || order.qty > before.qty) {
+        (true, _) => Place::Off,
+        (false, true) => Place::Back,
+        (false, false) => Place::Kept,
+    })
+}
+
+/// `edit_order`: cancels the order and places another with what is left of it; all or nothing.
+pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) -> Result<Reply, Reject> {
+    check_deadline(asked.deadline, t.now())?;
+    let before = one(t, caller, &OrderRef::Id(asked.order))?;
+    let market = t.state().reference.find_market(&asked.symbol)?.clone();
+    if before.market != market.id {
+        return Err(bad("symbol", "name the pair of the order"));
+    }
+    let conditional = before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
+    if before.order_type.is_triggered() || conditional || before.cl_ord_id.is_some() || before.waits() {
+        let advice =
+            "an order with a trigger, a start, a conditional close or a cl_ord_id cannot be edited; use amend_order";
+        return Err(bad("order_id", advice));
+    }
+    let order = edited(t, &before, asked, &market)?;
+    let order = ready(t, &market, order, before.held)?;
+    if asked.validate {
+        return Ok(Reply::Edited { order: None, original: before.id });
+    }
+    let (original, seen) = (before.id, t.emitted());
+    end(t, vec![before], CancelReason::Edited);
+    let order = Order { id: OrderId(t.next_seq().0), ..order };
+    let id = order.id;
+    launch(t, &market, order);
+    settle(t, seen);
+    Ok(Reply::Edited { order: Some(id), original })
+}
+
+fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market) -> Result<Order, Reject> {
+    let whole = asked.order_qty.map_or(Ok(before.qty), |qty| quantity(qty, market))?;
+    if whole <= before.filled {
+        return Err(bad("order_qty", "give more than the order has filled, or cancel it"));
+    }
+    let qty = whole.minus(before.filled);
+    if qty < market.qty_min {
+        return Err(Reject::of(Code::OrderMinimum));
+    }
+    let mut order = Order {
+        qty,
+        filled: Quantity::ZERO,
+        cost: Amount::ZERO,
+        fee: Amount::ZERO,
+        held: Amount::ZERO,
+        status: OrderStatus::New,
+        opened_at: t.now(),
+        userref: asked.order_userref.or(before.userref),
+        post_only: asked.post_only.unwrap_or(before.post_only),
+        ..before.clone()
+    };
+    if let Some(price) = asked.limit_price {
+        order.limit = Some(checked_price(price, market)?);
+    }
+    if let Some(limit) = order.limit {
+        check_cost(market, limit, qty)?;
+    }
+    if let Some(fee_in) = asked.fee_preference {
+        let terms = order.terms.get_or_insert_default();
+        **terms = Terms { fee_in, ..std::mem::take(terms) };
+    }
+    let size = order.terms.as_ref().and_then(|terms| terms.display).map(|display| display.size);
+    match (size, asked.display_qty) {
+        (Some(_), Some(asked)) => {
+            let size = display(asked, qty, market)?;
+            order = shown(order, size);
+        }
+        (Some(size), None) => order = shown(order, size),
+        (None, Some(_)) => return Err(bad("display_qty", "only an iceberg order has one")),
+        (None, None) => {}
+    }
+    Ok(order)
+}

@@ -1,0 +1,129 @@
+//! A live order against the book: fills, self-trade prevention, slices of icebergs, and what becomes of the rest.
+
+use super::event::{Event, Fill, Trade};
+use super::holds::{after_fill, makers, reaches};
+use super::ledger::{Movement, Party, Wallet};
+use super::transition::Transition;
+use crate::domain::ids::OrderId;
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::orders::{CancelReason, Order, OrderStatus, Side, TimeInForce};
+use crate::domain::terms::{Display, FeeCurrency, SelfTrade, Terms};
+
+/// Lets an order that has just gone live, and does not rest yet, trade; then it rests or ends.
+pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
+    if order.time_in_force == TimeInForce::Fok && !fills_whole(t, market, &order) {
+        end(t, vec![order], CancelReason::FillOrKill);
+        return;
+    }
+    let Some(order) = trade(t, market, order) else { return };
+    if order.limit.is_some() && order.time_in_force.waits() {
+        t.emit(Event::OrderRested(order.id));
+    } else {
+        end(t, vec![order], CancelReason::ImmediateOrCancel);
+    }
+}
+
+/// Ends open orders early; their holds are released.
+pub(super) fn end(t: &mut Transition<'_>, orders: Vec<Order>, reason: CancelReason) -> Vec<OrderId> {
+    let ids = orders.iter().map(|order| order.id).collect();
+    let status = if reason == CancelReason::Expired { OrderStatus::Expired } else { OrderStatus::Canceled };
+    for order in orders {
+        let order = Order { status, held: Amount::ZERO, ..order };
+        t.emit(Event::OrderCanceled { order: Box::new(order), reason });
+    }
+    ids
+}
+
+/// Whether the book would fill an order whole.
+fn fills_whole(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
+    let mut left = order.remaining();
+    makers(t.state().orders.book(market.id), order, t.now()).any(|(maker, _)| {
+        left = left.minus(left.min(maker.remaining()));
+        left == Quantity::ZERO
+    })
+}
+
+/// Trades until nothing meets the order; what is left of it, unless it has ended.
+fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Order> {
+    while order.is_open() {
+        let Some(maker) = t.state().orders.book(market.id).best_against(order.side) else { break };
+        let Some(price) = maker.limit.filter(|price| reaches(&order, *price)) else { break };
+        let maker = maker.clone();
+        if maker.is_expired(t.now()) {
+            end(t, vec![maker], CancelReason::Expired);
+        } else if maker.organization != order.organization {
+            let trade = fill(t, market, maker, order, price);
+            order = trade.taker.order.clone();
+            let maker = trade.maker.order.clone();
+            t.emit(Event::Traded(Box::new(trade)));
+            refill(t, maker);
+        } else {
+            match order.self_trade() {
+                SelfTrade::CancelNewest => end(t, vec![order], CancelReason::SelfTrade),
+                SelfTrade::CancelBoth => end(t, vec![maker, order], CancelReason::SelfTrade),
+                SelfTrade::CancelOldest => {
+                    end(t, vec![maker], CancelReason::SelfTrade);
+                    continue;
+                }
+            };
+            return None;
+        }
+    }
+    order.is_open().then_some(order)
+}
+
+/// Shows the next slice of an iceberg whose present one is used up.
+fn refill(t: &mut Transition<'_>, order: Order) {
+    let Some(display) = order.terms.as_ref().and_then(|terms| terms.display) else { return };
+    if order.is_open() && display.shown == Quantity::ZERO {
+        let next = shown(order, display.size);
+        t.emit(Event::OrderRefilled(Box::new(next)));
+    }
+}
+
+/// The order, showing a new slice of at most `size`.
+pub(super) fn shown(mut order: Order, size: Quantity) -> Order {
+    let display = Display { size, shown: size.min(order.remaining()) };
+    let terms = order.terms.get_or_insert_default();
+    **terms = Terms { display: Some(display), ..std::mem::take(terms) };
+    order
+}
+
+/// The trade of `taker` with `maker` at the maker's price.
+fn fill(t: &Transition<'_>, market: &Market, maker: Order, taker: Order, price: Price) -> Trade {
+    let qty = maker.visible().min(taker.remaining());
+    let cost = market.cost(price, qty).expect("a hold covers it, so it fits");
+    let base = market.base_amount(qty).expect("the seller holds it, so it fits");
+    let taker_side = taker.side;
+    let mut maker = after_fill(market, maker, qty, cost, market.maker_ppm);
+    let mut taker = after_fill(market, taker, qty, cost, market.taker_ppm);
+    if let Some(display) = maker.order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
+        display.shown = display.shown.minus(qty);
+    }
+    if let Some(display) = taker.order.terms.as_ref().and_then(|terms| terms.display) {
+        taker.order = shown(taker.order, display.size);
+    }
+    let mut movement = Movement::new(&t.state().ledger);
+    let mut fees = (Amount::ZERO, Amount::ZERO);
+    for Fill { order, fee } in [&taker, &maker] {
+        let spot = Party::Account(order.account, Wallet::Main);
+        let (bought, paid) = match order.side {
+            Side::Buy => (base, -cost),
+            Side::Sell => (-base, cost),
+        };
+        let (of_base, of_quote) = match order.fee_in() {
+            FeeCurrency::Base => (*fee, Amount::ZERO),
+            FeeCurrency::Quote => (Amount::ZERO, *fee),
+        };
+        movement = movement.post(spot, market.base, Amount(bought.0 - of_base.0), of_base);
+        movement = movement.post(spot, market.quote, Amount(paid.0 - of_quote.0), of_quote);
+        fees = (Amount(fees.0.0 + of_base.0), Amount(fees.1.0 + of_quote.0));
+    }
+    movement = movement.post(Party::Fees, market.quote, fees.1, Amount::ZERO);
+    if fees.0 > Amount::ZERO {
+        movement = movement.post(Party::Fees, market.base, fees.0, Amount::ZERO);
+    }
+    let (postings, trade_id) = (movement.postings(), t.state().orders.next_trade_id(market.id));
+    Trade { trade_id, market: market.id, price, qty, cost, taker_side, maker, taker, postings }
+}

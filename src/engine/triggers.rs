@@ -1,0 +1,193 @@
+//! Orders that wait: for a price, for a start. A trade moves the last price, the last price moves trailing stops
+//! and reaches triggers, and what goes live trades in turn; [`settle`] goes on until nothing is left to happen.
+//! Every order goes live once, so that it comes to an end.
+
+use super::closes::close;
+use super::event::Event;
+use super::matching::{end, run};
+use super::reject::{Code, Reject};
+use super::state::State;
+use super::trading::{ready, rests};
+use super::transition::Transition;
+use crate::domain::ids::{MarketId, OrderId};
+use crate::domain::limits::TRAILING_MAX;
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Price};
+use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
+use crate::domain::terms::{Level, Trigger, Watch};
+
+/// An order whose trigger, if it has one, is set by the market's last price. Before its start it is left as it is.
+pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Order, Reject> {
+    if order.status == OrderStatus::PendingNew {
+        return Ok(order);
+    }
+    let Some(trigger) = order.trigger().copied() else { return Ok(order) };
+    let bad = |advice: &str| Reject::field(Code::InvalidArguments, "triggers", advice);
+    if order.order_type.trails() && state.orders.watches().trailing(market.id).count() >= TRAILING_MAX {
+        return Err(Reject::of(Code::OrdersLimit));
+    }
+    let last = state.orders.last_price(market.id);
+    if matches!(trigger.level, Level::Static(_)) {
+        return Ok(order);
+    }
+    let last = last.ok_or_else(|| bad("there is no trade yet that it could be relative to; give a static price"))?;
+    let peak = order.order_type.trails().then_some(last);
+    let price = trigger_price(market, &order, trigger.level, last);
+    let price = price.ok_or_else(|| bad("it comes to no price above zero"))?;
+    Ok(with_trigger(order, Trigger { price, peak, ..trigger }))
+}
+
+/// Where a trigger lies, seen from a price. A trailing stop keeps its distance on the losing side.
+fn trigger_price(market: &Market, order: &Order, level: Level, from: Price) -> Option<Price> {
+    let level = match (order.order_type.trails(), order.side) {
+        (true, Side::Sell) => level.reversed(),
+        (true, Side::Buy) | (false, _) => level,
+    };
+    level.seen_from(from, market.price_increment)
+}
+
+fn with_trigger(mut order: Order, trigger: Trigger) -> Order {
+    if let Some(terms) = &mut order.terms {
+        terms.trigger = Some(trigger);
+    }
+    order
+}
+
+/// Lets everything happen that the events from the `seen`th on bring about.
+pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
+    while let Some(event) = t.event(seen) {
+        seen += 1;
+        let mut closing = Vec::new();
+        let (id, price) = match event {
+            Event::Traded(trade) => {
+                let sides = [&trade.maker.order, &trade.taker.order].into_iter();
+                let closes = |order: &&Order| order.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
+                closing.extend(sides.filter(closes).map(|order| (order.clone(), trade.qty)));
+                (trade.market, trade.price)
+            }
+            // It may lie beyond its trigger already.
+            Event::OrderPlaced { order, .. } | Event::OrderAmended { order, .. } if order.waits() => {
+                let Some(last) = t.state().orders.last_price(order.market) else { continue };
+                (order.market, last)
+            }
+            _ => continue,
+        };
+        if closing.is_empty() && t.state().orders.watches().is_idle(id) {
+            continue;
+        }
+        let market = t.state().reference.market(id).clone();
+        for (order, qty) in closing {
+            close(t, &market, &order, price, qty);
+        }
+        trail(t, &market, price);
+        while let Some(order) = reached(t, id) {
+            fire(t, &market, order);
+        }
+    }
+}
+
+fn reached(t: &Transition<'_>, market: MarketId) -> Option<OrderId> {
+    let orders = &t.state().orders;
+    orders.watches().reached(market, orders.last_price(market)?)
+}
+
+/// Moves the trailing stops of a market that `price` leaves behind.
+fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
+    let orders = &t.state().orders;
+    let moved = |id| {
+        let order = orders.book(market.id).get(id)?;
+        let trigger = order.trigger()?;
+        let further = match (trigger.peak?, order.side) {
+            (peak, Side::Sell) => price > peak,
+            (peak, Side::Buy) => price < peak,
+        };
+        let to = trigger_price(market, order, trigger.level, price).filter(|_| further)?;
+        Some(with_trigger(order.clone(), Trigger { price: to, peak: Some(price), ..*trigger }))
+    };
+    let moved: Vec<Order> = orders.watches().trailing(market.id).filter_map(moved).collect();
+    moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(Box::new(order))));
+}
+
+/// Lets an order whose trigger was reached go live.
+fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId) {
+    let orders = &t.state().orders;
+    let (Some(order), Some(last)) = (orders.book(market.id).get(id).cloned(), orders.last_price(market.id)) else {
+        return;
+    };
+    let Some(trigger) = order.trigger().copied() else { return };
+    let mut order = with_trigger(order, Trigger { fired: Some((t.now(), last)), ..trigger });
+    if let Some(distance) = order.terms.as_ref().and_then(|terms| terms.limit) {
+        order.limit = distance.seen_from(trigger.price, market.price_increment);
+        if order.limit.is_none() {
+            end(t, vec![order], CancelReason::BelowMinimum);
+            return;
+        }
+    }
+    activate(t, market, order);
+}
+
+/// Lets an order that waited go live, or ends it with the reason why it cannot.
+fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
+    match ready(t, market, order.clone(), Amount::ZERO) {
+        Ok(order) => {
+            let rests = rests(t, market, &order);
+            t.emit(Event::OrderActivated { order: Box::new(order.clone()), rests });
+            if !rests {
+                run(t, market, order);
+            }
+        }
+        Err(refusal) => {
+            t.emit(Event::OrderActivated { order: Box::new(order.clone()), rests: false });
+            end(t, vec![order], reason(refusal.code));
+        }
+    }
+}
+
+/// What a refusal is called where nobody asks.
+pub(super) fn reason(code: Code) -> CancelReason {
+    match code {
+        Code::InsufficientFunds => CancelReason::InsufficientFunds,
+        Code::NoLiquidity => CancelReason::NoLiquidity,
+        Code::PostOnly => CancelReason::PostOnly,
+        Code::MarketCancelOnly
+        | Code::MarketPostOnly
+        | Code::MarketLimitOnly
+        | Code::MarketMaintenance
+        | Code::ReduceOnly => CancelReason::MarketStatus,
+        _ => CancelReason::BelowMinimum,
+    }
+}
+
+/// Starts and ends the orders whose time has come.
+pub fn tick(t: &mut Transition<'_>) {
+    let seen = t.emitted();
+    while let Some((market, id)) = t.state().orders.watches().due(t.now()) {
+        let market = t.state().reference.market(market).clone();
+        let Some(order) = t.state().orders.book(market.id).get(id).cloned() else { return };
+        if order.is_expired(t.now()) {
+            end(t, vec![order], CancelReason::Expired);
+        } else {
+            start(t, &market, order);
+        }
+    }
+    settle(t, seen);
+}
+
+/// Starts a scheduled order: it goes live, or watches for its trigger from now on.
+fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
+    let order = Order { status: OrderStatus::New, ..order };
+    match armed(t.state(), market, order.clone()) {
+        Ok(order) if order.waits() => {
+            let due = t.state().orders.last_price(market.id).zip(order.trigger().map(|trigger| trigger.price));
+            let id = order.id;
+            t.emit(Event::OrderActivated { order: Box::new(order.clone()), rests: false });
+            if due.is_some_and(|(last, price)| Watch::of(order.order_type, order.side).reached(last, price)) {
+                fire(t, market, id);
+            }
+        }
+        Ok(order) => activate(t, market, order),
+        Err(_) => {
+            end(t, vec![order], CancelReason::BelowMinimum);
+        }
+    }
+}

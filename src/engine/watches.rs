@@ -1,0 +1,105 @@
+//! What open orders wait for: a price of their market, a start, an end. Kept in step with the orders by
+//! [`Orders`](super::orders::Orders); nothing here decides.
+
+use std::collections::BTreeSet;
+
+use crate::domain::ids::{MarketId, OrderId};
+use crate::domain::money::Price;
+use crate::domain::orders::{Order, OrderStatus};
+use crate::domain::terms::Watch;
+use crate::domain::time::Moment;
+
+/// The waiting orders of a market, by the price that they wait for.
+#[derive(Clone, Debug, Default)]
+struct Triggers {
+    rising: BTreeSet<(Price, OrderId)>,
+    falling: BTreeSet<(Price, OrderId)>,
+    trailing: BTreeSet<OrderId>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub struct Watches {
+    triggers: Vec<Triggers>,
+    times: BTreeSet<(Moment, MarketId, OrderId)>,
+}
+
+impl Watches {
+    /// Makes room for a new market.
+    pub fn add_market(&mut self) {
+        self.triggers.push(Triggers::default());
+    }
+
+    /// Notes what an order waits for.
+    pub fn insert(&mut self, order: &Order) {
+        if let Some(at) = time(order) {
+            self.times.insert((at, order.market, order.id));
+        }
+        let Some((watch, price)) = price(order) else { return };
+        let of = &mut self.triggers[order.market.index()];
+        match watch {
+            Watch::Rising => of.rising.insert((price, order.id)),
+            Watch::Falling => of.falling.insert((price, order.id)),
+        };
+        if order.order_type.trails() {
+            of.trailing.insert(order.id);
+        }
+    }
+
+    /// Forgets what an order waited for.
+    pub fn remove(&mut self, order: &Order) {
+        if let Some(at) = time(order) {
+            self.times.remove(&(at, order.market, order.id));
+        }
+        let Some((watch, price)) = price(order) else { return };
+        let of = &mut self.triggers[order.market.index()];
+        match watch {
+            Watch::Rising => of.rising.remove(&(price, order.id)),
+            Watch::Falling => of.falling.remove(&(price, order.id)),
+        };
+        of.trailing.remove(&order.id);
+    }
+
+    /// An order whose trigger `last` reaches: the one that a moving price meets first, the older at the same.
+    pub fn reached(&self, market: MarketId, last: Price) -> Option<OrderId> {
+        let of = &self.triggers[market.index()];
+        let rising = of.rising.first().filter(|(price, _)| Watch::Rising.reached(last, *price));
+        // Of equal prices the lowest id, hence not simply the last of the set.
+        let falling = of.falling.last().filter(|(price, _)| Watch::Falling.reached(last, *price));
+        let falling = falling.and_then(|(price, _)| of.falling.range((*price, OrderId(0))..).next());
+        rising.or(falling).map(|(_, id)| *id)
+    }
+
+    /// Whether no order of a market waits for a price.
+    pub fn is_idle(&self, market: MarketId) -> bool {
+        let of = &self.triggers[market.index()];
+        of.rising.is_empty() && of.falling.is_empty()
+    }
+
+    /// The trailing stops of a market.
+    pub fn trailing(&self, market: MarketId) -> impl Iterator<Item = OrderId> + '_ {
+        self.triggers[market.index()].trailing.iter().copied()
+    }
+
+    /// The order that has waited longest for its start or end, if that has come.
+    pub fn due(&self, now: Moment) -> Option<(MarketId, OrderId)> {
+        self.times.first().filter(|(at, ..)| *at <= now).map(|(_, market, id)| (*market, *id))
+    }
+}
+
+/// The trigger that an order waits for. Before its start it waits for none.
+fn price(order: &Order) -> Option<(Watch, Price)> {
+    let trigger = order.trigger().filter(|trigger| trigger.fired.is_none())?;
+    let waits = order.is_open() && order.status != OrderStatus::PendingNew;
+    waits.then(|| (Watch::of(order.order_type, order.side), trigger.price))
+}
+
+/// The moment that an order waits for: its start, then its end.
+fn time(order: &Order) -> Option<Moment> {
+    let terms = order.terms.as_ref().filter(|_| order.is_open())?;
+    let start = terms.starts_at.filter(|_| order.status == OrderStatus::PendingNew);
+    match (start, terms.expires_at) {
+        (Some(start), Some(end)) => Some(start.min(end)),
+        (start, end) => start.or(end),
+    }
+}

@@ -1,0 +1,199 @@
+//! Orders placed and changed: `add_order`, `batch_add`, `amend_order`, `edit_order`.
+
+use super::orders::order_id;
+use super::request::{Body, Parsed, params};
+use super::values::{client_order_id, decimal, moment, short};
+use super::{Envelope, WireError};
+use crate::domain::decimal::Decimal;
+use crate::domain::orders::{OrderType, Side, TimeInForce};
+use crate::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
+use crate::domain::text::Symbol;
+use crate::domain::time::Moment;
+use crate::engine::command::{
+    AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
+};
+use crate::wire::leaf::{Number, Text};
+use crate::wire::params as p;
+
+/// Orders in one `batch_add`.
+const BATCH: std::ops::RangeInclusive<usize> = 2..=15;
+
+/// What the orders of a batch share.
+struct Shared {
+    symbol: Symbol,
+    validate: bool,
+    deadline: Option<Moment>,
+}
+
+pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AddOrder<'_> = params(e)?;
+    if &*asked.order_type == "settle-position" {
+        return Ok((asked.token, Body::Command(Command::SettlePosition)));
+    }
+    let symbol = asked.symbol.as_deref().ok_or_else(|| WireError::field("symbol", "name a pair"))?;
+    let shared = Shared {
+        symbol: short("symbol", symbol)?,
+        validate: asked.validate.unwrap_or(false),
+        deadline: moment("deadline", asked.deadline.as_deref())?,
+    };
+    let order = place_order(&shared, &asked)?;
+    Ok((asked.token, Body::Command(Command::PlaceOrder(order))))
+}
+
+pub(super) fn batch_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::BatchAdd<'_> = params(e)?;
+    if !BATCH.contains(&asked.orders.len()) {
+        return Err(WireError::field("orders", "give 2 to 15 orders"));
+    }
+    let beside =
+        |order: &p::AddOrder<'_>| order.symbol.is_some() || order.validate.is_some() || order.deadline.is_some();
+    if asked.orders.iter().any(beside) {
+        return Err(WireError::field("orders", "symbol, validate and deadline stand beside the orders"));
+    }
+    let shared = Shared {
+        symbol: short("symbol", &asked.symbol)?,
+        validate: asked.validate.unwrap_or(false),
+        deadline: moment("deadline", asked.deadline.as_deref())?,
+    };
+    let orders = asked.orders.iter().map(|order| place_order(&shared, order)).collect::<Result<_, _>>()?;
+    Ok((asked.token, Body::Command(Command::PlaceBatch(orders))))
+}
+
+fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, WireError> {
+    let side = match &*asked.side {
+        "buy" => Side::Buy,
+        "sell" => Side::Sell,
+        _ => return Err(WireError::field("side", "give buy or sell")),
+    };
+    let unknown = || WireError::field("order_type", "give limit, market, iceberg or one of the triggered types");
+    let order_type = OrderType::parse(&asked.order_type).ok_or_else(unknown)?;
+    let unknown = || WireError::field("time_in_force", "give gtc, gtd, ioc or fok");
+    let time_in_force = asked.time_in_force.as_deref().map(|name| TimeInForce::parse(name).ok_or_else(unknown));
+    Ok(PlaceOrder {
+        symbol: shared.symbol,
+        side,
+        order_type,
+        time_in_force: time_in_force.transpose()?.unwrap_or(TimeInForce::Gtc),
+        post_only: asked.post_only.unwrap_or(false),
+        order_qty: number("order_qty", asked.order_qty)?,
+        limit_price: number("limit_price", asked.limit_price)?,
+        cl_ord_id: asked.cl_ord_id.as_deref().map(client_order_id).transpose()?,
+        order_userref: asked.order_userref,
+        validate: shared.validate,
+        deadline: shared.deadline,
+        terms: terms(asked)?.map(Box::new),
+    })
+}
+
+fn number(field: &str, given: Option<Number<'_>>) -> Result<Option<Decimal>, WireError> {
+    given.map(|number| decimal(field, number)).transpose()
+}
+
+/// `None` for an order that has none of them, as most.
+fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
+    let stp = |name: &str| {
+        let unknown = || WireError::field("stp_type", "give cancel_newest, cancel_oldest or cancel_both");
+        SelfTrade::parse(name).ok_or_else(unknown)
+    };
+    let sub_id = |text: &str| {
+        client_order_id(text)
+            .map_err(|_| WireError::field("sender_sub_id", "give a UUID, 32 hex digits or up to 18 ASCII characters"))
+    };
+    let terms = AskedTerms {
+        trigger: asked.triggers.as_ref().map(trigger).transpose()?,
+        // A plain limit is static whether it says so or not; stock clients say so.
+        limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?
+            .filter(|kind| *kind != PriceType::Static || asked.triggers.is_some()),
+        display_qty: number("display_qty", asked.display_qty)?,
+        cash_order_qty: number("cash_order_qty", asked.cash_order_qty)?,
+        effective_time: moment("effective_time", asked.effective_time.as_deref())?,
+        expire_time: moment("expire_time", asked.expire_time.as_deref())?,
+        fee_preference: fee_currency(&asked.fee_preference)?.unwrap_or_default(),
+        stp_type: asked.stp_type.as_deref().map(stp).transpose()?.unwrap_or_default(),
+        conditional: asked.conditional.as_ref().map(conditional).transpose()?,
+        reduce_only: asked.reduce_only.unwrap_or(false),
+        margin: asked.margin.unwrap_or(false),
+        sender_sub_id: asked.sender_sub_id.as_deref().map(sub_id).transpose()?,
+    };
+    Ok(Some(terms).filter(|terms| *terms != AskedTerms::default()))
+}
+
+fn price_type(field: &str, name: &Option<Text<'_>>) -> Result<Option<PriceType>, WireError> {
+    let unknown = || WireError::field(field, "give static, pct or quote");
+    name.as_deref().map(|name| PriceType::parse(name).ok_or_else(unknown)).transpose()
+}
+
+fn fee_currency(name: &Option<Text<'_>>) -> Result<Option<FeeCurrency>, WireError> {
+    match name.as_deref() {
+        None => Ok(None),
+        Some("base") => Ok(Some(FeeCurrency::Base)),
+        Some("quote") => Ok(Some(FeeCurrency::Quote)),
+        Some(_) => Err(WireError::field("fee_preference", "give base or quote")),
+    }
+}
+
+fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
+    let reference = match asked.reference.as_deref() {
+        None | Some("last") => Reference::Last,
+        Some("index") => Reference::Index,
+        Some(_) => return Err(WireError::field("triggers", "reference is last or index")),
+    };
+    let price_type = price_type("triggers", &asked.price_type)?;
+    Ok(AskedTrigger { reference, price: decimal("triggers", asked.price)?, price_type })
+}
+
+fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
+    let unknown = || WireError::field("conditional", "give the type of the closing order");
+    let order_type = OrderType::parse(&asked.order_type).ok_or_else(unknown)?;
+    let price = |given, kind, usual| {
+        let kind = price_type("conditional", kind)?.unwrap_or(usual);
+        Ok(number("conditional", given)?.map(|price| (price, kind)))
+    };
+    let usual = if order_type.trails() { PriceType::Quote } else { PriceType::Static };
+    Ok(AskedConditional {
+        order_type,
+        limit: price(asked.limit_price, &asked.limit_price_type, usual)?,
+        trigger: price(asked.trigger_price, &asked.trigger_price_type, usual)?,
+    })
+}
+
+pub(super) fn amend_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AmendOrder<'_> = params(e)?;
+    let order = match (&asked.order_id, &asked.cl_ord_id) {
+        (Some(id), None) => OrderRef::Id(order_id(id)),
+        (None, Some(id)) => OrderRef::ClientId(client_order_id(id)?),
+        _ => return Err(WireError::field("order_id", "give exactly one of order_id and cl_ord_id")),
+    };
+    let amend = AmendOrder {
+        order,
+        order_qty: number("order_qty", asked.order_qty)?,
+        display_qty: number("display_qty", asked.display_qty)?,
+        limit_price: number("limit_price", asked.limit_price)?,
+        limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?,
+        trigger_price: number("trigger_price", asked.trigger_price)?,
+        trigger_price_type: price_type("trigger_price_type", &asked.trigger_price_type)?,
+        post_only: asked.post_only.unwrap_or(false),
+        deadline: moment("deadline", asked.deadline.as_deref())?,
+    };
+    Ok((asked.token, Body::Command(Command::AmendOrder(amend))))
+}
+
+pub(super) fn edit_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EditOrder<'_> = params(e)?;
+    if asked.reduce_only == Some(true) {
+        return Err(WireError::new("EOrder:Reduce only:No position exists"));
+    }
+    let edit = EditOrder {
+        order: order_id(&asked.order_id),
+        symbol: short("symbol", &asked.symbol)?,
+        order_qty: number("order_qty", asked.order_qty)?,
+        limit_price: number("limit_price", asked.limit_price)?,
+        display_qty: number("display_qty", asked.display_qty)?,
+        order_userref: asked.order_userref,
+        fee_preference: fee_currency(&asked.fee_preference)?,
+        post_only: asked.post_only,
+        validate: asked.validate.unwrap_or(false),
+        deadline: moment("deadline", asked.deadline.as_deref())?,
+    };
+    Ok((asked.token, Body::Command(Command::EditOrder(edit))))
+}
