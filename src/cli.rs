@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::access::key::KeySettings;
+use crate::access::tier::Tiers;
 use crate::config::{self, Config};
 use crate::demo;
 use crate::domain::ids::VenueKeyId;
@@ -120,7 +121,8 @@ async fn init(dir: &Path) -> Result<(), Failure> {
         settings: KeySettings::default(),
     };
     let data = dir.join("data");
-    let (mut sequencer, _handle) = sequencer::open(&data, server::wall_clock, 1, |_: &Engine| Nobody).await?;
+    let (mut sequencer, _handle) =
+        sequencer::open(&data, server::wall_clock, 1, Tiers::default(), |_: &Engine| Nobody).await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;

@@ -13,6 +13,9 @@ use std::{
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::access::tier::Tiers;
+use crate::domain::ids::OrganizationId;
+
 /// Everything that the operator may choose.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +34,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what clients may take up.
     pub limits: Limits,
+    /// How fast keys may trade.
+    pub rates: Tiers,
 }
 
 /// Bounds on what clients may take up.
@@ -81,6 +86,7 @@ impl Default for Config {
             origins: Vec::new(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            rates: Tiers::default(),
         }
     }
 }
@@ -138,6 +144,12 @@ impl Config {
         if let Some(bad) = self.origins.iter().find(|origin| !is_origin(origin)) {
             let problem = format!("{bad:?} is not an origin such as \"https://trade.example.com\"");
             return Err(wrong("origins", problem));
+        }
+        if let Some(bad) = self.rates.organizations.keys().find(|id| OrganizationId::parse(id).is_none()) {
+            return Err(wrong(
+                "rates.organizations",
+                format!("{bad:?} is not the id of an Organization such as \"ORG2\""),
+            ));
         }
         let Limits { max_connections, send_queue_bytes, submit_queue, member_idle_s } = self.limits;
         within("limits.max_connections", max_connections, 1, 1_000_000)?;
@@ -212,6 +224,13 @@ send_queue_bytes = 1048576
 
 # Commands that may wait for the engine before clients are asked to retry.
 submit_queue = 16384
+
+[rates]
+# How fast keys trade: starter, intermediate, pro or unlimited.
+tier = "pro"
+
+# Organizations in another tier, by id, such as { ORG2 = "unlimited" }.
+organizations = {}
 "#;
 
 #[cfg(test)]
@@ -241,6 +260,8 @@ mod tests {
             ("[limits]\nmax_connections = 0", "limits.max_connections"),
             ("[limits]\nsend_queue_bytes = 1000", "limits.send_queue_bytes"),
             ("[limits]\nsubmit_queue = 0", "limits.submit_queue"),
+            ("[rates]\ntier = 'gold'", "gold"),
+            ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
+use crate::access::tier::Tiers;
 use crate::config::Config;
 use crate::dashboard;
 use crate::domain::time::Moment;
@@ -119,6 +120,7 @@ impl Server {
         let sequence = Sequence {
             data_dir: config.data_dir.clone(),
             queue_max: config.limits.submit_queue,
+            tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
             feeds: (market_feed, history_feed),
@@ -157,6 +159,7 @@ impl Server {
             sprays: Throttle::new(SPRAYED_MAX),
             activity,
             clock: wall_clock,
+            tiers: config.rates.clone(),
             stopping: stopping.clone(),
             sockets_opened: AtomicU64::new(0),
         });
@@ -219,6 +222,7 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
 struct Sequence {
     data_dir: PathBuf,
     queue_max: usize,
+    tiers: Tiers,
     genesis: Option<Command>,
     seats: Arc<Seats>,
     feeds: (market_data::Feed, history::Feed),
@@ -253,10 +257,10 @@ fn run_sequencer(
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Running), ServerError> {
-    let Sequence { data_dir, queue_max, genesis, seats, feeds, metrics } = sequence;
+    let Sequence { data_dir, queue_max, tiers, genesis, seats, feeds, metrics } = sequence;
     let recent = recent(&data_dir).await?;
     let mut copies = None;
-    let opened = sequencer::open(&data_dir, wall_clock, queue_max, |engine| {
+    let opened = sequencer::open(&data_dir, wall_clock, queue_max, tiers, |engine| {
         let seq = engine.state().seq;
         // What was read before the lock was taken counts only if nobody wrote since.
         let recent = if recent.last().is_some_and(|last| last.seq == seq) { recent.as_slice() } else { &[] };

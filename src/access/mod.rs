@@ -7,6 +7,7 @@ pub mod key;
 pub mod operation;
 pub mod principal;
 pub mod scope;
+pub mod tier;
 pub mod workflow;
 
 use operation::{MemberRight, Operation, ServiceRight};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use credentials::Credentials;
 
+use crate::access::tier::{Tier, Tiers};
 use crate::config::Config;
 use crate::gateway::secrets::MasterKey;
 use crate::server::{Plan, Server};
@@ -54,7 +55,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     // The server takes it only into an empty journal; a run that was killed before it got there left one.
     let genesis = Some(world::genesis(&credentials, &master)?);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-    let config = Config::at(listen, dir.join("data"));
+    // A playground, and what load tests run against.
+    let mut config = Config::at(listen, dir.join("data"));
+    config.rates = Tiers::all(Tier::Unlimited);
     let mut server = Server::start(Plan { config, master, genesis }).await?;
     let address = server.address();
     let maker = maker::Maker::start(address, credentials.maker.clone()).await?;

@@ -30,6 +30,7 @@ pub mod order_requests;
 pub mod orders;
 pub mod policy;
 pub mod query;
+pub mod rates;
 pub mod reference;
 pub mod reject;
 pub mod service_users;
@@ -49,12 +50,14 @@ use caller::{Caller, MemberCaller, ServiceCaller};
 use command::Command;
 use event::Event;
 use query::{Query, Reply, View};
+use rates::{Rate, Rates};
 use reject::{Code, Reject};
 use state::State;
 use transition::Transition;
 
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
+use crate::access::tier::Tiers;
 use crate::access::{Rights, permit};
 use crate::domain::ids::VenueKeyId;
 use crate::domain::time::Moment;
@@ -64,12 +67,24 @@ use crate::domain::time::Moment;
 pub struct Engine {
     state: State,
     events: Vec<Event>,
+    rates: Rates,
+    rate: Option<Rate>,
 }
 
 impl Engine {
-    /// An engine that goes on from `state`.
+    /// An engine that goes on from `state`, its keys unlimited.
     pub fn new(state: State) -> Engine {
-        Engine { state, events: Vec::new() }
+        Engine { state, ..Engine::default() }
+    }
+
+    /// The same with its keys in these tiers.
+    pub fn limited(self, tiers: Tiers) -> Engine {
+        Engine { rates: Rates::new(tiers), ..self }
+    }
+
+    /// Where the counter of the last command's key stands, if the command was counted.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     /// The state as of the last event.
@@ -91,6 +106,7 @@ impl Engine {
     /// stamp counts as the last stamp (rule 39).
     pub fn handle(&mut self, now: Moment, by: &Principal, command: &Command) -> Result<Reply, Reject> {
         self.events.clear();
+        self.rate = None;
         let now = now.max(self.state.at);
         let caller = admit(&self.state, by, now)?;
         if let Some(operation) = command.operation() {
@@ -99,9 +115,15 @@ impl Engine {
         if self.state.halted.is_some() && command.stops_at_halt() {
             return Err(Reject::of(Code::Halted));
         }
+        if let Caller::Service(service) = caller {
+            self.rates.check(&self.state, service, command, now)?;
+        }
         let mut transition = Transition::new(&mut self.state, &mut self.events, now);
         let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
+        if let Caller::Service(service) = caller {
+            self.rate = self.rates.charge(service, command, &self.events, now);
+        }
         result
     }
 

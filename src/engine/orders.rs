@@ -127,6 +127,11 @@ impl Orders {
         self.by_account.get(&account).map_or(0, BTreeMap::len)
     }
 
+    /// How many open orders an account has in one market.
+    pub fn open_in(&self, account: AccountId, market: MarketId) -> usize {
+        self.by_account.get(&account).map_or(0, |of| of.values().filter(|in_market| **in_market == market).count())
+    }
+
     /// The open orders that a caller means: by order id any of the account, by client id only the caller's own.
     pub fn find(&self, caller: ServiceCaller, which: &OrderRef) -> Vec<Order> {
         let mut orders = self.open(caller.account, None);

@@ -51,6 +51,8 @@ pub enum Code {
     UnknownOrder,
     /// No such position.
     UnknownPosition,
+    /// The key's counter of the pair is used up.
+    RateLimit,
     /// Too many open orders.
     OrdersLimit,
     /// Same `cl_ord_id`, other order.
@@ -143,6 +145,7 @@ impl Code {
             Code::PostOnly => "EOrder:Post only order",
             Code::UnknownOrder => "EOrder:Unknown order",
             Code::UnknownPosition => "EOrder:Unknown position",
+            Code::RateLimit => "EOrder:Rate limit exceeded",
             Code::OrdersLimit => "EOrder:Orders limit exceeded",
             Code::ClientOrderIdNotUnique => "EOrder:cl_ord_id not unique",
             Code::ClientIdNotUnique => "EGeneral:client_id not unique",

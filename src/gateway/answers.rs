@@ -14,6 +14,8 @@ use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
 use crate::access::operation::Operation;
+use crate::access::principal::Actor;
+use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
 use crate::domain::text::{AssetCode, ClientOrderId};
 use crate::domain::time::Moment;
@@ -26,7 +28,7 @@ use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
-use crate::wire::results::{Amended, BatchRow, Canceled, Credentials, Initiated, Placed, Subscribed};
+use crate::wire::results::{Amended, BatchRow, Canceled, Count, Credentials, Initiated, Placed, Rate, Subscribed};
 
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
@@ -79,9 +81,20 @@ impl Session {
         None
     }
 
+    /// What the key's counters may reach (protocol 7); `None` when nothing is counted.
+    fn maxratecount(&self) -> Option<u32> {
+        let Actor::ServiceUser(id) = self.principal.actor else { return None };
+        let organization = self.gateway.directory.keys(|keys| keys.service_user(id).organization);
+        self.gateway
+            .tiers
+            .of(organization)
+            .allowance()
+            .and_then(|allowance| u32::try_from(allowance.threshold / 100).ok())
+    }
+
     /// The key's query dates, as released (rule 10).
     fn query_dates(&self) -> (Option<Moment>, Option<Moment>) {
-        let crate::access::principal::Actor::ServiceUser(id) = self.principal.actor else { return (None, None) };
+        let Actor::ServiceUser(id) = self.principal.actor else { return (None, None) };
         self.gateway.directory.keys(|keys| {
             let settings = &keys.service_user(id).settings;
             (settings.query_start, settings.query_end)
@@ -98,6 +111,7 @@ impl Session {
         dates: (Option<Moment>, Option<Moment>),
     ) {
         let Some(following) = self.channels.get(&channel).filter(|following| following.started) else { return };
+        let counts = following.options.ratecounter && channel == Operation::Executions;
         let (at, route) = (item.stamped.at, &item.route);
         let within = dates.0.is_none_or(|start| start <= at) && dates.1.is_none_or(|end| at < end);
         if !within || !narrowing::admits(&following.options, item, reference) {
@@ -111,7 +125,17 @@ impl Session {
         }
         let group = group.get_or_insert_with(|| Group { channel, fills: route.is_fill, count: 0, data: String::new() });
         group.data.push(if group.count == 0 { '[' } else { ',' });
-        group.data.push_str(item.text(reference));
+        let text = item.text(reference);
+        match item.stamped.rate.filter(|_| counts) {
+            // The text is shared with those who did not ask for the counter.
+            Some(count) => {
+                group.data.push_str(&text[..text.len() - 1]);
+                group.data.push_str(",\"ratecount\":");
+                write_units(&mut group.data, count.cast_signed(), 2);
+                group.data.push('}');
+            }
+            None => group.data.push_str(text),
+        }
         group.count += 1;
     }
 
@@ -130,73 +154,86 @@ impl Session {
     }
 
     fn answer(&mut self, call: Call, outcome: Outcome, reference: &Reference, now: Moment) {
-        let answer = match outcome {
-            Ok(answer) => answer,
-            Err(reject) => return self.refused(&call, &reject, now),
-        };
+        match outcome {
+            _ if matches!((&call.then, &outcome), (Then::Bind, Ok(_))) => self.bound = true,
+            Ok(Answer::Reply(reply)) => self.done(&call, reply, None, reference, now),
+            Ok(Answer::Rated(reply, rate)) => self.done(&call, reply, Some(results::rate(rate)), reference, now),
+            Ok(Answer::View(view)) => self.shown(call, view, reference, now),
+            Err(reject) => self.refused(&call, &reject, now),
+        }
+    }
+
+    /// Answers a command.
+    fn done(&mut self, call: &Call, reply: Reply, rate: Option<Rate>, reference: &Reference, now: Moment) {
         let mut json = String::new();
-        match (&call.then, answer) {
-            (Then::Bind, _) => {
-                self.bound = true;
-                return;
+        let (req_id, time_in) = (call.req_id, call.time_in);
+        match (&call.then, reply) {
+            (Then::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
+                placed(&mut json, order, (cl_ord_id.as_deref(), *userref), repeated, rate);
             }
-            (Then::Placed(cl_ord_id, userref), Answer::Reply(Reply::Placed { order, repeated })) => {
-                placed(&mut json, order, cl_ord_id.as_deref(), *userref, repeated);
+            (Then::Order(which), Reply::Canceled(ids)) => {
+                return self.canceled(call, which, &ids, rate.as_ref(), now);
             }
-            (Then::Order(which), Answer::Reply(Reply::Canceled(ids))) => {
-                return self.canceled(&call, which, &ids, now);
-            }
-            (Then::BatchPlaced(named), Answer::Reply(Reply::Batch(rows))) => {
+            (Then::BatchPlaced(named), Reply::Batch(rows)) => {
                 let error = rows.iter().find_map(|row| row.as_ref().err()).map(Reject::text);
-                items::json(&mut json, &rows.iter().zip(named).map(batch_row).collect::<Vec<_>>());
+                let row = |row| batch_row(row, rate.clone());
+                items::json(&mut json, &rows.iter().zip(named).map(row).collect::<Vec<_>>());
                 let error = error.as_deref();
-                return self.push(|text| outbound::batch_placed(text, call.req_id, &json, error, call.time_in, now));
+                return self.push(|text| outbound::batch_placed(text, req_id, &json, error, time_in, now));
             }
-            (Then::Order(OrderRef::ClientId(id)), Answer::Reply(Reply::Amended { order, amend_id })) => {
+            (Then::Order(OrderRef::ClientId(id)), Reply::Amended { order, amend_id }) => {
                 let cl_ord_id = Some(id.to_string());
                 let (amend_id, order_id) = (amend_id.to_string(), order.to_string());
-                items::json(&mut json, &Amended { amend_id, order_id, cl_ord_id });
+                items::json(&mut json, &Amended { amend_id, order_id, cl_ord_id, rate });
             }
-            (Then::BatchCanceled, Answer::Reply(Reply::Canceled(ids))) => {
-                return self.push(|text| outbound::batch_canceled(text, call.req_id, ids.len(), call.time_in, now));
+            (Then::BatchCanceled, Reply::Canceled(ids)) => {
+                let count = ids.len();
+                items::json(&mut json, &Count { count, rate });
+                return self.push(|text| outbound::batch_canceled(text, req_id, &json, count, time_in, now));
             }
-            (Then::Named(refid), Answer::Reply(Reply::WithdrawalCanceled(canceled))) => {
+            (Then::Named(refid), Reply::WithdrawalCanceled(canceled)) => {
                 results::withdrawal_canceled(&mut json, refid.clone(), canceled);
             }
-            (Then::Key(_) | Then::Invitations(_), Answer::Reply(Reply::Request(request))) => {
+            (Then::Key(_) | Then::Invitations(_), Reply::Request(request)) => {
                 items::json(&mut json, &self.initiated(&call.then, &request));
             }
-            (Then::Audit(page), Answer::View(View::Audit(grant))) => {
+            (_, Reply::Claimed(user)) => self.credentials(&mut json, &user.api_key, &user.secret_sealed),
+            (Then::Invitations(tokens), Reply::Organization(organization, members)) => {
+                results::organization(&mut json, &organization, &members, tokens);
+            }
+            (_, reply) => results::reply(&mut json, reference, &reply, rate),
+        }
+        self.reply(call.operation.name(), req_id, Ok(&json), time_in, now);
+    }
+
+    /// Answers a query, or asks history with the leave that the engine gave.
+    fn shown(&mut self, call: Call, view: View, reference: &Reference, now: Moment) {
+        let mut json = String::new();
+        match (&call.then, view) {
+            (Then::Audit(page), View::Audit(grant)) => {
                 let page = page.clone();
                 return self.audit(call, *page, grant, reference, now);
             }
-            (_, Answer::Reply(Reply::Claimed(user))) => {
-                self.credentials(&mut json, &user.api_key, &user.secret_sealed);
-            }
-            (Then::Invitations(tokens), Answer::Reply(Reply::Organization(organization, members))) => {
-                results::organization(&mut json, &organization, &members, tokens);
-            }
-            (Then::Find(refs), Answer::View(View::Found(open, grant))) => {
+            (Then::Find(refs), View::Found(open, grant)) => {
                 let refs = refs.clone();
                 return self.find(call, refs, open, grant, reference);
             }
-            (Then::History(page), Answer::View(View::History(grant))) => {
+            (Then::History(page), View::History(grant)) => {
                 let page = page.clone();
                 return self.look_back(call, *page, grant, reference, now);
             }
-            (_, Answer::View(View::ServiceUsers(all))) => {
+            (_, View::ServiceUsers(all)) => {
                 let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
                 results::service_users(&mut json, &all, open);
             }
-            (Then::Narrow(filter), Answer::View(View::Requests(all))) => {
+            (Then::Narrow(filter), View::Requests(all)) => {
                 results::requests(&mut json, &all, call.operation, filter.limit);
             }
-            (Then::Narrow(filter), Answer::View(view)) => {
+            (Then::Narrow(filter), view) => {
                 let view = narrow(view, filter, reference);
                 results::view(&mut json, reference, call.operation, &view);
             }
-            (_, Answer::Reply(reply)) => results::reply(&mut json, reference, &reply),
-            (_, Answer::View(view)) => results::view(&mut json, reference, call.operation, &view),
+            (_, view) => results::view(&mut json, reference, call.operation, &view),
         }
         self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
     }
@@ -206,14 +243,14 @@ impl Session {
     }
 
     /// One reply for each order (protocol 6.4).
-    fn canceled(&mut self, call: &Call, which: &OrderRef, ids: &[OrderId], now: Moment) {
+    fn canceled(&mut self, call: &Call, which: &OrderRef, ids: &[OrderId], rate: Option<&Rate>, now: Moment) {
         for id in ids {
             let cl_ord_id = match which {
                 OrderRef::ClientId(id) => Some(id.to_string()),
                 OrderRef::Id(_) | OrderRef::UserRef(_) => None,
             };
             let mut json = String::new();
-            items::json(&mut json, &Canceled { order_id: id.to_string(), cl_ord_id });
+            items::json(&mut json, &Canceled { order_id: id.to_string(), cl_ord_id, rate: rate.cloned() });
             self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
         }
     }
@@ -263,7 +300,10 @@ impl Session {
         following.started = true;
         let options = following.options.clone();
         let fills = fills.filter(|_| options.snap_trades == Some(true));
-        let result = acknowledgement(channel, &options, warnings, fills.is_some());
+        let result = Subscribed {
+            maxratecount: self.maxratecount().filter(|_| channel == Operation::Executions),
+            ..acknowledgement(channel, &options, warnings, fills.is_some())
+        };
         let mut json = String::new();
         items::json(&mut json, &result);
         self.reply("subscribe", call.req_id, Ok(&json), call.time_in, now);
@@ -301,7 +341,10 @@ const REPEATED: &str = "the order was placed before by a request with this cl_or
 type Row = Result<(Option<OrderId>, bool), Reject>;
 
 /// An order of a batch.
-fn batch_row((row, (cl_ord_id, order_userref)): (&Row, &(Option<ClientOrderId>, Option<i64>))) -> BatchRow {
+fn batch_row(
+    (row, (cl_ord_id, order_userref)): (&Row, &(Option<ClientOrderId>, Option<i64>)),
+    rate: Option<Rate>,
+) -> BatchRow {
     let (order, repeated) = row.as_ref().map_or((None, false), |(order, repeated)| (*order, *repeated));
     BatchRow {
         order_id: order.map(|id| id.to_string()),
@@ -309,16 +352,23 @@ fn batch_row((row, (cl_ord_id, order_userref)): (&Row, &(Option<ClientOrderId>, 
         order_userref: *order_userref,
         error: row.as_ref().err().map(Reject::text),
         warnings: repeated.then(|| vec![REPEATED]),
+        rate,
     }
 }
 
 /// The result of `add_order`, by hand: it is the reply that there are most of.
-fn placed(out: &mut String, order: Option<OrderId>, cl_ord_id: Option<&str>, userref: Option<i64>, repeated: bool) {
+fn placed(
+    out: &mut String,
+    order: Option<OrderId>,
+    (cl_ord_id, userref): (Option<&str>, Option<i64>),
+    repeated: bool,
+    rate: Option<Rate>,
+) {
     let order_id = order.map(|id| id.to_string()).unwrap_or_default();
-    if repeated {
-        let warnings = Some(vec![REPEATED]);
+    if repeated || rate.is_some() {
+        let warnings = repeated.then(|| vec![REPEATED]);
         let cl_ord_id = cl_ord_id.map(str::to_owned);
-        return items::json(out, &Placed { order_id, cl_ord_id, order_userref: userref, warnings });
+        return items::json(out, &Placed { order_id, cl_ord_id, order_userref: userref, warnings, rate });
     }
     let mut object = outbound::Object::open(out);
     object.plain("order_id", order_id);
@@ -349,7 +399,6 @@ fn acknowledgement(
         snap_orders: executions.then_some(options.snap_orders.or(options.snapshot).unwrap_or(true)),
         snap_trades: executions.then_some(fills),
         order_status: options.order_status.filter(|_| executions),
-        maxratecount: executions.then_some(180),
         asset: options.assets.clone(),
         r#type: options.types.clone(),
         workflow: options.workflow.map(|workflow| workflow.name()),
@@ -397,9 +446,9 @@ mod tests {
     fn the_reply_to_add_order_is_byte_for_byte_what_serde_writes() {
         for (cl_ord_id, userref) in [(None, None), (Some("a-1"), Some(-3))] {
             let mut text = String::new();
-            placed(&mut text, Some(OrderId(5)), cl_ord_id, userref, false);
+            placed(&mut text, Some(OrderId(5)), (cl_ord_id, userref), false, None);
             let (order_id, cl_ord_id) = (OrderId(5).to_string(), cl_ord_id.map(str::to_owned));
-            let expected = Placed { order_id, cl_ord_id, order_userref: userref, warnings: None };
+            let expected = Placed { order_id, cl_ord_id, order_userref: userref, warnings: None, rate: None };
             assert_eq!(text, serde_json::to_string(&expected).unwrap());
         }
     }

@@ -14,6 +14,7 @@ use super::secrets::MasterKey;
 use super::throttle::Throttle;
 use super::token::Tokens;
 use crate::access::principal::{Actor, Principal};
+use crate::access::tier::Tiers;
 use crate::domain::time::Moment;
 use crate::engine::reject::Reject;
 use crate::history::History;
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub sprays: Throttle<IpAddr>,
     /// When each Member's session was last used.
     pub activity: Activity,
+    /// How fast keys may trade; told, the engine decides.
+    pub tiers: Tiers,
     /// The server's clock.
     pub clock: fn() -> Moment,
     /// True once the server is stopping.

@@ -23,7 +23,7 @@ use crate::domain::limits::MEMBER_SESSION_US;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
 use crate::engine::reject::Code;
-use crate::sequencer::handle::{Answer, Work};
+use crate::sequencer::handle::Work;
 
 /// The cookie's name.
 const COOKIE: &str = "countersign_session";
@@ -243,7 +243,7 @@ async fn accepted(
         _ => return Err(bad("password", "give password first, then otp")),
     };
     match gateway.ask(peer, 0, Work::Command(command)).await {
-        Ok(Answer::Reply(_) | Answer::View(_)) => Ok(Json(answer).into_response()),
+        Ok(_) => Ok(Json(answer).into_response()),
         Err(Unanswered::Refused(reject)) => Err(Refusal::new(StatusCode::BAD_REQUEST, reject.text())),
         Err(Unanswered::Unavailable) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")),
     }

@@ -19,6 +19,9 @@ pub struct Stamped {
     pub at: Moment,
     /// Who gave it.
     pub by: Actor,
+    /// The counter of the pair of the key that gave it, in hundredths, as `ratecounter` tells it. Not journalled:
+    /// events that were read back have none.
+    pub rate: Option<u64>,
     /// What happened.
     pub event: Event,
 }
@@ -70,7 +73,8 @@ impl<T> Open<T> {
         let (at, last) = (engine.state().at, engine.state().seq);
         codec::encode(&mut self.body, at, by, engine.events());
         let first = last.0 + 1 - engine.events().len() as u64;
-        let stamped = |(seq, event)| Arc::new(Stamped { seq: Seq(seq), at, by, event });
+        let rate = engine.rate().map(|rate| rate.count);
+        let stamped = |(seq, event)| Arc::new(Stamped { seq: Seq(seq), at, by, rate, event });
         self.events.extend((first..).zip(engine.take_events()).map(stamped));
     }
 }

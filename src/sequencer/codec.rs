@@ -50,7 +50,7 @@ pub fn encode(body: &mut Vec<u8>, at: Moment, by: Actor, events: &[Event]) {
 pub fn stamped(entries: Vec<Entry>, first: u64) -> impl Iterator<Item = Stamped> {
     let events =
         entries.into_iter().flat_map(|Entry { at, by, events }| events.into_iter().map(move |event| (at, by, event)));
-    (first..).zip(events).map(|(seq, (at, by, event))| Stamped { seq: Seq(seq), at, by, event })
+    (first..).zip(events).map(|(seq, (at, by, event))| Stamped { seq: Seq(seq), at, by, rate: None, event })
 }
 
 /// Reads the body of a row.

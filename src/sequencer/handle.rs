@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::access::principal::Principal;
 use crate::engine::command::Command;
 use crate::engine::query::{Query, Reply, View};
+use crate::engine::rates::Rate;
 use crate::engine::reject::Reject;
 
 /// What is asked.
@@ -35,6 +36,8 @@ pub struct Submission<T> {
 pub enum Answer {
     /// To a command.
     Reply(Reply),
+    /// To a command that a key's counter counts.
+    Rated(Reply, Rate),
     /// To a query.
     View(View),
 }

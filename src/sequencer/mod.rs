@@ -24,6 +24,7 @@ use recovery::RecoveryError;
 use tokio::sync::watch;
 
 use crate::access::principal::{Actor, Principal};
+use crate::access::tier::Tiers;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
@@ -54,16 +55,17 @@ pub struct Sequencer<R: Release> {
 }
 
 /// Opens the journal of `dir` and recovers the engine from it. `clock` is read once per drain of the queue,
-/// which holds `queue_max` submissions.
+/// which holds `queue_max` submissions; keys trade as fast as their `tiers` admit.
 pub async fn open<R: Release>(
     dir: &std::path::Path,
     clock: fn() -> Moment,
     queue_max: usize,
+    tiers: Tiers,
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
     let journal = SqliteJournal::open(dir).await?;
     let state = recovery::recover(&JournalReader::open(dir).await?).await?;
-    let engine = Engine::new(state);
+    let engine = Engine::new(state).limited(tiers);
     let (handle, inbox) = handle::queue(queue_max);
     let release = release(&engine);
     let head = watch::Sender::new(journal.head());
@@ -200,7 +202,10 @@ fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, submissions:
     for Submission { by, work, ticket } in submissions {
         let outcome = match work {
             Work::Command(command) => {
-                let reply = engine.handle(now, &by, &command).map(Answer::Reply);
+                let reply = engine.handle(now, &by, &command).map(|reply| match engine.rate() {
+                    Some(rate) => Answer::Rated(reply, rate),
+                    None => Answer::Reply(reply),
+                });
                 open.record(engine, by.actor);
                 reply
             }

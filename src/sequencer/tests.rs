@@ -7,6 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::handle::{Handle, Outcome, Submission, Work};
 use super::recovery::{RecoveryError, recover, verify};
 use super::*;
+use crate::access::tier::Tiers;
 use crate::domain::assets::Asset;
 use crate::domain::ids::AssetId;
 use crate::domain::money::Amount;
@@ -51,7 +52,7 @@ fn asset(number: u16) -> Event {
 
 async fn opened(dir: &Path) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
     let (sender, receiver) = unbounded_channel();
-    let (sequencer, handle) = open(dir, clock, 1_000, |_| Probe(sender)).await.unwrap();
+    let (sequencer, handle) = open(dir, clock, 1_000, Tiers::default(), |_| Probe(sender)).await.unwrap();
     (sequencer, handle, receiver)
 }
 

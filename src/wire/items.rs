@@ -140,6 +140,9 @@ records! {
         fees: Option<Vec<Fee>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'static str>,
+        /// The rate counter of the key that caused it, where `ratecounter` asks for it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ratecount: Option<Exact>,
         timestamp: String,
         offset: u64,
     }

@@ -10,6 +10,8 @@ use super::leaf::Exact;
 records! {
     /// Nothing more to say than that it was done.
     Done {}
+    /// Where the key's counter of the pair stands after the request (protocol 7); not of unlimited keys.
+    Rate { cost: Exact, count: Exact, remaining: Exact, maxratecount: u64 }
     /// `add_order`.
     Placed {
         order_id: String,
@@ -19,6 +21,8 @@ records! {
         order_userref: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         warnings: Option<Vec<&'static str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
     }
     /// `amend_order`
     Amended {
@@ -26,9 +30,16 @@ records! {
         order_id: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         cl_ord_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
     }
     /// `edit_order`
-    Edited { order_id: String, original_order_id: String }
+    Edited {
+        order_id: String,
+        original_order_id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
+    }
     /// An order of a batch: placed, or why not.
     BatchRow {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,15 +52,23 @@ records! {
         error: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         warnings: Option<Vec<&'static str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
     }
     /// `cancel_order`, once for each order.
     Canceled {
         order_id: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         cl_ord_id: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
     }
     /// `cancel_all`.
-    Count { count: usize }
+    Count {
+        count: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rate: Option<Rate>,
+    }
     /// A wallet with its balance.
     WalletBalance { r#type: &'static str, id: &'static str, balance: Exact }
     /// An asset of `get_balances`.

@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // The page has no way in but the public protocol.
     ("dashboard", &[]),
-    ("config", &["domain"]),
+    ("config", &["domain", "access"]),
     ("telemetry", &["config"]),
     (
         "server",

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use countersign::access::tier::{Tier, Tiers};
 use countersign::config::Config;
 use countersign::engine::command::Command;
 use countersign::gateway::passwords::hash_password;
@@ -59,7 +60,7 @@ impl World {
             member: &|id| (Some(hashed.clone()), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
         };
         let genesis = Command::Genesis(events(keys, people, policy, &secrets));
-        let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path().to_owned());
+        let mut config = unlimited(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path());
         change(&mut config);
         let (server, address) = start(config, Some(genesis)).await;
         World { server: Some(server), address, dir }
@@ -76,7 +77,7 @@ impl World {
     }
 
     pub async fn start(&mut self) {
-        let (server, address) = start(Config::at(self.address, self.dir.path().to_owned()), None).await;
+        let (server, address) = start(unlimited(self.address, self.dir.path()), None).await;
         (self.server, self.address) = (Some(server), address);
     }
 
@@ -104,6 +105,13 @@ impl World {
     pub async fn member(&self, name: &str) -> Client {
         Client::member(self.address, &format!("{name}@acme.test"), 0).await.unwrap()
     }
+}
+
+/// Tests that are not about rates trade as fast as they can.
+fn unlimited(address: SocketAddr, dir: &Path) -> Config {
+    let mut config = Config::at(address, dir.to_owned());
+    config.rates = Tiers::all(Tier::Unlimited);
+    config
 }
 
 async fn start(config: Config, genesis: Option<Command>) -> (Server, SocketAddr) {

@@ -10,6 +10,7 @@ mod governance;
 mod input;
 mod members;
 mod orders;
+mod rates;
 mod rest;
 mod scopes;
 mod settings;

@@ -87,6 +87,8 @@ pub struct Channel {
     pub snap_trades: Option<bool>,
     /// All states of an order, or only the turning points.
     pub order_status: Option<bool>,
+    /// The key's rate counter in each item of `executions` that it caused.
+    pub ratecounter: bool,
     /// Resume after this offset.
     pub from_offset: Option<u64>,
     /// Only these assets.
@@ -189,6 +191,7 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
         snap_orders: asked.snap_orders,
         snap_trades: asked.snap_trades.or(asked.snapshot_trades),
         order_status: asked.order_status,
+        ratecounter: asked.ratecounter.unwrap_or(false),
         from_offset: asked.from_offset,
         assets: names(asked.asset, "Asset field must be an array")?,
         types: names(asked.r#type, "Type field must be an array")?,

@@ -360,6 +360,7 @@ mod tests {
             liquidity_ind: Some("m"),
             fees: Some(vec![w::Fee { asset: "USD".to_owned(), qty: Exact::new(20_000, 4) }]),
             reason: None,
+            ratecount: None,
             timestamp: "2024-05-23T16:00:00.000001Z".to_owned(),
             offset: 1_792,
         };

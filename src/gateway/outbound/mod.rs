@@ -123,9 +123,16 @@ pub fn batch_placed(
 }
 
 /// The reply to `batch_cancel`, whose count stands at top level as well (protocol 6.4).
-pub fn batch_canceled(out: &mut String, req_id: Option<i64>, count: usize, time_in: Moment, time_out: Moment) {
+pub fn batch_canceled(
+    out: &mut String,
+    req_id: Option<i64>,
+    result: &str,
+    count: usize,
+    time_in: Moment,
+    time_out: Moment,
+) {
     let mut object = envelope(out, "batch_cancel", req_id);
-    object.literal("success", true).raw("result", &format!("{{\"count\":{count}}}")).literal("orders_cancelled", count);
+    object.literal("success", true).raw("result", result).literal("orders_cancelled", count);
     object.plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }

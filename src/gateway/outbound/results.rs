@@ -13,30 +13,43 @@ use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
 use crate::engine::query::{Balance, Can, Listed, Reply, View, WithdrawInfo};
+use crate::engine::rates::Rate;
 use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
 
+/// Where a key's counter stands.
+pub fn rate(of: Rate) -> r::Rate {
+    let exact = |hundredths: u64| Exact::new(i64::try_from(hundredths).unwrap_or(i64::MAX), 2);
+    r::Rate {
+        cost: exact(of.cost),
+        count: exact(of.count),
+        remaining: exact(of.threshold.saturating_sub(of.count)),
+        maxratecount: of.threshold / 100,
+    }
+}
+
 /// Appends the result of a command. Orders and sessions are told by their own writers.
-pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
+pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Option<r::Rate>) {
     match reply {
         Reply::Done | Reply::Placed { .. } | Reply::Batch(_) | Reply::Session(_) | Reply::Claimed(_) => {
             json(out, &r::Done {})
         }
         Reply::Amended { order, amend_id } => {
-            json(out, &r::Amended { amend_id: amend_id.to_string(), order_id: order.to_string(), cl_ord_id: None });
+            let (amend_id, order_id) = (amend_id.to_string(), order.to_string());
+            json(out, &r::Amended { amend_id, order_id, cl_ord_id: None, rate });
         }
         Reply::Edited { order, original } => {
             let order_id = order.map(|id| id.to_string()).unwrap_or_default();
-            json(out, &r::Edited { order_id, original_order_id: original.to_string() });
+            json(out, &r::Edited { order_id, original_order_id: original.to_string(), rate });
         }
         Reply::Switch { now, at } => {
             let trigger_time = at.map_or_else(|| "0".to_owned(), second);
             json(out, &r::Switch { current_time: second(*now), trigger_time });
         }
-        Reply::Canceled(ids) => json(out, &r::Count { count: ids.len() }),
+        Reply::Canceled(ids) => json(out, &r::Count { count: ids.len(), rate }),
         Reply::Earned(of) => json(
             out,
             &r::Earned {

@@ -1,0 +1,204 @@
+//! How fast each key trades, counted for each pair as protocol 7 counts. The counters are beside the state and
+//! not part of it: they refuse, and a refusal changes nothing; after a restart they begin at zero.
+
+use std::collections::BTreeMap;
+
+use super::caller::ServiceCaller;
+use super::command::{Command, OrderRef};
+use super::event::Event;
+use super::reject::{Code, Reject};
+use super::state::State;
+use crate::access::tier::{Allowance, Tier, Tiers};
+use crate::domain::decimal::units_text;
+use crate::domain::ids::{MarketId, ServiceUserId};
+use crate::domain::orders::{CancelReason, Order};
+use crate::domain::time::Moment;
+
+/// What a request that is not a cancel costs in any case, in hundredths.
+const FIXED: u64 = 100;
+/// What an order of a batch costs.
+const OF_BATCH: u64 = 50;
+const SECOND_US: u64 = 1_000_000;
+/// By age of the order below which it holds, in seconds: what an amendment, an edit and a cancel cost besides.
+const PENALTIES: [(u64, [u64; 3]); 6] = [
+    (5, [300, 600, 800]),
+    (10, [200, 500, 600]),
+    (15, [100, 400, 500]),
+    (45, [0, 200, 400]),
+    (90, [0, 100, 200]),
+    (300, [0, 0, 100]),
+];
+
+#[derive(Clone, Copy)]
+enum Act {
+    Amend,
+    Edit,
+    Cancel,
+}
+
+/// Where a counter stands after a request. All in hundredths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// What the request cost.
+    pub cost: u64,
+    /// The counter of its pair.
+    pub count: u64,
+    /// What the counter may reach.
+    pub threshold: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    count: u64,
+    at: Moment,
+}
+
+/// The counters of all keys.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    tiers: Tiers,
+    counters: BTreeMap<(ServiceUserId, MarketId), Counter>,
+}
+
+impl Default for Rates {
+    fn default() -> Rates {
+        Rates::new(Tiers::all(Tier::Unlimited))
+    }
+}
+
+impl Rates {
+    /// Counters of these tiers, all at zero.
+    pub fn new(tiers: Tiers) -> Rates {
+        Rates { tiers, counters: BTreeMap::new() }
+    }
+
+    fn allowance(&self, caller: ServiceCaller) -> Option<Allowance> {
+        self.tiers.of(caller.organization).allowance()
+    }
+
+    fn count(&self, caller: ServiceCaller, market: MarketId, allowance: Allowance, now: Moment) -> u64 {
+        let Some(counter) = self.counters.get(&(caller.id, market)) else { return 0 };
+        let passed = now.0.saturating_sub(counter.at.0);
+        counter.count.saturating_sub(passed.saturating_mul(allowance.decay) / SECOND_US)
+    }
+
+    /// Refuses what would take the counter beyond its threshold, or the pair's open orders beyond their number.
+    /// Cancels always pass.
+    pub(super) fn check(
+        &self,
+        state: &State,
+        caller: ServiceCaller,
+        command: &Command,
+        now: Moment,
+    ) -> Result<(), Reject> {
+        let Some(allowance) = self.allowance(caller) else { return Ok(()) };
+        let (symbol, cost, orders) = match command {
+            Command::PlaceOrder(asked) if !asked.validate => (Some(asked.symbol), FIXED, 1),
+            Command::PlaceBatch(all) if all.iter().any(|asked| !asked.validate) => {
+                (all.first().map(|asked| asked.symbol), OF_BATCH * all.len() as u64, all.len())
+            }
+            Command::AmendOrder(asked) => return self.check_change(state, caller, &asked.order, allowance, now),
+            Command::EditOrder(asked) if !asked.validate => {
+                return self.check_change(state, caller, &OrderRef::Id(asked.order), allowance, now);
+            }
+            _ => return Ok(()),
+        };
+        let Some(market) = symbol.and_then(|symbol| state.reference.find_market(&symbol).ok()) else { return Ok(()) };
+        if state.orders.open_in(caller.account, market.id) + orders > allowance.open_orders {
+            let advice = format!("at most {} open orders in a pair; cancel some", allowance.open_orders);
+            return Err(Reject::field(Code::OrdersLimit, "symbol", advice));
+        }
+        self.room(caller, market.id, allowance, cost, now)
+    }
+
+    fn check_change(
+        &self,
+        state: &State,
+        caller: ServiceCaller,
+        which: &OrderRef,
+        allowance: Allowance,
+        now: Moment,
+    ) -> Result<(), Reject> {
+        match state.orders.find(caller, which).first() {
+            Some(order) => self.room(caller, order.market, allowance, FIXED, now),
+            None => Ok(()),
+        }
+    }
+
+    fn room(
+        &self,
+        caller: ServiceCaller,
+        market: MarketId,
+        allowance: Allowance,
+        cost: u64,
+        now: Moment,
+    ) -> Result<(), Reject> {
+        let count = self.count(caller, market, allowance, now);
+        let Some(over) = (count + cost).checked_sub(allowance.threshold).filter(|over| *over > 0) else {
+            return Ok(());
+        };
+        let wait_ms = (over * 1_000).div_ceil(allowance.decay);
+        let (count, most) = (units_text(count.cast_signed(), 2), allowance.threshold / 100);
+        let advice = format!("the counter of this pair is at {count} of {most}; retry in {wait_ms} ms");
+        Err(Reject::field(Code::RateLimit, "symbol", advice))
+    }
+
+    /// Counts what a command of a key has done. `None` for what costs nothing.
+    pub(super) fn charge(
+        &mut self,
+        caller: ServiceCaller,
+        command: &Command,
+        events: &[Event],
+        now: Moment,
+    ) -> Option<Rate> {
+        let allowance = self.allowance(caller)?;
+        let mut last = None;
+        let costs = costs(command, events, now);
+        for (market, cost) in &costs {
+            let count = self.count(caller, *market, allowance, now) + cost;
+            self.counters.insert((caller.id, *market), Counter { count, at: now });
+            last = Some(Rate { cost: *cost, count, threshold: allowance.threshold });
+        }
+        last
+    }
+}
+
+/// What a command costs in each pair that it touched. Orders that fills bring about cost nothing, and neither do
+/// refusals, repetitions and whatever cancels everything.
+fn costs(command: &Command, events: &[Event], now: Moment) -> BTreeMap<MarketId, u64> {
+    let placed = || {
+        events.iter().find_map(|event| match event {
+            Event::OrderPlaced { order, .. } => Some(order.market),
+            _ => None,
+        })
+    };
+    let mut costs = BTreeMap::new();
+    let mut add = |market: MarketId, cost: u64| *costs.entry(market).or_default() += cost;
+    match command {
+        Command::PlaceOrder(_) => placed().into_iter().for_each(|market| add(market, FIXED)),
+        Command::PlaceBatch(all) => placed().into_iter().for_each(|market| add(market, OF_BATCH * all.len() as u64)),
+        Command::AmendOrder(_) | Command::EditOrder(_) | Command::CancelOrder(_) | Command::CancelBatch(_) => {
+            for event in events {
+                match event {
+                    Event::OrderAmended { order, .. } => add(order.market, FIXED + penalty(Act::Amend, order, now)),
+                    Event::OrderCanceled { order, reason: CancelReason::Edited } => {
+                        add(order.market, FIXED + penalty(Act::Edit, order, now));
+                    }
+                    Event::OrderCanceled {
+                        order,
+                        reason: CancelReason::UserRequested | CancelReason::AmendedToFilled,
+                    } => add(order.market, penalty(Act::Cancel, order, now)),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+    costs
+}
+
+fn penalty(act: Act, order: &Order, now: Moment) -> u64 {
+    let age = now.0.saturating_sub(order.opened_at.0) / SECOND_US;
+    let row = PENALTIES.iter().find(|(below, _)| age < *below);
+    row.map_or(0, |(_, costs)| costs[act as usize])
+}

@@ -1,0 +1,82 @@
+//! Rate limits: counted as protocol 7 counts, told before they refuse, and never in the way of a cancel.
+
+use countersign::access::scope::ScopeSet;
+use countersign::access::tier::{Tier, Tiers};
+use serde_json::{Value, json};
+
+use super::world::{Wanted, World, key};
+
+fn limit(price: &str) -> Value {
+    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": price})
+}
+
+async fn world(tier: Tier) -> World {
+    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+    let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), other];
+    World::configured(&keys, |config| {
+        config.rates = Tiers { tier, organizations: [("ORG2".to_owned(), Tier::Unlimited)].into() };
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_counter_is_told_refuses_and_lets_cancels_through() {
+    let world = world(Tier::Starter).await;
+    let mut bot = world.bot(1).await;
+    let asked = json!({"channel": "executions", "ratecounter": true});
+    let acknowledged = bot.call("subscribe", asked).await;
+    assert_eq!(acknowledged["maxratecount"], 60);
+    let first = bot.call("add_order", limit("100")).await;
+    assert_eq!(
+        (first["rate"]["cost"].to_string(), first["rate"]["maxratecount"].to_string()),
+        ("1.0".into(), "60".into())
+    );
+    let told = bot.item("executions", |item| item["exec_type"] == "pending_new").await;
+    assert_eq!(told["ratecount"], first["rate"]["count"], "{told}");
+    // A cancel within five seconds costs eight: seven of them and eight orders are more than sixty.
+    let mut refused = None;
+    for _ in 0..12 {
+        let reply = bot.reply("add_order", limit("100")).await;
+        if reply["success"] == false {
+            refused = Some(reply);
+            break;
+        }
+        let canceled = bot.call("cancel_order", json!({"order_id": [reply["result"]["order_id"]]})).await;
+        assert_eq!(canceled["rate"]["cost"].to_string(), "8.0");
+    }
+    let refused = refused.expect("a refusal")["error"].as_str().unwrap().to_owned();
+    assert!(refused.starts_with("EOrder:Rate limit exceeded:symbol: the counter of this pair is at "), "{refused}");
+    assert!(refused.ends_with(" ms") && refused.contains(" of 60; retry in "), "{refused}");
+    let amend = json!({"order_id": first["order_id"], "order_qty": "0.02"});
+    assert!(bot.refused("amend_order", amend).await.starts_with("EOrder:Rate limit exceeded"));
+    bot.call("cancel_order", json!({"order_id": [first["order_id"]]})).await;
+    // Another pair, and another key, have counters of their own.
+    let mut elsewhere = limit("100");
+    elsewhere["symbol"] = json!("ETH/USD");
+    let other_pair = bot.reply("add_order", elsewhere).await;
+    assert!(!other_pair["error"].as_str().unwrap_or_default().starts_with("EOrder:Rate"), "{other_pair}");
+    world.bot(2).await.call("add_order", limit("100")).await;
+}
+
+#[tokio::test]
+async fn an_unlimited_organization_is_not_counted_and_open_orders_have_a_number() {
+    let world = world(Tier::Intermediate).await;
+    let (mut bot, mut free) = (world.bot(1).await, world.bot(3).await);
+    assert!(free.subscribe("executions").await.get("maxratecount").is_none());
+    for _ in 0..100 {
+        let placed = free.call("add_order", limit("100")).await;
+        assert!(placed.get("rate").is_none(), "{placed}");
+    }
+    let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "100"});
+    for batch in 0..5 {
+        let rows = bot.call("batch_add", json!({"symbol": "BTC/USD", "orders": vec![order.clone(); 15]})).await;
+        assert_eq!(rows[0]["rate"]["cost"].to_string(), "7.5", "batch {batch}: {rows}");
+    }
+    for _ in 0..5 {
+        bot.call("add_order", limit("100")).await;
+    }
+    let error = bot.refused("add_order", limit("100")).await;
+    assert_eq!(error, "EOrder:Orders limit exceeded:symbol: at most 80 open orders in a pair; cancel some");
+    bot.call("cancel_all", json!({})).await;
+    bot.call("add_order", limit("100")).await;
+}
