@@ -40,6 +40,10 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     if order == before {
         return Err(bad("order_qty", "nothing is to be amended: name a value that differs"));
     }
+    if order.qty == order.filled {
+        // It ends where it stands, whatever else was asked.
+        order = Order { qty: order.qty, ..before.clone() };
+    }
     order.terms.get_or_insert_default().amended = true;
     let (id, amend_id, seen) = (order.id, AmendId(t.next_seq().0), t.emitted());
     if order.qty == order.filled {

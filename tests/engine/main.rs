@@ -2,17 +2,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod agreement;
+mod amendments;
 mod approvals;
 mod checklist;
+mod floor;
 mod funds;
 #[path = "../support/genesis.rs"]
 mod genesis;
 mod governance;
 mod keys;
+mod life_cycles;
 mod members;
 mod model;
 mod orders;
 mod random;
+mod reference_book;
+mod reference_play;
 mod trading;
 mod venue;
 mod world;

@@ -9,6 +9,7 @@ mod genesis;
 mod governance;
 mod input;
 mod members;
+mod order_types;
 mod orders;
 mod rates;
 mod rest;

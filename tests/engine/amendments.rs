@@ -1,0 +1,178 @@
+//! Orders changed after they were placed, markets closed to some, and what cannot be.
+
+use countersign::domain::ids::OrderId;
+use countersign::domain::markets::MarketStatus;
+use countersign::domain::orders::{OrderType, Side};
+use countersign::domain::time::Moment;
+use countersign::engine::amendments::edit;
+use countersign::engine::command::{AmendOrder, AskedTerms, EditOrder, OrderRef, PlaceOrder};
+use countersign::engine::event::Place;
+use countersign::engine::query::Reply;
+use countersign::engine::reject::Code;
+use countersign::engine::trading::cancel;
+use countersign::engine::venue::set_market_status;
+
+use crate::venue::{USD, limit, market};
+
+use super::floor::*;
+
+#[test]
+fn an_amendment_keeps_or_loses_its_place_as_the_protocol_says() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    let first = floor.place(alice, &limit(Side::Buy, "0.3", "29000"));
+    floor.place(bob, &limit(Side::Buy, "0.2", "29000"));
+    floor.told();
+    let less = AmendOrder { order_qty: Some(decimal("0.25")), ..amendment(first) };
+    assert!(matches!(floor.amend(alice, &less), Ok(Reply::Amended { order, .. }) if order == first));
+    assert_eq!(
+        (floor.told(), floor.book(Side::Buy)),
+        (vec!["amended Kept".to_owned()], vec![(29_000, 25_000_000), (29_000, 20_000_000)])
+    );
+    assert_eq!(floor.venue.balance(alice, USD).1, 726_450, "7,250.00 and 14.50 of fee");
+    let more = AmendOrder { order_qty: Some(decimal("0.4")), ..amendment(first) };
+    floor.amend(alice, &more).unwrap();
+    assert_eq!(
+        (floor.told(), floor.book(Side::Buy)),
+        (vec!["amended Back".to_owned()], vec![(29_000, 20_000_000), (29_000, 40_000_000)])
+    );
+    let higher = AmendOrder { limit_price: Some(decimal("29001")), ..amendment(first) };
+    floor.amend(alice, &higher).unwrap();
+    assert_eq!(
+        (floor.told(), floor.book(Side::Buy)),
+        (vec!["amended Back".to_owned()], vec![(29_001, 40_000_000), (29_000, 20_000_000)])
+    );
+    assert_eq!(floor.amend(alice, &higher).unwrap_err().code, Code::InvalidArguments, "nothing to amend");
+    let dear = AmendOrder { order_qty: Some(decimal("5")), ..amendment(first) };
+    assert_eq!(floor.amend(alice, &dear).unwrap_err().code, Code::InsufficientFunds);
+    assert_eq!(floor.amend(bob, &less).unwrap_err().code, Code::UnknownOrder);
+
+    floor.place(bob, &limit(Side::Sell, "0.1", "29500"));
+    floor.told();
+    let crossing = AmendOrder { limit_price: Some(decimal("29500")), ..amendment(first) };
+    let careful = AmendOrder { post_only: true, ..crossing.clone() };
+    assert_eq!(floor.amend(alice, &careful).unwrap_err().code, Code::PostOnly);
+    floor.amend(alice, &crossing).unwrap();
+    assert_eq!(floor.told(), [format!("amended {:?}", Place::Off), "traded 10000000 at 29500".into(), "rested".into()]);
+    assert_eq!(floor.book(Side::Buy)[0], (29_500, 30_000_000));
+    let below =
+        AmendOrder { order_qty: Some(decimal("0.05")), limit_price: Some(decimal("29000")), ..amendment(first) };
+    floor.amend(alice, &below).unwrap();
+    assert_eq!(floor.told(), ["amended Kept", "ended AmendedToFilled"]);
+    assert_eq!(floor.venue.balance(alice, USD).1, 0);
+}
+
+#[test]
+fn a_trigger_and_a_slice_can_be_amended() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let stop = floor.place(alice, &triggered(OrderType::StopLossLimit, Side::Sell, "0.5", "29000", Some("28900")));
+    floor.told();
+    let raised = AmendOrder { trigger_price: Some(decimal("29500")), ..amendment(stop) };
+    floor.amend(alice, &raised).unwrap();
+    assert_eq!(floor.told(), ["amended Kept"]);
+    floor.print("29500");
+    assert_eq!(floor.book(Side::Sell), [(28_900, 50_000_000)]);
+    assert_eq!(floor.amend(alice, &raised).unwrap_err().field, Some("trigger_price"), "it has fired");
+
+    let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Buy, "1", "20000") };
+    let terms = AskedTerms { display_qty: Some(decimal("0.2")), ..AskedTerms::default() };
+    let iceberg = floor.place(alice, &with(order, terms));
+    let slice = |size: &str| AmendOrder { display_qty: Some(decimal(size)), ..amendment(iceberg) };
+    floor.amend(alice, &slice("0.5")).unwrap();
+    assert_eq!(floor.book(Side::Buy), [(20_000, 20_000_000)], "more is shown from the next slice on");
+    floor.amend(alice, &slice("0.1")).unwrap();
+    assert_eq!(floor.book(Side::Buy), [(20_000, 10_000_000)], "less at once");
+}
+
+#[test]
+fn an_edit_replaces_an_order_whole_or_not_at_all() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    let first = floor.place(alice, &limit(Side::Buy, "3", "29000"));
+    floor.place(bob, &limit(Side::Sell, "1", "29000"));
+    floor.told();
+    let edit_of = |order, qty: Option<&str>, price: Option<&str>| EditOrder {
+        order,
+        symbol: "BTC/USD".parse().unwrap(),
+        order_qty: qty.map(decimal),
+        limit_price: price.map(decimal),
+        display_qty: None,
+        order_userref: None,
+        fee_preference: None,
+        post_only: None,
+        validate: false,
+        deadline: None,
+    };
+    let digest = floor.venue.state.digest();
+    for (asked, code) in [
+        (edit_of(first, Some("1"), None), Code::InvalidArguments),
+        (edit_of(first, Some("9"), None), Code::InsufficientFunds),
+        (edit_of(OrderId(7), None, None), Code::UnknownOrder),
+    ] {
+        assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().code, code);
+        assert_eq!(floor.venue.state.digest(), digest);
+    }
+    // It could not hold both at once.
+    let reply = floor.venue.run(|t| edit(t, alice, &edit_of(first, Some("3.2"), Some("28000"))));
+    assert!(matches!(reply, Ok(Reply::Edited { order: Some(id), original }) if original == first && id != first));
+    assert_eq!(floor.told(), ["ended Edited", "placed limit rests"]);
+    assert_eq!(floor.book(Side::Buy), [(28_000, 220_000_000)], "what was left of it");
+}
+
+#[test]
+fn a_market_takes_what_its_status_admits_and_cancels_always() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let resting = limit(Side::Buy, "0.1", "29000");
+    let post_only = PlaceOrder { post_only: true, ..resting.clone() };
+    let at_market = market(Side::Buy, "0.1");
+    let id = floor.place(alice, &resting);
+    for (status, plain, careful, taking) in [
+        (MarketStatus::CancelOnly, Some(Code::MarketCancelOnly), Some(Code::MarketCancelOnly), Code::MarketCancelOnly),
+        (MarketStatus::PostOnly, Some(Code::MarketPostOnly), None, Code::MarketPostOnly),
+        (MarketStatus::LimitOnly, None, None, Code::MarketLimitOnly),
+        (MarketStatus::ReduceOnly, Some(Code::ReduceOnly), Some(Code::ReduceOnly), Code::ReduceOnly),
+        (
+            MarketStatus::Maintenance,
+            Some(Code::MarketMaintenance),
+            Some(Code::MarketMaintenance),
+            Code::MarketMaintenance,
+        ),
+    ] {
+        floor.venue.run(|t| set_market_status(t, &"BTC/USD".parse().unwrap(), status)).unwrap();
+        for (order, refusal) in [(&resting, plain), (&post_only, careful), (&at_market, Some(taking))] {
+            match refusal {
+                Some(code) => assert_eq!(floor.refused(alice, order), code, "{status:?}"),
+                None => drop(floor.place(alice, order)),
+            }
+        }
+        let less = AmendOrder { order_qty: Some(decimal("0.05")), ..amendment(id) };
+        assert_eq!(floor.amend(alice, &less).err().map(|refusal| refusal.code), plain, "{status:?}");
+        let more = AmendOrder { order_qty: Some(decimal("0.1")), ..amendment(id) };
+        let _ = floor.amend(alice, &more);
+    }
+    floor.venue.run(|t| cancel(t, alice, &OrderRef::Id(id))).unwrap();
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let plain = limit(Side::Buy, "0.1", "29000");
+    let terms = |terms: AskedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
+    let late = floor.venue.now;
+    for (order, code) in [
+        (PlaceOrder { deadline: Some(late), ..plain.clone() }, Code::DeadlineElapsed),
+        (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, Code::InvalidArguments),
+        (terms(AskedTerms { margin: true, ..AskedTerms::default() }), Code::Margin),
+        (terms(AskedTerms { reduce_only: true, ..AskedTerms::default() }), Code::ReduceOnly),
+        (terms(AskedTerms { display_qty: Some(decimal("0.1")), ..AskedTerms::default() }), Code::InvalidArguments),
+        (terms(AskedTerms { effective_time: Some(Moment(u64::MAX)), ..AskedTerms::default() }), Code::InvalidArguments),
+        (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, Code::InvalidArguments),
+        (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, Code::InvalidArguments),
+        (PlaceOrder { order_qty: None, ..plain.clone() }, Code::InvalidArguments),
+    ] {
+        assert_eq!(floor.refused(alice, &order), code, "{order:?}");
+    }
+}

@@ -1,0 +1,265 @@
+//! The life of every order type, event by event.
+
+use countersign::domain::orders::{OrderType, Side, TimeInForce};
+use countersign::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
+use countersign::engine::command::{AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
+use countersign::engine::ledger::Party;
+use countersign::engine::reject::Code;
+use countersign::engine::trading::cancel;
+
+use crate::venue::{BTC, MARKET, USD, limit, market};
+
+use super::floor::*;
+
+#[test]
+fn a_stop_loss_waits_without_a_hold_and_sells_at_market_once_reached() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    floor.place(bob, &limit(Side::Buy, "1", "28000"));
+    floor.told();
+    floor.place(alice, &triggered(OrderType::StopLoss, Side::Sell, "0.5", "29000", None));
+    assert_eq!(floor.venue.balance(alice, BTC).1, 0, "it holds nothing");
+    assert_eq!(floor.told(), ["placed stop-loss"]);
+    floor.print("29001");
+    assert_eq!(floor.told(), [""; 0], "not yet");
+    let sell = floor.place(bob, &limit(Side::Sell, "0.001", "29000"));
+    floor.told();
+    let carol = floor.carol;
+    floor.place(carol, &limit(Side::Buy, "0.001", "29000"));
+    let told = floor.told();
+    assert_eq!(told[..2], ["placed limit", "traded 100000 at 29000"], "{told:?}");
+    assert_eq!(told[2..], ["live stop-loss", "traded 50000000 at 28000"]);
+    assert!(floor.venue.state.orders.book(MARKET).get(sell).is_none());
+}
+
+#[test]
+fn every_triggered_type_goes_live_on_its_own_side_of_the_price() {
+    for (order_type, side, trigger, before, reaches) in [
+        (OrderType::StopLossLimit, Side::Sell, "29000", "29500", "28999"),
+        (OrderType::StopLossLimit, Side::Buy, "31000", "30500", "31000"),
+        (OrderType::TakeProfitLimit, Side::Sell, "31000", "30500", "31500"),
+        (OrderType::TakeProfitLimit, Side::Buy, "29000", "29500", "29000"),
+    ] {
+        let mut floor = floor();
+        let alice = floor.alice;
+        let rests_at = if side == Side::Sell { "35000" } else { "20000" };
+        let id = floor.place(alice, &triggered(order_type, side, "0.1", trigger, Some(rests_at)));
+        floor.print(before);
+        assert!(floor.order(id).waits(), "{order_type:?} {side:?}");
+        floor.print(reaches);
+        let order = floor.order(id);
+        assert!(!order.waits() && order.held > Default::default(), "{order_type:?} {side:?}: {order:?}");
+        assert_eq!(floor.book(side), [(order.limit.unwrap().0, 10_000_000)]);
+        floor.venue.run(|t| cancel(t, alice, &OrderRef::Id(id))).unwrap();
+        assert_eq!((floor.venue.balance(alice, BTC).1, floor.venue.balance(alice, USD).1), (0, 0));
+    }
+}
+
+#[test]
+fn a_stop_beyond_the_price_already_fires_at_once_and_one_without_funds_ends_with_the_reason() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    floor.place(alice, &triggered(OrderType::StopLoss, Side::Sell, "0.5", "30000", None));
+    assert_eq!(floor.told(), ["placed stop-loss", "live stop-loss", "ended NoLiquidity"]);
+    floor.place(alice, &triggered(OrderType::StopLossLimit, Side::Sell, "11", "30001", Some("33000")));
+    assert_eq!(floor.told(), ["placed stop-loss-limit", "live stop-loss-limit", "ended InsufficientFunds"]);
+}
+
+#[test]
+fn a_trailing_stop_follows_the_price_up_and_never_down() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    floor.place(bob, &limit(Side::Buy, "1", "20000"));
+    let id = floor.place(alice, &triggered(OrderType::TrailingStop, Side::Sell, "0.5", "500", None));
+    assert_eq!(floor.order(id).trigger().unwrap().price.0, 29_500);
+    for (price, trigger) in [("30800", 30_300), ("30400", 30_300), ("31000", 30_500), ("30501", 30_500)] {
+        floor.print(price);
+        assert_eq!(floor.order(id).trigger().unwrap().price.0, trigger, "after {price}");
+    }
+    floor.print("30500");
+    assert!(floor.venue.state.orders.book(MARKET).get(id).is_none(), "sold");
+    // One percent below, as a limit 50 under the trigger.
+    let terms = AskedTerms {
+        trigger: Some(AskedTrigger {
+            reference: Reference::Index,
+            price: decimal("1"),
+            price_type: Some(PriceType::Pct),
+        }),
+        limit_price_type: Some(PriceType::Quote),
+        ..AskedTerms::default()
+    };
+    let order = PlaceOrder {
+        order_type: OrderType::TrailingStopLimit,
+        limit_price: Some(decimal("-50")),
+        ..market(Side::Sell, "0.2")
+    };
+    floor.print("40000");
+    let id = floor.place(alice, &with(order, terms));
+    assert_eq!((floor.order(id).trigger().unwrap().price.0, floor.order(id).limit), (39_600, None));
+    floor.print("39600");
+    assert_eq!(floor.book(Side::Sell), [(39_550, 20_000_000)]);
+}
+
+#[test]
+fn relative_triggers_are_seen_from_the_last_price() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let relative = |price: &str, kind| {
+        let trigger = AskedTrigger { reference: Reference::Last, price: decimal(price), price_type: Some(kind) };
+        let order = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.1") };
+        with(order, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() })
+    };
+    let by_percent = floor.place(alice, &relative("-2.5", PriceType::Pct));
+    let by_distance = floor.place(alice, &relative("-100", PriceType::Quote));
+    assert_eq!(floor.order(by_percent).trigger().unwrap().price.0, 29_250);
+    assert_eq!(floor.order(by_distance).trigger().unwrap().price.0, 29_900);
+    assert_eq!(floor.refused(alice, &relative("-100", PriceType::Pct)), Code::InvalidArguments);
+    let unpriced = triggered(OrderType::TrailingStop, Side::Sell, "0.1", "-5", None);
+    assert_eq!(floor.refused(alice, &unpriced), Code::InvalidArguments);
+}
+
+#[test]
+fn an_iceberg_shows_a_slice_at_a_time_and_queues_anew_with_each() {
+    let mut floor = floor();
+    let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
+    let iceberg = |display: &str| {
+        let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Sell, "1", "31000") };
+        with(order, AskedTerms { display_qty: Some(decimal(display)), ..AskedTerms::default() })
+    };
+    assert_eq!(floor.refused(alice, &iceberg("0.06")), Code::InvalidArguments, "less than a fifteenth");
+    assert_eq!(floor.refused(alice, &iceberg("1.1")), Code::InvalidArguments);
+    floor.place(alice, &iceberg("0.3"));
+    floor.place(bob, &limit(Side::Sell, "0.5", "31000"));
+    assert_eq!(floor.book(Side::Sell), [(31_000, 30_000_000), (31_000, 50_000_000)]);
+    floor.told();
+    floor.place(carol, &limit(Side::Buy, "0.4", "31000"));
+    let expected = ["placed limit", "traded 30000000 at 31000", "refilled 30000000", "traded 10000000 at 31000"];
+    assert_eq!(floor.told(), expected);
+    assert_eq!(floor.book(Side::Sell), [(31_000, 40_000_000), (31_000, 30_000_000)], "behind Bob now");
+    floor.place(carol, &market(Side::Buy, "1.1"));
+    assert_eq!(
+        floor.told()[1..],
+        [
+            "traded 40000000 at 31000",
+            "traded 30000000 at 31000",
+            "refilled 30000000",
+            "traded 30000000 at 31000",
+            "refilled 10000000",
+            "traded 10000000 at 31000",
+        ]
+    );
+    assert_eq!((floor.venue.balance(alice, BTC).1, floor.venue.balance(carol, USD).1), (0, 0));
+}
+
+#[test]
+fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    let end = floor.venue.now.plus_us(10 * SECOND);
+    let until = |at| AskedTerms { expire_time: Some(at), ..AskedTerms::default() };
+    let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", "31000") };
+    assert_eq!(floor.refused(alice, &gtd), Code::InvalidArguments, "without a date");
+    assert_eq!(floor.refused(alice, &with(gtd.clone(), until(floor.venue.now))), Code::InvalidArguments);
+    floor.place(alice, &with(gtd.clone(), until(end)));
+    floor.told();
+    floor.venue.now = end;
+    floor.place(bob, &PlaceOrder { post_only: true, ..limit(Side::Buy, "0.1", "31000") });
+    assert_eq!(floor.told(), ["placed limit rests"], "whoever comes later does not meet it");
+    floor.wait(0);
+    assert_eq!(floor.told(), ["ended Expired"]);
+
+    let start = floor.venue.now.plus_us(5 * SECOND);
+    let later = AskedTerms { effective_time: Some(start), ..AskedTerms::default() };
+    floor.place(alice, &with(limit(Side::Sell, "0.1", "30900"), later));
+    assert_eq!((floor.told(), floor.venue.balance(alice, BTC).1), (vec!["placed limit".to_owned()], 0));
+    floor.wait(5 * SECOND - 1);
+    assert_eq!(floor.told(), [""; 0]);
+    floor.wait(1);
+    assert_eq!(floor.told(), ["live limit", "traded 10000000 at 31000"]);
+}
+
+#[test]
+fn a_quote_amount_buys_what_it_pays_for() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    floor.place(bob, &limit(Side::Sell, "0.1", "31000"));
+    floor.place(bob, &limit(Side::Sell, "1", "32000"));
+    let cash = |amount: &str| {
+        let order = PlaceOrder { order_qty: None, ..market(Side::Buy, "1") };
+        with(order, AskedTerms { cash_order_qty: Some(decimal(amount)), ..AskedTerms::default() })
+    };
+    floor.told();
+    // 3,100 buys 0.1, and 1,600 the twentieth of one at 32,000.
+    floor.place(alice, &cash("4700"));
+    assert_eq!(floor.told(), ["placed market", "traded 10000000 at 31000", "traded 5000000 at 32000"]);
+    // 4,700.00 and 0.2 % of each part.
+    assert_eq!(floor.venue.balance(alice, USD), (10_000_000 - 470_940, 0, 10_000_000 - 470_940));
+    assert_eq!(floor.refused(alice, &cash("0.1")), Code::OrderMinimum);
+    let both = PlaceOrder { order_qty: Some(decimal("1")), ..cash("10") };
+    assert_eq!(floor.refused(alice, &both), Code::InvalidArguments);
+}
+
+#[test]
+fn fees_in_base_come_out_of_what_is_bought_or_are_held_beside_what_is_sold() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    let in_base = |order| with(order, AskedTerms { fee_preference: FeeCurrency::Base, ..AskedTerms::default() });
+    floor.place(bob, &in_base(limit(Side::Sell, "1", "30000")));
+    assert_eq!(floor.venue.balance(bob, BTC).1, 100_200_000, "one and the taker's fee");
+    floor.place(alice, &in_base(limit(Side::Buy, "0.5", "30000")));
+    let fees = floor.venue.state.ledger.counter(Party::Fees, BTC);
+    // 0.2 % and 0.1 % of a half.
+    assert_eq!(fees.0, 100_000 + 50_000);
+    assert_eq!(floor.venue.balance(alice, BTC).2, 1_000_000_000 + 50_000_000 - 100_000);
+    assert_eq!(floor.venue.balance(alice, USD), (8_500_000, 0, 8_500_000));
+    assert_eq!(floor.venue.balance(bob, BTC).1, 50_100_000);
+    floor.told();
+}
+
+#[test]
+fn each_way_of_self_trade_prevention_ends_what_it_says() {
+    for (stp_type, expected, left) in [
+        (SelfTrade::CancelNewest, vec!["placed limit", "ended SelfTrade"], 2),
+        (SelfTrade::CancelOldest, vec!["placed limit", "ended SelfTrade", "traded 10000000 at 31000", "rested"], 1),
+        (SelfTrade::CancelBoth, vec!["placed limit", "ended SelfTrade", "ended SelfTrade"], 1),
+    ] {
+        let mut floor = floor();
+        let (alice, bob) = (floor.alice, floor.bob);
+        floor.place(alice, &limit(Side::Sell, "0.1", "31000"));
+        floor.place(bob, &limit(Side::Sell, "0.1", "31000"));
+        floor.told();
+        floor.place(alice, &with(limit(Side::Buy, "0.2", "31000"), AskedTerms { stp_type, ..AskedTerms::default() }));
+        assert_eq!(floor.told(), expected);
+        let resting = floor.book(Side::Sell).len() + floor.book(Side::Buy).len();
+        assert_eq!(resting, left, "{stp_type:?}");
+    }
+}
+
+#[test]
+fn every_fill_places_its_closing_order() {
+    let mut floor = floor();
+    let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
+    let closing = AskedConditional {
+        order_type: OrderType::StopLossLimit,
+        limit: Some((decimal("-10"), PriceType::Quote)),
+        trigger: Some((decimal("-5"), PriceType::Pct)),
+    };
+    let terms = AskedTerms { conditional: Some(closing), ..AskedTerms::default() };
+    floor.place(alice, &with(limit(Side::Buy, "0.3", "29000"), terms));
+    floor.told();
+    floor.place(bob, &limit(Side::Sell, "0.1", "29000"));
+    floor.place(carol, &limit(Side::Sell, "0.2", "29000"));
+    let told = floor.told();
+    let once = ["placed limit", "traded 10000000 at 29000", "placed stop-loss-limit"];
+    assert_eq!(told[..3], once);
+    assert_eq!(told[4..], ["traded 20000000 at 29000", "placed stop-loss-limit"]);
+    let waiting = floor.venue.state.orders.open(alice.account, None);
+    let seen =
+        waiting.iter().map(|order| (order.side, order.qty.0, order.trigger().unwrap().price.0, order.limit.unwrap().0));
+    // Five percent below the fill, and ten under that.
+    let expected = [(Side::Sell, 10_000_000, 27_550, 27_540), (Side::Sell, 20_000_000, 27_550, 27_540)];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+    floor.place(bob, &limit(Side::Buy, "1", "27000"));
+    floor.print("27550");
+    assert_eq!(floor.book(Side::Sell), [(27_540, 10_000_000), (27_540, 20_000_000)], "the older first");
+}

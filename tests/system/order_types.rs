@@ -1,0 +1,156 @@
+//! Every order type as a client sees it on `executions` (protocol 5.2, 5.3).
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::world::{Wanted, World, key};
+
+fn limit(side: &str, qty: &str, price: &str) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
+}
+
+/// A world whose last BTC/USD trade was at 1,000, and two bots of different Organizations; the first listens.
+async fn traded() -> (World, Client, Client) {
+    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    bot.subscribe("executions").await;
+    bot.frame("executions").await;
+    (world, bot, maker)
+}
+
+/// The next `count` items, each by type and status.
+async fn told(bot: &mut Client, count: usize) -> Vec<(String, Value)> {
+    let mut items = Vec::new();
+    while items.len() < count {
+        for item in bot.frame("executions").await["data"].as_array().unwrap() {
+            let name = |field: &str| item[field].as_str().unwrap().to_owned();
+            items.push((format!("{} {}", name("exec_type"), name("order_status")), item.clone()));
+        }
+    }
+    items
+}
+
+fn words(items: &[(String, Value)]) -> Vec<&str> {
+    items.iter().map(|(word, _)| word.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_stop_is_told_when_placed_when_reached_and_when_filled() {
+    let (_world, mut bot, mut maker) = traded().await;
+    maker.call("add_order", limit("buy", "1", "900")).await;
+    let stop = json!({"order_type": "stop-loss", "side": "sell", "symbol": "BTC/USD", "order_qty": "0.2",
+        "triggers": {"price": "-50", "price_type": "quote"}, "sender_sub_id": "desk-7"});
+    bot.call("add_order", stop).await;
+    let items = told(&mut bot, 2).await;
+    assert_eq!(words(&items), ["pending_new pending_new", "new new"]);
+    let trigger = &items[1].1["triggers"];
+    let shown = (trigger["status"].as_str(), trigger["actual_price"].to_string(), trigger["price"].to_string());
+    assert_eq!(shown, (Some("untriggered"), "950.0".into(), "-50.0".into()), "{trigger}");
+    assert_eq!((&items[0].1["stop_price"], &items[0].1["sender_sub_id"]), (&json!(950.0), &json!("desk-7")));
+    maker.call("add_order", limit("sell", "0.1", "950")).await;
+    bot.call("add_order", limit("buy", "0.1", "950")).await;
+    let items = told(&mut bot, 7).await;
+    let of_stop: Vec<&(String, Value)> = items.iter().filter(|(_, item)| item["order_type"] == "stop-loss").collect();
+    let seen: Vec<&str> = of_stop.iter().map(|(word, _)| word.as_str()).collect();
+    assert_eq!(seen, ["status new", "trade filled", "filled filled"]);
+    let fired = &of_stop[0].1["triggers"];
+    assert_eq!(
+        (&fired["status"], fired["last_price"].to_string()),
+        (&json!("triggered"), "950.0".to_owned()),
+        "{fired}"
+    );
+}
+
+#[tokio::test]
+async fn an_iceberg_tells_its_slices_and_an_amendment_its_reason() {
+    let (_world, mut bot, mut maker) = traded().await;
+    let mut iceberg = limit("sell", "1", "1100");
+    (iceberg["order_type"], iceberg["display_qty"]) = (json!("iceberg"), json!("0.25"));
+    let placed = bot.call("add_order", iceberg).await;
+    let items = told(&mut bot, 2).await;
+    assert_eq!(items[1].1["display_qty_remain"].to_string(), "0.25");
+    maker.call("subscribe", json!({"channel": "book", "symbol": ["BTC/USD"]})).await;
+    let book = maker.frame("book").await;
+    assert_eq!(book["data"][0]["asks"], json!([{"price": 1100.0, "qty": 0.25}]), "the rest is hidden");
+    maker.call("add_order", limit("buy", "0.3", "1100")).await;
+    let items = told(&mut bot, 3).await;
+    let expected = ["trade partially_filled", "iceberg_refill partially_filled", "trade partially_filled"];
+    assert_eq!(words(&items), expected);
+    let amended = bot.call("amend_order", json!({"order_id": placed["order_id"], "order_qty": "0.8"})).await;
+    assert_eq!(amended["order_id"], placed["order_id"]);
+    assert!(amended["amend_id"].as_str().unwrap().starts_with('M'), "{amended}");
+    let items = told(&mut bot, 1).await;
+    assert_eq!(words(&items), ["amended partially_filled"]);
+    let item = &items[0].1;
+    assert_eq!(
+        (&item["amended"], &item["reason"], item["order_qty"].to_string()),
+        (&json!(true), &json!("User requested"), "0.8".into())
+    );
+    let canceled = bot.call("cancel_order", json!({"order_id": [placed["order_id"]]})).await;
+    assert_eq!(canceled["order_id"], placed["order_id"]);
+}
+
+#[tokio::test]
+async fn an_edit_names_both_orders_and_a_closing_order_follows_its_fill() {
+    let (_world, mut bot, mut maker) = traded().await;
+    let mut order = limit("buy", "0.4", "800");
+    order["conditional"] = json!({"order_type": "take-profit", "trigger_price": "10", "trigger_price_type": "pct"});
+    bot.call("add_order", order).await;
+    assert_eq!(told(&mut bot, 2).await[0].1["contingent"]["trigger_price"].to_string(), "10.0");
+    maker.call("add_order", limit("sell", "0.4", "800")).await;
+    let items = told(&mut bot, 4).await;
+    assert_eq!(words(&items)[..2], ["trade filled", "filled filled"]);
+    let closing = &items[3].1;
+    let seen = (&closing["order_type"], &closing["side"], closing["triggers"]["actual_price"].to_string());
+    assert_eq!(seen, (&json!("take-profit"), &json!("sell"), "880.0".to_owned()), "{closing}");
+
+    let placed = bot.call("add_order", limit("buy", "0.4", "700")).await;
+    told(&mut bot, 2).await;
+    let edit = json!({"order_id": placed["order_id"], "symbol": "BTC/USD", "limit_price": "710"});
+    let edited = bot.call("edit_order", edit).await;
+    assert_eq!(edited["original_order_id"], placed["order_id"]);
+    let items = told(&mut bot, 3).await;
+    assert_eq!(words(&items), ["canceled canceled", "pending_new pending_new", "new new"]);
+    assert_eq!(items[2].1["order_id"], edited["order_id"]);
+    let named = json!({"order_id": [placed["order_id"], edited["order_id"]]});
+    let found = bot.call("query_orders", named).await;
+    assert_eq!(found["orders"].as_array().unwrap().len(), 2, "open and closed");
+}
+
+#[tokio::test]
+async fn orders_with_dates_start_and_end_on_their_own() {
+    let (_world, mut bot, _maker) = traded().await;
+    let at = |us: u64| countersign::server::wall_clock().plus_us(us).to_string();
+    let mut order = limit("buy", "0.1", "700");
+    (order["effective_time"], order["time_in_force"], order["expire_time"]) =
+        (json!(at(600_000)), json!("gtd"), json!(at(1_500_000)));
+    bot.call("add_order", order).await;
+    let items = told(&mut bot, 3).await;
+    assert_eq!(words(&items), ["pending_new pending_new", "new new", "expired expired"]);
+    assert!(items[1].1["timestamp"].as_str() >= items[0].1["effective_time"].as_str());
+    assert!(items[2].1["timestamp"].as_str() >= items[0].1["expire_time"].as_str());
+    let late = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 1,
+        "deadline": "2020-01-01T00:00:00Z"});
+    assert_eq!(bot.refused("add_order", late).await, "EService:Deadline elapsed");
+}
+
+#[tokio::test]
+async fn a_closed_market_says_which_mode_it_is_in() {
+    let (world, mut bot, _maker) = traded().await;
+    let mut venue = world.venue().await;
+    venue.call("set_market_status", json!({"symbol": "BTC/USD", "status": "limit_only"})).await;
+    let market = json!({"order_type": "market", "side": "buy", "symbol": "BTC/USD", "order_qty": 1});
+    assert_eq!(bot.refused("add_order", market).await, "EService:Market in limit_only mode");
+    bot.call("add_order", limit("buy", "0.1", "700")).await;
+    let error = bot
+        .refused(
+            "add_order",
+            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD",
+        "order_qty": 1, "limit_price": 1000, "margin": true}),
+        )
+        .await;
+    assert!(error.starts_with("EOrder:Cannot open position:margin"), "{error}");
+}
