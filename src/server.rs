@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::access::tier::Tiers;
 use crate::config::Config;
 use crate::dashboard;
+use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
@@ -30,8 +31,8 @@ use crate::gateway::secrets::MasterKey;
 use crate::gateway::throttle::Throttle;
 use crate::gateway::token::Tokens;
 use crate::gateway::{handshake, private, sign_in};
-use crate::history;
-use crate::market_data;
+use crate::history::{self, History};
+use crate::market_data::{self, MarketData};
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
 use crate::sequencer::{self, Stamped};
@@ -103,6 +104,8 @@ pub struct Server {
 struct Running {
     directory: Arc<Directory>,
     handle: Handle<Ticket>,
+    /// The last event that `market` has.
+    seq: Seq,
     market: market_data::Snapshot,
     head: watch::Receiver<Head>,
 }
@@ -130,7 +133,7 @@ impl Server {
             .name("sequencer".to_owned())
             .spawn(move || run_sequencer(sequence, started, ended))
             .map_err(|_| ServerError::Sequencer)?;
-        let Running { directory, handle, market, head } = running.await.map_err(|_| ServerError::Sequencer)??;
+        let Running { directory, handle, seq, market, head } = running.await.map_err(|_| ServerError::Sequencer)??;
         let first = directory.keys(|keys| keys.venue_keys().first().cloned());
         if first.is_some_and(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_err()) {
             return Err(ServerError::MasterKey);
@@ -145,14 +148,16 @@ impl Server {
         let idle = Duration::from_secs(config.limits.member_idle_s as u64);
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
         let activity = Activity::new(idle, open.into_iter(), wall_clock());
+        let history = history::start(&config.data_dir, journal, history_batches).await?;
+        let market_data = follow_markets(market, seq, &history, market_batches).await;
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
             handle,
             seats,
             tokens: Tokens::new(&master),
             master,
-            market_data: market_data::start(market, market_batches),
-            history: history::start(&config.data_dir, journal, history_batches).await?,
+            market_data,
+            history,
             origins: config.origins(address),
             signatures: Throttle::new(FAILURES_MAX),
             sign_ins: Throttle::new(FAILURES_MAX),
@@ -218,6 +223,17 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
     }
 }
 
+/// Starts market data with the candles of the past as of `seq`, where it begins: later trades come by its feed.
+async fn follow_markets(
+    from: market_data::Snapshot,
+    seq: Seq,
+    history: &History,
+    incoming: market_data::Incoming,
+) -> MarketData {
+    let candles = history.candles(seq).await.unwrap_or_default();
+    market_data::start(market_data::Snapshot { candles, ..from }, incoming)
+}
+
 /// What the sequencer's thread is given.
 struct Sequence {
     data_dir: PathBuf,
@@ -265,15 +281,15 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         // What was read before the lock was taken counts only if nobody wrote since.
         let recent = if recent.last().is_some_and(|last| last.seq == seq) { recent.as_slice() } else { &[] };
         let directory = Arc::new(Directory::new(engine.state()));
-        copies = Some((Arc::clone(&directory), market(engine, recent)));
+        copies = Some((Arc::clone(&directory), seq, market(engine, recent)));
         Desk::new(directory, seats, (seq, recent), feeds, metrics)
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;
     sequencer.start(genesis.filter(|_| empty)).await?;
-    let (directory, market) = copies.ok_or(ServerError::Sequencer)?;
+    let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
     let head = sequencer.head();
-    Ok((sequencer, Running { directory, handle, market, head }))
+    Ok((sequencer, Running { directory, handle, seq, market, head }))
 }
 
 /// The journal's last events, if there is a journal yet.
@@ -291,8 +307,9 @@ fn market(engine: &Engine, recent: &[Arc<Stamped>]) -> market_data::Snapshot {
     let trades = recent.iter().filter(|stamped| matches!(stamped.event, crate::engine::event::Event::Traded(_)));
     market_data::Snapshot {
         reference: state.reference.clone(),
-        orders: state.orders.all(),
+        orders: state.orders.queued().cloned().collect(),
         trades: trades.cloned().collect(),
+        candles: Vec::new(),
         at: state.at,
     }
 }

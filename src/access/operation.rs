@@ -88,8 +88,12 @@ operations! {
     Ticker,
     /// Price levels with a checksum.
     Book,
+    /// Orders in their queues, with a checksum; for who has a key.
+    Level3,
     /// Public trades.
     Trade,
+    /// Candles.
+    Ohlc,
     /// What the key is and may do.
     KeyInfo,
     /// Balances, available and held.
@@ -281,7 +285,9 @@ impl Operation {
             Operation::Instrument => open("instrument", Stream),
             Operation::Ticker => open("ticker", Stream),
             Operation::Book => open("book", Stream),
+            Operation::Level3 => service("level3", Stream, ServiceRight::Any),
             Operation::Trade => open("trade", Stream),
+            Operation::Ohlc => open("ohlc", Stream),
             Operation::KeyInfo => service("key_info", Read, ServiceRight::Any),
             Operation::GetBalances => service("get_balances", Read, Scopes(&[Scope::Query])),
             Operation::Balances => {

@@ -116,6 +116,17 @@ impl Market {
         i64::try_from(cash / i128::from(price.0)).ok().map(Quantity)
     }
 
+    /// `cost ÷ qty` in price units, rounded down; `None` when nothing was traded.
+    pub fn average(&self, cost: Amount, qty: Quantity) -> Option<i64> {
+        if qty.0 == 0 {
+            return None;
+        }
+        let up = u32::from(self.price_decimals) + u32::from(self.qty_decimals);
+        let scaled = i128::from(cost.0).saturating_mul(10i128.pow(up));
+        let units = scaled / i128::from(qty.0) / 10i128.pow(u32::from(self.quote_decimals));
+        Some(i64::try_from(units).unwrap_or(i64::MAX))
+    }
+
     /// The quantity in units of the base asset; `None` beyond 64 bits.
     pub fn base_amount(&self, qty: Quantity) -> Option<Amount> {
         let factor = i64::try_from(power(i32::from(self.base_decimals) - i32::from(self.qty_decimals))).ok()?;

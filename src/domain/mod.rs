@@ -4,6 +4,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod assets;
+pub mod candles;
 pub mod canonical;
 pub mod decimal;
 pub mod ids;

@@ -1,7 +1,7 @@
 //! Open orders of every market: what is folded in, and what can be asked. The judgement of a new order is
 //! in [`trading`](super::trading).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -115,11 +115,11 @@ impl Orders {
         orders
     }
 
-    /// Every open order, oldest first.
-    pub fn all(&self) -> Vec<Order> {
-        let ids: BTreeSet<(OrderId, MarketId)> =
-            self.by_account.values().flatten().map(|(id, market)| (*id, *market)).collect();
-        ids.iter().filter_map(|(id, market)| self.book(*market).get(*id).cloned()).collect()
+    /// Every open order: those that rest in the order of their queues, then those that wait, by id.
+    pub fn queued(&self) -> impl Iterator<Item = &Order> {
+        let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
+        let waiting = self.by_account.values().flatten().filter_map(|(id, market)| self.book(*market).get(*id));
+        resting.chain(waiting.filter(|order| order.waits()))
     }
 
     /// How many open orders an account has.
@@ -202,9 +202,7 @@ struct Stored<O> {
 
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
-        let waiting = self.by_account.values().flatten().filter_map(|(id, market)| self.book(*market).get(*id));
-        let orders: Vec<&Order> = resting.chain(waiting.filter(|order| order.waits())).collect();
+        let orders: Vec<&Order> = self.queued().collect();
         Stored { orders, prints: self.prints.clone(), client_ids: self.client_ids.clone() }.serialize(serializer)
     }
 }

@@ -13,16 +13,19 @@ use super::session::{Following, Session};
 use super::token::TokenError;
 use crate::access::operation::{Kind, Operation};
 use crate::access::principal::{Actor, Principal};
+use crate::domain::candles::INTERVALS;
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
 use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::{Drawn, Needs};
-use crate::market_data::{DEPTHS, Topic};
+use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
 
+/// Symbols whose orders one socket may follow.
+const LEVEL3_MAX: usize = 200;
 /// Tokens that one socket remembers having used.
 const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (protocol 6.1).
@@ -258,7 +261,12 @@ impl Session {
                 self.acknowledge("subscribe", req_id, &result, now);
                 self.status("online");
             }
-            Operation::Instrument | Operation::Ticker | Operation::Book | Operation::Trade => {
+            Operation::Instrument
+            | Operation::Ticker
+            | Operation::Book
+            | Operation::Level3
+            | Operation::Trade
+            | Operation::Ohlc => {
                 self.follow_market(operation, channel, req_id, now).await;
             }
             _ => {
@@ -275,6 +283,11 @@ impl Session {
 
     /// One acknowledgement for each symbol (protocol 3).
     async fn follow_market(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+        // What everybody's orders add up to is public; the orders are for who has a key.
+        let service_user = matches!(self.principal.actor, Actor::ServiceUser(_));
+        if operation == Operation::Level3 && !service_user {
+            return self.reply("subscribe", req_id, Err("EGeneral:Permission denied"), now, now);
+        }
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
             Err(error) => return self.reply("subscribe", req_id, Err(error), now, now),
@@ -284,18 +297,37 @@ impl Session {
                 self.refuse_symbol("subscribe", req_id, &symbol, &format!("Currency pair not supported {symbol}"), now);
                 continue;
             };
+            if let Some(error) = self.too_many_orders(topic) {
+                self.refuse_symbol("subscribe", req_id, &symbol, error, now);
+                continue;
+            }
             if !self.topics.insert(topic) {
                 self.refuse_symbol("subscribe", req_id, &symbol, "Already subscribed", now);
                 continue;
             }
             let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
-            let result = Subscribed { snapshot: Some(snapshot), ..acknowledged(topic, &symbol) };
+            let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
+            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, &symbol) };
             self.acknowledge("subscribe", req_id, &result, now);
             let subscriber = Arc::clone(&self.outlet);
             if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
                 self.topics.remove(&topic);
                 self.refuse_symbol("subscribe", req_id, &symbol, UNAVAILABLE, now);
             }
+        }
+    }
+
+    /// What keeps a socket from following the orders of one more market (protocol 3).
+    fn too_many_orders(&self, topic: Topic) -> Option<&'static str> {
+        let mut followed = self.topics.iter().filter(|of| of.channel == Operation::Level3 && **of != topic);
+        match topic.channel {
+            Operation::Level3 if followed.clone().any(|of| of.market == topic.market) => {
+                Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other")
+            }
+            Operation::Level3 if followed.nth(LEVEL3_MAX - 1).is_some() => {
+                Some("EGeneral:Invalid arguments:symbol: at most 200 for each connection")
+            }
+            _ => None,
         }
     }
 
@@ -306,12 +338,23 @@ impl Session {
             return Ok(vec![(String::new(), Some(topic(None)))]);
         }
         let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
-        let depth = match (operation, channel.depth) {
-            (Operation::Book, depth) => depth.unwrap_or(DEPTHS[0]),
+        let depth = match operation {
+            Operation::Book => channel.depth.unwrap_or(DEPTHS[0]),
+            Operation::Level3 => channel.depth.unwrap_or(ORDER_DEPTHS[0]),
+            Operation::Ohlc => channel.interval.unwrap_or(INTERVALS[0]),
             _ => 0,
         };
-        if operation == Operation::Book && !DEPTHS.contains(&depth) {
-            return Err("EGeneral:Invalid arguments:depth: give 10, 25, 100, 500 or 1000");
+        match operation {
+            Operation::Book if !DEPTHS.contains(&depth) => {
+                return Err("EGeneral:Invalid arguments:depth: give 10, 25, 100, 500 or 1000");
+            }
+            Operation::Level3 if !ORDER_DEPTHS.contains(&depth) => {
+                return Err("EGeneral:Invalid arguments:depth: give 10, 100 or 1000");
+            }
+            Operation::Ohlc if !INTERVALS.contains(&depth) => {
+                return Err("EGeneral:Invalid arguments:interval: give 1, 5, 15, 30, 60, 240, 1440, 10080 or 21600");
+            }
+            _ => {}
         }
         let bbo = operation == Operation::Ticker && channel.bbo;
         let reference = self.gateway.directory.reference();
@@ -325,7 +368,12 @@ impl Session {
     async fn unsubscribe(&mut self, operation: Operation, channel: &Channel, req_id: Option<i64>, now: Moment) {
         let missing = "EGeneral:Invalid arguments:channel: not subscribed";
         match operation {
-            Operation::Instrument | Operation::Ticker | Operation::Book | Operation::Trade => {
+            Operation::Instrument
+            | Operation::Ticker
+            | Operation::Book
+            | Operation::Level3
+            | Operation::Trade
+            | Operation::Ohlc => {
                 let topics = match self.topics_of(operation, channel) {
                     Ok(topics) => topics,
                     Err(error) => return self.reply("unsubscribe", req_id, Err(error), now, now),
@@ -370,7 +418,8 @@ fn acknowledged(topic: Topic, symbol: &str) -> Subscribed {
     Subscribed {
         channel: topic.channel.name(),
         symbol: topic.market.map(|_| symbol.to_owned()),
-        depth: (topic.channel == Operation::Book).then_some(topic.depth),
+        depth: matches!(topic.channel, Operation::Book | Operation::Level3).then_some(topic.depth),
+        interval: (topic.channel == Operation::Ohlc).then_some(topic.depth),
         event_trigger: (topic.channel == Operation::Ticker).then_some(if topic.bbo { "bbo" } else { "trades" }),
         ..Subscribed::default()
     }

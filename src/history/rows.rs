@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::audit;
+use crate::domain::candles::{Candle, INTERVALS};
 use crate::domain::ids::Seq;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order};
@@ -10,7 +11,7 @@ use crate::domain::time::Moment;
 use crate::engine::entries::{Entry, Source, TAKER_TRADE, entries};
 use crate::engine::event::{Event, Fill, Trade};
 use crate::sequencer::Stamped;
-use crate::storage::history::{HistoryBatch, LedgerRow, OrderRow, TradeRow};
+use crate::storage::history::{CandleRow, HistoryBatch, LedgerRow, OrderRow, TradeRow};
 use crate::wire::movements::Movement;
 
 /// An order of the past.
@@ -54,6 +55,7 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
         Event::Traded(trade) => {
             side(batch, trade, &trade.maker, 0, stamped);
             side(batch, trade, &trade.taker, TAKER_TRADE, stamped);
+            candles(batch, trade, stamped);
         }
         Event::OrderCanceled { order, reason } => {
             batch.orders.push(order_row(order, Some(*reason), *seq, 0, *at));
@@ -62,6 +64,45 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
     }
     batch.audit.extend(audit::rows(stamped));
     batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
+}
+
+/// Adds a trade to the batch's part of each candle that it belongs to.
+fn candles(batch: &mut HistoryBatch, trade: &Trade, stamped: &Stamped) {
+    let (market, seq) = (u64::from(trade.market.0), stamped.seq.0);
+    for interval in INTERVALS {
+        let candle = Candle::of(stamped.at, interval, trade.price, trade.qty, trade.cost);
+        let same =
+            |row: &&mut CandleRow| (row.market, row.interval, row.begin_us) == (market, interval, candle.begin.0);
+        // The last stretches of a batch are at its end.
+        match batch.candles.iter_mut().rev().take(INTERVALS.len() * 2).find(same) {
+            Some(row) => {
+                let (mut before, first) = (read_candle(row), row.seqs.0);
+                before.add(&candle);
+                *row = candle_row(market, interval, &before, (first, seq));
+            }
+            None => batch.candles.push(candle_row(market, interval, &candle, (seq, seq))),
+        }
+    }
+}
+
+fn candle_row(market: u64, interval: u32, of: &Candle, seqs: (u64, u64)) -> CandleRow {
+    CandleRow {
+        market,
+        interval,
+        begin_us: of.begin.0,
+        prices: [of.open.0, of.high.0, of.low.0, of.close.0],
+        trades: of.trades,
+        volume: of.volume.0,
+        cost: of.cost.0,
+        seqs,
+    }
+}
+
+/// A candle of the table.
+pub(super) fn read_candle(row: &CandleRow) -> Candle {
+    let [open, high, low, close] = row.prices.map(Price);
+    let (begin, volume, cost) = (Moment(row.begin_us), Quantity(row.volume), Amount(row.cost));
+    Candle { begin, open, high, low, close, trades: row.trades, volume, cost }
 }
 
 fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped: &Stamped) {

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::book::Ladder;
+use super::book::{Change, Ladder, Queued};
 use super::ticker::{Figures, Print};
 use crate::domain::assets::Asset;
+use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::markets::Market;
+use crate::domain::money::Price;
 use crate::domain::orders::Side;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
@@ -39,6 +41,68 @@ fn level(market: &Market, price: crate::domain::money::Price, qty: crate::domain
     w::Level { price: Exact::new(price.0, market.price_decimals), qty: Exact::new(qty.0, market.qty_decimals) }
 }
 
+/// An order of `level3`; what happened to it, in an update.
+pub fn queued(market: &Market, price: Price, of: &Queued, event: Option<Change>) -> w::Level3Order {
+    w::Level3Order {
+        event: event.map(|change| match change {
+            Change::Add => "add",
+            Change::Modify => "modify",
+            Change::Delete => "delete",
+        }),
+        order_id: of.id.to_string(),
+        limit_price: Exact::new(price.0, market.price_decimals),
+        order_qty: Exact::new(of.qty.0, market.qty_decimals),
+        timestamp: of.at.to_string(),
+    }
+}
+
+/// A `level3` frame; the checksum is of the book after it.
+pub fn level3(
+    market: &Market,
+    snapshot: bool,
+    (bids, asks): (Vec<w::Level3Order>, Vec<w::Level3Order>),
+    checksum: u32,
+    at: Moment,
+) -> String {
+    let symbol = market.symbol.to_string();
+    frame("level3", snapshot, [w::Level3 { symbol, bids, asks, checksum, timestamp: at.to_string() }])
+}
+
+/// An `ohlc` frame, which has a time at top level as well.
+pub fn ohlc<'a>(
+    market: &Market,
+    snapshot: bool,
+    interval: u32,
+    candles: impl Iterator<Item = &'a Candle>,
+    at: Moment,
+) -> String {
+    #[derive(Serialize)]
+    struct Timed<'a, T> {
+        channel: &'a str,
+        r#type: &'a str,
+        timestamp: String,
+        data: T,
+    }
+    let price = |price: Price| Exact::new(price.0, market.price_decimals);
+    let item = |of: &Candle| w::Ohlc {
+        symbol: market.symbol.to_string(),
+        open: price(of.open),
+        high: price(of.high),
+        low: price(of.low),
+        close: price(of.close),
+        vwap: price(Price(market.average(of.cost, of.volume).unwrap_or(of.close.0))),
+        trades: of.trades,
+        volume: Exact::new(of.volume.0, market.qty_decimals),
+        interval_begin: of.begin.to_string(),
+        interval,
+        timestamp: of.begin.plus_us(u64::from(interval) * MINUTE_US).to_string(),
+    };
+    let data: Vec<w::Ohlc> = candles.map(item).collect();
+    let kind = if snapshot { "snapshot" } else { "update" };
+    let frame = Timed { channel: "ohlc", r#type: kind, timestamp: at.to_string(), data };
+    serde_json::to_string(&frame).expect("wire types are JSON")
+}
+
 /// A `ticker` frame.
 pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Figures, at: Moment) -> String {
     let price = |units: i64| Exact::new(units, market.price_decimals);
@@ -58,7 +122,7 @@ pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Fi
         ask_qty: qty(ask_qty),
         last: price(of.last.0),
         volume: qty(of.volume.0),
-        vwap: price(average(market, of)),
+        vwap: price(market.average(of.cost, of.volume).unwrap_or(of.last.0)),
         low: price(of.low.0),
         high: price(of.high.0),
         change: price(change),
@@ -66,17 +130,6 @@ pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Fi
         timestamp: at.to_string(),
     };
     frame("ticker", snapshot, [item])
-}
-
-/// Quote paid ÷ base traded in price units, rounded down.
-fn average(market: &Market, of: &Figures) -> i64 {
-    if of.volume.0 == 0 {
-        return of.last.0;
-    }
-    let up = u32::from(market.price_decimals) + u32::from(market.qty_decimals);
-    let scaled = i128::from(of.cost.0).saturating_mul(10i128.pow(up));
-    let units = scaled / i128::from(of.volume.0) / 10i128.pow(u32::from(market.quote_decimals));
-    i64::try_from(units).unwrap_or(i64::MAX)
 }
 
 /// A `trade` frame.
@@ -108,7 +161,7 @@ pub fn instrument(reference: &Reference, snapshot: bool, assets: &[Asset], marke
         symbol: of.symbol.to_string(),
         base: reference.asset(of.base).code.to_string(),
         quote: reference.asset(of.quote).code.to_string(),
-        status: "online",
+        status: reference.status(of.id).name(),
         qty_precision: of.qty_decimals,
         qty_increment: Exact::new(of.qty_increment.0, of.qty_decimals),
         qty_min: Exact::new(of.qty_min.0, of.qty_decimals),

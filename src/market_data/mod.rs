@@ -2,6 +2,7 @@
 //! (rule 44). It runs on a task of its own; the release step only hands it batches and never waits.
 
 mod book;
+mod candles;
 mod frames;
 mod projection;
 mod ticker;
@@ -25,6 +26,9 @@ const REQUESTS_MAX: usize = 4_096;
 /// Depths of a book that may be subscribed to.
 pub const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
 
+/// Depths of `level3` that may be subscribed to.
+pub const ORDER_DEPTHS: [u32; 3] = [10, 100, 1_000];
+
 /// Where frames go.
 pub trait Subscriber: Send + Sync + 'static {
     /// Tells it from others.
@@ -40,11 +44,11 @@ pub trait Subscriber: Send + Sync + 'static {
 /// What is subscribed to; unsubscribing names the same (protocol 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Topic {
-    /// `instrument`, `ticker`, `book` or `trade`.
+    /// `instrument`, `ticker`, `book`, `level3`, `trade` or `ohlc`.
     pub channel: Operation,
     /// The market; `None` for `instrument`.
     pub market: Option<MarketId>,
-    /// Levels on each side, for `book`.
+    /// Levels on each side, for `book` and `level3`; minutes, for `ohlc`.
     pub depth: u32,
     /// `ticker` on changes of the best prices, too.
     pub bbo: bool,

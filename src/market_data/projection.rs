@@ -7,11 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::book::{Ladder, Levels, changes};
+use super::book::{Change, Changed, Ladder, Levels, changes};
+use super::candles::Candles;
 use super::ticker::Tape;
 use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
 use crate::access::operation::Operation;
+use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::ids::MarketId;
+use crate::domain::money::Price;
 use crate::domain::orders::{Order, Side};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
@@ -32,6 +35,8 @@ pub struct Snapshot {
     pub orders: Vec<Order>,
     /// Trades of the last day, as far as they were read back.
     pub trades: Vec<Arc<Stamped>>,
+    /// Candles of the past, oldest first: of which market, of which interval.
+    pub candles: Vec<(MarketId, u32, Candle)>,
     /// The stamp.
     pub at: Moment,
 }
@@ -40,10 +45,14 @@ pub struct Snapshot {
 struct Market {
     levels: Levels,
     tape: Tape,
-    /// Trades not told yet.
+    candles: Candles,
+    /// Trades not told yet, and when the first of them was.
     fresh: usize,
+    fresh_since: Moment,
     best: (Ladder, Ladder),
     sent: HashMap<u32, (Ladder, Ladder)>,
+    /// The prices that followers of `level3` see, by depth.
+    ranges: HashMap<u32, (BTreeSet<Price>, BTreeSet<Price>)>,
 }
 
 struct Follower {
@@ -69,9 +78,12 @@ pub fn start(from: Snapshot, incoming: Incoming) -> MarketData {
 
 impl Projection {
     fn new(from: Snapshot) -> Projection {
-        let Snapshot { reference, orders, trades, at } = from;
+        let Snapshot { reference, orders, trades, candles, at } = from;
         let mut markets: Vec<Market> = reference.markets().iter().map(|_| Market::default()).collect();
-        orders.iter().for_each(|order| markets[order.market.index()].levels.show(order));
+        orders.iter().for_each(|order| markets[order.market.index()].levels.show(order, order.opened_at));
+        for (market, interval, candle) in candles {
+            markets[market.index()].candles.add(interval, candle);
+        }
         for stamped in &trades {
             if let Event::Traded(trade) = &stamped.event {
                 markets[trade.market.index()].tape.traded(trade, stamped.at);
@@ -79,6 +91,7 @@ impl Projection {
         }
         for market in &mut markets {
             market.best = (market.levels.bids(1), market.levels.asks(1));
+            market.levels.take_changes();
         }
         Projection { reference, markets, followers: HashMap::new(), at, sends: 0 }
     }
@@ -127,6 +140,10 @@ impl Projection {
                         self.markets.push(Market::default());
                         markets.push(market.clone());
                     }
+                    Event::MarketStatusSet { market, status } => {
+                        self.reference.set_status(*market, *status);
+                        markets.push(self.reference.market(*market).clone());
+                    }
                     _ => touched.extend(self.fold(stamped)),
                 }
             }
@@ -152,15 +169,19 @@ impl Projection {
             Event::Traded(trade) => trade.market,
             Event::OrderRested(_) => {
                 // Its market was touched by its trades in this very entry.
-                self.markets.iter_mut().for_each(|market| market.levels.apply(&stamped.event));
+                self.markets.iter_mut().for_each(|market| market.levels.apply(&stamped.event, stamped.at));
                 return None;
             }
             _ => return None,
         };
         let market = self.markets.get_mut(id.index())?;
-        market.levels.apply(&stamped.event);
+        market.levels.apply(&stamped.event, stamped.at);
         if let Event::Traded(trade) = &stamped.event {
             market.tape.traded(trade, stamped.at);
+            market.candles.traded(trade, stamped.at);
+            if market.fresh == 0 {
+                market.fresh_since = stamped.at;
+            }
             market.fresh += 1;
         }
         Some(id)
@@ -172,9 +193,12 @@ impl Projection {
         let traded = std::mem::take(&mut market.fresh);
         let best = (market.levels.bids(1), market.levels.asks(1));
         let moved = std::mem::replace(&mut market.best, best.clone()) != best;
+        let changes = market.levels.take_changes();
         for topic in topics {
             let text = match topic.channel {
                 Operation::Book => self.book_update(id, topic.depth),
+                Operation::Level3 => self.level3_update(id, topic.depth, &changes),
+                Operation::Ohlc if traded > 0 => Some(self.ohlc(id, topic.depth, false)),
                 Operation::Trade if traded > 0 => Some(self.trade_update(id, traded)),
                 Operation::Ticker if traded > 0 || (topic.bbo && moved) => Some(self.ticker(id, false)),
                 _ => None,
@@ -197,6 +221,37 @@ impl Projection {
         }
         let of = self.reference.market(id);
         Some(frames::book(of, false, (&bids, &asks), levels.checksum(of.price_decimals, of.qty_decimals), self.at))
+    }
+
+    /// Changes at prices that followers of this depth saw before; and every order of a level that has come into it.
+    /// A level that only fell out of it is not told: the client cuts it off.
+    fn level3_update(&mut self, id: MarketId, depth: u32, changes: &[Changed]) -> Option<String> {
+        let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
+        let levels = &market.levels;
+        let now = (levels.prices(Side::Buy, depth as usize), levels.prices(Side::Sell, depth as usize));
+        let before = market.ranges.insert(depth, now.clone()).unwrap_or_default();
+        let side = |side: Side, before: &BTreeSet<Price>, now: &BTreeSet<Price>| {
+            let seen = |price: &Price| before.contains(price) && (now.contains(price) || !levels.has(side, *price));
+            let told = changes.iter().filter(|changed| changed.side == side && seen(&changed.price));
+            let told = told.map(|changed| frames::queued(of, changed.price, &changed.order, Some(changed.change)));
+            let fresh = levels.orders(side, depth as usize).filter(|(price, _)| !before.contains(price));
+            let fresh = fresh.map(|(price, order)| frames::queued(of, price, &order, Some(Change::Add)));
+            told.chain(fresh).collect::<Vec<_>>()
+        };
+        let sides = (side(Side::Buy, &before.0, &now.0), side(Side::Sell, &before.1, &now.1));
+        if sides.0.is_empty() && sides.1.is_empty() {
+            return None;
+        }
+        let checksum = levels.order_checksum(of.price_decimals, of.qty_decimals);
+        Some(frames::level3(of, false, sides, checksum, self.at))
+    }
+
+    /// All candles that are kept, or those that the last trades went into.
+    fn ohlc(&self, id: MarketId, interval: u32, snapshot: bool) -> String {
+        let (market, of) = (&self.markets[id.index()], self.reference.market(id));
+        let stretch = u64::from(interval) * MINUTE_US;
+        let wanted = |candle: &&Candle| snapshot || candle.begin.plus_us(stretch) > market.fresh_since;
+        frames::ohlc(of, snapshot, interval, market.candles.of(interval).filter(wanted), self.at)
     }
 
     fn trade_update(&self, id: MarketId, count: usize) -> String {
@@ -230,6 +285,19 @@ impl Projection {
                     market.levels.checksum(of.price_decimals, of.qty_decimals),
                     self.at,
                 )
+            }
+            Operation::Ohlc => self.ohlc(id, topic.depth, true),
+            Operation::Level3 => {
+                let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
+                let (depth, levels) = (topic.depth as usize, &market.levels);
+                let now = (levels.prices(Side::Buy, depth), levels.prices(Side::Sell, depth));
+                market.ranges.insert(topic.depth, now);
+                let side = |side| {
+                    let orders = market.levels.orders(side, depth);
+                    orders.map(|(price, order)| frames::queued(of, price, &order, None)).collect()
+                };
+                let checksum = market.levels.order_checksum(of.price_decimals, of.qty_decimals);
+                frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), checksum, self.at)
             }
             Operation::Trade => frames::trades(self.reference.market(id), true, self.markets[id.index()].tape.prints()),
             _ => self.ticker(id, true),

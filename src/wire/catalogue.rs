@@ -26,7 +26,9 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::Instrument
         | Operation::Ticker
         | Operation::Book
+        | Operation::Level3
         | Operation::Trade
+        | Operation::Ohlc
         | Operation::Balances
         | Operation::Executions
         | Operation::Ledger
@@ -165,7 +167,9 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::Instrument
         | Operation::Ticker
         | Operation::Book
+        | Operation::Level3
         | Operation::Trade
+        | Operation::Ohlc
         | Operation::Balances
         | Operation::Executions
         | Operation::Ledger
@@ -185,6 +189,8 @@ fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
         Operation::Instrument => Some(json!(g.subschema_for::<m::Instrument>())),
         Operation::Ticker => list(g.subschema_for::<m::Ticker>()),
         Operation::Book => list(g.subschema_for::<m::Book>()),
+        Operation::Level3 => list(g.subschema_for::<m::Level3>()),
+        Operation::Ohlc => list(g.subschema_for::<m::Ohlc>()),
         Operation::Trade => list(g.subschema_for::<m::Trade>()),
         Operation::Balances => {
             let (snapshot, update) = (g.subschema_for::<i::Balance>(), g.subschema_for::<i::LedgerEntry>());
@@ -300,6 +306,9 @@ fn frame(g: &mut SchemaGenerator, operation: Operation) -> Value {
     });
     if matches!(operation, Operation::Executions | Operation::Balances) {
         properties["sequence"] = json!({"type": "integer", "minimum": 1});
+    }
+    if operation == Operation::Ohlc {
+        properties["timestamp"] = json!({"type": "string"});
     }
     json!({
         "type": "object",

@@ -12,6 +12,37 @@ records! {
     Level { price: Exact, qty: Exact }
     /// The one item of a `book` frame.
     Book { symbol: String, bids: Vec<Level>, asks: Vec<Level>, checksum: u32, timestamp: String }
+    /// An order of `level3`, in the order of price and queue; `event` in updates.
+    Level3Order {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event: Option<&'static str>,
+        order_id: String,
+        limit_price: Exact,
+        order_qty: Exact,
+        timestamp: String,
+    }
+    /// The one item of a `level3` frame.
+    Level3 {
+        symbol: String,
+        bids: Vec<Level3Order>,
+        asks: Vec<Level3Order>,
+        checksum: u32,
+        timestamp: String,
+    }
+    /// An item of `ohlc`.
+    Ohlc {
+        symbol: String,
+        open: Exact,
+        high: Exact,
+        low: Exact,
+        close: Exact,
+        vwap: Exact,
+        trades: u64,
+        volume: Exact,
+        interval_begin: String,
+        interval: u32,
+        timestamp: String,
+    }
     /// The one item of a `ticker` frame.
     Ticker {
         symbol: String,

@@ -29,6 +29,7 @@ params! {
         channel: Text<'a>,
         symbol: Option<Names<'a>>,
         depth: Option<u32>,
+        interval: Option<u32>,
         snapshot: Option<bool>,
         event_trigger: Option<Text<'a>>,
         snap_orders: Option<bool>,

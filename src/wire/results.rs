@@ -393,6 +393,8 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         depth: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        interval: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         event_trigger: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         snapshot: Option<bool>,

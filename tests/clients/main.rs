@@ -32,6 +32,11 @@ fn the_spot_client_subscribes_trades_and_cancels() {
 }
 
 #[test]
+fn the_spot_client_finds_every_method_and_channel() {
+    run("every_method.py");
+}
+
+#[test]
 fn the_order_book_client_finds_every_checksum_right() {
     run("order_book_client.py");
 }

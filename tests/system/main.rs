@@ -8,6 +8,7 @@ mod commands;
 mod genesis;
 mod governance;
 mod input;
+mod market_data;
 mod members;
 mod order_types;
 mod orders;

@@ -39,7 +39,10 @@ async fn denied(client: &mut Client, operation: Operation) -> (bool, Value) {
     let reply = match operation.row().kind {
         Kind::Stream => {
             let mut params = json!({"channel": operation.name()});
-            if matches!(operation, Operation::Ticker | Operation::Book | Operation::Trade) {
+            if matches!(
+                operation,
+                Operation::Ticker | Operation::Book | Operation::Level3 | Operation::Trade | Operation::Ohlc
+            ) {
                 params["symbol"] = json!(["BTC/USD"]);
             }
             client.reply("subscribe", params).await

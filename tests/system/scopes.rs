@@ -78,7 +78,11 @@ async fn every_scope_opens_what_the_table_says_and_nothing_else() {
             let reply = match operation.row().kind {
                 Kind::Stream => {
                     let params = match operation {
-                        Operation::Ticker | Operation::Book | Operation::Trade => {
+                        Operation::Ticker
+                        | Operation::Book
+                        | Operation::Level3
+                        | Operation::Trade
+                        | Operation::Ohlc => {
                             json!({"channel": operation.name(), "symbol": ["BTC/USD"]})
                         }
                         _ => json!({"channel": operation.name()}),

@@ -77,6 +77,8 @@ pub struct Channel {
     pub symbols: Option<Vec<String>>,
     /// Levels of a book.
     pub depth: Option<u32>,
+    /// Minutes of a candle.
+    pub interval: Option<u32>,
     /// Whether to begin with a snapshot; each channel has its own default.
     pub snapshot: Option<bool>,
     /// `ticker` on changes of the best prices too.
@@ -186,6 +188,7 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
     let channel = Channel {
         symbols: names(asked.symbol, "Symbol field must be an array")?,
         depth: asked.depth,
+        interval: asked.interval,
         snapshot: asked.snapshot,
         bbo,
         snap_orders: asked.snap_orders,
@@ -317,7 +320,9 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         | Operation::Instrument
         | Operation::Ticker
         | Operation::Book
+        | Operation::Level3
         | Operation::Trade
+        | Operation::Ohlc
         | Operation::Balances
         | Operation::Executions
         | Operation::Ledger

@@ -93,7 +93,7 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     object.plain("time_in_force", order.time_in_force.name());
     object.literal("post_only", order.post_only).number("cum_qty", order.filled.0, market.qty_decimals);
     object.number("cum_cost", order.cost.0, market.quote_decimals);
-    object.number("avg_price", average(order, market), market.price_decimals);
+    object.number("avg_price", market.average(order.cost, order.filled).unwrap_or(0), market.price_decimals);
     if order.fee > Amount::ZERO && order.fee_in() == FeeCurrency::Quote && &*reference.asset(market.quote).code == "USD"
     {
         object.number("fee_usd_equiv", order.fee.0, market.quote_decimals);
@@ -234,17 +234,6 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
         CancelReason::MarketStatus => "The market was closed to it when it went live",
         CancelReason::BelowMinimum => "Below the market's minimum, or without a price above zero",
     }
-}
-
-/// `cost ÷ filled` in price units, rounded down; zero before the first fill.
-fn average(order: &Order, market: &Market) -> i64 {
-    if order.filled.0 == 0 {
-        return 0;
-    }
-    let up = u32::from(market.price_decimals) + u32::from(market.qty_decimals);
-    let scaled = i128::from(order.cost.0).saturating_mul(10i128.pow(up));
-    let units = scaled / i128::from(order.filled.0) / 10i128.pow(u32::from(market.quote_decimals));
-    i64::try_from(units).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -88,6 +88,27 @@ pub struct AuditRow {
     pub body: Vec<u8>,
 }
 
+/// What some trades add to a candle, or a candle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CandleRow {
+    /// Of which market.
+    pub market: u64,
+    /// Its length, in minutes.
+    pub interval: u32,
+    /// Where it begins, in µs.
+    pub begin_us: u64,
+    /// First, highest, lowest and last price, in the market's units.
+    pub prices: [i64; 4],
+    /// How many trades.
+    pub trades: u64,
+    /// Base traded, in quantity units.
+    pub volume: i64,
+    /// Quote paid for it, in the quote asset's units.
+    pub cost: i64,
+    /// The first and the last event that it comes from.
+    pub seqs: (u64, u64),
+}
+
 /// What some events add to the tables. A row replaces the one with its id, and of two rows with one id the
 /// later counts, so that telling events twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +121,8 @@ pub struct HistoryBatch {
     pub ledger_entries: Vec<LedgerRow>,
     /// Entries of the audit log.
     pub audit: Vec<AuditRow>,
+    /// What was traded, by stretch of time; added to what is there, unless that has it already.
+    pub candles: Vec<CandleRow>,
 }
 
 /// The tables could not be read or written. Nothing is lost: answer that the query is to be tried again, or

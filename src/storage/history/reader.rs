@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 
-use super::{AuditRow, HistoryError, LedgerRow, OrderRow, TradeRow, id, time};
+use super::{AuditRow, CandleRow, HistoryError, LedgerRow, OrderRow, TradeRow, id, time};
 
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
@@ -126,6 +126,19 @@ impl HistoryReader {
         rows.iter().map(audit).collect()
     }
 
+    /// The last candles of each market and interval, `limit` of each at most, oldest first.
+    pub async fn candles(&self, limit: u32) -> Read<CandleRow> {
+        let rows = sqlx::query(
+            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY market, interval ORDER BY begin_us DESC) AS age
+                            FROM candles)
+             WHERE age <= $1 ORDER BY market, interval, begin_us",
+        )
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(candle).collect()
+    }
+
     /// The account's orders among these ids, open and closed, newest first.
     pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<OrderRow> {
         let rows = sqlx::query(
@@ -223,6 +236,20 @@ fn audit(row: &SqliteRow) -> Result<AuditRow, HistoryError> {
         organization: unsigned(row, "organization")?,
         at_us: unsigned(row, "at_us")?,
         body: row.try_get("body")?,
+    })
+}
+
+fn candle(row: &SqliteRow) -> Result<CandleRow, HistoryError> {
+    let seq = unsigned(row, "seq")?;
+    Ok(CandleRow {
+        market: unsigned(row, "market")?,
+        interval: row.try_get("interval")?,
+        begin_us: unsigned(row, "begin_us")?,
+        prices: [row.try_get("open")?, row.try_get("high")?, row.try_get("low")?, row.try_get("close")?],
+        trades: unsigned(row, "trades")?,
+        volume: row.try_get("volume")?,
+        cost: row.try_get("cost")?,
+        seqs: (seq, seq),
     })
 }
 

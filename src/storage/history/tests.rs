@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::{AuditRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, open};
+use super::{AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, open};
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
 
@@ -44,6 +44,7 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
         trades: vec![trade(256, 20), trade(257, 20)],
         ledger_entries: vec![entry(1, 1, 20)],
         audit: vec![audited(1, 20)],
+        candles: vec![],
     };
     for seq in [7, 7, 3] {
         writer.apply(&batch, seq).await.unwrap();
@@ -58,6 +59,30 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
     drop(reader);
     let (_writer, reader) = open(dir.path()).await.unwrap();
     assert_eq!(reader.checkpoint().await.unwrap(), 7, "kept over a restart");
+}
+
+#[tokio::test]
+async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, reader) = open(dir.path()).await.unwrap();
+    let part = |prices, trades, seqs| CandleRow {
+        market: 1,
+        interval: 5,
+        begin_us: 300_000_000,
+        prices,
+        trades,
+        volume: 10 * trades as i64,
+        cost: 100 * trades as i64,
+        seqs,
+    };
+    let next = CandleRow { begin_us: 600_000_000, ..part([7, 7, 7, 7], 1, (9, 9)) };
+    let batches = [vec![part([5, 9, 4, 6], 3, (1, 6))], vec![part([3, 8, 3, 8], 2, (7, 8)), next]];
+    for told in [0, 0, 1, 0, 1] {
+        let candles = batches[told].clone();
+        writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
+    }
+    assert_eq!(reader.candles(10).await.unwrap(), [part([5, 9, 3, 8], 5, (8, 8)), next]);
+    assert_eq!(reader.candles(1).await.unwrap(), [next]);
 }
 
 #[tokio::test]
@@ -87,6 +112,7 @@ async fn filters_admit_what_they_name() {
         trades: vec![],
         ledger_entries: vec![entry(1, 1, 10), entry(2, 1, 20), entry(3, 2, 30)],
         audit: vec![],
+        candles: vec![],
     };
     writer.apply(&batch, 1).await.unwrap();
     let ids = |rows: Vec<OrderRow>| rows.into_iter().map(|row| row.order_id).collect::<Vec<_>>();
@@ -118,6 +144,7 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing() {
             trades: vec![trade(polls, 1)],
             ledger_entries: vec![entry(polls, 1, 1)],
             audit: vec![audited(polls, 1)],
+            candles: vec![],
         };
         {
             let mut apply = pin!(writer.apply(&batch, polls));

@@ -5,7 +5,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::{HistoryBatch, HistoryError, id, time};
+use super::{CandleRow, HistoryBatch, HistoryError, id, time};
 
 /// The only writer of the history tables.
 #[derive(Debug)]
@@ -40,6 +40,9 @@ impl HistoryWriter {
                 sqlx::query(statement).bind(columns).bind(bodies).execute(&mut *transaction).await?;
             }
         }
+        if !batch.candles.is_empty() {
+            sqlx::query(CANDLES).bind(candles(batch)).execute(&mut *transaction).await?;
+        }
         sqlx::query("UPDATE checkpoint SET seq = max(seq, $1)").bind(time(seq)).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
@@ -67,6 +70,29 @@ const LEDGER_ENTRIES: &str = "INSERT OR REPLACE INTO ledger_entries (ledger_id, 
 
 const AUDIT: &str = "INSERT OR REPLACE INTO audit (entry_offset, organization, at_us, body)
     SELECT value->>0, value->>1, value->>2, substr($2, value->>3, value->>4) FROM json_each($1)";
+
+// A stretch that has these events already stays as it is.
+const CANDLES: &str = "INSERT INTO candles
+    (market, interval, begin_us, open, high, low, close, trades, volume, cost, seq)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
+           value->>9, value->>11 FROM json_each($1)
+    WHERE NOT EXISTS (SELECT 1 FROM candles AS old WHERE old.market = value->>0 AND old.interval = value->>1
+                      AND old.begin_us = value->>2 AND old.seq >= value->>10)
+    ON CONFLICT (market, interval, begin_us) DO UPDATE SET
+        high = max(high, excluded.high), low = min(low, excluded.low), close = excluded.close,
+        trades = trades + excluded.trades, volume = volume + excluded.volume, cost = cost + excluded.cost,
+        seq = excluded.seq";
+
+fn candles(batch: &HistoryBatch) -> String {
+    let row = |row: &CandleRow| {
+        let [open, high, low, close] = row.prices;
+        let place = (id(row.market), row.interval, time(row.begin_us));
+        let sums = (time(row.trades), row.volume, row.cost, time(row.seqs.0), time(row.seqs.1));
+        (place.0, place.1, place.2, open, high, low, close, sums.0, sums.1, sums.2, sums.3, sums.4)
+    };
+    let rows: Vec<_> = batch.candles.iter().map(row).collect();
+    serde_json::to_string(&rows).expect("tuples of integers are JSON")
+}
 
 /// What one statement takes; `None` when there is nothing to write.
 type Table = Option<(String, Vec<u8>)>;

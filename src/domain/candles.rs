@@ -1,0 +1,53 @@
+//! Candles: what the trades of a market came to in a stretch of time.
+
+use super::money::{Amount, Price, Quantity};
+use super::time::Moment;
+
+/// A minute, µs.
+pub const MINUTE_US: u64 = 60_000_000;
+
+/// The stretches that there are candles of, in minutes (protocol 3).
+pub const INTERVALS: [u32; 9] = [1, 5, 15, 30, 60, 240, 1_440, 10_080, 21_600];
+
+/// Candles kept of each market and interval.
+pub const CANDLES_MAX: usize = 720;
+
+/// The trades of one stretch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candle {
+    /// Where the stretch begins; stretches are counted from 1970.
+    pub begin: Moment,
+    /// The first price.
+    pub open: Price,
+    /// The highest.
+    pub high: Price,
+    /// The lowest.
+    pub low: Price,
+    /// The last.
+    pub close: Price,
+    /// How many trades.
+    pub trades: u64,
+    /// Base traded.
+    pub volume: Quantity,
+    /// Quote paid for it.
+    pub cost: Amount,
+}
+
+impl Candle {
+    /// Of one trade.
+    pub fn of(at: Moment, interval: u32, price: Price, qty: Quantity, cost: Amount) -> Candle {
+        let stretch = u64::from(interval) * MINUTE_US;
+        let begin = Moment(at.0 - at.0 % stretch);
+        Candle { begin, open: price, high: price, low: price, close: price, trades: 1, volume: qty, cost }
+    }
+
+    /// Adds what came later in the same stretch.
+    pub fn add(&mut self, later: &Candle) {
+        self.high = self.high.max(later.high);
+        self.low = self.low.min(later.low);
+        self.close = later.close;
+        self.trades += later.trades;
+        self.volume = Quantity(self.volume.0.saturating_add(later.volume.0));
+        self.cost = Amount(self.cost.0.saturating_add(later.cost.0));
+    }
+}

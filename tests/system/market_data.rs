@@ -1,0 +1,239 @@
+//! Public market data as a client rebuilds it: every book at every depth, every checksum, every candle.
+
+use std::collections::BTreeMap;
+
+use countersign::access::scope::ScopeSet;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::world::{Wanted, World, key};
+
+/// A number without its point and leading zeros, padded to the pair's decimals as clients do.
+fn digits(number: &Value, decimals: usize) -> String {
+    let text = number.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    format!("{whole}{fraction:0<decimals$}").trim_start_matches('0').to_owned()
+}
+
+/// A price as a key that sorts; prices here have one decimal.
+fn tenths(price: &Value) -> i64 {
+    digits(price, 1).parse().unwrap()
+}
+
+/// A `book` of one depth.
+#[derive(Default)]
+struct Levels {
+    bids: BTreeMap<i64, Value>,
+    asks: BTreeMap<i64, Value>,
+}
+
+impl Levels {
+    fn take(&mut self, item: &Value, depth: usize) {
+        for (side, name) in [(&mut self.bids, "bids"), (&mut self.asks, "asks")] {
+            for level in item[name].as_array().unwrap() {
+                match level["qty"].as_f64() == Some(0.0) {
+                    true => drop(side.remove(&tenths(&level["price"]))),
+                    false => drop(side.insert(tenths(&level["price"]), level["qty"].clone())),
+                }
+            }
+        }
+        while self.bids.len() > depth {
+            self.bids.pop_first();
+        }
+        while self.asks.len() > depth {
+            self.asks.pop_last();
+        }
+        let text: String = self
+            .asks
+            .iter()
+            .take(10)
+            .chain(self.bids.iter().rev().take(10))
+            .map(|(price, qty)| format!("{price}{}", digits(qty, 8)))
+            .collect();
+        assert_eq!(item["checksum"], crc32fast::hash(text.as_bytes()), "{item}");
+    }
+}
+
+/// A `level3` book: by price, the orders in turn.
+#[derive(Default)]
+struct Queues {
+    bids: BTreeMap<i64, Vec<(String, Value)>>,
+    asks: BTreeMap<i64, Vec<(String, Value)>>,
+}
+
+impl Queues {
+    fn take(&mut self, item: &Value, depth: usize) {
+        for (side, name) in [(&mut self.bids, "bids"), (&mut self.asks, "asks")] {
+            for order in item[name].as_array().unwrap() {
+                let (price, id) = (tenths(&order["limit_price"]), order["order_id"].as_str().unwrap().to_owned());
+                let queue = side.entry(price).or_default();
+                let at = queue.iter().position(|(of, _)| *of == id);
+                match (order["event"].as_str(), at) {
+                    (None | Some("add"), None) => queue.push((id, order["order_qty"].clone())),
+                    (Some("modify"), Some(at)) => queue[at].1 = order["order_qty"].clone(),
+                    (Some("delete"), Some(at)) => drop(queue.remove(at)),
+                    (event, at) => panic!("{event:?} of an order at {at:?}: {item}"),
+                }
+                side.retain(|_, queue| !queue.is_empty());
+            }
+        }
+        while self.bids.len() > depth {
+            self.bids.pop_first();
+        }
+        while self.asks.len() > depth {
+            self.asks.pop_last();
+        }
+        let line = |(price, queue): (&i64, &Vec<(String, Value)>)| -> String {
+            queue.iter().map(|(_, qty)| format!("{price}{}", digits(qty, 8))).collect()
+        };
+        let text: String = self.asks.iter().take(10).chain(self.bids.iter().rev().take(10)).map(line).collect();
+        assert_eq!(item["checksum"], crc32fast::hash(text.as_bytes()), "{item}");
+    }
+}
+
+/// The price that ends the play: nothing else is ever there.
+const LAST: f64 = 5_000.0;
+
+fn ends(item: &Value) -> bool {
+    let price = |level: &Value| level["price"].as_f64().or(level["limit_price"].as_f64());
+    item["asks"].as_array().unwrap().iter().any(|level| price(level) == Some(LAST))
+}
+
+/// Random orders, icebergs, amendments and cancels of two Organizations; then one order far away from all.
+async fn play(world: &World) {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut bots = [world.bot(1).await, world.bot(2).await];
+    let mut open: Vec<(usize, Value)> = Vec::new();
+    for _ in 0..400 {
+        let who = random.random_range(0..2);
+        let price = f64::from(random.random_range(9_850..10_150)) / 10.0;
+        if open.len() > 20 && random.random_bool(0.5) {
+            let at = random.random_range(0..open.len());
+            let (owner, id) = open[at].clone();
+            let reply = match random.random_bool(0.5) {
+                true => bots[owner].reply("cancel_order", json!({"order_id": [id]})).await,
+                false => bots[owner].reply("amend_order", json!({"order_id": id, "limit_price": price})).await,
+            };
+            if reply["method"] == "cancel_order" || reply["success"] == false {
+                open.swap_remove(at);
+            }
+            continue;
+        }
+        let side = if who == 0 { "buy" } else { "sell" };
+        let mut order = json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.05", "limit_price": price});
+        if random.random_bool(0.2) {
+            (order["order_type"], order["display_qty"]) = (json!("iceberg"), json!("0.01"));
+        }
+        let placed = bots[who].call("add_order", order).await;
+        open.push((who, placed["order_id"].clone()));
+    }
+    for bot in &mut bots {
+        bot.call("cancel_all", json!({})).await;
+    }
+    let last =
+        json!({"order_type": "limit", "side": "sell", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": LAST});
+    bots[1].call("add_order", last).await;
+}
+
+#[tokio::test]
+async fn books_and_queues_rebuilt_by_a_client_have_every_checksum_right() {
+    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+    let world = World::new(&[key(ScopeSet::ALL), other, key(ScopeSet::NONE)]).await;
+    let mut watchers = Vec::new();
+    for (channel, depth) in [("book", 10), ("book", 25), ("book", 1_000), ("level3", 10), ("level3", 100)] {
+        let mut watcher = if channel == "book" { Client::bare(world.address).await } else { world.bot(3).await };
+        let params = json!({"channel": channel, "symbol": "BTC/USD", "depth": depth});
+        let acknowledged = watcher.call("subscribe", params).await;
+        assert_eq!(acknowledged, json!({"channel": channel, "symbol": "BTC/USD", "depth": depth, "snapshot": true}));
+        watchers.push((watcher, channel, depth));
+    }
+    play(&world).await;
+    for (watcher, channel, depth) in &mut watchers {
+        let (mut levels, mut queues, mut frames) = (Levels::default(), Queues::default(), 0);
+        loop {
+            let frame = watcher.frame(channel).await;
+            let item = &frame["data"][0];
+            match *channel {
+                "book" => levels.take(item, *depth),
+                _ => queues.take(item, *depth),
+            }
+            frames += 1;
+            if ends(item) {
+                break;
+            }
+        }
+        let left = (levels.bids.len() + queues.bids.len(), levels.asks.len() + queues.asks.len());
+        assert_eq!(left, (0, 1), "{channel} {depth}");
+        assert!(frames > 100, "{frames} frames of {channel} {depth}");
+    }
+}
+
+#[tokio::test]
+async fn orders_one_by_one_are_for_who_has_a_key_and_at_one_depth() {
+    let world = World::new(&[key(ScopeSet::NONE)]).await;
+    let asked = |depth: u64| json!({"channel": "level3", "symbol": ["BTC/USD"], "depth": depth});
+    let mut bare = Client::bare(world.address).await;
+    assert_eq!(bare.refused("subscribe", asked(10)).await, "Token(s) not found");
+    assert_eq!(world.member("alice").await.refused("subscribe", asked(10)).await, "EGeneral:Permission denied");
+    let mut bot = world.bot(1).await;
+    bot.call("subscribe", asked(100)).await;
+    let error = bot.refused("subscribe", asked(10)).await;
+    assert!(error.starts_with("EGeneral:Invalid arguments:depth: one depth"), "{error}");
+    assert!(bot.refused("subscribe", asked(25)).await.starts_with("EGeneral:Invalid arguments:depth"));
+    bot.call("unsubscribe", asked(100)).await;
+    bot.call("subscribe", asked(10)).await;
+}
+
+#[tokio::test]
+async fn candles_add_up_and_are_the_same_after_a_restart() {
+    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+    let mut world = World::new(&[key(ScopeSet::ALL), other]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    let asked = |interval: u64| json!({"channel": "ohlc", "symbol": ["BTC/USD"], "interval": interval});
+    let acknowledged = bot.call("subscribe", asked(21_600)).await;
+    assert_eq!(
+        (&acknowledged["interval"], &acknowledged["warnings"][0]),
+        (&json!(21_600), &json!("timestamp is deprecated, use interval_begin"))
+    );
+    assert_eq!(bot.frame("ohlc").await["data"], json!([]));
+    assert!(bot.refused("subscribe", asked(7)).await.starts_with("EGeneral:Invalid arguments:interval"));
+    let mut last = Value::Null;
+    for (price, qty) in [("1000", "0.1"), ("1300", "0.2"), ("900", "0.1"), ("1100", "0.1")] {
+        let order = |side: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price});
+        maker.call("add_order", order("sell")).await;
+        bot.call("add_order", order("buy")).await;
+        last = bot.frame("ohlc").await;
+    }
+    let candle = last["data"][0].clone();
+    let shown = |name: &str| candle[name].to_string();
+    let prices = ["open", "high", "low", "close", "volume", "trades"].map(shown);
+    assert_eq!(prices, ["1000.0", "1300.0", "900.0", "1100.0", "0.5", "4"]);
+    // 100 + 260 + 90 + 110 for a half.
+    assert_eq!(shown("vwap"), "1120.0");
+    assert!(last["timestamp"].is_string());
+    for _ in 0..2 {
+        world.restart().await;
+        let mut back = world.bot(1).await;
+        back.call("subscribe", asked(21_600)).await;
+        assert_eq!(back.frame("ohlc").await["data"], json!([candle]));
+    }
+}
+
+#[tokio::test]
+async fn a_status_of_a_market_is_told_to_who_follows_instruments() {
+    let world = World::new(&[]).await;
+    let mut bare = Client::bare(world.address).await;
+    bare.call("subscribe", json!({"channel": "instrument"})).await;
+    assert_eq!(bare.frame("instrument").await["data"]["pairs"][0]["status"], "online");
+    world.venue().await.call("set_market_status", json!({"symbol": "BTC/USD", "status": "post_only"})).await;
+    let update = bare.frame("instrument").await;
+    let pair = &update["data"]["pairs"][0];
+    assert_eq!(
+        (&update["type"], &pair["symbol"], &pair["status"]),
+        (&json!("update"), &json!("BTC/USD"), &json!("post_only"))
+    );
+}
