@@ -32,10 +32,22 @@ pub struct Config {
     origins: Vec<String>,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The certificate, if the port speaks TLS.
+    pub tls: Tls,
     /// Bounds on what clients may take up.
     pub limits: Limits,
     /// How fast keys may trade.
     pub rates: Tiers,
+}
+
+/// TLS: both files or neither.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the certificate and those that vouch for it.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
 }
 
 /// Bounds on what clients may take up.
@@ -85,6 +97,7 @@ impl Default for Config {
             master_key_file: Some("master.key".into()),
             origins: Vec::new(),
             trusted_proxies: Vec::new(),
+            tls: Tls::default(),
             limits: Limits::default(),
             rates: Tiers::default(),
         }
@@ -111,6 +124,8 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new(""));
         config.data_dir = base.join(&config.data_dir);
         config.master_key_file = config.master_key_file.map(|file| base.join(file));
+        config.tls.certificate = config.tls.certificate.map(|file| base.join(file));
+        config.tls.key = config.tls.key.map(|file| base.join(file));
         Ok(config)
     }
 
@@ -127,16 +142,25 @@ impl Config {
         if !self.origins.is_empty() {
             return self.origins.clone();
         }
-        vec![origin(&bound.ip().to_string(), bound), origin("localhost", bound)]
+        let scheme = if self.speaks_tls() { "https" } else { "http" };
+        vec![origin(scheme, &bound.ip().to_string(), bound), origin(scheme, "localhost", bound)]
+    }
+
+    /// Whether the port speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.certificate.is_some()
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() && !self.allow_plain_off_loopback {
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return Err(wrong("tls.key", "give tls.certificate and tls.key, or neither"));
+        }
+        if !self.listen.ip().is_loopback() && !self.allow_plain_off_loopback && !self.speaks_tls() {
             return Err(wrong(
                 "listen",
                 format!(
                     "{} is reachable from outside and traffic would be plain; \
-                     set allow_plain_off_loopback = true if something in front ends TLS",
+                     give tls.certificate and tls.key, or set allow_plain_off_loopback = true if something in front ends TLS",
                     self.listen
                 ),
             ));
@@ -170,12 +194,13 @@ fn within(field: &'static str, value: usize, least: usize, most: usize) -> Resul
     Err(wrong(field, format!("{value} is not between {least} and {most}")))
 }
 
-fn origin(host: &str, bound: SocketAddr) -> String {
+fn origin(scheme: &str, host: &str, bound: SocketAddr) -> String {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     // Browsers leave a scheme's own port out.
     match bound.port() {
-        80 => format!("http://{host}"),
-        port => format!("http://{host}:{port}"),
+        80 if scheme == "http" => format!("http://{host}"),
+        443 if scheme == "https" => format!("https://{host}"),
+        port => format!("{scheme}://{host}:{port}"),
     }
 }
 
@@ -224,6 +249,12 @@ send_queue_bytes = 1048576
 
 # Commands that may wait for the engine before clients are asked to retry.
 submit_queue = 16384
+
+[tls]
+# PEM files of the certificate (with those that vouch for it) and of its key, relative to this file: with both
+# the port speaks TLS. They are read anew when they change.
+# certificate = "server.crt"
+# key = "server.key"
 
 [rates]
 # How fast keys trade: starter, intermediate, pro or unlimited.

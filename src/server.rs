@@ -29,6 +29,7 @@ use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::throttle::Throttle;
+use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::token::Tokens;
 use crate::gateway::{handshake, private, sign_in};
 use crate::history::{self, History};
@@ -83,6 +84,9 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The secrets in the journal were sealed under another key (rule 29).
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
@@ -114,6 +118,7 @@ impl Server {
     /// Recovers, runs the first tick and opens the port.
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
         let Plan { config, master, genesis } = plan;
+        let certificate = certificate(&config)?;
         let seats = Seats::new(config.limits.send_queue_bytes / PART_BYTES);
         let metrics = Arc::new(Metrics::default());
         let (market_feed, market_batches) = market_data::feed();
@@ -165,6 +170,7 @@ impl Server {
             activity,
             clock: wall_clock,
             tiers: config.rates.clone(),
+            secure: config.speaks_tls(),
             stopping: stopping.clone(),
             sockets_opened: AtomicU64::new(0),
         });
@@ -175,10 +181,7 @@ impl Server {
             .merge(dashboard::routes())
             .merge(sign_in::routes(Arc::clone(&gateway)))
             .merge(handshake::routes(gateway));
-        let limits = listener::Limits {
-            max_connections: config.limits.max_connections,
-            trusted_proxies: config.trusted_proxies.clone(),
-        };
+        let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
         Ok(Server { address, stop, listening, sequencer })
@@ -221,6 +224,26 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
             tracing::warn!(%error, "the head file could not be written");
         }
     }
+}
+
+/// What the listener admits, and how; the certificate is followed from here on.
+fn admission(
+    config: &Config,
+    certificate: Option<Arc<Certificate>>,
+    stopping: &watch::Receiver<bool>,
+) -> listener::Limits {
+    let tls = certificate.as_ref().map(Certificate::acceptor);
+    if let Some(certificate) = certificate {
+        tokio::spawn(certificate.follow(stopping.clone()));
+    }
+    let Config { limits, trusted_proxies, .. } = config;
+    listener::Limits { max_connections: limits.max_connections, trusted_proxies: trusted_proxies.clone(), tls }
+}
+
+/// The certificate of the port, if it speaks TLS.
+fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, TlsError> {
+    let files = config.tls.certificate.clone().zip(config.tls.key.clone());
+    files.map(|(certificate, key)| Certificate::open(Files { certificate, key })).transpose()
 }
 
 /// Starts market data with the candles of the past as of `seq`, where it begins: later trades come by its feed.

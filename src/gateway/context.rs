@@ -49,6 +49,8 @@ pub struct Gateway {
     pub activity: Activity,
     /// How fast keys may trade; told, the engine decides.
     pub tiers: Tiers,
+    /// Whether the port speaks TLS: cookies are for it alone then.
+    pub secure: bool,
     /// The server's clock.
     pub clock: fn() -> Moment,
     /// True once the server is stopping.

@@ -28,10 +28,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time,
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// A client's byte stream. TLS will make this an enum; nothing else names the type below.
-pub type Socket = TcpStream;
+use super::socket::Socket;
 
 /// Most bytes of a request's head; hyper answers 431 beyond.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -43,12 +43,14 @@ const REQUEST: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the listener must know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Limits {
     /// Connections open at once, upgraded ones included; at most `Semaphore::MAX_PERMITS`.
     pub max_connections: usize,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What takes connections under TLS; plain ones are taken without.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// The address a request truly comes from; a request extension.
@@ -123,7 +125,8 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
             continue;
         };
         let place = Place { _permit: Arc::new(permit) };
-        let connection = Connection { app: app.clone(), peer: address, proxies: proxies.clone(), place };
+        let (app, proxies, tls) = (app.clone(), proxies.clone(), limits.tls.clone());
+        let connection = Connection { app, peer: address, proxies, place, tls };
         tokio::spawn(connection.run(socket, stop.clone()));
     }
     drop(listener);
@@ -137,7 +140,7 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// One try: a server that is full spends no task on who must go.
-fn refuse_crowded(socket: &Socket) {
+fn refuse_crowded(socket: &TcpStream) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
         content-length: 27\r\nretry-after: 5\r\nconnection: close\r\n\r\n{\"error\":[\"EService:Busy\"]}";
     let _ = socket.try_write(ANSWER);
@@ -148,12 +151,21 @@ struct Connection {
     peer: SocketAddr,
     proxies: Arc<[IpNet]>,
     place: Place,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Connection {
-    async fn run(self, socket: Socket, mut stop: watch::Receiver<bool>) {
+    async fn run(self, socket: TcpStream, mut stop: watch::Receiver<bool>) {
         // Small frames must leave at once; where it fails the socket is already dead.
         let _ = socket.set_nodelay(true);
+        let socket = match &self.tls {
+            None => Socket::Plain(socket),
+            Some(tls) => match time::timeout(IDLE, tls.accept(socket)).await {
+                Ok(Ok(socket)) => Socket::Tls(Box::new(socket)),
+                // Whoever speaks something else, or nothing, has nothing to be told.
+                Ok(Err(_)) | Err(_) => return,
+            },
+        };
         let service = service_fn(|request| self.answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -221,7 +233,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let limits = Limits { max_connections, trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()] };
+        let limits = Limits { max_connections, trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], tls: None };
         (address, stop, tokio::spawn(serve(listener, app, limits, stopped)))
     }
 

@@ -261,7 +261,10 @@ impl Session {
         let outlet = Arc::clone(&self.outlet);
         let whole = async {
             socket.flush().await.map_err(|_| End::Gone)?;
-            socket.get_mut().write_all(&self.out).await.map_err(|_| End::Gone)
+            let socket = socket.get_mut();
+            socket.write_all(&self.out).await.map_err(|_| End::Gone)?;
+            // Nothing for a plain socket; TLS may hold a record back.
+            socket.flush().await.map_err(|_| End::Gone)
         };
         tokio::pin!(whole);
         let written = tokio::select! {

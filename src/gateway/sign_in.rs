@@ -90,7 +90,9 @@ async fn sign_in(
     match signed_in(&gateway, peer, &headers, &bytes).await {
         Ok(token) => {
             let seconds = MEMBER_SESSION_US / 1_000_000;
-            let cookie = format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}", token.as_str());
+            let secure = if gateway.secure { "; Secure" } else { "" };
+            let kept = format!("HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}");
+            let cookie = format!("{COOKIE}={}; {kept}", token.as_str());
             (StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(json!({"error": []}))).into_response()
         }
         Err(refusal) => refusal.into_response(),

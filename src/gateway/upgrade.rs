@@ -36,7 +36,8 @@ use tokio_tungstenite::{
 
 use super::{
     frame,
-    listener::{Peer, Place, Refusal, Socket},
+    listener::{Peer, Place, Refusal},
+    socket::Socket,
 };
 
 /// An open WebSocket as sessions get it.

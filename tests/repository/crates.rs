@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sqlx", &["storage"]),
     ("thiserror", ANYWHERE),
     ("tokio", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli", "main"]),
+    ("tokio-rustls", &["gateway"]),
     ("tokio-tungstenite", &["gateway", "demo"]),
     ("toml", &["config", "cli"]),
     ("totp-rs", &["gateway", "demo"]),

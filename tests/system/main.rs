@@ -18,5 +18,6 @@ mod scopes;
 mod settings;
 mod story;
 mod streams;
+mod tls;
 #[path = "../support/world.rs"]
 mod world;

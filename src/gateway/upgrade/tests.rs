@@ -55,7 +55,7 @@ async fn start() -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let limits = Limits { max_connections: 8, trusted_proxies: Vec::new() };
+    let limits = Limits { max_connections: 8, trusted_proxies: Vec::new(), tls: None };
     let task = tokio::spawn(listener::serve(listener, app, limits, stopped));
     Server { address, reports, stop, task }
 }

@@ -1,0 +1,152 @@
+//! The port under TLS: a signed handshake over it, a certificate renewed under open sockets, and who speaks
+//! something else.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use countersign::access::scope::ScopeSet;
+use countersign::config::Config;
+use countersign::gateway::credentials::Signed;
+use countersign::gateway::secrets::MasterKey;
+use countersign::server::{Plan, Server, ServerError};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use super::client::next_nonce;
+use super::genesis::api_key;
+use super::world::{MASTER, World, key, secret};
+
+/// A fresh certificate for `localhost`, in the two files that the settings name.
+fn issue(dir: &Path) -> CertificateDer<'static> {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(dir.join("server.key"), issued.signing_key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("server.crt"), issued.cert.pem()).unwrap();
+    issued.cert.der().clone()
+}
+
+async fn world(dir: &Path) -> World {
+    World::configured(&[key(ScopeSet::ALL)], |config| {
+        config.tls.certificate = Some(dir.join("server.crt"));
+        config.tls.key = Some(dir.join("server.key"));
+    })
+    .await
+}
+
+/// A connection that trusts this certificate alone.
+async fn connect(address: SocketAddr, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let connector = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+    let socket = TcpStream::connect(address).await?;
+    connector.connect(ServerName::try_from("localhost").unwrap(), socket).await
+}
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+async fn signed(address: SocketAddr, trusted: &CertificateDer<'static>) -> Socket {
+    let nonce = next_nonce();
+    let mut request = format!("wss://localhost:{}/v2", address.port()).into_client_request().unwrap();
+    let sign = Signed::handshake(&nonce).sign(&secret(1));
+    for (name, value) in [("API-Key", api_key(1)), ("API-Nonce", nonce), ("API-Sign", sign)] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let stream = connect(address, trusted).await.unwrap();
+    tokio_tungstenite::client_async(request, stream).await.unwrap().0
+}
+
+async fn call(socket: &mut Socket, method: &str, params: Value) -> Value {
+    let mut message = json!({"method": method, "req_id": 7});
+    if !params.is_null() {
+        message["params"] = params;
+    }
+    socket.send(Message::text(message.to_string())).await.unwrap();
+    loop {
+        let Some(Ok(Message::Text(text))) = socket.next().await else { panic!("no answer to {method}") };
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        if frame["req_id"] == 7 {
+            return frame;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_trades_over_tls_and_a_renewed_certificate_drops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = issue(dir.path());
+    let world = world(dir.path()).await;
+    let mut bot = signed(world.address, &first).await;
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 100});
+    assert_eq!(call(&mut bot, "add_order", order).await["success"], true);
+    let second = issue(dir.path());
+    assert_ne!(first, second);
+    // The server looks at its files by itself; until then the new certificate is not trusted.
+    while connect(world.address, &second).await.is_err() {}
+    assert!(connect(world.address, &first).await.is_err());
+    assert_eq!(call(&mut bot, "ping", Value::Null).await["method"], "pong");
+    assert_eq!(call(&mut bot, "cancel_all", json!({})).await["result"]["count"], 1);
+    // A pair that does not belong together is not taken over.
+    let key = std::fs::read(dir.path().join("server.key")).unwrap();
+    issue(dir.path());
+    std::fs::write(dir.path().join("server.key"), key).unwrap();
+    signed(world.address, &second).await.close(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_speaks_plainly_to_a_tls_port_is_closed_and_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = issue(dir.path());
+    let world = world(dir.path()).await;
+    let mut plain = TcpStream::connect(world.address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    signed(world.address, &trusted).await.close(None).await.unwrap();
+    // The dashboard and the cookie.
+    let mut page = connect(world.address, &trusted).await.unwrap();
+    let origin = format!("https://localhost:{}", world.address.port());
+    let body = json!({"email": "alice@acme.test", "password": super::client::PASSWORD, "otp": super::client::code(0)})
+        .to_string();
+    let request = format!(
+        "POST /session HTTP/1.1\r\nhost: localhost\r\norigin: {origin}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    page.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = page.read_to_string(&mut answer).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("SameSite=Strict") && answer.contains("; Secure"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_refused_by_the_name_of_its_setting() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path());
+    let other = tempfile::tempdir().unwrap();
+    issue(other.path());
+    std::fs::write(dir.path().join("empty"), "").unwrap();
+    for (certificate, key, named) in [
+        (dir.path().join("server.crt"), other.path().join("server.key"), "tls.key"),
+        (dir.path().join("nowhere"), dir.path().join("server.key"), "tls.certificate"),
+        (dir.path().join("empty"), dir.path().join("server.key"), "tls.certificate"),
+        (dir.path().join("server.crt"), dir.path().join("server.crt"), "tls.key"),
+    ] {
+        let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path().join("data"));
+        (config.tls.certificate, config.tls.key) = (Some(certificate), Some(key));
+        let master = MasterKey::from_text(MASTER).unwrap();
+        let refused = Server::start(Plan { config, master, genesis: None }).await.unwrap_err();
+        assert!(matches!(refused, ServerError::Tls(_)) && refused.to_string().starts_with(named), "{refused}");
+    }
+}
