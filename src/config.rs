@@ -60,6 +60,8 @@ pub struct Limits {
     pub send_queue_bytes: usize,
     /// Commands that may wait for the engine; beyond it the answer is "unavailable".
     pub submit_queue: usize,
+    /// Seconds that a Service User with cancel on disconnect has to come back.
+    pub disconnect_grace_s: usize,
     /// Seconds without a message after which a Member's session ends (rule 16).
     pub member_idle_s: usize,
 }
@@ -106,7 +108,13 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: 10_000, send_queue_bytes: 1024 * 1024, submit_queue: 16 * 1024, member_idle_s: 30 * 60 }
+        Self {
+            max_connections: 10_000,
+            send_queue_bytes: 1024 * 1024,
+            submit_queue: 16 * 1024,
+            member_idle_s: 30 * 60,
+            disconnect_grace_s: 5,
+        }
     }
 }
 
@@ -175,7 +183,8 @@ impl Config {
                 format!("{bad:?} is not the id of an Organization such as \"ORG2\""),
             ));
         }
-        let Limits { max_connections, send_queue_bytes, submit_queue, member_idle_s } = self.limits;
+        let Limits { max_connections, send_queue_bytes, submit_queue, member_idle_s, disconnect_grace_s } = self.limits;
+        within("limits.disconnect_grace_s", disconnect_grace_s, 0, 600)?;
         within("limits.max_connections", max_connections, 1, 1_000_000)?;
         within("limits.send_queue_bytes", send_queue_bytes, 64 * 1024, 1024 * 1024 * 1024)?;
         within("limits.submit_queue", submit_queue, 1, 1_000_000)?;

@@ -25,6 +25,7 @@ use crate::gateway::context::Gateway;
 use crate::gateway::directory::Directory;
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics};
+use crate::gateway::presence::Presence;
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
 use crate::gateway::secrets::MasterKey;
@@ -168,6 +169,7 @@ impl Server {
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
             activity,
+            presence: Presence::new(Duration::from_secs(config.limits.disconnect_grace_s as u64)),
             clock: wall_clock,
             tiers: config.rates.clone(),
             secure: config.speaks_tls(),
@@ -175,12 +177,7 @@ impl Server {
             sockets_opened: AtomicU64::new(0),
         });
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
-        let routes = public::routes(Public { directory, clock: wall_clock })
-            .merge(metrics::routes(metrics))
-            .merge(private::routes(Arc::clone(&gateway)))
-            .merge(dashboard::routes())
-            .merge(sign_in::routes(Arc::clone(&gateway)))
-            .merge(handshake::routes(gateway));
+        let routes = routes(gateway, directory, metrics);
         let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
@@ -224,6 +221,16 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
             tracing::warn!(%error, "the head file could not be written");
         }
     }
+}
+
+/// Everything that the port answers.
+fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, metrics: Arc<Metrics>) -> axum::Router {
+    public::routes(Public { directory, clock: wall_clock })
+        .merge(metrics::routes(metrics))
+        .merge(private::routes(Arc::clone(&gateway)))
+        .merge(dashboard::routes())
+        .merge(sign_in::routes(Arc::clone(&gateway)))
+        .merge(handshake::routes(gateway))
 }
 
 /// What the listener admits, and how; the certificate is followed from here on.

@@ -34,6 +34,8 @@ pub struct KeySettings {
     pub ip_allowlist: Vec<IpNet>,
     /// What happens to resting orders when the key stops.
     pub on_stop: OnStop,
+    /// Whether the orders of the Service User are canceled when its last socket is gone for a while.
+    pub cancel_on_disconnect: bool,
 }
 
 impl Default for KeySettings {
@@ -46,6 +48,7 @@ impl Default for KeySettings {
             nonce_window: 0,
             ip_allowlist: Vec::new(),
             on_stop: OnStop::Cancel,
+            cancel_on_disconnect: false,
         }
     }
 }
@@ -84,6 +87,8 @@ pub struct SettingsChange {
     pub ip_allowlist: Option<Vec<IpNet>>,
     /// New behaviour on stop.
     pub on_stop: Option<OnStop>,
+    /// New cancel on disconnect.
+    pub cancel_on_disconnect: Option<bool>,
 }
 
 impl SettingsChange {
@@ -98,6 +103,7 @@ impl SettingsChange {
             nonce_window: self.nonce_window.unwrap_or(old.nonce_window),
             ip_allowlist: self.ip_allowlist.clone().unwrap_or(old.ip_allowlist),
             on_stop: self.on_stop.unwrap_or(old.on_stop),
+            cancel_on_disconnect: self.cancel_on_disconnect.unwrap_or(old.cancel_on_disconnect),
         }
     }
 }

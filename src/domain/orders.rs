@@ -185,6 +185,8 @@ pub enum CancelReason {
     DeadMansSwitch,
     /// A Member canceled it, or froze the Organization.
     ByMember,
+    /// The last socket of its Service User was gone for too long.
+    Disconnected,
     /// Its time was over.
     Expired,
     /// It was amended to no more than it had filled.

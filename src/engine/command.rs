@@ -114,6 +114,8 @@ pub enum Command {
     CancelBatch(Vec<OrderRef>),
     /// `cancel_all`
     CancelAll,
+    /// The caller's last socket is gone, and it wants its orders gone as well.
+    Disconnected,
     /// `cancel_all_orders_after`, in seconds; 0 disarms.
     CancelAllAfter(u64),
     /// Closing a position; there are none in this version (rule 13).
@@ -306,6 +308,7 @@ impl Command {
         Some(match self {
             Command::Genesis(_)
             | Command::Tick
+            | Command::Disconnected
             | Command::OpenSession { .. }
             | Command::OpenMemberSession { .. }
             | Command::CloseMemberSession { .. }

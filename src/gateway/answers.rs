@@ -155,7 +155,7 @@ impl Session {
 
     fn answer(&mut self, call: Call, outcome: Outcome, reference: &Reference, now: Moment) {
         match outcome {
-            _ if matches!((&call.then, &outcome), (Then::Bind, Ok(_))) => self.bound = true,
+            _ if matches!((&call.then, &outcome), (Then::Bind, Ok(_))) => self.bind(),
             Ok(Answer::Reply(reply)) => self.done(&call, reply, None, reference, now),
             Ok(Answer::Rated(reply, rate)) => self.done(&call, reply, Some(results::rate(rate)), reference, now),
             Ok(Answer::View(view)) => self.shown(call, view, reference, now),
@@ -399,6 +399,7 @@ fn acknowledgement(
         snap_orders: executions.then_some(options.snap_orders.or(options.snapshot).unwrap_or(true)),
         snap_trades: executions.then_some(fills),
         order_status: options.order_status.filter(|_| executions),
+        cancel_on_disconnect: (executions && options.cancel_on_disconnect).then_some(true),
         asset: options.assets.clone(),
         r#type: options.types.clone(),
         workflow: options.workflow.map(|workflow| workflow.name()),

@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::activity::Activity;
 use super::connection::Seats;
 use super::directory::Directory;
+use super::presence::Presence;
 use super::release::Ticket;
 use super::secrets::MasterKey;
 use super::throttle::Throttle;
@@ -45,6 +46,8 @@ pub struct Gateway {
     pub sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
     pub sprays: Throttle<IpAddr>,
+    /// Which Service Users are there, for cancel on disconnect.
+    pub presence: Presence,
     /// When each Member's session was last used.
     pub activity: Activity,
     /// How fast keys may trade; told, the engine decides.

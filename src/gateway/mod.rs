@@ -17,6 +17,7 @@ mod narrowing;
 pub mod outbound;
 pub mod passwords;
 mod past;
+pub mod presence;
 pub mod private;
 pub mod public;
 pub mod release;

@@ -21,6 +21,7 @@ use super::connection::{Outlet, Part, Told};
 use super::context::Gateway;
 use super::frame;
 use super::outbound;
+use super::presence;
 use super::release::Ticket;
 use super::rights::SLOW_CONSUMER;
 use super::upgrade::{self, WebSocket};
@@ -106,7 +107,7 @@ pub(super) async fn run(
         connection_id,
         gateway,
         outlet,
-        bound: principal.actor != Actor::Public,
+        bound: false,
         principal,
         tokens: Vec::new(),
         channels: HashMap::new(),
@@ -122,6 +123,9 @@ pub(super) async fn run(
         last_write: now,
         stopping: false,
     };
+    if principal.actor != Actor::Public {
+        session.bind();
+    }
     let end = session.serve(&mut socket, &mut parts).await;
     session.leave().await;
     if let End::Close(code, reason) = end {
@@ -307,7 +311,29 @@ impl Session {
         self.push(|text| outbound::frame(text, "status", false, &data, None));
     }
 
+    /// The engine has admitted the socket's principal.
+    pub(super) fn bind(&mut self) {
+        self.bound = true;
+        if let Actor::ServiceUser(id) = self.principal.actor {
+            self.gateway.presence.enter(id);
+        }
+    }
+
+    /// A Service User's socket is gone; its orders may have to go as well.
+    fn absent(&self) {
+        let Actor::ServiceUser(id) = self.principal.actor else { return };
+        self.gateway.presence.leave(id);
+        let asked = self.channels.values().any(|following| following.options.cancel_on_disconnect);
+        let set = self.gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect);
+        if (asked || set) && !self.stopping {
+            tokio::spawn(presence::cancel_unless_back(Arc::clone(&self.gateway), self.principal, id));
+        }
+    }
+
     async fn leave(&mut self) {
+        if self.bound {
+            self.absent();
+        }
         for topic in std::mem::take(&mut self.topics) {
             self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
         }

@@ -38,6 +38,7 @@ params! {
         order_status: Option<bool>,
         #[serde(alias = "rate_counter")]
         ratecounter: Option<bool>,
+        cancel_on_disconnect: Option<bool>,
         rebased: Option<bool>,
         users: Option<Text<'a>>,
         include_tokenized_assets: Option<bool>,
@@ -401,5 +402,6 @@ parts! {
         nonce_window: Option<u64>,
         ip_allowlist: Option<Vec<Text<'a>>>,
         on_stop: Option<Text<'a>>,
+        cancel_on_disconnect: Option<bool>,
     }
 }

@@ -12,7 +12,7 @@ const ANYWHERE: &[&str] = &["*"];
 const MAY_USE: &[(&str, &[&str])] = &[
     ("argon2", &["gateway"]),
     ("arrayvec", ANYWHERE),
-    ("axum", &["gateway", "dashboard"]),
+    ("axum", &["gateway", "dashboard", "server"]),
     ("base64", &["gateway", "dashboard", "demo", "cli"]),
     ("bytes", &["wire", "storage", "sequencer", "market_data", "history", "gateway", "demo"]),
     ("chacha20poly1305", &["gateway"]),

@@ -117,3 +117,39 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
     let one = bot.refused("batch_add", batch(vec![order(1.0, "d")], false)).await;
     assert!(one.starts_with("EGeneral:Invalid arguments:orders"), "{one}");
 }
+
+#[tokio::test]
+async fn who_asked_for_it_loses_its_orders_with_its_last_socket() {
+    let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
+    let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), with(always)];
+    let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 0).await;
+    let mut watcher = world.bot(2).await;
+    let own = watcher.call("add_order", limit("buy", "1", "10")).await;
+    watcher.subscribe("executions").await;
+    watcher.frame("executions").await;
+    let gone = |id: Value| move |item: &Value| item["exec_type"] == "canceled" && item["order_id"] == id;
+
+    let (mut first, mut second) = (world.bot(1).await, world.bot(1).await);
+    let asked = json!({"channel": "executions", "cancel_on_disconnect": true});
+    let acknowledged = first.call("subscribe", asked.clone()).await;
+    assert_eq!(acknowledged["cancel_on_disconnect"], true);
+    second.call("subscribe", asked).await;
+    let placed = first.call("add_order", limit("buy", "1", "11")).await;
+    drop(first);
+    // Another socket of the key is there.
+    second.call("get_balances", json!({})).await;
+    let before = countersign::server::wall_clock().to_string();
+    drop(second);
+    let canceled = watcher.item("executions", gone(placed["order_id"].clone())).await;
+    assert_eq!(canceled["reason"], "Canceled on disconnect");
+    assert!(canceled["timestamp"].as_str().unwrap() >= before.as_str(), "not before the last one left: {canceled}");
+
+    let mut set = world.bot(3).await;
+    assert_eq!(set.call("key_info", json!({})).await["settings"]["cancel_on_disconnect"], true);
+    let placed = set.call("add_order", limit("buy", "1", "12")).await;
+    drop(set);
+    watcher.item("executions", gone(placed["order_id"].clone())).await;
+    let open = watcher.call("open_orders", json!({})).await;
+    let left: Vec<&Value> = open["orders"].as_array().unwrap().iter().map(|order| &order["order_id"]).collect();
+    assert_eq!(left, [&own["order_id"]], "others' orders stay");
+}

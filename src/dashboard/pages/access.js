@@ -69,6 +69,7 @@ function show(app, user, open, done) {
       ["Nonce window", String(settings.nonce_window)],
       ["Addresses", settings.ip_allowlist.length ? settings.ip_allowlist.join(", ") : "any"],
       ["Orders when it stops", settings.on_stop],
+      ["Orders on disconnect", settings.cancel_on_disconnect ? "cancel" : "keep"],
       ["Old key good until", user.retiring_until ? time(user.retiring_until) : null],
       [
         "Secret unclaimed",
@@ -112,6 +113,7 @@ function fields(user) {
     {},
     ["cancel", "keep"].map((value) => h("option", { value, selected: settings?.on_stop === value }, value)),
   );
+  const away = h("input", { type: "checkbox", checked: settings?.cancel_on_disconnect ?? false });
   const moment = (input) =>
     input.value ? `${input.value.length === 16 ? `${input.value}:00` : input.value}Z` : null;
   return {
@@ -134,6 +136,7 @@ function fields(user) {
         field("Addresses or networks", addresses, "one a line; none means any"),
         field("Resting orders when it stops", stop),
         h("label", { class: "check" }, websocket, "Allow WebSocket connections"),
+        h("label", { class: "check" }, away, "Cancel its orders when it is disconnected"),
       ),
     ],
     read: () => ({
@@ -147,6 +150,7 @@ function fields(user) {
         nonce_window: Number(nonce.value),
         ip_allowlist: addresses.value.split(/\s+/).filter(Boolean),
         on_stop: stop.value,
+        cancel_on_disconnect: away.checked,
       },
     }),
   };

@@ -310,10 +310,9 @@ fn scope_names(scopes: ScopeSet) -> Canonical {
 }
 
 fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
-    let KeySettings { expires_at, query_start, query_end, allow_websocket, nonce_window, ip_allowlist, on_stop } =
-        settings;
+    let KeySettings { expires_at, query_start, query_end, allow_websocket, nonce_window, ip_allowlist, .. } = settings;
     let date = |at: &Option<Moment>| Canonical::optional(at.as_ref());
-    let on_stop = match on_stop {
+    let on_stop = match settings.on_stop {
         OnStop::Cancel => "cancel",
         OnStop::Keep => "keep",
     };
@@ -326,6 +325,7 @@ fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
         ("nonce_window", Canonical::text(nonce_window)),
         ("ip_allowlist", Canonical::List(ip_allowlist.iter().map(Canonical::text).collect())),
         ("on_stop", Canonical::text(on_stop)),
+        ("cancel_on_disconnect", Canonical::Bool(settings.cancel_on_disconnect)),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value))

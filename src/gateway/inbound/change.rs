@@ -266,5 +266,6 @@ fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError
             Some("keep") => Some(OnStop::Keep),
             Some(_) => return Err(WireError::field("on_stop", "give cancel or keep")),
         },
+        cancel_on_disconnect: asked.cancel_on_disconnect,
     })
 }

@@ -91,6 +91,8 @@ pub struct Channel {
     pub order_status: Option<bool>,
     /// The key's rate counter in each item of `executions` that it caused.
     pub ratecounter: bool,
+    /// Cancel the Service User's orders when its last socket is gone for a while.
+    pub cancel_on_disconnect: bool,
     /// Resume after this offset.
     pub from_offset: Option<u64>,
     /// Only these assets.
@@ -195,6 +197,7 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
         snap_trades: asked.snap_trades.or(asked.snapshot_trades),
         order_status: asked.order_status,
         ratecounter: asked.ratecounter.unwrap_or(false),
+        cancel_on_disconnect: asked.cancel_on_disconnect.unwrap_or(false),
         from_offset: asked.from_offset,
         assets: names(asked.asset, "Asset field must be an array")?,
         types: names(asked.r#type, "Type field must be an array")?,

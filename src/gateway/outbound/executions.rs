@@ -225,6 +225,7 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
         CancelReason::FillOrKill => "Fill or kill: not enough to fill it whole",
         CancelReason::DeadMansSwitch => "Cancel all orders after: the timeout was reached",
         CancelReason::ByMember => "Canceled by a Member",
+        CancelReason::Disconnected => "Canceled on disconnect",
         CancelReason::Expired => "Expired",
         CancelReason::AmendedToFilled => "Amended to no more than was filled",
         CancelReason::Edited => "Edited: another order took its place",

@@ -306,6 +306,6 @@ pub fn settings(of: &KeySettings) -> r::Settings {
         nonce_window: of.nonce_window,
         ip_allowlist: of.ip_allowlist.iter().map(ToString::to_string).collect(),
         on_stop: if of.on_stop == OnStop::Cancel { "cancel" } else { "keep" },
-        cancel_on_disconnect: false,
+        cancel_on_disconnect: of.cancel_on_disconnect,
     }
 }
