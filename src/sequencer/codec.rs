@@ -10,7 +10,7 @@ use crate::domain::time::Moment;
 use crate::engine::event::Event;
 
 /// The format that this release writes: postcard, entry after entry.
-pub const FORMAT: u16 = 3;
+pub const FORMAT: u16 = 4;
 
 /// What one command did: its stamp, who gave it and its events, all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

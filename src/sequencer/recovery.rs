@@ -13,7 +13,7 @@ use super::Stamped;
 use super::codec::{self, CodecError};
 
 /// The snapshot format that this release writes: postcard of the whole state.
-pub const SNAPSHOT_FORMAT: u16 = 3;
+pub const SNAPSHOT_FORMAT: u16 = 4;
 
 /// Rows read at a time.
 const PAGE: u32 = 256;
