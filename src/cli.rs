@@ -18,8 +18,8 @@ use crate::gateway::secrets::MasterKey;
 use crate::sequencer::recovery::verify;
 use crate::sequencer::{self, Release, Released};
 use crate::server::{self, Plan, Server};
+use crate::storage::Storage;
 use crate::storage::head::read_head;
-use crate::storage::sqlite::JournalReader;
 use crate::telemetry;
 
 /// A self-hosted WebSocket trading and approval server.
@@ -121,8 +121,10 @@ async fn init(dir: &Path) -> Result<(), Failure> {
         settings: KeySettings::default(),
     };
     let data = dir.join("data");
+    let storage = Storage::Sqlite(data.clone());
+    let (journal, reader) = (storage.journal().await?, storage.reader().await?);
     let (mut sequencer, _handle) =
-        sequencer::open(&data, server::wall_clock, 1, Tiers::default(), |_: &Engine| Nobody).await?;
+        sequencer::open(journal, &reader, server::wall_clock, 1, Tiers::default(), |_: &Engine| Nobody).await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;
@@ -167,7 +169,7 @@ fn signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 async fn report(data: &Path, head: Option<&Path>) -> Result<(), Failure> {
-    let reader = JournalReader::open(data).await?;
+    let reader = Storage::Sqlite(data.to_owned()).reader().await?;
     let verified = verify(&reader).await?;
     println!("events      {}", verified.seq);
     println!("chain       {}", hex::encode(verified.chain));

@@ -4,7 +4,7 @@
 //! answered, the port closes, the sequencer saves a snapshot.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -41,7 +41,7 @@ use crate::sequencer::{self, Stamped};
 use crate::storage::head::write_head;
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
-use crate::storage::sqlite::JournalReader;
+use crate::storage::{JournalReader, Storage};
 
 /// Events that streams may resume over after a restart (rule 42).
 const RECENT_EVENTS: u64 = 100_000;
@@ -112,6 +112,7 @@ struct Running {
     /// The last event that `market` has.
     seq: Seq,
     market: market_data::Snapshot,
+    journal: JournalReader,
     head: watch::Receiver<Head>,
 }
 
@@ -127,7 +128,7 @@ impl Server {
         let (started, running) = oneshot::channel();
         let (ended, sequencer) = oneshot::channel();
         let sequence = Sequence {
-            data_dir: config.data_dir.clone(),
+            storage: Storage::Sqlite(config.data_dir.clone()),
             queue_max: config.limits.submit_queue,
             tiers: config.rates.clone(),
             genesis,
@@ -139,7 +140,8 @@ impl Server {
             .name("sequencer".to_owned())
             .spawn(move || run_sequencer(sequence, started, ended))
             .map_err(|_| ServerError::Sequencer)?;
-        let Running { directory, handle, seq, market, head } = running.await.map_err(|_| ServerError::Sequencer)??;
+        let Running { directory, handle, seq, market, journal, head } =
+            running.await.map_err(|_| ServerError::Sequencer)??;
         let first = directory.keys(|keys| keys.venue_keys().first().cloned());
         if first.is_some_and(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_err()) {
             return Err(ServerError::MasterKey);
@@ -148,7 +150,6 @@ impl Server {
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|source| ServerError::Listen { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Listen { address: listen, source })?;
-        let journal = JournalReader::open(&config.data_dir).await?;
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(keep_head(config.data_dir.clone(), head));
         let idle = Duration::from_secs(config.limits.member_idle_s as u64);
@@ -266,7 +267,7 @@ async fn follow_markets(
 
 /// What the sequencer's thread is given.
 struct Sequence {
-    data_dir: PathBuf,
+    storage: Storage,
     queue_max: usize,
     tiers: Tiers,
     genesis: Option<Command>,
@@ -303,13 +304,13 @@ fn run_sequencer(
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Running), ServerError> {
-    let Sequence { data_dir, queue_max, tiers, genesis, seats, feeds, metrics } = sequence;
-    let recent = recent(&data_dir).await?;
+    let Sequence { storage, queue_max, tiers, genesis, seats, feeds, metrics } = sequence;
+    let writer = storage.journal().await?;
+    let journal = storage.reader().await?;
+    let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
     let mut copies = None;
-    let opened = sequencer::open(&data_dir, wall_clock, queue_max, tiers, |engine| {
-        let seq = engine.state().seq;
-        // What was read before the lock was taken counts only if nobody wrote since.
-        let recent = if recent.last().is_some_and(|last| last.seq == seq) { recent.as_slice() } else { &[] };
+    let opened = sequencer::open(writer, &journal, wall_clock, queue_max, tiers, |engine| {
+        let (seq, recent) = (engine.state().seq, recent.as_slice());
         let directory = Arc::new(Directory::new(engine.state()));
         copies = Some((Arc::clone(&directory), seq, market(engine, recent)));
         Desk::new(directory, seats, (seq, recent), feeds, metrics)
@@ -319,16 +320,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     sequencer.start(genesis.filter(|_| empty)).await?;
     let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
     let head = sequencer.head();
-    Ok((sequencer, Running { directory, handle, seq, market, head }))
-}
-
-/// The journal's last events, if there is a journal yet.
-async fn recent(data_dir: &Path) -> Result<Vec<Arc<Stamped>>, ServerError> {
-    if !data_dir.join("journal.db").exists() {
-        return Ok(Vec::new());
-    }
-    let reader = JournalReader::open(data_dir).await?;
-    Ok(recovery::recent(&reader, RECENT_EVENTS).await?)
+    Ok((sequencer, Running { directory, handle, seq, market, journal, head }))
 }
 
 /// What market data begins with.

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use crate::sequencer::Stamped;
+use crate::storage::JournalReader;
 use crate::storage::history::HistoryReader;
-use crate::storage::sqlite::JournalReader;
 
 /// Batches that may wait for the projector; what does not fit it reads from the journal.
 const BATCHES_MAX: usize = 1_024;

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use super::{History, Incoming, rows};
 use crate::sequencer::{Stamped, codec};
+use crate::storage::JournalReader;
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryWriter};
-use crate::storage::sqlite::JournalReader;
 
 /// Journal rows read at a time.
 const ROWS: u32 = 64;

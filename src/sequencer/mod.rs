@@ -29,7 +29,7 @@ use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::storage::journal::{Head, JournalError};
-use crate::storage::sqlite::{JournalReader, SqliteJournal};
+use crate::storage::{Journal, JournalReader};
 
 /// How often the engine is asked whether something is due. Rights with a time do not wait for it (rule 39).
 const TICK: Duration = Duration::from_millis(250);
@@ -44,7 +44,7 @@ const SERVER: Principal =
 /// The single writer, recovered and ready to run.
 pub struct Sequencer<R: Release> {
     engine: Engine,
-    journal: SqliteJournal,
+    journal: Journal,
     release: R,
     inbox: Inbox<R::Ticket>,
     clock: fn() -> Moment,
@@ -54,17 +54,17 @@ pub struct Sequencer<R: Release> {
     head: watch::Sender<Head>,
 }
 
-/// Opens the journal of `dir` and recovers the engine from it. `clock` is read once per drain of the queue,
+/// Recovers the engine from `journal`, which `reader` reads. `clock` is read once per drain of the queue,
 /// which holds `queue_max` submissions; keys trade as fast as their `tiers` admit.
 pub async fn open<R: Release>(
-    dir: &std::path::Path,
+    journal: Journal,
+    reader: &JournalReader,
     clock: fn() -> Moment,
     queue_max: usize,
     tiers: Tiers,
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
-    let journal = SqliteJournal::open(dir).await?;
-    let state = recovery::recover(&JournalReader::open(dir).await?).await?;
+    let state = recovery::recover(reader).await?;
     let engine = Engine::new(state).limited(tiers);
     let (handle, inbox) = handle::queue(queue_max);
     let release = release(&engine);

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use crate::domain::ids::Seq;
 use crate::engine::state::State;
 use crate::storage::journal::{JournalError, Snapshot};
-use crate::storage::sqlite::JournalReader;
-use crate::storage::{Digest, link};
+use crate::storage::{Digest, JournalReader, link};
 
 use super::Stamped;
 use super::codec::{self, CodecError};

@@ -14,6 +14,7 @@ use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 use crate::engine::event::Event;
 use crate::engine::reject::Code;
+use crate::storage::Storage;
 use crate::storage::journal::Snapshot;
 
 /// Passes every batch on to the test.
@@ -50,9 +51,19 @@ fn asset(number: u16) -> Event {
     })
 }
 
+fn storage(dir: &Path) -> Storage {
+    Storage::Sqlite(dir.to_owned())
+}
+
+async fn reader(dir: &Path) -> JournalReader {
+    storage(dir).reader().await.unwrap()
+}
+
 async fn opened(dir: &Path) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
     let (sender, receiver) = unbounded_channel();
-    let (sequencer, handle) = open(dir, clock, 1_000, Tiers::default(), |_| Probe(sender)).await.unwrap();
+    let (journal, reader) = (storage(dir).journal().await.unwrap(), reader(dir).await);
+    let opened = open(journal, &reader, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
+    let (sequencer, handle) = opened.unwrap();
     (sequencer, handle, receiver)
 }
 
@@ -68,7 +79,7 @@ async fn killed_after(dir: &Path, assets: u16) -> [u8; 32] {
 async fn what_was_released_is_there_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let digest = killed_after(dir.path(), 3).await;
-    let reader = JournalReader::open(dir.path()).await.unwrap();
+    let reader = reader(dir.path()).await;
     let state = recover(&reader).await.unwrap();
     assert_eq!(state.digest(), digest);
     assert_eq!(state.reference.assets().len(), 3);
@@ -105,7 +116,7 @@ async fn everything_accepted_is_answered_in_order_before_a_stop_that_leaves_a_sn
     }
     assert_eq!(answered.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), (0..150).collect::<Vec<_>>());
     assert!(answered.iter().all(|(_, outcome)| outcome.is_err()), "nobody in particular may not cancel");
-    let reader = JournalReader::open(dir.path()).await.unwrap();
+    let reader = reader(dir.path()).await;
     assert_eq!(reader.snapshots().await.unwrap().len(), 1);
     assert_eq!(verify(&reader).await.unwrap().snapshots, 1);
 }
@@ -114,10 +125,10 @@ async fn everything_accepted_is_answered_in_order_before_a_stop_that_leaves_a_sn
 async fn a_snapshot_that_cannot_be_read_is_passed_over_and_one_that_lies_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let digest = killed_after(dir.path(), 2).await;
-    let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
+    let mut journal = storage(dir.path()).journal().await.unwrap();
     let other = Snapshot { seq: 2, format: 99, digest: [1; 32], body: vec![1] };
     journal.save_snapshot(&other).await.unwrap();
-    let reader = JournalReader::open(dir.path()).await.unwrap();
+    let reader = reader(dir.path()).await;
     assert_eq!(recover(&reader).await.unwrap().digest(), digest);
     journal.save_snapshot(&Snapshot { format: recovery::SNAPSHOT_FORMAT, ..other }).await.unwrap();
     assert_eq!(recover(&reader).await.unwrap().digest(), digest);
@@ -128,11 +139,11 @@ async fn a_snapshot_that_cannot_be_read_is_passed_over_and_one_that_lies_is_foun
 async fn a_damaged_row_refuses_to_start_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
     killed_after(dir.path(), 1).await;
-    let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
+    let mut journal = storage(dir.path()).journal().await.unwrap();
     let mut body = Vec::new();
     codec::encode(&mut body, Moment(1), SERVER.actor, &[asset(2)]);
     journal.append(2, 2, codec::FORMAT, &body).await.unwrap();
-    let reader = JournalReader::open(dir.path()).await.unwrap();
+    let reader = reader(dir.path()).await;
     let refused = recover(&reader).await.unwrap_err();
     assert!(matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at: 2, .. })), "{refused}");
 }

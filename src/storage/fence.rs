@@ -20,7 +20,7 @@ impl Fence {
             OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(unavailable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Fence { _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(JournalError::Locked(dir.to_owned())),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked(dir.display().to_string())),
             Err(TryLockError::Error(error)) => Err(unavailable(error)),
         }
     }

@@ -1,7 +1,5 @@
 //! The words of the journal: rows, snapshots, and errors chosen by what the caller does next.
 
-use std::path::PathBuf;
-
 use super::chain::Digest;
 
 /// One group commit as it is stored.
@@ -70,9 +68,9 @@ pub enum JournalError {
         /// What is wrong there.
         why: String,
     },
-    /// Another process holds the data directory.
+    /// Another process writes there.
     #[error("{0} is in use by another process")]
-    Locked(PathBuf),
+    Locked(String),
 }
 
 impl From<sqlx::Error> for JournalError {

@@ -1,15 +1,159 @@
 //! Bytes in order, kept safely: the journal, its snapshots, the history tables. Sole owner of sqlx; knows no
 //! engine type, so a new event never touches SQL.
+//!
+//! [`Journal`] and [`JournalReader`] are the seam: what the sequencer and its followers know of a journal,
+//! whatever keeps it.
 
 mod chain;
 mod fence;
 pub mod head;
 pub mod history;
 pub mod journal;
+pub mod memory;
 pub mod sqlite;
 
 #[cfg(test)]
 mod conformance;
 
+use std::path::PathBuf;
+
 pub use chain::{Digest, link};
 pub use fence::Fence;
+use journal::{Head, JournalError, Row, Snapshot};
+use memory::{Disk, MemoryJournal};
+use sqlite::{SqliteJournal, SqliteReader};
+
+/// Where a server keeps what it must not lose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// SQLite files in this directory.
+    Sqlite(PathBuf),
+}
+
+impl Storage {
+    /// Opens or creates the journal and takes the writer's fence, which is held as long as the journal lives.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] while another process has it; `Unavailable` when it cannot be opened.
+    pub async fn journal(&self) -> Result<Journal, JournalError> {
+        match self {
+            Storage::Sqlite(dir) => Ok(Journal::Sqlite(SqliteJournal::open(dir).await?)),
+        }
+    }
+
+    /// Opens the journal for reading; it must exist.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be opened.
+    pub async fn reader(&self) -> Result<JournalReader, JournalError> {
+        match self {
+            Storage::Sqlite(dir) => Ok(JournalReader::Sqlite(SqliteReader::open(dir).await?)),
+        }
+    }
+}
+
+/// The journal's only writer.
+#[derive(Debug)]
+pub enum Journal {
+    /// In SQLite.
+    Sqlite(SqliteJournal),
+    /// In memory, for the simulation.
+    Memory(MemoryJournal),
+}
+
+impl Journal {
+    /// Where the journal ends.
+    pub fn head(&self) -> Head {
+        match self {
+            Journal::Sqlite(journal) => journal.head(),
+            Journal::Memory(journal) => journal.head(),
+        }
+    }
+
+    /// Appends one row that begins with `first_seq`; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// `Conflict` when the journal does not end right before `first_seq`; nothing is written then.
+    pub async fn append(&mut self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<(), JournalError> {
+        match self {
+            Journal::Sqlite(journal) => journal.append(first_seq, count, format, body).await,
+            Journal::Memory(journal) => journal.append(first_seq, count, format, body).await,
+        }
+    }
+
+    /// Saves a snapshot beside the ones there are, and drops all but the two newest.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is not known to be saved; the journal is as good as before.
+    pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        match self {
+            Journal::Sqlite(journal) => journal.save_snapshot(snapshot).await,
+            Journal::Memory(journal) => journal.save_snapshot(snapshot),
+        }
+    }
+
+    /// Ends the writing in order and lets go of the fence.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be closed in order; what was appended stays.
+    pub async fn close(self) -> Result<(), JournalError> {
+        match self {
+            Journal::Sqlite(journal) => journal.close().await,
+            Journal::Memory(_) => Ok(()),
+        }
+    }
+}
+
+/// Reads beside the writer, for recovery, verification and the history projector; clones share what it opened.
+#[derive(Clone, Debug)]
+pub enum JournalReader {
+    /// In SQLite.
+    Sqlite(SqliteReader),
+    /// In memory, for the simulation.
+    Memory(Disk),
+}
+
+impl JournalReader {
+    /// Up to `limit` rows in order, from the row that holds or follows `from_seq`.
+    pub async fn rows(&self, from_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
+        match self {
+            JournalReader::Sqlite(reader) => reader.rows(from_seq, limit).await,
+            JournalReader::Memory(disk) => Ok(disk.rows(from_seq, limit)),
+        }
+    }
+
+    /// The sequence that the journal ends at; 0 when it is empty.
+    pub async fn last_seq(&self) -> Result<u64, JournalError> {
+        match self {
+            JournalReader::Sqlite(reader) => reader.last_seq().await,
+            JournalReader::Memory(disk) => Ok(disk.last_seq()),
+        }
+    }
+
+    /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if no row does.
+    pub async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
+        match self {
+            JournalReader::Sqlite(reader) => reader.digest_before(seq).await,
+            JournalReader::Memory(disk) => Ok(disk.digest_before(seq)),
+        }
+    }
+
+    /// The digests of the rows that hold these sequences, in that order.
+    pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
+        match self {
+            JournalReader::Sqlite(reader) => reader.digests_of(seqs).await,
+            JournalReader::Memory(disk) => {
+                let missing = |at| JournalError::Corrupt { at, why: "no row holds it".to_owned() };
+                seqs.iter().map(|seq| disk.digest_of(*seq).ok_or_else(|| missing(*seq))).collect()
+            }
+        }
+    }
+
+    /// The snapshots kept, newest first.
+    pub async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
+        match self {
+            JournalReader::Sqlite(reader) => reader.snapshots().await,
+            JournalReader::Memory(disk) => Ok(disk.snapshots()),
+        }
+    }
+}

@@ -6,6 +6,9 @@
 //! the writer copies the small rest between two commits. The log stays bounded and is overwritten rather
 //! than appended to, which syncs faster.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -46,7 +49,7 @@ impl SqliteJournal {
         let fence = Fence::take(dir)?;
         let path = dir.join("journal.db");
         let mut writer = options(&path).create_if_missing(true).connect().await?;
-        sqlx::migrate!("src/storage/migrations/journal")
+        sqlx::migrate!("src/storage/migrations/sqlite/journal")
             .run(&mut writer)
             .await
             .map_err(|error| JournalError::Unavailable(error.to_string()))?;
@@ -153,15 +156,15 @@ impl SqliteJournal {
 
 /// Reads beside the writer, for recovery, verification and the history projector.
 #[derive(Clone, Debug)]
-pub struct JournalReader {
+pub struct SqliteReader {
     pool: SqlitePool,
 }
 
-impl JournalReader {
+impl SqliteReader {
     /// Opens the journal of a data directory for reading; it must exist.
-    pub async fn open(dir: &Path) -> Result<JournalReader, JournalError> {
+    pub async fn open(dir: &Path) -> Result<SqliteReader, JournalError> {
         let options = SqliteConnectOptions::new().filename(dir.join("journal.db")).read_only(true);
-        Ok(JournalReader { pool: SqlitePoolOptions::new().max_connections(2).connect_with(options).await? })
+        Ok(SqliteReader { pool: SqlitePoolOptions::new().max_connections(2).connect_with(options).await? })
     }
 
     /// Up to `limit` rows in order, from the row that holds or follows `from_seq`.

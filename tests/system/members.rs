@@ -435,7 +435,7 @@ async fn rule_47_verify_finds_an_edit_a_removal_a_reorder_and_given_a_head_a_cut
     }
     drop(bot);
     world.stop().await;
-    let reader = countersign::storage::sqlite::JournalReader::open(world.dir()).await.unwrap();
+    let reader = countersign::storage::Storage::Sqlite(world.dir().to_owned()).reader().await.unwrap();
     let last = reader.last_seq().await.unwrap();
     let digest = reader.digest_before(last + 1).await.unwrap().unwrap();
     let head = countersign::storage::journal::Head { seq: last, digest };

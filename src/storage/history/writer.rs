@@ -16,7 +16,7 @@ pub struct HistoryWriter {
 impl HistoryWriter {
     pub(super) async fn open(options: SqliteConnectOptions) -> Result<HistoryWriter, HistoryError> {
         let mut connection = options.connect().await?;
-        sqlx::migrate!("src/storage/migrations/history")
+        sqlx::migrate!("src/storage/migrations/sqlite/history")
             .run(&mut connection)
             .await
             .map_err(|error: MigrateError| HistoryError(error.to_string()))?;

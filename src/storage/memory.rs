@@ -1,0 +1,219 @@
+//! A journal in memory, on a disk that fails when told to: for the simulation and for tests. It keeps to the
+//! same list as the others (`conformance`); no setting chooses it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::chain::{Digest, link};
+use super::journal::{Head, JournalError, Row, Snapshot};
+
+/// What is to happen to appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The next one fails and writes nothing.
+    Refused,
+    /// The next one fails although its row was written, as when the answer is lost.
+    Unanswered,
+    /// The next one fails halfway: what is there of its row goes when a writer opens the journal again.
+    Torn,
+    /// All fail and write nothing, snapshots too, until [`Disk::heal`].
+    Full,
+}
+
+/// Where a journal in memory is kept; clones are the same disk, and it outlives its writer.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    contents: Arc<Mutex<Contents>>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    rows: Vec<Row>,
+    /// Half a row, behind the last one.
+    torn: Option<Vec<u8>>,
+    snapshots: Vec<Snapshot>,
+    held: bool,
+    fault: Option<Fault>,
+    turns: u32,
+}
+
+impl Disk {
+    /// What happens to appends from now on.
+    pub fn fail(&self, fault: Fault) {
+        self.contents().fault = Some(fault);
+    }
+
+    /// Appends succeed again.
+    pub fn heal(&self) {
+        self.contents().fault = None;
+    }
+
+    /// How often an append gives way to others before it takes effect; at first not at all.
+    pub fn slow(&self, turns: u32) {
+        self.contents().turns = turns;
+    }
+
+    /// Changes rows and snapshots behind the writer's back.
+    pub fn damage(&self, change: impl FnOnce(&mut Vec<Row>, &mut Vec<Snapshot>)) {
+        let Contents { rows, snapshots, .. } = &mut *self.contents();
+        change(rows, snapshots);
+    }
+
+    /// Opens the journal for writing.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] while another writer lives.
+    pub fn journal(&self) -> Result<MemoryJournal, JournalError> {
+        let mut contents = self.contents();
+        if std::mem::replace(&mut contents.held, true) {
+            return Err(JournalError::Locked("the disk in memory".to_owned()));
+        }
+        contents.torn = None;
+        let head = contents.head();
+        drop(contents);
+        Ok(MemoryJournal { disk: self.clone(), head })
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What readers see.
+impl Disk {
+    pub(super) fn rows(&self, from_seq: u64, limit: u32) -> Vec<Row> {
+        let contents = self.contents();
+        let from = contents.rows.iter().skip_while(|row| row.next_seq() <= from_seq);
+        from.take(limit as usize).cloned().collect()
+    }
+
+    pub(super) fn last_seq(&self) -> u64 {
+        self.contents().head().seq
+    }
+
+    pub(super) fn digest_before(&self, seq: u64) -> Option<Digest> {
+        if seq <= 1 {
+            return Some(Digest::default());
+        }
+        self.contents().rows.iter().find(|row| row.next_seq() == seq).map(|row| row.digest)
+    }
+
+    pub(super) fn digest_of(&self, seq: u64) -> Option<Digest> {
+        self.contents().rows.iter().rev().find(|row| row.first_seq <= seq).map(|row| row.digest)
+    }
+
+    pub(super) fn snapshots(&self) -> Vec<Snapshot> {
+        self.contents().snapshots.clone()
+    }
+}
+
+impl Contents {
+    fn head(&self) -> Head {
+        self.rows.last().map_or_else(Head::default, |row| Head { seq: row.next_seq() - 1, digest: row.digest })
+    }
+
+    /// The fault that meets the next write; one that strikes once is over then.
+    fn strike(&mut self) -> Option<Fault> {
+        let fault = self.fault;
+        self.fault = fault.filter(|fault| *fault == Fault::Full);
+        fault
+    }
+}
+
+/// The only writer of a [`Disk`].
+#[derive(Debug)]
+pub struct MemoryJournal {
+    disk: Disk,
+    head: Head,
+}
+
+impl MemoryJournal {
+    pub(super) fn head(&self) -> Head {
+        self.head
+    }
+
+    pub(super) async fn append(
+        &mut self,
+        first_seq: u64,
+        count: u32,
+        format: u16,
+        body: &[u8],
+    ) -> Result<(), JournalError> {
+        let turns = self.disk.contents().turns;
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        let mut contents = self.disk.contents();
+        let found = contents.head().seq + 1;
+        if first_seq != found || first_seq != self.head.seq + 1 || count == 0 {
+            return Err(JournalError::Conflict { expected: first_seq, found });
+        }
+        let digest = link(&self.head.digest, first_seq, count, format, body);
+        let row = Row { first_seq, count, format, body: body.to_vec(), digest };
+        let fault = contents.strike();
+        match fault {
+            None | Some(Fault::Unanswered) => contents.rows.push(row),
+            Some(Fault::Torn) => contents.torn = Some(body[..body.len() / 2].to_vec()),
+            Some(Fault::Refused | Fault::Full) => {}
+        }
+        match fault {
+            Some(fault) => Err(JournalError::Unavailable(format!("the disk was told to fail: {fault:?}"))),
+            None => {
+                self.head = contents.head();
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        let mut contents = self.disk.contents();
+        if contents.fault == Some(Fault::Full) {
+            return Err(JournalError::Unavailable("the disk was told to be full".to_owned()));
+        }
+        contents.snapshots.retain(|kept| kept.seq != snapshot.seq);
+        contents.snapshots.push(snapshot.clone());
+        contents.snapshots.sort_by_key(|kept| std::cmp::Reverse(kept.seq));
+        contents.snapshots.truncate(2);
+        Ok(())
+    }
+}
+
+impl Drop for MemoryJournal {
+    fn drop(&mut self) {
+        self.disk.contents().held = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is there after each fault, for who opens the journal again.
+    #[tokio::test]
+    async fn each_fault_leaves_what_it_says() {
+        for (fault, kept) in [(Fault::Refused, 1), (Fault::Unanswered, 2), (Fault::Torn, 1), (Fault::Full, 1)] {
+            let disk = Disk::default();
+            let mut journal = disk.journal().unwrap();
+            journal.append(1, 1, 1, b"whole").await.unwrap();
+            disk.fail(fault);
+            assert!(matches!(journal.append(2, 1, 1, b"struck").await, Err(JournalError::Unavailable(_))));
+            assert_eq!(journal.head().seq, 1, "what failed is not counted");
+            drop(journal);
+            assert_eq!(disk.journal().unwrap().head().seq, kept, "{fault:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_takes_again_once_it_has_room_and_the_others_strike_once() {
+        let disk = Disk::default();
+        let mut journal = disk.journal().unwrap();
+        disk.fail(Fault::Full);
+        for _ in 0..3 {
+            journal.append(1, 1, 1, b"x").await.unwrap_err();
+        }
+        disk.heal();
+        journal.append(1, 1, 1, b"x").await.unwrap();
+        disk.fail(Fault::Torn);
+        journal.append(2, 1, 1, b"x").await.unwrap_err();
+        journal.append(2, 1, 1, b"x").await.unwrap();
+    }
+}
