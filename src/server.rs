@@ -23,6 +23,7 @@ use crate::gateway::activity::{self, Activity};
 use crate::gateway::connection::Seats;
 use crate::gateway::context::Gateway;
 use crate::gateway::directory::Directory;
+use crate::gateway::exports::{self, Exports};
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics};
 use crate::gateway::presence::Presence;
@@ -165,6 +166,7 @@ impl Server {
             master,
             market_data,
             history,
+            exports: Exports::under(&config.data_dir),
             origins: config.origins(address),
             signatures: Throttle::new(FAILURES_MAX),
             sign_ins: Throttle::new(FAILURES_MAX),
@@ -178,6 +180,7 @@ impl Server {
             sockets_opened: AtomicU64::new(0),
         });
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
+        tokio::spawn(exports::make(Arc::clone(&gateway)));
         let routes = routes(gateway, directory, metrics);
         let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
@@ -229,6 +232,7 @@ fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, metrics: Arc<Metrics
     public::routes(Public { directory, clock: wall_clock })
         .merge(metrics::routes(metrics))
         .merge(private::routes(Arc::clone(&gateway)))
+        .merge(exports::routes(Arc::clone(&gateway)))
         .merge(dashboard::routes())
         .merge(sign_in::routes(Arc::clone(&gateway)))
         .merge(handshake::routes(gateway))

@@ -134,6 +134,14 @@ operations! {
     QueryLedgers,
     /// Ledger entries as they are posted.
     Ledger,
+    /// Order a file of trades or ledger entries.
+    ExportAdd,
+    /// Exports and how far they are.
+    ExportStatus,
+    /// A link that fetches a file, once.
+    ExportRetrieve,
+    /// Remove an export, made or not.
+    ExportRemove,
     /// Earn strategies.
     EarnStrategies,
     /// What is allocated.
@@ -319,6 +327,10 @@ impl Operation {
                 Scopes(&[Scope::QueryLedger]),
                 Holds(Workflow::InitiateWithdrawal, Permission::View),
             ),
+            Operation::ExportAdd => service("export_add", Write, Scopes(&[Scope::ExportData])),
+            Operation::ExportStatus => service("export_status", Read, Scopes(&[Scope::ExportData])),
+            Operation::ExportRetrieve => service("export_retrieve", Read, Scopes(&[Scope::ExportData])),
+            Operation::ExportRemove => service("export_remove", Write, Scopes(&[Scope::ExportData])),
             Operation::EarnStrategies => service("earn_strategies", Read, Scopes(&[Scope::Earn])),
             Operation::EarnAllocations => service("earn_allocations", Read, Scopes(&[Scope::Earn])),
             Operation::EarnAllocate => service("earn_allocate", Write, Scopes(&[Scope::Earn])),

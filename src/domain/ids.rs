@@ -120,6 +120,8 @@ sequenced! {
     DepositId, b'D';
     /// An Earn operation: the sequence of its event.
     EarnOperationId, b'E';
+    /// An export: the sequence of the event that ordered it, as of which it tells.
+    ExportId, b'X';
 }
 
 const SYMBOLS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

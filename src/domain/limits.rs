@@ -50,6 +50,12 @@ pub const ROLLING_TOTAL_US: u64 = 86_400_000_000;
 pub const DEPOSIT_ADDRESSES_MAX: usize = 1_000;
 /// Members that one `create_organization` may name.
 pub const FIRST_MEMBERS_MAX: usize = 20;
+/// Exports of one account, made or not.
+pub const EXPORTS_MAX: usize = 20;
+/// Exports of one Organization that wait to be made.
+pub const EXPORTS_OPEN_MAX: usize = 5;
+/// How long an export is kept from its order on, µs.
+pub const EXPORT_US: u64 = 7 * 86_400_000_000;
 /// Rows that one page of a list may hold.
 pub const PAGE_MAX: usize = 500;
 /// How far ahead the deadline of a request may lie, µs (protocol 6.1).

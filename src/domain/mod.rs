@@ -7,6 +7,7 @@ pub mod assets;
 pub mod candles;
 pub mod canonical;
 pub mod decimal;
+pub mod exports;
 pub mod ids;
 pub mod limits;
 pub mod markets;

@@ -5,6 +5,7 @@ use super::approvals::Decision;
 use super::deposits::DepositAddress;
 use super::earn::LockType;
 use super::event::Event;
+use super::exports::AskedExport;
 use super::freezes::FreezeScope;
 use super::members::Kyc;
 pub use super::order_requests::{
@@ -15,7 +16,7 @@ use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Change, Drawn};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::ids::{ExportId, MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
 use crate::domain::markets::MarketStatus;
 use crate::domain::text::{AssetCode, ClientId, Symbol};
 use crate::domain::time::Moment;
@@ -180,6 +181,19 @@ pub enum Command {
         /// The code's step.
         step: u64,
     },
+    /// `export_add`
+    AddExport(AskedExport),
+    /// `export_remove`
+    RemoveExport(ExportId),
+    /// The server has written an export's file.
+    FinishExport {
+        /// Which.
+        export: ExportId,
+        /// When it was begun.
+        started: Moment,
+        /// Rows in it, its header not counted.
+        rows: u64,
+    },
     /// `freeze`
     Freeze {
         /// What it stops.
@@ -309,6 +323,7 @@ impl Command {
             Command::Genesis(_)
             | Command::Tick
             | Command::Disconnected
+            | Command::FinishExport { .. }
             | Command::OpenSession { .. }
             | Command::OpenMemberSession { .. }
             | Command::CloseMemberSession { .. }
@@ -325,6 +340,8 @@ impl Command {
             Command::SettlePosition => Operation::SettlePosition,
             Command::Earn { allocate: true, .. } => Operation::EarnAllocate,
             Command::Earn { allocate: false, .. } => Operation::EarnDeallocate,
+            Command::AddExport(_) => Operation::ExportAdd,
+            Command::RemoveExport(_) => Operation::ExportRemove,
             Command::DepositAddresses { .. } => Operation::DepositAddresses,
             Command::Withdraw { .. } => Operation::Withdraw,
             Command::CancelWithdrawal(_) => Operation::WithdrawCancel,

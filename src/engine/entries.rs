@@ -43,6 +43,12 @@ pub struct Entry {
 /// Which of a trade's execution items is the taker's; the maker's is the first.
 pub const TAKER_TRADE: u8 = 2;
 
+/// The ledger entries of one side of the trade at `seq`: base, then quote.
+pub fn of_fill(seq: Seq, maker: bool) -> [LedgerId; 2] {
+    let first = if maker { 2 } else { 0 };
+    [first, first + 1].map(|index| LedgerId(seq.offset(index)))
+}
+
 /// The entries of the event at `seq`, at most 255, in order of its postings.
 pub fn entries(seq: Seq, at: Moment, event: &Event) -> impl Iterator<Item = Entry> + '_ {
     let numbered = (0..u8::MAX).zip(event.postings());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::approvals::{Request, RequestState};
 use super::deposits::{Deposit, DepositAddress};
 use super::earn::{EarnOperation, Strategy};
+use super::exports::{Export, ExportChange};
 use super::freezes::Freeze;
 use super::ledger::Posting;
 use super::members::{CodePurpose, Member, MemberSession, Organization};
@@ -250,6 +251,13 @@ pub enum Event {
         market: MarketId,
         /// Its status from now on.
         status: MarketStatus,
+    },
+    /// An export as it stands, or stood when it was removed.
+    ExportChanged {
+        /// The export.
+        export: Box<Export>,
+        /// Why.
+        change: ExportChange,
     },
 }
 

@@ -19,6 +19,7 @@ pub mod earn;
 pub mod electorate;
 pub mod entries;
 pub mod event;
+pub mod exports;
 pub mod freezes;
 pub mod holds;
 pub mod index;
@@ -206,6 +207,8 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
         Command::Earn { strategy, amount, allocate, client_id } => {
             earn::operate(t, caller, *strategy, *amount, *allocate, *client_id)
         }
+        Command::AddExport(asked) => exports::add(t, caller, asked),
+        Command::RemoveExport(export) => exports::remove(t, caller, *export),
         Command::DepositAddresses { asset, new } => deposits::addresses(t, caller, asset, *new),
         Command::Withdraw { change, client_id, max_fee } => {
             withdrawals::withdraw(t, caller, change, *client_id, *max_fee)
@@ -264,6 +267,7 @@ fn for_server(t: &mut Transition<'_>, command: &Command) -> Result<Reply, Reject
             timers::tick(t);
             Ok(Reply::Done)
         }
+        Command::FinishExport { export, started, rows } => exports::finish(t, *export, *started, *rows),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }
 }

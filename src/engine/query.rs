@@ -5,6 +5,7 @@ use super::approvals::{InitiatorId, Request, RequestState};
 use super::command::OrderRef;
 use super::deposits::{Deposit, DepositAddress};
 use super::earn::{EarnOperation, Strategy};
+use super::exports::Export;
 use super::freezes::Freeze;
 use super::ledger::Wallet;
 use super::members::{Member, Organization};
@@ -16,8 +17,8 @@ use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{
-    AccountId, AmendId, AssetId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId, StrategyId,
-    WithdrawalId,
+    AccountId, AmendId, AssetId, ExportId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId,
+    StrategyId, WithdrawalId,
 };
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
@@ -46,6 +47,10 @@ pub enum Query {
     Orders(Vec<OrderRef>),
     /// Leave to read history by this operation: accounts and dates (rule 40).
     History(Operation),
+    /// `export_status` and `export_retrieve`: the one named, or all
+    Exports(Operation, Option<ExportId>),
+    /// Every account's exports, for the server that makes them.
+    AllExports,
     /// `earn_strategies`
     EarnStrategies(Option<AssetCode>),
     /// `earn_allocations`
@@ -226,6 +231,8 @@ pub enum View {
     Found(Vec<Order>, Option<HistoryGrant>),
     /// Leave to read history.
     History(HistoryGrant),
+    /// Exports, oldest first.
+    Exports(Vec<Export>),
     /// Strategies.
     Strategies(Vec<Strategy>),
     /// Allocations: strategy, allocated in all, unbonding operations.
@@ -306,6 +313,10 @@ pub enum Reply {
     },
     /// A session is open.
     Session(Session),
+    /// `export_add`
+    Export(Box<Export>),
+    /// `export_remove`
+    ExportRemoved,
     /// Earn.
     Earned(Box<EarnOperation>),
     /// Deposit addresses.
@@ -337,12 +348,13 @@ pub enum Reply {
 }
 
 impl Query {
-    /// The operation that the caller must be permitted; `None` for binding a socket.
+    /// The operation that the caller must be permitted; `None` for binding a socket and for the server.
     pub fn operation(&self) -> Option<Operation> {
         Some(match self {
-            Query::Bind(_) | Query::BindMember(_) => return None,
+            Query::Bind(_) | Query::BindMember(_) | Query::AllExports => return None,
             Query::Subscribe(operation)
             | Query::History(operation)
+            | Query::Exports(operation, _)
             | Query::Methods(operation, _)
             | Query::Addresses(operation, _) => *operation,
             Query::KeyInfo => Operation::KeyInfo,

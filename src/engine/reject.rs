@@ -75,6 +75,10 @@ pub enum Code {
     AlreadyFinished,
     /// The deposit address pool is empty.
     NoDepositAddress,
+    /// No such export.
+    UnknownExport,
+    /// The export is not made yet.
+    ExportNotReady,
     /// No such Earn strategy.
     UnknownStrategy,
     /// Less than the strategy's minimum.
@@ -157,6 +161,8 @@ impl Code {
             Code::UnknownReference => "EFunding:Unknown reference id",
             Code::AlreadyFinished => "EFunding:Already finished",
             Code::NoDepositAddress => "EFunding:No address available",
+            Code::UnknownExport => "EQuery:Unknown export",
+            Code::ExportNotReady => "EQuery:Export not ready",
             Code::UnknownStrategy => "EGeneral:Invalid arguments:Invalid strategy ID",
             Code::EarnBelowMinimum => "EEarnings:Below min:(De)allocation operation amount less than minimum",
             Code::EarnAboveCap => "EEarnings:Above max:The allocation exceeds user limit for the strategy",

@@ -7,6 +7,7 @@ use super::approvals::Approvals;
 use super::deposits::Deposits;
 use super::earn::Earn;
 use super::event::Event;
+use super::exports::Exports;
 use super::freezes::Freezes;
 use super::ledger::Ledger;
 use super::members::Members;
@@ -50,6 +51,8 @@ pub struct State {
     pub freezes: Freezes,
     /// The approval queue.
     pub approvals: Approvals,
+    /// Exports ordered.
+    pub exports: Exports,
     /// Why everything but cancels and reads is stopped (rule 35).
     pub halted: Option<String>,
 }
@@ -99,6 +102,7 @@ impl State {
             Event::SwitchSet { account, at } => self.switches.set(*account, *at),
             Event::OrdersStopped { .. } => {}
             Event::RequestChanged { request, .. } => self.approvals.apply(request),
+            Event::ExportChanged { export, change } => self.exports.apply(export, *change),
             Event::Halted { reason } => self.halted = Some(reason.clone()),
         }
     }

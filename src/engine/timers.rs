@@ -2,7 +2,7 @@
 //! consequences happen (rule 39).
 
 use super::transition::Transition;
-use super::{decisions, earn, members, service_users, switches, triggers};
+use super::{decisions, earn, exports, members, service_users, switches, triggers};
 
 /// Lets whatever is due by now happen. A halt keeps money where it is (rule 35).
 pub fn tick(t: &mut Transition<'_>) {
@@ -10,6 +10,7 @@ pub fn tick(t: &mut Transition<'_>) {
     members::tick(t);
     switches::tick(t);
     decisions::tick(t);
+    exports::tick(t);
     if t.state().halted.is_none() {
         triggers::tick(t);
         earn::tick(t);

@@ -4,6 +4,7 @@ use super::approvals::{InitiatorId, RequestState, can, may_view, unknown_request
 use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
 use super::electorate::Electorate;
+use super::exports;
 use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_service};
@@ -36,6 +37,7 @@ pub(super) fn answer(
         (Query::Subscribe(Operation::Custody), Caller::Venue(_)) => {
             Ok(snapshot(state, Owner::Venue, View::Withdrawals(state.withdrawals.pending_custody())))
         }
+        (Query::AllExports, Caller::Server) => Ok(View::Exports(state.exports.all().cloned().collect())),
         (_, Caller::Public | Caller::Venue(_) | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
     }
 }
@@ -78,6 +80,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         }
         Query::Orders(refs) => found(state, caller, refs),
         Query::History(_) => View::History(grant(state, caller)),
+        Query::Exports(operation, id) => View::Exports(exports::of(state, caller, *operation, *id)?),
         Query::EarnStrategies(code) => View::Strategies(state.earn.strategies(asset_id(state, code.as_ref())?)),
         Query::EarnAllocations => View::Allocations(state.earn.allocations(account)),
         Query::EarnStatus(strategy) => {
@@ -99,6 +102,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         }
         Query::Bind(_)
         | Query::BindMember(_)
+        | Query::AllExports
         | Query::MemberInfo
         | Query::Requests(_)
         | Query::Request(_)

@@ -21,6 +21,7 @@ use crate::domain::text::{AssetCode, ClientOrderId};
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::command::OrderRef;
+use crate::engine::exports::Export;
 use crate::engine::query::{Reply, View};
 use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
@@ -201,6 +202,10 @@ impl Session {
             (Then::Invitations(tokens), Reply::Organization(organization, members)) => {
                 results::organization(&mut json, &organization, &members, tokens);
             }
+            (_, reply @ (Reply::Export(_) | Reply::ExportRemoved)) => {
+                self.gateway.exports.changed();
+                results::reply(&mut json, reference, &reply, rate);
+            }
             (_, reply) => results::reply(&mut json, reference, &reply, rate),
         }
         self.reply(call.operation.name(), req_id, Ok(&json), time_in, now);
@@ -222,6 +227,7 @@ impl Session {
                 let page = page.clone();
                 return self.look_back(call, *page, grant, reference, now);
             }
+            (_, View::Exports(all)) => self.exports(&mut json, call.operation, &all, now),
             (_, View::ServiceUsers(all)) => {
                 let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
                 results::service_users(&mut json, &all, open);
@@ -236,6 +242,18 @@ impl Session {
             (_, view) => results::view(&mut json, reference, call.operation, &view),
         }
         self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
+    }
+
+    /// `export_status`, or the link of `export_retrieve`.
+    fn exports(&self, json: &mut String, operation: Operation, all: &[Export], now: Moment) {
+        let exports = &self.gateway.exports;
+        match all {
+            [export] if operation == Operation::ExportRetrieve => {
+                let (token, until) = exports.link(export.id, self.principal, now);
+                results::export_link(json, &token, until);
+            }
+            all => results::exports(json, all, |id| exports.progress(id)),
+        }
     }
 
     pub(super) fn refused(&mut self, call: &Call, reject: &Reject, now: Moment) {

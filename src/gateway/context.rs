@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::activity::Activity;
 use super::connection::Seats;
 use super::directory::Directory;
+use super::exports::Exports;
 use super::presence::Presence;
 use super::release::Ticket;
 use super::secrets::MasterKey;
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub market_data: MarketData,
     /// Orders, trades and ledger entries of the past.
     pub history: History,
+    /// Files of trades and ledger entries.
+    pub exports: Exports,
     /// Origins that cookies are accepted from.
     pub origins: Vec<String>,
     /// Failed signatures, by key and address.
@@ -85,8 +88,21 @@ impl Gateway {
         work: Work,
         ticket: impl FnOnce(oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
     ) -> Result<Answer, Unanswered> {
+        self.submit(Principal { actor: Actor::Public, peer, credential }, work, ticket).await
+    }
+
+    /// Asks on behalf of a principal without a socket: the server, or who asked for a link.
+    pub async fn ask_as(&self, by: Principal, work: Work) -> Result<Answer, Unanswered> {
+        self.submit(by, work, Ticket::Ask).await
+    }
+
+    async fn submit(
+        &self,
+        by: Principal,
+        work: Work,
+        ticket: impl FnOnce(oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
+    ) -> Result<Answer, Unanswered> {
         let (sender, answer) = oneshot::channel();
-        let by = Principal { actor: Actor::Public, peer, credential };
         let submitted = self.handle.submit(vec![Submission { by, work, ticket: ticket(sender) }]);
         submitted.map_err(|_| Unanswered::Unavailable)?;
         match answer.await {

@@ -178,7 +178,8 @@ impl Connection {
             ended = connection.as_mut() => ended,
             () = stopped(&mut stop) => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                // Whoever takes a long answer too slowly does not hold the server up.
+                time::timeout(IDLE, connection).await.unwrap_or(Ok(()))
             }
         };
         if let Err(error) = ended {

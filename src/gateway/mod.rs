@@ -8,6 +8,7 @@ pub mod context;
 pub mod credentials;
 pub mod directory;
 mod dispatch;
+pub mod exports;
 pub mod frame;
 pub mod handshake;
 pub mod inbound;

@@ -82,6 +82,12 @@ impl History {
         Ok(rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row)))).collect())
     }
 
+    /// The cursor of a list, newest first, that begins with the last row as of the event at `seq`, stamped `at`.
+    pub fn cursor_after(at: Moment, seq: Seq) -> String {
+        // Stamps never go back (rule 39), so a later event's rows come before this place by time or by id.
+        format!("{}.{}", at.0, seq.next().offset(0))
+    }
+
     /// `closed_orders`, by the time at which they closed.
     pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Closed, Busy> {
         self.reached(grant.reached).await?;

@@ -50,6 +50,9 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::TradesHistory => g.subschema_for::<p::Trades>(),
         Operation::QueryLedgers => g.subschema_for::<p::QueryLedgers>(),
         Operation::Ledgers => g.subschema_for::<p::Ledgers>(),
+        Operation::ExportAdd => g.subschema_for::<p::ExportAdd>(),
+        Operation::ExportStatus => g.subschema_for::<p::ExportStatus>(),
+        Operation::ExportRetrieve | Operation::ExportRemove => g.subschema_for::<p::ExportRef>(),
         Operation::EarnStrategies
         | Operation::EarnAllocations
         | Operation::DepositMethods
@@ -115,6 +118,10 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::TradesHistory => g.subschema_for::<r::Trades>(),
         Operation::OpenOrders | Operation::ClosedOrders | Operation::QueryOrders => g.subschema_for::<r::Orders>(),
         Operation::Ledgers | Operation::QueryLedgers => g.subschema_for::<r::Ledgers>(),
+        Operation::ExportAdd => g.subschema_for::<r::ExportAdded>(),
+        Operation::ExportStatus => g.subschema_for::<r::Exports>(),
+        Operation::ExportRetrieve => g.subschema_for::<r::ExportLink>(),
+        Operation::ExportRemove => g.subschema_for::<r::ExportRemoved>(),
         Operation::EarnStrategies => g.subschema_for::<r::Strategies>(),
         Operation::EarnAllocations => g.subschema_for::<r::Allocations>(),
         Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<r::Earned>(),

@@ -140,6 +140,11 @@ impl Exact {
     pub fn new(units: i64, decimals: u8) -> Exact {
         Exact(RawValue::from_string(units_text(units, decimals)).expect("a decimal is JSON"))
     }
+
+    /// The number as it is written.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
 }
 
 impl From<Decimal> for Exact {

@@ -167,6 +167,19 @@ params! {
         limit: Option<u32>,
         cursor: Option<Text<'a>>,
     }
+    /// `export_add`.
+    ExportAdd {
+        report: Text<'a>,
+        format: Text<'a>,
+        fields: Option<Names<'a>>,
+        start: Option<Text<'a>>,
+        end: Option<Text<'a>>,
+        description: Option<Text<'a>>,
+    }
+    /// `export_status`.
+    ExportStatus { export_id: Option<Text<'a>> }
+    /// `export_retrieve` and `export_remove`.
+    ExportRef { export_id: Text<'a> }
     /// Lists that an asset narrows.
     ByAsset { asset: Option<Text<'a>>, method: Option<Text<'a>> }
     /// `earn_allocate` and `earn_deallocate`.

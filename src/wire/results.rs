@@ -106,6 +106,33 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     }
+    /// `export_add`.
+    ExportAdded { export_id: String }
+    /// An export (protocol 9.2); `status` Queued, Processing or Processed, `rows` those written so far.
+    Export {
+        id: String,
+        descr: String,
+        format: &'static str,
+        report: &'static str,
+        subtype: &'static str,
+        status: &'static str,
+        fields: Vec<&'static str>,
+        createdtm: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        starttm: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        completedtm: Option<String>,
+        datastarttm: String,
+        dataendtm: String,
+        expiretm: String,
+        rows: u64,
+    }
+    /// `export_status`.
+    Exports { exports: Vec<Export> }
+    /// `export_retrieve`: a path on this server that answers once, until then.
+    ExportLink { url: String, expiretm: String }
+    /// `export_remove`.
+    ExportRemoved { removed: bool }
     /// The settings of a key.
     Settings {
         expires_at: Option<String>,

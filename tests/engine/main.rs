@@ -5,6 +5,7 @@ mod agreement;
 mod amendments;
 mod approvals;
 mod checklist;
+mod exports;
 mod floor;
 mod funds;
 #[path = "../support/genesis.rs"]

@@ -47,6 +47,10 @@ pub fn venue() -> Principal {
     by(Actor::Venue(VenueKeyId(1)))
 }
 
+pub fn server() -> Principal {
+    by(Actor::Server)
+}
+
 pub fn public() -> Principal {
     by(Actor::Public)
 }

@@ -4,6 +4,7 @@
 #[path = "../support/client.rs"]
 mod client;
 mod commands;
+mod exports;
 #[path = "../support/genesis.rs"]
 mod genesis;
 mod governance;

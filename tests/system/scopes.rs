@@ -22,6 +22,8 @@ pub fn sample(operation: Operation) -> Value {
         Operation::BatchCancel => json!({"orders": ["OAAAAA-AAAAA-AAAAAA", "7"]}),
         Operation::CancelAllOrdersAfter => json!({"timeout": 0}),
         Operation::QueryLedgers => json!({"ledger_id": ["LAAAAA-AAAAA-AAAAAA"]}),
+        Operation::ExportAdd => json!({"report": "ledgers", "format": "csv"}),
+        Operation::ExportRetrieve | Operation::ExportRemove => json!({"export_id": "XAAAAA-AAAAA-AAAAAA"}),
         Operation::CancelOrder => json!({"order_id": ["OAAAAA-AAAAA-AAAAAA"]}),
         Operation::QueryOrders => json!({"order_id": ["OAAAAA-AAAAA-AAAAAA"]}),
         Operation::EarnAllocate | Operation::EarnDeallocate => json!({"strategy_id": "ESTRAT9", "amount": "1"}),

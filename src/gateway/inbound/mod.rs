@@ -3,6 +3,7 @@
 
 mod change;
 mod error;
+mod exports;
 mod orders;
 mod placement;
 mod request;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::change::{coded, initiate, withdrawal_change};
+use super::exports::exports;
 use super::orders::{batch_cancel, cancel_order, orders, query_orders};
 use super::placement::{add_order, amend_order, batch_add, edit_order};
 use super::values::{
@@ -234,6 +235,9 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         Operation::Ledgers => ledgers(e),
         Operation::TradesHistory => trades(e),
         Operation::QueryLedgers => query_ledgers(e),
+        Operation::ExportAdd | Operation::ExportStatus | Operation::ExportRetrieve | Operation::ExportRemove => {
+            exports(operation, e)
+        }
         Operation::GetBalances => {
             let asked: p::GetBalances<'_> = params(e)?;
             match asked.account.as_deref() {
@@ -337,7 +341,7 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     }
 }
 
-fn query(query: Query) -> Body {
+pub(super) fn query(query: Query) -> Body {
     Body::Query(query, Filter::default())
 }
 

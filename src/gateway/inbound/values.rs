@@ -5,7 +5,7 @@ use arrayvec::ArrayString;
 use super::WireError;
 use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::ids::{ExportId, MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
 use crate::domain::time::Moment;
@@ -57,6 +57,10 @@ pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {
 
 pub(super) fn request_id(text: &str) -> Result<RequestId, WireError> {
     RequestId::parse(text).ok_or_else(|| WireError::field("request_id", "give the id of a request"))
+}
+
+pub(super) fn export_id(text: &str) -> Result<ExportId, WireError> {
+    ExportId::parse(text).ok_or_else(|| WireError::field("export_id", "give the id of an export"))
 }
 
 pub(super) fn withdrawal(text: &str) -> Result<WithdrawalId, WireError> {

@@ -9,11 +9,13 @@ use crate::engine::approvals;
 use crate::engine::deposits;
 use crate::engine::earn::{self, EarnStep, LockType};
 use crate::engine::entries::{Entry, Source};
+use crate::engine::exports::Export;
 use crate::engine::ledger::Wallet;
 use crate::engine::policy::{Policy, Rule, Verdict};
 use crate::engine::query::{Balance, Can};
 use crate::engine::reference::Reference;
 use crate::engine::withdrawals::{self, WithdrawalStatus};
+use crate::gateway::exports::Progress;
 use crate::history::{AuditEntry, Audited, movement};
 use crate::wire::items as w;
 use crate::wire::leaf::Exact;
@@ -150,6 +152,32 @@ pub fn deposit(reference: &Reference, of: &deposits::Deposit, offset: Option<u64
         info: of.address.address.clone(),
         time: of.at.to_string(),
         offset,
+    }
+}
+
+/// An export, and how far it is while it is being made (protocol 9.2).
+pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
+    let made = of.made.filter(|_| progress.is_none());
+    let (status, started, rows) = match (made, progress) {
+        (Some(made), _) => ("Processed", Some(made.started), made.rows),
+        (None, Some(progress)) => ("Processing", Some(progress.started), progress.rows),
+        (None, None) => ("Queued", None, 0),
+    };
+    r::Export {
+        id: of.id.to_string(),
+        descr: of.description.clone(),
+        format: of.format.name(),
+        report: of.report.name(),
+        subtype: "all",
+        status,
+        fields: of.columns.iter().map(|column| column.name()).collect(),
+        createdtm: of.created_at.to_string(),
+        starttm: started.map(|at| at.to_string()),
+        completedtm: made.map(|made| made.completed.to_string()),
+        datastarttm: of.from.to_string(),
+        dataendtm: of.until.to_string(),
+        expiretm: of.expires_at().to_string(),
+        rows,
     }
 }
 

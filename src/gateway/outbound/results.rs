@@ -4,11 +4,12 @@ use super::items::{json, open_order};
 use super::records::{self, amount};
 use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Workflow};
-use crate::domain::ids::{MemberId, Seq, ServiceUserId};
+use crate::domain::ids::{ExportId, MemberId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
 use crate::engine::approvals::Request;
+use crate::engine::exports::Export;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
@@ -17,6 +18,7 @@ use crate::engine::rates::Rate;
 use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
+use crate::gateway::exports::Progress;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
 
@@ -50,6 +52,8 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
             json(out, &r::Switch { current_time: second(*now), trigger_time });
         }
         Reply::Canceled(ids) => json(out, &r::Count { count: ids.len(), rate }),
+        Reply::Export(of) => json(out, &r::ExportAdded { export_id: of.id.to_string() }),
+        Reply::ExportRemoved => json(out, &r::ExportRemoved { removed: true }),
         Reply::Earned(of) => json(
             out,
             &r::Earned {
@@ -132,6 +136,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
         }
         View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders),
+        View::Exports(all) => exports(out, all, |_| None),
         View::Strategies(all) => {
             let strategies = all.iter().map(|of| records::strategy(reference, of)).collect();
             json(out, &r::Strategies { strategies });
@@ -219,6 +224,17 @@ pub fn requests(out: &mut String, all: &[(Request, Can)], operation: Operation, 
     }
     let last = all.last().filter(|_| limit.is_some_and(|limit| all.len() >= limit));
     json(out, &r::Requests { requests, cursor: last.map(|(of, _)| of.id.to_string()) });
+}
+
+/// Appends the result of `export_status`; `progress` tells of those that are being made.
+pub fn exports(out: &mut String, all: &[Export], progress: impl Fn(ExportId) -> Option<Progress>) {
+    let exports = all.iter().map(|of| records::export(of, progress(of.id))).collect();
+    json(out, &r::Exports { exports });
+}
+
+/// Appends the result of `export_retrieve`.
+pub fn export_link(out: &mut String, token: &str, until: Moment) {
+    json(out, &r::ExportLink { url: format!("/exports/{token}"), expiretm: until.to_string() });
 }
 
 /// Appends the result of `service_users`; `open` counts the sockets of each.

@@ -1,0 +1,166 @@
+//! The words of an export: what it tells of, its columns and the form of its file (protocol 9.2).
+
+use serde::{Deserialize, Serialize};
+
+/// What an export tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// Fills of the account's orders.
+    Trades,
+    /// Entries of the account's ledger.
+    Ledgers,
+}
+
+impl Report {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Report::Trades => "trades",
+            Report::Ledgers => "ledgers",
+        }
+    }
+
+    /// The report of that name.
+    pub fn parse(name: &str) -> Option<Report> {
+        [Report::Trades, Report::Ledgers].into_iter().find(|report| report.name() == name)
+    }
+
+    /// Its columns in their usual order: v2's fields, with the `txid`, `pair` and `type` that v2's own files have.
+    pub const fn columns(self) -> &'static [Column] {
+        use Column as C;
+        match self {
+            Report::Trades => &[
+                C::Txid,
+                C::OrderTxid,
+                C::Pair,
+                C::Time,
+                C::Type,
+                C::OrderType,
+                C::Price,
+                C::Cost,
+                C::Fee,
+                C::Vol,
+                C::Margin,
+                C::Misc,
+                C::Ledgers,
+            ],
+            Report::Ledgers => &[
+                C::Txid,
+                C::RefId,
+                C::Time,
+                C::Type,
+                C::Subtype,
+                C::Aclass,
+                C::Asset,
+                C::Amount,
+                C::Fee,
+                C::Balance,
+                C::Wallet,
+            ],
+        }
+    }
+}
+
+/// How the values of a file are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// By commas, quoted where needed (RFC 4180).
+    Csv,
+    /// By tabs.
+    Tsv,
+}
+
+impl Format {
+    /// Its name on the wire, and the ending of its files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+        }
+    }
+
+    /// The format of that name, in capitals too, as v2 writes it.
+    pub fn parse(name: &str) -> Option<Format> {
+        [Format::Csv, Format::Tsv].into_iter().find(|format| name.eq_ignore_ascii_case(format.name()))
+    }
+}
+
+macro_rules! columns {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// A column of a file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Column {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Column {
+            /// Its name on the wire and in the file's first row.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Column::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+columns! {
+    /// The row's own id: of the fill, or of the ledger entry.
+    Txid = "txid",
+    /// The order filled.
+    OrderTxid = "ordertxid",
+    /// The market.
+    Pair = "pair",
+    /// When.
+    Time = "time",
+    /// Buy or sell, or the type of ledger entry.
+    Type = "type",
+    /// The order's type.
+    OrderType = "ordertype",
+    /// The price.
+    Price = "price",
+    /// What it cost, in quote.
+    Cost = "cost",
+    /// The fee.
+    Fee = "fee",
+    /// How much, in base.
+    Vol = "vol",
+    /// What was borrowed: nothing, in this version.
+    Margin = "margin",
+    /// `fcib` where the fee is in base.
+    Misc = "misc",
+    /// The ledger entries that belong to the fill.
+    Ledgers = "ledgers",
+    /// What moved the money.
+    RefId = "refid",
+    /// The subtype of ledger entry.
+    Subtype = "subtype",
+    /// The class of asset.
+    Aclass = "aclass",
+    /// The asset.
+    Asset = "asset",
+    /// By how much the balance changed, before the fee.
+    Amount = "amount",
+    /// The wallet's balance afterwards.
+    Balance = "balance",
+    /// The wallet.
+    Wallet = "wallet",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_back() {
+        assert_eq!(Format::parse("CSV"), Some(Format::Csv));
+        assert_eq!(Format::parse("tsv"), Some(Format::Tsv));
+        assert_eq!(Format::parse("xls"), None);
+        assert_eq!(Report::parse("ledgers"), Some(Report::Ledgers));
+        assert_eq!(Report::parse("Ledgers"), None);
+        for report in [Report::Trades, Report::Ledgers] {
+            let names: std::collections::BTreeSet<&str> = report.columns().iter().map(|of| of.name()).collect();
+            assert_eq!(names.len(), report.columns().len(), "each column once");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Exports: what was ordered, by whom, and whether its file is made.
+//!
+//! An order for an export is a command like any other, so that it is durable when it is acknowledged and judged
+//! where every right is. The file is the server's work: it can be made again from the history tables at any time,
+//! as of the sequence at which it was ordered.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::caller::ServiceCaller;
+use super::event::Event;
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::state::State;
+use super::transition::Transition;
+use crate::access::key::KeySettings;
+use crate::access::operation::Operation;
+use crate::domain::exports::{Column, Format, Report};
+use crate::domain::ids::{AccountId, ExportId, OrganizationId, ServiceUserId};
+use crate::domain::limits::{COMMENT_BYTES_MAX, EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
+use crate::domain::time::Moment;
+
+/// What `export_add` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedExport {
+    /// What to tell of.
+    pub report: Report,
+    /// The form of the file.
+    pub format: Format,
+    /// The columns in order, each once; the report's own when `None`.
+    pub columns: Option<Vec<Column>>,
+    /// Entries from here.
+    pub start: Option<Moment>,
+    /// Entries before here.
+    pub end: Option<Moment>,
+    /// The client's own words about it; shown in its status only.
+    pub description: String,
+}
+
+/// An export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its id: the sequence as of which it tells.
+    pub id: ExportId,
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Of which account.
+    pub account: AccountId,
+    /// Who ordered it.
+    pub service_user: ServiceUserId,
+    /// What it tells of.
+    pub report: Report,
+    /// The form of its file.
+    pub format: Format,
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+    /// The client's own words about it.
+    pub description: String,
+    /// It holds the entries from here.
+    pub from: Moment,
+    /// It holds the entries before here.
+    pub until: Moment,
+    /// When it was ordered.
+    pub created_at: Moment,
+    /// Once its file is made: how that went.
+    pub made: Option<Made>,
+}
+
+/// How the making of a file went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// When it was begun.
+    pub started: Moment,
+    /// When it was whole.
+    pub completed: Moment,
+    /// Rows in it, its header not counted.
+    pub rows: u64,
+}
+
+/// What became of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExportChange {
+    /// It was ordered.
+    Added,
+    /// Its file was made.
+    Made,
+    /// It was removed, or its time was over.
+    Removed,
+}
+
+impl Export {
+    /// When it is removed.
+    pub fn expires_at(&self) -> Moment {
+        self.created_at.plus_us(EXPORT_US)
+    }
+
+    /// Whether a key with these settings may read all of it (rule 10).
+    fn within(&self, settings: &KeySettings) -> bool {
+        settings.query_start.is_none_or(|start| start <= self.from)
+            && settings.query_end.is_none_or(|end| self.until <= end)
+    }
+}
+
+/// The exports that there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exports {
+    all: BTreeMap<ExportId, Export>,
+}
+
+impl Exports {
+    /// Folds an event in.
+    pub fn apply(&mut self, export: &Export, change: ExportChange) {
+        match change {
+            ExportChange::Added | ExportChange::Made => {
+                self.all.insert(export.id, export.clone());
+            }
+            ExportChange::Removed => {
+                self.all.remove(&export.id);
+            }
+        }
+    }
+
+    /// All, oldest first.
+    pub fn all(&self) -> impl Iterator<Item = &Export> {
+        self.all.values()
+    }
+}
+
+fn unknown() -> Reject {
+    Reject::field(Code::UnknownExport, "export_id", "give the id of an export of the account")
+}
+
+/// The caller's exports: of its account, whichever key ordered them, as far as its own dates reach. Any other is
+/// as if it did not exist.
+fn visible(state: &State, caller: ServiceCaller) -> impl Iterator<Item = &Export> {
+    let settings = &state.keys.service_user(caller.id).settings;
+    state.exports.all().filter(move |export| export.account == caller.account && export.within(settings))
+}
+
+fn find(state: &State, caller: ServiceCaller, id: ExportId) -> Result<&Export, Reject> {
+    visible(state, caller).find(|export| export.id == id).ok_or_else(unknown)
+}
+
+/// The caller's exports, or the one named; only one whose file is made can be retrieved.
+pub fn of(
+    state: &State,
+    caller: ServiceCaller,
+    operation: Operation,
+    id: Option<ExportId>,
+) -> Result<Vec<Export>, Reject> {
+    let Some(id) = id else { return Ok(visible(state, caller).cloned().collect()) };
+    let export = find(state, caller, id)?;
+    if operation == Operation::ExportRetrieve && export.made.is_none() {
+        return Err(Reject::field(Code::ExportNotReady, "export_id", "ask again when its status is Processed"));
+    }
+    Ok(vec![export.clone()])
+}
+
+/// `export_add`. The key's dates bound it now and for ever; a later change of them hides it.
+pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -> Result<Reply, Reject> {
+    let bad = |field, advice: &str| Err(Reject::field(Code::InvalidArguments, field, advice));
+    if asked.description.len() > COMMENT_BYTES_MAX || asked.description.chars().any(char::is_control) {
+        return bad("description", "give at most 500 bytes without control characters");
+    }
+    if asked.start.zip(asked.end).is_some_and(|(start, end)| end <= start) {
+        return bad("end", "give a time after start");
+    }
+    let full = |advice: &str| Err(Reject::field(Code::LimitReached, "report", advice));
+    let of_account = t.state().exports.all().filter(|export| export.account == caller.account);
+    if of_account.count() >= EXPORTS_MAX {
+        return full("the account has 20 exports; remove one");
+    }
+    let open = |export: &&Export| export.organization == caller.organization && export.made.is_none();
+    if t.state().exports.all().filter(open).count() >= EXPORTS_OPEN_MAX {
+        return full("five exports are being made; wait for one or remove it");
+    }
+    let settings = &t.state().keys.service_user(caller.id).settings;
+    // Nothing is later than the order itself.
+    let until = asked.end.into_iter().chain(settings.query_end).fold(t.now().plus_us(1), Moment::min);
+    let from = asked.start.into_iter().chain(settings.query_start).max().unwrap_or_default();
+    let export = Export {
+        id: ExportId(t.next_seq().0),
+        organization: caller.organization,
+        account: caller.account,
+        service_user: caller.id,
+        report: asked.report,
+        format: asked.format,
+        columns: asked.columns.clone().unwrap_or_else(|| asked.report.columns().to_vec()),
+        description: asked.description.clone(),
+        from,
+        until,
+        created_at: t.now(),
+        made: None,
+    };
+    t.emit(Event::ExportChanged { export: Box::new(export.clone()), change: ExportChange::Added });
+    Ok(Reply::Export(Box::new(export)))
+}
+
+/// `export_remove`, whether its file is made or not.
+pub fn remove(t: &mut Transition<'_>, caller: ServiceCaller, id: ExportId) -> Result<Reply, Reject> {
+    let export = Box::new(find(t.state(), caller, id)?.clone());
+    t.emit(Event::ExportChanged { export, change: ExportChange::Removed });
+    Ok(Reply::ExportRemoved)
+}
+
+/// The file is made; refused when the export was removed meanwhile, so that the file goes too. A file that was
+/// lost is made again and told again.
+pub fn finish(t: &mut Transition<'_>, id: ExportId, started: Moment, rows: u64) -> Result<Reply, Reject> {
+    let export = t.state().exports.all.get(&id).ok_or_else(unknown)?;
+    let made = Some(Made { started, completed: t.now(), rows });
+    let export = Box::new(Export { made, ..export.clone() });
+    t.emit(Event::ExportChanged { export, change: ExportChange::Made });
+    Ok(Reply::Done)
+}
+
+/// Removes the exports whose time is over.
+pub fn tick(t: &mut Transition<'_>) {
+    let now = t.now();
+    // They are in the order in which they were ordered.
+    let due: Vec<Export> = t.state().exports.all().take_while(|export| export.expires_at() <= now).cloned().collect();
+    for export in due {
+        t.emit(Event::ExportChanged { export: Box::new(export), change: ExportChange::Removed });
+    }
+}

@@ -1,0 +1,88 @@
+//! `GET /exports/{token}`: a file by its link. The link is used up by the first request, and the key that asked for
+//! it is judged once more, at the address that fetches (law 6).
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use futures::stream::try_unfold;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+use crate::access::operation::Operation;
+use crate::access::principal::Principal;
+use crate::domain::exports::Format;
+use crate::engine::exports::Export;
+use crate::engine::query::{Query, View};
+use crate::gateway::context::{Gateway, Unanswered};
+use crate::gateway::listener::{Peer, Refusal};
+use crate::sequencer::handle::{Answer, Work};
+
+/// Bytes of a file in memory for each download.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The route of the links.
+pub fn routes(gateway: Arc<Gateway>) -> Router {
+    Router::new().route("/exports/{token}", get(fetch)).with_state(gateway)
+}
+
+async fn fetch(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    method: Method,
+    Path(token): Path<String>,
+) -> Response {
+    // A look at the head must not use the link up.
+    if method != Method::GET {
+        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "EGeneral:Invalid arguments:method: use GET")
+            .into_response();
+    }
+    let gone = || Refusal::new(StatusCode::NOT_FOUND, "EQuery:Unknown export:token: ask for a new link");
+    let Some((id, by)) = gateway.exports.redeem(&token, (gateway.clock)()) else { return gone().into_response() };
+    let query = Work::Query(Query::Exports(Operation::ExportRetrieve, Some(id)));
+    let export = match gateway.ask_as(Principal { peer, ..by }, query).await {
+        Ok(Answer::View(View::Exports(mut found))) => found.pop(),
+        Err(Unanswered::Refused(reject)) => {
+            return Refusal::new(StatusCode::FORBIDDEN, reject.text()).into_response();
+        }
+        Ok(_) | Err(Unanswered::Unavailable) => {
+            return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
+        }
+    };
+    let Some(export) = export else { return gone().into_response() };
+    match File::open(gateway.exports.path(&export)).await {
+        Ok(file) => stream(&export, file).await,
+        Err(error) => {
+            tracing::warn!(export = %export.id, %error, "an export's file is lost and is made again");
+            gateway.exports.changed();
+            Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EQuery:Export not ready", 5).into_response()
+        }
+    }
+}
+
+async fn stream(export: &Export, file: File) -> Response {
+    let kind = match export.format {
+        Format::Csv => "text/csv; charset=utf-8; header=present",
+        Format::Tsv => "text/tab-separated-values; charset=utf-8",
+    };
+    let name = format!("{}-{}.{}", export.report.name(), export.id, export.format.name());
+    let length = file.metadata().await.map(|about| about.len()).unwrap_or_default();
+    let chunks = try_unfold(file, |mut file| async move {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let read = file.read(&mut chunk).await?;
+        chunk.truncate(read);
+        Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(chunk), file)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, Body::from_stream(chunks)).into_response()
+}

@@ -1,0 +1,107 @@
+//! One file on its way: page after page of history, into a file that gets its name once it is whole and on disk.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::fs::{File, OpenOptions};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Progress, file_name, sheet};
+use crate::domain::exports::Report;
+use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
+use crate::engine::exports::Export;
+use crate::engine::query::HistoryGrant;
+use crate::engine::reference::Reference;
+use crate::history::{Busy, History, Wanted};
+
+/// Rows that are read at a time: what one export holds in memory, and how long it holds a reader.
+pub(super) const PAGE_ROWS: usize = 1_000;
+
+/// Why a file could not be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stuck {
+    /// The tables are behind, or cannot be read.
+    #[error("history is behind")]
+    Busy,
+    /// The file cannot be written.
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+impl From<Busy> for Stuck {
+    fn from(_: Busy) -> Stuck {
+        Stuck::Busy
+    }
+}
+
+/// A file on its way.
+pub(super) struct Job {
+    pub export: Export,
+    pub progress: Progress,
+    grant: HistoryGrant,
+    wanted: Wanted,
+    file: File,
+    path: PathBuf,
+    /// The text of one page.
+    text: String,
+}
+
+/// Where the file lies until it is whole.
+pub(super) fn part_name(export: &Export) -> String {
+    format!("{}.part", file_name(export))
+}
+
+impl Job {
+    /// Begins the file of `export` in `dir`, over whatever an earlier attempt left.
+    pub async fn begin(dir: &Path, export: Export, now: Moment) -> io::Result<Job> {
+        let path = dir.join(part_name(&export));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).await?;
+        let seq = Seq(export.id.0);
+        let grant = HistoryGrant {
+            account: export.account,
+            service_user: None,
+            from: Some(export.from),
+            until: Some(export.until),
+            reached: seq,
+        };
+        // Newest first, from the order itself backwards: what came later is not in it.
+        let cursor = Some(History::cursor_after(export.created_at, seq));
+        let wanted = Wanted { limit: PAGE_ROWS, cursor, ..Wanted::default() };
+        let mut text = String::new();
+        sheet::header(&mut text, export.format, &export.columns);
+        let progress = Progress { started: now, rows: 0 };
+        Ok(Job { export, progress, grant, wanted, file, path, text })
+    }
+
+    /// Writes the next page; `false` after the last one.
+    pub async fn page(&mut self, history: &History, reference: &Reference) -> Result<bool, Stuck> {
+        let Export { format, columns, .. } = &self.export;
+        let (rows, cursor) = match self.export.report {
+            Report::Trades => {
+                let (fills, cursor) = history.trades(&self.grant, &self.wanted).await?;
+                fills.iter().for_each(|of| sheet::fill(&mut self.text, *format, columns, reference, of));
+                (fills.len(), cursor)
+            }
+            Report::Ledgers => {
+                let (entries, cursor) = history.ledger_entries(&self.grant, &self.wanted).await?;
+                entries.iter().for_each(|of| sheet::entry(&mut self.text, *format, columns, reference, of));
+                (entries.len(), cursor)
+            }
+        };
+        self.file.write_all(self.text.as_bytes()).await?;
+        self.text.clear();
+        self.progress.rows += rows as u64;
+        self.wanted.cursor = cursor;
+        Ok(self.wanted.cursor.is_some())
+    }
+
+    /// Gives the file its name, once it is on disk.
+    pub async fn finish(mut self, dir: &Path) -> io::Result<(Export, Progress)> {
+        self.file.flush().await?;
+        self.file.sync_all().await?;
+        tokio::fs::rename(&self.path, dir.join(file_name(&self.export))).await?;
+        File::open(dir).await?.sync_all().await?;
+        Ok((self.export, self.progress))
+    }
+}

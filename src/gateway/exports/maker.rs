@@ -1,0 +1,152 @@
+//! The task that makes the files. It compares what the engine has with what lies in the directory, makes what is
+//! missing and removes what belongs to nobody: after a restart as at any other time.
+//!
+//! Each Organization has one file under way, and all of them advance by turns, a page at a time, through one
+//! reader. After each page the task rests as long as it has worked: an export, however large, takes half a core at
+//! most and leaves the other readers to queries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::job::{Job, Stuck, part_name};
+use super::{Exports, file_name};
+use crate::access::principal::{Actor, Principal};
+use crate::domain::ids::OrganizationId;
+use crate::engine::command::Command;
+use crate::engine::exports::Export;
+use crate::engine::query::{Query, View};
+use crate::gateway::context::{Gateway, Unanswered};
+use crate::gateway::listener::stopped;
+use crate::sequencer::handle::{Answer, Work};
+
+/// How often the directory is looked at when nothing was ordered: exports end by themselves.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How long what failed waits before it is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The server itself.
+const SERVER: Principal = Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
+
+/// Makes files until the server stops; what is unfinished then starts over after the restart.
+pub async fn make(gateway: Arc<Gateway>) {
+    let mut stopping = gateway.stopping.clone();
+    let maker = Maker { gateway, jobs: BTreeMap::new() };
+    tokio::select! {
+        () = maker.run() => {}
+        () = stopped(&mut stopping) => {}
+    }
+}
+
+struct Maker {
+    gateway: Arc<Gateway>,
+    jobs: BTreeMap<OrganizationId, Job>,
+}
+
+impl Maker {
+    fn exports(&self) -> &Exports {
+        &self.gateway.exports
+    }
+
+    async fn run(mut self) {
+        loop {
+            if let Err(problem) = self.turn().await {
+                tracing::warn!(%problem, "an export is not made; trying again");
+                // What is under way elsewhere goes on after the pause.
+                sleep(RETRY).await;
+                self.exports().changed();
+            }
+        }
+    }
+
+    /// Looks for work if there is none or something has changed, and writes a page of each file.
+    async fn turn(&mut self) -> Result<(), Stuck> {
+        if self.jobs.is_empty() {
+            // Woken or not, it is time to look.
+            let _ = timeout(SWEEP, self.exports().changed.notified()).await;
+            self.compare().await?;
+        } else if self.exports().changed.notified().now_or_never().is_some() {
+            self.compare().await?;
+        }
+        let open: Vec<OrganizationId> = self.jobs.keys().copied().collect();
+        for organization in open {
+            let began = Instant::now();
+            self.advance(organization).await?;
+            sleep(began.elapsed()).await;
+        }
+        Ok(())
+    }
+
+    /// Writes a page of an Organization's file, and finishes it after the last one.
+    async fn advance(&mut self, organization: OrganizationId) -> Result<(), Stuck> {
+        // Out while it is worked on: what fails starts over.
+        let Some(mut job) = self.jobs.remove(&organization) else { return Ok(()) };
+        let reference = self.gateway.directory.reference();
+        if job.page(&self.gateway.history, &reference).await? {
+            self.jobs.insert(organization, job);
+        } else {
+            self.finish(job).await?;
+            self.exports().changed();
+        }
+        self.publish();
+        Ok(())
+    }
+
+    async fn finish(&mut self, job: Job) -> Result<(), Stuck> {
+        let (export, progress) = job.finish(&self.exports().dir).await?;
+        let command = Command::FinishExport { export: export.id, started: progress.started, rows: progress.rows };
+        match self.gateway.ask_as(SERVER, Work::Command(command)).await {
+            // It was removed meanwhile; the next comparison takes the file away.
+            Ok(_) | Err(Unanswered::Refused(_)) => Ok(()),
+            Err(Unanswered::Unavailable) => Err(Stuck::Busy),
+        }
+    }
+
+    /// Brings jobs and directory in line with what the engine has.
+    async fn compare(&mut self) -> Result<(), Stuck> {
+        let all = match self.gateway.ask_as(SERVER, Work::Query(Query::AllExports)).await {
+            Ok(Answer::View(View::Exports(all))) => all,
+            Ok(_) | Err(_) => return Err(Stuck::Busy),
+        };
+        self.jobs.retain(|_, job| all.iter().any(|export| export.id == job.export.id));
+        let found = self.tidy(&all).await?;
+        for export in all {
+            let there = export.made.is_some() && found.contains(&file_name(&export));
+            if !there && !self.jobs.contains_key(&export.organization) {
+                let now = (self.gateway.clock)();
+                let organization = export.organization;
+                self.jobs.insert(organization, Job::begin(&self.exports().dir, export, now).await?);
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Removes files that belong to no export; the names of the others.
+    async fn tidy(&self, all: &[Export]) -> io::Result<BTreeSet<String>> {
+        let dir = &self.exports().dir;
+        tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).await?;
+        let mut known: BTreeSet<String> = all.iter().map(file_name).collect();
+        known.extend(self.jobs.values().map(|job| part_name(&job.export)));
+        let mut found = BTreeSet::new();
+        let mut entries = tokio::fs::read_dir(dir).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if known.contains(&name) {
+                found.insert(name);
+            } else {
+                tokio::fs::remove_file(entry.path()).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn publish(&self) {
+        self.exports().set_progress(self.jobs.values().map(|job| (job.export.id, job.progress)).collect());
+    }
+}

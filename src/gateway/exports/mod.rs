@@ -1,0 +1,147 @@
+//! Exports: files of trades and ledger entries, made in the background and fetched by links that work once.
+//!
+//! The engine knows what was ordered, and judges who may have it; here are the files, which can be made again at
+//! any time. A link is kept in memory only: it lives a minute, and a restart voids it.
+
+mod download;
+mod job;
+mod maker;
+mod sheet;
+
+pub use download::routes;
+pub use maker::make;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+use super::passwords::{bearer_hash, new_bearer_token};
+use crate::access::principal::Principal;
+use crate::domain::ids::ExportId;
+use crate::domain::time::Moment;
+use crate::engine::exports::Export;
+
+/// How long a link is good, µs.
+const LINK_US: u64 = 60_000_000;
+
+/// How far the making of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// When it was begun.
+    pub started: Moment,
+    /// Rows written.
+    pub rows: u64,
+}
+
+/// Leave to fetch a file once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link {
+    export: ExportId,
+    /// Who asked for it; the key is judged again when the link is used.
+    by: Principal,
+    until: Moment,
+}
+
+/// What sessions, the maker and the download share.
+pub struct Exports {
+    dir: PathBuf,
+    /// By the hash of the token.
+    links: Mutex<HashMap<[u8; 32], Link>>,
+    /// Of the exports that are being made.
+    progress: Mutex<HashMap<ExportId, Progress>>,
+    /// Something was ordered or removed.
+    changed: Notify,
+}
+
+impl fmt::Debug for Exports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exports").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Exports {
+    /// Exports whose files lie in `exports` under a data directory.
+    pub fn under(data_dir: &Path) -> Exports {
+        let changed = Notify::new();
+        // The first look at what is there comes with the start.
+        changed.notify_one();
+        Exports { dir: data_dir.join("exports"), links: Mutex::default(), progress: Mutex::default(), changed }
+    }
+
+    /// Tells the maker that an export was ordered or removed.
+    pub fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// How far the making of an export is, while it is being made.
+    pub fn progress(&self, id: ExportId) -> Option<Progress> {
+        self.progress.lock().expect("no holder of this lock panics").get(&id).copied()
+    }
+
+    fn set_progress(&self, all: HashMap<ExportId, Progress>) {
+        *self.progress.lock().expect("no holder of this lock panics") = all;
+    }
+
+    /// A fresh link to an export, good for a minute: its token, and until when. It voids the one before.
+    pub fn link(&self, export: ExportId, by: Principal, now: Moment) -> (Zeroizing<String>, Moment) {
+        let (token, until) = (new_bearer_token(), now.plus_us(LINK_US));
+        let mut links = self.links.lock().expect("no holder of this lock panics");
+        links.retain(|_, link| link.export != export && now < link.until);
+        links.insert(bearer_hash(&token), Link { export, by, until });
+        (token, until)
+    }
+
+    /// Uses a link up: the export and who asked for it.
+    fn redeem(&self, token: &str, now: Moment) -> Option<(ExportId, Principal)> {
+        let used = self.links.lock().expect("no holder of this lock panics").remove(&bearer_hash(token))?;
+        (now < used.until).then_some((used.export, used.by))
+    }
+
+    fn path(&self, export: &Export) -> PathBuf {
+        self.dir.join(file_name(export))
+    }
+}
+
+/// The name of an export's file.
+fn file_name(export: &Export) -> String {
+    format!("{}.{}", export.id, export.format.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::access::principal::Actor;
+    use crate::domain::ids::ServiceUserId;
+
+    #[test]
+    fn a_link_works_once_for_a_minute_and_voids_the_one_before() {
+        let exports = Exports::under(Path::new("nowhere"));
+        let by = Principal {
+            actor: Actor::ServiceUser(ServiceUserId(1)),
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            credential: 3,
+        };
+        let at = |s: u64| Moment(s * 1_000_000);
+        let (token, until) = exports.link(ExportId(7), by, at(0));
+        assert_eq!(until, at(60));
+        assert_eq!(exports.redeem("nonsense", at(1)), None);
+        assert_eq!(exports.redeem(&token, at(1)), Some((ExportId(7), by)));
+        assert_eq!(exports.redeem(&token, at(1)), None, "only once");
+        let (late, _) = exports.link(ExportId(7), by, at(0));
+        assert_eq!(exports.redeem(&late, at(60)), None, "no longer");
+        let (old, new) = (exports.link(ExportId(7), by, at(0)).0, exports.link(ExportId(7), by, at(0)).0);
+        assert_eq!(exports.redeem(&old, at(1)), None, "voided");
+        assert!(exports.redeem(&new, at(1)).is_some());
+        for export in 0..1_000 {
+            exports.link(ExportId(export), by, at(export * 60));
+        }
+        assert_eq!(exports.links.lock().unwrap().len(), 1, "those past their time are forgotten");
+        assert_eq!(token.len(), 43, "256 bits");
+    }
+}

@@ -1,0 +1,64 @@
+//! Params of exports.
+
+use super::request::{Body, Parsed, params, query};
+use super::values::{export_id, moment};
+use super::{Envelope, WireError};
+use crate::access::operation::Operation;
+use crate::domain::exports::{Column, Format, Report};
+use crate::engine::command::Command;
+use crate::engine::exports::AskedExport;
+use crate::engine::query::Query;
+use crate::wire::leaf::Names;
+use crate::wire::params as p;
+
+/// `export_add`, `export_status`, `export_retrieve`, `export_remove`.
+pub(super) fn exports<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    match operation {
+        Operation::ExportAdd => {
+            let asked: p::ExportAdd<'_> = params(e)?;
+            let unknown = || WireError::field("report", "give trades or ledgers");
+            let report = Report::parse(&asked.report).ok_or_else(unknown)?;
+            let unknown = || WireError::field("format", "give csv or tsv");
+            let order = AskedExport {
+                report,
+                format: Format::parse(&asked.format).ok_or_else(unknown)?,
+                columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
+                start: moment("start", asked.start.as_deref())?,
+                end: moment("end", asked.end.as_deref())?,
+                description: asked.description.as_deref().unwrap_or_default().to_owned(),
+            };
+            Ok((asked.token, Body::Command(Command::AddExport(order))))
+        }
+        Operation::ExportRemove => {
+            let asked: p::ExportRef<'_> = params(e)?;
+            Ok((asked.token, Body::Command(Command::RemoveExport(export_id(&asked.export_id)?))))
+        }
+        Operation::ExportRetrieve => {
+            let asked: p::ExportRef<'_> = params(e)?;
+            Ok((asked.token, query(Query::Exports(operation, Some(export_id(&asked.export_id)?)))))
+        }
+        _ => {
+            let asked: p::ExportStatus<'_> = params(e)?;
+            let id = asked.export_id.as_deref().map(export_id).transpose()?;
+            Ok((asked.token, query(Query::Exports(operation, id))))
+        }
+    }
+}
+
+/// The report's columns by name, in the order given, each once.
+fn columns(report: Report, fields: Names<'_>) -> Result<Vec<Column>, WireError> {
+    let names = fields.list().ok_or_else(|| WireError::new("Fields field must be an array"))?;
+    let mut columns = Vec::new();
+    for name in &names {
+        let found = report.columns().iter().find(|column| column.name() == &**name);
+        match found {
+            Some(column) if !columns.contains(column) => columns.push(*column),
+            Some(column) => return Err(WireError::field("fields", &format!("name {} once", column.name()))),
+            None => return Err(WireError::field("fields", &format!("there is no {name:.20}", name = &**name))),
+        }
+    }
+    if columns.is_empty() {
+        return Err(WireError::field("fields", "name a column, or leave it out"));
+    }
+    Ok(columns)
+}
