@@ -14,7 +14,7 @@ use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
-use crate::engine::deposits::{Deposit, DepositAddress};
+use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use crate::engine::earn::{LockType, Strategy};
 use crate::engine::event::Event;
 use crate::engine::ledger::{Ledger, Movement, Party, Wallet};
@@ -247,8 +247,11 @@ fn opening(organization: OrganizationId, asset: &Asset, whole: i64, seq: u64, at
     let address = DepositAddress { address: "opening balance".to_owned(), tag: None };
     let txid = format!("opening-{organization}-{}", asset.code);
     let id = DepositId(seq);
-    let deposit = Box::new(Deposit { id, organization, account, asset: asset.id, amount, address, txid, at });
-    Event::Deposited { deposit, postings }
+    let (method, network) = (asset.method.clone(), asset.network.clone());
+    let (created_at, status, asset) = (at, DepositStatus::Success, asset.id);
+    let deposit =
+        Deposit { id, organization, account, asset, method, network, amount, address, txid, created_at, status };
+    Event::DepositChanged { deposit: Box::new(deposit), postings }
 }
 
 fn earn(assets: &[Asset]) -> Result<Vec<Event>, Failure> {

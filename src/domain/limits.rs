@@ -48,6 +48,12 @@ pub const REQUEST_EXPIRY_US: u64 = 7 * 86_400_000_000;
 pub const ROLLING_TOTAL_US: u64 = 86_400_000_000;
 /// Deposit addresses in one `add_deposit_addresses`.
 pub const DEPOSIT_ADDRESSES_MAX: usize = 1_000;
+/// Deposit addresses that one account may have of one asset.
+pub const ACCOUNT_DEPOSIT_ADDRESSES_MAX: usize = 50;
+/// A pool with fewer deposit addresses left is told on `custody`.
+pub const DEPOSIT_POOL_LOW: usize = 20;
+/// Ended deposits, and ended withdrawals, of one account that the snapshot of a channel shows.
+pub const RECENT_TRANSFERS_MAX: usize = 50;
 /// Members that one `create_organization` may name.
 pub const FIRST_MEMBERS_MAX: usize = 20;
 /// Exports of one account, made or not.

@@ -2,7 +2,7 @@
 //! them against its own state.
 
 use super::approvals::Decision;
-use super::deposits::DepositAddress;
+use super::deposits::{DepositAddress, DepositStatus};
 use super::earn::LockType;
 use super::event::Event;
 use super::exports::AskedExport;
@@ -136,18 +136,13 @@ pub enum Command {
     DepositAddresses {
         /// Of which asset.
         asset: AssetCode,
+        /// The asset's method, if it is named.
+        method: Option<String>,
         /// Take a new one from the pool.
         new: bool,
     },
     /// `withdraw`
-    Withdraw {
-        /// What is withdrawn, and where to.
-        change: WithdrawalChange,
-        /// The caller's own id.
-        client_id: Option<ClientId>,
-        /// Refuse above this fee.
-        max_fee: Option<Decimal>,
-    },
+    Withdraw(Withdraw),
     /// `withdraw_cancel`
     CancelWithdrawal(WithdrawalId),
     /// A governed change asked for by a Member.
@@ -241,22 +236,13 @@ pub enum Command {
         addresses: Vec<DepositAddress>,
     },
     /// `credit_deposit`
-    CreditDeposit {
-        /// Of which asset.
-        asset: AssetCode,
-        /// The address it came to.
-        address: DepositAddress,
-        /// What arrived.
-        amount: Decimal,
-        /// The operator's transaction id; the same again answers the first result.
-        txid: String,
-    },
+    CreditDeposit(Credit),
     /// `settle_withdrawal` and `fail_withdrawal` (rule 37)
     FinishWithdrawal {
         /// Which.
         withdrawal: WithdrawalId,
-        /// Paid (`None`), or why not.
-        failure: Option<String>,
+        /// Paid, or why not.
+        result: Paid,
     },
     /// `set_market_status`
     SetMarketStatus {
@@ -271,6 +257,49 @@ pub enum Command {
         member: MemberId,
         /// The new status.
         kyc: Kyc,
+    },
+}
+
+/// What `withdraw` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdraw {
+    /// What is withdrawn, and where to.
+    pub change: WithdrawalChange,
+    /// The caller's own id.
+    pub client_id: Option<ClientId>,
+    /// Refuse above this fee.
+    pub max_fee: Option<Decimal>,
+    /// Refuse if the key names another address.
+    pub address: Option<String>,
+}
+
+/// What `credit_deposit` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// Of which asset.
+    pub asset: AssetCode,
+    /// The address it came to.
+    pub address: DepositAddress,
+    /// What arrived.
+    pub amount: Decimal,
+    /// The operator's transaction id; the same again answers the first result.
+    pub txid: String,
+    /// Where the deposit is.
+    pub status: DepositStatus,
+}
+
+/// What custody made of a withdrawal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paid {
+    /// It was paid.
+    Settled {
+        /// Custody's transaction id, for the customer.
+        txid: Option<String>,
+    },
+    /// It could not be paid.
+    Failed {
+        /// Why.
+        reason: String,
     },
 }
 
@@ -359,8 +388,8 @@ impl Command {
             Command::AddEarnStrategy { .. } => Operation::AddEarnStrategy,
             Command::AddDepositAddresses { .. } => Operation::AddDepositAddresses,
             Command::CreditDeposit { .. } => Operation::CreditDeposit,
-            Command::FinishWithdrawal { failure: None, .. } => Operation::SettleWithdrawal,
-            Command::FinishWithdrawal { failure: Some(_), .. } => Operation::FailWithdrawal,
+            Command::FinishWithdrawal { result: Paid::Settled { .. }, .. } => Operation::SettleWithdrawal,
+            Command::FinishWithdrawal { result: Paid::Failed { .. }, .. } => Operation::FailWithdrawal,
             Command::SetMarketStatus { .. } => Operation::SetMarketStatus,
             Command::SetKyc { .. } => Operation::SetKyc,
         })

@@ -1,20 +1,20 @@
-//! Deposits: the pool of addresses, who got which, and what was credited.
+//! Deposits: the pool of addresses, who got which, and what came to them.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::admission::units;
 use super::caller::ServiceCaller;
+use super::command::Credit;
 use super::event::Event;
-use super::ledger::{Movement, Party, Wallet};
+use super::ledger::{Movement, Party, Posting, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
+use super::transfers::{Transfer, Transfers, amount, find_asset};
 use super::transition::Transition;
 use super::venue::checked_name;
-use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId, DepositId, OrganizationId};
-use crate::domain::limits::PAGE_MAX;
+use crate::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW};
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
@@ -28,7 +28,44 @@ pub struct DepositAddress {
     pub tag: Option<String>,
 }
 
-/// A credited deposit.
+/// An address that an account was given. It is credited for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnAddress {
+    /// The address.
+    pub address: DepositAddress,
+    /// Whether a deposit has come to it.
+    pub used: bool,
+}
+
+/// Where a deposit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DepositStatus {
+    /// Seen, not credited yet.
+    Pending,
+    /// Credited.
+    Success,
+    /// It will not be credited.
+    Failure,
+}
+
+impl DepositStatus {
+    /// v2's word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DepositStatus::Pending => "Pending",
+            DepositStatus::Success => "Success",
+            DepositStatus::Failure => "Failure",
+        }
+    }
+
+    /// The status of that name.
+    pub fn parse(name: &str) -> Option<DepositStatus> {
+        let all = [DepositStatus::Pending, DepositStatus::Success, DepositStatus::Failure];
+        all.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// A deposit as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deposit {
     /// Its `refid`.
@@ -39,26 +76,68 @@ pub struct Deposit {
     pub account: AccountId,
     /// Of which asset.
     pub asset: AssetId,
+    /// The asset's method.
+    pub method: String,
+    /// The network of the method.
+    pub network: String,
     /// What arrived.
     pub amount: Amount,
     /// The address it came to.
     pub address: DepositAddress,
     /// The venue operator's transaction id, its idempotency key.
     pub txid: String,
-    /// When it was credited.
-    pub at: Moment,
+    /// When it was first told.
+    pub created_at: Moment,
+    /// Where it is.
+    pub status: DepositStatus,
 }
 
-/// The pools and what came of them. Deposits are kept for ever: their txid is the operator's idempotency key.
+impl Transfer for Deposit {
+    const KIND: &'static str = "deposit";
+
+    fn id(&self) -> u64 {
+        self.id.0
+    }
+
+    fn account(&self) -> AccountId {
+        self.account
+    }
+
+    fn asset(&self) -> AssetId {
+        self.asset
+    }
+
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn created_at(&self) -> Moment {
+        self.created_at
+    }
+
+    fn is_open(&self) -> bool {
+        self.status == DepositStatus::Pending
+    }
+}
+
+/// What a transaction id stands for, for ever: the operator may repeat itself and may not contradict itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    id: DepositId,
+    amount: Amount,
+    address: DepositAddress,
+    status: DepositStatus,
+}
+
+/// The pools and what came of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deposits {
     pools: BTreeMap<AssetId, VecDeque<DepositAddress>>,
-    assigned: BTreeMap<(AccountId, AssetId), Vec<DepositAddress>>,
+    own: BTreeMap<(AccountId, AssetId), Vec<OwnAddress>>,
     /// Every address of every pool, and who got it.
     owners: BTreeMap<(AssetId, DepositAddress), Option<AccountId>>,
-    all: BTreeMap<DepositId, Deposit>,
-    by_txid: BTreeMap<(AssetId, String), DepositId>,
-    by_account: BTreeMap<AccountId, Vec<DepositId>>,
+    transfers: Transfers<Deposit>,
+    told: BTreeMap<(AssetId, String), Told>,
 }
 
 impl Deposits {
@@ -69,20 +148,25 @@ impl Deposits {
                 self.pools.entry(*asset).or_default().extend(addresses.iter().cloned());
                 self.owners.extend(addresses.iter().map(|address| ((*asset, address.clone()), None)));
             }
-            Event::DepositAddressAssigned { account, asset, address } => {
+            Event::DepositAddressAssigned { account, asset, address, .. } => {
                 if let Some(pool) = self.pools.get_mut(asset) {
                     pool.retain(|pooled| pooled != address);
                 }
                 self.owners.insert((*asset, address.clone()), Some(*account));
-                self.assigned.entry((*account, *asset)).or_default().push(address.clone());
+                let own = OwnAddress { address: address.clone(), used: false };
+                self.own.entry((*account, *asset)).or_default().push(own);
             }
-            Event::Deposited { deposit, .. } => {
-                self.by_txid.insert((deposit.asset, deposit.txid.clone()), deposit.id);
-                self.by_account.entry(deposit.account).or_default().push(deposit.id);
-                self.all.insert(deposit.id, (**deposit).clone());
-            }
+            Event::DepositChanged { deposit, .. } => self.changed(deposit),
             _ => {}
         }
+    }
+
+    fn changed(&mut self, new: &Deposit) {
+        let told = Told { id: new.id, amount: new.amount, address: new.address.clone(), status: new.status };
+        self.told.insert((new.asset, new.txid.clone()), told);
+        let own = self.own.get_mut(&(new.account, new.asset)).into_iter().flatten();
+        own.filter(|own| own.address == new.address).for_each(|own| own.used = true);
+        self.transfers.put(new);
     }
 
     /// Whether an address is in the asset's pool or was taken from it.
@@ -90,70 +174,108 @@ impl Deposits {
         self.owners.contains_key(&(asset, address.clone()))
     }
 
-    /// Deposits of an account, newest first, at most a page.
-    pub fn of(&self, account: AccountId) -> Vec<Deposit> {
-        let ids = self.by_account.get(&account).into_iter().flatten().rev();
-        ids.take(PAGE_MAX).filter_map(|id| self.all.get(id).cloned()).collect()
+    /// Pending deposits, and what an account's channel begins with.
+    pub fn transfers(&self) -> &Transfers<Deposit> {
+        &self.transfers
+    }
+
+    /// The pools that hold fewer than [`DEPOSIT_POOL_LOW`] addresses, and how many each has left.
+    pub fn low_pools(&self) -> Vec<(AssetId, usize)> {
+        let low = self.pools.iter().filter(|(_, pool)| pool.len() < DEPOSIT_POOL_LOW);
+        low.map(|(asset, pool)| (*asset, pool.len())).collect()
     }
 }
 
-/// `deposit_addresses`: the account's, or a new one out of the pool.
-pub fn addresses(t: &mut Transition<'_>, caller: ServiceCaller, asset: &AssetCode, new: bool) -> Result<Reply, Reject> {
-    let asset = t.state().reference.find_asset(asset)?.id;
-    let mut own = t.state().deposits.assigned.get(&(caller.account, asset)).cloned().unwrap_or_default();
-    if !new && !own.is_empty() {
-        return Ok(Reply::DepositAddresses(own));
+/// `deposit_addresses`: the account's, newest first; a new one out of the pool if it has none or asks for it.
+pub fn addresses(
+    t: &mut Transition<'_>,
+    caller: ServiceCaller,
+    code: &AssetCode,
+    method: Option<&str>,
+    new: bool,
+) -> Result<Reply, Reject> {
+    let asset = find_asset(t.state(), code)?;
+    if method.is_some_and(|method| method != asset.method) {
+        return Err(Reject::field(Code::InvalidArguments, "method", "name the asset's method, or leave it out"));
     }
-    let next = t.state().deposits.pools.get(&asset).and_then(VecDeque::front).cloned();
-    let address = next.ok_or_else(|| {
-        Reject::field(Code::NoDepositAddress, "asset", "the pool is empty; ask the venue operator for more")
-    })?;
-    t.emit(Event::DepositAddressAssigned { account: caller.account, asset, address: address.clone() });
-    own.push(address);
+    let asset = asset.id;
+    let deposits = &t.state().deposits;
+    let mut own = deposits.own.get(&(caller.account, asset)).cloned().unwrap_or_default();
+    if new || own.is_empty() {
+        if own.len() >= ACCOUNT_DEPOSIT_ADDRESSES_MAX {
+            let advice = "use one that the account has; all of them are credited";
+            return Err(Reject::field(Code::TooManyAddresses, "new", advice));
+        }
+        let pool = deposits.pools.get(&asset);
+        let address = pool.and_then(VecDeque::front).cloned().ok_or_else(|| {
+            Reject::field(Code::NoDepositAddress, "asset", "the pool is empty; ask the venue operator for more")
+        })?;
+        let left = pool.map_or(0, |pool| u32::try_from(pool.len() - 1).unwrap_or(u32::MAX));
+        own.push(OwnAddress { address: address.clone(), used: false });
+        t.emit(Event::DepositAddressAssigned { account: caller.account, asset, address, left });
+    }
+    own.reverse();
     Ok(Reply::DepositAddresses(own))
 }
 
-/// `credit_deposit`: the same txid again answers the first result.
-pub fn credit(
-    t: &mut Transition<'_>,
-    asset: &AssetCode,
-    address: &DepositAddress,
-    amount: Decimal,
-    txid: &str,
-) -> Result<Reply, Reject> {
+/// `credit_deposit`: tells of a deposit, or of what became of it. The same again answers the same; what was
+/// credited or given up stays so.
+pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> {
+    let Credit { asset, address, txid, status, .. } = credit;
     let state = t.state();
-    let asset = state.reference.find_asset(asset)?.clone();
-    let amount = Amount(units(amount, asset.decimals, "amount")?);
+    let asset = find_asset(state, asset)?.clone();
+    let amount = amount(credit.amount, &asset)?;
     checked_name("txid", txid)?;
-    if let Some(first) =
-        state.deposits.by_txid.get(&(asset.id, txid.to_owned())).and_then(|id| state.deposits.all.get(id))
-    {
-        return match first.amount == amount && first.address == *address {
-            true => Ok(Reply::Deposit(Box::new(first.clone()))),
-            false => Err(Reject::field(Code::ClientIdNotUnique, "txid", "it was credited with other terms")),
-        };
+    let told = state.deposits.told.get(&(asset.id, txid.clone()));
+    if let Some(told) = told {
+        if told.amount != amount || told.address != *address {
+            return Err(Reject::field(Code::ClientIdNotUnique, "txid", "it was told with other terms"));
+        }
+        let repeated = told.status == *status || *status == DepositStatus::Pending;
+        if repeated {
+            return Ok(Reply::Deposit { id: told.id, txid: txid.clone(), status: told.status });
+        }
+        if told.status != DepositStatus::Pending {
+            return Err(Reject::field(Code::AlreadyFinished, "txid", "the other result was given before"));
+        }
     }
     if amount < asset.deposit_min {
         return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least deposit"));
     }
-    let owner = state.deposits.owners.get(&(asset.id, address.clone())).copied().flatten();
-    let account = owner
-        .ok_or_else(|| Reject::field(Code::UnknownReference, "address", "name an address that an account was given"))?;
-    let deposit = Deposit {
-        id: DepositId(t.next_seq().0),
-        organization: state.members.organization_of(account),
-        account,
-        asset: asset.id,
-        amount,
-        address: address.clone(),
-        txid: txid.to_owned(),
-        at: t.now(),
+    let pending = told.and_then(|told| state.deposits.transfers.get(told.id.0)).cloned();
+    let deposit = match pending {
+        Some(pending) => Deposit { status: *status, ..pending },
+        None => {
+            let owner = state.deposits.owners.get(&(asset.id, address.clone())).copied().flatten();
+            let advice = "name an address that an account was given";
+            let account = owner.ok_or_else(|| Reject::field(Code::UnknownReference, "address", advice))?;
+            Deposit {
+                id: DepositId(t.next_seq().0),
+                organization: state.members.organization_of(account),
+                account,
+                asset: asset.id,
+                method: asset.method,
+                network: asset.network,
+                amount,
+                address: address.clone(),
+                txid: txid.clone(),
+                created_at: t.now(),
+                status: *status,
+            }
+        }
     };
-    let spot = Party::Account(account, Wallet::Main);
-    let postings = Movement::new(&state.ledger)
-        .post(spot, asset.id, amount, Amount::ZERO)
-        .post(Party::Outside, asset.id, -amount, Amount::ZERO)
-        .postings();
-    t.emit(Event::Deposited { deposit: Box::new(deposit.clone()), postings });
-    Ok(Reply::Deposit(Box::new(deposit)))
+    let reply = Reply::Deposit { id: deposit.id, txid: txid.clone(), status: *status };
+    let postings = match status {
+        DepositStatus::Success => credited(t, &deposit),
+        DepositStatus::Pending | DepositStatus::Failure => Vec::new(),
+    };
+    t.emit(Event::DepositChanged { deposit: Box::new(deposit), postings });
+    Ok(reply)
+}
+
+fn credited(t: &Transition<'_>, deposit: &Deposit) -> Vec<Posting> {
+    Movement::new(&t.state().ledger)
+        .post(Party::Account(deposit.account, Wallet::Main), deposit.asset, deposit.amount, Amount::ZERO)
+        .post(Party::Outside, deposit.asset, -deposit.amount, Amount::ZERO)
+        .postings()
 }

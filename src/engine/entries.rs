@@ -64,7 +64,7 @@ fn source(seq: Seq, index: u8, event: &Event) -> Option<Source> {
         // The taker's two postings come first.
         Event::Traded(_) if index < 2 => Source::Trade(ExecId(seq.offset(TAKER_TRADE))),
         Event::Traded(_) => Source::Trade(ExecId(seq.offset(0))),
-        Event::Deposited { deposit, .. } => Source::Deposit(deposit.id),
+        Event::DepositChanged { deposit, .. } => Source::Deposit(deposit.id),
         Event::WithdrawalChanged { withdrawal, .. } => Source::Withdrawal(withdrawal.id),
         Event::Earned { operation, .. } if operation.step == EarnStep::Allocated => Source::IntoEarn(operation.id),
         Event::Earned { operation, .. } => Source::OutOfEarn(operation.id),

@@ -141,12 +141,14 @@ pub enum Event {
         asset: AssetId,
         /// The address.
         address: DepositAddress,
+        /// How many the pool has left.
+        left: u32,
     },
-    /// A deposit was credited.
-    Deposited {
+    /// A deposit as it stands; the credit carries postings.
+    DepositChanged {
         /// The deposit.
         deposit: Box<Deposit>,
-        /// Account and outside.
+        /// Account and outside; empty while nothing is credited.
         postings: Vec<Posting>,
     },
     /// A withdrawal as it stands; debits and reversals carry postings.
@@ -266,7 +268,7 @@ impl Event {
     pub fn postings(&self) -> &[Posting] {
         match self {
             Event::Traded(trade) => &trade.postings,
-            Event::Deposited { postings, .. }
+            Event::DepositChanged { postings, .. }
             | Event::WithdrawalChanged { postings, .. }
             | Event::Earned { postings, .. } => postings,
             _ => &[],

@@ -34,11 +34,13 @@ pub mod query;
 pub mod rates;
 pub mod reference;
 pub mod reject;
+pub mod rolling_totals;
 pub mod service_users;
 pub mod state;
 pub mod switches;
 pub mod timers;
 pub mod trading;
+pub mod transfers;
 pub mod transition;
 pub mod triggers;
 pub mod venue;
@@ -209,10 +211,10 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
         }
         Command::AddExport(asked) => exports::add(t, caller, asked),
         Command::RemoveExport(export) => exports::remove(t, caller, *export),
-        Command::DepositAddresses { asset, new } => deposits::addresses(t, caller, asset, *new),
-        Command::Withdraw { change, client_id, max_fee } => {
-            withdrawals::withdraw(t, caller, change, *client_id, *max_fee)
+        Command::DepositAddresses { asset, method, new } => {
+            deposits::addresses(t, caller, asset, method.as_deref(), *new)
         }
+        Command::Withdraw(asked) => withdrawals::withdraw(t, caller, asked),
         Command::CancelWithdrawal(id) => withdrawals::cancel(t, caller, *id),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }
@@ -245,8 +247,8 @@ fn for_venue(t: &mut Transition<'_>, _key: VenueKeyId, command: &Command) -> Res
             venue::add_strategy(t, asset, *lock, *min, *cap, *apr_ppm)
         }
         Command::AddDepositAddresses { asset, addresses } => venue::add_deposit_addresses(t, asset, addresses),
-        Command::CreditDeposit { asset, address, amount, txid } => deposits::credit(t, asset, address, *amount, txid),
-        Command::FinishWithdrawal { withdrawal, failure } => withdrawals::finish(t, *withdrawal, failure.as_deref()),
+        Command::CreditDeposit(credit) => deposits::credit(t, credit),
+        Command::FinishWithdrawal { withdrawal, result } => withdrawals::finish(t, *withdrawal, result),
         Command::SetKyc { member, kyc } => members::set_kyc(t, *member, *kyc),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }

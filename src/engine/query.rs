@@ -3,7 +3,7 @@
 
 use super::approvals::{InitiatorId, Request, RequestState};
 use super::command::OrderRef;
-use super::deposits::{Deposit, DepositAddress};
+use super::deposits::{Deposit, DepositStatus, OwnAddress};
 use super::earn::{EarnOperation, Strategy};
 use super::exports::Export;
 use super::freezes::Freeze;
@@ -11,14 +11,15 @@ use super::ledger::Wallet;
 use super::members::{Member, Organization};
 use super::policy::{Policy, Verdict};
 use super::service_users::{KeyRef, ServiceUser};
-use super::withdrawals::{ListedAddress, Withdrawal};
+use super::transfers::TransferFilter;
+use super::withdrawals::{ListedAddress, Standing, Withdrawal};
 use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{
-    AccountId, AmendId, AssetId, ExportId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId,
-    StrategyId, WithdrawalId,
+    AccountId, AmendId, AssetId, DepositId, ExportId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId,
+    StrategyId,
 };
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
@@ -59,14 +60,14 @@ pub enum Query {
     EarnStatus(StrategyId),
     /// `deposit_methods` and `withdraw_methods`
     Methods(Operation, Option<AssetCode>),
-    /// `deposit_status`
-    Deposits,
+    /// The open part of `deposit_status`; the others are asked of history.
+    Deposits(TransferFilter),
     /// `withdraw_addresses` and `addresses`
     Addresses(Operation, Option<AssetCode>),
     /// `withdraw_info`
     WithdrawInfo(WithdrawalChange),
-    /// `withdraw_status`
-    Withdrawals(Option<WithdrawalId>),
+    /// The open part of `withdraw_status`; the others are asked of history.
+    Withdrawals(TransferFilter),
     /// `member_info`
     MemberInfo,
     /// `requests`, newest first
@@ -239,14 +240,20 @@ pub enum View {
     Allocations(Vec<(Strategy, Amount, Vec<EarnOperation>)>),
     /// Assets, for methods.
     Assets(Vec<Asset>),
-    /// Deposits.
+    /// Open deposits, and the last that ended.
     Deposits(Vec<Deposit>),
+    /// `deposit_status`: those that are open, and leave to look for the others.
+    OpenDeposits(Vec<Deposit>, HistoryGrant),
     /// Withdrawal addresses by asset, and whether each may be used.
     Addresses(Vec<(ListedAddress, bool)>),
     /// What a withdrawal would need.
     WithdrawInfo(Box<WithdrawInfo>),
-    /// Withdrawals.
+    /// Open withdrawals, and the last that ended.
     Withdrawals(Vec<Withdrawal>),
+    /// `withdraw_status`: those that are open, and leave to look for the others.
+    OpenWithdrawals(Vec<Withdrawal>, HistoryGrant),
+    /// What custody has to do: withdrawals to pay, and pools of deposit addresses that run low.
+    Custody(Vec<Withdrawal>, Vec<(AssetId, usize)>),
     /// The Member, the Organization, and its freeze.
     Member(Box<Member>, Box<Organization>, Option<Box<Freeze>>),
     /// Members.
@@ -319,10 +326,10 @@ pub enum Reply {
     ExportRemoved,
     /// Earn.
     Earned(Box<EarnOperation>),
-    /// Deposit addresses.
-    DepositAddresses(Vec<DepositAddress>),
+    /// The account's deposit addresses, newest first.
+    DepositAddresses(Vec<OwnAddress>),
     /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
-    Withdrawal(Box<Withdrawal>),
+    Withdrawal(Box<Standing>),
     /// `withdraw_cancel`: whether it worked.
     WithdrawalCanceled(bool),
     /// The request.
@@ -342,7 +349,14 @@ pub enum Reply {
     /// `add_earn_strategy`
     Strategy(Box<Strategy>),
     /// `credit_deposit`
-    Deposit(Box<Deposit>),
+    Deposit {
+        /// Its `refid`.
+        id: DepositId,
+        /// The operator's transaction id.
+        txid: String,
+        /// Where it is.
+        status: DepositStatus,
+    },
     /// `set_kyc`, invitations
     Member(Box<Member>),
 }
@@ -364,7 +378,7 @@ impl Query {
             Query::EarnStrategies(_) => Operation::EarnStrategies,
             Query::EarnAllocations => Operation::EarnAllocations,
             Query::EarnStatus(_) => Operation::EarnStatus,
-            Query::Deposits => Operation::DepositStatus,
+            Query::Deposits(_) => Operation::DepositStatus,
             Query::WithdrawInfo(_) => Operation::WithdrawInfo,
             Query::Withdrawals(_) => Operation::WithdrawStatus,
             Query::MemberInfo => Operation::MemberInfo,

@@ -19,6 +19,8 @@ pub enum Code {
     UnknownMarket,
     /// No asset of that code.
     UnknownAsset,
+    /// No asset of that code to deposit or withdraw.
+    UnknownFundingAsset,
     /// Not enough available.
     InsufficientFunds,
     /// Below the market's least quantity.
@@ -79,6 +81,10 @@ pub enum Code {
     UnknownExport,
     /// The export is not made yet.
     ExportNotReady,
+    /// The account has as many deposit addresses of the asset as it may have.
+    TooManyAddresses,
+    /// The address given beside the key is not the one that the key names.
+    OtherAddress,
     /// No such Earn strategy.
     UnknownStrategy,
     /// Less than the strategy's minimum.
@@ -133,6 +139,7 @@ impl Code {
             Code::InvalidSession => "ESession:Invalid session",
             Code::UnknownMarket => "EQuery:Unknown asset pair",
             Code::UnknownAsset => "EQuery:Unknown asset",
+            Code::UnknownFundingAsset => "EFunding:Unknown asset",
             Code::InsufficientFunds => "EOrder:Insufficient funds (insufficient user funds)",
             Code::OrderMinimum => "EOrder:Order minimum not met (volume too low)",
             Code::CostMinimum => "EOrder:Cost minimum not met",
@@ -163,6 +170,8 @@ impl Code {
             Code::NoDepositAddress => "EFunding:No address available",
             Code::UnknownExport => "EQuery:Unknown export",
             Code::ExportNotReady => "EQuery:Export not ready",
+            Code::TooManyAddresses => "EFunding:Too many addresses",
+            Code::OtherAddress => "EFunding:Invalid withdrawal address",
             Code::UnknownStrategy => "EGeneral:Invalid arguments:Invalid strategy ID",
             Code::EarnBelowMinimum => "EEarnings:Below min:(De)allocation operation amount less than minimum",
             Code::EarnAboveCap => "EEarnings:Above max:The allocation exceeds user limit for the strategy",

@@ -37,7 +37,7 @@ pub struct State {
     pub switches: Switches,
     /// Earn strategies and allocations.
     pub earn: Earn,
-    /// Deposit addresses and open deposits.
+    /// Deposit addresses and deposits.
     pub deposits: Deposits,
     /// Withdrawal addresses and withdrawals.
     pub withdrawals: Withdrawals,
@@ -89,7 +89,9 @@ impl State {
             }
             Event::MarketStatusSet { market, status } => self.reference.set_status(*market, *status),
             Event::StrategyAdded(_) | Event::Earned { .. } => self.earn.apply(event),
-            Event::DepositAddressesAdded { .. } | Event::DepositAddressAssigned { .. } | Event::Deposited { .. } => {
+            Event::DepositAddressesAdded { .. }
+            | Event::DepositAddressAssigned { .. }
+            | Event::DepositChanged { .. } => {
                 self.deposits.apply(event);
             }
             Event::WithdrawalChanged { .. } | Event::AddressAdded { .. } | Event::AddressRemoved { .. } => {

@@ -9,6 +9,7 @@ use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Sess
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_service};
 use super::state::State;
+use super::transfers::find_asset;
 use super::withdrawals;
 use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
@@ -35,7 +36,8 @@ pub(super) fn answer(
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),
         (Query::Subscribe(Operation::Custody), Caller::Venue(_)) => {
-            Ok(snapshot(state, Owner::Venue, View::Withdrawals(state.withdrawals.pending_custody())))
+            let due = View::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
+            Ok(snapshot(state, Owner::Venue, due))
         }
         (Query::AllExports, Caller::Server) => Ok(View::Exports(state.exports.all().cloned().collect())),
         (_, Caller::Public | Caller::Venue(_) | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
@@ -65,6 +67,10 @@ fn asset_id(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, 
     code.map(|code| state.reference.find_asset(code).map(|asset| asset.id)).transpose()
 }
 
+fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
+    code.map(|code| find_asset(state, code).map(|asset| asset.id)).transpose()
+}
+
 fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
     let account = caller.account;
     Ok(match query {
@@ -88,18 +94,20 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
             allocations.retain(|(of, ..)| of.id == *strategy);
             View::Allocations(allocations)
         }
-        Query::Deposits => View::Deposits(state.deposits.of(account)),
-        Query::Methods(_, code) => View::Assets(match asset_id(state, code.as_ref())? {
+        Query::Deposits(filter) => {
+            let asset = funding_asset(state, filter.asset.as_ref())?;
+            View::OpenDeposits(state.deposits.transfers().open(account, filter, asset), grant(state, caller))
+        }
+        Query::Withdrawals(filter) => {
+            let asset = funding_asset(state, filter.asset.as_ref())?;
+            View::OpenWithdrawals(state.withdrawals.transfers().open(account, filter, asset), grant(state, caller))
+        }
+        Query::Methods(_, code) => View::Assets(match funding_asset(state, code.as_ref())? {
             Some(id) => vec![state.reference.asset(id).clone()],
             None => state.reference.assets().to_vec(),
         }),
         Query::Addresses(_, code) => addresses(state, now, caller.organization, code.as_ref())?,
         Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(state, caller, change, now)?)),
-        Query::Withdrawals(id) => {
-            let mut all = state.withdrawals.of(account);
-            all.retain(|withdrawal| id.is_none_or(|id| withdrawal.id == id));
-            View::Withdrawals(all)
-        }
         Query::Bind(_)
         | Query::BindMember(_)
         | Query::AllExports
@@ -139,7 +147,7 @@ fn addresses(
     organization: OrganizationId,
     code: Option<&AssetCode>,
 ) -> Result<View, Reject> {
-    let all = state.withdrawals.addresses(organization, asset_id(state, code)?);
+    let all = state.withdrawals.addresses(organization, funding_asset(state, code)?);
     Ok(View::Addresses(all.into_iter().map(|listed| (listed.clone(), listed.usable_at <= now)).collect()))
 }
 
@@ -169,8 +177,8 @@ fn account_items(state: &State, account: AccountId, channel: Operation) -> Resul
     Ok(match channel {
         Operation::Balances => View::Balances(state.ledger.balances(account)),
         Operation::Executions => View::Orders(state.orders.open(account, None)),
-        Operation::Withdrawals => View::Withdrawals(state.withdrawals.of(account)),
-        Operation::Deposits => View::Deposits(state.deposits.of(account)),
+        Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
+        Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),
         Operation::Earn => View::Allocations(state.earn.allocations(account)),
         // The ledger's past is history; the channel starts with what is posted from here on.
         Operation::Ledger => View::Empty,

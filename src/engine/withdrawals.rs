@@ -4,23 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::admission::units;
 use super::approvals::{Initiator, InitiatorId, RequestState};
 use super::caller::ServiceCaller;
-use super::decisions;
+use super::command::{Paid, Withdraw};
+use super::decisions::{self, check_comment};
 use super::event::Event;
 use super::ledger::{Ledger, Movement, Party, Wallet};
 use super::policy::{Subject, Verdict};
 use super::query::{Planned, Reply, WithdrawInfo};
 use super::reject::{Code, Reject};
+use super::rolling_totals::RollingTotals;
 use super::state::State;
+use super::transfers::{Transfer, Transfers, amount, find_asset};
 use super::transition::Transition;
+use super::venue::checked_name;
 use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Asking, Change, Governed as _};
 use crate::domain::assets::Asset;
-use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
-use crate::domain::limits::{PAGE_MAX, ROLLING_TOTAL_US};
 use crate::domain::money::Amount;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
@@ -95,22 +96,84 @@ pub struct Withdrawal {
     pub status: WithdrawalStatus,
     /// Why it ended, for `info`.
     pub reason: Option<String>,
+    /// Custody's transaction id, once it is paid.
+    pub txid: Option<String>,
     /// Still held for it.
     pub held: Amount,
+}
+
+impl Transfer for Withdrawal {
+    const KIND: &'static str = "withdrawal";
+
+    fn id(&self) -> u64 {
+        self.id.0
+    }
+
+    fn account(&self) -> AccountId {
+        self.account
+    }
+
+    fn asset(&self) -> AssetId {
+        self.asset
+    }
+
+    fn method(&self) -> &str {
+        &self.address.method
+    }
+
+    fn created_at(&self) -> Moment {
+        self.created_at
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.status, WithdrawalStatus::Initial | WithdrawalStatus::Pending)
+    }
+}
+
+/// How a withdrawal stands: what replies tell of it, and all that is kept for ever of one that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its `refid`.
+    pub id: WithdrawalId,
+    /// From which account.
+    pub account: AccountId,
+    /// Where it is.
+    pub status: WithdrawalStatus,
+    /// The request in the approval queue.
+    pub request: Option<RequestId>,
+    /// Custody's transaction id, if it gave one.
+    pub txid: Option<String>,
+}
+
+impl Standing {
+    fn of(withdrawal: &Withdrawal) -> Standing {
+        let Withdrawal { id, account, status, request, .. } = *withdrawal;
+        Standing { id, account, status, request, txid: withdrawal.txid.clone() }
+    }
+}
+
+/// What a `client_id` stands for, for ever (rule 30).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Named {
+    id: WithdrawalId,
+    asset: AssetId,
+    amount: Amount,
+    key: String,
 }
 
 /// Who a `client_id` belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Asker(ServiceUserId, ClientId);
 
-/// All addresses and withdrawals.
+/// All addresses and open withdrawals, and of the ended ones what may still be asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawals {
     addresses: BTreeMap<(OrganizationId, AssetId, String), ListedAddress>,
-    all: BTreeMap<WithdrawalId, Withdrawal>,
-    by_account: BTreeMap<AccountId, Vec<WithdrawalId>>,
-    by_client_id: BTreeMap<Asker, WithdrawalId>,
+    transfers: Transfers<Withdrawal>,
+    ended: BTreeMap<WithdrawalId, Standing>,
+    by_client_id: BTreeMap<Asker, Named>,
     with_custody: BTreeSet<WithdrawalId>,
+    totals: RollingTotals,
 }
 
 impl Withdrawals {
@@ -131,7 +194,7 @@ impl Withdrawals {
     }
 
     fn changed(&mut self, new: &Withdrawal, ledger: &mut Ledger) {
-        let before = self.all.insert(new.id, new.clone());
+        let before = self.transfers.put(new);
         let held = before.as_ref().map_or(Amount::ZERO, |before| before.held);
         ledger.hold(new.account, new.asset, Amount(new.held.0.saturating_sub(held.0)));
         match new.status {
@@ -139,10 +202,17 @@ impl Withdrawals {
             _ => self.with_custody.remove(&new.id),
         };
         if before.is_none() {
-            self.by_account.entry(new.account).or_default().push(new.id);
+            self.totals.add(new);
             if let (Some(asker), Some(id)) = (new.service_user, new.client_id) {
-                self.by_client_id.insert(Asker(asker, id), new.id);
+                let named = Named { id: new.id, asset: new.asset, amount: new.amount, key: new.address.key.clone() };
+                self.by_client_id.insert(Asker(asker, id), named);
             }
+        }
+        if matches!(new.status, WithdrawalStatus::Canceled | WithdrawalStatus::Returned) {
+            self.totals.remove(new);
+        }
+        if !new.is_open() {
+            self.ended.insert(new.id, Standing::of(new));
         }
     }
 
@@ -170,64 +240,53 @@ impl Withdrawals {
         all.filter(|listed| asset.is_none_or(|asset| asset == listed.asset)).cloned().collect()
     }
 
-    /// What an account withdrew of an asset in the 24 hours up to `now`: pending, released or settled
-    /// (rule 21).
-    fn rolling_total(&self, account: AccountId, asset: AssetId, now: Moment) -> Amount {
-        let ids = self.by_account.get(&account).into_iter().flatten().rev();
-        let recent =
-            ids.filter_map(|id| self.all.get(id)).take_while(|of| now < of.created_at.plus_us(ROLLING_TOTAL_US));
-        let counts = |of: &&Withdrawal| {
-            let ended = matches!(of.status, WithdrawalStatus::Canceled | WithdrawalStatus::Returned);
-            of.asset == asset && !ended
-        };
-        Amount(recent.filter(counts).fold(0, |sum, of| of.amount.0.saturating_add(sum)))
-    }
-
-    /// A withdrawal that a record names.
+    /// An open withdrawal.
     pub fn get(&self, id: WithdrawalId) -> Option<&Withdrawal> {
-        self.all.get(&id)
+        self.transfers.get(id.0)
     }
 
-    /// Withdrawals of an account, newest first, at most a page.
-    pub fn of(&self, account: AccountId) -> Vec<Withdrawal> {
-        let ids = self.by_account.get(&account).into_iter().flatten().rev();
-        ids.take(PAGE_MAX).filter_map(|id| self.all.get(id).cloned()).collect()
+    /// How a withdrawal stands, open or ended.
+    pub fn standing(&self, id: WithdrawalId) -> Option<Standing> {
+        self.get(id).map(Standing::of).or_else(|| self.ended.get(&id).cloned())
+    }
+
+    /// Open withdrawals, and what an account's channel begins with.
+    pub fn transfers(&self) -> &Transfers<Withdrawal> {
+        &self.transfers
     }
 
     /// Withdrawals released to custody and not settled, oldest first (rule 37).
     pub fn pending_custody(&self) -> Vec<Withdrawal> {
-        self.with_custody.iter().filter_map(|id| self.all.get(id).cloned()).collect()
+        self.with_custody.iter().filter_map(|id| self.get(*id).cloned()).collect()
     }
 }
 
 /// `withdraw`: held at once, then the policy decides (rules 18, 31, 32).
-pub fn withdraw(
-    t: &mut Transition<'_>,
-    caller: ServiceCaller,
-    change: &WithdrawalChange,
-    client_id: Option<ClientId>,
-    max_fee: Option<Decimal>,
-) -> Result<Reply, Reject> {
+pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw) -> Result<Reply, Reject> {
+    let Withdraw { change, client_id, max_fee, address } = asked;
     let state = t.state();
+    let asset = find_asset(state, &change.asset)?;
     if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&Asker(caller.id, id))) {
-        let first = &state.withdrawals.all[first];
-        let asked = first.request.and_then(|id| state.approvals.get(id)).map(|request| &request.change);
-        return match asked {
-            Some(Change::Withdrawal(asked)) if asked == change => Ok(Reply::Withdrawal(Box::new(first.clone()))),
-            _ => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal")),
-        };
+        let same = (asset.id, amount(change.amount, asset)?, &change.key) == (first.asset, first.amount, &first.key);
+        let standing = state.withdrawals.standing(first.id).filter(|_| same);
+        let other = || Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal");
+        return standing.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(other);
     }
-    let asset = state.reference.find_asset(&change.asset)?;
-    if let Some(most) = max_fee
-        && most.units(asset.decimals).is_ok_and(|most| asset.withdrawal_fee.0 > most)
-    {
-        return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
+    if let Some(most) = max_fee {
+        let excess = |_| Reject::field(Code::InvalidArguments, "max_fee", "give no more decimals than the asset has");
+        if asset.withdrawal_fee.0 > most.units(asset.decimals).map_err(excess)? {
+            return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
+        }
+    }
+    let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
+    if address.as_ref().is_some_and(|address| *address != resolved.address) {
+        return Err(Reject::field(Code::OtherAddress, "address", "it is not the one that the key names"));
     }
     let asking = Asking {
         organization: caller.organization,
         account: caller.account,
         initiator: Initiator::ServiceUser(caller.id, state.keys.service_user(caller.id).name.clone()),
-        client_id,
+        client_id: *client_id,
         drawn: None,
         strand_pending: false,
     };
@@ -235,20 +294,17 @@ pub fn withdraw(
     let change = Change::Withdrawal(change.clone());
     let judged = decisions::judge(state, &change, caller.organization, &draft, false)?;
     let request = decisions::open(t, change, asking, draft, judged, false);
-    let made = request.withdrawal.and_then(|id| t.state().withdrawals.get(id)).cloned();
-    made.map(|withdrawal| Reply::Withdrawal(Box::new(withdrawal))).ok_or_else(|| Reject::of(Code::UnknownReference))
+    let made = request.withdrawal.and_then(|id| t.state().withdrawals.standing(id));
+    made.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(|| Reject::of(Code::UnknownReference))
 }
 
 /// The record of a withdrawal that is about to be asked for: its address as it resolves now, its funds there.
 pub fn planned(t: &Transition<'_>, asking: &Asking, change: &WithdrawalChange) -> Result<Withdrawal, Reject> {
     let state = t.state();
     let (organization, account) = (asking.organization, asking.account);
-    let asset = state.reference.find_asset(&change.asset)?;
+    let asset = find_asset(state, &change.asset)?;
     let address = state.withdrawals.address(organization, asset.id, &change.key, t.now())?.clone();
-    let amount = Amount(units(change.amount, asset.decimals, "amount")?);
-    if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
-        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least withdrawal"));
-    }
+    let amount = gross(change, asset)?;
     if state.ledger.available(account, asset.id) < amount {
         return Err(Reject::of(Code::FundingInsufficient));
     }
@@ -270,8 +326,18 @@ pub fn planned(t: &Transition<'_>, asking: &Asking, change: &WithdrawalChange) -
         created_at: t.now(),
         status: WithdrawalStatus::Initial,
         reason: None,
+        txid: None,
         held: amount,
     })
+}
+
+/// The amount asked for, if it is one that can be withdrawn.
+fn gross(change: &WithdrawalChange, asset: &Asset) -> Result<Amount, Reject> {
+    let amount = amount(change.amount, asset)?;
+    if amount < asset.withdrawal_min || amount <= asset.withdrawal_fee {
+        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least withdrawal"));
+    }
+    Ok(amount)
 }
 
 /// What the rules of a policy look at, for a withdrawal that is not recorded yet.
@@ -287,7 +353,7 @@ fn subject_of(
     initiator: InitiatorId,
     now: Moment,
 ) -> Subject {
-    let before = state.withdrawals.rolling_total(account, asset, now);
+    let before = state.withdrawals.totals.of(account, asset, now);
     let of = state.reference.asset(asset);
     let total_24h = Amount(before.0.saturating_add(amount.0));
     Subject { asset: of.code, decimals: of.decimals, amount, total_24h, key: key.to_owned(), initiator }
@@ -320,10 +386,10 @@ pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
 
 /// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32).
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -> Result<Reply, Reject> {
-    let found = t.state().withdrawals.get(id).filter(|found| found.account == caller.account);
+    let found = t.state().withdrawals.standing(id).filter(|found| found.account == caller.account);
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal of the account");
-    let withdrawal = found.ok_or_else(unknown)?;
-    match (withdrawal.status, withdrawal.request) {
+    let standing = found.ok_or_else(unknown)?;
+    match (standing.status, standing.request) {
         (WithdrawalStatus::Initial, Some(request)) => {
             decisions::end(t, caller.organization, request, RequestState::Canceled, "canceled by the account");
             Ok(Reply::WithdrawalCanceled(true))
@@ -332,21 +398,26 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -
     }
 }
 
-/// `settle_withdrawal` and `fail_withdrawal`: the same result again changes nothing, the other one is refused
+/// `settle_withdrawal` and `fail_withdrawal`: the same result again changes nothing, another one is refused
 /// (rule 37).
-pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, failure: Option<&str>) -> Result<Reply, Reject> {
+pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &Paid) -> Result<Reply, Reject> {
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal that was released to custody");
-    let withdrawal = t.state().withdrawals.get(id).cloned().ok_or_else(unknown)?;
-    match (withdrawal.status, failure) {
-        (WithdrawalStatus::Initial | WithdrawalStatus::Canceled, _) => return Err(unknown()),
-        (WithdrawalStatus::Success, None) | (WithdrawalStatus::Returned, Some(_)) => {
-            return Ok(Reply::Withdrawal(Box::new(withdrawal)));
+    let (status, failure, txid) = match result {
+        Paid::Settled { txid } => (WithdrawalStatus::Success, None, txid.as_deref()),
+        Paid::Failed { reason } => (WithdrawalStatus::Returned, Some(reason.as_str()), None),
+    };
+    check_comment("reason", failure)?;
+    txid.map_or(Ok(()), |txid| checked_name("txid", txid))?;
+    let standing = t.state().withdrawals.standing(id).ok_or_else(unknown)?;
+    match standing.status {
+        WithdrawalStatus::Initial | WithdrawalStatus::Canceled => return Err(unknown()),
+        WithdrawalStatus::Pending => {}
+        given if given == status && txid.is_none_or(|txid| standing.txid.as_deref() == Some(txid)) => {
+            return Ok(Reply::Withdrawal(Box::new(standing)));
         }
-        (WithdrawalStatus::Success, Some(_)) | (WithdrawalStatus::Returned, None) => {
-            return Err(Reject::field(Code::AlreadyFinished, "refid", "the other result was given before"));
-        }
-        (WithdrawalStatus::Pending, _) => {}
+        _ => return Err(Reject::field(Code::AlreadyFinished, "refid", "another result was given before")),
     }
+    let withdrawal = t.state().withdrawals.get(id).cloned().ok_or_else(unknown)?;
     let (amount, fee, asset) = (withdrawal.amount, withdrawal.fee, withdrawal.asset);
     let net = Amount(amount.0 - fee.0);
     let movement = Movement::new(&t.state().ledger).post(Party::InTransit, asset, -net, Amount::ZERO);
@@ -360,18 +431,19 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, failure: Option<&str>) -
         ),
     };
     let postings = movement.postings();
-    let status = if failure.is_none() { WithdrawalStatus::Success } else { WithdrawalStatus::Returned };
-    let withdrawal = Withdrawal { status, reason: failure.map(str::to_owned), ..withdrawal };
-    t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal.clone()), postings });
-    Ok(Reply::Withdrawal(Box::new(withdrawal)))
+    let (reason, txid) = (failure.map(str::to_owned), txid.map(str::to_owned));
+    let withdrawal = Withdrawal { status, reason, txid, ..withdrawal };
+    let standing = Standing::of(&withdrawal);
+    t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings });
+    Ok(Reply::Withdrawal(Box::new(standing)))
 }
 
 /// The verdict on a withdrawal that is only being considered.
 pub fn verdict(state: &State, planned: &Planned<'_>, now: Moment) -> Result<(Asset, Amount, Option<Verdict>), Reject> {
     let Planned { organization, account, change, initiator } = *planned;
-    let asset = state.reference.find_asset(&change.asset)?.clone();
+    let asset = find_asset(state, &change.asset)?.clone();
     state.withdrawals.address(organization, asset.id, &change.key, now)?;
-    let amount = Amount(units(change.amount, asset.decimals, "amount")?);
+    let amount = gross(change, &asset)?;
     let subject = subject_of(state, (account, asset.id, amount), &change.key, initiator, now);
     let policy = change.governing(state, organization);
     Ok((asset, amount, policy.map(|policy| policy.verdict(Some(&subject)))))

@@ -113,9 +113,8 @@ impl Session {
     ) {
         let Some(following) = self.channels.get(&channel).filter(|following| following.started) else { return };
         let counts = following.options.ratecounter && channel == Operation::Executions;
-        let (at, route) = (item.stamped.at, &item.route);
-        let within = dates.0.is_none_or(|start| start <= at) && dates.1.is_none_or(|end| at < end);
-        if !within || !narrowing::admits(&following.options, item, reference) {
+        let route = &item.route;
+        if !narrowing::within(dates, item) || !narrowing::admits(&following.options, item, reference) {
             return;
         }
         let fits = group
@@ -222,6 +221,14 @@ impl Session {
             (Then::Find(refs), View::Found(open, grant)) => {
                 let refs = refs.clone();
                 return self.find(call, refs, open, grant, reference);
+            }
+            (Then::Transfers(filter), View::OpenDeposits(open, grant)) => {
+                let filter = filter.clone();
+                return self.transfers(call, *filter, grant, open, records::deposits_text, reference);
+            }
+            (Then::Transfers(filter), View::OpenWithdrawals(open, grant)) => {
+                let filter = filter.clone();
+                return self.transfers(call, *filter, grant, open, records::withdrawals_text, reference);
             }
             (Then::History(page), View::History(grant)) => {
                 let page = page.clone();
@@ -334,7 +341,7 @@ impl Session {
                 if wanted.unwrap_or(true) {
                     let mut data = String::new();
                     let view = narrowed(view, &options, reference, self.query_dates());
-                    results::snapshot(&mut data, reference, channel, at, &view);
+                    results::snapshot(&mut data, reference, at, &view);
                     self.frame(channel, true, &data);
                 }
             }
@@ -431,6 +438,7 @@ fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
     let code = filter.asset.as_deref().and_then(|code| AssetCode::from(code).ok());
     let asset = code.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
     let of_asset = |of| filter.asset.is_none() || asset == Some(of);
+    let named = |only: &Option<String>, name: &str| only.as_deref().is_none_or(|only| only == name);
     let limit = filter.limit.unwrap_or(usize::MAX);
     match view {
         View::Orders(mut orders) => {
@@ -441,13 +449,17 @@ fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
             orders.truncate(limit);
             View::Orders(orders)
         }
-        View::Deposits(mut all) => {
-            all.retain(|deposit| of_asset(deposit.asset));
-            View::Deposits(all)
+        View::Assets(mut all) => {
+            all.retain(|asset| named(&filter.method, &asset.method) && named(&filter.network, &asset.network));
+            View::Assets(all)
         }
-        View::Withdrawals(mut all) => {
-            all.retain(|withdrawal| of_asset(withdrawal.asset));
-            View::Withdrawals(all)
+        View::Addresses(mut all) => {
+            all.retain(|(listed, usable)| {
+                named(&filter.method, &listed.address.method)
+                    && named(&filter.key, &listed.address.key)
+                    && filter.verified.is_none_or(|verified| verified == *usable)
+            });
+            View::Addresses(all)
         }
         View::Allocations(mut all) => {
             all.retain(|(strategy, ..)| of_asset(strategy.asset));

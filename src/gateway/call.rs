@@ -5,6 +5,7 @@ use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 use crate::engine::command::OrderRef;
+use crate::engine::transfers::TransferFilter;
 
 /// A request under way.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub enum Then {
     History(Box<Page>),
     /// History is asked for those that are not open.
     Find(Box<[OrderRef]>),
+    /// History is asked for deposits or withdrawals that are not open.
+    Transfers(Box<TransferFilter>),
     /// What the answer names besides: a withdrawal's `refid`.
     Named(String),
     /// The key drawn for a Service User, by its public part.

@@ -148,6 +148,7 @@ impl Session {
             Body::Query(query, filter) => {
                 let then = match &query {
                     Query::Orders(orders) => Then::Find(orders.clone().into()),
+                    Query::Deposits(filter) | Query::Withdrawals(filter) => Then::Transfers(Box::new(filter.clone())),
                     _ => Then::Narrow(Box::new(filter)),
                 };
                 self.ask(Work::Query(query), call(then));

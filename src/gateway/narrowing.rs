@@ -5,10 +5,11 @@ use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::time::Moment;
 use crate::engine::entries::entries;
+use crate::engine::event::Event;
 use crate::engine::ledger::Wallet;
 use crate::engine::query::View;
 use crate::engine::reference::Reference;
-use crate::engine::withdrawals::WithdrawalStatus;
+use crate::engine::transfers::Transfer;
 use crate::history::movement;
 
 /// Whether a subscription wants an item.
@@ -34,8 +35,21 @@ pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> b
     named(&options.assets, &code) && named(&options.types, kind)
 }
 
+/// Whether the key's dates show an item. They bound the time of an event, but of a deposit or withdrawal that has
+/// ended its creation; one that is open is present state (rule 10).
+pub(super) fn within((start, end): (Option<Moment>, Option<Moment>), item: &Item) -> bool {
+    let shown = |at: Moment| start.is_none_or(|start| start <= at) && end.is_none_or(|end| at < end);
+    match (&item.stamped.event, item.route.channel) {
+        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.is_open() || shown(deposit.created_at),
+        (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => {
+            withdrawal.is_open() || shown(withdrawal.created_at)
+        }
+        _ => shown(item.stamped.at),
+    }
+}
+
 /// A snapshot less what the subscription does not want and the key may not see. Present state stays: only
-/// deposits and ended withdrawals have a time that the dates bound.
+/// ended deposits and withdrawals have a time that the dates bound.
 pub(super) fn narrowed(
     view: View,
     options: &Channel,
@@ -53,14 +67,11 @@ pub(super) fn narrowed(
             View::Requests(all)
         }
         View::Deposits(mut all) => {
-            all.retain(|deposit| within(deposit.at) && wanted(deposit.asset));
+            all.retain(|of| (of.is_open() || within(of.created_at)) && wanted(of.asset));
             View::Deposits(all)
         }
         View::Withdrawals(mut all) => {
-            all.retain(|withdrawal| {
-                let open = matches!(withdrawal.status, WithdrawalStatus::Initial | WithdrawalStatus::Pending);
-                (open || within(withdrawal.created_at)) && wanted(withdrawal.asset)
-            });
+            all.retain(|of| (of.is_open() || within(of.created_at)) && wanted(of.asset));
             View::Withdrawals(all)
         }
         other => other,

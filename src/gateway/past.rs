@@ -1,5 +1,7 @@
 //! Answers that wait for SQL: pages of history, orders by name, past fills, the audit log.
 
+use serde::de::DeserializeOwned;
+
 use super::answers::Answered;
 use super::call::{Call, Then};
 use super::inbound::Page;
@@ -15,6 +17,7 @@ use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
+use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
 use crate::wire::results::{AuditLog, Ledgers};
 
@@ -65,6 +68,24 @@ impl Session {
                     .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor.as_deref())),
             };
             (call, text)
+        }));
+    }
+
+    /// Answers with deposits or withdrawals: the open ones, and the ended ones once SQL has them.
+    pub(super) fn transfers<T: Transfer + DeserializeOwned + Send + 'static>(
+        &mut self,
+        call: Call,
+        filter: TransferFilter,
+        grant: HistoryGrant,
+        open: Vec<T>,
+        text: fn(&Reference, &[T], Option<String>) -> String,
+        reference: &Reference,
+    ) {
+        let asset = filter.asset.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
+        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        self.history.push(Box::pin(async move {
+            let page = history.transfers(&grant, &filter, asset, open).await;
+            (call, page.map(|(all, cursor)| text(&reference, &all, cursor)))
         }));
     }
 

@@ -118,8 +118,9 @@ fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
             let set = entry("set_policy", policy.workflow.name().to_owned(), None);
             (policy.organization, AuditEntry { policy_version: Some(policy.version), ..set })
         }
-        Event::Deposited { deposit, .. } if venue => {
-            (deposit.organization, entry("credit_deposit", deposit.id.to_string(), Some(deposit.txid.clone())))
+        Event::DepositChanged { deposit, .. } if venue => {
+            let detail = format!("{} {}", deposit.txid, deposit.status.name());
+            (deposit.organization, entry("credit_deposit", deposit.id.to_string(), Some(detail)))
         }
         Event::WithdrawalChanged { withdrawal, .. } if venue => {
             let paid = withdrawal.status == WithdrawalStatus::Success;

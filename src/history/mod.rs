@@ -5,6 +5,7 @@ mod audit;
 mod projector;
 mod queries;
 mod rows;
+mod transfers;
 
 pub use audit::{AuditEntry, Audited};
 pub use projector::start;

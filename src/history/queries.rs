@@ -63,7 +63,7 @@ pub type AuditPage = (Vec<Audited>, Option<String>);
 pub type Found = Vec<ClosedOrder>;
 
 impl History {
-    async fn reached(&self, seq: Seq) -> Result<(), Busy> {
+    pub(super) async fn reached(&self, seq: Seq) -> Result<(), Busy> {
         let mut reached = self.reached.clone();
         let waiting = reached.wait_for(|at| *at >= seq.0);
         match tokio::time::timeout(PATIENCE, waiting).await {
@@ -179,7 +179,7 @@ fn granted(grant: &HistoryGrant, at: u64) -> bool {
     grant.from.is_none_or(|from| from.0 <= at) && grant.until.is_none_or(|until| at < until.0)
 }
 
-fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
+pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
     Page { account: grant.account.0.into(), ..within(grant.from, grant.until, wanted) }
 }
 
@@ -197,7 +197,7 @@ fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page 
 }
 
 /// The cursor behind a full page; a page that is not full is the last one.
-fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) -> Option<String> {
+pub(super) fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) -> Option<String> {
     last.filter(|_| count >= wanted.limit).map(|(at, id)| format!("{at}.{id}"))
 }
 

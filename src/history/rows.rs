@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::audit;
+use super::{audit, transfers};
 use crate::domain::candles::{Candle, INTERVALS};
 use crate::domain::ids::Seq;
 use crate::domain::money::{Amount, Price, Quantity};
@@ -57,6 +57,8 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
             side(batch, trade, &trade.taker, TAKER_TRADE, stamped);
             candles(batch, trade, stamped);
         }
+        Event::DepositChanged { deposit, .. } => batch.transfers.extend(transfers::row(&**deposit)),
+        Event::WithdrawalChanged { withdrawal, .. } => batch.transfers.extend(transfers::row(&**withdrawal)),
         Event::OrderCanceled { order, reason } => {
             batch.orders.push(order_row(order, Some(*reason), *seq, 0, *at));
         }

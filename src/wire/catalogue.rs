@@ -53,19 +53,18 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::ExportAdd => g.subschema_for::<p::ExportAdd>(),
         Operation::ExportStatus => g.subschema_for::<p::ExportStatus>(),
         Operation::ExportRetrieve | Operation::ExportRemove => g.subschema_for::<p::ExportRef>(),
-        Operation::EarnStrategies
-        | Operation::EarnAllocations
-        | Operation::DepositMethods
-        | Operation::DepositStatus
-        | Operation::WithdrawMethods
-        | Operation::WithdrawAddresses
-        | Operation::Addresses => g.subschema_for::<p::ByAsset>(),
+        Operation::DepositStatus | Operation::WithdrawStatus => g.subschema_for::<p::TransferStatus>(),
+        Operation::WithdrawMethods => g.subschema_for::<p::WithdrawMethods>(),
+        Operation::WithdrawAddresses | Operation::Addresses => g.subschema_for::<p::WithdrawAddresses>(),
+        Operation::EarnStrategies | Operation::EarnAllocations | Operation::DepositMethods => {
+            g.subschema_for::<p::ByAsset>()
+        }
         Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<p::EarnMove>(),
         Operation::EarnStatus => g.subschema_for::<p::EarnStatus>(),
         Operation::DepositAddresses => g.subschema_for::<p::DepositAddresses>(),
         Operation::WithdrawInfo => g.subschema_for::<p::WithdrawInfo>(),
         Operation::Withdraw => g.subschema_for::<p::Withdraw>(),
-        Operation::WithdrawStatus | Operation::WithdrawCancel => g.subschema_for::<p::WithdrawRef>(),
+        Operation::WithdrawCancel => g.subschema_for::<p::WithdrawCancel>(),
         Operation::Requests => g.subschema_for::<p::Requests>(),
         Operation::RequestInfo | Operation::CancelRequest => g.subschema_for::<p::RequestRef>(),
         Operation::Approve | Operation::Execute => g.subschema_for::<p::Vote>(),
@@ -210,7 +209,11 @@ fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
             Some(json!({"type": "array", "items": {"anyOf": [snapshot, update]}}))
         }
         Operation::Deposits => list(g.subschema_for::<i::Deposit>()),
-        Operation::Withdrawals | Operation::Custody => list(g.subschema_for::<i::Withdrawal>()),
+        Operation::Withdrawals => list(g.subschema_for::<i::Withdrawal>()),
+        Operation::Custody => {
+            let (withdrawal, pool) = (g.subschema_for::<i::Withdrawal>(), g.subschema_for::<i::LowPool>());
+            Some(json!({"type": "array", "items": {"anyOf": [withdrawal, pool]}}))
+        }
         Operation::Approvals => list(g.subschema_for::<i::Request>()),
         _ => None,
     }

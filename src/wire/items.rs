@@ -165,6 +165,9 @@ records! {
         client_id: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         info: Option<String>,
+        /// Custody's transaction id, if it gave one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        txid: Option<String>,
         /// For custody only: whose it is, where it goes, and what arrives there.
         #[serde(skip_serializing_if = "Option::is_none")]
         payment: Option<Payment>,
@@ -180,7 +183,9 @@ records! {
         tag: Option<String>,
         net_amount: Exact,
     }
-    /// A credited deposit.
+    /// On `custody`: a pool of deposit addresses runs low.
+    LowPool { notice: &'static str, asset: String, addresses_left: u64, offset: u64 }
+    /// A deposit, `Pending` → `Success` or `Failure`.
     Deposit {
         refid: String,
         txid: String,

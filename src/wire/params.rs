@@ -197,9 +197,30 @@ params! {
         amount: Number<'a>,
         client_id: Option<Text<'a>>,
         max_fee: Option<Number<'a>>,
+        /// Must be the one that the key names.
+        address: Option<Text<'a>>,
     }
-    /// `withdraw_status` and `withdraw_cancel`.
-    WithdrawRef { asset: Option<Text<'a>>, refid: Option<Text<'a>> }
+    /// `withdraw_methods`.
+    WithdrawMethods { asset: Option<Text<'a>>, network: Option<Text<'a>> }
+    /// `withdraw_addresses` and `addresses`.
+    WithdrawAddresses {
+        asset: Option<Text<'a>>,
+        method: Option<Text<'a>>,
+        key: Option<Text<'a>>,
+        verified: Option<bool>,
+    }
+    /// `deposit_status` and `withdraw_status`; dates bound the creation.
+    TransferStatus {
+        asset: Option<Text<'a>>,
+        method: Option<Text<'a>>,
+        refid: Option<Text<'a>>,
+        start: Option<Text<'a>>,
+        end: Option<Text<'a>>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// `withdraw_cancel`.
+    WithdrawCancel { asset: Option<Text<'a>>, refid: Text<'a> }
     /// `requests`.
     Requests {
         state: Option<Text<'a>>,
@@ -259,10 +280,17 @@ params! {
     }
     /// `add_deposit_addresses`.
     AddDepositAddresses { asset: Text<'a>, addresses: Vec<Address<'a>> }
-    /// `credit_deposit`.
-    CreditDeposit { asset: Text<'a>, address: Text<'a>, tag: Option<Text<'a>>, amount: Number<'a>, txid: Text<'a> }
+    /// `credit_deposit`; `status` is Pending, Success (when left out) or Failure.
+    CreditDeposit {
+        asset: Text<'a>,
+        address: Text<'a>,
+        tag: Option<Text<'a>>,
+        amount: Number<'a>,
+        txid: Text<'a>,
+        status: Option<Text<'a>>,
+    }
     /// `settle_withdrawal`.
-    SettleWithdrawal { refid: Text<'a> }
+    SettleWithdrawal { refid: Text<'a>, txid: Option<Text<'a>> }
     /// `fail_withdrawal`.
     FailWithdrawal { refid: Text<'a>, reason: Text<'a> }
     /// `set_kyc`.

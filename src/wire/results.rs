@@ -194,6 +194,8 @@ records! {
         network: String,
         limit: bool,
         fee: Exact,
+        #[serde(rename = "address-setup-fee")]
+        address_setup_fee: Exact,
         #[serde(rename = "gen-address")]
         gen_address: bool,
         minimum: Exact,
@@ -206,12 +208,17 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         tag: Option<String>,
         expiretm: u8,
+        /// Nothing has come to it yet.
         new: bool,
     }
     /// `deposit_addresses`.
     DepositAddresses { addresses: Vec<DepositAddress> }
     /// `deposit_status`.
-    Deposits { deposits: Vec<Deposit> }
+    Deposits {
+        deposits: Vec<Deposit>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
     /// A withdrawal method.
     WithdrawMethod { asset: String, method: String, network: String, minimum: Exact, fee: Exact }
     /// `withdraw_methods`.
@@ -252,7 +259,11 @@ records! {
         request_id: Option<String>,
     }
     /// `withdraw_status`.
-    Withdrawals { withdrawals: Vec<Withdrawal> }
+    Withdrawals {
+        withdrawals: Vec<Withdrawal>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
     /// `withdraw_cancel`.
     WithdrawCancel { refid: String, canceled: bool }
     /// The Member of `member_info`.
@@ -410,7 +421,7 @@ records! {
     /// `set_kyc`.
     MemberChanged { member_id: String, kyc: &'static str }
     /// `credit_deposit`.
-    Credited { refid: String, txid: String }
+    Credited { refid: String, txid: String, status: &'static str }
     /// What an acknowledgement of a channel may hold.
     #[derive(Default)]
     Subscribed {

@@ -32,7 +32,7 @@ fn outgoing(amount: &str) -> Change {
 }
 
 fn status(stage: &Stage, id: WithdrawalId) -> WithdrawalStatus {
-    stage.state().withdrawals.get(id).unwrap().status
+    stage.state().withdrawals.standing(id).unwrap().status
 }
 
 #[test]

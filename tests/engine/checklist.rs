@@ -28,7 +28,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::genesis::key;
 use super::governance::{edit, everywhere, invite, joined, set};
-use super::world::{DAY, SECOND, Stage, asset, bot, decimal, member, to_cold, venue, withdraw};
+use super::world::{DAY, SECOND, Stage, asset, bot, decimal, member, to_cold, venue, withdraw, withdraw_to};
 
 /// How long a request waits under the usual terms.
 const LIFE: u64 = 7 * DAY;
@@ -43,7 +43,7 @@ fn quorum(stage: &mut Stage, workflow: Workflow, quorum: u32) {
 }
 
 fn status(stage: &Stage, request: RequestId) -> WithdrawalStatus {
-    stage.state().withdrawals.get(stage.request(request).withdrawal.unwrap()).unwrap().status
+    stage.state().withdrawals.standing(stage.request(request).withdrawal.unwrap()).unwrap().status
 }
 
 /// How often the account was debited for a withdrawal.
@@ -420,7 +420,7 @@ fn d3_42_no_name_gets_around_the_cool_down() {
     approved(AddressChange::Add { asset: asset("BTC"), address: address("cold-1") });
     let to = |key: &str| {
         let change = WithdrawalChange { key: key.to_owned(), ..to_cold("1") };
-        Command::Withdraw { change, client_id: None, max_fee: None }
+        withdraw_to(change, None)
     };
     for key in ["alias", "cold-1"] {
         assert_eq!(stage.refused(&bot(1), to(key)), Code::UnknownWithdrawKey);

@@ -1,12 +1,11 @@
-//! Funds: holds, withdrawals, deposits, Earn, the halt (rules 26, 30 to 37).
+//! Funds: holds, withdrawals, Earn, the halt (rules 26, 30 to 37).
 
 use countersign::access::scope::ScopeSet;
 use countersign::domain::ids::{AccountId, AssetId, StrategyId, WithdrawalId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::engine::approvals::Decision;
-use countersign::engine::command::Command;
-use countersign::engine::deposits::DepositAddress;
+use countersign::engine::command::{Command, Paid};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::query::Reply;
@@ -15,14 +14,16 @@ use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
 use super::genesis::key;
-use super::world::{SECOND, Stage, asset, bot, cancel, decimal, limit, member, to_cold, venue, withdraw};
+use super::world::{SECOND, Stage, bot, cancel, decimal, limit, member, to_cold, venue, withdraw, withdraw_to};
 
 const ACME: AccountId = AccountId(1);
 const BTC: AssetId = AssetId(2);
 const ETH: AssetId = AssetId(3);
 
 fn finish(withdrawal: WithdrawalId, failure: Option<&str>) -> Command {
-    Command::FinishWithdrawal { withdrawal, failure: failure.map(str::to_owned) }
+    let settled = Paid::Settled { txid: None };
+    let result = failure.map_or(settled, |reason| Paid::Failed { reason: reason.to_owned() });
+    Command::FinishWithdrawal { withdrawal, result }
 }
 
 fn earn(strategy: u16, amount: &str, allocate: bool) -> Command {
@@ -33,8 +34,7 @@ fn earn(strategy: u16, amount: &str, allocate: bool) -> Command {
 fn rule_26_an_unknown_name_and_rule_31_funds_that_are_held_are_refused() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let change = WithdrawalChange { key: "nowhere".to_owned(), ..to_cold("1") };
-    let nowhere = Command::Withdraw { change, client_id: None, max_fee: None };
-    assert_eq!(stage.refused(&bot(1), nowhere), Code::UnknownWithdrawKey);
+    assert_eq!(stage.refused(&bot(1), withdraw_to(change, None)), Code::UnknownWithdrawKey);
     stage.withdrawal(&bot(1), withdraw("60", None));
     assert_eq!(stage.state().ledger.available(ACME, BTC), Amount(4_000_000_000));
     assert_eq!(stage.refused(&bot(1), withdraw("60", None)), Code::FundingInsufficient);
@@ -74,8 +74,8 @@ fn rule_32_a_withdrawal_that_waits_can_be_canceled() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let asked = stage.withdrawal(&bot(1), withdraw("1", None));
     stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap();
-    let ended = stage.state().withdrawals.get(asked.id).unwrap();
-    assert_eq!((ended.status, ended.held), (WithdrawalStatus::Canceled, Amount::ZERO));
+    let ended = stage.state().withdrawals.standing(asked.id).unwrap();
+    assert_eq!((ended.status, stage.state().ledger.held(ACME, BTC)), (WithdrawalStatus::Canceled, Amount::ZERO));
     assert_eq!(stage.refused(&venue(), finish(asked.id, None)), Code::UnknownReference);
 }
 
@@ -107,26 +107,6 @@ fn rule_33_earn_moves_at_once_and_bonded_funds_come_back_after_their_time() {
     assert_eq!(stage.refused(&bot(1), earn(1, "0.001", true)), Code::EarnBelowMinimum);
     assert_eq!(stage.refused(&bot(1), earn(1, "10000", true)), Code::EarnInsufficientFunds);
     assert_eq!(stage.refused(&bot(1), earn(3, "1", true)), Code::UnknownStrategy);
-}
-
-#[test]
-fn rule_36_a_deposit_is_credited_once_to_who_was_given_the_address() {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let address = DepositAddress { address: "bc1qpool".to_owned(), tag: None };
-    let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![address.clone()] };
-    stage.run(&venue(), pool).unwrap();
-    let credit = |amount: &str| Command::CreditDeposit {
-        asset: asset("BTC"),
-        address: address.clone(),
-        amount: decimal(amount),
-        txid: "t-1".to_owned(),
-    };
-    assert!(stage.run(&venue(), credit("1")).is_err(), "nobody has the address yet");
-    stage.run(&bot(1), Command::DepositAddresses { asset: asset("BTC"), new: false }).unwrap();
-    stage.run(&venue(), credit("1")).unwrap();
-    stage.run(&venue(), credit("1")).unwrap();
-    assert_eq!(stage.state().ledger.total(ACME, BTC), Amount(10_100_000_000));
-    assert_eq!(stage.refused(&bot(1), credit("1")), Code::PermissionDenied);
 }
 
 #[test]

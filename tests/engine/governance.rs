@@ -26,7 +26,7 @@ use countersign::engine::workflows::unfreeze::Unfreeze;
 
 use super::genesis::key;
 use super::world::{
-    DAY, SECOND, Stage, asset, bot, decimal, limit, member, public, to_cold, token_hash, venue, withdraw,
+    DAY, SECOND, Stage, asset, bot, decimal, limit, member, public, to_cold, token_hash, venue, withdraw, withdraw_to,
 };
 
 pub fn set(workflow: Workflow, terms: PolicyTerms) -> Change {
@@ -231,7 +231,7 @@ fn rule_26_a_new_address_cools_down_and_a_removed_one_fails_its_requests() {
     let to_hot = |stage: &mut Stage| {
         let change =
             countersign::engine::workflows::withdrawal::WithdrawalChange { key: "hot".to_owned(), ..to_cold("1") };
-        stage.run(&bot(1), Command::Withdraw { change, client_id: None, max_fee: None })
+        stage.run(&bot(1), withdraw_to(change, None))
     };
     let asked = stage.initiate(&member(1), add.clone()).unwrap();
     assert_eq!(to_hot(&mut stage).unwrap_err().code, Code::UnknownWithdrawKey, "pending");
@@ -243,7 +243,7 @@ fn rule_26_a_new_address_cools_down_and_a_removed_one_fails_its_requests() {
     let asked = stage.initiate(&member(1), remove).unwrap();
     stage.vote(&member(2), Decision::Approve, asked.id).unwrap();
     assert_eq!(stage.state_of(made.request.unwrap()), RequestState::Failed);
-    assert_eq!(stage.state().withdrawals.get(made.id).unwrap().status, WithdrawalStatus::Canceled);
+    assert_eq!(stage.state().withdrawals.standing(made.id).unwrap().status, WithdrawalStatus::Canceled);
     let asked = stage.initiate(&member(1), add).unwrap();
     stage.vote(&member(2), Decision::Approve, asked.id).unwrap();
     assert_eq!(to_hot(&mut stage).unwrap_err().code, Code::UnknownWithdrawKey, "the cool-down starts anew");

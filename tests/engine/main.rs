@@ -7,6 +7,7 @@ mod approvals;
 mod checklist;
 mod exports;
 mod floor;
+mod funding;
 mod funds;
 #[path = "../support/genesis.rs"]
 mod genesis;

@@ -82,7 +82,7 @@ fn holds_agree(state: &State) {
                 .filter(|order| held_asset(order, &state.reference) == asset)
                 .map(|order| order.held.0)
                 .sum();
-            let withdrawals = state.withdrawals.of(account);
+            let withdrawals = state.withdrawals.transfers().recent(account);
             let of_withdrawals: i64 = withdrawals.iter().filter(|of| of.asset == asset).map(|of| of.held.0).sum();
             assert_eq!(state.ledger.held(account, asset), Amount(of_orders + of_withdrawals));
         }

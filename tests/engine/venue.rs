@@ -11,7 +11,7 @@ use countersign::domain::text::{AssetCode, ClientOrderId, Symbol};
 use countersign::domain::time::Moment;
 use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::PlaceOrder;
-use countersign::engine::deposits::{Deposit, DepositAddress};
+use countersign::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Movement, Party, Wallet};
 use countersign::engine::state::State;
@@ -87,12 +87,15 @@ impl Venue {
             organization: who.organization,
             account: who.account,
             asset,
+            method: "chain".to_owned(),
+            network: "chain".to_owned(),
             amount: Amount(units),
             address: DepositAddress { address: "a".to_owned(), tag: None },
             txid: self.state.seq.0.to_string(),
-            at: self.now,
+            created_at: self.now,
+            status: DepositStatus::Success,
         };
-        self.emit(Event::Deposited { deposit: Box::new(deposit), postings });
+        self.emit(Event::DepositChanged { deposit: Box::new(deposit), postings });
     }
 
     /// The `number`th Organization's Service User, with an account of its own.

@@ -10,12 +10,12 @@ use countersign::domain::text::{AssetCode, ClientId, ClientOrderId, Symbol};
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
-use countersign::engine::command::{Ballot, Command, Initiation, OrderRef, PlaceOrder};
+use countersign::engine::command::{Ballot, Command, Initiation, OrderRef, PlaceOrder, Withdraw};
 use countersign::engine::event::Event;
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
-use countersign::engine::withdrawals::Withdrawal;
+use countersign::engine::withdrawals::Standing;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::engine::workflows::{Change, Drawn, Needs};
 
@@ -86,7 +86,13 @@ pub fn to_cold(amount: &str) -> WithdrawalChange {
 }
 
 pub fn withdraw(amount: &str, id: Option<&str>) -> Command {
-    Command::Withdraw { change: to_cold(amount), client_id: id.map(|id| ClientId::from(id).unwrap()), max_fee: None }
+    withdraw_to(to_cold(amount), id)
+}
+
+/// A Service User's withdrawal.
+pub fn withdraw_to(change: WithdrawalChange, id: Option<&str>) -> Command {
+    let client_id = id.map(|id| ClientId::from(id).unwrap());
+    Command::Withdraw(Withdraw { change, client_id, max_fee: None, address: None })
 }
 
 /// The hash of the invitation drawn with the code of that step.
@@ -151,7 +157,7 @@ impl Stage {
         }
     }
 
-    pub fn withdrawal(&mut self, by: &Principal, command: Command) -> Withdrawal {
+    pub fn withdrawal(&mut self, by: &Principal, command: Command) -> Standing {
         match self.run(by, command).unwrap() {
             Reply::Withdrawal(withdrawal) => *withdrawal,
             other => panic!("{other:?}"),

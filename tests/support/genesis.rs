@@ -9,7 +9,7 @@ use countersign::domain::ids::*;
 use countersign::domain::markets::Market;
 use countersign::domain::money::{Amount, Price, Quantity};
 use countersign::domain::time::Moment;
-use countersign::engine::deposits::{Deposit, DepositAddress};
+use countersign::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use countersign::engine::earn::{LockType, Strategy};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Ledger, Movement, Party, Wallet};
@@ -204,10 +204,13 @@ fn deposit(organization: u32, asset: u16, units: i64, seq: usize) -> Event {
         organization: OrganizationId(organization),
         account,
         asset,
+        method: "chain".to_owned(),
+        network: "chain".to_owned(),
         amount,
         address: DepositAddress { address: "opening".to_owned(), tag: None },
         txid: format!("opening-{organization}-{asset}"),
-        at: Moment(0),
+        created_at: Moment(0),
+        status: DepositStatus::Success,
     });
-    Event::Deposited { deposit, postings }
+    Event::DepositChanged { deposit, postings }
 }

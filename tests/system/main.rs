@@ -5,6 +5,7 @@
 mod client;
 mod commands;
 mod exports;
+mod funding;
 #[path = "../support/genesis.rs"]
 mod genesis;
 mod governance;

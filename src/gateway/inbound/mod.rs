@@ -4,6 +4,7 @@
 mod change;
 mod error;
 mod exports;
+mod funding;
 mod orders;
 mod placement;
 mod request;

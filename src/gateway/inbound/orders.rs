@@ -78,10 +78,10 @@ pub(super) fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     let body = if operation == Operation::OpenOrders {
         let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
         let filter = Filter {
-            asset: None,
             cl_ord_id: owned(&asked.cl_ord_id),
             order_userref: asked.order_userref,
             limit: Some(limit),
+            ..Filter::default()
         };
         Body::Query(Query::OpenOrders { symbol }, filter)
     } else {

@@ -5,10 +5,11 @@ use serde_json::value::RawValue;
 
 use super::change::{coded, initiate, withdrawal_change};
 use super::exports::exports;
+use super::funding::funding;
 use super::orders::{batch_cancel, cancel_order, orders, query_orders};
 use super::placement::{add_order, amend_order, batch_add, edit_order};
 use super::values::{
-    decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, withdrawal, workflow,
+    decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, workflow,
 };
 use super::venue::venue;
 use super::{Envelope, WireError};
@@ -113,6 +114,14 @@ pub struct Filter {
     pub cl_ord_id: Option<String>,
     /// Only orders of this group.
     pub order_userref: Option<i64>,
+    /// Only this method.
+    pub method: Option<String>,
+    /// Only this network.
+    pub network: Option<String>,
+    /// Only the address of this name.
+    pub key: Option<String>,
+    /// Only addresses that may be used, or that may not yet.
+    pub verified: Option<bool>,
     /// At most this many.
     pub limit: Option<usize>,
 }
@@ -245,13 +254,7 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
                 Some(_) => Err(WireError::field("account", "give main, or leave it out")),
             }
         }
-        Operation::EarnStrategies
-        | Operation::EarnAllocations
-        | Operation::DepositMethods
-        | Operation::DepositStatus
-        | Operation::WithdrawMethods
-        | Operation::WithdrawAddresses
-        | Operation::Addresses => by_asset(operation, e),
+        Operation::EarnStrategies | Operation::EarnAllocations => by_asset(operation, e),
         Operation::EarnAllocate | Operation::EarnDeallocate => {
             let asked: p::EarnMove<'_> = params(e)?;
             let command = Command::Earn {
@@ -266,7 +269,12 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
             let asked: p::EarnStatus<'_> = params(e)?;
             Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
         }
-        Operation::DepositAddresses
+        Operation::DepositMethods
+        | Operation::DepositAddresses
+        | Operation::DepositStatus
+        | Operation::WithdrawMethods
+        | Operation::WithdrawAddresses
+        | Operation::Addresses
         | Operation::WithdrawInfo
         | Operation::Withdraw
         | Operation::WithdrawStatus
@@ -405,49 +413,10 @@ fn by_asset<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     let asset = asked.asset.as_deref().map(|asset| short("asset", asset)).transpose()?;
     let asked_for = match operation {
         Operation::EarnStrategies => Query::EarnStrategies(asset),
-        Operation::EarnAllocations => Query::EarnAllocations,
-        Operation::DepositStatus => Query::Deposits,
-        Operation::WithdrawAddresses | Operation::Addresses => Query::Addresses(operation, asset),
-        _ => Query::Methods(operation, asset),
+        _ => Query::EarnAllocations,
     };
     let filter = Filter { asset: owned(&asked.asset), ..Filter::default() };
     Ok((asked.token, Body::Query(asked_for, filter)))
-}
-
-fn funding<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    match operation {
-        Operation::DepositAddresses => {
-            let asked: p::DepositAddresses<'_> = params(e)?;
-            let new = asked.new.unwrap_or(false);
-            Ok((asked.token, Body::Command(Command::DepositAddresses { asset: short("asset", &asked.asset)?, new })))
-        }
-        Operation::WithdrawInfo => {
-            let asked: p::WithdrawInfo<'_> = params(e)?;
-            let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
-            Ok((asked.token, query(Query::WithdrawInfo(change))))
-        }
-        Operation::Withdraw => {
-            let asked: p::Withdraw<'_> = params(e)?;
-            let command = Command::Withdraw {
-                change: withdrawal_change(&asked.asset, &asked.key, asked.amount)?,
-                client_id: optional_short("client_id", asked.client_id.as_deref())?,
-                max_fee: asked.max_fee.map(|fee| decimal("max_fee", fee)).transpose()?,
-            };
-            Ok((asked.token, Body::Command(command)))
-        }
-        _ => {
-            let asked: p::WithdrawRef<'_> = params(e)?;
-            let id = asked.refid.as_deref().map(withdrawal).transpose()?;
-            let filter = Filter { asset: owned(&asked.asset), ..Filter::default() };
-            match (operation, id) {
-                (Operation::WithdrawCancel, Some(id)) => {
-                    Ok((asked.token, Body::Command(Command::CancelWithdrawal(id))))
-                }
-                (Operation::WithdrawCancel, None) => Err(WireError::field("refid", "this field is needed")),
-                (_, id) => Ok((asked.token, Body::Query(Query::Withdrawals(id), filter))),
-            }
-        }
-    }
 }
 
 fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {

@@ -5,7 +5,7 @@ use arrayvec::ArrayString;
 use super::WireError;
 use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{ExportId, MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::ids::{DepositId, ExportId, MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
 use crate::domain::time::Moment;
@@ -65,6 +65,16 @@ pub(super) fn export_id(text: &str) -> Result<ExportId, WireError> {
 
 pub(super) fn withdrawal(text: &str) -> Result<WithdrawalId, WireError> {
     WithdrawalId::parse(text).ok_or_else(|| WireError::new("EFunding:Invalid reference id"))
+}
+
+pub(super) fn deposit(text: &str) -> Result<DepositId, WireError> {
+    DepositId::parse(text).ok_or_else(|| WireError::new("EFunding:Invalid reference id"))
+}
+
+/// Where the page before ended: the time and the number of its last row.
+pub(super) fn cursor(text: &str) -> Result<(Moment, u64), WireError> {
+    let read = text.split_once('.').and_then(|(at, id)| Some((Moment(at.parse().ok()?), id.parse().ok()?)));
+    read.ok_or_else(|| WireError::field("cursor", "give the cursor of the page before"))
 }
 
 pub(super) fn service_user(text: &str) -> Result<ServiceUserId, WireError> {

@@ -1,12 +1,12 @@
 //! The venue operator's commands.
 
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, member, short, withdrawal};
+use super::values::{decimal, member, owned, short, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::domain::markets::MarketStatus;
-use crate::engine::command::{Command, Invitee, NewAsset, NewMarket};
-use crate::engine::deposits::DepositAddress;
+use crate::engine::command::{Command, Credit, Invitee, NewAsset, NewMarket, Paid};
+use crate::engine::deposits::{DepositAddress, DepositStatus};
 use crate::engine::earn::LockType;
 use crate::engine::members::Kyc;
 use crate::wire::leaf::Text;
@@ -50,16 +50,20 @@ pub(super) fn venue<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
             let asked: p::CreditDeposit<'_> = params(e)?;
             let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
             let (address, txid) = (address(&asked.address, &asked.tag), (*asked.txid).to_owned());
-            (asked.token, Command::CreditDeposit { asset, address, amount, txid })
+            let unknown = || WireError::field("status", "give Pending, Success or Failure");
+            let status = asked.status.as_deref().map_or(Some(DepositStatus::Success), DepositStatus::parse);
+            let status = status.ok_or_else(unknown)?;
+            (asked.token, Command::CreditDeposit(Credit { asset, address, amount, txid, status }))
         }
         Operation::SettleWithdrawal => {
             let asked: p::SettleWithdrawal<'_> = params(e)?;
-            (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, failure: None })
+            let result = Paid::Settled { txid: owned(&asked.txid) };
+            (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, result })
         }
         Operation::FailWithdrawal => {
             let asked: p::FailWithdrawal<'_> = params(e)?;
-            let failure = Some((*asked.reason).to_owned());
-            (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, failure })
+            let result = Paid::Failed { reason: (*asked.reason).to_owned() };
+            (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, result })
         }
         _ => {
             let asked: p::SetKyc<'_> = params(e)?;

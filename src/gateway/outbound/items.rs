@@ -5,6 +5,7 @@ use super::records;
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::ids::{AccountId, ExecId, Seq};
+use crate::domain::limits::DEPOSIT_POOL_LOW;
 use crate::domain::orders::{Order, OrderStatus};
 use crate::engine::entries::{TAKER_TRADE, entries};
 use crate::engine::event::{Event, Fill};
@@ -72,7 +73,10 @@ pub fn routes(stamped: &Stamped, tell: &mut dyn FnMut(Route)) {
                 tell(Route { owner: Owner::Venue, channel: Operation::Custody, ..route });
             }
         }
-        Event::Deposited { deposit, .. } => tell(Route::of(deposit.account, Operation::Deposits, 0)),
+        Event::DepositChanged { deposit, .. } => tell(Route::of(deposit.account, Operation::Deposits, 0)),
+        Event::DepositAddressAssigned { account, left, .. } if is_low(*left) => {
+            tell(Route { owner: Owner::Venue, ..Route::of(*account, Operation::Custody, 0) });
+        }
         Event::Earned { operation, .. } => tell(Route::of(operation.account, Operation::Earn, 0)),
         Event::RequestChanged { request, .. } => {
             let owner = Owner::Organization(request.organization);
@@ -86,6 +90,11 @@ pub fn routes(stamped: &Stamped, tell: &mut dyn FnMut(Route)) {
         tell(Route::of(entry.account, Operation::Balances, index));
         tell(Route::of(entry.account, Operation::Ledger, index));
     }
+}
+
+/// Whether a pool of deposit addresses is to be filled soon.
+fn is_low(left: u32) -> bool {
+    usize::try_from(left).is_ok_and(|left| left < DEPOSIT_POOL_LOW)
 }
 
 fn sides(fill: &Fill, first: u8, tell: &mut dyn FnMut(Route)) {
@@ -133,8 +142,11 @@ pub fn write(out: &mut String, reference: &Reference, stamped: &Stamped, route: 
             let custody = route.channel == Operation::Custody;
             json(out, &records::withdrawal(reference, withdrawal, custody, Some(offset)));
         }
-        (Event::Deposited { deposit, .. }, Operation::Deposits) => {
+        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => {
             json(out, &records::deposit(reference, deposit, Some(offset)));
+        }
+        (Event::DepositAddressAssigned { asset, left, .. }, Operation::Custody) => {
+            json(out, &records::low_pool(reference, *asset, u64::from(*left), offset));
         }
         (Event::Earned { operation, postings }, Operation::Earn) => {
             let asset = postings.first().map_or(operation.asset, |posting| posting.asset);

@@ -130,6 +130,7 @@ pub fn withdrawal(
         request_id: of.request.map(|id| id.to_string()),
         client_id: of.client_id.map(|id| id.to_string()),
         info: of.reason.clone(),
+        txid: of.txid.clone(),
         payment,
         time: of.created_at.to_string(),
         offset,
@@ -142,15 +143,15 @@ pub fn deposit(reference: &Reference, of: &deposits::Deposit, offset: Option<u64
     w::Deposit {
         refid: of.id.to_string(),
         txid: of.txid.clone(),
-        status: "Success",
-        method: asset.method.clone(),
-        network: asset.network.clone(),
+        status: of.status.name(),
+        method: of.method.clone(),
+        network: of.network.clone(),
         aclass: "currency",
         asset: asset.code.to_string(),
         amount: Exact::new(of.amount.0, asset.decimals),
         fee: Exact::new(0, asset.decimals),
         info: of.address.address.clone(),
-        time: of.at.to_string(),
+        time: of.created_at.to_string(),
         offset,
     }
 }
@@ -179,6 +180,27 @@ pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
         expiretm: of.expires_at().to_string(),
         rows,
     }
+}
+
+/// The result of `deposit_status`.
+pub fn deposits_text(reference: &Reference, all: &[deposits::Deposit], cursor: Option<String>) -> String {
+    let deposits = all.iter().map(|of| deposit(reference, of, None)).collect();
+    text(&r::Deposits { deposits, cursor })
+}
+
+/// The result of `withdraw_status`.
+pub fn withdrawals_text(reference: &Reference, all: &[withdrawals::Withdrawal], cursor: Option<String>) -> String {
+    let withdrawals = all.iter().map(|of| withdrawal(reference, of, false, None)).collect();
+    text(&r::Withdrawals { withdrawals, cursor })
+}
+
+fn text(result: &impl serde::Serialize) -> String {
+    serde_json::to_string(result).expect("wire types are JSON")
+}
+
+/// The word on `custody` that a pool of deposit addresses runs low.
+pub fn low_pool(reference: &Reference, asset: AssetId, left: u64, offset: u64) -> w::LowPool {
+    w::LowPool { notice: "deposit_addresses_low", asset: code(reference, asset), addresses_left: left, offset }
 }
 
 /// The state of an Earn operation.

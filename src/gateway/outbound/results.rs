@@ -64,11 +64,11 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
             },
         ),
         Reply::DepositAddresses(all) => {
-            let address = |of: &crate::engine::deposits::DepositAddress| r::DepositAddress {
-                address: of.address.clone(),
-                tag: of.tag.clone(),
+            let address = |of: &crate::engine::deposits::OwnAddress| r::DepositAddress {
+                address: of.address.address.clone(),
+                tag: of.address.tag.clone(),
                 expiretm: 0,
-                new: false,
+                new: !of.used,
             };
             json(out, &r::DepositAddresses { addresses: all.iter().map(address).collect() });
         }
@@ -94,7 +94,9 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
             json(out, &r::MarketAdded { symbol: of.symbol.to_string(), market_id: of.id.to_string() });
         }
         Reply::Strategy(of) => json(out, &r::StrategyAdded { strategy_id: of.id.to_string() }),
-        Reply::Deposit(of) => json(out, &r::Credited { refid: of.id.to_string(), txid: of.txid.clone() }),
+        Reply::Deposit { id, txid, status } => {
+            json(out, &r::Credited { refid: id.to_string(), txid: txid.clone(), status: status.name() });
+        }
         Reply::Member(of) => {
             json(out, &r::MemberChanged { member_id: of.id.to_string(), kyc: of.kyc.name() });
         }
@@ -128,9 +130,12 @@ pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
 /// Appends the result of a query.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
     match view {
-        View::Bound(_) | View::Snapshot { .. } | View::Empty | View::History(_) | View::Audit(_) => {
-            json(out, &r::Done {})
-        }
+        View::Bound(_)
+        | View::Snapshot { .. }
+        | View::Empty
+        | View::History(_)
+        | View::Audit(_)
+        | View::Custody(..) => json(out, &r::Done {}),
         View::Key(user, organization) => json(out, &key_info(user, organization)),
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
@@ -143,18 +148,16 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         }
         View::Allocations(all) => allocations(out, reference, operation, all),
         View::Assets(assets) => methods(out, operation, assets),
-        View::Deposits(all) => {
-            let deposits = all.iter().map(|of| records::deposit(reference, of, None)).collect();
-            json(out, &r::Deposits { deposits });
+        View::Deposits(all) | View::OpenDeposits(all, _) => {
+            out.push_str(&records::deposits_text(reference, all, None));
         }
         View::Addresses(all) => {
             let addresses = all.iter().map(|(of, usable)| address(reference, (of, *usable))).collect();
             json(out, &r::WithdrawAddresses { addresses });
         }
         View::WithdrawInfo(of) => json(out, &withdraw_info(of)),
-        View::Withdrawals(all) => {
-            let withdrawals = all.iter().map(|of| records::withdrawal(reference, of, false, None)).collect();
-            json(out, &r::Withdrawals { withdrawals });
+        View::Withdrawals(all) | View::OpenWithdrawals(all, _) => {
+            out.push_str(&records::withdrawals_text(reference, all, None));
         }
         View::Member(member, organization, freeze) => {
             json(out, &member_info(member, organization, freeze.as_deref()));
@@ -337,6 +340,7 @@ fn methods(out: &mut String, operation: Operation, assets: &[crate::domain::asse
             network: of.network.clone(),
             limit: false,
             fee: Exact::new(0, of.decimals),
+            address_setup_fee: Exact::new(0, of.decimals),
             gen_address: true,
             minimum: Exact::new(of.deposit_min.0, of.decimals),
         });
@@ -382,7 +386,7 @@ fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
 }
 
 /// Appends the data of a channel's snapshot, an array.
-pub fn snapshot(out: &mut String, reference: &Reference, channel: Operation, at: Seq, items: &View) {
+pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) {
     let offset = at.snapshot_offset();
     let mut first = true;
     let mut each = |write: &mut dyn FnMut(&mut String)| {
@@ -401,9 +405,17 @@ pub fn snapshot(out: &mut String, reference: &Reference, channel: Operation, at:
             orders.iter().for_each(|order| each(&mut |out| open_order(out, reference, order, offset)));
         }
         View::Withdrawals(all) => {
-            let custody = channel == Operation::Custody;
             all.iter().for_each(|of| {
-                each(&mut |out| json(out, &records::withdrawal(reference, of, custody, Some(offset))));
+                each(&mut |out| json(out, &records::withdrawal(reference, of, false, Some(offset))));
+            });
+        }
+        View::Custody(withdrawals, low) => {
+            withdrawals.iter().for_each(|of| {
+                each(&mut |out| json(out, &records::withdrawal(reference, of, true, Some(offset))));
+            });
+            low.iter().for_each(|(asset, left)| {
+                let left = u64::try_from(*left).unwrap_or(u64::MAX);
+                each(&mut |out| json(out, &records::low_pool(reference, *asset, left, offset)));
             });
         }
         View::Deposits(all) => {

@@ -1,4 +1,4 @@
-//! The history tables: orders, trades, ledger entries and the audit log, in a database file of their own, because an SQLite
+//! The history tables: orders, trades, ledger entries, deposits, withdrawals and the audit log, in a database file of their own, because an SQLite
 //! file has one writer and history must never hold up the journal.
 //!
 //! Everything here can be told again from the journal. So a commit need not wait for the disk: after a power
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-pub use reader::{Cursor, HistoryReader, OrderFilter, Page};
+pub use reader::{Cursor, HistoryReader, OrderFilter, Page, TransferKey};
 pub use writer::HistoryWriter;
 
 /// An order as its latest event left it.
@@ -88,6 +88,25 @@ pub struct AuditRow {
     pub body: Vec<u8>,
 }
 
+/// A deposit or a withdrawal that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferRow {
+    /// The deposit or withdrawal; no two share a number.
+    pub id: u64,
+    /// Which of the two.
+    pub kind: String,
+    /// Whose it is.
+    pub account: u64,
+    /// Of what.
+    pub asset: u64,
+    /// By which method.
+    pub method: String,
+    /// When it began, in µs.
+    pub created_us: u64,
+    /// The record, as the caller encodes it.
+    pub body: Vec<u8>,
+}
+
 /// What some trades add to a candle, or a candle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CandleRow {
@@ -121,6 +140,8 @@ pub struct HistoryBatch {
     pub ledger_entries: Vec<LedgerRow>,
     /// Entries of the audit log.
     pub audit: Vec<AuditRow>,
+    /// Deposits and withdrawals that ended.
+    pub transfers: Vec<TransferRow>,
     /// What was traded, by stretch of time; added to what is there, unless that has it already.
     pub candles: Vec<CandleRow>,
 }

@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow};
 
-use super::{AuditRow, CandleRow, HistoryError, LedgerRow, OrderRow, TradeRow, id, time};
+use super::{AuditRow, CandleRow, HistoryError, LedgerRow, OrderRow, TradeRow, TransferRow, id, time};
 
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
@@ -42,6 +42,19 @@ pub struct OrderFilter<'a> {
     pub cl_ord_id: Option<&'a str>,
     /// With this client's number.
     pub userref: Option<i64>,
+}
+
+/// Which ended deposits or withdrawals; `None` admits all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferKey<'a> {
+    /// Deposits or withdrawals.
+    pub kind: &'a str,
+    /// Of this asset.
+    pub asset: Option<u64>,
+    /// By this method.
+    pub method: Option<&'a str>,
+    /// The one with this number.
+    pub id: Option<u64>,
 }
 
 /// Reads the history tables; its clones share one pool.
@@ -111,6 +124,24 @@ impl HistoryReader {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(ledger_entry).collect()
+    }
+
+    /// Ended deposits or withdrawals, by creation.
+    pub async fn transfers(&self, page: &Page, key: &TransferKey<'_>) -> Read<TransferRow> {
+        let rows = page_of(
+            "SELECT * FROM transfers
+             WHERE account = $1 AND created_us >= $2 AND created_us < $3 AND (created_us, id) < ($4, $5)
+               AND kind = $7 AND ($8 IS NULL OR asset = $8) AND ($9 IS NULL OR method = $9) AND ($10 IS NULL OR id = $10)
+             ORDER BY created_us DESC, id DESC LIMIT $6",
+            page,
+        )
+        .bind(key.kind)
+        .bind(key.asset.map(id))
+        .bind(key.method)
+        .bind(key.id.map(id))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(transfer).collect()
     }
 
     /// Entries of an Organization's audit log, by time; `page.account` names the Organization.
@@ -235,6 +266,18 @@ fn audit(row: &SqliteRow) -> Result<AuditRow, HistoryError> {
         entry_offset: unsigned(row, "entry_offset")?,
         organization: unsigned(row, "organization")?,
         at_us: unsigned(row, "at_us")?,
+        body: row.try_get("body")?,
+    })
+}
+
+fn transfer(row: &SqliteRow) -> Result<TransferRow, HistoryError> {
+    Ok(TransferRow {
+        id: unsigned(row, "id")?,
+        kind: row.try_get("kind")?,
+        account: unsigned(row, "account")?,
+        asset: unsigned(row, "asset")?,
+        method: row.try_get("method")?,
+        created_us: unsigned(row, "created_us")?,
         body: row.try_get("body")?,
     })
 }

@@ -4,7 +4,10 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::{AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, open};
+use super::{
+    AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, TransferKey,
+    TransferRow, open,
+};
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
 
@@ -35,6 +38,15 @@ fn audited(entry_offset: u64, at_us: u64) -> AuditRow {
     AuditRow { entry_offset, organization: 1, at_us, body: vec![9] }
 }
 
+fn transfer(id: u64, kind: &str, created_us: u64) -> TransferRow {
+    let method = if id == 3 { "wire" } else { "chain" }.to_owned();
+    TransferRow { id, kind: kind.to_owned(), account: 1, asset: 1 + id % 2, method, created_us, body: vec![id as u8] }
+}
+
+fn of_kind(kind: &str) -> TransferKey<'_> {
+    TransferKey { kind, asset: None, method: None, id: None }
+}
+
 #[tokio::test]
 async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
     let dir = tempfile::tempdir().unwrap();
@@ -44,6 +56,7 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
         trades: vec![trade(256, 20), trade(257, 20)],
         ledger_entries: vec![entry(1, 1, 20)],
         audit: vec![audited(1, 20)],
+        transfers: vec![transfer(1, "deposit", 20)],
         candles: vec![],
     };
     for seq in [7, 7, 3] {
@@ -54,6 +67,7 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
         assert_eq!(reader.trades(&ALL, None).await.unwrap(), [trade(257, 20), trade(256, 20)]);
         assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), [entry(1, 1, 20)]);
         assert_eq!(reader.audit(&ALL).await.unwrap(), [audited(1, 20)]);
+        assert_eq!(reader.transfers(&ALL, &of_kind("deposit")).await.unwrap(), [transfer(1, "deposit", 20)]);
     }
     writer.close().await.unwrap();
     drop(reader);
@@ -112,6 +126,7 @@ async fn filters_admit_what_they_name() {
         trades: vec![],
         ledger_entries: vec![entry(1, 1, 10), entry(2, 1, 20), entry(3, 2, 30)],
         audit: vec![],
+        transfers: vec![transfer(1, "deposit", 10), transfer(2, "withdrawal", 20), transfer(3, "withdrawal", 30)],
         candles: vec![],
     };
     writer.apply(&batch, 1).await.unwrap();
@@ -132,6 +147,18 @@ async fn filters_admit_what_they_name() {
     assert_eq!(reader.ledger_entries(&ALL, Some(1), Some("trade")).await.unwrap(), [entry(2, 1, 20)]);
     assert_eq!(reader.ledger_entries(&ALL, None, Some("deposit")).await.unwrap(), []);
     assert_eq!(reader.ledger_entries_by_id(1, &[1, 3]).await.unwrap(), [entry(1, 1, 10)]);
+
+    let all = of_kind("withdrawal");
+    let found = async |page: &Page, key: TransferKey<'_>| -> Vec<u64> {
+        reader.transfers(page, &key).await.unwrap().into_iter().map(|row| row.id).collect()
+    };
+    assert_eq!(found(&ALL, all).await, [3, 2]);
+    assert_eq!(found(&between, all).await, [2], "start ≤ t < end");
+    assert_eq!(found(&Page { after: Some(Cursor { at_us: 30, id: 3 }), ..ALL }, all).await, [2]);
+    assert_eq!(found(&ALL, TransferKey { asset: Some(2), ..all }).await, [3]);
+    assert_eq!(found(&ALL, TransferKey { method: Some("wire"), ..all }).await, [3]);
+    assert_eq!(found(&ALL, TransferKey { id: Some(2), ..all }).await, [2]);
+    assert_eq!(found(&Page { account: 2, ..ALL }, all).await, [0u64; 0], "not another account's");
 }
 
 #[tokio::test]
@@ -144,6 +171,7 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing() {
             trades: vec![trade(polls, 1)],
             ledger_entries: vec![entry(polls, 1, 1)],
             audit: vec![audited(polls, 1)],
+            transfers: vec![transfer(polls, "deposit", 1)],
             candles: vec![],
         };
         {

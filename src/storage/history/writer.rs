@@ -35,6 +35,7 @@ impl HistoryWriter {
             (TRADES, trades(batch)),
             (LEDGER_ENTRIES, ledger_entries(batch)),
             (AUDIT, audit(batch)),
+            (TRANSFERS, transfers(batch)),
         ] {
             if let Some((columns, bodies)) = table {
                 sqlx::query(statement).bind(columns).bind(bodies).execute(&mut *transaction).await?;
@@ -70,6 +71,10 @@ const LEDGER_ENTRIES: &str = "INSERT OR REPLACE INTO ledger_entries (ledger_id, 
 
 const AUDIT: &str = "INSERT OR REPLACE INTO audit (entry_offset, organization, at_us, body)
     SELECT value->>0, value->>1, value->>2, substr($2, value->>3, value->>4) FROM json_each($1)";
+
+const TRANSFERS: &str = "INSERT OR REPLACE INTO transfers (id, kind, account, asset, method, created_us, body)
+    SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, substr($2, value->>6, value->>7)
+    FROM json_each($1)";
 
 // A stretch that has these events already stays as it is.
 const CANDLES: &str = "INSERT INTO candles
@@ -144,6 +149,17 @@ fn audit(batch: &HistoryBatch) -> Table {
         &batch.audit,
         |row| &row.body,
         |row, begin, length| (id(row.entry_offset), id(row.organization), time(row.at_us), begin, length),
+    )
+}
+
+fn transfers(batch: &HistoryBatch) -> Table {
+    table(
+        &batch.transfers,
+        |row| &row.body,
+        |row, begin, length| {
+            let (kind, method) = (row.kind.as_str(), row.method.as_str());
+            (id(row.id), kind, id(row.account), id(row.asset), method, time(row.created_us), begin, length)
+        },
     )
 }
 

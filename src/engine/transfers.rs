@@ -1,0 +1,129 @@
+//! What deposits and withdrawals have in common: the engine keeps the open ones, and ended ones are history
+//! (rule 40), but for the last of each account, which a channel begins with.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::admission::units;
+use super::reject::{Code, Reject};
+use super::state::State;
+use crate::domain::assets::Asset;
+use crate::domain::decimal::Decimal;
+use crate::domain::ids::{AccountId, AssetId};
+use crate::domain::limits::RECENT_TRANSFERS_MAX;
+use crate::domain::money::Amount;
+use crate::domain::text::AssetCode;
+use crate::domain::time::Moment;
+
+/// A deposit or a withdrawal.
+pub trait Transfer: Clone {
+    /// What tells the two apart in the history tables.
+    const KIND: &'static str;
+
+    /// The number behind its `refid`: later ones have higher numbers.
+    fn id(&self) -> u64;
+    /// Whose it is.
+    fn account(&self) -> AccountId;
+    /// Of which asset.
+    fn asset(&self) -> AssetId;
+    /// By which method.
+    fn method(&self) -> &str;
+    /// When it began, which is the time that query dates bound (rule 10).
+    fn created_at(&self) -> Moment;
+    /// Whether more is to come of it.
+    fn is_open(&self) -> bool;
+}
+
+/// Which deposits or withdrawals; `None` admits all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransferFilter {
+    /// Of this asset.
+    pub asset: Option<AssetCode>,
+    /// By this method.
+    pub method: Option<String>,
+    /// The one behind this `refid`.
+    pub id: Option<u64>,
+    /// Made at this time or later.
+    pub start: Option<Moment>,
+    /// Made before this time.
+    pub end: Option<Moment>,
+    /// Older than the one made then with this number, where the page before ended.
+    pub before: Option<(Moment, u64)>,
+    /// At most this many, the newest first.
+    pub limit: usize,
+}
+
+impl TransferFilter {
+    fn admits(&self, asset: Option<AssetId>, of: &impl Transfer) -> bool {
+        asset.is_none_or(|only| only == of.asset())
+            && self.method.as_deref().is_none_or(|only| only == of.method())
+            && self.id.is_none_or(|only| only == of.id())
+            && self.start.is_none_or(|start| start <= of.created_at())
+            && self.end.is_none_or(|end| of.created_at() < end)
+            && self.before.is_none_or(|before| (of.created_at(), of.id()) < before)
+    }
+}
+
+/// All open deposits or withdrawals, and each account's last ended ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfers<T> {
+    open: BTreeMap<u64, T>,
+    by_account: BTreeMap<AccountId, BTreeSet<u64>>,
+    ended: BTreeMap<AccountId, VecDeque<T>>,
+}
+
+impl<T> Default for Transfers<T> {
+    fn default() -> Transfers<T> {
+        Transfers { open: BTreeMap::new(), by_account: BTreeMap::new(), ended: BTreeMap::new() }
+    }
+}
+
+impl<T: Transfer> Transfers<T> {
+    /// Folds one in as it stands, and gives it as it stood while it was open.
+    pub fn put(&mut self, new: &T) -> Option<T> {
+        let open = self.by_account.entry(new.account()).or_default();
+        if new.is_open() {
+            open.insert(new.id());
+            return self.open.insert(new.id(), new.clone());
+        }
+        open.remove(&new.id());
+        let ended = self.ended.entry(new.account()).or_default();
+        if ended.len() == RECENT_TRANSFERS_MAX {
+            ended.pop_front();
+        }
+        ended.push_back(new.clone());
+        self.open.remove(&new.id())
+    }
+
+    /// The open one of that number.
+    pub fn get(&self, id: u64) -> Option<&T> {
+        self.open.get(&id)
+    }
+
+    /// The open ones of an account that a filter admits, newest first.
+    pub fn open(&self, account: AccountId, filter: &TransferFilter, asset: Option<AssetId>) -> Vec<T> {
+        let ids = self.by_account.get(&account).into_iter().flatten().rev();
+        let all = ids.filter_map(|id| self.open.get(id)).filter(|of| filter.admits(asset, *of));
+        all.take(filter.limit).cloned().collect()
+    }
+
+    /// What a channel of an account begins with: the open ones and the last that ended, newest first.
+    pub fn recent(&self, account: AccountId) -> Vec<T> {
+        let open = self.by_account.get(&account).into_iter().flatten().filter_map(|id| self.open.get(id));
+        let mut all: Vec<T> = open.chain(self.ended.get(&account).into_iter().flatten()).cloned().collect();
+        all.sort_by_key(|of| std::cmp::Reverse(of.id()));
+        all
+    }
+}
+
+/// The asset that a client names, or v2's words for there being none.
+pub fn find_asset<'a>(state: &'a State, code: &AssetCode) -> Result<&'a Asset, Reject> {
+    state.reference.find_asset(code).map_err(|reject| Reject { code: Code::UnknownFundingAsset, ..reject })
+}
+
+/// A positive amount of an asset.
+pub fn amount(number: Decimal, asset: &Asset) -> Result<Amount, Reject> {
+    let units = units(number, asset.decimals, "amount");
+    units.map(Amount).map_err(|reject| Reject { code: Code::InvalidFundingAmount, ..reject })
+}

@@ -1,0 +1,65 @@
+//! Deposits and withdrawals: the open ones as the engine told them, the ended ones from SQL, as one list.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::History;
+use super::queries::{Busy, Wanted, cursor, page};
+use super::rows::{bytes, read};
+use crate::domain::ids::AssetId;
+use crate::engine::query::HistoryGrant;
+use crate::engine::transfers::{Transfer, TransferFilter};
+use crate::storage::history::{Cursor, Page, TransferKey, TransferRow};
+
+/// A page of deposits or withdrawals, newest first, and where the next begins.
+pub type TransferPage<T> = (Vec<T>, Option<String>);
+
+/// The row of one that has ended; open ones have none.
+pub(super) fn row<T: Transfer + Serialize>(of: &T) -> Option<TransferRow> {
+    (!of.is_open()).then(|| TransferRow {
+        id: of.id(),
+        kind: T::KIND.to_owned(),
+        account: of.account().0.into(),
+        asset: of.asset().0.into(),
+        method: of.method().to_owned(),
+        created_us: of.created_at().0,
+        body: bytes(of),
+    })
+}
+
+impl History {
+    /// `deposit_status` and `withdraw_status`: those that were `open` when the engine looked, and those that had
+    /// ended by then. The key's dates bound the ended ones; open ones are present state (rules 10, 40).
+    pub async fn transfers<T: Transfer + DeserializeOwned>(
+        &self,
+        grant: &HistoryGrant,
+        filter: &TransferFilter,
+        asset: Option<AssetId>,
+        open: Vec<T>,
+    ) -> Result<TransferPage<T>, Busy> {
+        self.reached(grant.reached).await?;
+        let wanted = Wanted { start: filter.start, end: filter.end, limit: filter.limit, ..Wanted::default() };
+        let after = filter.before.map(|(at, id)| Cursor { at_us: at.0, id });
+        let page = Page { after, ..page(grant, &wanted) };
+        let asset = asset.map(|asset| asset.0.into());
+        let key = TransferKey { kind: T::KIND, asset, method: filter.method.as_deref(), id: filter.id };
+        let rows = self.reader.transfers(&page, &key).await?;
+        let all = merged(open, rows.iter().filter_map(|row| read(&row.body)), filter.limit);
+        let next = cursor(&wanted, all.last().map(|of| (of.created_at().0, of.id())), all.len());
+        Ok((all, next))
+    }
+}
+
+/// Newest first, each once: what has ended since the engine looked is as it was then.
+fn merged<T: Transfer>(open: Vec<T>, ended: impl Iterator<Item = T>, limit: usize) -> Vec<T> {
+    let mut all = open;
+    let told = all.len();
+    for of in ended {
+        if all[..told].iter().all(|open| open.id() != of.id()) {
+            all.push(of);
+        }
+    }
+    all.sort_by_key(|of| std::cmp::Reverse((of.created_at(), of.id())));
+    all.truncate(limit);
+    all
+}
