@@ -59,9 +59,23 @@ impl Drop for RunDirectory {
     }
 }
 
+/// Which baseline server to start.
+#[derive(Debug, Clone, Copy)]
+pub enum Baseline<'a> {
+    /// The JSON echo.
+    E,
+    /// The same behind a group commit on this file.
+    D(&'a Path),
+    /// Raw writes of one frame to all sockets.
+    RawFanOut {
+        /// Of the whole frame.
+        bytes: usize,
+    },
+}
+
 /// A baseline server in a process of its own. It ends when its standard input does, so it cannot outlive this process.
 #[derive(Debug)]
-pub struct EchoChild {
+pub struct BaselineChild {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -69,18 +83,20 @@ pub struct EchoChild {
     pub address: SocketAddr,
 }
 
-impl EchoChild {
-    /// Starts `program echo` (this binary) and waits for its address. With a journal it is D, else E.
+impl BaselineChild {
+    /// Starts `program` (this binary) as a baseline and waits for its address.
     ///
     /// # Errors
     /// It does not start or does not say where it listens.
-    pub fn start(program: &Path, journal: Option<&Path>) -> Result<Self, LoadError> {
-        let what = || format!("start {} echo", program.display());
+    pub fn start(program: &Path, baseline: Baseline<'_>) -> Result<Self, LoadError> {
+        let what = || format!("start a baseline server, {}", program.display());
         let mut command = Command::new(program);
-        command.args(["echo", "--listen", "127.0.0.1:0"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        if let Some(journal) = journal {
-            command.arg("--journal").arg(journal);
-        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        match baseline {
+            Baseline::E => command.arg("echo"),
+            Baseline::D(journal) => command.args(["echo", "--journal"]).arg(journal),
+            Baseline::RawFanOut { bytes } => command.args(["raw-fan-out", "--bytes", &bytes.to_string()]),
+        };
         let mut child = command.spawn().map_err(LoadError::io(what()))?;
         let input = child.stdin.take();
         let mut output = BufReader::new(child.stdout.take().expect("standard output is piped"));
@@ -111,7 +127,7 @@ impl EchoChild {
     }
 }
 
-impl Drop for EchoChild {
+impl Drop for BaselineChild {
     fn drop(&mut self) {
         drop(self.input.take());
         end(&mut self.child);

@@ -2,12 +2,11 @@
 
 use std::io::ErrorKind;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::credentials::ServiceUser;
 use crate::endpoint::{Endpoint, status, within};
 use crate::error::LoadError;
 use crate::frames::{Frame, FrameReader, pong};
@@ -15,13 +14,27 @@ use crate::signature::sign;
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// A key and the nonce to sign one handshake with.
+/// What proves who connects.
 #[derive(Debug, Clone, Copy)]
-pub struct Signer<'a> {
-    /// Whose key.
-    pub user: &'a ServiceUser,
-    /// Greater than any that the server has seen for this key.
-    pub nonce: u64,
+pub enum Proof<'a> {
+    /// Nothing: a baseline, or public channels only.
+    Bare,
+    /// A key, and a nonce greater than any that the server has seen for it.
+    Key {
+        /// Public part.
+        api_key: &'a str,
+        /// Base64 secret.
+        api_secret: &'a str,
+        /// See above.
+        nonce: u64,
+    },
+    /// A Member's session, from an origin that the server knows.
+    Cookie {
+        /// `name=value`.
+        cookie: &'a str,
+        /// As in `http://127.0.0.1:8080`.
+        origin: &'a str,
+    },
 }
 
 /// An open socket. Requests are rendered into `out` and leave with [`Connection::flush`].
@@ -43,14 +56,14 @@ pub enum Received<'a> {
 }
 
 impl Connection {
-    /// Connects, upgrades and, with a signer, authenticates. `buffer` is the read buffer's first size in bytes.
+    /// Connects, upgrades and proves who it is. `buffer` is the read buffer's first size in bytes.
     ///
     /// # Errors
     /// `Handshake` with the server's status and body if it did not answer 101.
-    pub async fn open(endpoint: &Endpoint, signer: Option<Signer<'_>>, buffer: usize) -> Result<Self, LoadError> {
+    pub async fn open(endpoint: &Endpoint, proof: Proof<'_>, buffer: usize) -> Result<Self, LoadError> {
         let mut stream = endpoint.connect().await?;
         let key = generate_key();
-        let request = upgrade_request(endpoint, &key, signer)?;
+        let request = upgrade_request(endpoint, &key, proof)?;
         within("send the handshake", stream.write_all(request.as_bytes())).await?;
         let answer = within("read the handshake's answer", read_answer(&mut stream)).await?;
         let head_length = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
@@ -82,11 +95,34 @@ impl Connection {
                 self.reader.filled(count);
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                Err(LoadError::Closed { code: 1006, reason: error.to_string() })
-            }
-            Err(error) => Err(LoadError::Io { what: "receive replies".into(), source: error }),
+            Err(error) => Err(ended(error)),
         }
+    }
+
+    /// Sends what it can of `out` and takes what has arrived, whichever is possible first. Cancel safe. A sender that
+    /// must not wait for the server to read uses this instead of [`Connection::flush`] and [`Connection::receive`].
+    ///
+    /// # Errors
+    /// The socket ended.
+    pub async fn advance(&mut self) -> Result<(), LoadError> {
+        let wanted = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let ready = self.stream.ready(wanted).await.map_err(LoadError::io("wait for a socket"))?;
+        if ready.is_writable() && !self.out.is_empty() {
+            match self.stream.try_write(&self.out) {
+                Ok(sent) => drop(self.out.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(ended(error)),
+            }
+        }
+        if ready.is_readable() {
+            match self.stream.try_read(self.reader.space()) {
+                Ok(0) => return Err(LoadError::Closed { code: 1006, reason: "the socket ended".into() }),
+                Ok(count) => self.reader.filled(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(ended(error)),
+            }
+        }
+        Ok(())
     }
 
     /// The next text message already received. Pings are answered (with the next flush), pongs dropped.
@@ -113,16 +149,32 @@ impl Connection {
     }
 }
 
-fn upgrade_request(endpoint: &Endpoint, key: &str, signer: Option<Signer<'_>>) -> Result<String, LoadError> {
+/// A reset is a close without words.
+fn ended(error: std::io::Error) -> LoadError {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            LoadError::Closed { code: 1006, reason: error.to_string() }
+        }
+        _ => LoadError::Io { what: "use a socket".into(), source: error },
+    }
+}
+
+fn upgrade_request(endpoint: &Endpoint, key: &str, proof: Proof<'_>) -> Result<String, LoadError> {
     let Endpoint { authority, path } = endpoint;
     let mut request = format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
     );
-    if let Some(Signer { user, nonce }) = signer {
-        let nonce = nonce.to_string();
-        let signature = sign(&user.api_secret, path, &nonce, "")?;
-        request += &format!("API-Key: {}\r\nAPI-Nonce: {nonce}\r\nAPI-Sign: {signature}\r\n", user.api_key);
+    match proof {
+        Proof::Bare => {}
+        Proof::Key { api_key, api_secret, nonce } => {
+            let nonce = nonce.to_string();
+            let signature = sign(api_secret, path, &nonce, "")?;
+            request += &format!("API-Key: {api_key}\r\nAPI-Nonce: {nonce}\r\nAPI-Sign: {signature}\r\n");
+        }
+        Proof::Cookie { cookie, origin } => {
+            request += &format!("Cookie: {cookie}\r\nOrigin: {origin}\r\n");
+        }
     }
     Ok(request + "\r\n")
 }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::connection::Proof;
 use crate::error::LoadError;
 
-/// A running server and who may trade on it. Unknown fields (Members, venue key) are not needed and ignored.
-#[derive(Debug, Clone, Deserialize)]
+/// A running server and who may act on it. Unknown fields are not needed and ignored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReadyFile {
     /// `http://HOST:PORT`, for `/metrics`.
     pub http: Option<String>,
@@ -16,10 +17,57 @@ pub struct ReadyFile {
     pub ws: Option<String>,
     /// Keys of Service Users.
     pub service_users: Vec<ServiceUser>,
+    /// Members that may sign in.
+    #[serde(default)]
+    pub members: Vec<MemberLogin>,
+    /// The venue operator's key, which `prepare` needs.
+    #[serde(default)]
+    pub venue: Option<VenueKey>,
+}
+
+/// How a Member signs in.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct MemberLogin {
+    /// Display name.
+    pub name: String,
+    /// Name at sign-in.
+    pub email: String,
+    /// Password.
+    pub password: String,
+    /// Base32 secret of the one-time codes.
+    pub totp_secret: String,
+}
+
+impl std::fmt::Debug for MemberLogin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("MemberLogin").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A venue operator's key.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct VenueKey {
+    /// Public part.
+    pub api_key: String,
+    /// Base64 secret.
+    pub api_secret: String,
+}
+
+impl VenueKey {
+    /// Signs one handshake.
+    pub fn proof(&self, nonce: u64) -> Proof<'_> {
+        Proof::Key { api_key: &self.api_key, api_secret: &self.api_secret, nonce }
+    }
+}
+
+impl std::fmt::Debug for VenueKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("VenueKey").finish_non_exhaustive()
+    }
 }
 
 /// One API key.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct ServiceUser {
     /// Display name, by which a key is chosen.
     pub name: String,
@@ -27,6 +75,16 @@ pub struct ServiceUser {
     pub api_key: String,
     /// Base64 secret.
     pub api_secret: String,
+    /// The Organization it belongs to; told for keys that `prepare` made, each of which has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+}
+
+impl ServiceUser {
+    /// Signs one handshake.
+    pub fn proof(&self, nonce: u64) -> Proof<'_> {
+        Proof::Key { api_key: &self.api_key, api_secret: &self.api_secret, nonce }
+    }
 }
 
 impl std::fmt::Debug for ServiceUser {

@@ -56,22 +56,72 @@ impl Endpoint {
     /// No answer in time, or one that is not 200.
     pub async fn get(&self, path: &str) -> Result<String, LoadError> {
         let what = format!("GET {path} from {}", self.authority);
-        let mut stream = self.connect().await?;
         let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.authority);
+        match self.ask(&what, &request).await? {
+            Answer { status: 200, body, .. } => Ok(body),
+            Answer { status, .. } => Err(LoadError::Protocol(format!("{what}: HTTP status {status}"))),
+        }
+    }
+
+    /// Posts JSON from this address's own origin.
+    ///
+    /// # Errors
+    /// No answer in time. A refusal is an answer.
+    pub async fn post(&self, path: &str, body: &str) -> Result<Answer, LoadError> {
+        let origin = format!("Origin: http://{}\r\nContent-Type: application/json\r\n", self.authority);
+        self.post_with(path, &origin, body).await
+    }
+
+    /// Posts a form signed with a key, as the REST endpoints want it.
+    ///
+    /// # Errors
+    /// No answer in time. A refusal is an answer.
+    pub async fn post_signed(
+        &self,
+        path: &str,
+        body: &str,
+        api_key: &str,
+        signature: &str,
+    ) -> Result<Answer, LoadError> {
+        let form = "Content-Type: application/x-www-form-urlencoded";
+        self.post_with(path, &format!("API-Key: {api_key}\r\nAPI-Sign: {signature}\r\n{form}\r\n"), body).await
+    }
+
+    async fn post_with(&self, path: &str, headers: &str, body: &str) -> Result<Answer, LoadError> {
+        let what = format!("POST {path} to {}", self.authority);
+        let (host, length) = (&self.authority, body.len());
+        let request =
+            format!("POST {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
+        self.ask(&what, &request).await
+    }
+
+    async fn ask(&self, what: &str, request: &str) -> Result<Answer, LoadError> {
+        let mut stream = self.connect().await?;
         let mut answer = Vec::new();
-        within(&what, async {
+        within(what, async {
             stream.write_all(request.as_bytes()).await?;
             stream.read_to_end(&mut answer).await
         })
         .await?;
         let answer = String::from_utf8_lossy(&answer);
-        let (head, body) =
-            answer.split_once("\r\n\r\n").ok_or_else(|| LoadError::Protocol(format!("{what}: not an HTTP answer")))?;
-        match status(head) {
-            Some(200) => Ok(body.to_owned()),
-            other => Err(LoadError::Protocol(format!("{what}: HTTP status {other:?}"))),
-        }
+        let refuse = || LoadError::Protocol(format!("{what}: not an HTTP answer"));
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(refuse)?;
+        let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+        let cookie = headers.find(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        let cookie = cookie.map(|(_, value)| value.split(';').next().unwrap_or_default().trim().to_owned());
+        Ok(Answer { status: status(head).ok_or_else(refuse)?, cookie, body: body.to_owned() })
     }
+}
+
+/// What a `POST` was answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `name=value` of a cookie that was set.
+    pub cookie: Option<String>,
+    /// The body.
+    pub body: String,
 }
 
 /// The status code of an HTTP head.

@@ -41,6 +41,20 @@ pub enum LoadError {
         /// How many, over all connections.
         missing: u64,
     },
+    /// Events that did not reach all who should have been told.
+    #[error("{missing} deliveries were missing after ten seconds")]
+    Undelivered {
+        /// How many, over all sockets.
+        missing: u64,
+    },
+    /// A single request that the server refused.
+    #[error("{method} was refused: {error}")]
+    Refused {
+        /// Which method.
+        method: String,
+        /// The server's `error`.
+        error: String,
+    },
     /// The command line, the credentials file or the machine is not as needed.
     #[error("{0}")]
     Setup(String),

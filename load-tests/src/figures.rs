@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One microsecond to one minute at three significant digits. Longer latencies count as one minute.
 pub fn latency_histogram() -> Histogram<u32> {
@@ -16,16 +16,20 @@ pub fn nanoseconds(duration: Duration) -> u64 {
 }
 
 /// Rate and latency of one window.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Accepted requests per second.
     pub per_second: f64,
     /// Microseconds.
     pub p50_us: f64,
     /// Microseconds.
+    pub p90_us: f64,
+    /// Microseconds.
     pub p99_us: f64,
     /// Microseconds.
     pub p999_us: f64,
+    /// Microseconds.
+    pub max_us: f64,
 }
 
 impl Figures {
@@ -35,8 +39,10 @@ impl Figures {
         Self {
             per_second: to_f64(latencies.len()) / window.as_secs_f64(),
             p50_us: microseconds(0.5),
+            p90_us: microseconds(0.9),
             p99_us: microseconds(0.99),
             p999_us: microseconds(0.999),
+            max_us: to_f64(latencies.max()) / 1_000.0,
         }
     }
 }

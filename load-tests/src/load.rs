@@ -1,24 +1,32 @@
-//! The closed loop: N connections, each with at most W requests in flight, on the caller's thread.
+//! The order load: N connections on the caller's thread, in a closed or an open loop.
 //!
-//! Each connection reads all that is there, settles it, and sends as many new requests in one write. There is one clock
-//! read per drain, so that a latency is measured from the write of its batch to the read that brought the reply.
+//! Each connection reads all that is there, settles it, and sends what is to be sent in one write. There is one clock
+//! read per drain: a latency is measured up to the read that brought the reply.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::arrival::{Arrival, Pacer, Schedule, TICK};
 use crate::connection::{Connection, Received};
 use crate::error::LoadError;
-use crate::figures::{latency_histogram, nanoseconds};
 use crate::frames::text;
 use crate::in_flight::InFlight;
 use crate::mix::{Mix, Request, RequestSource};
+use crate::order_set::OrderSet;
 use crate::replies::{Message, Replies};
+use crate::timeline::Timeline;
+
+/// Requests that an open loop may have outstanding on one connection; those due beyond it wait, and are late.
+const OPEN_IN_FLIGHT: usize = 4_096;
+/// An open loop's request that leaves later than this after it was due is told as late.
+const LATE: Duration = Duration::from_millis(2);
 
 /// Connections × requests in flight on each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +55,12 @@ impl std::fmt::Display for Shape {
     }
 }
 
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl Serialize for Shape {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -64,15 +78,33 @@ pub struct Duty {
     pub grace: Duration,
 }
 
-/// What a run gave. Everything but `sent` and `answered` counts replies inside the window only.
+/// What to send and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Closed or open.
+    pub arrival: Arrival,
+    /// The requests.
+    pub mix: Arc<Mix>,
+    /// How long.
+    pub duty: Duty,
+    /// Makes this run's `cl_ord_id`s unique.
+    pub run: u64,
+}
+
+/// What a run gave. Everything but `sent`, `answered`, `refusals`, `late` and `acknowledged` counts replies inside the
+/// window only.
 #[derive(Debug)]
 pub struct Outcome {
     /// Latencies of accepted requests.
     pub latencies: Histogram<u32>,
+    /// The same over time.
+    pub timeline: Timeline,
     /// Accepted orders.
     pub orders: u64,
     /// Accepted cancels.
     pub cancels: u64,
+    /// Accepted amends.
+    pub amends: u64,
     /// Refusals by the server's error text, over the whole run.
     pub refusals: BTreeMap<String, u64>,
     /// Channel frames.
@@ -81,185 +113,242 @@ pub struct Outcome {
     pub sent: u64,
     /// Replies matched over the whole run; equal to `sent` in a sound run.
     pub answered: u64,
+    /// Requests of an open loop that left more than 2 ms after they were due. Their latency counts from when they were due.
+    pub late: u64,
+    /// Orders accepted over the whole run.
+    pub acknowledged: OrderSet,
 }
 
 impl Outcome {
-    fn new() -> Self {
-        Self {
-            latencies: latency_histogram(),
-            orders: 0,
-            cancels: 0,
-            refusals: BTreeMap::new(),
-            stream_frames: 0,
-            sent: 0,
-            answered: 0,
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.latencies.add(&other.latencies).expect("all latency histograms have the same bounds");
-        self.orders += other.orders;
-        self.cancels += other.cancels;
-        self.stream_frames += other.stream_frames;
-        self.sent += other.sent;
-        self.answered += other.answered;
-        for (error, count) in other.refusals {
-            *self.refusals.entry(error).or_default() += count;
-        }
-    }
-
     /// Refused requests over the whole run.
     pub fn refused(&self) -> u64 {
         self.refusals.values().sum()
     }
 }
 
-/// Runs the load on connections that are open already, and closes them. `run` makes this run's `cl_ord_id`s unique.
+/// One connection's part of the outcome.
+#[derive(Debug, Default)]
+struct Tally {
+    orders: u64,
+    cancels: u64,
+    amends: u64,
+    refusals: BTreeMap<String, u64>,
+    stream_frames: u64,
+    sent: u64,
+    answered: u64,
+    late: u64,
+    acknowledged: OrderSet,
+}
+
+impl Tally {
+    fn merge(&mut self, other: Self) {
+        self.orders += other.orders;
+        self.cancels += other.cancels;
+        self.amends += other.amends;
+        self.stream_frames += other.stream_frames;
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.late += other.late;
+        self.acknowledged.merge(other.acknowledged);
+        for (error, count) in other.refusals {
+            *self.refusals.entry(error).or_default() += count;
+        }
+    }
+}
+
+/// Runs the load on connections that are open already, and closes them.
 ///
 /// # Errors
 /// The first connection that fails, a reply too many (`Matching`) or too few (`Unanswered`). Refusals are no error
 /// here; they are in the outcome.
-pub async fn run(
-    connections: Vec<Connection>,
-    in_flight: u16,
-    mix: std::sync::Arc<Mix>,
-    duty: Duty,
-    run: u64,
-) -> Result<Outcome, LoadError> {
-    let window_start = Instant::now() + duty.warm_up;
-    let window_end = window_start + duty.window;
+pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, LoadError> {
+    let start = Instant::now();
+    let window_start = start + plan.duty.warm_up;
+    let window_end = window_start + plan.duty.window;
+    let timeline = Arc::new(Mutex::new(Timeline::new(window_start, plan.duty.window)));
+    let count = u16::try_from(connections.len()).unwrap_or(u16::MAX);
+    let pacer = match plan.arrival {
+        Arrival::Closed { .. } => None,
+        Arrival::Open { .. } => Some(Pacer::start(start)?),
+    };
     let mut tasks = JoinSet::new();
     for (number, connection) in (0..).zip(connections) {
-        let mix = mix.clone();
+        let (plan, timeline) = (plan.clone(), timeline.clone());
+        let marks = pacer.as_ref().map(Pacer::marks);
         tasks.spawn(async move {
-            Worker {
+            let depth = match plan.arrival {
+                Arrival::Closed { in_flight } => usize::from(in_flight),
+                Arrival::Open { .. } => OPEN_IN_FLIGHT,
+            };
+            let worker = Worker {
                 connection,
-                source: RequestSource::new(&mix, run, number),
-                in_flight: InFlight::new(usize::from(in_flight)),
+                number,
+                source: RequestSource::new(&plan.mix, plan.run, number),
+                in_flight: InFlight::new(depth),
                 replies: Replies::default(),
-                window_start,
-                window_end,
-                grace: duty.grace,
-                outcome: Outcome::new(),
+                timeline: &timeline,
+                window: window_start..window_end,
+                tally: Tally::default(),
+            };
+            let give_up = window_end + plan.duty.grace;
+            match (plan.arrival, marks) {
+                (Arrival::Open { per_second }, Some(marks)) => {
+                    worker.open(Schedule::new(per_second, number, count), start, marks, give_up).await
+                }
+                _ => worker.closed(give_up).await,
             }
-            .work()
-            .await
         });
     }
-    let mut total = Outcome::new();
+    let mut total = Tally::default();
     while let Some(joined) = tasks.join_next().await {
         total.merge(joined.expect("a worker neither panics nor is cancelled")?);
     }
-    match total.sent - total.answered {
-        0 => Ok(total),
-        missing => Err(LoadError::Unanswered { missing }),
+    let timeline = Arc::into_inner(timeline).expect("all workers have ended");
+    let timeline = timeline.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Tally { orders, cancels, amends, refusals, stream_frames, sent, answered, late, acknowledged } = total;
+    if sent > answered {
+        return Err(LoadError::Unanswered { missing: sent - answered });
     }
+    let latencies = timeline.latencies();
+    Ok(Outcome {
+        latencies,
+        timeline,
+        orders,
+        cancels,
+        amends,
+        refusals,
+        stream_frames,
+        sent,
+        answered,
+        late,
+        acknowledged,
+    })
 }
 
 struct Worker<'a> {
     connection: Connection,
+    number: u16,
     source: RequestSource<'a>,
     in_flight: InFlight<Request>,
     replies: Replies,
-    window_start: Instant,
-    window_end: Instant,
-    grace: Duration,
-    outcome: Outcome,
+    timeline: &'a Mutex<Timeline>,
+    window: std::ops::Range<Instant>,
+    tally: Tally,
 }
 
 impl Worker<'_> {
-    async fn work(mut self) -> Result<Outcome, LoadError> {
-        let give_up = sleep_until(self.window_end + self.grace);
+    /// Sends whenever there is room until the window is over and nothing is outstanding.
+    async fn closed(mut self, give_up: Instant) -> Result<Tally, LoadError> {
+        let drive = async {
+            self.fill(Instant::now());
+            while self.in_flight.outstanding() > 0 {
+                self.connection.flush().await?;
+                self.connection.receive().await?;
+                let now = Instant::now();
+                self.settle_replies(now)?;
+                if now < self.window.end {
+                    self.fill(now);
+                }
+            }
+            Ok::<_, LoadError>(())
+        };
         tokio::select! {
             biased;
-            result = self.drive() => result?,
-            () = give_up => {}
+            result = drive => result?,
+            () = sleep_until(give_up) => {}
         }
-        Ok(self.outcome)
+        Ok(self.tally)
     }
 
-    /// Sends and settles until the window is over and nothing is outstanding.
-    async fn drive(&mut self) -> Result<(), LoadError> {
-        self.send_requests(Instant::now());
-        while self.in_flight.outstanding() > 0 {
-            self.connection.flush().await?;
-            self.connection.receive().await?;
-            let now = Instant::now();
-            self.settle_replies(now)?;
-            if now < self.window_end {
-                self.send_requests(now);
+    /// Sends what is due at each mark, whatever is outstanding.
+    async fn open(
+        mut self,
+        schedule: Schedule,
+        start: Instant,
+        mut marks: tokio::sync::watch::Receiver<u64>,
+        give_up: Instant,
+    ) -> Result<Tally, LoadError> {
+        let (mut mark, mut sent) = (0_u64, schedule.due(0));
+        let give_up = sleep_until(give_up);
+        tokio::pin!(give_up);
+        loop {
+            let ended = Instant::now() >= self.window.end;
+            if ended && self.in_flight.outstanding() == 0 {
+                return Ok(self.tally);
+            }
+            tokio::select! {
+                biased;
+                result = self.connection.advance() => {
+                    result?;
+                    self.settle_replies(Instant::now())?;
+                }
+                changed = marks.changed(), if !ended => {
+                    if changed.is_err() {
+                        return Ok(self.tally);
+                    }
+                    let passed = *marks.borrow_and_update();
+                    // Mark by mark, so that each request knows when it was due even after a stall of this client.
+                    while mark < passed && self.in_flight.has_room() {
+                        let at = start + TICK * u32::try_from(mark + 1).unwrap_or(u32::MAX);
+                        while sent < schedule.due(mark + 1) && self.in_flight.has_room() {
+                            self.send(at);
+                            self.tally.late += u64::from(at.elapsed() > LATE);
+                            sent += 1;
+                        }
+                        mark += u64::from(sent >= schedule.due(mark + 1));
+                    }
+                }
+                () = &mut give_up => return Ok(self.tally),
             }
         }
-        Ok(())
     }
 
-    fn send_requests(&mut self, now: Instant) {
+    fn fill(&mut self, now: Instant) {
         while self.in_flight.has_room() {
-            let request = self.source.next_request();
-            let req_id = self.in_flight.send(now.into_std(), request).expect("there is room");
-            text(&mut self.connection.out, |out| self.source.render(request, req_id, out));
-            self.outcome.sent += 1;
+            self.send(now);
         }
+    }
+
+    fn send(&mut self, at: Instant) {
+        let request = self.source.next_request();
+        let req_id = self.in_flight.send(at.into_std(), request).expect("there is room");
+        text(&mut self.connection.out, |out| self.source.render(request, req_id, out));
+        self.tally.sent += 1;
     }
 
     fn settle_replies(&mut self, now: Instant) -> Result<(), LoadError> {
-        let counted = self.window_start <= now && now < self.window_end;
-        let now = now.into_std();
+        let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.window.contains(&now);
         while let Received::Text(message) = self.connection.next_message()? {
             match self.replies.read(message)? {
                 Message::Accepted { req_id } => {
                     let (at, request) = self.in_flight.settle(req_id)?;
-                    self.outcome.answered += 1;
+                    self.tally.answered += 1;
                     self.source.accepted(request);
-                    if counted {
-                        self.outcome.latencies.saturating_record(nanoseconds(now - at));
+                    if let Request::Limit(order) | Request::Market(order) = request {
+                        self.tally.acknowledged.insert(self.number, order_number(order));
+                    }
+                    if timeline.record(now, now.into_std().saturating_duration_since(at)) {
                         match request {
-                            Request::Limit(_) | Request::Market(_) => self.outcome.orders += 1,
-                            Request::Cancel(_) => self.outcome.cancels += 1,
+                            Request::Limit(_) | Request::Market(_) => self.tally.orders += 1,
+                            Request::Cancel(_) => self.tally.cancels += 1,
+                            Request::Amend(_) => self.tally.amends += 1,
                         }
                     }
                 }
                 Message::Refused { req_id, error } => {
                     self.in_flight.settle(req_id)?;
-                    self.outcome.answered += 1;
-                    *self.outcome.refusals.entry(error).or_default() += 1;
+                    self.tally.answered += 1;
+                    *self.tally.refusals.entry(error).or_default() += 1;
                 }
-                Message::Stream => self.outcome.stream_frames += u64::from(counted),
+                Message::Stream => self.tally.stream_frames += u64::from(counted),
             }
         }
         Ok(())
     }
 }
 
-/// Subscribes one connection to a private channel without its snapshot and waits for the acknowledgement.
-///
-/// # Errors
-/// The server refuses, or closes the socket.
-pub async fn subscribe(connection: &mut Connection, channel: &str) -> Result<(), LoadError> {
-    let request = serde_json::json!({
-        "method": "subscribe",
-        "params": match channel {
-            "executions" => serde_json::json!({"channel": channel, "snap_orders": false, "snap_trades": false}),
-            _ => serde_json::json!({"channel": channel}),
-        },
-        "req_id": 1,
-    });
-    text(&mut connection.out, |out| out.extend_from_slice(request.to_string().as_bytes()));
-    connection.flush().await?;
-    let replies = Replies::default();
-    loop {
-        while let Received::Text(message) = connection.next_message()? {
-            match replies.read(message)? {
-                Message::Accepted { .. } => return Ok(()),
-                Message::Refused { error, .. } => {
-                    return Err(LoadError::Setup(format!("subscribing to {channel} was refused: {error}")));
-                }
-                Message::Stream => {}
-            }
-        }
-        crate::endpoint::within("wait for a subscription", async {
-            connection.receive().await.map_err(std::io::Error::other)
-        })
-        .await?;
-    }
+/// As many bits of it as a `cl_ord_id` carries.
+fn order_number(order: u64) -> u32 {
+    u32::try_from(order & u64::from(u32::MAX)).expect("masked")
 }

@@ -93,6 +93,23 @@ pub fn open_files_max() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// Files that either process has open besides the sockets.
+const OTHER_FILES: u64 = 150;
+
+/// Sees that this process (and a server that it starts) may have this many sockets open.
+///
+/// # Errors
+/// The limit is too low; the error says what to do.
+pub fn require_open_files(sockets: u64) -> Result<(), LoadError> {
+    let needed = sockets + OTHER_FILES;
+    match open_files_max() {
+        Some(limit) if limit < needed => Err(LoadError::Setup(format!(
+            "{needed} open files are needed and {limit} allowed: run `ulimit -n {needed}` in this shell first"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The core list of this process as the kernel writes it, as in `0-1`.
 pub fn allowed_cores() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

@@ -2,199 +2,143 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use load_tests::children::{CountersignChild, RunDirectory};
-use load_tests::compare::Comparison;
 use load_tests::credentials::ReadyFile;
 use load_tests::echo::EchoServer;
 use load_tests::error::LoadError;
-use load_tests::load::{Duty, Shape};
-use load_tests::mix::{Mix, MixSettings};
-use load_tests::orders::{self, Target};
+use load_tests::prepare::{Funds, prepare};
+use load_tests::progress::Progress;
+use load_tests::record::Record;
+use load_tests::report::{difference, html, text};
+use load_tests::scenario::Scenario;
 use load_tests::signature::Nonces;
-use load_tests::{idle, sync_loop};
-use serde::Serialize;
+use load_tests::stage::Stage;
+use load_tests::target::{Overrides, Target};
+use load_tests::{kinds, raw_fan_out};
 
-/// A server that takes longer for its last replies has lost them.
-const LAST_REPLIES_WAIT: Duration = Duration::from_secs(5);
+/// `compare` needs no file at hand.
+const COMPARE: &str = include_str!("../scenarios/compare.toml");
 
 /// Load scenarios and baselines for Countersign. README.md says what the figures mean.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
-    scenario: Scenario,
-    /// Print the result as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Scenario {
-    /// Baselines E and D and a Countersign in alternating rounds, and the ratios between them.
-    Compare(CompareArgs),
-    /// The order load alone, against a server that is running.
-    Orders(OrdersArgs),
-    /// Server memory per idle authenticated connection.
-    Idle(IdleArgs),
+enum Command {
+    /// Plays a scenario.
+    Run {
+        /// Its file, as those in `load-tests/scenarios`.
+        scenario: PathBuf,
+        #[command(flatten)]
+        args: RunArgs,
+    },
+    /// Plays the built-in scenario `compare`: Countersign beside the baselines E and D.
+    Compare(RunArgs),
+    /// Tells what changed from one saved run to another.
+    CompareRuns {
+        /// The earlier run.
+        before: PathBuf,
+        /// The later run.
+        after: PathBuf,
+    },
+    /// Makes Organizations, each with a funded Service User, and writes their keys with those of the file given.
+    Prepare(PrepareArgs),
     /// A baseline server: E, or D with --journal. Ends with its standard input.
-    Echo(EchoArgs),
-    /// What one fdatasync of a 4 KiB append costs.
-    SyncLoop {
-        /// Directory on the disk in question.
-        #[arg(long, default_value = "target/load-tests")]
-        directory: PathBuf,
-        /// Seconds.
-        #[arg(long, default_value_t = 1.0)]
-        seconds: f64,
+    Echo {
+        /// Address and port; port 0 picks one.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Makes it D: every request is appended to this file and synced before its answer.
+        #[arg(long)]
+        journal: Option<PathBuf>,
+    },
+    /// A baseline server: raw writes of one frame to all sockets. Ends with its standard input.
+    RawFanOut {
+        /// Bytes of the frame.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(4..))]
+        bytes: u16,
     },
 }
 
-/// Where the server is and as whom to connect.
 #[derive(Debug, Args)]
-struct KeysArgs {
-    /// The Service User to connect as; the first in the file by default.
-    #[arg(long)]
-    service_user: Option<String>,
-    /// The server's web address, if not the file's.
-    #[arg(long)]
-    http: Option<String>,
-    /// The server's WebSocket address, if not the file's.
-    #[arg(long)]
-    ws: Option<String>,
-}
-
-impl KeysArgs {
-    fn target(&self, ready: &ReadyFile) -> Result<Target, LoadError> {
-        Target::from_ready(ready, self.http.as_deref(), self.ws.as_deref(), self.service_user.as_deref())
-    }
-}
-
-/// How long each measurement takes.
-#[derive(Debug, Args)]
-struct DutyArgs {
-    /// Measured seconds.
-    #[arg(long, default_value_t = 1.5)]
-    seconds: f64,
-    /// Seconds before that.
-    #[arg(long, default_value_t = 0.3)]
-    warm_up: f64,
-}
-
-impl DutyArgs {
-    fn duty(&self) -> Result<Duty, LoadError> {
-        let (warm_up, window) = (bounded("--warm-up", self.warm_up)?, bounded("--seconds", self.seconds)?);
-        Ok(Duty { warm_up, window, grace: LAST_REPLIES_WAIT })
-    }
-}
-
-/// Seconds as a duration of at most ten minutes: the harness never runs away.
-fn bounded(option: &str, seconds: f64) -> Result<Duration, LoadError> {
-    let duration = Duration::try_from_secs_f64(seconds).ok().filter(|duration| *duration <= Duration::from_secs(600));
-    duration.ok_or_else(|| LoadError::Setup(format!("{option} must be between 0 and 600 seconds")))
-}
-
-#[derive(Debug, Args)]
-struct CompareArgs {
-    /// The countersign binary to start.
+struct RunArgs {
+    /// The countersign binary to start for this run.
     #[arg(long, conflicts_with = "keys")]
     server: Option<PathBuf>,
-    /// The ready file of a Countersign that is running, instead of starting one. Without either only E and D run.
+    /// The ready file of a server that is running (`countersign demo --ready-file`), or a file of your own in its format.
     #[arg(long)]
     keys: Option<PathBuf>,
-    #[command(flatten)]
-    keys_args: KeysArgs,
-    /// How often everything is measured.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
-    #[command(flatten)]
-    duty: DutyArgs,
-    #[command(flatten)]
-    mix: MixSettings,
-    /// Subscribe each of Countersign's connections to this private channel.
+    /// The running server's process, to report its CPU use and memory.
     #[arg(long)]
-    subscribe: Option<String>,
-    /// Leave E and its client unpinned.
+    process: Option<u32>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Change a setting of the scenario, as in `--set rounds=5 --set mix.keep=10`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// Leave baseline servers and their clients unpinned.
     #[arg(long)]
     no_pin: bool,
     /// Parent of this run's files; it should be on the disk that matters.
     #[arg(long, default_value = "target/load-tests")]
     directory: PathBuf,
-    /// Do not fail on refused orders.
+    /// Print the run as JSON instead of text.
     #[arg(long)]
-    allow_refusals: bool,
-    /// Fail unless Countersign's 64x16 throughput is at least this share of E's.
+    json: bool,
+    /// Save the run as JSON.
     #[arg(long)]
-    at_least: Option<f64>,
+    save: Option<PathBuf>,
+    /// Write a report with plots as one HTML file.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// A saved run to compare with.
+    #[arg(long)]
+    before: Option<PathBuf>,
+    /// Fail if a goal of the scenario is missed.
+    #[arg(long)]
+    require_goals: bool,
 }
 
 #[derive(Debug, Args)]
-struct OrdersArgs {
-    /// A ready file (`countersign demo --ready-file`), or a file of your own in its format.
+struct PrepareArgs {
+    /// The ready file of a running server, with its venue key.
     #[arg(long)]
     keys: PathBuf,
     #[command(flatten)]
-    keys_args: KeysArgs,
-    /// Connections x requests in flight on each.
-    #[arg(long, default_value = "64x16")]
-    shape: Shape,
-    #[command(flatten)]
-    duty: DutyArgs,
-    #[command(flatten)]
-    mix: MixSettings,
-    /// Subscribe each connection to this private channel.
+    overrides: Overrides,
+    /// How many Organizations to make.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    organizations: u32,
+    /// What each is given, as in `--fund USD=1000000`.
+    #[arg(long, value_name = "ASSET=AMOUNT", default_values = ["USD=1000000", "BTC=10"])]
+    fund: Vec<Funds>,
+    /// Where the keys go.
     #[arg(long)]
-    subscribe: Option<String>,
-    /// Do not fail on refused orders.
-    #[arg(long)]
-    allow_refusals: bool,
-    /// The server's process, to report its CPU use.
-    #[arg(long)]
-    process: Option<u32>,
-}
-
-#[derive(Debug, Args)]
-struct IdleArgs {
-    /// The countersign binary to start.
-    #[arg(long)]
-    server: PathBuf,
-    /// The Service User to connect as; the first in the ready file by default.
-    #[arg(long)]
-    service_user: Option<String>,
-    /// Connections to hold.
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=25_000))]
-    connections: u32,
-    /// Subscribe each connection to this private channel.
-    #[arg(long)]
-    subscribe: Option<String>,
-    /// Parent of this run's files.
-    #[arg(long, default_value = "target/load-tests")]
-    directory: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct EchoArgs {
-    /// Address and port; port 0 picks one.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// Makes it D: every request is appended to this file and synced before its answer.
-    #[arg(long)]
-    journal: Option<PathBuf>,
+    output: PathBuf,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Cli { scenario, json } = Cli::parse();
-    let result = match scenario {
-        Scenario::Compare(args) => compare(args, json).await,
-        Scenario::Orders(args) => load_orders(args, json).await,
-        Scenario::Idle(args) => hold_idle(args, json).await,
-        Scenario::Echo(args) => echo(&args),
-        Scenario::SyncLoop { directory, seconds } => sync_loops(&directory, seconds, json),
+    let result = match Cli::parse().command {
+        Command::Run { scenario, args } => match Scenario::read(&scenario, &args.set) {
+            Ok(scenario) => run(scenario, args).await,
+            Err(error) => Err(error),
+        },
+        Command::Compare(args) => match Scenario::parse("compare", COMPARE, &args.set) {
+            Ok(scenario) => run(scenario, args).await,
+            Err(error) => Err(error),
+        },
+        Command::CompareRuns { before, after } => compare_runs(&before, &after),
+        Command::Prepare(args) => prepare_keys(args).await,
+        Command::Echo { listen, journal } => echo(listen, journal.as_deref()),
+        Command::RawFanOut { bytes } => fan_out(usize::from(bytes)).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -205,98 +149,111 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn compare(args: CompareArgs, json: bool) -> Result<(), LoadError> {
+async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
+    let before = args.before.as_deref().map(Record::read).transpose()?;
     let directory = RunDirectory::create(&args.directory)?;
-    let mut server = None;
-    let countersign = match (&args.server, &args.keys) {
-        (Some(binary), _) => {
-            let child = server.insert(CountersignChild::start(binary, directory.path()).await?);
-            Some(Target { process: Some(child.process()), ..args.keys_args.target(&child.ready)? })
+    let server = match &args.server {
+        Some(binary) => Some(CountersignChild::start(binary, directory.path()).await?),
+        None => None,
+    };
+    let target = match (&server, &args.keys) {
+        (Some(child), _) => {
+            let target = Target::from_ready(&child.ready, &args.overrides)?;
+            let ready = more_keys(&target, &child.ready, scenario.general.keys).await?;
+            Some(Target { process: Some(child.process()), ..target.with_keys(&ready, scenario.general.keys)? })
         }
-        (None, Some(keys)) => Some(args.keys_args.target(&ReadyFile::read(keys)?)?),
+        (None, Some(keys)) => {
+            let ready = ReadyFile::read(keys)?;
+            let target = Target::from_ready(&ready, &args.overrides)?.with_keys(&ready, scenario.general.keys)?;
+            Some(Target { process: args.process, ..target })
+        }
         (None, None) => None,
     };
-    let comparison = Comparison {
-        program: std::env::current_exe().map_err(LoadError::io("find this program"))?,
-        directory,
-        countersign,
-        rounds: args.rounds,
-        duty: args.duty.duty()?,
-        mix: args.mix,
-        channel: args.subscribe,
-        pin: !args.no_pin,
-    };
-    let report = comparison.run().await?;
+    let general = &scenario.general;
+    let record = Record::new(&scenario.name, &general.about, scenario.settings.clone());
+    let allow_refusals = general.allow_refusals;
+    eprintln!("{}", text::HEAD);
+    let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
+    let (nonces, progress) = (Nonces::default(), Progress::on_terminal());
+    let mut stage = Stage { scenario, program, directory, target, nonces, progress, pin: !args.no_pin, record };
+    kinds::play(&mut stage).await?;
     drop(server);
-    print(&report, json);
-    if !args.allow_refusals {
-        fail_on_refusals(report.refusals())?;
+    report(&stage.record, before.as_ref(), &args)?;
+    stage.record.verdict(allow_refusals)?;
+    if args.require_goals { stage.record.goals_met() } else { Ok(()) }
+}
+
+/// A server that was started for this run gets as many Organizations as the scenario has keys.
+async fn more_keys(target: &Target, ready: &ReadyFile, keys: usize) -> Result<ReadyFile, LoadError> {
+    if keys <= 1 {
+        return Ok(ready.clone());
     }
-    match (args.at_least, report.countersign_over_e()) {
-        (Some(least), Some(share)) if share < least => {
-            Err(LoadError::Setup(format!("Countersign is at {share:.3} of E, and at least {least} was asked for")))
+    let funds: Result<Vec<Funds>, LoadError> = ["USD=1000000", "BTC=10"].iter().map(|text| text.parse()).collect();
+    let count = u32::try_from(keys).map_err(|_| LoadError::Setup("too many keys".into()))?;
+    prepare(target, ready.clone(), count, &funds?).await
+}
+
+fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<(), LoadError> {
+    if args.json {
+        println!("{}", json_text(record));
+    } else {
+        print!("{}", text::report(record));
+        if let Some(before) = before {
+            print!("\n{}", difference::report(before, record));
         }
-        (Some(_), None) => Err(LoadError::Setup("--at-least needs a Countersign to measure".into())),
-        (Some(_) | None, _) => Ok(()),
     }
-}
-
-async fn load_orders(args: OrdersArgs, json: bool) -> Result<(), LoadError> {
-    let target = Target { process: args.process, ..args.keys_args.target(&ReadyFile::read(&args.keys)?)? };
-    let mix = Arc::new(Mix::new(&args.mix)?);
-    let (duty, channel) = (args.duty.duty()?, args.subscribe.as_deref());
-    let measurement = orders::measure(&target, &mut Nonces::default(), &mix, args.shape, duty, channel).await?;
-    print(&measurement, json);
-    let refusals = measurement.refusals.iter().map(|(error, count)| (error.as_str(), *count));
-    if args.allow_refusals { Ok(()) } else { fail_on_refusals(refusals) }
-}
-
-async fn hold_idle(args: IdleArgs, json: bool) -> Result<(), LoadError> {
-    let directory = RunDirectory::create(&args.directory)?;
-    let server = CountersignChild::start(&args.server, directory.path()).await?;
-    let target = Target::from_ready(&server.ready, None, None, args.service_user.as_deref())?;
-    let report = idle::measure(&target, server.process(), args.connections, args.subscribe.as_deref()).await?;
-    print(&report, json);
+    if let Some(path) = &args.save {
+        write(path, &json_text(record))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, &html::page(record, before))?;
+    }
     Ok(())
 }
 
+fn compare_runs(before: &Path, after: &Path) -> Result<(), LoadError> {
+    print!("{}", difference::report(&Record::read(before)?, &Record::read(after)?));
+    Ok(())
+}
+
+async fn prepare_keys(args: PrepareArgs) -> Result<(), LoadError> {
+    let ready = ReadyFile::read(&args.keys)?;
+    let target = Target::from_ready(&ready, &args.overrides)?;
+    let prepared = prepare(&target, ready, args.organizations, &args.fund).await?;
+    write(&args.output, &json_text(&prepared))
+}
+
 /// The address goes to standard output first, the totals last: the parent process reads both.
-fn echo(args: &EchoArgs) -> Result<(), LoadError> {
-    let server = EchoServer::start(args.listen, args.journal.as_deref())?;
+fn echo(listen: SocketAddr, journal: Option<&Path>) -> Result<(), LoadError> {
+    let server = EchoServer::start(listen, journal)?;
     println!("listening on {}", server.address);
-    let mut ignored = Vec::new();
-    std::io::stdin().read_to_end(&mut ignored).map_err(LoadError::io("wait for the end of standard input"))?;
+    wait_for_end()?;
     println!("{}", json_text(&server.stop()));
     Ok(())
 }
 
-fn sync_loops(directory: &std::path::Path, seconds: f64, json: bool) -> Result<(), LoadError> {
-    let directory = RunDirectory::create(directory)?;
-    let figures = sync_loop::run(directory.path(), bounded("--seconds", seconds)?)?;
-    if json {
-        println!("{}", json_text(&figures));
-    } else {
-        println!(
-            "4 KiB append + fdatasync: {:.0}/s, p50 {:.0} us, p99 {:.0} us, p99.9 {:.0} us",
-            figures.per_second, figures.p50_us, figures.p99_us, figures.p999_us
-        );
+async fn fan_out(bytes: usize) -> Result<(), LoadError> {
+    let (listener, address) = raw_fan_out::listen().await.map_err(LoadError::io("listen"))?;
+    println!("listening on {address}");
+    tokio::select! {
+        ended = raw_fan_out::serve(listener, bytes) => ended.map_err(LoadError::io("serve"))?,
+        joined = tokio::task::spawn_blocking(wait_for_end) => {
+            joined.map_err(|error| LoadError::Setup(error.to_string()))??;
+        }
     }
+    println!("{}", json_text(&load_tests::group_commit::Totals::default()));
     Ok(())
 }
 
-fn fail_on_refusals<'a>(refusals: impl Iterator<Item = (&'a str, u64)>) -> Result<(), LoadError> {
-    let told: Vec<String> = refusals.map(|(error, count)| format!("{count} x {error}")).collect();
-    if told.is_empty() { Ok(()) } else { Err(LoadError::Setup(format!("refused: {}", told.join("; ")))) }
+fn wait_for_end() -> Result<(), LoadError> {
+    let mut ignored = Vec::new();
+    std::io::stdin().read_to_end(&mut ignored).map(drop).map_err(LoadError::io("wait for the end of standard input"))
 }
 
-fn print(result: &(impl Serialize + std::fmt::Display), json: bool) {
-    if json {
-        println!("{}", json_text(result));
-    } else {
-        println!("{result}");
-    }
+fn write(path: &Path, text: &str) -> Result<(), LoadError> {
+    std::fs::write(path, text).map_err(LoadError::io(format!("write {}", path.display())))
 }
 
-fn json_text(result: &impl Serialize) -> String {
+fn json_text(result: &impl serde::Serialize) -> String {
     serde_json::to_string(result).expect("a report is always JSON")
 }

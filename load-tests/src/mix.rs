@@ -6,13 +6,24 @@
 use std::collections::VecDeque;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 use crate::error::LoadError;
 
 /// A non-negative decimal number, kept exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Decimal {
     units: u64,
     places: usize,
+}
+
+impl TryFrom<String> for Decimal {
+    type Error = LoadError;
+
+    fn try_from(text: String) -> Result<Self, LoadError> {
+        text.parse()
+    }
 }
 
 impl FromStr for Decimal {
@@ -45,7 +56,8 @@ impl Decimal {
 }
 
 /// The settings of a mix.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MixSettings {
     /// Market of all orders.
     #[arg(long, default_value = "BTC/USD")]
@@ -69,6 +81,33 @@ pub struct MixSettings {
     /// Percentage of orders that are market orders, buys and sells in turn; they trade with whoever quotes.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub market_percent: u8,
+    /// Percentage of requests that move the price of the newest resting order of the connection by a level; needs `keep`.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub amend_percent: u8,
+}
+
+impl Default for MixSettings {
+    fn default() -> Self {
+        let decimal = |units, places| Decimal { units, places };
+        Self {
+            symbol: "BTC/USD".into(),
+            quantity: decimal(10_000, 8),
+            price: decimal(1_000, 1),
+            tick: decimal(1, 1),
+            levels: 500,
+            keep: None,
+            market_percent: 0,
+            amend_percent: 0,
+        }
+    }
+}
+
+impl MixSettings {
+    /// What the baselines understand of it: limit orders.
+    #[must_use]
+    pub fn limit_orders_only(&self) -> Self {
+        Self { keep: None, market_percent: 0, amend_percent: 0, ..self.clone() }
+    }
 }
 
 /// The prepared texts, shared by all connections.
@@ -81,14 +120,25 @@ pub struct Mix {
     market_sell: String,
     keep: Option<usize>,
     market_percent: u64,
+    amend_percent: u64,
 }
 
 impl Mix {
     /// Prepares the texts.
     ///
     /// # Errors
-    /// A price that overflows.
+    /// A price that overflows, a percentage above 100, no levels, or amends without orders that are kept.
     pub fn new(settings: &MixSettings) -> Result<Self, LoadError> {
+        let refuse = |text: &str| Err(LoadError::Setup(format!("mix: {text}")));
+        if settings.market_percent > 100 || settings.amend_percent > 100 {
+            return refuse("a percentage is at most 100");
+        }
+        if settings.levels == 0 || settings.levels > 100_000 {
+            return refuse("levels must be between 1 and 100000");
+        }
+        if settings.amend_percent > 0 && settings.keep.is_none() {
+            return refuse("amend_percent needs keep");
+        }
         let symbol = serde_json::to_string(&settings.symbol).expect("a string is always JSON");
         let quantity = settings.quantity.stepped(settings.quantity, 0).expect("nothing is added");
         let market = |side: &str| {
@@ -107,6 +157,7 @@ impl Mix {
             market_sell: market("sell"),
             keep: settings.keep,
             market_percent: u64::from(settings.market_percent),
+            amend_percent: u64::from(settings.amend_percent),
         })
     }
 }
@@ -120,6 +171,8 @@ pub enum Request {
     Market(u64),
     /// The cancel of the limit order with this number.
     Cancel(u64),
+    /// The amend of the limit order with this number.
+    Amend(u64),
 }
 
 /// What one connection sends next.
@@ -129,6 +182,7 @@ pub struct RequestSource<'a> {
     /// The first 10 characters of every `cl_ord_id`, the same for no two connections and no two runs.
     id_prefix: String,
     orders: u64,
+    requests: u64,
     resting: VecDeque<u64>,
 }
 
@@ -137,7 +191,8 @@ impl<'a> RequestSource<'a> {
     pub fn new(mix: &'a Mix, run: u64, connection: u16) -> Self {
         // Connections start at different levels, so that they do not all queue at one price.
         let orders = u64::from(connection) * 37;
-        Self { mix, id_prefix: format!("{:06x}{connection:04x}", run & 0xFF_FFFF), orders, resting: VecDeque::new() }
+        let id_prefix = format!("{}{connection:04x}", run_prefix(run));
+        Self { mix, id_prefix, orders, requests: 0, resting: VecDeque::new() }
     }
 
     /// Decides the next request.
@@ -146,6 +201,12 @@ impl<'a> RequestSource<'a> {
             && let Some(oldest) = self.resting.pop_front()
         {
             return Request::Cancel(oldest);
+        }
+        self.requests += 1;
+        if self.requests * self.mix.amend_percent % 100 < self.mix.amend_percent
+            && let Some(newest) = self.resting.back()
+        {
+            return Request::Amend(*newest);
         }
         self.orders += 1;
         // Spread evenly: exactly `market_percent` of any hundred orders in a row.
@@ -157,7 +218,7 @@ impl<'a> RequestSource<'a> {
     pub fn accepted(&mut self, request: Request) {
         match request {
             Request::Limit(order) if self.mix.keep.is_some() => self.resting.push_back(order),
-            Request::Limit(_) | Request::Market(_) | Request::Cancel(_) => {}
+            Request::Limit(_) | Request::Market(_) | Request::Cancel(_) | Request::Amend(_) => {}
         }
     }
 
@@ -181,16 +242,35 @@ impl<'a> RequestSource<'a> {
                 out.extend_from_slice(br#"{"method":"cancel_order","params":{"cl_ord_id":[""#);
                 order
             }
+            Request::Amend(order) => {
+                let level = (order + self.requests) % mix.prices.len() as u64;
+                out.extend_from_slice(br#"{"method":"amend_order","params":{"limit_price":"#);
+                out.extend_from_slice(mix.prices[usize::try_from(level).expect("below a length")].as_bytes());
+                out.extend_from_slice(br#","cl_ord_id":""#);
+                order
+            }
         };
         out.extend_from_slice(self.id_prefix.as_bytes());
         hex8(order, out);
         out.extend_from_slice(match request {
-            Request::Limit(_) | Request::Market(_) => br#""},"req_id":"#,
+            Request::Limit(_) | Request::Market(_) | Request::Amend(_) => br#""},"req_id":"#,
             Request::Cancel(_) => br#""]},"req_id":"#,
         });
         decimal(req_id, out);
         out.push(b'}');
     }
+}
+
+/// The first 6 characters of every `cl_ord_id` of a run; 4 for the connection and 8 for the order follow.
+pub fn run_prefix(run: u64) -> String {
+    format!("{:06x}", run & 0xFF_FFFF)
+}
+
+/// The connection and the number of an order of this run; `None` for anybody else's.
+pub fn own_order(run_prefix: &str, cl_ord_id: &str) -> Option<(u16, u32)> {
+    let (connection, order) = cl_ord_id.strip_prefix(run_prefix)?.split_at_checked(4)?;
+    (order.len() == 8).then_some(())?;
+    Some((u16::from_str_radix(connection, 16).ok()?, u32::from_str_radix(order, 16).ok()?))
 }
 
 /// The low 32 bits as 8 hex digits; with the prefix that makes 18 characters, the longest free-form `cl_ord_id`.
@@ -219,13 +299,10 @@ mod tests {
 
     fn settings() -> MixSettings {
         MixSettings {
-            symbol: "BTC/USD".into(),
-            quantity: "0.00010000".parse().unwrap(),
             price: "99.9".parse().unwrap(),
             tick: "0.05".parse().unwrap(),
             levels: 4,
-            keep: None,
-            market_percent: 0,
+            ..MixSettings::default()
         }
     }
 
@@ -277,7 +354,7 @@ mod tests {
             match request {
                 Request::Limit(order) => placed.push(order),
                 Request::Cancel(order) => canceled.push(order),
-                Request::Market(_) => panic!("no market orders were asked for"),
+                Request::Market(_) | Request::Amend(_) => panic!("none were asked for"),
             }
             assert!(placed.len() - canceled.len() <= 3);
         }
@@ -304,6 +381,33 @@ mod tests {
     }
 
     #[test]
+    fn amends_move_an_order_that_rests_and_need_some_kept() {
+        assert!(Mix::new(&MixSettings { amend_percent: 10, ..settings() }).is_err());
+        let mix = Mix::new(&MixSettings { keep: Some(5), amend_percent: 50, ..settings() }).unwrap();
+        let mut source = RequestSource::new(&mix, 1, 0);
+        let (mut resting, mut amends) = (Vec::new(), 0);
+        for _ in 0..1_000 {
+            let request = source.next_request();
+            source.accepted(request);
+            match request {
+                Request::Limit(order) => resting.push(order),
+                Request::Cancel(order) => assert_eq!(resting.remove(0), order),
+                Request::Amend(order) => {
+                    amends += 1;
+                    assert_eq!(resting.last(), Some(&order));
+                    let text = rendered(&source, request);
+                    assert_eq!(
+                        (&text["method"], text["params"]["limit_price"].is_f64()),
+                        (&"amend_order".into(), true)
+                    );
+                }
+                Request::Market(_) => panic!("none were asked for"),
+            }
+        }
+        assert!(amends > 200, "{amends}");
+    }
+
+    #[test]
     fn client_order_ids_differ_between_connections_runs_and_orders() {
         let mix = Mix::new(&settings()).unwrap();
         let mut ids: Vec<String> = Vec::new();
@@ -317,5 +421,8 @@ mod tests {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), 150);
+        assert_eq!(own_order(&run_prefix(1), &ids[0]), Some((0, 1)));
+        assert_eq!(own_order(&run_prefix(2), &ids[0]), None);
+        assert_eq!(own_order(&run_prefix(1), "000001é"), None);
     }
 }

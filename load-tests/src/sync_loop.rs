@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
+
 use crate::error::LoadError;
 use crate::figures::{Figures, latency_histogram, nanoseconds};
 
@@ -14,7 +16,7 @@ const APPEND_BYTES: usize = 4_096;
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn run(directory: &Path, window: Duration) -> Result<Figures, LoadError> {
+pub fn run(directory: &Path, window: Duration) -> Result<(Figures, Histogram<u32>), LoadError> {
     let path = directory.join(format!("sync-loop-{}", std::process::id()));
     let what = || format!("append to {}", path.display());
     let mut file = OpenOptions::new().create_new(true).append(true).open(&path).map_err(LoadError::io(what()))?;
@@ -33,5 +35,5 @@ pub fn run(directory: &Path, window: Duration) -> Result<Figures, LoadError> {
         }
     };
     let removed = std::fs::remove_file(&path);
-    looped.and_then(|figures| removed.map(|()| figures)).map_err(LoadError::io(what()))
+    looped.and_then(|figures| removed.map(|()| (figures, latencies))).map_err(LoadError::io(what()))
 }

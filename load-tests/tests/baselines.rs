@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use load_tests::children::{CountersignChild, EchoChild, RunDirectory};
-use load_tests::connection::{Connection, Received};
+use load_tests::arrival::Arrival;
+use load_tests::audience::{Audience, Numbers};
+use load_tests::children::{Baseline, BaselineChild, CountersignChild, RunDirectory};
+use load_tests::connection::{Connection, Proof, Received};
 use load_tests::echo::EchoServer;
 use load_tests::endpoint::Endpoint;
 use load_tests::frames::text;
-use load_tests::load::{Duty, run};
+use load_tests::load::{Duty, Plan, run};
 use load_tests::mix::{Mix, MixSettings, Request, RequestSource};
+use load_tests::publisher::Publisher;
 use load_tests::sync_loop;
 use serde_json::Value;
 
@@ -28,21 +31,12 @@ fn directory(test: &str) -> RunDirectory {
 }
 
 fn mix() -> Mix {
-    Mix::new(&MixSettings {
-        symbol: "BTC/USD".into(),
-        quantity: "0.00010000".parse().unwrap(),
-        price: "100.0".parse().unwrap(),
-        tick: "0.1".parse().unwrap(),
-        levels: 10,
-        keep: None,
-        market_percent: 0,
-    })
-    .unwrap()
+    Mix::new(&MixSettings::default()).unwrap()
 }
 
 async fn connect(address: std::net::SocketAddr) -> Connection {
     let endpoint = Endpoint::parse(&format!("ws://{address}/v2")).unwrap();
-    Connection::open(&endpoint, None, 4_096).await.unwrap()
+    Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
 }
 
 /// Sends `count` orders in one write and returns the replies, which may come in any number of reads.
@@ -129,26 +123,28 @@ fn stored_ids(journal: &Path) -> HashSet<String> {
 }
 
 #[tokio::test]
-async fn the_closed_loop_runs_against_both_as_child_processes() {
+async fn both_loops_run_against_baselines_as_child_processes() {
     let directory = directory("children");
     let journal = directory.path().join("journal");
-    for journal in [None, Some(journal.as_path())] {
-        let child = EchoChild::start(Path::new(BINARY), journal).unwrap();
+    let closed = Arrival::Closed { in_flight: 8 };
+    let open = Arrival::open(2_000.0).unwrap();
+    for (baseline, arrival) in [(Baseline::E, closed), (Baseline::D(&journal), closed), (Baseline::E, open)] {
+        let child = BaselineChild::start(Path::new(BINARY), baseline).unwrap();
         let mut connections = Vec::new();
         for _ in 0..4 {
             connections.push(connect(child.address).await);
         }
-        let outcome = run(connections, 8, Arc::new(mix()), SHORT, 1).await.unwrap();
+        let plan = Plan { arrival, mix: Arc::new(mix()), duty: SHORT, run: 1 };
+        let outcome = run(connections, &plan).await.unwrap();
         let totals = child.stop().unwrap();
         // A machine that is busy elsewhere may leave the window empty; the first requests are always sent.
-        assert!(outcome.sent >= 4 * 8, "{outcome:?}");
+        assert!(outcome.sent >= if arrival == closed { 4 * 8 } else { 1 }, "{outcome:?}");
         assert_eq!(outcome.sent, outcome.answered);
         assert_eq!((outcome.latencies.len(), outcome.refused()), (outcome.orders, 0));
-        if journal.is_some() {
-            assert_eq!(totals.records, outcome.sent);
-            assert!(totals.syncs > 0);
-        } else {
-            assert_eq!((totals.records, totals.syncs), (0, 0));
+        assert_eq!(outcome.acknowledged.len(), outcome.sent);
+        match baseline {
+            Baseline::D(_) => assert!(totals.records == outcome.sent && totals.syncs > 0, "{totals:?}"),
+            Baseline::E | Baseline::RawFanOut { .. } => assert_eq!((totals.records, totals.syncs), (0, 0)),
         }
     }
 }
@@ -156,7 +152,7 @@ async fn the_closed_loop_runs_against_both_as_child_processes() {
 #[test]
 fn the_sync_loop_measures_and_leaves_no_file() {
     let directory = directory("sync-loop");
-    let figures = sync_loop::run(directory.path(), Duration::from_millis(20)).unwrap();
+    let (figures, _) = sync_loop::run(directory.path(), Duration::from_millis(20)).unwrap();
     assert!(figures.per_second > 0.0 && figures.p50_us > 0.0 && figures.p50_us <= figures.p999_us);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
@@ -197,7 +193,7 @@ async fn a_server_that_does_not_start_is_reported_with_its_own_words() {
 
 /// The whole of `compare`, with a second echo in the server's place: E against itself.
 #[tokio::test]
-async fn a_comparison_prints_every_contestant_and_the_ratios() {
+async fn a_comparison_measures_every_contestant_and_concludes() {
     let directory = directory("compare");
     let server = EchoServer::start(ANY_PORT, None).unwrap();
     let keys = directory.path().join("keys.json");
@@ -207,23 +203,40 @@ async fn a_comparison_prints_every_contestant_and_the_ratios() {
     });
     std::fs::write(&keys, ready.to_string()).unwrap();
     let output = std::process::Command::new(BINARY)
-        .args(["compare", "--rounds", "1", "--seconds", "0.15", "--warm-up", "0.05", "--json", "--keys"])
+        .args(["compare", "--set", "rounds=1", "--set", "seconds=0.15", "--set", "warm_up=0.05", "--json", "--keys"])
         .arg(&keys)
         .arg("--directory")
         .arg(directory.path())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let lines = report["lines"].as_array().unwrap();
-    let seen: Vec<String> = lines
-        .iter()
-        .map(|line| format!("{} {}", line["contestant"].as_str().unwrap(), line["shape"].as_str().unwrap()))
-        .collect();
-    assert_eq!(seen, ["E 64x16", "D 64x16", "Countersign 64x16", "E 16x1", "D 16x1", "Countersign 16x1"]);
-    assert!(lines.iter().map(|line| line["per_second"].as_f64().unwrap()).sum::<f64>() > 0.0);
-    assert!(lines[1]["syncs_per_order"].as_f64().unwrap() <= 1.0);
-    assert_eq!(report["ratios"][0]["shape"], "64x16");
-    assert_eq!(report["ratios"][0]["rounds"], 1);
-    assert!(report["sync_loops"][0]["p50_us"].as_f64().unwrap() > 0.0);
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let series = record["series"].as_array().unwrap();
+    let seen: Vec<&str> = series.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    let shapes = ["64x16", "16x1"];
+    let expected = shapes.iter().flat_map(|shape| ["E", "D", "Countersign"].map(|who| format!("{shape} {who}")));
+    let expected: Vec<String> = std::iter::once("bare sync loop".to_owned()).chain(expected).collect();
+    assert_eq!(seen, expected);
+    assert!(series.iter().map(|line| line["figures"]["per_second"].as_f64().unwrap()).sum::<f64>() > 0.0);
+    assert!(series[2]["extra"]["syncs per order"].as_f64().unwrap() <= 1.0);
+    let results = record["results"].as_array().unwrap();
+    let throughput = results.iter().find(|result| result["name"] == "64x16 throughput / E").unwrap();
+    assert_eq!((&throughput["rounds"], &throughput["goal"]["at_least"]), (&1.into(), &0.6.into()));
+}
+
+#[tokio::test]
+async fn the_raw_fan_out_writes_each_event_to_every_reader() {
+    let child = BaselineChild::start(Path::new(BINARY), Baseline::RawFanOut { bytes: 200 }).unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        readers.push(connect(child.address).await);
+    }
+    let mut audience = Audience::new(readers, Numbers::None);
+    let mut publisher = Publisher::raw(child.address).await.unwrap();
+    audience.publish();
+    assert_eq!(publisher.publish(16).await.unwrap(), 16);
+    audience.wait_for(5 * 16).await.unwrap();
+    assert_eq!((audience.delivered(), audience.frame_bytes()), (80, 200));
+    drop(audience);
+    child.stop().unwrap();
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use load_tests::connection::{Connection, Signer};
+use load_tests::arrival::Arrival;
+use load_tests::caller::subscribe;
+use load_tests::connection::{Connection, Proof};
 use load_tests::credentials::ServiceUser;
 use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
 use load_tests::in_flight::MatchError;
-use load_tests::load::{Duty, Outcome, run, subscribe};
+use load_tests::load::{Duty, Outcome, Plan, run};
 use load_tests::mix::{Mix, MixSettings};
 use load_tests::signature::{Nonces, sign};
 use serde_json::{Value, json};
@@ -54,17 +56,11 @@ async fn load_mix(
             number += 1;
         }
     });
-    let settings = MixSettings {
-        symbol: "BTC/USD".into(),
-        quantity: "0.1".parse().unwrap(),
-        price: "1".parse().unwrap(),
-        tick: "1".parse().unwrap(),
-        levels: 1,
-        keep,
-        market_percent: 0,
-    };
-    let connection = Connection::open(&endpoint, None, 1_024).await?;
-    let outcome = run(vec![connection], 2, Arc::new(Mix::new(&settings)?), DUTY, 1).await;
+    let settings = MixSettings { levels: 1, keep, ..MixSettings::default() };
+    let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await?;
+    let arrival = Arrival::Closed { in_flight: 2 };
+    let plan = Plan { arrival, mix: Arc::new(Mix::new(&settings)?), duty: DUTY, run: 1 };
+    let outcome = run(vec![connection], &plan).await;
     server.abort();
     outcome
 }
@@ -176,8 +172,8 @@ async fn a_refused_subscription_is_an_error_and_an_accepted_one_is_awaited() {
             socket.send(Message::text(r#"{"channel":"status","type":"update","data":[{}]}"#)).await.unwrap();
             socket.send(reply).await.unwrap();
         });
-        let mut connection = Connection::open(&endpoint, None, 256).await.unwrap();
-        let result = subscribe(&mut connection, name).await;
+        let connection = Connection::open(&endpoint, Proof::Bare, 256).await.unwrap();
+        let result = subscribe(connection, name, "BTC/USD").await;
         assert_eq!(result.is_ok(), accept, "{result:?}");
     }
 }
@@ -199,14 +195,14 @@ async fn answer_once(listener: &TcpListener, answer: &str) -> BTreeMap<String, S
 #[tokio::test]
 async fn handshakes_are_signed_with_increasing_nonces_and_a_refusal_is_told() {
     let (listener, endpoint) = listen().await;
-    let user = ServiceUser { name: "Bot".into(), api_key: "the-key".into(), api_secret: "c2VjcmV0".into() };
+    let (api_key, api_secret) = ("the-key".into(), "c2VjcmV0".into());
+    let user = ServiceUser { name: "Bot".into(), api_key, api_secret, organization: None };
     let mut nonces = Nonces::default();
     let mut last = 0;
     for _ in 0..3 {
-        let signer = Signer { user: &user, nonce: nonces.next_nonce() };
+        let proof = user.proof(nonces.next_nonce());
         let refusal = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 33\r\n\r\n{\"error\":[\"EAPI:Invalid nonce\"]}\n";
-        let (headers, opened) =
-            tokio::join!(answer_once(&listener, refusal), Connection::open(&endpoint, Some(signer), 256));
+        let (headers, opened) = tokio::join!(answer_once(&listener, refusal), Connection::open(&endpoint, proof, 256));
         let nonce: u64 = headers["api-nonce"].parse().unwrap();
         assert!(nonce > last);
         last = nonce;
@@ -225,7 +221,7 @@ async fn an_upgrade_with_the_wrong_accept_key_is_refused() {
     let (listener, endpoint) = listen().await;
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: bm90IHRoaXMgb25lIGF0IGFsbCE=\r\n\r\n";
-    let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, None, 256));
+    let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, Proof::Bare, 256));
     assert!(matches!(opened, Err(LoadError::Protocol(_))), "{opened:?}");
 }
 

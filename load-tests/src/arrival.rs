@@ -1,0 +1,154 @@
+//! When requests are sent: as replies come (closed), or by a clock that does not care about replies (open).
+//!
+//! An open loop's latency counts from the moment at which a request was due. A server that stalls is then charged for
+//! all that should have been sent meanwhile; measuring from the write instead would leave just those out (coordinated
+//! omission).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::LoadError;
+
+/// Requests are due on these marks; the runtime's own timer knows only whole milliseconds.
+pub const TICK: Duration = Duration::from_micros(250);
+/// Orders a second that one client can be asked for.
+const RATE_MAX: f64 = 5_000_000.0;
+
+/// The way in which requests arrive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Arrival {
+    /// Each connection has at most this many requests in flight and sends the next when a reply comes.
+    Closed {
+        /// At least 1.
+        in_flight: u16,
+    },
+    /// This many requests a second over all connections, come what may.
+    Open {
+        /// Above 0.
+        per_second: f64,
+    },
+}
+
+impl Arrival {
+    /// An open loop.
+    ///
+    /// # Errors
+    /// A rate that is not between 0 and five million.
+    pub fn open(per_second: f64) -> Result<Self, LoadError> {
+        if per_second > 0.0 && per_second <= RATE_MAX {
+            Ok(Self::Open { per_second })
+        } else {
+            Err(LoadError::Setup(format!("a rate of {per_second} orders a second is not between 0 and {RATE_MAX}")))
+        }
+    }
+}
+
+/// The marks of one connection: which of its requests are due by a mark.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// Requests of this connection in one tick, a fraction.
+    per_tick: f64,
+    /// Spreads the connections over the ticks.
+    phase: f64,
+}
+
+impl Schedule {
+    /// The part of connection `number` of `connections`.
+    pub fn new(per_second: f64, number: u16, connections: u16) -> Self {
+        let phase = f64::from(number) / f64::from(connections);
+        Self { per_tick: per_second * TICK.as_secs_f64() / f64::from(connections), phase }
+    }
+
+    /// How many are due up to and including mark `tick`.
+    pub fn due(self, tick: u64) -> u64 {
+        let due = crate::figures::to_f64(tick) * self.per_tick + self.phase;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of requests of one run")]
+        let due = due as u64;
+        due
+    }
+}
+
+/// A thread that tells the number of marks passed since the start, every [`TICK`].
+#[derive(Debug)]
+pub struct Pacer {
+    marks: watch::Receiver<u64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Pacer {
+    /// Starts counting at `start`.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn start(start: Instant) -> Result<Self, LoadError> {
+        let (tell, marks) = watch::channel(0);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name("pacer".into()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let passed = start.elapsed().as_nanos() / TICK.as_nanos();
+                let next = TICK * u32::try_from(passed + 1).unwrap_or(u32::MAX);
+                tell.send_replace(u64::try_from(passed).unwrap_or(u64::MAX));
+                std::thread::sleep(next.saturating_sub(start.elapsed()));
+            }
+        });
+        Ok(Self { marks, stop, thread: Some(thread.map_err(LoadError::io("start a thread"))?) })
+    }
+
+    /// Follows the marks.
+    pub fn marks(&self) -> watch::Receiver<u64> {
+        self.marks.clone()
+    }
+}
+
+impl Drop for Pacer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It wakes within a tick and cannot panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_connections_together_keep_the_rate() {
+        for (rate, connections) in [(40_000.0, 64), (3.0, 7), (1_000_000.0, 3)] {
+            let schedules: Vec<Schedule> =
+                (0..connections).map(|number| Schedule::new(rate, number, connections)).collect();
+            let marks = 10 * 4_000;
+            let due: u64 = schedules.iter().map(|schedule| schedule.due(marks) - schedule.due(0)).sum();
+            let wanted = rate * 10.0;
+            assert!((crate::figures::to_f64(due) - wanted).abs() <= f64::from(connections), "{due} of {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_nothing_is_refused() {
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Arrival::open(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn marks_pass_with_the_clock_and_end_with_the_pacer() {
+        let start = Instant::now();
+        let pacer = Pacer::start(start).unwrap();
+        let mut marks = pacer.marks();
+        let seen = *marks.wait_for(|passed| *passed >= 20).await.unwrap();
+        let passed = start.elapsed();
+        assert!(passed >= 20 * TICK && u128::from(seen) <= passed.as_nanos() / TICK.as_nanos());
+        drop(pacer);
+        assert!(marks.wait_for(|passed| *passed == u64::MAX).await.is_err());
+    }
+}

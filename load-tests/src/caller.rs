@@ -1,0 +1,103 @@
+//! Single requests and their replies on a connection: subscribing, asking, and whatever is not load.
+
+use serde_json::{Value, json};
+
+use crate::connection::{Connection, Received};
+use crate::endpoint::within;
+use crate::error::LoadError;
+use crate::frames::text;
+
+/// Far above the ids that a load's connections use, and exact in a double.
+const FIRST_REQ_ID: u64 = 1 << 52;
+
+/// A connection on which requests are made one at a time.
+#[derive(Debug)]
+pub struct Caller {
+    /// The connection; channel frames that arrive between a request and its reply go to `call`'s callback.
+    pub connection: Connection,
+    req_id: u64,
+}
+
+impl Caller {
+    /// Takes over a connection.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection, req_id: FIRST_REQ_ID }
+    }
+
+    /// Asks and waits for the reply's `result`; other messages are dropped.
+    ///
+    /// # Errors
+    /// `Refused` with the server's text, or the socket ended.
+    pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, LoadError> {
+        self.call_between(method, params, |_| Ok(())).await
+    }
+
+    /// The same; channel frames that arrive meanwhile are given to `between`.
+    ///
+    /// # Errors
+    /// As for `call`, and what `between` finds wrong.
+    pub async fn call_between(
+        &mut self,
+        method: &str,
+        params: Value,
+        mut between: impl FnMut(&[u8]) -> Result<(), LoadError>,
+    ) -> Result<Value, LoadError> {
+        self.req_id += 1;
+        let req_id = self.req_id;
+        let request = json!({"method": method, "params": params, "req_id": req_id}).to_string();
+        text(&mut self.connection.out, |out| out.extend_from_slice(request.as_bytes()));
+        let wanted = format!("\"req_id\":{req_id}");
+        loop {
+            self.connection.flush().await?;
+            while let Received::Text(message) = self.connection.next_message()? {
+                if memchr::memmem::find(message, wanted.as_bytes()).is_none() {
+                    between(message)?;
+                    continue;
+                }
+                return result(method, message);
+            }
+            within(method, async { self.connection.receive().await.map_err(std::io::Error::other) }).await?;
+        }
+    }
+
+    /// Subscribes to a channel; frames before the acknowledgement are given to `between`.
+    ///
+    /// # Errors
+    /// As for `call_between`.
+    pub async fn subscribe(
+        &mut self,
+        params: Value,
+        between: impl FnMut(&[u8]) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
+        self.call_between("subscribe", params, between).await.map(drop)
+    }
+}
+
+fn result(method: &str, message: &[u8]) -> Result<Value, LoadError> {
+    let mut reply: Value = serde_json::from_slice(message)
+        .map_err(|error| LoadError::Protocol(format!("the reply to {method} is not JSON: {error}")))?;
+    if reply["success"] == true {
+        return Ok(reply["result"].take());
+    }
+    Err(LoadError::Refused { method: method.into(), error: reply["error"].as_str().unwrap_or_default().into() })
+}
+
+/// Subscribes one connection to a channel without history and waits for the acknowledgement.
+///
+/// # Errors
+/// The server refuses, or closes the socket.
+pub async fn subscribe(connection: Connection, channel: &str, symbol: &str) -> Result<Connection, LoadError> {
+    let mut caller = Caller::new(connection);
+    caller.subscribe(subscription(channel, symbol), |_| Ok(())).await?;
+    Ok(caller.connection)
+}
+
+/// The parameters of a subscription without history, as far as the channel allows that.
+pub fn subscription(channel: &str, symbol: &str) -> Value {
+    match channel {
+        "executions" => json!({"channel": channel, "snap_orders": false, "snap_trades": false}),
+        "trade" => json!({"channel": channel, "symbol": [symbol], "snapshot": false}),
+        "book" | "ticker" => json!({"channel": channel, "symbol": [symbol]}),
+        _ => json!({"channel": channel}),
+    }
+}

@@ -1,0 +1,151 @@
+//! Balances rebuilt from a snapshot and the ledger entries after it, to be compared with a fresh snapshot.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::LoadError;
+
+/// Decimal places kept; no asset has more.
+const PLACES: usize = 18;
+
+/// An item of `balances`: of a snapshot one with `wallets`, of an update a ledger entry.
+#[derive(Debug, Deserialize)]
+pub struct Item<'a> {
+    /// Position in the stream.
+    pub offset: u64,
+    #[serde(borrow)]
+    asset: &'a str,
+    #[serde(borrow)]
+    wallets: Option<Vec<Wallet<'a>>>,
+    #[serde(borrow)]
+    amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    fee: Option<&'a RawValue>,
+    wallet_type: Option<&'a str>,
+    wallet_id: Option<&'a str>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Wallet<'a> {
+    r#type: &'a str,
+    id: &'a str,
+    #[serde(borrow)]
+    balance: &'a RawValue,
+}
+
+/// Asset, wallet type and wallet id.
+type Place = (String, String, String);
+
+/// What is in each wallet, in units of 10^-18.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Balances {
+    wallets: BTreeMap<Place, i128>,
+}
+
+impl Balances {
+    /// Takes a snapshot's item.
+    ///
+    /// # Errors
+    /// A balance that is no decimal number.
+    pub fn set(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
+        for Wallet { r#type, id, balance } in item.wallets.iter().flatten() {
+            let place = (item.asset.to_owned(), (*r#type).to_owned(), (*id).to_owned());
+            self.wallets.insert(place, units(balance.get())?);
+        }
+        Ok(())
+    }
+
+    /// Adds an update: its amount less its fee.
+    ///
+    /// # Errors
+    /// It is not a ledger entry.
+    pub fn add(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
+        let (Some(amount), Some(kind), Some(id)) = (item.amount, item.wallet_type, item.wallet_id) else {
+            return Err(LoadError::Protocol(format!("an update of balances for {} is no ledger entry", item.asset)));
+        };
+        let fee = item.fee.map_or(Ok(0), |fee| units(fee.get()))?;
+        let place = (item.asset.to_owned(), kind.to_owned(), id.to_owned());
+        *self.wallets.entry(place).or_default() += units(amount.get())? - fee;
+        Ok(())
+    }
+
+    /// Wallets in which the two differ, in words. An empty wallet is the same as none.
+    pub fn differences(&self, fresh: &Self) -> Vec<String> {
+        let mut places: Vec<&Place> = self.wallets.keys().chain(fresh.wallets.keys()).collect();
+        places.sort();
+        places.dedup();
+        let of = |balances: &Self, place| balances.wallets.get(place).copied().unwrap_or(0);
+        let differ = places.into_iter().filter(|place| of(self, place) != of(fresh, place));
+        differ
+            .map(|place| {
+                let (asset, kind, id) = place;
+                let (rebuilt, told) = (of(self, place), of(fresh, place));
+                format!("{asset} in {kind}/{id}: rebuilt {rebuilt}e-{PLACES}, the snapshot says {told}e-{PLACES}")
+            })
+            .collect()
+    }
+
+    /// How many wallets it knows.
+    pub fn len(&self) -> u64 {
+        self.wallets.len() as u64
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.wallets.is_empty()
+    }
+}
+
+/// A decimal number of JSON, exactly, in units of 10^-18.
+fn units(text: &str) -> Result<i128, LoadError> {
+    let refuse = || LoadError::Protocol(format!("{text} is not an amount"));
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() || fraction.len() > PLACES {
+        return Err(refuse());
+    }
+    let padded = format!("{whole}{fraction:0<PLACES$}");
+    if !padded.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(refuse());
+    }
+    let units: i128 = padded.parse().map_err(|_| refuse())?;
+    Ok(if negative { -units } else { units })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(text: &str) -> Item<'_> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_snapshot_and_its_deltas_give_the_next_snapshot() {
+        let mut rebuilt = Balances::default();
+        let before =
+            r#"{"asset":"USD","balance":12.5,"wallets":[{"type":"spot","id":"main","balance":12.5}],"offset":9}"#;
+        rebuilt.set(&item(before)).unwrap();
+        let entry = r#"{"asset":"USD","amount":-9.9969,"fee":0.0400,"balance":2.4631,"wallet_type":"spot","wallet_id":"main","offset":10}"#;
+        rebuilt.add(&item(entry)).unwrap();
+        let mut fresh = Balances::default();
+        let after = r#"{"asset":"USD","wallets":[{"type":"spot","id":"main","balance":2.463100}],"offset":11}"#;
+        fresh.set(&item(after)).unwrap();
+        let empty = r#"{"asset":"BTC","wallets":[{"type":"spot","id":"main","balance":0.0}],"offset":11}"#;
+        fresh.set(&item(empty)).unwrap();
+        assert_eq!(rebuilt.differences(&fresh), Vec::<String>::new());
+        rebuilt.add(&item(entry)).unwrap();
+        assert_eq!(rebuilt.differences(&fresh).len(), 1, "an entry that came twice");
+    }
+
+    #[test]
+    fn amounts_are_exact_and_anything_else_is_refused() {
+        assert_eq!(units("0.000000000000000001").unwrap(), 1);
+        assert_eq!(units("-1000000.0000").unwrap(), -1_000_000_000_000_000_000_000_000);
+        for wrong in ["", "-", ".5", "1e5", "\"1\"", "1.2.3", "0.0000000000000000001"] {
+            assert!(units(wrong).is_err(), "{wrong}");
+        }
+    }
+}

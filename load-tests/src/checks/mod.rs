@@ -1,0 +1,61 @@
+//! What must hold on every private stream, whatever the load: a violated check fails the run.
+
+pub mod balances;
+pub mod numbering;
+
+use serde::{Deserialize, Serialize};
+
+/// Enough to see what is wrong; the rest is only counted.
+const TOLD_MAX: usize = 10;
+
+/// One check over one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was checked, on whose stream.
+    pub name: String,
+    /// How many things were looked at.
+    pub looked_at: u64,
+    /// How many were wrong.
+    pub violations: u64,
+    /// The first of them in words.
+    pub told: Vec<String>,
+}
+
+impl Check {
+    /// Nothing seen yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), looked_at: 0, violations: 0, told: Vec::new() }
+    }
+
+    /// Notes something wrong.
+    pub fn violated(&mut self, what: String) {
+        self.violations += 1;
+        if self.told.len() < TOLD_MAX {
+            self.told.push(what);
+        }
+    }
+
+    /// Adds another stream's part of the same check.
+    pub fn merge(&mut self, other: Self) {
+        self.looked_at += other.looked_at;
+        self.violations += other.violations;
+        self.told.extend(other.told);
+        self.told.truncate(TOLD_MAX);
+    }
+
+    /// Whether something was looked at and nothing was wrong. A check that saw nothing proves nothing.
+    pub fn holds(&self) -> bool {
+        self.violations == 0 && self.looked_at > 0
+    }
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, looked_at, violations, told } = self;
+        match (violations, looked_at) {
+            (0, 0) => write!(formatter, "FAILED  {name}: there was nothing to look at"),
+            (0, _) => write!(formatter, "holds   {name} ({looked_at} looked at)"),
+            _ => write!(formatter, "FAILED  {name}: {violations} of {looked_at}: {}", told.join("; ")),
+        }
+    }
+}

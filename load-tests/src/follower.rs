@@ -1,0 +1,279 @@
+//! A listener on all private streams of one key while a load runs, which checks every frame.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::caller::{Caller, subscription};
+use crate::checks::Check;
+use crate::checks::balances::{Balances, Item};
+use crate::checks::numbering::Numbering;
+use crate::connection::{Connection, Received};
+use crate::credentials::ServiceUser;
+use crate::endpoint::Endpoint;
+use crate::error::LoadError;
+use crate::mix::{own_order, run_prefix};
+use crate::order_set::OrderSet;
+use crate::signature::Nonces;
+
+const CHANNELS: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
+const READ_BUFFER_BYTES: usize = 64 << 10;
+/// How long after the load the streams may take until they have told everything.
+const SETTLE_WAIT: Duration = Duration::from_secs(10);
+const SETTLE_POLL: Duration = Duration::from_millis(100);
+
+/// A running listener.
+#[derive(Debug)]
+pub struct Follower {
+    finish: oneshot::Sender<OrderSet>,
+    task: JoinHandle<Result<Vec<Check>, LoadError>>,
+}
+
+impl Follower {
+    /// Subscribes to every private channel that the key may have, and listens from then on. Only orders of `run` are told
+    /// apart.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    pub async fn start(ws: &Endpoint, user: &ServiceUser, nonces: &mut Nonces, run: u64) -> Result<Self, LoadError> {
+        let connection = Connection::open(ws, user.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
+        let mut caller = Caller::new(connection);
+        let mut streams = Streams::new(&user.name, run);
+        for channel in CHANNELS {
+            let asked = caller.subscribe(subscription(channel, ""), |frame| streams.read(frame)).await;
+            match asked {
+                // A key without the scope has nothing to follow there.
+                Ok(()) | Err(LoadError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (finish, finished) = oneshot::channel();
+        let (ws, user) = (ws.clone(), user.clone());
+        let task = tokio::spawn(async move {
+            let acknowledged = listen(&mut caller.connection, &mut streams, finished).await?;
+            settle(&mut caller, &mut streams, &ws, &user, &acknowledged).await?;
+            Ok(streams.checks())
+        });
+        Ok(Self { finish, task })
+    }
+
+    /// Ends it once the streams have told all of `acknowledged` and the balances agree with a fresh snapshot, or after
+    /// ten seconds in which they did not.
+    ///
+    /// # Errors
+    /// The server closed the follower's socket, or sent what is no frame.
+    pub async fn finish(self, acknowledged: OrderSet) -> Result<Vec<Check>, LoadError> {
+        // A follower that failed has dropped its end; its own error says why.
+        let _ = self.finish.send(acknowledged);
+        self.task.await.map_err(|error| LoadError::Setup(format!("a follower ended early: {error}")))?
+    }
+}
+
+/// Reads frames until the load has ended and gives what it had acknowledged.
+async fn listen(
+    connection: &mut Connection,
+    streams: &mut Streams,
+    mut finished: oneshot::Receiver<OrderSet>,
+) -> Result<OrderSet, LoadError> {
+    loop {
+        while let Received::Text(frame) = connection.next_message()? {
+            streams.read(frame)?;
+        }
+        connection.flush().await?;
+        tokio::select! {
+            acknowledged = &mut finished => return Ok(acknowledged.unwrap_or_default()),
+            result = connection.receive() => result?,
+        }
+    }
+}
+
+/// Waits until the streams have caught up, then looks at what is missing and what differs.
+async fn settle(
+    caller: &mut Caller,
+    streams: &mut Streams,
+    ws: &Endpoint,
+    user: &ServiceUser,
+    acknowledged: &OrderSet,
+) -> Result<(), LoadError> {
+    let deadline = Instant::now() + SETTLE_WAIT;
+    loop {
+        // The reply to a query of present state comes in the order of the journal, so that two of them have all
+        // earlier frames before them.
+        for _ in 0..2 {
+            match caller.call_between("get_balances", serde_json::json!({}), |frame| streams.read(frame)).await {
+                Ok(_) | Err(LoadError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let fresh = if streams.numbering.contains_key("balances") { Some(snapshot(ws, user).await?) } else { None };
+        let missing = streams.missing(acknowledged);
+        let differences = fresh.as_ref().map_or(Vec::new(), |fresh| streams.balances.differences(fresh));
+        if (missing == 0 && differences.is_empty()) || Instant::now() >= deadline {
+            streams.judge_orders(acknowledged);
+            streams.rebuilt.looked_at = fresh.map_or(0, |fresh| fresh.len());
+            differences.into_iter().for_each(|difference| streams.rebuilt.violated(difference));
+            return Ok(());
+        }
+        sleep(SETTLE_POLL).await;
+    }
+}
+
+/// What a new subscriber is told.
+async fn snapshot(ws: &Endpoint, user: &ServiceUser) -> Result<Balances, LoadError> {
+    let connection = Connection::open(ws, user.proof(Nonces::default().next_nonce()), READ_BUFFER_BYTES).await?;
+    let mut caller = Caller::new(connection);
+    let mut streams = Streams::new("fresh", 0);
+    caller.subscribe(subscription("balances", ""), |frame| streams.read(frame)).await?;
+    while !streams.numbering.contains_key("balances") {
+        while let Received::Text(frame) = caller.connection.next_message()? {
+            streams.read(frame)?;
+        }
+        if !streams.numbering.contains_key("balances") {
+            caller.connection.receive().await?;
+        }
+    }
+    Ok(streams.balances)
+}
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    channel: &'a str,
+    #[serde(default)]
+    r#type: &'a str,
+    sequence: Option<u64>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Placed<'a> {
+    offset: u64,
+    #[serde(default)]
+    exec_type: &'a str,
+    cl_ord_id: Option<&'a str>,
+}
+
+/// What the streams have told so far.
+#[derive(Debug)]
+pub struct Streams {
+    owner: String,
+    run_prefix: String,
+    numbering: BTreeMap<String, Numbering>,
+    balances: Balances,
+    seen: OrderSet,
+    /// Verdicts on subscriptions that have ended.
+    ended: Vec<Check>,
+    repeated: Check,
+    placed: Check,
+    rebuilt: Check,
+}
+
+impl Streams {
+    /// Nothing told yet to the key of this name.
+    pub fn new(owner: &str, run: u64) -> Self {
+        Self {
+            owner: owner.into(),
+            run_prefix: run_prefix(run),
+            numbering: BTreeMap::new(),
+            balances: Balances::default(),
+            seen: OrderSet::default(),
+            ended: Vec::new(),
+            repeated: Check::new(format!("{owner} executions: each order new once")),
+            placed: Check::new(format!("{owner} executions: each acknowledged order seen")),
+            rebuilt: Check::new(format!("{owner} balances: rebuilt from deltas = fresh snapshot")),
+        }
+    }
+
+    /// Takes one message; what is not on a private channel is ignored.
+    ///
+    /// # Errors
+    /// `Protocol` for a message that is not as a frame must be.
+    pub fn read(&mut self, message: &[u8]) -> Result<(), LoadError> {
+        let wrong = |error: serde_json::Error| {
+            let shown: String = String::from_utf8_lossy(message).chars().take(300).collect();
+            LoadError::Protocol(format!("a frame that is not as it must be ({error}): {shown}"))
+        };
+        let frame: Frame<'_> = match serde_json::from_slice(message) {
+            Ok(frame) => frame,
+            // A reply has no channel.
+            Err(_) if memchr::memmem::find(message, br#""method""#).is_some() => return Ok(()),
+            Err(error) => return Err(wrong(error)),
+        };
+        let (Some(data), true) = (frame.data, CHANNELS.contains(&frame.channel)) else { return Ok(()) };
+        let is_snapshot = frame.r#type == "snapshot";
+        if !self.numbering.contains_key(frame.channel) {
+            let numbering = Numbering::new(&format!("{} {}", self.owner, frame.channel), 0);
+            self.numbering.insert(frame.channel.into(), numbering);
+        }
+        let numbering = self.numbering.get_mut(frame.channel).expect("inserted above");
+        numbering.frame(frame.sequence);
+        if frame.channel == "balances" {
+            for item in serde_json::from_str::<Vec<Item<'_>>>(data.get()).map_err(wrong)? {
+                if is_snapshot {
+                    numbering.snapshot(item.offset);
+                    self.balances.set(&item)?;
+                } else {
+                    numbering.item(item.offset);
+                    self.balances.add(&item)?;
+                }
+            }
+            return Ok(());
+        }
+        for item in serde_json::from_str::<Vec<Placed<'_>>>(data.get()).map_err(wrong)? {
+            if is_snapshot {
+                numbering.snapshot(item.offset);
+                continue;
+            }
+            numbering.item(item.offset);
+            let own = item.cl_ord_id.filter(|_| item.exec_type == "new");
+            if let Some((connection, order)) = own.and_then(|id| own_order(&self.run_prefix, id)) {
+                self.repeated.looked_at += 1;
+                if !self.seen.insert(connection, order) {
+                    self.repeated.violated(format!("order {order} of connection {connection} is new again"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription that is to be resumed after the offset given, from which its next one is followed; `None` where
+    /// it has told nothing yet.
+    pub fn resume(&mut self, channel: &str) -> Option<u64> {
+        let numbering = self.numbering.remove(channel)?;
+        let offset = numbering.offset();
+        self.ended.extend(numbering.checks());
+        self.numbering.insert(channel.into(), Numbering::new(&format!("{} {channel}", self.owner), offset));
+        (offset > 0).then_some(offset)
+    }
+
+    /// How many of these orders were not seen yet.
+    pub fn missing(&self, acknowledged: &OrderSet) -> u64 {
+        acknowledged.missing_in(&self.seen)
+    }
+
+    /// The verdicts.
+    pub fn checks(self) -> Vec<Check> {
+        let numbering = self.numbering.into_values().flat_map(Numbering::checks);
+        self.ended.into_iter().chain(numbering).chain([self.repeated, self.placed, self.rebuilt]).collect()
+    }
+
+    /// The verdicts of a listener to `executions` alone, who should have seen these orders.
+    pub fn checks_of_orders(mut self, acknowledged: &OrderSet) -> Vec<Check> {
+        self.judge_orders(acknowledged);
+        let rebuilt = self.rebuilt.name.clone();
+        self.checks().into_iter().filter(|check| check.name != rebuilt).collect()
+    }
+
+    fn judge_orders(&mut self, acknowledged: &OrderSet) {
+        let missing = self.missing(acknowledged);
+        self.placed.looked_at = acknowledged.len();
+        if missing > 0 {
+            self.placed.violated(format!("{missing} orders were acknowledged and never seen"));
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One event to many sockets, event by event and with several under way, beside raw writes of a frame as long.
+
+use std::time::{Duration, Instant};
+
+use crate::audience::{Audience, Numbers};
+use crate::caller::{Caller, subscription};
+use crate::children::{Baseline, BaselineChild};
+use crate::connection::{Connection, Proof};
+use crate::error::LoadError;
+use crate::figures::{Figures, latency_histogram, ratio, to_f64};
+use crate::machine::{CpuMeter, require_open_files};
+use crate::member::Session;
+use crate::publisher::{Approvals, Publisher, Trades};
+use crate::record::Series;
+use crate::scenario::{FanOut, FanOutChannel};
+use crate::stage::{Cores, Stage};
+use crate::target::Target;
+use crate::timeline::Timeline;
+
+/// A reader needs room for a few events.
+const READ_BUFFER_BYTES: usize = 4 << 10;
+/// Without a server to take it from.
+const RAW_FRAME_BYTES: usize = 300;
+
+/// Measures all rounds and concludes.
+///
+/// # Errors
+/// The first delivery that is missing, or a socket that fails.
+pub async fn play(stage: &mut Stage, settings: &FanOut) -> Result<(), LoadError> {
+    require_open_files(u64::from(settings.connections))?;
+    let session = match (settings.channel, &stage.target) {
+        (FanOutChannel::Approvals, Some(target)) => Some(Session::sign_in(target, Approvals::voter(target)?).await?),
+        _ => None,
+    };
+    for round in 1..=stage.scenario.general.rounds {
+        let mut bytes = RAW_FRAME_BYTES;
+        if let Some(target) = stage.target.clone() {
+            let (readers, mut publisher) = server_side(stage, settings, session.as_ref(), &target).await?;
+            let numbers = match settings.channel {
+                FanOutChannel::Trade => Numbers::TradeIds,
+                FanOutChannel::Approvals => Numbers::Offsets,
+            };
+            let mut audience = Audience::new(readers, numbers);
+            for ahead in &settings.ahead {
+                let name = format!("Countersign, {ahead} ahead");
+                measure(stage, &name, round, (&mut audience, &mut publisher, *ahead), target.process).await?;
+                if *ahead == 1 {
+                    bytes = audience.frame_bytes();
+                }
+            }
+            let check = audience.finish();
+            let name = format!("round {round}: {}", check.name);
+            stage.record.checks.push(crate::checks::Check { name, ..check });
+        }
+        if stage.scenario.general.baselines {
+            measure_raw(stage, settings, round, bytes).await?;
+        }
+    }
+    conclude(stage, settings);
+    Ok(())
+}
+
+/// Subscribed readers and the source of events, on the server.
+async fn server_side(
+    stage: &mut Stage,
+    settings: &FanOut,
+    session: Option<&Session>,
+    target: &Target,
+) -> Result<(Vec<Connection>, Publisher), LoadError> {
+    let mut readers = Vec::with_capacity(usize::from(settings.connections));
+    for _ in 0..settings.connections {
+        let (connection, channel) = match session {
+            Some(session) => (session.open(READ_BUFFER_BYTES).await?, "approvals"),
+            None => (Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?, "trade"),
+        };
+        let mut caller = Caller::new(connection);
+        caller.subscribe(subscription(channel, &settings.symbol), |_| Ok(())).await?;
+        readers.push(caller.connection);
+    }
+    let publisher = match session {
+        Some(session) => {
+            let approvals = Approvals::open(target, &mut stage.nonces, session, &settings.withdrawal).await?;
+            Publisher::Approvals(Box::new(approvals))
+        }
+        None => Publisher::Trades(Trades::open(target, &mut stage.nonces, &settings.symbol, &settings.quantity).await?),
+    };
+    Ok((readers, publisher))
+}
+
+async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: usize) -> Result<(), LoadError> {
+    let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
+    let cores = if stage.pin { Cores::divide(child.process()) } else { None };
+    let target = Target::baseline(child.address, child.process())?;
+    let mut readers = Vec::with_capacity(usize::from(settings.connections));
+    for _ in 0..settings.connections {
+        readers.push(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
+    }
+    let mut audience = Audience::new(readers, Numbers::None);
+    let mut publisher = Publisher::raw(child.address).await?;
+    for ahead in &settings.ahead {
+        let name = format!("raw, {ahead} ahead");
+        measure(stage, &name, round, (&mut audience, &mut publisher, *ahead), target.process).await?;
+    }
+    drop((audience, cores));
+    child.stop().map(drop)
+}
+
+/// Publishes batch after batch, each when the one before has reached every reader.
+async fn measure(
+    stage: &mut Stage,
+    name: &str,
+    round: u32,
+    (audience, publisher, ahead): (&mut Audience, &mut Publisher, u16),
+    process: Option<u32>,
+) -> Result<(), LoadError> {
+    let readers = match &stage.scenario.kind {
+        crate::scenario::Kind::FanOut(settings) => u64::from(settings.connections),
+        _ => 0,
+    };
+    let duty = stage.scenario.general.duty();
+    // The first batch finds sockets and caches cold, and is not counted.
+    let mut wanted = audience.delivered() + publisher.publish(ahead).await? * readers;
+    audience.wait_for(wanted).await?;
+    audience.take_ages();
+    let bar = stage.progress.start(&format!("round {round}: {name}"), duty.window);
+    let cpu = CpuMeter::start(process);
+    let (start, before) = (Instant::now(), audience.delivered());
+    let mut timeline = Timeline::new(start.into(), duty.window);
+    let (mut burst, mut all) = (Duration::ZERO, latency_histogram());
+    while start.elapsed() < duty.window {
+        audience.publish();
+        wanted += publisher.publish(ahead).await? * readers;
+        let delivery = audience.wait_for(wanted).await?;
+        burst += delivery.burst;
+        timeline.record(tokio::time::Instant::now(), delivery.total);
+        all.add(audience.take_ages()).expect("all latency histograms have the same bounds");
+    }
+    let elapsed = start.elapsed();
+    let cpu = cpu.stop();
+    drop(bar);
+    let mut series = Series::of_latencies(name, round, Figures::new(&all, elapsed), &all).with_cpu(&cpu);
+    series.timeline = timeline.slices();
+    let deliveries = to_f64(audience.delivered() - before);
+    if let Some(rate) = ratio(deliveries, burst.as_secs_f64()) {
+        series.extra.insert("deliveries/s while going out".into(), rate);
+    }
+    series.extra.insert("frame bytes".into(), to_f64(audience.frame_bytes() as u64));
+    stage.add(series);
+    Ok(())
+}
+
+fn conclude(stage: &mut Stage, settings: &FanOut) {
+    const BURST: &str = "deliveries/s while going out";
+    for ahead in &settings.ahead {
+        let server = format!("Countersign, {ahead} ahead");
+        for (baseline, words) in [(format!("raw, {ahead} ahead"), "raw"), ("raw, 1 ahead".into(), "raw singly")] {
+            if *ahead == 1 && words == "raw singly" {
+                continue;
+            }
+            stage.conclude(&format!("{ahead} ahead: deliveries / {words}, from publishing"), |round| {
+                round.ratio(&server, &baseline, |of| of.per_second)
+            });
+            stage.conclude(&format!("{ahead} ahead: deliveries / {words}, while going out"), |round| {
+                let rate = |name| round.get(name)?.extra.get(BURST).copied();
+                ratio(rate(&server)?, rate(&baseline)?)
+            });
+        }
+    }
+}

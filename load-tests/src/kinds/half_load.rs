@@ -1,0 +1,35 @@
+//! The tail at saturation (closed loop) and at half of it (open loop), the server beside D at the same rate.
+
+use crate::arrival::Arrival;
+use crate::error::LoadError;
+use crate::scenario::HalfLoad;
+use crate::stage::{Contestant, Stage};
+
+const CONTESTANTS: [(Contestant, &str); 2] = [(Contestant::D, "D"), (Contestant::Countersign, "Countersign")];
+
+/// Measures all rounds and concludes.
+///
+/// # Errors
+/// The first measurement that fails.
+pub async fn play(stage: &mut Stage, settings: &HalfLoad) -> Result<(), LoadError> {
+    stage.target()?;
+    for round in 1..=stage.scenario.general.rounds {
+        let saturated = Arrival::Closed { in_flight: settings.shape.in_flight };
+        for (who, name) in CONTESTANTS {
+            let load = stage.load(settings.shape, saturated, &settings.mix)?;
+            stage.contest(who, &format!("{name} at saturation"), round, &load).await?;
+        }
+        // Both at half of what the server does, so that the tails are those of the same work.
+        let saturation = stage.record.series.last().map_or(0.0, |series| series.figures.per_second);
+        let half = Arrival::open(saturation / 2.0)?;
+        for (who, name) in CONTESTANTS {
+            let load = stage.load(settings.shape, half, &settings.mix)?;
+            stage.contest(who, &format!("{name} at half saturation"), round, &load).await?;
+        }
+    }
+    for state in ["at saturation", "at half saturation"] {
+        let (server, d) = (format!("Countersign {state}"), format!("D {state}"));
+        stage.conclude(&format!("p99 / D {state}"), |round| round.ratio(&server, &d, |of| of.p99_us));
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What an idle authenticated connection costs the server in memory.
+
+use std::time::Instant;
+
+use crate::caller::subscribe;
+use crate::error::LoadError;
+use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
+use crate::machine::{require_open_files, resident_kib};
+use crate::record::Series;
+use crate::scenario::Idle;
+use crate::stage::Stage;
+
+/// An idle client needs room for a handshake's answer and little else.
+const READ_BUFFER_BYTES: usize = 512;
+/// The first connections pay for what all share (pools, lazily made tables) and are not counted.
+const FIRST_CONNECTIONS: u16 = 50;
+const KIB: &str = "KiB per connection";
+
+/// Opens all connections, holds them until the measure is taken, and concludes.
+///
+/// # Errors
+/// Too low a limit of open files, a refused connection, or a server whose process is not known.
+pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
+    let total = settings.connections.saturating_add(FIRST_CONNECTIONS);
+    require_open_files(u64::from(total))?;
+    let target = stage.target()?.clone();
+    let process = target.process;
+    let process = process.ok_or_else(|| LoadError::Setup("memory needs --server or --process".into()))?;
+    for round in 1..=stage.scenario.general.rounds {
+        let mut held = Vec::with_capacity(usize::from(total));
+        let mut latencies = latency_histogram();
+        let mut resident_before = 0;
+        let start = Instant::now();
+        for number in 0..total {
+            if number == FIRST_CONNECTIONS {
+                resident_before = resident_kib(process)?;
+            }
+            let asked = Instant::now();
+            let mut connection = target.open(&mut stage.nonces, usize::from(number), READ_BUFFER_BYTES).await?;
+            if let Some(channel) = &settings.subscribe {
+                connection = subscribe(connection, channel, "BTC/USD").await?;
+            }
+            latencies.saturating_record(nanoseconds(asked.elapsed()));
+            held.push(connection);
+        }
+        let growth = to_f64(resident_kib(process)?) - to_f64(resident_before);
+        drop(held);
+        let figures = Figures::new(&latencies, start.elapsed());
+        let mut series = Series::of_latencies("opening, one after another", round, figures, &latencies);
+        if let Some(kib) = ratio(growth, f64::from(settings.connections)) {
+            series.extra.insert(KIB.into(), kib);
+        }
+        stage.add(series);
+    }
+    // A later round finds the memory of the one before free for use again.
+    stage.conclude(KIB, |round| round.all().find_map(|series| series.extra.get(KIB).copied()));
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The kinds of scenarios, one file each.
+
+pub mod dashboards;
+pub mod fan_out;
+pub mod half_load;
+pub mod idle;
+pub mod orders;
+pub mod reconnect;
+pub mod slow_consumers;
+pub mod sweep;
+
+use crate::error::LoadError;
+use crate::scenario::Kind;
+use crate::stage::Stage;
+
+/// Plays the stage's scenario.
+///
+/// # Errors
+/// The first thing that keeps it from being measured. What is measured and wrong is in the record.
+pub async fn play(stage: &mut Stage) -> Result<(), LoadError> {
+    match stage.scenario.kind.clone() {
+        Kind::Orders(settings) => orders::play(stage, &settings).await,
+        Kind::Sweep(settings) => sweep::play(stage, &settings).await,
+        Kind::HalfLoad(settings) => half_load::play(stage, &settings).await,
+        Kind::Dashboards(settings) => dashboards::play(stage, &settings).await,
+        Kind::FanOut(settings) => fan_out::play(stage, &settings).await,
+        Kind::Reconnect(settings) => reconnect::play(stage, &settings).await,
+        Kind::Idle(settings) => idle::play(stage, &settings).await,
+        Kind::SlowConsumers(settings) => slow_consumers::play(stage, &settings).await,
+    }
+}

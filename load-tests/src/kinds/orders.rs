@@ -1,0 +1,78 @@
+//! Orders, and whatever else is in the mix: the server beside E and D in alternating rounds.
+
+use std::time::Duration;
+
+use crate::arrival::Arrival;
+use crate::error::LoadError;
+use crate::figures::ratio;
+use crate::load::Shape;
+use crate::orders::Load;
+use crate::record::{Round, Series};
+use crate::scenario::Orders;
+use crate::stage::{Contestant, Stage};
+use crate::sync_loop;
+
+const SYNC_LOOP_WINDOW: Duration = Duration::from_millis(200);
+/// The measurement of the bare sync loop.
+pub const SYNC_LOOP: &str = "bare sync loop";
+
+/// Measures all rounds and concludes.
+///
+/// # Errors
+/// The first measurement that fails.
+pub async fn play(stage: &mut Stage, settings: &Orders) -> Result<(), LoadError> {
+    for round in 1..=stage.scenario.general.rounds {
+        if stage.scenario.general.baselines {
+            measure_sync_loop(stage, round)?;
+        }
+        for shape in &settings.shapes {
+            let arrival = match settings.rate {
+                Some(rate) => Arrival::open(rate)?,
+                None => Arrival::Closed { in_flight: shape.in_flight },
+            };
+            if stage.scenario.general.baselines {
+                let load = stage.load(*shape, arrival, &settings.mix.limit_orders_only())?;
+                stage.contest(Contestant::E, &format!("{shape} E"), round, &load).await?;
+                stage.contest(Contestant::D, &format!("{shape} D"), round, &load).await?;
+            }
+            if stage.target.is_some() {
+                let load = stage.load(*shape, arrival, &settings.mix)?;
+                let load = Load { channel: settings.subscribe.clone(), ..load };
+                stage.contest(Contestant::Countersign, &format!("{shape} Countersign"), round, &load).await?;
+            }
+        }
+    }
+    for shape in &settings.shapes {
+        conclude(stage, *shape);
+    }
+    Ok(())
+}
+
+/// What one sync costs on this disk now.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn measure_sync_loop(stage: &mut Stage, round: u32) -> Result<(), LoadError> {
+    let (figures, latencies) = sync_loop::run(stage.directory.path(), SYNC_LOOP_WINDOW)?;
+    stage.add(Series::of_latencies(SYNC_LOOP, round, figures, &latencies));
+    Ok(())
+}
+
+fn conclude(stage: &mut Stage, shape: Shape) {
+    let (e, d, server) = (format!("{shape} E"), format!("{shape} D"), format!("{shape} Countersign"));
+    stage.conclude(&format!("{shape} throughput D / E"), |round| round.ratio(&d, &e, |of| of.per_second));
+    stage.conclude(&format!("{shape} throughput / E"), |round| round.ratio(&server, &e, |of| of.per_second));
+    stage.conclude(&format!("{shape} throughput / D"), |round| round.ratio(&server, &d, |of| of.per_second));
+    stage.conclude(&format!("{shape} p99 / D"), |round| round.ratio(&server, &d, |of| of.p99_us));
+    stage.conclude(&format!("{shape} extra p50 over E in syncs, D"), |round| extra_syncs(round, &d, &e));
+    stage.conclude(&format!("{shape} extra p50 over E in syncs"), |round| extra_syncs(round, &server, &e));
+    for name in ["syncs per order", "last minute / first"] {
+        stage.conclude(&format!("{shape} {name}"), |round| round.get(&server)?.extra.get(name).copied());
+    }
+}
+
+/// How much later than E's the median reply comes, in p50s of the round's sync loop.
+fn extra_syncs(round: &Round<'_>, who: &str, e: &str) -> Option<f64> {
+    let extra = round.get(who)?.figures.p50_us - round.get(e)?.figures.p50_us;
+    ratio(extra, round.get(SYNC_LOOP)?.figures.p50_us)
+}

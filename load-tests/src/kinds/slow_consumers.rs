@@ -1,0 +1,48 @@
+//! What subscribers that do not read cost the others, and the server's memory.
+
+use crate::arrival::Arrival;
+use crate::caller::{Caller, subscription};
+use crate::connection::{Connection, Proof};
+use crate::error::LoadError;
+use crate::figures::{ratio, to_f64};
+use crate::machine::{require_open_files, resident_kib};
+use crate::scenario::SlowConsumers;
+use crate::stage::{Contestant, Stage};
+
+const READ_BUFFER_BYTES: usize = 4 << 10;
+const WITHOUT: &str = "orders alone";
+const WITH: &str = "orders with stalled subscribers";
+const KIB: &str = "KiB per stalled subscriber";
+
+/// Measures all rounds and concludes.
+///
+/// # Errors
+/// The first measurement that fails.
+pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), LoadError> {
+    require_open_files(u64::from(settings.stalled))?;
+    let target = stage.target()?.clone();
+    let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
+    for round in 1..=stage.scenario.general.rounds {
+        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
+
+        let before = target.process.map(resident_kib).transpose()?;
+        let mut stalled = Vec::with_capacity(usize::from(settings.stalled));
+        for _ in 0..settings.stalled {
+            let mut caller = Caller::new(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
+            caller.subscribe(subscription(&settings.channel, &settings.mix.symbol), |_| Ok(())).await?;
+            stalled.push(caller);
+        }
+        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        stage.contest(Contestant::Countersign, WITH, round, &load).await?;
+        let after = target.process.map(resident_kib).transpose()?;
+        drop(stalled);
+        let growth = before.zip(after).map(|(before, after)| to_f64(after) - to_f64(before));
+        let each = growth.and_then(|growth| ratio(growth, f64::from(settings.stalled)));
+        let series = stage.record.series.last_mut().expect("a measurement was added");
+        series.extra.extend(each.map(|kib| (KIB.to_owned(), kib)));
+    }
+    stage.conclude("p99 with stalled subscribers / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
+    stage.conclude(KIB, |round| round.get(WITH)?.extra.get(KIB).copied());
+    Ok(())
+}

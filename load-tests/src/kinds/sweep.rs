@@ -1,0 +1,41 @@
+//! Rising rates in an open loop, until the server answers less than it is sent.
+
+use crate::arrival::Arrival;
+use crate::error::LoadError;
+use crate::load::Shape;
+use crate::scenario::Sweep;
+use crate::stage::{Contestant, Stage};
+
+/// A rate is carried if at least this share of it is answered within the window.
+const CARRIED: f64 = 0.98;
+
+/// Measures each rate and tells the highest that was carried.
+///
+/// # Errors
+/// The first measurement that fails.
+pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> {
+    stage.target()?;
+    let shape = Shape { connections: settings.connections, in_flight: 0 };
+    for round in 1..=stage.scenario.general.rounds {
+        let (mut rate, mut carried) = (settings.from, 0.0);
+        for _ in 0..settings.steps {
+            let load = stage.load(shape, Arrival::open(rate)?, &settings.mix)?;
+            stage.contest(Contestant::Countersign, &format!("Countersign at {rate:.0}/s"), round, &load).await?;
+            let series = stage.record.series.last_mut().expect("a measurement was added");
+            if series.figures.per_second < CARRIED * rate {
+                break;
+            }
+            carried = rate;
+            series.extra.insert("carried".into(), rate);
+            rate *= settings.factor.max(1.01);
+        }
+        if carried == 0.0 {
+            return Err(LoadError::Setup(format!("not even {} requests a second are carried", settings.from)));
+        }
+    }
+    stage.conclude("highest rate carried", |round| {
+        let carried = round.all().filter_map(|series| series.extra.get("carried").copied());
+        carried.max_by(f64::total_cmp)
+    });
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Members: signing in over HTTP, one-time codes, dashboards' sockets.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use totp_rs::{Algorithm, Builder, Secret};
+
+use crate::connection::{Connection, Proof};
+use crate::credentials::MemberLogin;
+use crate::endpoint::Endpoint;
+use crate::error::LoadError;
+use crate::target::Target;
+
+/// RFC 6238's usual step.
+const STEP_S: u64 = 30;
+
+/// A Member who is signed in; any number of sockets can be opened with it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    cookie: String,
+    origin: String,
+    ws: Endpoint,
+}
+
+impl Session {
+    /// Signs in with the present one-time code, which is spent by it.
+    ///
+    /// # Errors
+    /// No web address is known, or the server refuses.
+    pub async fn sign_in(target: &Target, member: &MemberLogin) -> Result<Self, LoadError> {
+        let web = target.web()?;
+        let otp = code(&member.totp_secret, 0)?;
+        let body = json!({"email": member.email, "password": member.password, "otp": otp}).to_string();
+        let answer = web.post("/session", &body).await?;
+        let cookie = answer.cookie.ok_or_else(|| {
+            LoadError::Setup(format!("{} cannot sign in (a code serves once; wait 30 s): {}", member.name, answer.body))
+        })?;
+        Ok(Self { cookie, origin: format!("http://{}", web.authority), ws: target.ws.clone() })
+    }
+
+    /// Opens one of the Member's sockets.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    pub async fn open(&self, buffer: usize) -> Result<Connection, LoadError> {
+        let proof = Proof::Cookie { cookie: &self.cookie, origin: &self.origin };
+        Connection::open(&self.ws, proof, buffer).await
+    }
+}
+
+/// The one-time code `steps` of 30 seconds from now.
+///
+/// # Errors
+/// The secret is not base32.
+pub fn code(secret: &str, steps: i64) -> Result<String, LoadError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let at = (now / STEP_S).saturating_add_signed(steps) * STEP_S;
+    let refuse = || LoadError::Setup("a Member's totp_secret is not base32 of 16 bytes or more".into());
+    let totp = Builder::new()
+        .with_algorithm(Algorithm::SHA1)
+        .with_digits(6)
+        .with_skew(1)
+        .with_step_duration(STEP_S)
+        .with_secret(Secret::try_from_base32(secret).map_err(|_| refuse())?)
+        .build()
+        .map_err(|_| refuse())?;
+    Ok(totp.generate(at).to_string())
+}

@@ -1,0 +1,154 @@
+//! More keys than a server gives: Organizations of their own, each with a Member, a funded Service User and its key,
+//! all made through the public protocol.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::time::{Duration, sleep};
+
+use crate::caller::Caller;
+use crate::connection::Connection;
+use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
+use crate::error::LoadError;
+use crate::member::{Session, code};
+use crate::signature::Nonces;
+use crate::target::Target;
+
+const READ_BUFFER_BYTES: usize = 16 << 10;
+/// A one-time code is good for 30 seconds; the calls of one Organization take far less than this.
+const CODE_STEP_S: u64 = 30;
+const CODE_NEEDED_S: u64 = 5;
+const SCOPES: [&str; 10] = [
+    "query",
+    "earn",
+    "deposit",
+    "withdraw",
+    "query_open_orders",
+    "query_closed_orders",
+    "modify_orders",
+    "cancel_orders",
+    "query_ledger",
+    "export_data",
+];
+
+/// What each Organization is given: asset and amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Funds {
+    /// Asset.
+    pub asset: String,
+    /// As text.
+    pub amount: String,
+}
+
+impl std::str::FromStr for Funds {
+    type Err = LoadError;
+
+    fn from_str(text: &str) -> Result<Self, LoadError> {
+        let parts = text.split_once('=').filter(|(asset, amount)| !asset.is_empty() && !amount.is_empty());
+        let (asset, amount) = parts.ok_or_else(|| LoadError::Setup(format!("{text:?} is not ASSET=AMOUNT")))?;
+        Ok(Self { asset: asset.into(), amount: amount.into() })
+    }
+}
+
+/// Makes `count` Organizations and adds their keys and Members to the file's.
+///
+/// # Errors
+/// The file has no venue key, or the server refuses.
+pub async fn prepare(
+    target: &Target,
+    mut ready: ReadyFile,
+    count: u32,
+    funds: &[Funds],
+) -> Result<ReadyFile, LoadError> {
+    let key = ready.venue.clone();
+    let key =
+        key.ok_or_else(|| LoadError::Setup("the keys file has no venue key, which makes Organizations".into()))?;
+    let mut nonces = Nonces::default();
+    let venue = Connection::open(&target.ws, key.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
+    let mut venue = Caller::new(venue);
+    // Names and addresses must be new on a server that was prepared before.
+    let tag = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    for number in 0..count {
+        let name = format!("load-{tag}-{number}");
+        let (member, user) = organization(target, &mut venue, &name).await?;
+        fund(target, &mut venue, &user, &mut nonces, funds).await?;
+        ready.members.push(member);
+        ready.service_users.push(user);
+    }
+    Ok(ready)
+}
+
+/// An Organization with one Member, who makes one key.
+async fn organization(
+    target: &Target,
+    venue: &mut Caller,
+    name: &str,
+) -> Result<(MemberLogin, ServiceUser), LoadError> {
+    wait_for_fresh_code().await;
+    let email = format!("{name}@load.test");
+    let invited = json!([{"name": name, "email": email}]);
+    let made = venue.call("create_organization", json!({"name": name, "members": invited})).await?;
+    let invitation = text_of(&made["members"][0]["invitation"], "an invitation")?;
+    let member_id = text_of(&made["members"][0]["member_id"], "a member_id")?;
+    let password = format!("{name} password");
+    let path = format!("/invitations/{invitation}");
+    let web = target.web()?;
+    let answer = web.post(&path, &json!({"password": password}).to_string()).await?;
+    let told: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let totp_secret = text_of(&told["totp_secret"], &format!("a totp_secret: {}", answer.body))?;
+    let member = MemberLogin { name: name.into(), email, password, totp_secret };
+    // A code serves once, so accepting takes the one before, which is still good.
+    let answer = web.post(&path, &json!({"otp": code(&member.totp_secret, -1)?}).to_string()).await?;
+    if answer.status != 200 {
+        return Err(LoadError::Setup(format!("the invitation was not accepted: {}", answer.body)));
+    }
+    venue.call("set_kyc", json!({"member_id": member_id, "kyc": "verified"})).await?;
+    let session = Session::sign_in(target, &member).await?;
+    let mut caller = Caller::new(session.open(READ_BUFFER_BYTES).await?);
+    let otp = code(&member.totp_secret, 0)?;
+    let made = caller.call("create_service_user", json!({"name": name, "scopes": SCOPES, "otp": otp})).await?;
+    let user = ServiceUser {
+        name: name.into(),
+        api_key: text_of(&made["api_key"], "an api_key")?,
+        api_secret: text_of(&made["api_secret"], "an api_secret")?,
+        organization: Some(name.into()),
+    };
+    Ok((member, user))
+}
+
+/// Deposits to an address of the account.
+async fn fund(
+    target: &Target,
+    venue: &mut Caller,
+    user: &ServiceUser,
+    nonces: &mut Nonces,
+    funds: &[Funds],
+) -> Result<(), LoadError> {
+    let connection = Connection::open(&target.ws, user.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
+    let mut bot = Caller::new(connection);
+    for Funds { asset, amount } in funds {
+        let address = format!("{}-{}", user.name, asset.to_ascii_lowercase());
+        venue.call("add_deposit_addresses", json!({"asset": asset, "addresses": [{"address": address}]})).await?;
+        let methods = bot.call("deposit_methods", json!({"asset": asset})).await?;
+        let method = &methods["methods"][0]["method"];
+        let given = bot.call("deposit_addresses", json!({"asset": asset, "method": method, "new": true})).await?;
+        let address = text_of(&given["addresses"][0]["address"], "a deposit address")?;
+        let txid = format!("{}-{asset}", user.name);
+        let deposit = json!({"asset": asset, "address": address, "amount": amount, "txid": txid});
+        venue.call("credit_deposit", deposit).await?;
+    }
+    Ok(())
+}
+
+fn text_of(value: &Value, what: &str) -> Result<String, LoadError> {
+    let found = value.as_str().map(str::to_owned);
+    found.ok_or_else(|| LoadError::Protocol(format!("the server did not give {what}")))
+}
+
+async fn wait_for_fresh_code() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let left = CODE_STEP_S - now % CODE_STEP_S;
+    if left < CODE_NEEDED_S {
+        sleep(Duration::from_secs(left)).await;
+    }
+}

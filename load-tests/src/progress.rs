@@ -1,0 +1,64 @@
+//! Progress bars on a terminal, and silence anywhere else.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval};
+
+const REFRESH: Duration = Duration::from_millis(100);
+
+/// Whether and where progress is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    shown: bool,
+}
+
+/// A bar that moves by itself until it is dropped.
+#[derive(Debug)]
+pub struct Bar {
+    bar: ProgressBar,
+    mover: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Shown if standard error is a terminal.
+    pub fn on_terminal() -> Self {
+        Self { shown: std::io::stderr().is_terminal() }
+    }
+
+    /// Never shown.
+    pub fn hidden() -> Self {
+        Self { shown: false }
+    }
+
+    /// A bar that takes `length`.
+    pub fn start(self, label: &str, length: Duration) -> Bar {
+        if !self.shown {
+            return Bar { bar: ProgressBar::hidden(), mover: None };
+        }
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let bar = ProgressBar::new(milliseconds(length)).with_message(label.to_owned());
+        let style = ProgressStyle::with_template("{msg:<40} {bar:40} {elapsed_precise}");
+        bar.set_style(style.expect("the template is sound"));
+        let moved = bar.clone();
+        let mover = tokio::spawn(async move {
+            let (start, mut refresh) = (Instant::now(), interval(REFRESH));
+            loop {
+                refresh.tick().await;
+                moved.set_position(milliseconds(start.elapsed()));
+            }
+        });
+        Bar { bar, mover: Some(mover) }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(mover) = self.mover.take() {
+            mover.abort();
+        }
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,225 @@
+//! Causes events that others receive: trades on a market, withdrawals and votes on them, bytes for the raw fan-out.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::caller::{Caller, subscription};
+use crate::connection::{Connection, Received};
+use crate::credentials::MemberLogin;
+use crate::endpoint::within;
+use crate::error::LoadError;
+use crate::frames::text;
+use crate::member::Session;
+use crate::raw_fan_out::PUBLISH;
+use crate::scenario::Withdrawal;
+use crate::signature::Nonces;
+use crate::target::Target;
+
+const READ_BUFFER_BYTES: usize = 64 << 10;
+/// What one vote may carry.
+const VOTES_MAX: usize = 50;
+
+/// A source of events.
+#[derive(Debug)]
+pub enum Publisher {
+    /// Market orders.
+    Trades(Trades),
+    /// Withdrawals, then their rejection, in turn.
+    Approvals(Box<Approvals>),
+    /// The raw fan-out's.
+    Raw(TcpStream),
+}
+
+impl Publisher {
+    /// Causes about `count` events and returns how many it were.
+    ///
+    /// # Errors
+    /// The server refuses, or a socket ended.
+    pub async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
+        match self {
+            Self::Trades(trades) => trades.publish(count).await,
+            Self::Approvals(approvals) => approvals.publish(count).await,
+            Self::Raw(stream) => {
+                let events = vec![b'.'; usize::from(count)];
+                within("publish", stream.write_all(&events)).await?;
+                Ok(u64::from(count))
+            }
+        }
+    }
+
+    /// Connects to a raw fan-out.
+    ///
+    /// # Errors
+    /// It does not listen.
+    pub async fn raw(address: SocketAddr) -> Result<Self, LoadError> {
+        let mut stream = within("connect to the raw fan-out", TcpStream::connect(address)).await?;
+        stream.set_nodelay(true).map_err(LoadError::io("connect to the raw fan-out"))?;
+        within("greet the raw fan-out", stream.write_all(PUBLISH.as_bytes())).await?;
+        Ok(Self::Raw(stream))
+    }
+}
+
+/// Buys and sells in turn, at the market.
+#[derive(Debug)]
+pub struct Trades {
+    connection: Connection,
+    symbol: String,
+    quantity: String,
+    orders: u64,
+}
+
+impl Trades {
+    /// Connects with the target's first key.
+    ///
+    /// # Errors
+    /// The handshake or the subscription to `executions` fails.
+    pub async fn open(target: &Target, nonces: &mut Nonces, symbol: &str, quantity: &str) -> Result<Self, LoadError> {
+        let mut caller = Caller::new(target.open(nonces, 0, READ_BUFFER_BYTES).await?);
+        caller.subscribe(subscription("executions", symbol), |_| Ok(())).await?;
+        let connection = caller.connection;
+        Ok(Self { connection, symbol: symbol.into(), quantity: quantity.into(), orders: 0 })
+    }
+
+    /// Sends all orders in one write and reads until each has ended; an order may trade more than once.
+    async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
+        for _ in 0..count {
+            self.orders += 1;
+            let side = if self.orders.is_multiple_of(2) { "sell" } else { "buy" };
+            let request = json!({"method": "add_order", "req_id": self.orders, "params": {
+                "order_type": "market", "side": side, "symbol": self.symbol, "order_qty": self.quantity}});
+            text(&mut self.connection.out, |out| out.extend_from_slice(request.to_string().as_bytes()));
+        }
+        self.connection.flush().await?;
+        let (mut trades, mut ended) = (0, 0);
+        while ended < count {
+            within("wait for trades", async { self.connection.receive().await.map_err(std::io::Error::other) }).await?;
+            while let Received::Text(message) = self.connection.next_message()? {
+                let message: Value = serde_json::from_slice(message)
+                    .map_err(|error| LoadError::Protocol(format!("not JSON: {error}")))?;
+                if message["success"] == false {
+                    let error = message["error"].as_str().unwrap_or_default().into();
+                    return Err(LoadError::Refused { method: "add_order".into(), error });
+                }
+                for item in message["data"].as_array().into_iter().flatten() {
+                    match item["exec_type"].as_str() {
+                        Some("trade") => trades += 1,
+                        Some("filled") => ended += 1,
+                        Some("canceled" | "expired") => {
+                            let reason = format!("a market order found nobody: {}", item["reason"]);
+                            return Err(LoadError::Setup(reason));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(trades)
+    }
+}
+
+/// A key that asks for withdrawals and a Member who rejects them, which frees the funds again.
+#[derive(Debug)]
+pub struct Approvals {
+    bot: Caller,
+    member: Caller,
+    withdrawal: Withdrawal,
+    /// Requests that wait for a vote, with their digests.
+    pending: Vec<Value>,
+}
+
+/// A Member who may vote. Approving needs a code each time and frees no funds, so the votes are rejections.
+const VOTER: &str = "Bob";
+
+impl Approvals {
+    /// Connects with the target's first key, and as the voter.
+    ///
+    /// # Errors
+    /// The handshake, the sign-in or the subscription fails.
+    pub async fn open(
+        target: &Target,
+        nonces: &mut Nonces,
+        session: &Session,
+        withdrawal: &Withdrawal,
+    ) -> Result<Self, LoadError> {
+        let bot = Caller::new(target.open(nonces, 0, READ_BUFFER_BYTES).await?);
+        let mut member = Caller::new(session.open(READ_BUFFER_BYTES).await?);
+        member.subscribe(subscription("approvals", ""), |_| Ok(())).await?;
+        Ok(Self { bot, member, withdrawal: withdrawal.clone(), pending: Vec::new() })
+    }
+
+    /// The Member who votes: Bob in the demo's world, else the first.
+    ///
+    /// # Errors
+    /// The keys file tells of no Member.
+    pub fn voter(target: &Target) -> Result<&MemberLogin, LoadError> {
+        let found = target.members.iter().find(|member| member.name == VOTER).or(target.members.first());
+        found.ok_or_else(|| LoadError::Setup("this scenario needs Members in the keys file".into()))
+    }
+
+    /// One withdrawal each, or the rejection of those that wait: as many events either way.
+    ///
+    /// # Errors
+    /// The server refuses, or a socket ended.
+    pub async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
+        if !self.pending.is_empty() {
+            return self.reject().await;
+        }
+        let Withdrawal { asset, key, amount } = &self.withdrawal;
+        let count = usize::from(count).min(VOTES_MAX);
+        for number in 1..=count {
+            let request = json!({"method": "withdraw", "req_id": number,
+                "params": {"asset": asset, "key": key, "amount": amount}});
+            text(&mut self.bot.connection.out, |out| out.extend_from_slice(request.to_string().as_bytes()));
+        }
+        self.bot.connection.flush().await?;
+        let mut answered = 0;
+        while answered < count {
+            while let Received::Text(message) = self.bot.connection.next_message()? {
+                let reply: Value = serde_json::from_slice(message).unwrap_or_default();
+                if reply["success"] == false {
+                    let error = reply["error"].as_str().unwrap_or_default().into();
+                    return Err(LoadError::Refused { method: "withdraw".into(), error });
+                }
+                answered += usize::from(reply["method"] == "withdraw");
+            }
+            if answered < count {
+                self.bot.connection.receive().await?;
+            }
+        }
+        while self.pending.len() < count {
+            within("wait for requests", async {
+                self.member.connection.receive().await.map_err(std::io::Error::other)
+            })
+            .await?;
+            while let Received::Text(message) = self.member.connection.next_message()? {
+                self.pending.extend(pending(message));
+            }
+        }
+        Ok(count as u64)
+    }
+
+    async fn reject(&mut self) -> Result<u64, LoadError> {
+        let requests = std::mem::take(&mut self.pending);
+        let count = requests.len() as u64;
+        let result = self.member.call("reject", json!({"requests": requests, "reason": "load test"})).await?;
+        let outcomes = result["requests"].as_array().into_iter().flatten();
+        match outcomes.into_iter().find(|outcome| outcome["success"] != true) {
+            None => Ok(count),
+            Some(outcome) => Err(LoadError::Refused { method: "reject".into(), error: outcome["error"].to_string() }),
+        }
+    }
+}
+
+/// Requests of an update of `approvals` that wait for a vote.
+fn pending(message: &[u8]) -> Vec<Value> {
+    let frame: Value = serde_json::from_slice(message).unwrap_or_default();
+    if frame["channel"] != "approvals" || frame["type"] != "update" {
+        return Vec::new();
+    }
+    let items = frame["data"].as_array().into_iter().flatten();
+    let waiting = items.filter(|item| item["state"] == "pending" && item["action"] == "withdraw");
+    waiting.map(|item| json!({"request_id": item["request_id"], "digest": item["digest"]})).collect()
+}

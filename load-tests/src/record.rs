@@ -1,0 +1,313 @@
+//! The result of a run as it is kept: what was asked, what was measured, what was checked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checks::Check;
+use crate::error::LoadError;
+use crate::figures::{Figures, median};
+use crate::load::Outcome;
+use crate::machine::CpuUse;
+use crate::timeline::{Point, Slice, curve};
+
+/// Raised when a saved run could be misread.
+const FORMAT: u32 = 1;
+/// CPU that other processes used or the hypervisor withheld, in cores, above which a measurement is disturbed.
+pub const OTHERS_CORES_MAX: f64 = 0.15;
+
+/// A run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Of this file.
+    pub format: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// What it shows, in a sentence.
+    pub about: String,
+    /// All settings, defaults and overrides included, as TOML.
+    pub settings: String,
+    /// Seconds since 1970.
+    pub started_at: u64,
+    /// Everything measured, in order.
+    pub series: Vec<Series>,
+    /// What the run is about: medians of ratios within a round, and single figures.
+    pub results: Vec<Measure>,
+    /// What must hold.
+    pub checks: Vec<Check>,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Series {
+    /// Who and how; the same in every round.
+    pub name: String,
+    /// From 1.
+    pub round: u32,
+    /// Something else used the machine meanwhile.
+    pub disturbed: bool,
+    /// Rate and latency.
+    pub figures: Figures,
+    /// Latencies taken.
+    pub count: u64,
+    /// Latency by quantile.
+    pub curve: Vec<Point>,
+    /// Over time.
+    pub timeline: Vec<Slice>,
+    /// Other figures, by name and unit.
+    pub extra: BTreeMap<String, f64>,
+    /// Refusals by error text.
+    pub refusals: BTreeMap<String, u64>,
+}
+
+/// What a figure should be, from issue or design.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// No less than this.
+    AtLeast(f64),
+    /// No more than this.
+    AtMost(f64),
+}
+
+impl Goal {
+    /// Whether a value reaches it.
+    pub fn met_by(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+impl std::fmt::Display for Goal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(formatter, "≥ {least}"),
+            Self::AtMost(most) => write!(formatter, "≤ {most}"),
+        }
+    }
+}
+
+/// A named result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What it is.
+    pub name: String,
+    /// The median over `rounds`.
+    pub value: f64,
+    /// Rounds that it was taken over.
+    pub rounds: usize,
+    /// Every round was disturbed, so all were taken: not to be quoted.
+    pub disturbed: bool,
+    /// What it should be.
+    pub goal: Option<Goal>,
+}
+
+impl Series {
+    /// Describes a load's outcome.
+    pub fn of_outcome(name: &str, round: u32, figures: Figures, outcome: &Outcome, cpu: &CpuUse) -> Self {
+        let mut extra = BTreeMap::from([("orders".to_owned(), crate::figures::to_f64(outcome.orders))]);
+        let counts = [
+            ("cancels", outcome.cancels),
+            ("amends", outcome.amends),
+            ("channel frames", outcome.stream_frames),
+            ("late sends", outcome.late),
+        ];
+        for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            extra.insert(name.into(), crate::figures::to_f64(count));
+        }
+        let mut series = Self::of_latencies(name, round, figures, &outcome.latencies);
+        series.timeline = outcome.timeline.slices();
+        series.refusals.clone_from(&outcome.refusals);
+        series.extra = extra;
+        series.with_cpu(cpu)
+    }
+
+    /// Describes plain latencies.
+    pub fn of_latencies(name: &str, round: u32, figures: Figures, latencies: &hdrhistogram::Histogram<u32>) -> Self {
+        Self {
+            name: name.into(),
+            round,
+            disturbed: false,
+            figures,
+            count: latencies.len(),
+            curve: curve(latencies),
+            timeline: Vec::new(),
+            extra: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+        }
+    }
+
+    /// Adds who used the processors, and whether that disturbed.
+    #[must_use]
+    pub fn with_cpu(mut self, cpu: &CpuUse) -> Self {
+        self.disturbed = cpu.others + cpu.stolen > OTHERS_CORES_MAX;
+        if let Some(server) = cpu.server {
+            self.extra.insert("server cores".into(), server);
+        }
+        self.extra.insert("client cores".into(), cpu.client);
+        self.extra.insert("other cores".into(), cpu.others + cpu.stolen);
+        self
+    }
+}
+
+impl Record {
+    /// A run that starts now.
+    pub fn new(scenario: &str, about: &str, settings: String) -> Self {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            format: FORMAT,
+            scenario: scenario.into(),
+            about: about.into(),
+            settings,
+            started_at: since_epoch.as_secs(),
+            series: Vec::new(),
+            results: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// Reads a saved run.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another format.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        let text = fs::read_to_string(path).map_err(LoadError::io(format!("read {}", path.display())))?;
+        let refuse = |why: String| LoadError::Setup(format!("{}: {why}", path.display()));
+        let record: Self = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+        if record.format == FORMAT { Ok(record) } else { Err(refuse(format!("format {}", record.format))) }
+    }
+
+    /// Adds the median over rounds of a figure that `of` takes from one round's measurements; rounds with a disturbed
+    /// measurement count only where there is no other. Nothing is added where no round has the figure.
+    pub fn conclude(&mut self, name: &str, goal: Option<Goal>, of: impl Fn(&Round<'_>) -> Option<f64>) {
+        let last = self.series.iter().map(|series| series.round).max().unwrap_or(0);
+        let rounds: Vec<Round<'_>> = (1..=last).map(|round| Round { series: &self.series, round }).collect();
+        let undisturbed: Vec<f64> = rounds.iter().filter(|round| !round.disturbed()).filter_map(&of).collect();
+        let disturbed = undisturbed.is_empty();
+        let values = if disturbed { rounds.iter().filter_map(&of).collect() } else { undisturbed };
+        let count = values.len();
+        if let Some(value) = median(values) {
+            self.results.push(Measure { name: name.into(), value, rounds: count, disturbed, goal });
+        }
+    }
+
+    /// What is wrong with the run, if anything: violated checks, refusals that were not allowed.
+    ///
+    /// # Errors
+    /// All of it in words.
+    pub fn verdict(&self, allow_refusals: bool) -> Result<(), LoadError> {
+        let mut wrong: Vec<String> =
+            self.checks.iter().filter(|check| !check.holds()).map(ToString::to_string).collect();
+        if !allow_refusals {
+            let refusals = self.series.iter().flat_map(|series| &series.refusals);
+            wrong.extend(refusals.map(|(error, count)| format!("refused: {count} x {error}")));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(LoadError::Setup(wrong.join("\n       "))) }
+    }
+}
+
+impl Record {
+    /// Whether every goal is met.
+    ///
+    /// # Errors
+    /// The ones that are not.
+    pub fn goals_met(&self) -> Result<(), LoadError> {
+        let missed = self.results.iter().filter_map(|result| {
+            let goal = result.goal.filter(|goal| !goal.met_by(result.value))?;
+            Some(format!("{} is {:.3}, and {goal} was asked for", result.name, result.value))
+        });
+        let missed: Vec<String> = missed.collect();
+        if missed.is_empty() { Ok(()) } else { Err(LoadError::Setup(missed.join("; "))) }
+    }
+}
+
+/// The measurements of one round.
+#[derive(Debug, Clone, Copy)]
+pub struct Round<'a> {
+    series: &'a [Series],
+    round: u32,
+}
+
+impl<'a> Round<'a> {
+    /// The measurement of this name.
+    pub fn get(&self, name: &str) -> Option<&'a Series> {
+        self.all().find(|series| series.name == name)
+    }
+
+    /// All its measurements.
+    pub fn all(&self) -> impl Iterator<Item = &'a Series> + use<'a> {
+        let round = self.round;
+        self.series.iter().filter(move |series| series.round == round)
+    }
+
+    fn disturbed(&self) -> bool {
+        self.all().any(|series| series.disturbed)
+    }
+
+    /// A figure of one measurement over that of another.
+    pub fn ratio(&self, part: &str, whole: &str, of: impl Fn(&Figures) -> f64) -> Option<f64> {
+        crate::figures::ratio(of(&self.get(part)?.figures), of(&self.get(whole)?.figures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(name: &str, round: u32, per_second: f64, disturbed: bool) -> Series {
+        let figures = Figures { per_second, ..Figures::default() };
+        let latencies = crate::figures::latency_histogram();
+        Series { disturbed, ..Series::of_latencies(name, round, figures, &latencies) }
+    }
+
+    fn conclude(series: Vec<Series>) -> Option<Measure> {
+        let mut record = Record::new("test", "", String::new());
+        record.series = series;
+        record.conclude("share", Some(Goal::AtLeast(0.5)), |round| {
+            round.ratio("server", "E", |figures| figures.per_second)
+        });
+        record.results.pop()
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round_and_then_the_median() {
+        // Round by round the machine is half as fast, the ratios stay 0.5, 0.4 and 0.6.
+        let rounds = [(1, 1_000.0, 0.5), (2, 500.0, 0.4), (3, 250.0, 0.6)];
+        let all = rounds.iter().flat_map(|(round, speed, share)| {
+            [series("E", *round, *speed, false), series("server", *round, speed * share, false)]
+        });
+        let found = conclude(all.collect()).unwrap();
+        assert_eq!((found.value, found.rounds, found.disturbed), (0.5, 3, false));
+        assert!(found.goal.unwrap().met_by(found.value));
+        assert_eq!(conclude(vec![series("E", 1, 1.0, false)]), None);
+    }
+
+    #[test]
+    fn disturbed_rounds_count_only_where_there_is_no_other() {
+        let rounds = |disturbed: [bool; 2]| {
+            let all = [(1, 0.1), (2, 0.5)].into_iter().zip(disturbed).flat_map(|((round, share), disturbed)| {
+                [series("E", round, 1_000.0, disturbed), series("server", round, 1_000.0 * share, false)]
+            });
+            conclude(all.collect()).unwrap()
+        };
+        assert_eq!((rounds([true, false]).value, rounds([true, false]).rounds), (0.5, 1));
+        assert!(rounds([true, true]).disturbed);
+        assert!((rounds([true, true]).value - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_violated_check_or_one_that_saw_nothing_fails_the_run() {
+        let mut record = Record::new("test", "", String::new());
+        assert!(record.verdict(false).is_ok());
+        record.checks.push(Check { looked_at: 1, ..Check::new("balances") });
+        assert!(record.verdict(false).is_ok());
+        record.checks[0].violated("12 instead of 13".into());
+        assert!(record.verdict(true).unwrap_err().to_string().contains("12 instead of 13"));
+        record.checks[0] = Check::new("nothing");
+        assert!(record.verdict(true).is_err());
+    }
+}

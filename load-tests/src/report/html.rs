@@ -1,0 +1,275 @@
+//! A run as one HTML file that needs nothing from anywhere else.
+
+use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
+use crate::timeline::Slice;
+
+use super::difference::changes;
+use super::plot::{Plot, Scale};
+use super::text::number;
+
+const STYLE: &str = include_str!("report.css");
+
+/// The page, beside an earlier run if there is one.
+pub fn page(record: &Record, before: Option<&Record>) -> String {
+    let title = escape(&record.scenario);
+    let verdict = match record.checks.iter().filter(|check| !check.holds()).count() {
+        _ if record.checks.is_empty() => "<span class=\"badge\">no checks</span>".to_owned(),
+        0 => format!("<span class=\"badge good\">all {} checks hold</span>", record.checks.len()),
+        failed => format!("<span class=\"badge bad\">{failed} of {} checks failed</span>", record.checks.len()),
+    };
+    let mut body = format!(
+        "<header><h1>{title} {verdict}</h1><p>{}</p><p class=\"quiet\">{}</p></header>",
+        escape(&record.about),
+        moment(record.started_at)
+    );
+    body += &results(&record.results);
+    body += &before.map_or(String::new(), |before| difference(before, record));
+    body += &plots(record);
+    body += &measurements(record);
+    body += &checks(record);
+    body += &format!("<details><summary>Settings</summary><pre>{}</pre></details>", escape(&record.settings));
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
+    )
+}
+
+/// Text that cannot be taken for markup.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn results(results: &[Measure]) -> String {
+    if results.is_empty() {
+        return String::new();
+    }
+    let rows = results.iter().map(|result| {
+        let Measure { name, value, rounds, disturbed, goal } = result;
+        let (goal, class, verdict) = match goal {
+            None => (String::new(), "", ""),
+            Some(goal) if goal.met_by(*value) => (goal.to_string(), "good", "met"),
+            Some(goal) => (goal.to_string(), "bad", "missed"),
+        };
+        let rounds = format!("{rounds}{}", if *disturbed { " *" } else { "" });
+        format!(
+            "<tr><td>{}</td><td class=\"figure\">{}</td><td class=\"number\">{goal}</td>\
+             <td class=\"{class}\">{verdict}</td><td class=\"number\">{rounds}</td></tr>",
+            escape(name),
+            number(*value)
+        )
+    });
+    let note = if results.iter().any(|result| result.disturbed) {
+        format!(
+            "<p class=\"quiet\">* in every round something else took more than {OTHERS_CORES_MAX} of a core: \
+             not to be quoted.</p>"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "<section><h2>Results</h2><p class=\"quiet\">Medians over rounds of what was measured within a round.</p>\
+         <table><tr><th>What</th><th class=\"number\">Value</th><th class=\"number\">Goal</th><th></th>\
+         <th class=\"number\">Rounds</th></tr>{}</table>{note}</section>",
+        rows.collect::<String>()
+    )
+}
+
+fn difference(before: &Record, after: &Record) -> String {
+    let rows = changes(before, after).into_iter().map(|change| {
+        let ratio = change.ratio().map_or("–".into(), |ratio| format!("{ratio:.3}"));
+        format!(
+            "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"figure\">{ratio}</td></tr>",
+            escape(&change.name),
+            number(change.before),
+            number(change.after)
+        )
+    });
+    let differ = if before.settings == after.settings { "" } else { " Its settings were other ones." };
+    format!(
+        "<section><h2>Beside the run of {}</h2><p class=\"quiet\">Ratios within a run can be compared between runs; \
+         plain rates and latencies of different days cannot.{differ}</p><table><tr><th>What</th>\
+         <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th></tr>{}\
+         </table></section>",
+        moment(before.started_at),
+        rows.collect::<String>()
+    )
+}
+
+/// One line for each name: its round of middle throughput, since rounds on top of one another cannot be told apart.
+fn plots(record: &Record) -> String {
+    let mut shown: Vec<&Series> = Vec::new();
+    for series in &record.series {
+        if shown.iter().all(|other| other.name != series.name) {
+            shown.push(middle_round(record, &series.name).unwrap_or(series));
+        }
+    }
+    let over_time = |take: fn(&Slice) -> f64| {
+        let line = |series: &&Series| {
+            (series.name.clone(), series.timeline.iter().map(|slice| (slice.at_s, take(slice))).collect::<Vec<_>>())
+        };
+        shown.iter().filter(|series| series.timeline.len() > 1).map(line).collect()
+    };
+    let curves = shown.iter().filter(|series| !series.curve.is_empty());
+    let curves = curves
+        .map(|series| (series.name.clone(), series.curve.iter().map(|point| (point.quantile, point.us)).collect()));
+    let seconds = "seconds from the start of the window";
+    let latency =
+        |take| Plot { x_label: seconds, x: Scale::Linear, y: Scale::Log, y_tick: duration, lines: over_time(take) };
+    let all = [
+        (
+            "Throughput over time",
+            "Accepted a second.",
+            Plot {
+                x_label: seconds,
+                x: Scale::Linear,
+                y: Scale::Linear,
+                y_tick: rate,
+                lines: over_time(|slice| slice.figures.per_second),
+            },
+        ),
+        ("Median latency over time", "", latency(|slice| slice.figures.p50_us)),
+        ("p99 over time", "", latency(|slice| slice.figures.p99_us)),
+        (
+            "Latency by percentile",
+            "Each step to the right holds a tenth of the requests left of it.",
+            Plot {
+                x_label: "share of requests that took at most as long",
+                x: Scale::Nines,
+                y: Scale::Log,
+                y_tick: duration,
+                lines: curves.collect(),
+            },
+        ),
+    ];
+    let drawn = all.into_iter().filter_map(|(title, about, plot)| {
+        let (svg, legend) = (plot.svg()?, plot.legend());
+        let about = if about.is_empty() { String::new() } else { format!("<p class=\"quiet\">{about}</p>") };
+        Some(format!("<section><h2>{title}</h2>{about}<figure>{svg}</figure>{legend}</section>"))
+    });
+    drawn.collect()
+}
+
+fn middle_round<'a>(record: &'a Record, name: &str) -> Option<&'a Series> {
+    let mut rounds: Vec<&Series> = record.series.iter().filter(|series| series.name == name).collect();
+    rounds.sort_by(|one, other| one.figures.per_second.total_cmp(&other.figures.per_second));
+    rounds.get(rounds.len() / 2).copied()
+}
+
+fn measurements(record: &Record) -> String {
+    let rows = record.series.iter().map(|series| {
+        let figures = series.figures;
+        let cells = [figures.p50_us, figures.p90_us, figures.p99_us, figures.p999_us, figures.max_us];
+        let cells: String =
+            cells.iter().map(|us| format!("<td class=\"number\">{}</td>", duration(*us))).collect();
+        let extra: Vec<String> =
+            series.extra.iter().map(|(name, value)| format!("{} {}", escape(name), number(*value))).collect();
+        let refused: u64 = series.refusals.values().sum();
+        let refused = if refused > 0 { format!("; <b class=\"bad\">{refused} refused</b>") } else { String::new() };
+        format!(
+            "<tr><td class=\"number\">{}{}</td><td>{}</td><td class=\"number\">{}</td>{cells}<td class=\"quiet\">{}{refused}</td></tr>",
+            series.round,
+            if series.disturbed { " *" } else { "" },
+            escape(&series.name),
+            rate(figures.per_second),
+            extra.join("; ")
+        )
+    });
+    format!(
+        "<section><h2>Measurements</h2><div class=\"wide\"><table><tr><th class=\"number\">Round</th><th>Who</th>\
+         <th class=\"number\">A second</th><th class=\"number\">p50</th><th class=\"number\">p90</th>\
+         <th class=\"number\">p99</th><th class=\"number\">p99.9</th><th class=\"number\">Max</th><th>Also</th></tr>{}\
+         </table></div><p class=\"quiet\">* disturbed: something else took more than {OTHERS_CORES_MAX} of a core.</p></section>",
+        rows.collect::<String>()
+    )
+}
+
+fn checks(record: &Record) -> String {
+    if record.checks.is_empty() {
+        return String::new();
+    }
+    let rows = record.checks.iter().map(|check| {
+        let (class, verdict) = if check.holds() { ("good", "holds") } else { ("bad", "failed") };
+        let told = match (check.violations, check.looked_at) {
+            (0, 0) => "there was nothing to look at".to_owned(),
+            (0, _) => String::new(),
+            (wrong, _) => format!("{wrong} wrong: {}", escape(&check.told.join("; "))),
+        };
+        format!(
+            "<tr><td class=\"{class}\">{verdict}</td><td>{}</td><td class=\"number\">{}</td><td>{told}</td></tr>",
+            escape(&check.name),
+            check.looked_at
+        )
+    });
+    format!(
+        "<section><h2>Checks</h2><table><tr><th></th><th>What must hold</th><th class=\"number\">Looked at</th><th></th></tr>{}\
+         </table></section>",
+        rows.collect::<String>()
+    )
+}
+
+/// Microseconds in the unit that suits.
+fn duration(us: f64) -> String {
+    let short = |value: f64, unit: &str| {
+        let digits = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
+        format!("{} {unit}", digits.trim_end_matches(".0"))
+    };
+    match us {
+        us if us < 1_000.0 => short(us, "µs"),
+        us if us < 1_000_000.0 => short(us / 1_000.0, "ms"),
+        us => short(us / 1_000_000.0, "s"),
+    }
+}
+
+/// A rate with thousands told apart.
+fn rate(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds since 1970 as a date and time in UTC (days to civil date after Howard Hinnant's algorithm).
+fn moment(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day_of_month:02} {:02}:{:02} UTC", rest / 3_600, rest / 60 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_rates_and_durations_read_well() {
+        assert_eq!(moment(0), "1970-01-01 00:00 UTC");
+        assert_eq!(moment(1_709_210_096), "2024-02-29 12:34 UTC");
+        assert_eq!(rate(1_234_567.2), "1\u{202f}234\u{202f}567");
+        assert_eq!([12.34, 1_500.0, 2_000_000.0].map(duration), ["12.3 µs", "1.5 ms", "2 s"]);
+    }
+
+    #[test]
+    fn a_page_asks_for_nothing_and_takes_no_text_for_markup() {
+        let mut record = Record::new("<script>", "a & b", "kind = \"orders\"".into());
+        let mut check = crate::checks::Check::new("<b>");
+        check.violated("<img src=x>".into());
+        record.checks.push(check);
+        let page = page(&record, Some(&record));
+        for wrong in ["<script", "<img", "http://", "https://", "url(", "@import"] {
+            assert!(!page.contains(wrong), "{wrong}");
+        }
+        assert!(page.contains("1 of 1 checks failed"));
+    }
+}

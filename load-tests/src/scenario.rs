@@ -1,0 +1,341 @@
+//! Scenarios: what to do, for how long, as settings in a TOML file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::error::LoadError;
+use crate::load::{Duty, Shape};
+use crate::mix::MixSettings;
+use crate::record::Goal;
+
+/// A server that takes longer for its last replies has lost them.
+const LAST_REPLIES_WAIT: Duration = Duration::from_secs(5);
+/// A run that is longer than this was a slip of the pen.
+const SECONDS_MAX: f64 = 24.0 * 3_600.0;
+
+/// A scenario.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The file's name without its ending.
+    pub name: String,
+    /// What every kind has.
+    pub general: General,
+    /// What it does.
+    pub kind: Kind,
+    /// The settings as they are after overrides, as TOML.
+    pub settings: String,
+}
+
+/// Settings of every kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct General {
+    /// What it shows, in a sentence.
+    pub about: String,
+    /// How often everything is measured.
+    pub rounds: u32,
+    /// Measured seconds of each measurement.
+    pub seconds: f64,
+    /// Seconds before that.
+    pub warm_up: f64,
+    /// How many keys connections take in turn; more than one needs keys made by `prepare`.
+    pub keys: usize,
+    /// Measure the baselines as well.
+    pub baselines: bool,
+    /// Follow all private streams of the keys and check them.
+    pub follow: bool,
+    /// Count refusals instead of failing on them.
+    pub allow_refusals: bool,
+    /// What named results should be.
+    pub goals: BTreeMap<String, Goal>,
+}
+
+impl Default for General {
+    fn default() -> Self {
+        Self {
+            about: String::new(),
+            rounds: 1,
+            seconds: 5.0,
+            warm_up: 0.3,
+            keys: 1,
+            baselines: false,
+            follow: true,
+            allow_refusals: false,
+            goals: BTreeMap::new(),
+        }
+    }
+}
+
+const GENERAL: [&str; 9] =
+    ["about", "rounds", "seconds", "warm_up", "keys", "baselines", "follow", "allow_refusals", "goals"];
+
+impl General {
+    /// Warm-up and window.
+    pub fn duty(&self) -> Duty {
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        Duty { warm_up: seconds(self.warm_up), window: seconds(self.seconds), grace: LAST_REPLIES_WAIT }
+    }
+}
+
+/// What a scenario does, with the settings of its own.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Orders, and whatever else is in the mix.
+    Orders(Orders),
+    /// Orders at rising rates until the server does not keep up.
+    Sweep(Sweep),
+    /// Orders at saturation and at half of it, the server beside D.
+    HalfLoad(HalfLoad),
+    /// Orders without and with Members' dashboards that hear of withdrawals and votes.
+    Dashboards(Dashboards),
+    /// One event to many sockets, beside raw writes of a frame as long.
+    FanOut(FanOut),
+    /// All sockets lost and opened again at once.
+    Reconnect(Reconnect),
+    /// Memory of sockets that do nothing.
+    Idle(Idle),
+    /// Orders without and with subscribers that do not read.
+    SlowConsumers(SlowConsumers),
+}
+
+macro_rules! settings {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr),* $(,)? })*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    )*};
+}
+
+settings! {
+    /// Of `orders`.
+    Orders {
+        /// Connections × requests in flight; of an open loop only the connections count.
+        shapes: Vec<Shape> = vec![Shape { connections: 64, in_flight: 16 }],
+        /// Requests a second over all connections, which makes it an open loop.
+        rate: Option<f64> = None,
+        /// Subscribes each connection to this channel.
+        subscribe: Option<String> = None,
+        /// What is sent; the baselines get the limit orders alone.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `sweep`.
+    Sweep {
+        /// How many sockets.
+        connections: u16 = 64,
+        /// The first rate, in requests a second.
+        from: f64 = 1_000.0,
+        /// Each further rate is this many times the one before.
+        factor: f64 = 1.5,
+        /// At most this many rates.
+        steps: u32 = 15,
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `half_load`.
+    HalfLoad {
+        /// Of the closed loop that finds saturation; its connections serve the open loop too.
+        shape: Shape = Shape { connections: 64, in_flight: 16 },
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `dashboards`.
+    Dashboards {
+        /// Of the orders.
+        shape: Shape = Shape { connections: 16, in_flight: 1 },
+        /// Members' sockets, each subscribed to `approvals`.
+        dashboards: u16 = 1_000,
+        /// Withdrawals requested and votes cast, a second; each is one event to every dashboard.
+        events: f64 = 20.0,
+        /// What the withdrawals ask for.
+        withdrawal: Withdrawal = Withdrawal::default(),
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `fan_out`.
+    FanOut {
+        /// Subscribed sockets.
+        connections: u16 = 1_000,
+        /// `trade`: market orders that trade. `approvals`: withdrawals requested and voted on.
+        channel: FanOutChannel = FanOutChannel::Trade,
+        /// Events under way at once, in turn: 1 is event by event, more lets the server coalesce.
+        ahead: Vec<u16> = vec![1, 16],
+        /// Market of the trades.
+        symbol: String = "BTC/USD".into(),
+        /// Base units of each trade, as text.
+        quantity: String = "0.00010000".into(),
+        /// What the withdrawals ask for.
+        withdrawal: Withdrawal = Withdrawal::default(),
+    }
+    /// Of `reconnect`.
+    Reconnect {
+        /// Sockets, each subscribed to `executions`.
+        connections: u16 = 500,
+        /// How often all are lost and opened again.
+        waves: u32 = 3,
+        /// Orders a second meanwhile, whose events the sockets must be told after the return.
+        rate: f64 = 200.0,
+        /// What is sent meanwhile.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `idle`.
+    Idle {
+        /// Sockets to hold.
+        connections: u16 = 5_000,
+        /// Subscribes each to this private channel.
+        subscribe: Option<String> = None,
+    }
+    /// Of `slow_consumers`.
+    SlowConsumers {
+        /// Of the orders.
+        shape: Shape = Shape { connections: 16, in_flight: 1 },
+        /// Sockets that subscribe to `channel` and then do not read.
+        stalled: u16 = 1_000,
+        /// A public channel.
+        channel: String = "book".into(),
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// A withdrawal that needs approval.
+    Withdrawal {
+        /// Asset.
+        asset: String = "BTC".into(),
+        /// Name of an approved address.
+        key: String = "cold-1".into(),
+        /// As text.
+        amount: String = "0.00100000".into(),
+    }
+}
+
+/// What a fan-out publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FanOutChannel {
+    /// Public trades.
+    Trade,
+    /// Requests of an Organization, to its Members.
+    Approvals,
+}
+
+impl Scenario {
+    /// Reads a file and lays `overrides` (`NAME=VALUE`, a value as in TOML) over it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not as [`Scenario::parse`] wants it.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, LoadError> {
+        let text = std::fs::read_to_string(path).map_err(LoadError::io(format!("read {}", path.display())))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::parse(&name, &text, overrides)
+    }
+
+    /// Takes a scenario from text.
+    ///
+    /// # Errors
+    /// No TOML, an unknown kind or name, a value out of range.
+    pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self, LoadError> {
+        let refuse = |error: String| LoadError::Setup(format!("scenario {name}: {error}"));
+        let mut table: Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
+        for text in overrides {
+            set(&mut table, text).map_err(refuse)?;
+        }
+        let settings = toml::to_string(&table).map_err(|error| refuse(error.to_string()))?;
+        let (general, own): (Table, Table) = table.into_iter().partition(|(key, _)| GENERAL.contains(&key.as_str()));
+        let general: General = typed(general).map_err(refuse)?;
+        if !(general.seconds > 0.0 && general.seconds <= SECONDS_MAX && (0.0..=600.0).contains(&general.warm_up)) {
+            return Err(refuse("seconds must be above 0 and at most a day, warm_up at most 600".into()));
+        }
+        if general.rounds == 0 || general.keys == 0 {
+            return Err(refuse("rounds and keys are at least 1".into()));
+        }
+        let kind = kind(own).map_err(refuse)?;
+        Ok(Self { name: name.into(), general, kind, settings })
+    }
+
+    /// The goal for a result of this name.
+    pub fn goal(&self, result: &str) -> Option<Goal> {
+        self.general.goals.get(result).copied()
+    }
+}
+
+fn kind(mut own: Table) -> Result<Kind, String> {
+    let kind = own.remove("kind").ok_or("kind is missing")?;
+    Ok(match kind.as_str().unwrap_or_default() {
+        "orders" => Kind::Orders(typed(own)?),
+        "sweep" => Kind::Sweep(typed(own)?),
+        "half_load" => Kind::HalfLoad(typed(own)?),
+        "dashboards" => Kind::Dashboards(typed(own)?),
+        "fan_out" => Kind::FanOut(typed(own)?),
+        "reconnect" => Kind::Reconnect(typed(own)?),
+        "idle" => Kind::Idle(typed(own)?),
+        "slow_consumers" => Kind::SlowConsumers(typed(own)?),
+        _ => return Err(format!("there is no kind {kind}")),
+    })
+}
+
+fn typed<T: DeserializeOwned>(table: Table) -> Result<T, String> {
+    Value::Table(table).try_into().map_err(|error: toml::de::Error| error.to_string())
+}
+
+/// `rounds=5`, `mix.keep=10`, `shapes=["16x1"]`; what is no TOML value is taken as text.
+fn set(table: &mut Table, text: &str) -> Result<(), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
+    let parsed: Result<Table, _> = format!("value = {value}").parse();
+    let value = parsed.ok().and_then(|mut parsed| parsed.remove("value")).unwrap_or_else(|| value.into());
+    let mut path: Vec<&str> = name.trim().split('.').collect();
+    let last = path.pop().unwrap_or_default();
+    let mut at = table;
+    for part in path {
+        let next = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        at = next.as_table_mut().ok_or_else(|| format!("{part} is no table"))?;
+    }
+    at.insert(last.into(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_and_overridden_by_name() {
+        let text = "kind = \"orders\"\nrounds = 3\nshapes = [\"64x16\", \"16x1\"]\n[mix]\nkeep = 5\n[goals]\n\"64x16 throughput / E\" = { at_least = 0.6 }";
+        let overrides = ["rounds=5", "mix.keep=7", "shapes=[\"256x1\"]", "subscribe=executions"].map(String::from);
+        let scenario = Scenario::parse("test", text, &overrides).unwrap();
+        assert_eq!(scenario.general.rounds, 5);
+        assert_eq!(scenario.goal("64x16 throughput / E"), Some(Goal::AtLeast(0.6)));
+        let Kind::Orders(orders) = scenario.kind else { panic!("not orders") };
+        assert_eq!((orders.shapes[0].to_string().as_str(), orders.shapes.len()), ("256x1", 1));
+        assert_eq!((orders.mix.keep, orders.subscribe.as_deref()), (Some(7), Some("executions")));
+        assert!(scenario.settings.contains("keep = 7"));
+    }
+
+    #[test]
+    fn what_no_scenario_can_mean_is_refused_by_name() {
+        let cases = [
+            ("rounds = 1", "kind"),
+            ("kind = \"orders\"\nconections = 3", "conections"),
+            ("kind = \"fan_out\"\nshapes = []", "shapes"),
+            ("kind = \"storm\"", "storm"),
+            ("kind = \"orders\"\nseconds = 0", "seconds"),
+            ("kind = \"orders\"\nshapes = [\"0x1\"]", "0x1"),
+            ("kind = \"orders\"\n[mix]\nquantity = \"many\"", "many"),
+            ("kind = \"idle\"\nrounds = 0", "rounds"),
+        ];
+        for (text, named) in cases {
+            let error = Scenario::parse("test", text, &[]).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+        assert!(Scenario::parse("test", "kind = \"idle\"", &["rounds".into()]).is_err());
+    }
+}

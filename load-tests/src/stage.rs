@@ -1,0 +1,197 @@
+//! Where a scenario plays: the server, the baselines and what all kinds do with them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::arrival::Arrival;
+use crate::children::{Baseline, BaselineChild, RunDirectory};
+use crate::error::LoadError;
+use crate::figures::{ratio, to_f64};
+use crate::follower::Follower;
+use crate::load::{Plan, Shape};
+use crate::machine::{allowed_cores, pin};
+use crate::mix::{Mix, MixSettings};
+use crate::orders::{Load, measure, run_tag};
+use crate::progress::Progress;
+use crate::record::{Record, Series};
+use crate::scenario::Scenario;
+use crate::signature::Nonces;
+use crate::target::Target;
+
+/// Everything that a run needs.
+#[derive(Debug)]
+pub struct Stage {
+    /// What is played.
+    pub scenario: Scenario,
+    /// This binary, which is also the baseline servers.
+    pub program: PathBuf,
+    /// For the files of the run.
+    pub directory: RunDirectory,
+    /// The server; without it only the baselines run.
+    pub target: Option<Target>,
+    /// Of all keys.
+    pub nonces: Nonces,
+    /// On the terminal.
+    pub progress: Progress,
+    /// Gives E's server the first core and the client the last one. D and the server, which have threads for both, run on
+    /// all cores.
+    pub pin: bool,
+    /// What came of it so far.
+    pub record: Record,
+}
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contestant {
+    /// The JSON echo.
+    E,
+    /// The JSON echo behind a group commit.
+    D,
+    /// The server.
+    Countersign,
+}
+
+impl Stage {
+    /// The server.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn target(&self) -> Result<&Target, LoadError> {
+        let missing = || LoadError::Setup("this scenario needs a server: give --server or --keys".into());
+        self.target.as_ref().ok_or_else(missing)
+    }
+
+    /// A load of this scenario's length.
+    ///
+    /// # Errors
+    /// The mix is not sound.
+    pub fn load(&self, shape: Shape, arrival: Arrival, mix: &MixSettings) -> Result<Load, LoadError> {
+        let plan = Plan { arrival, mix: Arc::new(Mix::new(mix)?), duty: self.scenario.general.duty(), run: run_tag() };
+        let (connections, symbol) = (shape.connections, mix.symbol.clone());
+        Ok(Load { label: String::new(), connections, channel: None, symbol, plan })
+    }
+
+    /// Measures one contestant and adds the measurement under `name`.
+    ///
+    /// # Errors
+    /// The first connection or reply that is not as it must be.
+    pub async fn contest(&mut self, who: Contestant, name: &str, round: u32, load: &Load) -> Result<(), LoadError> {
+        let load = Load { label: format!("round {round}: {name}"), ..load.clone() };
+        let series = match who {
+            Contestant::E => self.measure_e(name, round, &load).await?,
+            Contestant::D => self.measure_d(name, round, &load).await?,
+            Contestant::Countersign => return self.measure_server(name, round, &load, &[]).await,
+        };
+        self.add(series);
+        Ok(())
+    }
+
+    /// Adds a measurement and tells of it.
+    pub fn add(&mut self, series: Series) {
+        eprintln!("{}", crate::report::text::line(&series));
+        self.record.series.push(series);
+    }
+
+    /// Adds a result with the goal that the scenario has for it.
+    pub fn conclude(&mut self, name: &str, of: impl Fn(&crate::record::Round<'_>) -> Option<f64>) {
+        let goal = self.scenario.goal(name);
+        self.record.conclude(name, goal, of);
+    }
+
+    async fn measure_e(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
+        let child = BaselineChild::start(&self.program, Baseline::E)?;
+        let cores = if self.pin { Cores::divide(child.process()) } else { None };
+        let target = Target::baseline(child.address, child.process())?;
+        let measured = measure(&target, &mut self.nonces, load, self.progress).await;
+        let pinned = cores.is_some();
+        drop(cores);
+        child.stop()?;
+        let (measurement, outcome) = measured?;
+        let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
+        series.extra.insert("pinned".into(), f64::from(u8::from(pinned)));
+        Ok(series)
+    }
+
+    /// Measures D and holds it to its word: every acknowledged order is a record on disk.
+    async fn measure_d(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
+        let journal = self.directory.path().join("d.journal");
+        let child = BaselineChild::start(&self.program, Baseline::D(&journal))?;
+        let target = Target::baseline(child.address, child.process())?;
+        let measured = measure(&target, &mut self.nonces, load, self.progress).await;
+        let totals = child.stop()?;
+        remove(&journal)?;
+        let (measurement, outcome) = measured?;
+        if totals.records < outcome.orders {
+            return Err(LoadError::Protocol(format!("D acknowledged more than its {} records", totals.records)));
+        }
+        let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
+        if let Some(syncs) = ratio(to_f64(totals.syncs), to_f64(totals.records)) {
+            series.extra.insert("syncs per order".into(), syncs);
+        }
+        Ok(series)
+    }
+
+    /// Measures the server, with its private streams followed if the scenario says so, and adds measurement and checks.
+    ///
+    /// # Errors
+    /// The first connection or reply that is not as it must be.
+    pub async fn measure_server(
+        &mut self,
+        name: &str,
+        round: u32,
+        load: &Load,
+        extra: &[(&str, f64)],
+    ) -> Result<(), LoadError> {
+        let target = self.target()?.clone();
+        let mut followers = Vec::new();
+        if self.scenario.general.follow {
+            for user in &target.users {
+                followers.push(Follower::start(&target.ws, user, &mut self.nonces, load.plan.run).await?);
+            }
+        }
+        let (measurement, outcome) = measure(&target, &mut self.nonces, load, self.progress).await?;
+        let keys = target.users.len().max(1);
+        for (number, follower) in followers.into_iter().enumerate() {
+            let own = outcome.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
+            for check in follower.finish(own).await? {
+                let name = format!("round {round}: {}", check.name);
+                self.record.checks.push(crate::checks::Check { name, ..check });
+            }
+        }
+        let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
+        if let Some(syncs) = measurement.syncs_per_order {
+            series.extra.insert("syncs per order".into(), syncs);
+        }
+        if let Some(share) = outcome.timeline.last_over_first() {
+            series.extra.insert("last minute / first".into(), share);
+        }
+        series.extra.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+        self.add(series);
+        Ok(())
+    }
+}
+
+fn remove(file: &Path) -> Result<(), LoadError> {
+    std::fs::remove_file(file).map_err(LoadError::io(format!("remove {}", file.display())))
+}
+
+/// While it lives, server and client each have a core of their own; afterwards the client has all again.
+pub struct Cores {
+    all: String,
+}
+
+impl Cores {
+    /// `None` where there are fewer than two cores or no `taskset`.
+    pub fn divide(server: u32) -> Option<Self> {
+        let all = allowed_cores()?;
+        let (first, last) = (all.split([',', '-']).next()?, all.split([',', '-']).next_back()?);
+        let cores = Self { all: all.clone() };
+        (first != last && pin(server, first) && pin(std::process::id(), last)).then_some(cores)
+    }
+}
+
+impl Drop for Cores {
+    fn drop(&mut self) {
+        pin(std::process::id(), &self.all);
+    }
+}

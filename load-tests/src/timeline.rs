@@ -1,0 +1,164 @@
+//! Latencies of a window cut into slices, so that a report can show how they went over time.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::figures::{Figures, latency_histogram, nanoseconds, to_f64};
+
+/// More slices than this say nothing more on a plot.
+const SLICES_MAX: u32 = 120;
+/// Shorter slices hold too few latencies for a p99.
+const SLICE_MIN: Duration = Duration::from_millis(100);
+
+/// One histogram a slice, shared by all connections of a run.
+#[derive(Debug)]
+pub struct Timeline {
+    start: Instant,
+    window: Duration,
+    slice: Duration,
+    slices: Vec<Histogram<u32>>,
+}
+
+/// One slice of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Its end, in seconds from the start of the window.
+    pub at_s: f64,
+    /// Rate and latency within it.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// A point of the percentile curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Share of requests, 0 to 1, that took at most this long.
+    pub quantile: f64,
+    /// Microseconds.
+    pub us: f64,
+}
+
+impl Timeline {
+    /// Slices for a window that starts at `start`.
+    pub fn new(start: Instant, window: Duration) -> Self {
+        let slice = (window / SLICES_MAX).max(SLICE_MIN).max(Duration::from_nanos(1));
+        Self { start, window, slice, slices: Vec::new() }
+    }
+
+    /// Notes the latency of a reply that came at `at`; what comes outside the window is left out and told by `false`.
+    pub fn record(&mut self, at: Instant, latency: Duration) -> bool {
+        let Some(since) = at.checked_duration_since(self.start).filter(|since| *since < self.window) else {
+            return false;
+        };
+        let index = usize::try_from(since.as_nanos() / self.slice.as_nanos()).unwrap_or(usize::MAX);
+        while self.slices.len() <= index {
+            self.slices.push(latency_histogram());
+        }
+        self.slices[index].saturating_record(nanoseconds(latency));
+        true
+    }
+
+    /// All latencies of the window.
+    pub fn latencies(&self) -> Histogram<u32> {
+        let mut all = latency_histogram();
+        for slice in &self.slices {
+            all.add(slice).expect("all latency histograms have the same bounds");
+        }
+        all
+    }
+
+    /// The slices that hold anything.
+    pub fn slices(&self) -> Vec<Slice> {
+        let ends = (1..).map(|number: u32| (self.slice * number).min(self.window));
+        let told = ends.zip(&self.slices).filter(|(_, latencies)| !latencies.is_empty());
+        told.map(|(end, latencies)| {
+            let length = end.saturating_sub(
+                self.slice * (u32::try_from(end.as_nanos().div_ceil(self.slice.as_nanos())).unwrap_or(1) - 1),
+            );
+            Slice { at_s: end.as_secs_f64(), figures: Figures::new(latencies, length) }
+        })
+        .collect()
+    }
+
+    /// Throughput of the last minute over that of the first; tenths of the window where it has no two minutes.
+    pub fn last_over_first(&self) -> Option<f64> {
+        let part = Duration::from_secs(60).min(self.window / 10).max(self.slice);
+        let count = usize::try_from(part.as_nanos() / self.slice.as_nanos()).ok()?;
+        let whole = usize::try_from(self.window.as_nanos() / self.slice.as_nanos()).ok()?;
+        if whole < 2 * count {
+            return None;
+        }
+        let sum = |from: usize| {
+            let part = self.slices.iter().skip(from).take(count);
+            to_f64(part.map(Histogram::len).sum())
+        };
+        crate::figures::ratio(sum(whole - count), sum(0))
+    }
+}
+
+/// The percentile curve of a histogram, denser towards its tail.
+pub fn curve(latencies: &Histogram<u32>) -> Vec<Point> {
+    let mut points = Vec::new();
+    let mut missing = 1.0_f64;
+    while missing > 1e-6 && !latencies.is_empty() {
+        for step in 0..5 {
+            let quantile = 1.0 - missing * (1.0 - f64::from(step) * 0.1);
+            points.push(Point { quantile, us: to_f64(latencies.value_at_quantile(quantile)) / 1_000.0 });
+        }
+        missing /= 2.0;
+        if missing * to_f64(latencies.len()) < 0.5 {
+            break;
+        }
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_reply_counts_in_the_slice_in_which_it_came_and_outside_the_window_nowhere() {
+        let start = Instant::now();
+        let mut timeline = Timeline::new(start, 120 * SECOND);
+        assert!(timeline.record(start, SECOND));
+        assert!(timeline.record(start + 119 * SECOND, 2 * SECOND));
+        assert!(!timeline.record(start + 120 * SECOND, SECOND));
+        assert!(!timeline.record(start.checked_sub(SECOND).unwrap(), SECOND));
+        let slices = timeline.slices();
+        assert_eq!(slices.iter().map(|slice| slice.at_s).collect::<Vec<_>>(), [1.0, 120.0]);
+        assert!((slices[0].figures.per_second - 1.0).abs() < 1e-9);
+        assert_eq!(timeline.latencies().len(), 2);
+    }
+
+    #[test]
+    fn the_last_minute_is_compared_with_the_first() {
+        let start = Instant::now();
+        let mut timeline = Timeline::new(start, 600 * SECOND);
+        for second in 0..600 {
+            let rate = if second < 540 { 4 } else { 3 };
+            for _ in 0..rate {
+                timeline.record(start + second * SECOND, SECOND);
+            }
+        }
+        assert_eq!(timeline.last_over_first(), Some(0.75));
+        assert_eq!(Timeline::new(start, SLICE_MIN).last_over_first(), None);
+    }
+
+    #[test]
+    fn the_curve_rises_to_the_tail() {
+        let mut latencies = latency_histogram();
+        for microseconds in 1..=10_000_u64 {
+            latencies.saturating_record(microseconds * 1_000);
+        }
+        let points = curve(&latencies);
+        assert!(points.is_sorted_by(|one, next| one.quantile < next.quantile && one.us <= next.us));
+        assert!(points.last().unwrap().us > 9_900.0);
+        assert!(curve(&latency_histogram()).is_empty());
+    }
+}
