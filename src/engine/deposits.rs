@@ -150,7 +150,7 @@ impl Deposits {
             }
             Event::DepositAddressAssigned { account, asset, address, .. } => {
                 if let Some(pool) = self.pools.get_mut(asset) {
-                    pool.retain(|pooled| pooled != address);
+                    pool.pop_front_if(|front| front == address);
                 }
                 self.owners.insert((*asset, address.clone()), Some(*account));
                 let own = OwnAddress { address: address.clone(), used: false };

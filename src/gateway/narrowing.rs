@@ -21,31 +21,33 @@ pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> b
     if options.workflow.is_some() && route.workflow != options.workflow {
         return false;
     }
-    let filtered = options.assets.is_some() || options.types.is_some();
-    if !filtered || route.channel != Operation::Ledger {
-        return true;
-    }
     let stamped = &item.stamped;
-    let mut all = entries(stamped.seq, stamped.at, &stamped.event);
-    let Some(entry) = all.find(|entry| entry.id.0 == item.offset()) else { return false };
-    let (kind, ..) = movement(entry.source).names(entry.wallet == Wallet::Main);
-    let code = reference.asset(entry.posting.asset).code;
+    let (asset, kind) = match (&stamped.event, route.channel) {
+        _ if options.assets.is_none() && options.types.is_none() => return true,
+        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => (deposit.asset, None),
+        (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => (withdrawal.asset, None),
+        (event, Operation::Ledger) => {
+            let mut all = entries(stamped.seq, stamped.at, event);
+            let Some(entry) = all.find(|entry| entry.id.0 == item.offset()) else { return false };
+            let (kind, ..) = movement(entry.source).names(entry.wallet == Wallet::Main);
+            (entry.posting.asset, Some(kind))
+        }
+        _ => return true,
+    };
     let named =
         |list: &Option<Vec<String>>, name: &str| list.as_ref().is_none_or(|list| list.iter().any(|of| of == name));
-    named(&options.assets, &code) && named(&options.types, kind)
+    named(&options.assets, &reference.asset(asset).code) && kind.is_none_or(|kind| named(&options.types, kind))
 }
 
-/// Whether the key's dates show an item. They bound the time of an event, but of a deposit or withdrawal that has
-/// ended its creation; one that is open is present state (rule 10).
+/// Whether the key's dates show an item, live or replayed: they bound the time of its event, but of a deposit or
+/// withdrawal its creation (rule 10).
 pub(super) fn within((start, end): (Option<Moment>, Option<Moment>), item: &Item) -> bool {
-    let shown = |at: Moment| start.is_none_or(|start| start <= at) && end.is_none_or(|end| at < end);
-    match (&item.stamped.event, item.route.channel) {
-        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.is_open() || shown(deposit.created_at),
-        (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => {
-            withdrawal.is_open() || shown(withdrawal.created_at)
-        }
-        _ => shown(item.stamped.at),
-    }
+    let at = match (&item.stamped.event, item.route.channel) {
+        (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.created_at,
+        (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => withdrawal.created_at,
+        _ => item.stamped.at,
+    };
+    start.is_none_or(|start| start <= at) && end.is_none_or(|end| at < end)
 }
 
 /// A snapshot less what the subscription does not want and the key may not see. Present state stays: only

@@ -124,13 +124,16 @@ async fn check(bot: &mut Client, told: &Told) {
         assert_eq!(found.get(id), Some(order_id), "order {id} was acknowledged and is lost");
     }
     assert!(found.keys().all(|id| told.sent.contains(id)));
-    let status = bot.call("withdraw_status", json!({})).await;
-    let withdrawals: BTreeMap<String, String> = status["withdrawals"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|of| Some((of["client_id"].as_str()?.to_owned(), of["refid"].as_str()?.to_owned())))
-        .collect();
+    let (mut withdrawals, mut params) = (BTreeMap::new(), json!({"limit": 500}));
+    loop {
+        let page = bot.call("withdraw_status", params.clone()).await;
+        let named = |of: &Value| Some((of["client_id"].as_str()?.to_owned(), of["refid"].as_str()?.to_owned()));
+        withdrawals.extend(page["withdrawals"].as_array().unwrap().iter().filter_map(named));
+        match page.get("cursor") {
+            Some(cursor) => params["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
     for (id, refid) in &told.withdrawals {
         assert_eq!(withdrawals.get(id), Some(refid), "withdrawal {id} was acknowledged and is lost");
     }

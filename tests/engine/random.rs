@@ -6,7 +6,8 @@ use countersign::domain::ids::{AccountId, AssetId, RequestId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::engine::approvals::{Decision, Initiator, RequestState};
-use countersign::engine::command::{Ballot, Command, Initiation};
+use countersign::engine::command::{Ballot, Command, Credit, Initiation, Paid};
+use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
 use countersign::engine::orders::held_asset;
 use countersign::engine::state::State;
@@ -14,16 +15,37 @@ use countersign::engine::workflows::Change;
 use proptest::prelude::*;
 
 use super::genesis::{Wanted, key};
-use super::world::{Stage, bot, decimal, limit, member, to_cold, withdraw};
+use super::world::{Stage, asset, bot, decimal, limit, member, to_cold, venue, withdraw};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Order { bot: u32, buy: bool, qty: u32, price: u32 },
+    Order {
+        bot: u32,
+        buy: bool,
+        qty: u32,
+        price: u32,
+    },
     CancelAll(u32),
     Withdraw(u32),
     MemberWithdraw,
-    Vote { member: u32, approve: bool, which: usize },
-    Earn { allocate: bool, amount: u32 },
+    Vote {
+        member: u32,
+        approve: bool,
+        which: usize,
+    },
+    /// Custody's word on the oldest withdrawal that it has.
+    Finish {
+        paid: bool,
+    },
+    /// The operator's word on one of a few deposits.
+    Credit {
+        txid: u32,
+        status: DepositStatus,
+    },
+    Earn {
+        allocate: bool,
+        amount: u32,
+    },
     Wait(u32),
 }
 
@@ -36,8 +58,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::MemberWithdraw),
         3 => (1..=3u32, any::<bool>(), 0..5usize).prop_map(|(member, approve, which)| Step::Vote { member, approve, which }),
         1 => (any::<bool>(), 1..300u32).prop_map(|(allocate, amount)| Step::Earn { allocate, amount }),
+        2 => any::<bool>().prop_map(|paid| Step::Finish { paid }),
+        2 => (0..6u32, deposit_status()).prop_map(|(txid, status)| Step::Credit { txid, status }),
         1 => (1..200_000u32).prop_map(Step::Wait),
     ]
+}
+
+fn deposit_status() -> impl Strategy<Value = DepositStatus> {
+    prop_oneof![Just(DepositStatus::Pending), Just(DepositStatus::Success), Just(DepositStatus::Failure)]
 }
 
 fn play(stage: &mut Stage, step: &Step) {
@@ -62,6 +90,16 @@ fn play(stage: &mut Stage, step: &Step) {
             let step = Some(stage.step()).filter(|_| *approve);
             let _ = stage.run(&member(*number), Command::Vote { decision, ballots, step, comment: None });
         }
+        Step::Finish { paid } => {
+            let Some(oldest) = stage.state().withdrawals.pending_custody().first().map(|of| of.id) else { return };
+            let result = if *paid { Paid::Settled { txid: None } } else { Paid::Failed { reason: "no".to_owned() } };
+            stage.run(&venue(), Command::FinishWithdrawal { withdrawal: oldest, result }).unwrap();
+        }
+        Step::Credit { txid, status } => {
+            let (address, amount) = (pooled(), decimal("0.5"));
+            let credit = Credit { asset: asset("BTC"), address, amount, txid: txid.to_string(), status: *status };
+            let _ = stage.run(&venue(), Command::CreditDeposit(credit));
+        }
         Step::Earn { allocate, amount } => {
             let strategy = countersign::domain::ids::StrategyId(2);
             let amount = decimal(&amount.to_string());
@@ -70,6 +108,11 @@ fn play(stage: &mut Stage, step: &Step) {
         }
         Step::Wait(seconds) => stage.tick(u64::from(*seconds) * 1_000_000),
     }
+}
+
+/// The one address of the deposit pool.
+fn pooled() -> DepositAddress {
+    DepositAddress { address: "bc1qpool".to_owned(), tag: None }
 }
 
 /// What is held equals what open orders and waiting withdrawals hold (rule 31).
@@ -108,6 +151,10 @@ proptest! {
     fn money_holds_votes_and_replay_are_sound(steps in prop::collection::vec(step(), 1..60)) {
         let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
         let mut stage = Stage::new(&[key(ScopeSet::ALL), other.clone(), other], true);
+        let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![pooled()] };
+        stage.run(&venue(), pool).unwrap();
+        let own = Command::DepositAddresses { asset: asset("BTC"), method: None, new: false };
+        stage.run(&bot(1), own).unwrap();
         for step in &steps {
             play(&mut stage, step);
             holds_agree(stage.state());

@@ -44,7 +44,7 @@ async fn paged(bot: &mut Client, method: &str, list: &str, mut between: impl Asy
 
 #[tokio::test]
 async fn withdrawals_open_and_ended_are_one_list_without_gap_or_double_while_they_change() {
-    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::of(&[Scope::Query]))]).await;
+    let mut world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::of(&[Scope::Query]))]).await;
     let (mut bot, mut reader) = (world.bot(1).await, world.bot(2).await);
     let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "0.01"});
     let mut expected = Vec::new();
@@ -78,12 +78,24 @@ async fn withdrawals_open_and_ended_are_one_list_without_gap_or_double_while_the
     }
     assert_eq!(reader.call("withdraw_status", json!({"asset": "ETH"})).await, json!({"withdrawals": []}));
     assert_eq!(reader.call("withdraw_status", json!({"method": "ETH"})).await, json!({"withdrawals": []}));
+    let told = reader.call("withdraw_status", json!({"limit": 500})).await;
+    world.stop().await;
+    for file in ["history.db", "history.db-wal", "history.db-shm"] {
+        // The last two go with a server that stops in order.
+        let _ = std::fs::remove_file(world.dir().join(file));
+    }
+    world.start().await;
+    let again = world.bot(2).await.call("withdraw_status", json!({"limit": 500})).await;
+    assert_eq!(again, told, "told again from the journal");
 }
 
 #[tokio::test]
 async fn a_deposit_is_followed_over_its_life_and_listed_with_all_that_ended() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bot, mut venue) = funded(&world, 1).await;
+    let mut narrow = world.bot(1).await;
+    narrow.call("subscribe", json!({"channel": "deposits", "asset": ["ETH"]})).await;
+    assert_eq!(refids(&narrow.frame("deposits").await["data"]).len(), 1);
     bot.subscribe("deposits").await;
     let begun = bot.frame("deposits").await;
     assert_eq!(
@@ -105,6 +117,11 @@ async fn a_deposit_is_followed_over_its_life_and_listed_with_all_that_ended() {
     assert_eq!((&told["refid"], &told["time"]), (&pending["refid"], &open["deposits"][0]["time"]));
     let refused = venue.refused("credit_deposit", credit("t-0", "Failure")).await;
     assert!(refused.starts_with("EFunding:Already finished"), "{refused}");
+    venue.call("add_deposit_addresses", json!({"asset": "ETH", "addresses": [{"address": "0x0"}]})).await;
+    bot.call("deposit_addresses", json!({"asset": "ETH"})).await;
+    let eth = json!({"asset": "ETH", "address": "0x0", "amount": "1", "txid": "t-0"});
+    let eth = venue.call("credit_deposit", eth).await;
+    assert_eq!(narrow.frame("deposits").await["data"][0]["refid"], eth["refid"], "the filter holds for updates too");
     let mut expected = vec![credited["refid"].as_str().unwrap().to_owned()];
     for number in 1..8 {
         let status = ["Success", "Pending", "Failure"][number % 3];
@@ -167,6 +184,11 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
     assert_eq!(late.call("withdraw_status", refid.clone()).await, json!({"withdrawals": []}));
     late.subscribe("withdrawals").await;
     assert_eq!(late.frame("withdrawals").await["data"], json!([]));
+    late.call("unsubscribe", json!({"channel": "withdrawals"})).await;
+    late.call("subscribe", json!({"channel": "withdrawals", "from_offset": 0})).await;
+    let after = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let first = late.frame("withdrawals").await;
+    assert_eq!(refids(&first["data"]), [after["refid"].as_str().unwrap()], "nothing of the other was replayed");
     assert_eq!(refids(&bot.call("withdraw_status", refid).await["withdrawals"]), [waiting["refid"].as_str().unwrap()]);
 }
 
