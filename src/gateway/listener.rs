@@ -102,7 +102,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Serves `app` until `stop` turns true. Then accepts no more, lets requests under way finish, and
+/// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way [`IDLE`] to finish, and
 /// returns when every connection is gone; ending upgraded ones is their sessions' work.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(limits.max_connections));
@@ -230,7 +230,9 @@ mod tests {
 
     /// A server on a free port, the switch that stops it, and its end.
     async fn start(max_connections: usize) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
-        let app = Router::new().route("/", get(|peer: axum::Extension<Peer>| async move { peer.0.0.to_string() }));
+        let app = Router::new()
+            .route("/", get(|peer: axum::Extension<Peer>| async move { peer.0.0.to_string() }))
+            .route("/large", get(async || vec![0; 64 << 20]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
@@ -324,5 +326,17 @@ mod tests {
         assert_eq!(open.read(&mut [0; 512]).await.unwrap(), 0, "an idle connection is closed");
         server.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_a_large_answer_does_not_hold_a_stop_up() {
+        let (address, stop, server) = start(4).await;
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert!(slow.read(&mut [0; 512]).await.unwrap() > 0);
+        let start = time::Instant::now();
+        stop.send(true).unwrap();
+        server.await.unwrap();
+        assert!(start.elapsed() <= IDLE * 2, "{:?}", start.elapsed());
     }
 }
