@@ -187,11 +187,14 @@ pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
 fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page {
     let latest = from.into_iter().chain(wanted.start).max().map_or(0, |at| at.0);
     let earliest = until.into_iter().chain(wanted.end).min().map_or(u64::MAX, |at| at.0);
+    let after = wanted.cursor.as_deref().and_then(parse_cursor);
+    // Said once more as a bound of its own, so that a page deep in the past is looked up, not counted off.
+    let behind = after.map_or(u64::MAX, |after: Cursor| after.at_us.saturating_add(1));
     Page {
         account: 0,
         start_us: latest,
-        end_us: earliest,
-        after: wanted.cursor.as_deref().and_then(parse_cursor),
+        end_us: earliest.min(behind),
+        after,
         limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
     }
 }
