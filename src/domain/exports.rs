@@ -141,7 +141,7 @@ columns! {
     Asset = "asset",
     /// By how much the balance changed, before the fee.
     Amount = "amount",
-    /// The wallet's balance afterwards.
+    /// The account's total of the asset afterwards.
     Balance = "balance",
     /// The wallet.
     Wallet = "wallet",

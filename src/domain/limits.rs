@@ -57,7 +57,7 @@ pub const RECENT_TRANSFERS_MAX: usize = 50;
 /// Members that one `create_organization` may name.
 pub const FIRST_MEMBERS_MAX: usize = 20;
 /// Exports of one account, made or not.
-pub const EXPORTS_MAX: usize = 20;
+pub const EXPORTS_MAX: usize = 10;
 /// Exports of one Organization that wait to be made.
 pub const EXPORTS_OPEN_MAX: usize = 5;
 /// How long an export is kept from its order on, µs.

@@ -4,7 +4,8 @@
 //! where every right is. The file is the server's work: it can be made again from the history tables at any time,
 //! as of the sequence at which it was ordered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ use crate::domain::exports::{Column, Format, Report};
 use crate::domain::ids::{AccountId, ExportId, OrganizationId, ServiceUserId};
 use crate::domain::limits::{COMMENT_BYTES_MAX, EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
 use crate::domain::time::Moment;
+
+/// Exports that one query of the server's looks at.
+const PAGE: usize = 64;
 
 /// What `export_add` gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +110,7 @@ impl Export {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exports {
     all: BTreeMap<ExportId, Export>,
+    of_account: BTreeMap<AccountId, BTreeSet<ExportId>>,
 }
 
 impl Exports {
@@ -114,16 +119,26 @@ impl Exports {
         match change {
             ExportChange::Added | ExportChange::Made => {
                 self.all.insert(export.id, export.clone());
+                self.of_account.entry(export.account).or_default().insert(export.id);
             }
             ExportChange::Removed => {
                 self.all.remove(&export.id);
+                if let Some(of_account) = self.of_account.get_mut(&export.account) {
+                    of_account.remove(&export.id);
+                }
             }
         }
     }
 
-    /// All, oldest first.
-    pub fn all(&self) -> impl Iterator<Item = &Export> {
-        self.all.values()
+    /// Those behind `after`, oldest first, of every account; as many as one query may look at.
+    pub fn page(&self, after: Option<ExportId>) -> impl Iterator<Item = &Export> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.all.range((from, Bound::Unbounded)).map(|(_, export)| export).take(PAGE)
+    }
+
+    /// An account's, oldest first.
+    pub fn of(&self, account: AccountId) -> impl Iterator<Item = &Export> {
+        self.of_account.get(&account).into_iter().flatten().filter_map(|id| self.all.get(id))
     }
 }
 
@@ -135,7 +150,7 @@ fn unknown() -> Reject {
 /// as if it did not exist.
 fn visible(state: &State, caller: ServiceCaller) -> impl Iterator<Item = &Export> {
     let settings = &state.keys.service_user(caller.id).settings;
-    state.exports.all().filter(move |export| export.account == caller.account && export.within(settings))
+    state.exports.of(caller.account).filter(|export| export.within(settings))
 }
 
 fn find(state: &State, caller: ServiceCaller, id: ExportId) -> Result<&Export, Reject> {
@@ -167,12 +182,13 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -
         return bad("end", "give a time after start");
     }
     let full = |advice: &str| Err(Reject::field(Code::LimitReached, "report", advice));
-    let of_account = t.state().exports.all().filter(|export| export.account == caller.account);
-    if of_account.count() >= EXPORTS_MAX {
-        return full("the account has 20 exports; remove one");
+    let exports = &t.state().exports;
+    if exports.of(caller.account).count() >= EXPORTS_MAX {
+        return full("the account has ten exports; remove one");
     }
-    let open = |export: &&Export| export.organization == caller.organization && export.made.is_none();
-    if t.state().exports.all().filter(open).count() >= EXPORTS_OPEN_MAX {
+    let accounts = &t.state().members.organization(caller.organization).accounts;
+    let open = accounts.iter().flat_map(|account| exports.of(*account)).filter(|export| export.made.is_none());
+    if open.count() >= EXPORTS_OPEN_MAX {
         return full("five exports are being made; wait for one or remove it");
     }
     let settings = &t.state().keys.service_user(caller.id).settings;
@@ -217,8 +233,9 @@ pub fn finish(t: &mut Transition<'_>, id: ExportId, started: Moment, rows: u64) 
 /// Removes the exports whose time is over.
 pub fn tick(t: &mut Transition<'_>) {
     let now = t.now();
-    // They are in the order in which they were ordered.
-    let due: Vec<Export> = t.state().exports.all().take_while(|export| export.expires_at() <= now).cloned().collect();
+    // They come in the order in which they were ordered; what one page leaves, the next tick finds.
+    let due: Vec<Export> =
+        t.state().exports.page(None).take_while(|export| export.expires_at() <= now).cloned().collect();
     for export in due {
         t.emit(Event::ExportChanged { export: Box::new(export), change: ExportChange::Removed });
     }

@@ -50,8 +50,8 @@ pub enum Query {
     History(Operation),
     /// `export_status` and `export_retrieve`: the one named, or all
     Exports(Operation, Option<ExportId>),
-    /// Every account's exports, for the server that makes them.
-    AllExports,
+    /// Every account's exports behind this one, page by page, for the server that makes them
+    AllExports(Option<ExportId>),
     /// `earn_strategies`
     EarnStrategies(Option<AssetCode>),
     /// `earn_allocations`
@@ -365,7 +365,7 @@ impl Query {
     /// The operation that the caller must be permitted; `None` for binding a socket and for the server.
     pub fn operation(&self) -> Option<Operation> {
         Some(match self {
-            Query::Bind(_) | Query::BindMember(_) | Query::AllExports => return None,
+            Query::Bind(_) | Query::BindMember(_) | Query::AllExports(_) => return None,
             Query::Subscribe(operation)
             | Query::History(operation)
             | Query::Exports(operation, _)

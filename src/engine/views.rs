@@ -39,7 +39,7 @@ pub(super) fn answer(
             let due = View::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
             Ok(snapshot(state, Owner::Venue, due))
         }
-        (Query::AllExports, Caller::Server) => Ok(View::Exports(state.exports.all().cloned().collect())),
+        (Query::AllExports(after), Caller::Server) => Ok(View::Exports(state.exports.page(*after).cloned().collect())),
         (_, Caller::Public | Caller::Venue(_) | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
     }
 }
@@ -110,7 +110,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(state, caller, change, now)?)),
         Query::Bind(_)
         | Query::BindMember(_)
-        | Query::AllExports
+        | Query::AllExports(_)
         | Query::MemberInfo
         | Query::Requests(_)
         | Query::Request(_)

@@ -75,7 +75,8 @@ fn an_account_keeps_so_many_exports_and_an_organization_lets_so_many_wait() {
     // Another Organization's queue is its own.
     add(&mut stage, &bot(2));
     while seen(&stage, &bot(1)).len() < EXPORTS_MAX {
-        let open: Vec<Export> = stage.state().exports.all().filter(|export| export.made.is_none()).cloned().collect();
+        let open: Vec<Export> =
+            stage.state().exports.page(None).filter(|export| export.made.is_none()).cloned().collect();
         open.iter().for_each(|export| drop(stage.run(&server(), finish(export, 0)).unwrap()));
         add(&mut stage, &bot(1));
     }
@@ -97,5 +98,5 @@ fn only_the_scope_orders_and_another_account_sees_nothing() {
     assert_eq!(stage.refused(&bot(2), asked()), Code::PermissionDenied);
     assert_eq!(seen(&stage, &bot(3)), []);
     assert_eq!(stage.refused(&bot(3), Command::RemoveExport(export.id)), Code::UnknownExport);
-    assert_eq!(stage.ask(&bot(1), &Query::AllExports).unwrap_err().code, Code::PermissionDenied);
+    assert_eq!(stage.ask(&bot(1), &Query::AllExports(None)).unwrap_err().code, Code::PermissionDenied);
 }

@@ -54,8 +54,13 @@ async fn fetch(
         }
     };
     let Some(export) = export else { return gone().into_response() };
-    match File::open(gateway.exports.path(&export)).await {
-        Ok(file) => stream(&export, file).await,
+    let opened = async {
+        let file = File::open(gateway.exports.path(&export)).await?;
+        let length = file.metadata().await?.len();
+        Ok::<_, std::io::Error>((file, length))
+    };
+    match opened.await {
+        Ok((file, length)) => stream(&export, file, length),
         Err(error) => {
             tracing::warn!(export = %export.id, %error, "an export's file is lost and is made again");
             gateway.exports.changed();
@@ -64,13 +69,12 @@ async fn fetch(
     }
 }
 
-async fn stream(export: &Export, file: File) -> Response {
+fn stream(export: &Export, file: File, length: u64) -> Response {
     let kind = match export.format {
         Format::Csv => "text/csv; charset=utf-8; header=present",
         Format::Tsv => "text/tab-separated-values; charset=utf-8",
     };
     let name = format!("{}-{}.{}", export.report.name(), export.id, export.format.name());
-    let length = file.metadata().await.map(|about| about.len()).unwrap_or_default();
     let chunks = try_unfold(file, |mut file| async move {
         let mut chunk = vec![0; CHUNK_BYTES];
         let read = file.read(&mut chunk).await?;

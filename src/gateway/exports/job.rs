@@ -96,6 +96,12 @@ impl Job {
         Ok(self.wanted.cursor.is_some())
     }
 
+    /// What it holds of the file in memory.
+    #[cfg(test)]
+    pub fn buffer_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Gives the file its name, once it is on disk.
     pub async fn finish(mut self, dir: &Path) -> io::Result<(Export, Progress)> {
         self.file.flush().await?;

@@ -2,8 +2,8 @@
 //! missing and removes what belongs to nobody: after a restart as at any other time.
 //!
 //! Each Organization has one file under way, and all of them advance by turns, a page at a time, through one
-//! reader. After each page the task rests as long as it has worked: an export, however large, takes half a core at
-//! most and leaves the other readers to queries.
+//! reader. After each turn the task rests as long as it has worked: exports, however many and large, take half a core
+//! at most and leave the other readers to queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,7 +11,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::job::{Job, Stuck, part_name};
@@ -64,21 +63,22 @@ impl Maker {
         }
     }
 
-    /// Looks for work if there is none or something has changed, and writes a page of each file.
+    /// Looks for work if there is none or something has changed, writes a page of each file, and rests.
     async fn turn(&mut self) -> Result<(), Stuck> {
-        if self.jobs.is_empty() {
-            // Woken or not, it is time to look.
-            let _ = timeout(SWEEP, self.exports().changed.notified()).await;
-            self.compare().await?;
-        } else if self.exports().changed.notified().now_or_never().is_some() {
+        let changed = &self.gateway.exports.changed;
+        let idle = self.jobs.is_empty();
+        // An idle maker looks at least so often, woken or not.
+        let patience = if idle { SWEEP } else { Duration::ZERO };
+        let woken = timeout(patience, changed.notified()).await.is_ok();
+        let began = Instant::now();
+        if woken || idle {
             self.compare().await?;
         }
         let open: Vec<OrganizationId> = self.jobs.keys().copied().collect();
         for organization in open {
-            let began = Instant::now();
             self.advance(organization).await?;
-            sleep(began.elapsed()).await;
         }
+        sleep(began.elapsed()).await;
         Ok(())
     }
 
@@ -109,10 +109,7 @@ impl Maker {
 
     /// Brings jobs and directory in line with what the engine has.
     async fn compare(&mut self) -> Result<(), Stuck> {
-        let all = match self.gateway.ask_as(SERVER, Work::Query(Query::AllExports)).await {
-            Ok(Answer::View(View::Exports(all))) => all,
-            Ok(_) | Err(_) => return Err(Stuck::Busy),
-        };
+        let all = self.all().await?;
         self.jobs.retain(|_, job| all.iter().any(|export| export.id == job.export.id));
         let found = self.tidy(&all).await?;
         for export in all {
@@ -125,6 +122,19 @@ impl Maker {
         }
         self.publish();
         Ok(())
+    }
+
+    /// What the engine has, asked for page by page so that no query is long.
+    async fn all(&self) -> Result<Vec<Export>, Stuck> {
+        let mut all: Vec<Export> = Vec::new();
+        loop {
+            let query = Query::AllExports(all.last().map(|last| last.id));
+            match self.gateway.ask_as(SERVER, Work::Query(query)).await {
+                Ok(Answer::View(View::Exports(page))) if page.is_empty() => return Ok(all),
+                Ok(Answer::View(View::Exports(page))) => all.extend(page),
+                Ok(_) | Err(_) => return Err(Stuck::Busy),
+            }
+        }
     }
 
     /// Removes files that belong to no export; the names of the others.

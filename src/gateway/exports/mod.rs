@@ -7,6 +7,8 @@ mod download;
 mod job;
 mod maker;
 mod sheet;
+#[cfg(test)]
+mod tests;
 
 pub use download::routes;
 pub use maker::make;
@@ -109,39 +111,4 @@ impl Exports {
 /// The name of an export's file.
 fn file_name(export: &Export) -> String {
     format!("{}.{}", export.id, export.format.name())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::*;
-    use crate::access::principal::Actor;
-    use crate::domain::ids::ServiceUserId;
-
-    #[test]
-    fn a_link_works_once_for_a_minute_and_voids_the_one_before() {
-        let exports = Exports::under(Path::new("nowhere"));
-        let by = Principal {
-            actor: Actor::ServiceUser(ServiceUserId(1)),
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            credential: 3,
-        };
-        let at = |s: u64| Moment(s * 1_000_000);
-        let (token, until) = exports.link(ExportId(7), by, at(0));
-        assert_eq!(until, at(60));
-        assert_eq!(exports.redeem("nonsense", at(1)), None);
-        assert_eq!(exports.redeem(&token, at(1)), Some((ExportId(7), by)));
-        assert_eq!(exports.redeem(&token, at(1)), None, "only once");
-        let (late, _) = exports.link(ExportId(7), by, at(0));
-        assert_eq!(exports.redeem(&late, at(60)), None, "no longer");
-        let (old, new) = (exports.link(ExportId(7), by, at(0)).0, exports.link(ExportId(7), by, at(0)).0);
-        assert_eq!(exports.redeem(&old, at(1)), None, "voided");
-        assert!(exports.redeem(&new, at(1)).is_some());
-        for export in 0..1_000 {
-            exports.link(ExportId(export), by, at(export * 60));
-        }
-        assert_eq!(exports.links.lock().unwrap().len(), 1, "those past their time are forgotten");
-        assert_eq!(token.len(), 43, "256 bits");
-    }
 }

@@ -42,7 +42,14 @@ pub(super) fn fill(out: &mut String, format: Format, columns: &[Column], referen
             let [base, quote] = of_fill(Seq(of.offset / 256), of.maker);
             value.push_str(&format!("{base},{quote}"));
         }
-        _ => {}
+        Column::Misc
+        | Column::RefId
+        | Column::Subtype
+        | Column::Aclass
+        | Column::Asset
+        | Column::Amount
+        | Column::Balance
+        | Column::Wallet => {}
     });
 }
 
@@ -61,7 +68,15 @@ pub(super) fn entry(out: &mut String, format: Format, columns: &[Column], refere
         Column::Fee => value.push_str(told.fee.text()),
         Column::Balance => value.push_str(told.balance.text()),
         Column::Wallet => value.push_str(told.wallet_id),
-        _ => {}
+        Column::OrderTxid
+        | Column::Pair
+        | Column::OrderType
+        | Column::Price
+        | Column::Cost
+        | Column::Vol
+        | Column::Margin
+        | Column::Misc
+        | Column::Ledgers => {}
     });
 }
 
