@@ -55,7 +55,8 @@ pub struct TransferFilter {
 }
 
 impl TransferFilter {
-    fn admits(&self, asset: Option<AssetId>, of: &impl Transfer) -> bool {
+    /// Whether it admits one; `asset` is the one that it names.
+    pub fn admits(&self, asset: Option<AssetId>, of: &impl Transfer) -> bool {
         asset.is_none_or(|only| only == of.asset())
             && self.method.as_deref().is_none_or(|only| only == of.method())
             && self.id.is_none_or(|only| only == of.id())

@@ -175,7 +175,7 @@ impl History {
 }
 
 /// Whether the key's dates show an entry at `at`: start ≤ t < end (rule 10).
-fn granted(grant: &HistoryGrant, at: u64) -> bool {
+pub(super) fn granted(grant: &HistoryGrant, at: u64) -> bool {
     grant.from.is_none_or(|from| from.0 <= at) && grant.until.is_none_or(|until| at < until.0)
 }
 

@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::History;
-use super::queries::{Busy, Wanted, cursor, page};
+use super::queries::{Busy, Wanted, cursor, granted, page};
 use super::rows::{bytes, read};
 use crate::domain::ids::AssetId;
 use crate::engine::query::HistoryGrant;
 use crate::engine::transfers::{Transfer, TransferFilter};
-use crate::storage::history::{Cursor, Page, TransferKey, TransferRow};
+use crate::storage::history::{TransferKey, TransferRow};
 
 /// A page of deposits or withdrawals, newest first, and where the next begins.
 pub type TransferPage<T> = (Vec<T>, Option<String>);
@@ -38,13 +38,26 @@ impl History {
         open: Vec<T>,
     ) -> Result<TransferPage<T>, Busy> {
         self.reached(grant.reached).await?;
-        let wanted = Wanted { start: filter.start, end: filter.end, limit: filter.limit, ..Wanted::default() };
-        let after = filter.before.map(|(at, id)| Cursor { at_us: at.0, id });
-        let page = Page { after, ..page(grant, &wanted) };
-        let asset = asset.map(|asset| asset.0.into());
-        let key = TransferKey { kind: T::KIND, asset, method: filter.method.as_deref(), id: filter.id };
-        let rows = self.reader.transfers(&page, &key).await?;
-        let all = merged(open, rows.iter().filter_map(|row| read(&row.body)), filter.limit);
+        let wanted = Wanted {
+            start: filter.start,
+            end: filter.end,
+            limit: filter.limit,
+            cursor: filter.before.map(|(at, id)| format!("{}.{id}", at.0)),
+            ..Wanted::default()
+        };
+        let rows = match filter.id {
+            Some(id) => {
+                let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;
+                found.into_iter().filter(|row| granted(grant, row.created_us)).collect()
+            }
+            None => {
+                let asset = asset.map(|asset| asset.0.into());
+                let key = TransferKey { kind: T::KIND, asset, method: filter.method.as_deref() };
+                self.reader.transfers(&page(grant, &wanted), &key).await?
+            }
+        };
+        let ended = rows.iter().filter_map(|row| read(&row.body)).filter(|of: &T| filter.admits(asset, of));
+        let all = merged(open, ended, filter.limit);
         let next = cursor(&wanted, all.last().map(|of| (of.created_at().0, of.id())), all.len());
         Ok((all, next))
     }

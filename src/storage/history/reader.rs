@@ -53,8 +53,6 @@ pub struct TransferKey<'a> {
     pub asset: Option<u64>,
     /// By this method.
     pub method: Option<&'a str>,
-    /// The one with this number.
-    pub id: Option<u64>,
 }
 
 /// Reads the history tables; its clones share one pool.
@@ -131,17 +129,27 @@ impl HistoryReader {
         let rows = page_of(
             "SELECT * FROM transfers
              WHERE account = $1 AND created_us >= $2 AND created_us < $3 AND (created_us, id) < ($4, $5)
-               AND kind = $7 AND ($8 IS NULL OR asset = $8) AND ($9 IS NULL OR method = $9) AND ($10 IS NULL OR id = $10)
+               AND kind = $7 AND ($8 IS NULL OR asset = $8) AND ($9 IS NULL OR method = $9)
              ORDER BY created_us DESC, id DESC LIMIT $6",
             page,
         )
         .bind(key.kind)
         .bind(key.asset.map(id))
         .bind(key.method)
-        .bind(key.id.map(id))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(transfer).collect()
+    }
+
+    /// The account's ended deposit or withdrawal of that number.
+    pub async fn transfer(&self, account: u64, kind: &str, number: u64) -> Result<Option<TransferRow>, HistoryError> {
+        let row = sqlx::query("SELECT * FROM transfers WHERE id = $1 AND account = $2 AND kind = $3")
+            .bind(id(number))
+            .bind(id(account))
+            .bind(kind)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(transfer).transpose()
     }
 
     /// Entries of an Organization's audit log, by time; `page.account` names the Organization.

@@ -44,7 +44,7 @@ fn transfer(id: u64, kind: &str, created_us: u64) -> TransferRow {
 }
 
 fn of_kind(kind: &str) -> TransferKey<'_> {
-    TransferKey { kind, asset: None, method: None, id: None }
+    TransferKey { kind, asset: None, method: None }
 }
 
 #[tokio::test]
@@ -157,7 +157,9 @@ async fn filters_admit_what_they_name() {
     assert_eq!(found(&Page { after: Some(Cursor { at_us: 30, id: 3 }), ..ALL }, all).await, [2]);
     assert_eq!(found(&ALL, TransferKey { asset: Some(2), ..all }).await, [3]);
     assert_eq!(found(&ALL, TransferKey { method: Some("wire"), ..all }).await, [3]);
-    assert_eq!(found(&ALL, TransferKey { id: Some(2), ..all }).await, [2]);
+    assert_eq!(reader.transfer(1, "withdrawal", 2).await.unwrap(), Some(transfer(2, "withdrawal", 20)));
+    assert_eq!(reader.transfer(1, "deposit", 2).await.unwrap(), None, "not of the other kind");
+    assert_eq!(reader.transfer(2, "withdrawal", 2).await.unwrap(), None, "not another account's");
     assert_eq!(found(&Page { account: 2, ..ALL }, all).await, [0u64; 0], "not another account's");
 }
 
