@@ -23,8 +23,6 @@ use crate::signature::Nonces;
 
 const CHANNELS: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 const READ_BUFFER_BYTES: usize = 64 << 10;
-/// How long after the load the streams may take until they have told everything.
-const SETTLE_WAIT: Duration = Duration::from_secs(10);
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 
 /// A running listener.
@@ -36,11 +34,17 @@ pub struct Follower {
 
 impl Follower {
     /// Subscribes to every private channel that the key may have, and listens from then on. Only orders of `run` are told
-    /// apart.
+    /// apart. After the load the streams have `patience` to tell everything.
     ///
     /// # Errors
     /// The handshake fails.
-    pub async fn start(ws: &Endpoint, user: &ServiceUser, nonces: &mut Nonces, run: u64) -> Result<Self, LoadError> {
+    pub async fn start(
+        ws: &Endpoint,
+        user: &ServiceUser,
+        nonces: &mut Nonces,
+        run: u64,
+        patience: Duration,
+    ) -> Result<Self, LoadError> {
         let connection = Connection::open(ws, user.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
         let mut caller = Caller::new(connection);
         let mut streams = Streams::new(&user.name, run);
@@ -56,14 +60,15 @@ impl Follower {
         let (ws, user) = (ws.clone(), user.clone());
         let task = tokio::spawn(async move {
             let acknowledged = listen(&mut caller.connection, &mut streams, finished).await?;
-            settle(&mut caller, &mut streams, &ws, &user, &acknowledged).await?;
+            let deadline = Instant::now() + patience;
+            settle(&mut caller, &mut streams, (&ws, &user), &acknowledged, deadline).await?;
             Ok(streams.checks())
         });
         Ok(Self { finish, task })
     }
 
-    /// Ends it once the streams have told all of `acknowledged` and the balances agree with a fresh snapshot, or after
-    /// ten seconds in which they did not.
+    /// Ends it once the streams have told all of `acknowledged` and the balances agree with a fresh snapshot, or when its
+    /// patience is at an end.
     ///
     /// # Errors
     /// The server closed the follower's socket, or sent what is no frame.
@@ -96,11 +101,10 @@ async fn listen(
 async fn settle(
     caller: &mut Caller,
     streams: &mut Streams,
-    ws: &Endpoint,
-    user: &ServiceUser,
+    (ws, user): (&Endpoint, &ServiceUser),
     acknowledged: &OrderSet,
+    deadline: Instant,
 ) -> Result<(), LoadError> {
-    let deadline = Instant::now() + SETTLE_WAIT;
     loop {
         // The reply to a query of present state comes in the order of the journal, so that two of them have all
         // earlier frames before them.

@@ -332,7 +332,7 @@ impl Worker<'_> {
                         match request {
                             Request::Limit(_) | Request::Market(_) => self.tally.orders += 1,
                             Request::Cancel(_) => self.tally.cancels += 1,
-                            Request::Amend(_) => self.tally.amends += 1,
+                            Request::Amend(..) => self.tally.amends += 1,
                         }
                     }
                 }

@@ -127,7 +127,7 @@ impl Mix {
     /// Prepares the texts.
     ///
     /// # Errors
-    /// A price that overflows, a percentage above 100, no levels, or amends without orders that are kept.
+    /// A price that overflows, a percentage above 100, no levels, or amends without kept orders to move.
     pub fn new(settings: &MixSettings) -> Result<Self, LoadError> {
         let refuse = |text: &str| Err(LoadError::Setup(format!("mix: {text}")));
         if settings.market_percent > 100 || settings.amend_percent > 100 {
@@ -136,8 +136,8 @@ impl Mix {
         if settings.levels == 0 || settings.levels > 100_000 {
             return refuse("levels must be between 1 and 100000");
         }
-        if settings.amend_percent > 0 && settings.keep.is_none() {
-            return refuse("amend_percent needs keep");
+        if settings.amend_percent > 0 && (settings.keep.is_none() || settings.levels < 2) {
+            return refuse("amend_percent needs keep and two levels");
         }
         let symbol = serde_json::to_string(&settings.symbol).expect("a string is always JSON");
         let quantity = settings.quantity.stepped(settings.quantity, 0).expect("nothing is added");
@@ -171,8 +171,8 @@ pub enum Request {
     Market(u64),
     /// The cancel of the limit order with this number.
     Cancel(u64),
-    /// The amend of the limit order with this number.
-    Amend(u64),
+    /// The amend of the limit order with this number, to the price of a level.
+    Amend(u64, u64),
 }
 
 /// What one connection sends next.
@@ -183,7 +183,8 @@ pub struct RequestSource<'a> {
     id_prefix: String,
     orders: u64,
     requests: u64,
-    resting: VecDeque<u64>,
+    /// Numbers and levels.
+    resting: VecDeque<(u64, u64)>,
 }
 
 impl<'a> RequestSource<'a> {
@@ -198,15 +199,16 @@ impl<'a> RequestSource<'a> {
     /// Decides the next request.
     pub fn next_request(&mut self) -> Request {
         if self.mix.keep.is_some_and(|keep| self.resting.len() > keep)
-            && let Some(oldest) = self.resting.pop_front()
+            && let Some((oldest, _)) = self.resting.pop_front()
         {
             return Request::Cancel(oldest);
         }
         self.requests += 1;
         if self.requests * self.mix.amend_percent % 100 < self.mix.amend_percent
-            && let Some(newest) = self.resting.back()
+            && let Some((newest, level)) = self.resting.back_mut()
         {
-            return Request::Amend(*newest);
+            *level = (*level + 1) % self.mix.prices.len() as u64;
+            return Request::Amend(*newest, *level);
         }
         self.orders += 1;
         // Spread evenly: exactly `market_percent` of any hundred orders in a row.
@@ -217,8 +219,10 @@ impl<'a> RequestSource<'a> {
     /// Takes notice that a request was accepted.
     pub fn accepted(&mut self, request: Request) {
         match request {
-            Request::Limit(order) if self.mix.keep.is_some() => self.resting.push_back(order),
-            Request::Limit(_) | Request::Market(_) | Request::Cancel(_) | Request::Amend(_) => {}
+            Request::Limit(order) if self.mix.keep.is_some() => {
+                self.resting.push_back((order, order % self.mix.prices.len() as u64));
+            }
+            Request::Limit(_) | Request::Market(_) | Request::Cancel(_) | Request::Amend(..) => {}
         }
     }
 
@@ -242,8 +246,7 @@ impl<'a> RequestSource<'a> {
                 out.extend_from_slice(br#"{"method":"cancel_order","params":{"cl_ord_id":[""#);
                 order
             }
-            Request::Amend(order) => {
-                let level = (order + self.requests) % mix.prices.len() as u64;
+            Request::Amend(order, level) => {
                 out.extend_from_slice(br#"{"method":"amend_order","params":{"limit_price":"#);
                 out.extend_from_slice(mix.prices[usize::try_from(level).expect("below a length")].as_bytes());
                 out.extend_from_slice(br#","cl_ord_id":""#);
@@ -253,7 +256,7 @@ impl<'a> RequestSource<'a> {
         out.extend_from_slice(self.id_prefix.as_bytes());
         hex8(order, out);
         out.extend_from_slice(match request {
-            Request::Limit(_) | Request::Market(_) | Request::Amend(_) => br#""},"req_id":"#,
+            Request::Limit(_) | Request::Market(_) | Request::Amend(..) => br#""},"req_id":"#,
             Request::Cancel(_) => br#""]},"req_id":"#,
         });
         decimal(req_id, out);
@@ -295,6 +298,8 @@ fn decimal(mut number: u64, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn settings() -> MixSettings {
@@ -354,7 +359,7 @@ mod tests {
             match request {
                 Request::Limit(order) => placed.push(order),
                 Request::Cancel(order) => canceled.push(order),
-                Request::Market(_) | Request::Amend(_) => panic!("none were asked for"),
+                Request::Market(_) | Request::Amend(..) => panic!("none were asked for"),
             }
             assert!(placed.len() - canceled.len() <= 3);
         }
@@ -385,16 +390,17 @@ mod tests {
         assert!(Mix::new(&MixSettings { amend_percent: 10, ..settings() }).is_err());
         let mix = Mix::new(&MixSettings { keep: Some(5), amend_percent: 50, ..settings() }).unwrap();
         let mut source = RequestSource::new(&mix, 1, 0);
-        let (mut resting, mut amends) = (Vec::new(), 0);
+        let (mut resting, mut levels, mut amends) = (Vec::new(), HashMap::new(), 0);
         for _ in 0..1_000 {
             let request = source.next_request();
             source.accepted(request);
             match request {
                 Request::Limit(order) => resting.push(order),
                 Request::Cancel(order) => assert_eq!(resting.remove(0), order),
-                Request::Amend(order) => {
+                Request::Amend(order, level) => {
                     amends += 1;
                     assert_eq!(resting.last(), Some(&order));
+                    assert_ne!(Some(level), levels.insert(order, level).or(Some(order % 4)), "the price it has already");
                     let text = rendered(&source, request);
                     assert_eq!(
                         (&text["method"], text["params"]["limit_price"].is_f64()),

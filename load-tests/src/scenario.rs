@@ -49,6 +49,8 @@ pub struct General {
     pub baselines: bool,
     /// Follow all private streams of the keys and check them.
     pub follow: bool,
+    /// Seconds that the streams may take after a load to tell everything.
+    pub patience: f64,
     /// Count refusals instead of failing on them.
     pub allow_refusals: bool,
     /// What named results should be.
@@ -65,16 +67,22 @@ impl Default for General {
             keys: 1,
             baselines: false,
             follow: true,
+            patience: 10.0,
             allow_refusals: false,
             goals: BTreeMap::new(),
         }
     }
 }
 
-const GENERAL: [&str; 9] =
-    ["about", "rounds", "seconds", "warm_up", "keys", "baselines", "follow", "allow_refusals", "goals"];
+const GENERAL: [&str; 10] =
+    ["about", "rounds", "seconds", "warm_up", "keys", "baselines", "follow", "patience", "allow_refusals", "goals"];
 
 impl General {
+    /// As a duration.
+    pub fn patience(&self) -> Duration {
+        Duration::try_from_secs_f64(self.patience).unwrap_or_default()
+    }
+
     /// Warm-up and window.
     pub fn duty(&self) -> Duty {
         let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();

@@ -145,8 +145,9 @@ impl Stage {
         let target = self.target()?.clone();
         let mut followers = Vec::new();
         if self.scenario.general.follow {
+            let patience = self.scenario.general.patience();
             for user in &target.users {
-                followers.push(Follower::start(&target.ws, user, &mut self.nonces, load.plan.run).await?);
+                followers.push(Follower::start(&target.ws, user, &mut self.nonces, load.plan.run, patience).await?);
             }
         }
         let (measurement, outcome) = measure(&target, &mut self.nonces, load, self.progress).await?;

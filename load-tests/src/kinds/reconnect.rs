@@ -30,8 +30,6 @@ use crate::target::Target;
 const READ_BUFFER_BYTES: usize = 4 << 10;
 /// How long all sockets stay away.
 const AWAY: Duration = Duration::from_millis(200);
-/// How long after the load a socket may take until it has been told everything.
-const SETTLE_WAIT: Duration = Duration::from_secs(10);
 const TOKEN_PATH: &str = "/0/private/GetWebSocketsToken";
 
 /// Where the storm is: sockets are open during wave n, away between the waves, and settle at the end.
@@ -48,6 +46,7 @@ struct Storm {
     token: String,
     run: u64,
     phase: watch::Receiver<Phase>,
+    patience: Duration,
     returns: Mutex<(hdrhistogram::Histogram<u32>, u64)>,
 }
 
@@ -73,7 +72,8 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let load = stage.load(shape, Arrival::open(settings.rate)?, &settings.mix)?;
     let (tell, phase) = watch::channel(Phase::Open(0));
     let returns = Mutex::new((latency_histogram(), 0));
-    let storm = Arc::new(Storm { ws: target.ws.clone(), token, run: load.plan.run, phase, returns });
+    let patience = stage.scenario.general.patience();
+    let storm = Arc::new(Storm { ws: target.ws.clone(), token, run: load.plan.run, phase, patience, returns });
     let mut sockets = JoinSet::new();
     let (ready, mut is_ready) = tokio::sync::mpsc::channel(1);
     for _ in 0..settings.connections {
@@ -141,7 +141,9 @@ async fn socket(storm: &Storm, ready: tokio::sync::mpsc::Sender<()>) -> Result<V
         let now = phase.borrow_and_update().clone();
         match now {
             Phase::Open(same) if same == wave => {}
-            Phase::Settle(acknowledged) => return settle(caller, streams, &acknowledged).await,
+            Phase::Settle(acknowledged) => {
+                return settle(caller, streams, &acknowledged, Instant::now() + storm.patience).await;
+            }
             Phase::Away | Phase::Open(_) => {
                 drop(caller);
                 // The sender is there until all sockets have ended.
@@ -176,8 +178,12 @@ async fn open(storm: &Storm, streams: &mut Streams, since: Option<Instant>) -> R
     Ok(caller)
 }
 
-async fn settle(mut caller: Caller, mut streams: Streams, acknowledged: &OrderSet) -> Result<Vec<Check>, LoadError> {
-    let deadline = Instant::now() + SETTLE_WAIT;
+async fn settle(
+    mut caller: Caller,
+    mut streams: Streams,
+    acknowledged: &OrderSet,
+    deadline: Instant,
+) -> Result<Vec<Check>, LoadError> {
     while streams.missing(acknowledged) > 0 {
         while let Received::Text(frame) = caller.connection.next_message()? {
             streams.read(frame)?;

@@ -1,0 +1,138 @@
+//! Every kind of scenario, shortened, against a Countersign that is started for it: each runs to its end, and every check
+//! holds.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use load_tests::children::{CountersignChild, RunDirectory};
+use load_tests::record::Record;
+use load_tests::scenario::Scenario;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_load-tests");
+
+/// The server is built by the same workspace, beside this program.
+fn server() -> PathBuf {
+    let path = Path::new(BINARY).with_file_name("countersign");
+    assert!(path.exists(), "{} is missing: run `cargo build -p countersign` first", path.display());
+    path
+}
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn directory(test: &str) -> RunDirectory {
+    RunDirectory::create(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).unwrap()
+}
+
+/// Runs a committed scenario with these settings changed; it must succeed.
+fn play(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -> Record {
+    let (saved, page) = (directory.path().join(format!("{name}.json")), directory.path().join(format!("{name}.html")));
+    let mut command = Command::new(BINARY);
+    command.arg("run").arg(scenarios().join(format!("{name}.toml"))).args(more);
+    command.arg("--directory").arg(directory.path()).arg("--save").arg(&saved).arg("--html").arg(&page);
+    for setting in [&["rounds=1", "seconds=0.5", "warm_up=0.1"], settings].concat() {
+        command.args(["--set", setting]);
+    }
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (told, report) = (String::from_utf8_lossy(&stderr), String::from_utf8_lossy(&stdout));
+    assert!(status.success(), "{name}: {told}\n{report}");
+    assert!(std::fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
+    let record = Record::read(&saved).unwrap();
+    assert!(record.series.iter().all(|series| series.count > 0), "{report}");
+    record
+}
+
+fn names(record: &Record) -> Vec<&str> {
+    record.series.iter().map(|series| series.name.as_str()).collect()
+}
+
+#[test]
+fn every_committed_scenario_is_sound_and_its_goals_are_results_of_its_kind() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(scenarios()).unwrap() {
+        let path = entry.unwrap().path();
+        let scenario = Scenario::read(&path, &[]).unwrap();
+        assert!(!scenario.general.about.is_empty(), "{path:?}");
+        count += 1;
+    }
+    assert!(count >= 12, "{count}");
+}
+
+#[tokio::test]
+async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
+    let directory = directory("real-orders");
+    let child = CountersignChild::start(&server(), directory.path()).await.unwrap();
+    let keys = directory.path().join("ready.json");
+    let process = child.process().to_string();
+    let at = ["--keys", keys.to_str().unwrap(), "--process", &process];
+    let mix = play(&directory, "order-mix", &["shapes=[\"4x4\"]", "mix.keep=3", "seconds=2"], &at);
+    let extra = &mix.series[0].extra;
+    for counted in ["orders", "cancels", "amends", "channel frames"] {
+        assert!(counted == "channel frames" || extra[counted] > 0.0, "{counted}: {extra:?}");
+    }
+    assert!(mix.checks.iter().any(|check| check.name.ends_with("rebuilt from deltas = fresh snapshot")));
+    let open = play(&directory, "orders", &["shapes=[\"4x1\"]", "rate=100.0", "seconds=1"], &at);
+    assert!(open.series[0].figures.per_second <= 110.0, "{:?}", open.series[0].figures);
+    let half = play(&directory, "half-load", &["shape=2x2"], &at);
+    assert_eq!(half.results.len(), 2, "{:?}", half.results);
+    let sweep = play(&directory, "sweep", &["connections=2", "from=20", "steps=2"], &at);
+    assert_eq!(names(&sweep), ["Countersign at 20/s", "Countersign at 30/s"]);
+    let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5"], &at);
+    assert_eq!(slow.results.len(), 2, "{:?}", slow.results);
+    let idle = play(&directory, "idle", &["connections=5"], &at);
+    assert_eq!(idle.results[0].name, "KiB per connection");
+}
+
+#[test]
+fn sockets_that_were_away_are_told_what_they_missed() {
+    let directory = directory("real-reconnect");
+    let server = server();
+    let at = ["--server", server.to_str().unwrap()];
+    let record = play(&directory, "reconnect-storm", &["connections=10", "waves=2", "seconds=2"], &at);
+    assert_eq!(record.series[1].count, 2 * 10, "{:?}", names(&record));
+}
+
+#[test]
+fn trades_reach_every_socket() {
+    let directory = directory("real-trades");
+    let server = server();
+    let record = play(&directory, "fan-out-1000", &["connections=20"], &["--server", server.to_str().unwrap()]);
+    let expected = ["Countersign, 1 ahead", "Countersign, 16 ahead", "raw, 1 ahead", "raw, 16 ahead"];
+    assert_eq!(names(&record), expected);
+    assert!(record.results.iter().any(|result| result.goal.is_some()));
+}
+
+#[test]
+fn approvals_reach_every_dashboard() {
+    let directory = directory("real-approvals");
+    let server = server();
+    let record = play(&directory, "approvals-storm", &["connections=20"], &["--server", server.to_str().unwrap()]);
+    assert_eq!(record.series.len(), 4);
+    assert!(record.checks[0].looked_at > 20 * 17, "{}", record.checks[0]);
+}
+
+#[test]
+fn orders_are_measured_without_and_with_dashboards() {
+    let directory = directory("real-dashboards");
+    let server = server();
+    let settings = ["dashboards=10", "shape=2x1", "follow=true"];
+    let record = play(&directory, "dashboards", &settings, &["--server", server.to_str().unwrap()]);
+    assert_eq!(names(&record), ["orders without dashboards", "orders with dashboards"]);
+    assert!(record.series[1].extra["deliveries to dashboards"] > 0.0);
+}
+
+#[test]
+fn each_key_has_an_organization_of_its_own_and_hears_only_of_its_own_orders() {
+    let directory = directory("real-keys");
+    let server = server();
+    let settings = ["keys=2", "shapes=[\"4x2\"]", "follow=true", "baselines=false"];
+    let record = play(&directory, "own-executions", &settings, &["--server", server.to_str().unwrap()]);
+    let seen = record.checks.iter().filter(|check| check.name.ends_with("each acknowledged order seen"));
+    let seen: Vec<u64> = seen.map(|check| check.looked_at).collect();
+    assert!(seen.len() == 2 && seen.iter().all(|count| *count > 0), "{seen:?}");
+    let once = record.checks.iter().filter(|check| check.name.ends_with("each order new once"));
+    assert_eq!(once.map(|check| check.looked_at).collect::<Vec<_>>(), seen, "others' orders were heard");
+}

@@ -1,0 +1,314 @@
+//! A server that is deliberately wrong, and the check that must notice: each fault fails the run in its own way.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use load_tests::arrival::Arrival;
+use load_tests::audience::{Audience, Numbers};
+use load_tests::checks::Check;
+use load_tests::connection::{Connection, Proof};
+use load_tests::credentials::ServiceUser;
+use load_tests::endpoint::Endpoint;
+use load_tests::error::LoadError;
+use load_tests::follower::Follower;
+use load_tests::load::{Duty, Plan, run};
+use load_tests::mix::{Mix, MixSettings};
+use load_tests::signature::Nonces;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+
+const DUTY: Duty = Duty { warm_up: Duration::ZERO, window: Duration::from_millis(150), grace: Duration::from_secs(10) };
+
+/// A machine that is busy elsewhere needs some of it even for a right server.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the server does wrong, at its fifth order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Nothing.
+    None,
+    /// A frame of executions is lost on the way.
+    FrameDropped,
+    /// A frame of executions is sent twice.
+    FrameDoubled,
+    /// Two frames of executions change places.
+    FramesSwapped,
+    /// An order is told again, as a frame of its own.
+    ItemRepeated,
+    /// An order is never told.
+    OrderForgotten,
+    /// A ledger entry is never told.
+    EntryForgotten,
+    /// A ledger entry tells another amount than was booked.
+    EntryWrong,
+}
+
+/// A subscription: where its frames go, and how many it had.
+struct Subscription {
+    channel: String,
+    to: mpsc::UnboundedSender<String>,
+    sequence: u64,
+}
+
+struct State {
+    fault: Fault,
+    orders: u64,
+    cents: i64,
+    subscriptions: Vec<Subscription>,
+    /// A frame that another one overtakes.
+    held: Option<String>,
+}
+
+impl State {
+    fn offset(&self) -> u64 {
+        self.orders * 256
+    }
+
+    fn balance(&self) -> String {
+        format!("{}.{:02}", self.cents / 100, self.cents % 100)
+    }
+
+    /// Answers a request; what it causes on the streams comes after the answer.
+    fn answer(&mut self, request: &Value, to: &mpsc::UnboundedSender<String>) {
+        let method = request["method"].as_str().unwrap();
+        let reply = json!({"method": method, "req_id": request["req_id"], "success": true, "result": {}});
+        to.send(reply.to_string()).unwrap();
+        match method {
+            "subscribe" => {
+                let channel = request["params"]["channel"].as_str().unwrap().to_owned();
+                let mut subscription = Subscription { channel, to: to.clone(), sequence: 0 };
+                if subscription.channel == "balances" {
+                    subscription.sequence = 1;
+                    let frame = format!(
+                        r#"{{"channel":"balances","type":"snapshot","sequence":1,"data":[{{"asset":"USD","wallets":[{{"type":"spot","id":"main","balance":{}}}],"offset":{}}}]}}"#,
+                        self.balance(),
+                        self.offset() + 255
+                    );
+                    to.send(frame).unwrap();
+                }
+                self.subscriptions.push(subscription);
+            }
+            "add_order" => self.place(request["params"]["cl_ord_id"].as_str().unwrap()),
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, cl_ord_id: &str) {
+        self.orders += 1;
+        self.cents -= 1;
+        let fault = if self.orders == 5 { self.fault } else { Fault::None };
+        let offset = self.offset();
+        let order = format!(r#"[{{"exec_type":"new","cl_ord_id":"{cl_ord_id}","offset":{offset}}}]"#);
+        if fault != Fault::OrderForgotten {
+            self.tell("executions", &order, fault);
+        }
+        if fault == Fault::ItemRepeated {
+            self.tell("executions", &order, Fault::None);
+        }
+        let amount = if fault == Fault::EntryWrong { "-0.02" } else { "-0.01" };
+        let entry = format!(
+            r#"[{{"asset":"USD","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
+        );
+        if fault != Fault::EntryForgotten {
+            self.tell("balances", &entry, Fault::None);
+        }
+    }
+
+    fn tell(&mut self, channel: &str, data: &str, fault: Fault) {
+        for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.channel == channel) {
+            subscription.sequence += 1;
+            let sequence = subscription.sequence;
+            let frame = format!(r#"{{"channel":"{channel}","type":"update","sequence":{sequence},"data":{data}}}"#);
+            // A reader that has gone is no concern of the others.
+            let send = |frame: String| drop(subscription.to.send(frame));
+            match fault {
+                Fault::FrameDropped => {}
+                Fault::FramesSwapped => self.held = Some(frame),
+                Fault::FrameDoubled => {
+                    send(frame.clone());
+                    send(frame);
+                }
+                _ => {
+                    send(frame);
+                    if channel == "executions"
+                        && let Some(held) = self.held.take()
+                    {
+                        send(held);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(serve_one(stream, state.clone()));
+    }
+}
+
+async fn serve_one(stream: TcpStream, state: Arc<Mutex<State>>) {
+    let socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let (mut write, mut read) = socket.split();
+    let (to, mut frames) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(frame) = frames.recv().await {
+            if write.send(Message::text(frame)).await.is_err() {
+                return;
+            }
+        }
+    });
+    while let Some(Ok(message)) = read.next().await {
+        if let Message::Text(request) = message {
+            state.lock().unwrap().answer(&serde_json::from_str(&request).unwrap(), &to);
+        }
+    }
+}
+
+async fn start(fault: Fault) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+    let state = State { fault, orders: 0, cents: 100_000_000, subscriptions: Vec::new(), held: None };
+    tokio::spawn(serve(listener, Arc::new(Mutex::new(state))));
+    endpoint
+}
+
+fn bot() -> ServiceUser {
+    ServiceUser { name: "Bot".into(), api_key: "k".into(), api_secret: "cw==".into(), organization: None }
+}
+
+/// Orders on one connection with a follower beside them: the follower's verdicts by what they are about.
+async fn followed(fault: Fault) -> BTreeMap<String, Check> {
+    let ws = start(fault).await;
+    let follower = Follower::start(&ws, &bot(), &mut Nonces::default(), 1, PATIENCE).await.unwrap();
+    let connection = Connection::open(&ws, Proof::Bare, 4_096).await.unwrap();
+    let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
+    let plan = Plan { arrival: Arrival::Closed { in_flight: 4 }, mix, duty: DUTY, run: 1 };
+    let outcome = run(vec![connection], &plan).await.unwrap();
+    assert!(outcome.acknowledged.len() > 10, "{outcome:?}");
+    let checks = follower.finish(outcome.acknowledged).await.unwrap();
+    checks.into_iter().map(|check| (check.name.clone(), check)).collect()
+}
+
+const GAPS: &str = "Bot executions: sequence without gap or repetition";
+const ORDER: &str = "Bot executions: offsets strictly increasing";
+const ONCE: &str = "Bot executions: each order new once";
+const SEEN: &str = "Bot executions: each acknowledged order seen";
+const REBUILT: &str = "Bot balances: rebuilt from deltas = fresh snapshot";
+
+#[tokio::test]
+async fn a_right_server_passes_every_check() {
+    let checks = followed(Fault::None).await;
+    for name in [GAPS, ORDER, ONCE, SEEN, REBUILT] {
+        assert!(checks[name].holds(), "{}", checks[name]);
+    }
+    assert_eq!(checks.len(), 7, "{checks:?}");
+}
+
+async fn fails(fault: Fault, expected: &[&str]) {
+    let checks = followed(fault).await;
+    let failed: Vec<&str> = checks.values().filter(|check| !check.holds()).map(|check| check.name.as_str()).collect();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(failed, expected, "{fault:?}: {checks:#?}");
+}
+
+#[tokio::test]
+async fn a_lost_frame_is_a_gap_and_an_order_that_was_never_seen() {
+    fails(Fault::FrameDropped, &[GAPS, SEEN]).await;
+}
+
+#[tokio::test]
+async fn a_frame_that_comes_twice_repeats_its_numbers_and_its_orders() {
+    fails(Fault::FrameDoubled, &[GAPS, ORDER, ONCE]).await;
+}
+
+#[tokio::test]
+async fn frames_that_change_places_break_both_numberings() {
+    fails(Fault::FramesSwapped, &[GAPS, ORDER]).await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_told_again_is_noticed_although_the_sequence_is_whole() {
+    fails(Fault::ItemRepeated, &[ORDER, ONCE]).await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_never_told_is_noticed_although_all_numbers_are_right() {
+    fails(Fault::OrderForgotten, &[SEEN]).await;
+}
+
+#[tokio::test]
+async fn balances_that_do_not_add_up_are_noticed() {
+    fails(Fault::EntryForgotten, &[REBUILT]).await;
+    fails(Fault::EntryWrong, &[REBUILT]).await;
+}
+
+/// The whole program against a wrong server: it exits with an error that names the check, and still reports.
+#[tokio::test]
+async fn a_violated_check_fails_the_run_with_its_name() {
+    for (fault, succeeds) in [(Fault::None, true), (Fault::OrderForgotten, false)] {
+        let ws = start(fault).await;
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrong-{fault:?}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let keys = directory.join("keys.json");
+        let ready = json!({"ws": format!("ws://{}/v2", ws.authority), "service_users": [bot()]});
+        std::fs::write(&keys, ready.to_string()).unwrap();
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/orders.toml");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
+        command.arg("run").arg(scenario).arg("--keys").arg(keys).arg("--directory").arg(&directory);
+        command.args(["--set", "seconds=0.3", "--set", "patience=2.0", "--set", "shapes=[\"2x2\"]", "--json"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), succeeds, "{told}");
+        assert_eq!(told.contains(SEEN), !succeeds, "{told}");
+        let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(record["checks"].as_array().unwrap().len(), 7);
+    }
+}
+
+/// A server that sends these trades to whoever connects, one frame each.
+async fn trades(ids: &'static [u64]) -> Connection {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        for id in ids {
+            let frame = json!({"channel": "trade", "type": "update", "data": [{"trade_id": id}]});
+            socket.send(Message::text(frame.to_string())).await.unwrap();
+        }
+        // Stays until the reader leaves.
+        while let Some(Ok(_)) = socket.next().await {}
+    });
+    Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_audience_notices_events_that_are_missing_doubled_or_swapped() {
+    for (ids, violations) in [(&[7, 8, 9][..], 0), (&[7, 9, 10], 1), (&[7, 8, 8], 1), (&[7, 9, 8], 2)] {
+        let mut audience = Audience::new(vec![trades(ids).await], Numbers::TradeIds);
+        audience.wait_for(3).await.unwrap();
+        let check = audience.finish();
+        assert_eq!((check.looked_at, check.violations), (3, violations), "{ids:?}: {check}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_reach_all_is_missing() {
+    let readers = vec![trades(&[7, 8]).await, trades(&[7]).await];
+    let mut audience = Audience::new(readers, Numbers::TradeIds);
+    audience.wait_for(3).await.unwrap();
+    // Nothing more comes, so the ten seconds need not pass.
+    tokio::time::pause();
+    let error = audience.wait_for(4).await.unwrap_err();
+    assert!(matches!(error, LoadError::Undelivered { missing: 1 }), "{error:?}");
+}
