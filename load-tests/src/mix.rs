@@ -400,7 +400,11 @@ mod tests {
                 Request::Amend(order, level) => {
                     amends += 1;
                     assert_eq!(resting.last(), Some(&order));
-                    assert_ne!(Some(level), levels.insert(order, level).or(Some(order % 4)), "the price it has already");
+                    assert_ne!(
+                        Some(level),
+                        levels.insert(order, level).or(Some(order % 4)),
+                        "the price it has already"
+                    );
                     let text = rendered(&source, request);
                     assert_eq!(
                         (&text["method"], text["params"]["limit_price"].is_f64()),

@@ -39,12 +39,15 @@ pub struct Subscriptions {
     channels: HashMap<Address, Channel>,
     /// Rings are complete from here on.
     start: Seq,
+    /// Rings hold everything up to here. A subscription is answered before the events of its own batch are told, so
+    /// this may lie before it.
+    told: Seq,
 }
 
 impl Subscriptions {
     /// Rings that begin after `start`.
     pub fn new(start: Seq) -> Subscriptions {
-        Subscriptions { channels: HashMap::new(), start }
+        Subscriptions { channels: HashMap::new(), start, told: start }
     }
 
     fn channel(&mut self, address: Address) -> &mut Channel {
@@ -63,6 +66,7 @@ impl Subscriptions {
         live: bool,
     ) -> Result<Started, Reject> {
         let (at, items) = snapshot;
+        let told = self.told;
         let channel = self.channel(address);
         let mut warnings = Vec::new();
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
@@ -79,7 +83,9 @@ impl Subscriptions {
         };
         if live {
             let (outlet, member) = subscriber;
-            channel.subscribers.push(Subscriber { outlet, since: at, member });
+            // A snapshot is as of `at`; a replay ends with what is told, and the rest of the batch follows it.
+            let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
+            channel.subscribers.push(Subscriber { outlet, since, member });
         }
         Ok(Started { at, first, warnings, fills: None })
     }
@@ -98,6 +104,7 @@ impl Subscriptions {
         sees: impl Fn(MemberId, &Route) -> bool,
         mut deliver: impl FnMut(&Arc<Outlet>, Part),
     ) {
+        self.told = stamped.seq;
         items::routes(stamped, &mut |route| {
             let channel = self.channel((route.owner, route.channel));
             let mut shared: Option<Arc<Item>> = None;

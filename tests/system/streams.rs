@@ -48,6 +48,34 @@ async fn an_order_is_acknowledged_before_its_events_and_each_is_numbered() {
 }
 
 #[tokio::test]
+async fn a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_it_in() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    bot.subscribe("executions").await;
+    bot.call("add_order", limit("buy", "1", "10")).await;
+    let seen = bot.item("executions", |item| item["exec_type"] == "new").await;
+    let last = seen["offset"].as_u64().unwrap();
+    bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    // The first message is committed alone; what is sent meanwhile shares the next batch.
+    const ORDERS: usize = 60;
+    for number in 0..=ORDERS {
+        let order = json!({"method": "add_order", "req_id": 1_000 + number, "params": limit("buy", "1", "10")});
+        bot.send(order.to_string()).await;
+        if number == ORDERS / 2 {
+            let params = json!({"channel": "executions", "from_offset": last});
+            bot.send(json!({"method": "subscribe", "req_id": 999, "params": params}).to_string()).await;
+        }
+    }
+    let mut told = 0;
+    while told <= ORDERS {
+        let frame = tokio::time::timeout(std::time::Duration::from_secs(5), bot.frame("executions")).await;
+        let frame = frame.unwrap_or_else(|_| panic!("{told} of {} orders were told", ORDERS + 1));
+        let items = frame["data"].as_array().unwrap().iter();
+        told += items.filter(|item| item["exec_type"] == "new").count();
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_returns_gets_exactly_what_it_missed_across_a_restart_too() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
