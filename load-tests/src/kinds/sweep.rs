@@ -6,8 +6,10 @@ use crate::load::Shape;
 use crate::scenario::Sweep;
 use crate::stage::{Contestant, Stage};
 
-/// A rate is carried if at least this share of it is answered within the window.
+/// A rate is carried if at least this share of it is answered within the window, not counting what may just be on its way.
 const CARRIED: f64 = 0.98;
+/// Requests on their way at the end of the window, for each connection.
+const UNDER_WAY: f64 = 1.0;
 
 /// Measures each rate and tells the highest that was carried.
 ///
@@ -22,7 +24,8 @@ pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> 
             let load = stage.load(shape, Arrival::open(rate)?, &settings.mix)?;
             stage.contest(Contestant::Countersign, &format!("Countersign at {rate:.0}/s"), round, &load).await?;
             let series = stage.record.series.last_mut().expect("a measurement was added");
-            if series.figures.per_second < CARRIED * rate {
+            let under_way = UNDER_WAY * f64::from(settings.connections) / stage.scenario.general.seconds;
+            if series.figures.per_second + under_way < CARRIED * rate {
                 break;
             }
             carried = rate;
