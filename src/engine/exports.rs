@@ -184,12 +184,12 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -
     let full = |advice: &str| Err(Reject::field(Code::LimitReached, "report", advice));
     let exports = &t.state().exports;
     if exports.of(caller.account).count() >= EXPORTS_MAX {
-        return full("the account has ten exports; remove one");
+        return full(&format!("the account has {EXPORTS_MAX} exports; remove one"));
     }
     let accounts = &t.state().members.organization(caller.organization).accounts;
     let open = accounts.iter().flat_map(|account| exports.of(*account)).filter(|export| export.made.is_none());
     if open.count() >= EXPORTS_OPEN_MAX {
-        return full("five exports are being made; wait for one or remove it");
+        return full(&format!("{EXPORTS_OPEN_MAX} exports wait to be made; wait for one or remove it"));
     }
     let settings = &t.state().keys.service_user(caller.id).settings;
     // Nothing is later than the order itself.

@@ -11,6 +11,7 @@ use countersign::engine::command::Command;
 use countersign::engine::exports::{AskedExport, Export};
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
+use countersign::engine::state::State;
 
 use super::genesis::{Wanted, key};
 use super::world::{SECOND, Stage, bot, server};
@@ -63,6 +64,9 @@ fn an_export_is_retrieved_once_it_is_made_and_ends_after_seven_days() {
     stage.tick(1);
     assert_eq!(seen(&stage, &bot(1)), []);
     assert_eq!(stage.refused(&server(), finish(&export, 3)), Code::UnknownExport);
+    let mut replayed = State::default();
+    stage.events.iter().for_each(|(at, event)| replayed.apply(*at, event));
+    assert_eq!(replayed.digest(), stage.state().digest());
 }
 
 #[test]

@@ -196,7 +196,7 @@ async fn fields_choose_and_order_the_columns_and_tsv_needs_no_quotes() {
 /// Entries on both sides of each edge: start counts, end does not.
 #[tokio::test]
 async fn d2_22_dates_bound_an_export_on_both_edges() {
-    let mut world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, _peer) = traded(&world).await;
     let told = paged(&mut bot, "ledgers", "entries").await;
     let mut times: Vec<String> = told.iter().map(|entry| entry["timestamp"].as_str().unwrap().to_owned()).collect();
@@ -223,7 +223,6 @@ async fn d2_22_dates_bound_an_export_on_both_edges() {
         let error = bot.refused(method, json!({"export_id": wide})).await;
         assert!(error.starts_with("EQuery:Unknown export"), "{method}: {error}");
     }
-    world.restart().await;
 }
 
 #[tokio::test]
@@ -293,7 +292,7 @@ async fn a_link_dies_with_the_right_that_it_was_asked_for_with() {
 
 #[tokio::test]
 async fn d2_23_an_export_of_another_account_does_not_exist() {
-    let mut world = World::new(&[key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::ExportData]))]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::ExportData]))]).await;
     let (mut bot, mut stranger) = (world.bot(1).await, world.bot(2).await);
     let id = ordered(&mut bot, json!({"report": "ledgers", "format": "csv"})).await;
     processed(&mut bot, &id).await;
@@ -306,7 +305,6 @@ async fn d2_23_an_export_of_another_account_does_not_exist() {
     // Another key of the same account sees it.
     let mut colleague = world.bot(3).await;
     assert_eq!(colleague.call("export_status", json!({})).await["exports"][0]["id"], json!(id));
-    world.stop().await;
 }
 
 #[tokio::test]

@@ -149,8 +149,9 @@ impl Maker {
             let name = entry.file_name().to_string_lossy().into_owned();
             if known.contains(&name) {
                 found.insert(name);
-            } else {
-                tokio::fs::remove_file(entry.path()).await?;
+            } else if let Err(error) = tokio::fs::remove_file(entry.path()).await {
+                // It is nobody's, so that nobody waits for it to go.
+                tracing::warn!(name, %error, "what is in the way among the exports stays");
             }
         }
         Ok(found)
