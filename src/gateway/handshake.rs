@@ -98,7 +98,7 @@ pub(super) struct Signature<'a> {
 
 impl Signature<'_> {
     /// `None` for a request without a key.
-    fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
+    pub fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
         let Some(api_key) = text("api-key") else { return Ok(None) };
         let invalid = |code: Code| Refusal::new(StatusCode::UNAUTHORIZED, code.text());

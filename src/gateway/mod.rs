@@ -32,4 +32,5 @@ pub mod subscriptions;
 pub mod throttle;
 pub mod tls;
 pub mod token;
+pub mod untrusted;
 pub mod upgrade;

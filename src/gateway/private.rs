@@ -64,7 +64,7 @@ async fn token(
 }
 
 /// The `nonce` of the body, as it stands there: form-encoded or JSON.
-fn nonce<'a>(headers: &HeaderMap, body: &'a Bytes) -> Option<Cow<'a, str>> {
+pub(super) fn nonce<'a>(headers: &HeaderMap, body: &'a Bytes) -> Option<Cow<'a, str>> {
     let body = std::str::from_utf8(body).ok()?;
     let said = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if said.starts_with("application/json") {

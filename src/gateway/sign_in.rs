@@ -61,7 +61,7 @@ fn checked_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal>
 }
 
 /// The JSON body of a request that says it is JSON.
-fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refusal> {
+pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refusal> {
     let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if said.split(';').next().map(str::trim) != Some("application/json") {
         return Err(Refusal::new(
@@ -75,7 +75,7 @@ fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignIn {
+pub(super) struct SignIn {
     email: String,
     password: Zeroizing<String>,
     otp: String,
@@ -197,7 +197,7 @@ async fn sign_out(
 /// First `password`, answered with the TOTP secret; then `otp`, which confirms it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Acceptance {
+pub(super) struct Acceptance {
     password: Option<Zeroizing<String>>,
     otp: Option<String>,
 }

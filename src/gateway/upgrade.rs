@@ -145,7 +145,8 @@ pub async fn close(socket: WebSocket, code: u16, reason: &str) {
     let _ = time::timeout(LINGER, linger).await;
 }
 
-fn config() -> WebSocketConfig {
+/// The limits of every WebSocket.
+pub fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -155,7 +156,7 @@ fn config() -> WebSocketConfig {
 }
 
 /// Judges the request; the value of `Sec-WebSocket-Accept` when it is sound.
-fn accept_key(parts: &Parts) -> Result<String, Refusal> {
+pub(super) fn accept_key(parts: &Parts) -> Result<String, Refusal> {
     if parts.method != Method::GET {
         return Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    countersign_fuzz::soon(|| drop(countersign_fuzz::frame_dispatch_inbound(bytes)));
+});

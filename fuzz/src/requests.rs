@@ -1,0 +1,77 @@
+//! From a message's text to its answer, without a socket.
+
+use countersign::access::operation::{MemberRight, Operation, ServiceRight};
+use countersign::access::principal::Principal;
+use countersign::domain::time::Moment;
+use countersign::engine::Engine;
+use countersign::engine::command::Command;
+use countersign::engine::event::Event;
+use countersign::engine::workflows::{Drawn, Needs};
+use countersign::gateway::inbound::{self, Body, set_step};
+use countersign::gateway::outbound::{items, results};
+use countersign::sequencer::codec;
+
+use super::world::{NOW, engine, principals, tokens};
+
+/// What a message asks for, if it is understood. It is judged for each kind of principal that might ask.
+pub fn dispatch(text: &str) -> Option<Operation> {
+    let envelope = inbound::parse_envelope(text).ok()?;
+    let request = inbound::parse(&envelope).ok()?;
+    if let Some(token) = &request.token {
+        let _ = tokens().verify(token, NOW);
+    }
+    let row = request.operation.row();
+    let [bot, member, venue] = principals();
+    let may_ask =
+        [(bot, row.service_user != ServiceRight::No), (member, row.member != MemberRight::No), (venue, row.venue)];
+    for (by, _) in may_ask.into_iter().filter(|(_, may)| *may) {
+        match request.body.clone() {
+            Body::Command(command) | Body::Coded(command, _) | Body::Invite(command) => carry_out(&by, command),
+            Body::Cancel(orders) => {
+                orders.into_iter().for_each(|order| carry_out(&by, Command::CancelOrder(order)));
+            }
+            Body::Query(query, _) => {
+                if let Ok(view) = engine().query(NOW, &by, &query) {
+                    results::view(&mut String::new(), &engine().state().reference, request.operation, &view);
+                }
+            }
+            Body::Ping | Body::Subscribe(_) | Body::Unsubscribe(_) | Body::History(_) | Body::Audit(_) => {}
+        }
+    }
+    Some(request.operation)
+}
+
+/// Judges a command as a session would submit it. What happens keeps the money laws, and can be written and told.
+fn carry_out(by: &Principal, mut command: Command) {
+    command.set_deadline(NOW.plus_us(5_000_000));
+    set_step(&mut command, NOW.0 / 30_000_000);
+    if let Command::Initiate(change, initiation) = &mut command {
+        initiation.drawn = match change.governed().needs() {
+            Needs::Nothing => None,
+            Needs::Key => Some(Drawn::Key { api_key: "drawn".to_owned(), secret_sealed: vec![7] }),
+            Needs::Invitation => Some(Drawn::Invitation { token_hash: [7; 32] }),
+        };
+    }
+    let mut engine = Engine::new(engine().state().clone());
+    let Ok(reply) = engine.handle(NOW, by, &command) else { return };
+    engine.state().ledger.check().expect("money is conserved");
+    assert_eq!(engine.state().halted, None);
+    results::reply(&mut String::new(), &engine.state().reference, &reply, None);
+    told(&engine, by, NOW);
+}
+
+fn told(engine: &Engine, by: &Principal, at: Moment) {
+    let events: &[Event] = engine.events();
+    if events.is_empty() {
+        return;
+    }
+    let mut body = Vec::new();
+    codec::encode(&mut body, at, by.actor, events);
+    let entries = codec::decode(codec::FORMAT, &body).expect("what was written is read");
+    let first = engine.state().seq.0 + 1 - events.len() as u64;
+    for stamped in codec::stamped(entries, first) {
+        items::routes(&stamped, &mut |route| {
+            items::write(&mut String::new(), &engine.state().reference, &stamped, &route);
+        });
+    }
+}

@@ -1,0 +1,129 @@
+//! What fuzzing starts from: every kind of message as clients write it, heads, bodies, journal rows.
+
+use countersign::access::operation::Operation;
+use countersign::domain::time::Moment;
+use countersign::engine::query::{Query, Sought, View};
+use countersign::gateway::credentials::Signed;
+use countersign::gateway::token::Claims;
+use countersign::sequencer::codec;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
+
+use super::world::{self, NOW};
+
+/// A message and its params, for each operation; `@…` is an id of the world. An empty line has no params.
+const MESSAGES: &str = include_str!("messages.txt");
+
+/// The corpus of a target.
+pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    match target {
+        "frame_dispatch_inbound" => frames(),
+        "handshake" => handshakes(),
+        "journal" => journal(),
+        "rest" => bodies(),
+        _ => Vec::new(),
+    }
+}
+
+/// The messages of `messages.txt`, whole.
+fn messages() -> Vec<(String, String)> {
+    let engine = world::engine();
+    let [bot, member, ..] = world::principals();
+    let Ok(View::Requests(requests)) = engine.query(NOW, &member, &Query::Requests(Sought::default())) else {
+        panic!("the Member sees the request");
+    };
+    let Ok(View::Orders(orders)) = engine.query(NOW, &bot, &Query::OpenOrders { symbol: None }) else {
+        panic!("the Service User sees its order");
+    };
+    let asked = Query::Exports(Operation::ExportStatus, None);
+    let Ok(View::Exports(exports)) = engine.query(NOW, &bot, &asked) else {
+        panic!("the Service User sees its export")
+    };
+    let request = &requests[0].0;
+    let withdrawal = request.withdrawal.expect("it is about a withdrawal");
+    let claims = Claims { kind: 1, key_id: 1, credential_version: 1, issued_at: NOW };
+    let filled = MESSAGES
+        .replace("@ORDER", &orders[0].id.to_string())
+        .replace("@REQUEST", &request.id.to_string())
+        .replace("@DIGEST", &request.digest)
+        .replace("@REFID", &withdrawal.to_string())
+        .replace("@EXPORT", &exports[0].id.to_string())
+        .replace("@TOKEN", &world::tokens().mint(&claims));
+    let whole = |(at, line): (usize, &str)| {
+        let (method, params) = line.split_once(' ').unwrap_or((line, ""));
+        let params = if params.is_empty() { String::new() } else { format!(r#","params":{params}"#) };
+        (format!("{at:03}-{method}"), format!(r#"{{"method":"{method}"{params},"req_id":{at}}}"#))
+    };
+    filled.lines().enumerate().map(whole).collect()
+}
+
+fn frames() -> Vec<(String, Vec<u8>)> {
+    let messages = messages();
+    let mut wire = Vec::new();
+    let mut socket = WebSocket::from_raw_socket(std::io::Cursor::new(&mut wire), Role::Client, None);
+    for (_, text) in messages.iter().take(3) {
+        socket.send(Message::text(text.as_str())).expect("it is written to memory");
+    }
+    socket.send(Message::Ping(b"alive"[..].into())).expect("it is written to memory");
+    socket.close(None).expect("it is written to memory");
+    drop(socket);
+    let mut all: Vec<_> = messages.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
+    all.push(("frames".to_owned(), wire));
+    all
+}
+
+fn handshakes() -> Vec<(String, Vec<u8>)> {
+    let nonce = "1700000000000000";
+    let sign = Signed::handshake(nonce).sign(&world::SECRET);
+    let claims = Claims { kind: 1, key_id: 1, credential_version: 1, issued_at: NOW };
+    let upgrade = "GET\nHost: 127.0.0.1\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let token = world::tokens().mint(&claims);
+    [
+        ("bare", upgrade.to_owned()),
+        ("signed", format!("{upgrade}\nAPI-Key: key-1\nAPI-Nonce: {nonce}\nAPI-Sign: {sign}")),
+        ("cookie", format!("{upgrade}\nOrigin: http://localhost\nCookie: a=b; countersign_session=abc")),
+        ("token", format!("{upgrade}\n\n{token}")),
+    ]
+    .into_iter()
+    .map(|(name, text)| (name.to_owned(), text.into_bytes()))
+    .collect()
+}
+
+fn bodies() -> Vec<(String, Vec<u8>)> {
+    let json = "POST\nContent-Type: application/json; charset=utf-8\n";
+    [
+        (
+            "token-form",
+            "POST\nContent-Type: application/x-www-form-urlencoded\n\na=b&nonce=1700000000000000".to_owned(),
+        ),
+        ("token-json", "POST\nContent-Type: application/json\n\n{\"nonce\": 1700000000000000}".to_owned()),
+        ("sign-in", format!("{json}\n{{\"email\":\"a@acme.test\",\"password\":\"0123456789\",\"otp\":\"123456\"}}")),
+        ("password", format!("{json}\n{{\"password\":\"0123456789\"}}")),
+        ("otp", format!("{json}\n{{\"otp\":\"123456\"}}")),
+    ]
+    .into_iter()
+    .map(|(name, text)| (name.to_owned(), text.into_bytes()))
+    .collect()
+}
+
+/// The events of the world one by one, two rows of several, and the world as a snapshot.
+fn journal() -> Vec<(String, Vec<u8>)> {
+    let events = world::events();
+    let row = |events: &[(Moment, countersign::engine::event::Event)]| {
+        let mut body = vec![0];
+        for (at, event) in events {
+            codec::encode(&mut body, *at, world::principals()[0].actor, std::slice::from_ref(event));
+        }
+        body
+    };
+    let kinds = events.iter().map(|(_, event)| std::mem::discriminant(event)).collect::<Vec<_>>();
+    let first = |at: &usize| !kinds[..*at].contains(&kinds[*at]);
+    let mut all: Vec<_> =
+        (0..events.len()).filter(first).map(|at| (format!("event-{at:02}"), row(&events[at..=at]))).collect();
+    all.push(("row".to_owned(), row(&events[events.len() - 4..])));
+    let mut snapshot = vec![1];
+    snapshot.extend(postcard::to_allocvec(world::engine().state()).expect("the state is plain data"));
+    all.push(("snapshot".to_owned(), snapshot));
+    all
+}

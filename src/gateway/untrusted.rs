@@ -1,0 +1,60 @@
+//! What strangers send before anybody knows them, read as the routes read it but from plain bytes: for the fuzz
+//! targets of `fuzz/`, and for the test that replays their corpora.
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use super::credentials::Signed;
+use super::handshake::{Signature, origin};
+use super::private;
+use super::sign_in::{self, cookie};
+use super::upgrade;
+
+/// What a request's head says of who sends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// It may become a WebSocket.
+    pub upgrades: bool,
+    /// Whether the handshake's signature is the secret's; `None` without a key, or with half of one.
+    pub signed: Option<bool>,
+    /// The nonce that was signed, if it is a number.
+    pub nonce: Option<u64>,
+    /// It carries a session cookie.
+    pub cookie: bool,
+    /// It says where its page comes from.
+    pub origin: bool,
+}
+
+/// Reads the head of a request for `/v2`.
+pub fn handshake(parts: &Parts, secret: &[u8]) -> Claim {
+    let headers = &parts.headers;
+    let signature = Signature::of(headers).ok().flatten();
+    Claim {
+        upgrades: upgrade::accept_key(parts).is_ok(),
+        signed: signature.as_ref().map(|by| Signed::handshake(by.nonce).verify(secret, by.api_sign)),
+        nonce: signature.and_then(|by| by.nonce.parse().ok()),
+        cookie: cookie(headers).is_some(),
+        origin: origin(headers).is_some(),
+    }
+}
+
+/// Which bodies a request's body is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bodies {
+    /// Of `GetWebSocketsToken`: it has a nonce.
+    pub token: bool,
+    /// Of `POST /session`.
+    pub sign_in: bool,
+    /// Of `POST /invitations/{token}`.
+    pub acceptance: bool,
+}
+
+/// Reads a body as each of the routes that take one.
+pub fn rest(headers: &HeaderMap, body: &Bytes) -> Bodies {
+    Bodies {
+        token: private::nonce(headers, body).is_some(),
+        sign_in: sign_in::body::<sign_in::SignIn>(headers, body).is_ok(),
+        acceptance: sign_in::body::<sign_in::Acceptance>(headers, body).is_ok(),
+    }
+}
