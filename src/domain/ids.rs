@@ -36,9 +36,10 @@ macro_rules! counted {
         pub struct $name(pub $int);
 
         impl $name {
-            /// The place in a table kept in order of creation.
+            /// The place in a table kept in order of creation. Of 0, which is nobody's id and comes only with
+            /// damaged bytes, a place that no table has.
             pub fn index(self) -> usize {
-                self.0 as usize - 1
+                (self.0 as usize).wrapping_sub(1)
             }
 
             /// The id of the record that will stand at `index`.

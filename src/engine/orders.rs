@@ -214,8 +214,10 @@ impl<'de> Deserialize<'de> for Orders {
         prints.iter().for_each(|_| all.add_market());
         (all.prints, all.client_ids) = (prints, client_ids);
         for order in orders {
-            if order.market.index() >= all.books.len() {
-                return Err(serde::de::Error::custom("an order of no market"));
+            let book = all.books.get(order.market.index());
+            let book = book.ok_or_else(|| serde::de::Error::custom("an order of no market"))?;
+            if book.get(order.id).is_some() {
+                return Err(serde::de::Error::custom("two orders of one id"));
             }
             let rests = !order.waits();
             all.insert(order, rests);
