@@ -101,7 +101,8 @@ impl<R: Release> Sequencer<R> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut running = true;
-        while running {
+        // The queue may close while a batch is on its way: what was taken meanwhile is committed as well.
+        while running || !self.open.is_empty() {
             if self.open.is_empty() {
                 self.let_out();
                 tokio::select! {

@@ -2,20 +2,24 @@
 
 use std::path::Path;
 
+use futures::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::handle::{Handle, Outcome, Submission, Work};
 use super::recovery::{RecoveryError, recover, verify};
 use super::*;
+use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
 use crate::domain::assets::Asset;
-use crate::domain::ids::AssetId;
+use crate::domain::ids::{AssetId, VenueKeyId};
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 use crate::engine::event::Event;
 use crate::engine::reject::Code;
+use crate::engine::service_users::{KeyRef, VenueKey};
 use crate::storage::Storage;
 use crate::storage::journal::Snapshot;
+use crate::storage::memory::Disk;
 
 /// Passes every batch on to the test.
 struct Probe(UnboundedSender<Released<usize>>);
@@ -119,6 +123,43 @@ async fn everything_accepted_is_answered_in_order_before_a_stop_that_leaves_a_sn
     let reader = reader(dir.path()).await;
     assert_eq!(reader.snapshots().await.unwrap().len(), 1);
     assert_eq!(verify(&reader).await.unwrap().snapshots, 1);
+}
+
+/// Found by the simulation: what was taken while a batch was on its way to the disk was dropped when the queue closed
+/// in the same moment, and the snapshot then lay beyond the journal.
+#[tokio::test]
+async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answered() {
+    let disk = Disk::default();
+    let (sender, mut released) = unbounded_channel();
+    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
+    let opened = open(journal, &reader, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
+    let (mut sequencer, handle) = opened.unwrap();
+    let key = VenueKey {
+        id: VenueKeyId(1),
+        name: String::new(),
+        api_key: "venue".to_owned(),
+        secret_sealed: Vec::new(),
+        credential: 1,
+        settings: KeySettings::default(),
+    };
+    sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await.unwrap();
+    released.recv().await.unwrap();
+    disk.slow(3);
+    let ask = |ticket| {
+        let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 1 };
+        let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
+        Submission { by, work: Work::Command(command), ticket }
+    };
+    handle.submit(vec![ask(1)]).unwrap();
+    let mut run = std::pin::pin!(sequencer.run());
+    assert!(run.as_mut().now_or_never().is_none(), "the first batch is on its way");
+    handle.submit(vec![ask(2)]).unwrap();
+    drop(handle);
+    run.await.unwrap();
+    let answered = [released.recv().await, released.recv().await].map(|batch| batch.unwrap().answers[0].clone());
+    assert!(answered.iter().all(|(_, outcome)| outcome.is_ok()), "{answered:?}");
+    let verified = verify(&reader).await.unwrap();
+    assert_eq!((verified.seq, verified.snapshots), (3, 1));
 }
 
 #[tokio::test]

@@ -1,0 +1,71 @@
+//! Every request of a run: when it was given, by whom, and what became of it.
+
+use std::collections::VecDeque;
+
+use countersign::access::principal::Principal;
+use countersign::domain::time::Moment;
+
+use super::clients::Asked;
+
+#[derive(Debug)]
+pub struct Operation {
+    pub by: Principal,
+    pub asked: Asked,
+    /// The clock when the sequencer took it from the queue; `None` while it waits there.
+    pub taken_at: Option<Moment>,
+}
+
+/// Requests by ticket. One that was answered, or is known to be lost, is dropped.
+#[derive(Default)]
+pub struct History {
+    first: usize,
+    operations: VecDeque<Operation>,
+    /// How many of them the sequencer has taken.
+    taken: usize,
+    pub answered: u64,
+    pub lost: u64,
+    pub survived: u64,
+}
+
+impl History {
+    /// Notes a request that is about to be given. Its ticket.
+    pub fn invoke(&mut self, by: Principal, asked: Asked) -> usize {
+        self.operations.push_back(Operation { by, asked, taken_at: None });
+        self.first + self.operations.len() - 1
+    }
+
+    /// Takes the last so many back: there was no room for them.
+    pub fn revoke(&mut self, count: usize) {
+        self.operations.truncate(self.operations.len() - count);
+    }
+
+    /// The sequencer moved: it has taken everything that was in the queue.
+    pub fn take(&mut self, now: Moment) {
+        self.operations.range_mut(self.taken..).for_each(|of| of.taken_at = Some(now));
+        self.taken = self.operations.len();
+    }
+
+    /// The request that is answered next. Answers come in the order in which requests were accepted: whoever was
+    /// answered before another one asked stands before it, which is the real-time order of linearizability.
+    pub fn answer(&mut self, ticket: usize) -> Operation {
+        assert_eq!(ticket, self.first, "an answer out of order, or a second one");
+        self.answered += 1;
+        self.next().expect("an answer to nothing")
+    }
+
+    /// The next request without an answer, whose outcome the journal tells.
+    pub fn next(&mut self) -> Option<Operation> {
+        let next = self.operations.pop_front()?;
+        self.first += 1;
+        self.taken = self.taken.saturating_sub(1);
+        Some(next)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    pub fn tickets(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.operations.len()
+    }
+}

@@ -1,0 +1,101 @@
+//! What the simulated clients have learned: only from events that were shown, as real ones do.
+
+use std::collections::BTreeMap;
+
+use countersign::domain::ids::*;
+use countersign::domain::orders::OrderStatus;
+use countersign::engine::approvals::{Initiator, RequestState};
+use countersign::engine::deposits::DepositAddress;
+use countersign::engine::event::Event;
+use countersign::engine::withdrawals::WithdrawalStatus;
+use countersign::sequencer::Stamped;
+
+/// Orders that clients remember; some of them are gone.
+const ORDERS_KEPT: usize = 256;
+
+#[derive(Default)]
+pub struct Known {
+    pub orders: Vec<(OrderId, AccountId)>,
+    /// Pending requests with the digest that approvers see.
+    pub requests: BTreeMap<RequestId, (OrganizationId, String)>,
+    /// Withdrawals that were not settled.
+    pub withdrawals: BTreeMap<WithdrawalId, (AccountId, WithdrawalStatus)>,
+    /// Requests that made a key whose secret waits, and who may claim it.
+    pub claims: Vec<(RequestId, MemberId)>,
+    /// Service Users by number: the version of their credential, and their account.
+    pub keys: Vec<(u32, AccountId)>,
+    /// Members by number: their Organization.
+    pub members: Vec<OrganizationId>,
+    pub deposit_addresses: Vec<(AssetId, DepositAddress)>,
+    pub invitations: Vec<[u8; 32]>,
+    pub cookies: Vec<[u8; 32]>,
+}
+
+impl Known {
+    pub fn learn(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::OrderPlaced { order, .. } => {
+                if self.orders.len() == ORDERS_KEPT {
+                    self.orders.swap_remove((order.id.0 % ORDERS_KEPT as u64) as usize);
+                }
+                self.orders.push((order.id, order.account));
+            }
+            Event::OrderCanceled { order, .. } => self.forget(order.id),
+            Event::Traded(trade) => {
+                let filled = [&trade.maker.order, &trade.taker.order].map(|of| (of.status, of.id));
+                filled.iter().filter(|(status, _)| *status == OrderStatus::Filled).for_each(|(_, id)| self.forget(*id));
+            }
+            Event::MemberChanged(member) => {
+                if member.id.index() == self.members.len() {
+                    self.members.push(member.organization);
+                }
+                self.invitations.extend(member.invitation.iter().map(|invitation| invitation.token_hash));
+                let kept = self.invitations.len().saturating_sub(8);
+                self.invitations.drain(..kept);
+            }
+            Event::ServiceUserChanged { service_user: of, .. } => {
+                let key = (of.credential, of.account);
+                match self.keys.get_mut(of.id.index()) {
+                    Some(old) => *old = key,
+                    None => self.keys.push(key),
+                }
+                self.claims.extend(of.claim.iter().map(|claim| (claim.request, claim.member)));
+                let kept = self.claims.len().saturating_sub(8);
+                self.claims.drain(..kept);
+            }
+            Event::SessionOpened(session) => {
+                self.cookies.push(session.cookie_hash);
+                let kept = self.cookies.len().saturating_sub(8);
+                self.cookies.drain(..kept);
+            }
+            Event::DepositAddressAssigned { asset, address, .. } => {
+                self.deposit_addresses.push((*asset, address.clone()));
+            }
+            Event::WithdrawalChanged { withdrawal, .. } => match withdrawal.status {
+                WithdrawalStatus::Initial | WithdrawalStatus::Pending => {
+                    self.withdrawals.insert(withdrawal.id, (withdrawal.account, withdrawal.status));
+                }
+                _ => drop(self.withdrawals.remove(&withdrawal.id)),
+            },
+            Event::RequestChanged { request, .. } => match request.state {
+                RequestState::Pending => {
+                    self.requests.insert(request.id, (request.organization, request.digest.clone()));
+                }
+                _ => drop(self.requests.remove(&request.id)),
+            },
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, id: OrderId) {
+        self.orders.retain(|(of, _)| *of != id);
+    }
+}
+
+/// Who asked, when it was a Member.
+pub fn asking_member(initiator: &Initiator) -> Option<MemberId> {
+    match initiator {
+        Initiator::Member(id, _) => Some(*id),
+        Initiator::ServiceUser(..) => None,
+    }
+}

@@ -1,0 +1,234 @@
+//! The laws of the design over everything that was shown, kept by accounts of their own: the engine is not asked.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use countersign::access::operation::Operation;
+use countersign::access::principal::Actor;
+use countersign::access::workflow::Workflow;
+use countersign::domain::ids::*;
+use countersign::domain::money::Amount;
+use countersign::domain::orders::Order;
+use countersign::domain::text::ClientId;
+use countersign::engine::approvals::{Decision, Initiator, Request, RequestState};
+use countersign::engine::event::Event;
+use countersign::engine::ledger::{Party, Wallet};
+use countersign::engine::orders::held_asset;
+use countersign::engine::query::Owner;
+use countersign::engine::state::State;
+use countersign::engine::withdrawals::{Withdrawal, WithdrawalStatus};
+use countersign::gateway::outbound::items;
+use countersign::sequencer::Stamped;
+
+use super::known::asking_member;
+
+#[derive(Default)]
+pub struct Laws {
+    seq: u64,
+    /// Wallets and counter-accounts.
+    balances: BTreeMap<(Party, AssetId), i64>,
+    held: BTreeMap<(AccountId, AssetId), i64>,
+    orders: HashMap<OrderId, (AccountId, AssetId, i64)>,
+    withdrawals: BTreeMap<WithdrawalId, Withdrawal>,
+    requests: BTreeMap<RequestId, Request>,
+    /// Organizations whose withdrawals are under a policy.
+    governed: BTreeSet<OrganizationId>,
+    /// Released to custody, and the request that lets them go was not shown yet.
+    released: BTreeSet<WithdrawalId>,
+    withdrawn: BTreeMap<(ServiceUserId, ClientId), WithdrawalId>,
+    earned: BTreeMap<(ServiceUserId, ClientId), EarnOperationId>,
+    /// The last offset of each private channel.
+    offsets: BTreeMap<(Owner, Operation), u64>,
+}
+
+impl Laws {
+    /// Looks at the next event. `state` only tells what a market's assets are.
+    pub fn see(&mut self, stamped: &Stamped, state: &State) {
+        self.seq += 1;
+        assert_eq!(stamped.seq.0, self.seq, "law 8: a gap or a repeat in what was shown");
+        self.streams(stamped);
+        self.money(&stamped.event);
+        self.holds(&stamped.event, state);
+        service_users_never_govern(stamped);
+        match &stamped.event {
+            Event::RequestChanged { request, .. } => self.request(request),
+            Event::WithdrawalChanged { withdrawal, .. } => self.withdrawal(withdrawal),
+            Event::Earned { operation: of, .. } => {
+                if let Some(id) = of.client_id {
+                    let first = *self.earned.entry((of.service_user, id)).or_insert(of.id);
+                    assert_eq!(first, of.id, "a repeated client_id took effect twice");
+                }
+            }
+            Event::PolicySet(policy) if policy.workflow == Workflow::InitiateWithdrawal => {
+                self.governed.insert(policy.organization);
+            }
+            Event::PolicyRemoved { organization, workflow: Workflow::InitiateWithdrawal } => {
+                self.governed.remove(organization);
+            }
+            Event::Halted { reason } => panic!("law 2: {reason}"),
+            _ => {}
+        }
+    }
+
+    fn streams(&mut self, stamped: &Stamped) {
+        items::routes(stamped, &mut |route| {
+            let offset = route.offset(stamped.seq);
+            let last = self.offsets.insert((route.owner, route.channel), offset);
+            assert!(last.is_none_or(|last| last < offset), "law 8: {route:?} of {stamped:?} does not go on");
+        });
+    }
+
+    fn money(&mut self, event: &Event) {
+        let postings = event.postings();
+        let mut sums = BTreeMap::<AssetId, i128>::new();
+        for posting in postings {
+            *sums.entry(posting.asset).or_default() += i128::from(posting.delta.0);
+            *self.balances.entry((posting.party, posting.asset)).or_default() += posting.delta.0;
+        }
+        assert!(sums.values().all(|sum| *sum == 0), "law 2: {event:?} does not sum to zero");
+        for posting in postings {
+            let Party::Account(account, _) = posting.party else { continue };
+            let of =
+                |wallet| self.balances.get(&(Party::Account(account, wallet), posting.asset)).copied().unwrap_or(0);
+            let wallets = [Wallet::Main, Wallet::Flex, Wallet::Bonded].map(of);
+            assert!(wallets.iter().all(|balance| *balance >= 0), "law 2: {event:?} overdraws {account}");
+        }
+    }
+
+    fn holds(&mut self, event: &Event, state: &State) {
+        match event {
+            Event::OrderPlaced { order, .. }
+            | Event::OrderCanceled { order, .. }
+            | Event::OrderActivated { order, .. }
+            | Event::OrderAmended { order, .. }
+            | Event::OrderRefilled(order)
+            | Event::TriggerMoved(order) => self.order(order, state),
+            Event::Traded(trade) => {
+                self.order(&trade.maker.order, state);
+                self.order(&trade.taker.order, state);
+            }
+            Event::WithdrawalChanged { withdrawal: of, .. } => {
+                let before = self.withdrawals.get(&of.id).map_or(0, |before| before.held.0);
+                self.hold(of.account, of.asset, of.held.0 - before);
+            }
+            _ => {}
+        }
+    }
+
+    fn order(&mut self, order: &Order, state: &State) {
+        assert!(order.held.0 >= 0 && order.filled <= order.qty, "law 2: {order:?}");
+        assert!(order.is_open() || order.held.0 == 0, "rule 31: a closed order holds: {order:?}");
+        let asset = held_asset(order, &state.reference);
+        let before = match order.is_open() {
+            true => self.orders.insert(order.id, (order.account, asset, order.held.0)),
+            false => self.orders.remove(&order.id),
+        };
+        if let Some((account, asset, held)) = before {
+            self.hold(account, asset, -held);
+        }
+        self.hold(order.account, asset, order.held.0);
+    }
+
+    fn hold(&mut self, account: AccountId, asset: AssetId, delta: i64) {
+        *self.held.entry((account, asset)).or_default() += delta;
+    }
+
+    fn request(&mut self, now: &Request) {
+        let before = self.requests.insert(now.id, now.clone());
+        let asker = asking_member(&now.initiator);
+        let ungoverned = now.withdrawal.is_some() && now.policy.is_none();
+        let had_to_wait = ungoverned && before.is_none() && self.governed.contains(&now.organization);
+        assert!(!had_to_wait, "law 7: {now:?} went past the policy");
+        let own = now.votes.iter().find(|vote| Some(vote.member) == asker);
+        assert!(own.is_none(), "law 5: {asker:?} voted on what they asked for: {now:?}");
+        let voters: BTreeSet<_> = now.votes.iter().filter(|vote| !vote.struck).map(|vote| vote.member).collect();
+        assert_eq!(voters.len(), now.votes.iter().filter(|vote| !vote.struck).count(), "one vote each: {now:?}");
+        if let Some(before) = &before {
+            let still = before.state == RequestState::Pending || *before == *now;
+            assert!(still, "what has ended is decided again: {before:?}");
+            assert!(now.votes.len() >= before.votes.len(), "a vote is gone: {now:?}");
+        }
+        let votes = now.votes.iter().filter(|vote| !vote.struck && vote.decision == Decision::Approve).count();
+        match (now.state, &now.policy) {
+            (RequestState::Approved, Some(policy)) => {
+                assert!(policy.quorum >= 1 && votes >= policy.quorum as usize, "rule 18: too few votes: {now:?}");
+            }
+            (RequestState::Approved, None) => panic!("rule 19: nobody was to vote on {now:?}"),
+            (RequestState::Executed, Some(policy)) => {
+                assert!(asker.is_some() && policy.allow_execute, "rule 19: Execute was not open for {now:?}");
+            }
+            _ => {}
+        }
+        if matches!(now.state, RequestState::Approved | RequestState::Executed)
+            && let Some(id) = now.withdrawal
+        {
+            assert!(self.released.remove(&id), "law 7: {now:?} is done, and its withdrawal is where it was");
+        }
+    }
+
+    /// The end of a batch, and so of whatever was done in it.
+    pub fn end(&self) {
+        assert!(self.released.is_empty(), "law 7: {:?} were released without their quorum", self.released);
+    }
+
+    fn withdrawal(&mut self, now: &Withdrawal) {
+        let before = self.withdrawals.insert(now.id, now.clone()).map(|before| before.status);
+        use WithdrawalStatus::{Canceled, Initial, Pending, Returned, Success};
+        let goes_on = matches!(
+            (before, now.status),
+            (None | Some(Initial), Initial | Canceled | Pending) | (Some(Pending), Success | Returned)
+        );
+        assert!(goes_on, "a withdrawal goes from {before:?} to {:?}", now.status);
+        if now.status == Pending {
+            self.released.insert(now.id);
+        }
+        if let (Some(asker), Some(id)) = (now.service_user, now.client_id) {
+            let first = *self.withdrawn.entry((asker, id)).or_insert(now.id);
+            assert_eq!(first, now.id, "a repeated client_id took effect twice");
+        }
+    }
+
+    /// Compares the accounts kept here with the engine's, asset by asset.
+    pub fn compare(&self, state: &State) {
+        state.ledger.check().unwrap_or_else(|why| panic!("law 2: {why}"));
+        for ((party, asset), balance) in &self.balances {
+            let there = match *party {
+                Party::Account(account, wallet) => state.ledger.balance(account, *asset, wallet),
+                counter => state.ledger.counter(counter, *asset),
+            };
+            assert_eq!(there, Amount(*balance), "law 2: {party:?} has another balance of {asset} than it was told");
+        }
+        for ((account, asset), held) in &self.held {
+            assert_eq!(
+                state.ledger.held(*account, *asset),
+                Amount(*held),
+                "rule 31: the holds of {account} in {asset}"
+            );
+        }
+    }
+}
+
+/// Law 7: what a key gives changes nothing that Members decide, and no vote.
+fn service_users_never_govern(stamped: &Stamped) {
+    let Actor::ServiceUser(by) = stamped.by else { return };
+    let its_own = match &stamped.event {
+        Event::RequestChanged { request, .. } => {
+            let asked = matches!(request.initiator, Initiator::ServiceUser(id, _) if id == by);
+            // Any key of the account may take a withdrawal back that a key asked for.
+            let withdrawn = request.state == RequestState::Canceled && request.withdrawal.is_some();
+            let at_once = request.state == RequestState::Executed && request.policy.is_none();
+            let new = request.state == RequestState::Pending && request.votes.is_empty();
+            withdrawn || (asked && (new || at_once))
+        }
+        Event::PolicySet(_)
+        | Event::PolicyRemoved { .. }
+        | Event::AddressAdded { .. }
+        | Event::AddressRemoved { .. }
+        | Event::MemberChanged(_)
+        | Event::ServiceUserChanged { .. }
+        | Event::CodeSpent { .. }
+        | Event::Frozen(_)
+        | Event::Unfrozen { .. } => false,
+        _ => true,
+    };
+    assert!(its_own, "law 7: {by} governs: {stamped:?}");
+}

@@ -1,0 +1,168 @@
+//! The single-threaded model that histories are checked against: one engine, no queue, no batches, no disk, no crash.
+//!
+//! The order is known, because there is one writer and answers come in its order; only the server's own ticks float
+//! between requests. So the check need not search: each answered request is put to the model at its place and must
+//! get the same answer and the same events. After a crash, what the journal holds beyond what was shown must be a
+//! beginning of the requests that were not answered: nothing acknowledged is lost, nothing is done twice, and nothing
+//! is there that nobody asked for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use countersign::access::principal::Actor;
+use countersign::domain::time::Moment;
+use countersign::engine::Engine;
+use countersign::engine::command::Command;
+use countersign::engine::state::State;
+use countersign::sequencer::codec::{self, Entry};
+use countersign::sequencer::handle::{Answer, Outcome};
+use countersign::sequencer::{Released, Stamped};
+use countersign::storage::journal::Row;
+
+use super::clients::Asked;
+use super::history::{History, Operation};
+use super::server::tiers;
+use super::world::SERVER;
+
+/// Of how many refusals one is looked at with the state's digest, which takes long.
+const DIGESTED: u64 = 512;
+
+#[derive(Default)]
+pub struct Model {
+    engine: Engine,
+    /// Events that were shown and are not accounted for yet.
+    shown: VecDeque<Arc<Stamped>>,
+    refusals: u64,
+}
+
+impl Model {
+    pub fn state(&self) -> &State {
+        self.engine.state()
+    }
+
+    /// A server that starts anew forgets what no event tells: the counters of keys.
+    pub fn restart(&mut self) {
+        self.engine = Engine::new(std::mem::take(&mut self.engine).state().clone()).limited(tiers());
+    }
+
+    /// Accounts for a batch: every answer, and every event.
+    pub fn released(&mut self, batch: &Released<usize>, history: &mut History) {
+        self.shown.extend(batch.events.iter().cloned());
+        for (ticket, outcome) in &batch.answers {
+            let operation = history.answer(*ticket);
+            self.answered(&operation, outcome);
+        }
+        while let Some(next) = self.shown.front() {
+            assert_eq!(next.by, Actor::Server, "{next:?} was shown and nobody asked for it");
+            self.server();
+        }
+    }
+
+    fn answered(&mut self, operation: &Operation, told: &Outcome) {
+        let now = operation.taken_at.expect("what is answered was taken");
+        let Asked::Command(command) = &operation.asked else { return self.queried(operation, now, told) };
+        // A tick that came before may be what the answer rests on. One that could as well stand after stays there.
+        while self.shown.front().is_some_and(|next| next.by == Actor::Server) {
+            let mut trial = Engine::new(self.state().clone()).limited(tiers());
+            let outcome = put(&mut trial, now, operation, command);
+            if trial.events().is_empty() && outcome == *told {
+                return;
+            }
+            self.server();
+        }
+        self.refusals += u64::from(told.is_err());
+        let before = (told.is_err() && self.refusals.is_multiple_of(DIGESTED)).then(|| self.state().digest());
+        let outcome = put(&mut self.engine, now, operation, command);
+        assert_eq!(outcome, *told, "the model answers otherwise (left) to {operation:?}");
+        assert!(before.is_none_or(|before| before == self.state().digest()), "a refusal changed something");
+        self.account(operation.by.actor);
+    }
+
+    fn queried(&mut self, operation: &Operation, now: Moment, told: &Outcome) {
+        let Asked::Query(query) = &operation.asked else { unreachable!("commands are put elsewhere") };
+        let ask = || self.engine.query(now, &operation.by, query).map(Answer::View);
+        let mut outcome = ask();
+        while outcome != *told && self.shown.front().is_some_and(|next| next.by == Actor::Server) {
+            self.server();
+            outcome = self.engine.query(now, &operation.by, query).map(Answer::View);
+        }
+        assert_eq!(outcome, *told, "the model answers otherwise (left) to {operation:?}");
+    }
+
+    /// What the server asked itself, as the next event shown is its own.
+    fn server(&mut self) {
+        let next = self.shown.front().expect("an event of the server");
+        let at = next.at;
+        self.engine.handle(at, &SERVER, &Command::Tick).expect("a tick is never refused");
+        assert!(!self.engine.events().is_empty(), "{next:?} was shown and nothing was due");
+        self.account(Actor::Server);
+    }
+
+    /// Takes the events of the command that the model has just done off those that were shown.
+    fn account(&mut self, by: Actor) {
+        let (at, last) = (self.state().at, self.state().seq.0);
+        let first = last + 1 - self.engine.events().len() as u64;
+        for (seq, event) in (first..).zip(self.engine.take_events()) {
+            let shown = self.shown.pop_front().unwrap_or_else(|| panic!("{event:?} was acknowledged and not shown"));
+            assert_eq!((shown.seq.0, shown.at, shown.by), (seq, at, by), "{shown:?}");
+            assert_eq!(shown.event, event, "shown (left) is not what the model does");
+        }
+    }
+
+    /// The beginning of the journal, which nobody asked for.
+    pub fn begin(&mut self, genesis: &Command, batch: &Released<usize>) {
+        self.engine = Engine::default().limited(tiers());
+        self.shown.extend(batch.events.iter().cloned());
+        let at = self.shown.front().expect("genesis has events").at;
+        self.engine.handle(at, &SERVER, genesis).expect("genesis is sound");
+        self.account(Actor::Server);
+        while !self.shown.is_empty() {
+            self.server();
+        }
+    }
+
+    /// Accounts for what the journal holds beyond what was shown, after a crash: requests without an answer, from the
+    /// first on. Those after them are lost. The events, which clients learn when they resume.
+    pub fn crashed(&mut self, rows: &[Row], history: &mut History) -> Vec<Arc<Stamped>> {
+        assert!(self.shown.is_empty(), "everything shown is accounted for");
+        let mut found = Vec::new();
+        for row in rows {
+            let entries = codec::decode(row.format, &row.body).expect("the journal is read");
+            let mut seq = row.first_seq;
+            for entry in entries {
+                let count = entry.events.len() as u64;
+                found.extend(codec::stamped(vec![entry.clone()], seq).map(Arc::new));
+                self.survived(&entry, seq, history);
+                seq += count;
+            }
+        }
+        while let Some(_lost) = history.next() {
+            history.lost += 1;
+        }
+        found
+    }
+
+    fn survived(&mut self, entry: &Entry, seq: u64, history: &mut History) {
+        self.shown.extend(codec::stamped(vec![entry.clone()], seq).map(Arc::new));
+        if entry.by == Actor::Server {
+            return self.server();
+        }
+        loop {
+            let operation = history.next().unwrap_or_else(|| panic!("{entry:?} is in the journal and nobody asked"));
+            let (Asked::Command(command), Some(now)) = (&operation.asked, operation.taken_at) else { continue };
+            let _ = put(&mut self.engine, now, &operation, command);
+            if !self.engine.events().is_empty() {
+                history.survived += 1;
+                return self.account(operation.by.actor);
+            }
+        }
+    }
+}
+
+/// Asks as the sequencer does.
+fn put(engine: &mut Engine, now: Moment, operation: &Operation, command: &Command) -> Outcome {
+    engine.handle(now, &operation.by, command).map(|reply| match engine.rate() {
+        Some(rate) => Answer::Rated(reply, rate),
+        None => Answer::Reply(reply),
+    })
+}
