@@ -1,5 +1,7 @@
 //! `amend_order` changes an open order in place (protocol 6.2); `edit_order` puts another in its place (6.3).
 
+use std::sync::Arc;
+
 use super::admission::{check_cost, check_deadline, checked_price, display, level, quantity, trailing_limit};
 use super::caller::ServiceCaller;
 use super::command::{AmendOrder, EditOrder, OrderRef};
@@ -47,12 +49,12 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     order.terms.get_or_insert_default().amended = true;
     let (id, amend_id, seen) = (order.id, AmendId(t.next_seq().0), t.emitted());
     if order.qty == order.filled {
-        t.emit(Event::OrderAmended { order: Box::new(order.clone()), place: Place::Kept });
+        t.emit(Event::OrderAmended { order: Arc::new(order.clone()), place: Place::Kept });
         end(t, vec![order], CancelReason::AmendedToFilled);
         return Ok(Reply::Amended { order: id, amend_id });
     }
     let place = judged(t, &market, &before, &mut order, asked)?;
-    t.emit(Event::OrderAmended { order: Box::new(order.clone()), place });
+    t.emit(Event::OrderAmended { order: Arc::new(order.clone()), place });
     if place == Place::Off {
         run(t, &market, order);
     }

@@ -1,70 +1,103 @@
-//! One market's book: open orders in price-time priority. Orders live in a slab and are linked within
-//! their price level, so a cancel by id costs the same whatever rests, and matching allocates nothing.
+//! One market's book: open orders in price-time priority. They live in a slab and are linked within their
+//! price level, so a cancel by id costs the same whatever rests, and matching allocates nothing. The engine
+//! keeps whole orders in it; market data, what it shows of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::index::Index;
 use crate::domain::ids::OrderId;
-use crate::domain::money::Price;
+use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
+/// What a book needs to know of an order.
+pub trait Resting {
+    /// Its id.
+    fn id(&self) -> OrderId;
+    /// The level it rests in; `None` without a limit. The same as long as it rests.
+    fn place(&self) -> Option<(Side, Price)>;
+    /// What it shows.
+    fn visible(&self) -> Quantity;
+}
+
+impl Resting for Arc<Order> {
+    fn id(&self) -> OrderId {
+        self.id
+    }
+
+    fn place(&self) -> Option<(Side, Price)> {
+        Some((self.side, self.limit?))
+    }
+
+    fn visible(&self) -> Quantity {
+        Order::visible(self)
+    }
+}
+
 /// An open order and its neighbours in the level it rests in.
 #[derive(Clone, Debug)]
-struct Slot {
-    order: Option<Order>,
+struct Slot<T> {
+    order: Option<T>,
     rests: bool,
     before: u32,
     after: u32,
 }
 
-/// The orders of one price, oldest first.
+/// The orders of one price, oldest first, and what they show together.
 #[derive(Clone, Copy, Debug)]
 struct Level {
     first: u32,
     last: u32,
+    total: Quantity,
 }
 
 /// Open orders of a market.
-#[derive(Clone, Debug, Default)]
-pub struct Book {
-    slots: Vec<Slot>,
+#[derive(Clone, Debug)]
+pub struct Book<T = Arc<Order>> {
+    slots: Vec<Slot<T>>,
     free: Vec<u32>,
     index: Index,
     bids: BTreeMap<Price, Level>,
     asks: BTreeMap<Price, Level>,
 }
 
-impl Book {
+impl<T> Default for Book<T> {
+    fn default() -> Book<T> {
+        let (bids, asks) = (BTreeMap::new(), BTreeMap::new());
+        Book { slots: Vec::new(), free: Vec::new(), index: Index::default(), bids, asks }
+    }
+}
+
+impl<T: Resting> Book<T> {
     /// An open order.
-    pub fn get(&self, id: OrderId) -> Option<&Order> {
+    pub fn get(&self, id: OrderId) -> Option<&T> {
         self.index.get(id).and_then(|slot| self.slots[slot as usize].order.as_ref())
     }
 
-    /// The order that an incoming order of `side` meets first.
-    pub fn best_against(&self, side: Side) -> Option<&Order> {
-        self.against(side).next()
+    /// The orders that an incoming order of `side` meets, in price-time priority.
+    pub fn against(&self, side: Side) -> impl Iterator<Item = &T> {
+        self.side(side.opposite()).flat_map(|(_, level)| self.queue(level))
     }
 
-    /// The orders that an incoming order of `side` meets, in price-time priority.
-    pub fn against(&self, side: Side) -> impl Iterator<Item = &Order> {
-        let (asks, bids) = match side {
-            Side::Buy => (Some(self.asks.values()), None),
-            Side::Sell => (None, Some(self.bids.values().rev())),
-        };
-        let levels = asks.into_iter().flatten().chain(bids.into_iter().flatten());
-        levels.flat_map(move |level| {
-            let next = move |slot: u32| (slot != NONE).then_some(slot);
-            std::iter::successors(next(level.first), move |slot| next(self.slots[*slot as usize].after))
-                .filter_map(|slot| self.slots[slot as usize].order.as_ref())
-        })
+    /// The levels of a side, best first: the price, what its orders show together, and they in their order.
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, Quantity, impl Iterator<Item = &T>)> {
+        self.side(side).map(|(price, level)| (price, level.total, self.queue(level)))
+    }
+
+    /// Whether anything rests at a price.
+    pub fn has(&self, side: Side, price: Price) -> bool {
+        match side {
+            Side::Buy => self.bids.contains_key(&price),
+            Side::Sell => self.asks.contains_key(&price),
+        }
     }
 
     /// Takes a new open order in; it rests at the end of its level if `rests`.
-    pub fn insert(&mut self, order: Order, rests: bool) {
-        let id = order.id;
+    pub fn insert(&mut self, order: T, rests: bool) {
+        let id = order.id();
         let fresh = Slot { order: Some(order), rests: false, before: NONE, after: NONE };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -78,22 +111,59 @@ impl Book {
         };
         self.index.insert(id, slot);
         if rests {
-            self.rest(id);
+            self.link(slot);
         }
     }
 
     /// Puts an open order at the end of its level.
     pub fn rest(&mut self, id: OrderId) {
-        let Some(slot) = self.index.get(id) else { return };
-        let Some((side, price)) = self.place(slot) else { return };
-        let levels = self.levels(side);
-        let last = match levels.get_mut(&price) {
-            Some(level) => std::mem::replace(&mut level.last, slot),
-            None => {
-                levels.insert(price, Level { first: slot, last: slot });
-                NONE
-            }
-        };
+        if let Some(slot) = self.index.get(id) {
+            self.link(slot);
+        }
+    }
+
+    /// Replaces an open order by what it is after an event that leaves it its place. Returns it as it was.
+    pub fn replace(&mut self, order: T) -> Option<T> {
+        let slot = self.index.get(order.id())?;
+        let (place, now) = (order.place(), order.visible());
+        let node = &mut self.slots[slot as usize];
+        let before = node.order.replace(order)?;
+        if let Some((side, price)) = place.filter(|_| node.rests && before.visible() != now)
+            && let Some(level) = self.side_mut(side).get_mut(&price)
+        {
+            level.total = Quantity(level.total.0 + now.0 - before.visible().0);
+        }
+        Some(before)
+    }
+
+    /// Takes an order out that has ended. Returns it as it was.
+    pub fn remove(&mut self, id: OrderId) -> Option<T> {
+        let slot = self.index.remove(id)?;
+        self.unlink(slot);
+        self.free.push(slot);
+        self.slots[slot as usize].order.take()
+    }
+
+    /// Replaces an open order whose place in the book changes with it: taken out, and put at the end of its
+    /// level if `rests`. Returns it as it was.
+    pub fn move_to(&mut self, order: T, rests: bool) -> Option<T> {
+        let slot = self.index.get(order.id())?;
+        self.unlink(slot);
+        let before = self.slots[slot as usize].order.replace(order);
+        if rests {
+            self.link(slot);
+        }
+        before
+    }
+
+    fn link(&mut self, slot: u32) {
+        let Some(order) = self.slots[slot as usize].order.as_ref() else { return };
+        let Some((side, price)) = order.place() else { return };
+        let shown = order.visible();
+        let level =
+            self.side_mut(side).entry(price).or_insert(Level { first: slot, last: NONE, total: Quantity::ZERO });
+        level.total = Quantity(level.total.0 + shown.0);
+        let last = std::mem::replace(&mut level.last, slot);
         if last != NONE {
             self.slots[last as usize].after = slot;
         }
@@ -101,38 +171,10 @@ impl Book {
         (node.before, node.after, node.rests) = (last, NONE, true);
     }
 
-    /// Replaces an open order by what it is after an event, or takes it out when that is its end. Returns it
-    /// as it was.
-    pub fn replace(&mut self, order: &Order) -> Option<Order> {
-        let slot = self.index.get(order.id)?;
-        if order.is_open() {
-            return self.slots[slot as usize].order.replace(order.clone());
-        }
-        if self.slots[slot as usize].rests {
-            self.unlink(slot);
-        }
-        self.index.remove(order.id);
-        self.free.push(slot);
-        self.slots[slot as usize].order.take()
-    }
-
-    /// Replaces an open order whose place in the book changes with it: taken out, and put at the end of its
-    /// level if `rests`. Returns it as it was.
-    pub fn move_to(&mut self, order: &Order, rests: bool) -> Option<Order> {
-        let slot = self.index.get(order.id)?;
-        if self.slots[slot as usize].rests {
-            self.unlink(slot);
-        }
-        let before = self.slots[slot as usize].order.replace(order.clone());
-        if rests {
-            self.rest(order.id);
-        }
-        before
-    }
-
     fn unlink(&mut self, slot: u32) {
-        let Some((side, price)) = self.place(slot) else { return };
-        let Slot { before, after, .. } = self.slots[slot as usize];
+        let Slot { order: Some(order), rests: true, before, after } = &self.slots[slot as usize] else { return };
+        let (before, after, shown) = (*before, *after, order.visible());
+        let Some((side, price)) = order.place() else { return };
         self.slots[slot as usize].rests = false;
         if before != NONE {
             self.slots[before as usize].after = after;
@@ -140,10 +182,11 @@ impl Book {
         if after != NONE {
             self.slots[after as usize].before = before;
         }
-        let levels = self.levels(side);
+        let levels = self.side_mut(side);
         if before == NONE && after == NONE {
             levels.remove(&price);
         } else if let Some(level) = levels.get_mut(&price) {
+            level.total = Quantity(level.total.0 - shown.0);
             if before == NONE {
                 level.first = after;
             }
@@ -153,12 +196,23 @@ impl Book {
         }
     }
 
-    fn place(&self, slot: u32) -> Option<(Side, Price)> {
-        let order = self.slots[slot as usize].order.as_ref()?;
-        Some((order.side, order.limit?))
+    /// The levels of a side, best first.
+    fn side(&self, side: Side) -> impl Iterator<Item = (Price, Level)> {
+        let (bids, asks) = match side {
+            Side::Buy => (Some(self.bids.iter().rev()), None),
+            Side::Sell => (None, Some(self.asks.iter())),
+        };
+        let levels = bids.into_iter().flatten().chain(asks.into_iter().flatten());
+        levels.map(|(price, level)| (*price, *level))
     }
 
-    fn levels(&mut self, side: Side) -> &mut BTreeMap<Price, Level> {
+    fn queue(&self, level: Level) -> impl Iterator<Item = &T> {
+        let next = |slot: u32| (slot != NONE).then_some(slot);
+        std::iter::successors(next(level.first), move |slot| next(self.slots[*slot as usize].after))
+            .filter_map(|slot| self.slots[slot as usize].order.as_ref())
+    }
+
+    fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, Level> {
         match side {
             Side::Buy => &mut self.bids,
             Side::Sell => &mut self.asks,

@@ -2,6 +2,7 @@
 //! acknowledgement (rule 30).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,15 +19,14 @@ type Key = (ServiceUserId, ClientOrderId);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Named {
     /// The order as it was placed.
-    placed: Order,
+    placed: Arc<Order>,
     open: bool,
 }
 
 /// The ids, and when each may go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientIds {
-    // Boxed, because a map moves its neighbours at every insertion.
-    named: BTreeMap<Key, Box<Named>>,
+    named: BTreeMap<Key, Named>,
     due: VecDeque<(Moment, Key, OrderId)>,
 }
 
@@ -37,8 +37,13 @@ impl ClientIds {
         (named.open || now < until(&named.placed)).then_some(&named.placed)
     }
 
+    /// The open order that has the id.
+    pub fn open(&self, owner: ServiceUserId, id: ClientOrderId) -> Option<OrderId> {
+        self.named.get(&(owner, id)).filter(|named| named.open).map(|named| named.placed.id)
+    }
+
     /// Notes a placed order, and forgets what is due by then.
-    pub fn placed(&mut self, order: &Order, now: Moment) {
+    pub fn placed(&mut self, order: &Arc<Order>, now: Moment) {
         while let Some((_, key, id)) = self.due.pop_front_if(|(due, ..)| *due <= now) {
             if self.named.get(&key).is_some_and(|named| named.placed.id == id && !named.open) {
                 self.named.remove(&key);
@@ -46,7 +51,7 @@ impl ClientIds {
         }
         if let Some(id) = order.cl_ord_id {
             let key = (order.owner, id);
-            self.named.insert(key, Box::new(Named { placed: order.clone(), open: true }));
+            self.named.insert(key, Named { placed: Arc::clone(order), open: true });
             self.due.push_back((until(order), key, order.id));
         }
     }

@@ -1,5 +1,8 @@
 //! What happened. Events are the journal's contract: changed only by adding, each carrying the whole
-//! record as it stands afterwards, so that streams, history and replay need nothing else.
+//! record as it stands afterwards, so that streams, history and replay need nothing else. An order's record is
+//! shared by the event, the book and whoever is told.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +28,7 @@ use crate::domain::time::Moment;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
     /// The order as it stands after the fill.
-    pub order: Order,
+    pub order: Arc<Order>,
     /// The fee of this fill, in the currency of the order's fees.
     pub fee: Amount,
 }
@@ -111,7 +114,7 @@ pub enum Event {
     /// An order was accepted.
     OrderPlaced {
         /// The order.
-        order: Box<Order>,
+        order: Arc<Order>,
         /// Whether it went into the book at once; an order that trades first rests by `OrderRested`.
         rests: bool,
     },
@@ -122,7 +125,7 @@ pub enum Event {
     /// An order ended without being filled whole.
     OrderCanceled {
         /// The order, its hold released.
-        order: Box<Order>,
+        order: Arc<Order>,
         /// Why.
         reason: CancelReason,
     },
@@ -232,21 +235,21 @@ pub enum Event {
     /// A waiting order goes live: its trigger was reached, or its start.
     OrderActivated {
         /// The order, its funds held.
-        order: Box<Order>,
+        order: Arc<Order>,
         /// Whether it went into the book at once; one that trades first rests by `OrderRested`.
         rests: bool,
     },
     /// An order was amended.
     OrderAmended {
         /// The order afterwards.
-        order: Box<Order>,
+        order: Arc<Order>,
         /// Where it stands now.
         place: Place,
     },
     /// An iceberg shows its next slice, at the end of its level.
-    OrderRefilled(Box<Order>),
+    OrderRefilled(Arc<Order>),
     /// The trigger of a trailing stop followed the price.
-    TriggerMoved(Box<Order>),
+    TriggerMoved(Arc<Order>),
     /// The venue operator opened a market, or closed it to some orders.
     MarketStatusSet {
         /// Which.

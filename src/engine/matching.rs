@@ -1,5 +1,7 @@
 //! A live order against the book: fills, self-trade prevention, slices of icebergs, and what becomes of the rest.
 
+use std::sync::Arc;
+
 use super::event::{Event, Fill, Trade};
 use super::holds::{after_fill, makers, reaches};
 use super::ledger::{Movement, Party, Wallet};
@@ -30,7 +32,7 @@ pub(super) fn end(t: &mut Transition<'_>, orders: Vec<Order>, reason: CancelReas
     let status = if reason == CancelReason::Expired { OrderStatus::Expired } else { OrderStatus::Canceled };
     for order in orders {
         let order = Order { status, held: Amount::ZERO, ..order };
-        t.emit(Event::OrderCanceled { order: Box::new(order), reason });
+        t.emit(Event::OrderCanceled { order: Arc::new(order), reason });
     }
     ids
 }
@@ -47,15 +49,15 @@ fn fills_whole(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
 /// Trades until nothing meets the order; what is left of it, unless it has ended.
 fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Order> {
     while order.is_open() {
-        let Some(maker) = t.state().orders.book(market.id).best_against(order.side) else { break };
+        let Some(maker) = t.state().orders.book(market.id).against(order.side).next() else { break };
         let Some(price) = maker.limit.filter(|price| reaches(&order, *price)) else { break };
-        let maker = maker.clone();
+        let maker = Order::clone(maker);
         if maker.is_expired(t.now()) {
             end(t, vec![maker], CancelReason::Expired);
         } else if maker.organization != order.organization {
             let trade = fill(t, market, maker, order, price);
-            order = trade.taker.order.clone();
-            let maker = trade.maker.order.clone();
+            order = Order::clone(&trade.taker.order);
+            let maker = Arc::clone(&trade.maker.order);
             t.emit(Event::Traded(Box::new(trade)));
             refill(t, maker);
         } else {
@@ -74,11 +76,11 @@ fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Or
 }
 
 /// Shows the next slice of an iceberg whose present one is used up.
-fn refill(t: &mut Transition<'_>, order: Order) {
+fn refill(t: &mut Transition<'_>, order: Arc<Order>) {
     let Some(display) = order.terms.as_ref().and_then(|terms| terms.display) else { return };
     if order.is_open() && display.shown == Quantity::ZERO {
-        let next = shown(order, display.size);
-        t.emit(Event::OrderRefilled(Box::new(next)));
+        let next = shown(Arc::unwrap_or_clone(order), display.size);
+        t.emit(Event::OrderRefilled(Arc::new(next)));
     }
 }
 
@@ -98,11 +100,13 @@ fn fill(t: &Transition<'_>, market: &Market, maker: Order, taker: Order, price: 
     let taker_side = taker.side;
     let mut maker = after_fill(market, maker, qty, cost, market.maker_ppm);
     let mut taker = after_fill(market, taker, qty, cost, market.taker_ppm);
-    if let Some(display) = maker.order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
+    if maker.order.terms.is_some()
+        && let Some(display) = Arc::make_mut(&mut maker.order).terms.as_mut().and_then(|terms| terms.display.as_mut())
+    {
         display.shown = display.shown.minus(qty);
     }
     if let Some(display) = taker.order.terms.as_ref().and_then(|terms| terms.display) {
-        taker.order = shown(taker.order, display.size);
+        taker.order = Arc::new(shown(Arc::unwrap_or_clone(taker.order), display.size));
     }
     let mut movement = Movement::new(&t.state().ledger);
     let mut fees = (Amount::ZERO, Amount::ZERO);

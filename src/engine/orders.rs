@@ -2,6 +2,7 @@
 //! in [`trading`](super::trading).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -52,7 +53,7 @@ impl Orders {
             Event::OrderPlaced { order, rests } => {
                 ledger.hold(order.account, held_asset(order, reference), order.held);
                 self.client_ids.placed(order, at);
-                self.insert((**order).clone(), *rests);
+                self.insert(Arc::clone(order), *rests);
             }
             Event::Traded(trade) => {
                 self.prints[trade.market.index()] = Print { trades: trade.trade_id, last: Some(trade.price) };
@@ -73,7 +74,7 @@ impl Orders {
         }
     }
 
-    fn insert(&mut self, order: Order, rests: bool) {
+    fn insert(&mut self, order: Arc<Order>, rests: bool) {
         self.by_account.entry(order.account).or_default().insert(order.id, order.market);
         if order.terms.is_some() {
             self.watches.insert(&order);
@@ -103,23 +104,24 @@ impl Orders {
 
     /// Open orders of an account, oldest first.
     pub fn open(&self, account: AccountId, market: Option<MarketId>) -> Vec<Order> {
+        self.open_orders(account).filter(|order| market.is_none_or(|market| market == order.market)).cloned().collect()
+    }
+
+    fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
         let all = self.by_account.get(&account).into_iter().flatten();
-        let wanted = all.filter(|(_, of)| market.is_none_or(|market| market == **of));
-        wanted.filter_map(|(id, of)| self.book(*of).get(*id).cloned()).collect()
+        all.filter_map(|(id, market)| self.book(*market).get(*id).map(Arc::as_ref))
     }
 
     /// Open orders placed by a Service User, oldest first.
     pub fn open_of(&self, account: AccountId, owner: ServiceUserId) -> Vec<Order> {
-        let mut orders = self.open(account, None);
-        orders.retain(|order| order.owner == owner);
-        orders
+        self.open_orders(account).filter(|order| order.owner == owner).cloned().collect()
     }
 
     /// Every open order: those that rest in the order of their queues, then those that wait, by id.
     pub fn queued(&self) -> impl Iterator<Item = &Order> {
         let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
         let waiting = self.by_account.values().flatten().filter_map(|(id, market)| self.book(*market).get(*id));
-        resting.chain(waiting.filter(|order| order.waits()))
+        resting.chain(waiting.filter(|order| order.waits())).map(Arc::as_ref)
     }
 
     /// How many open orders an account has.
@@ -134,13 +136,15 @@ impl Orders {
 
     /// The open orders that a caller means: by order id any of the account, by client id only the caller's own.
     pub fn find(&self, caller: ServiceCaller, which: &OrderRef) -> Vec<Order> {
-        let mut orders = self.open(caller.account, None);
-        match which {
-            OrderRef::Id(id) => return self.get(caller.account, *id).cloned().into_iter().collect(),
-            OrderRef::ClientId(id) => orders.retain(|order| order.owner == caller.id && order.cl_ord_id == Some(*id)),
-            OrderRef::UserRef(group) => orders.retain(|order| order.userref == Some(*group)),
-        }
-        orders
+        let id = match which {
+            OrderRef::Id(id) => Some(*id),
+            OrderRef::ClientId(id) => self.client_ids.open(caller.id, *id),
+            OrderRef::UserRef(group) => {
+                let all = self.open_orders(caller.account);
+                return all.filter(|order| order.userref == Some(*group)).cloned().collect();
+            }
+        };
+        id.and_then(|id| self.get(caller.account, id)).cloned().into_iter().collect()
     }
 
     /// The order that a client id still answers with, as it was placed.
@@ -150,11 +154,13 @@ impl Orders {
 
     fn get(&self, account: AccountId, id: OrderId) -> Option<&Order> {
         let market = self.by_account.get(&account)?.get(&id)?;
-        self.book(*market).get(id)
+        self.book(*market).get(id).map(Arc::as_ref)
     }
 
-    fn replace(&mut self, at: Moment, order: &Order, reference: &Reference, ledger: &mut Ledger) {
-        let Some(before) = self.books[order.market.index()].replace(order) else { return };
+    fn replace(&mut self, at: Moment, order: &Arc<Order>, reference: &Reference, ledger: &mut Ledger) {
+        let book = &mut self.books[order.market.index()];
+        let replaced = if order.is_open() { book.replace(Arc::clone(order)) } else { book.remove(order.id) };
+        let Some(before) = replaced else { return };
         self.follow(&before, order, reference, ledger);
         if order.is_open() {
             return;
@@ -165,8 +171,8 @@ impl Orders {
         self.client_ids.ended(order, at);
     }
 
-    fn move_to(&mut self, order: &Order, rests: bool, reference: &Reference, ledger: &mut Ledger) {
-        if let Some(before) = self.books[order.market.index()].move_to(order, rests) {
+    fn move_to(&mut self, order: &Arc<Order>, rests: bool, reference: &Reference, ledger: &mut Ledger) {
+        if let Some(before) = self.books[order.market.index()].move_to(Arc::clone(order), rests) {
             self.follow(&before, order, reference, ledger);
         }
     }
@@ -220,7 +226,7 @@ impl<'de> Deserialize<'de> for Orders {
                 return Err(serde::de::Error::custom("two orders of one id"));
             }
             let rests = !order.waits();
-            all.insert(order, rests);
+            all.insert(Arc::new(order), rests);
         }
         Ok(all)
     }

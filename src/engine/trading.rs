@@ -1,5 +1,7 @@
 //! `add_order`, `batch_add` and the cancels: who may go live, and what is told to whom asked.
 
+use std::sync::Arc;
+
 use super::admission;
 use super::caller::ServiceCaller;
 use super::command::{OrderRef, PlaceOrder};
@@ -128,9 +130,10 @@ pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, relea
 pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
     let waits = order.waits();
     let rests = !waits && rests(t, market, &order);
-    t.emit(Event::OrderPlaced { order: Box::new(order.clone()), rests });
+    let order = Arc::new(order);
+    t.emit(Event::OrderPlaced { order: Arc::clone(&order), rests });
     if !waits && !rests {
-        run(t, market, order);
+        run(t, market, Arc::unwrap_or_clone(order));
     }
 }
 

@@ -2,6 +2,8 @@
 //! and reaches triggers, and what goes live trades in turn; [`settle`] goes on until nothing is left to happen.
 //! Every order goes live once, so that it comes to an end.
 
+use std::sync::Arc;
+
 use super::closes::close;
 use super::event::Event;
 use super::matching::{end, run};
@@ -34,7 +36,7 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
     let peak = order.order_type.trails().then_some(last);
     let price = trigger_price(market, &order, trigger.level, last);
     let price = price.ok_or_else(|| bad("it comes to no price above zero"))?;
-    Ok(with_trigger(order, Trigger { price, peak, ..trigger }))
+    Ok(with_trigger(&order, Trigger { price, peak, ..trigger }))
 }
 
 /// Where a trigger lies, seen from a price. A trailing stop keeps its distance on the losing side.
@@ -46,7 +48,8 @@ fn trigger_price(market: &Market, order: &Order, level: Level, from: Price) -> O
     level.seen_from(from, market.price_increment)
 }
 
-fn with_trigger(mut order: Order, trigger: Trigger) -> Order {
+fn with_trigger(order: &Order, trigger: Trigger) -> Order {
+    let mut order = order.clone();
     if let Some(terms) = &mut order.terms {
         terms.trigger = Some(trigger);
     }
@@ -61,8 +64,9 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
         let (id, price) = match event {
             Event::Traded(trade) => {
                 let sides = [&trade.maker.order, &trade.taker.order].into_iter();
-                let closes = |order: &&Order| order.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
-                closing.extend(sides.filter(closes).map(|order| (order.clone(), trade.qty)));
+                let closes =
+                    |order: &&Arc<Order>| order.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
+                closing.extend(sides.filter(closes).map(|order| (Arc::clone(order), trade.qty)));
                 (trade.market, trade.price)
             }
             // It may lie beyond its trigger already.
@@ -102,10 +106,10 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
             (peak, Side::Buy) => price < peak,
         };
         let to = trigger_price(market, order, trigger.level, price).filter(|_| further)?;
-        Some(with_trigger(order.clone(), Trigger { price: to, peak: Some(price), ..*trigger }))
+        Some(with_trigger(order, Trigger { price: to, peak: Some(price), ..*trigger }))
     };
     let moved: Vec<Order> = orders.watches().trailing(market.id).filter_map(moved).collect();
-    moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(Box::new(order))));
+    moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(Arc::new(order))));
 }
 
 /// Lets an order whose trigger was reached go live.
@@ -115,7 +119,7 @@ fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId) {
         return;
     };
     let Some(trigger) = order.trigger().copied() else { return };
-    let mut order = with_trigger(order, Trigger { fired: Some((t.now(), last)), ..trigger });
+    let mut order = with_trigger(&order, Trigger { fired: Some((t.now(), last)), ..trigger });
     if let Some(distance) = order.terms.as_ref().and_then(|terms| terms.limit) {
         order.limit = distance.seen_from(trigger.price, market.price_increment);
         if order.limit.is_none() {
@@ -131,13 +135,13 @@ fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
     match ready(t, market, order.clone(), Amount::ZERO) {
         Ok(order) => {
             let rests = rests(t, market, &order);
-            t.emit(Event::OrderActivated { order: Box::new(order.clone()), rests });
+            t.emit(Event::OrderActivated { order: Arc::new(order.clone()), rests });
             if !rests {
                 run(t, market, order);
             }
         }
         Err(refusal) => {
-            t.emit(Event::OrderActivated { order: Box::new(order.clone()), rests: false });
+            t.emit(Event::OrderActivated { order: Arc::new(order.clone()), rests: false });
             end(t, vec![order], reason(refusal.code));
         }
     }
@@ -163,7 +167,7 @@ pub fn tick(t: &mut Transition<'_>) {
     let seen = t.emitted();
     while let Some((market, id)) = t.state().orders.watches().due(t.now()) {
         let market = t.state().reference.market(market).clone();
-        let Some(order) = t.state().orders.book(market.id).get(id).cloned() else { return };
+        let Some(order) = t.state().orders.book(market.id).get(id).map(|order| Order::clone(order)) else { return };
         if order.is_expired(t.now()) {
             end(t, vec![order], CancelReason::Expired);
         } else {
@@ -180,7 +184,7 @@ fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
         Ok(order) if order.waits() => {
             let due = t.state().orders.last_price(market.id).zip(order.trigger().map(|trigger| trigger.price));
             let id = order.id;
-            t.emit(Event::OrderActivated { order: Box::new(order.clone()), rests: false });
+            t.emit(Event::OrderActivated { order: Arc::new(order.clone()), rests: false });
             if due.is_some_and(|(last, price)| Watch::of(order.order_type, order.side).reached(last, price)) {
                 fire(t, market, id);
             }

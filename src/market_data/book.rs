@@ -1,13 +1,15 @@
 //! The resting orders of one market as clients see them: summed by price for `book`, one by one for `level3`, each
 //! with its checksum (protocol 4.4, 4.5). Built from events alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 use crate::domain::time::Moment;
+use crate::engine::book::{Book, Resting};
 use crate::engine::event::{Event, Place};
 
 /// Levels that the checksum covers on each side.
@@ -18,6 +20,10 @@ const CHECKSUM_LEVELS: usize = 10;
 pub struct Queued {
     /// Which.
     pub id: OrderId,
+    /// On which side.
+    pub side: Side,
+    /// At which price.
+    pub price: Price,
     /// What it shows.
     pub qty: Quantity,
     /// When it came into the queue or was amended.
@@ -35,36 +41,35 @@ pub enum Change {
     Delete,
 }
 
-/// A change, and where.
+/// A change.
 #[derive(Clone, Copy, Debug)]
 pub struct Changed {
     /// What.
     pub change: Change,
-    /// On which side.
-    pub side: Side,
-    /// At which price.
-    pub price: Price,
     /// The order afterwards; as it was, when it is gone.
     pub order: Queued,
 }
 
-/// The orders of one price, by their turn, and what they show together.
-#[derive(Clone, Debug, Default)]
-struct Level {
-    total: i64,
-    queue: BTreeMap<u64, Queued>,
+impl Resting for Queued {
+    fn id(&self) -> OrderId {
+        self.id
+    }
+
+    fn place(&self) -> Option<(Side, Price)> {
+        Some((self.side, self.price))
+    }
+
+    fn visible(&self) -> Quantity {
+        self.qty
+    }
 }
 
 /// The resting orders of a market.
 #[derive(Debug, Default)]
 pub struct Levels {
-    bids: BTreeMap<Price, Level>,
-    asks: BTreeMap<Price, Level>,
-    /// Where each order stands: its price and its turn.
-    places: HashMap<OrderId, (Side, Price, u64)>,
-    turns: u64,
+    book: Book<Queued>,
     /// Orders that trade before they rest.
-    arriving: HashMap<OrderId, Order>,
+    arriving: BTreeMap<OrderId, Arc<Order>>,
     changes: Vec<Changed>,
 }
 
@@ -98,31 +103,27 @@ impl Levels {
         }
     }
 
-    fn arrive(&mut self, order: &Order, rests: bool, at: Moment) {
+    fn arrive(&mut self, order: &Arc<Order>, rests: bool, at: Moment) {
         self.arriving.remove(&order.id);
         if rests {
             return self.show(order, at);
         }
         self.hide(order.id);
         if order.is_open() && !order.waits() {
-            self.arriving.insert(order.id, order.clone());
+            self.arriving.insert(order.id, Arc::clone(order));
         }
     }
 
     /// Shows an order as it stands at the end of its level; nothing of one that waits or has ended.
     pub fn show(&mut self, order: &Order, at: Moment) {
         self.hide(order.id);
-        let (id, qty) = (order.id, order.visible());
+        let (id, side, qty) = (order.id, order.side, order.visible());
         let Some(price) = order.limit.filter(|_| order.is_open() && !order.waits() && qty > Quantity::ZERO) else {
             return;
         };
-        self.turns += 1;
-        let (turn, queued) = (self.turns, Queued { id, qty, at });
-        let level = self.side_mut(order.side).entry(price).or_default();
-        level.total += qty.0;
-        level.queue.insert(turn, queued);
-        self.places.insert(id, (order.side, price, turn));
-        self.changes.push(Changed { change: Change::Add, side: order.side, price, order: queued });
+        let queued = Queued { id, side, price, qty, at };
+        self.book.insert(queued, true);
+        self.changes.push(Changed { change: Change::Add, order: queued });
     }
 
     /// Shows another quantity of an order that keeps its place.
@@ -131,70 +132,36 @@ impl Levels {
         if !order.is_open() || qty == Quantity::ZERO {
             return self.hide(order.id);
         }
-        let Some((side, price, turn)) = self.places.get(&order.id).copied() else { return };
-        let Some(level) = self.side_mut(side).get_mut(&price) else { return };
-        let Some(queued) = level.queue.get_mut(&turn).filter(|queued| queued.qty != qty) else { return };
-        level.total += qty.0 - queued.qty.0;
-        *queued = Queued { qty, at: amended.unwrap_or(queued.at), ..*queued };
-        let order = *queued;
-        self.changes.push(Changed { change: Change::Modify, side, price, order });
+        let Some(queued) = self.book.get(order.id).filter(|queued| queued.qty != qty) else { return };
+        let order = Queued { qty, at: amended.unwrap_or(queued.at), ..*queued };
+        self.book.replace(order);
+        self.changes.push(Changed { change: Change::Modify, order });
     }
 
     fn hide(&mut self, id: OrderId) {
-        let Some((side, price, turn)) = self.places.remove(&id) else { return };
-        let levels = self.side_mut(side);
-        let Some(level) = levels.get_mut(&price) else { return };
-        let Some(order) = level.queue.remove(&turn) else { return };
-        level.total -= order.qty.0;
-        if level.queue.is_empty() {
-            levels.remove(&price);
-        }
-        self.changes.push(Changed { change: Change::Delete, side, price, order });
-    }
-
-    fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, Level> {
-        match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
+        if let Some(order) = self.book.remove(id) {
+            self.changes.push(Changed { change: Change::Delete, order });
         }
     }
 
-    /// The best `depth` levels of a side, best first.
-    fn best(&self, side: Side, depth: usize) -> impl Iterator<Item = (Price, &Level)> {
-        let (bids, asks) = match side {
-            Side::Buy => (Some(self.bids.iter().rev()), None),
-            Side::Sell => (None, Some(self.asks.iter())),
-        };
-        let levels = bids.into_iter().flatten().chain(asks.into_iter().flatten());
-        levels.take(depth).map(|(price, level)| (*price, level))
-    }
-
-    /// The best `depth` bids.
-    pub fn bids(&self, depth: usize) -> Ladder {
-        self.best(Side::Buy, depth).map(|(price, level)| (price, Quantity(level.total))).collect()
-    }
-
-    /// The best `depth` asks.
-    pub fn asks(&self, depth: usize) -> Ladder {
-        self.best(Side::Sell, depth).map(|(price, level)| (price, Quantity(level.total))).collect()
+    /// The best `depth` levels of a side.
+    pub fn ladder(&self, side: Side, depth: usize) -> Ladder {
+        self.book.levels(side).take(depth).map(|(price, total, _)| (price, total)).collect()
     }
 
     /// The prices of the best `depth` levels of a side.
     pub fn prices(&self, side: Side, depth: usize) -> BTreeSet<Price> {
-        self.best(side, depth).map(|(price, _)| price).collect()
+        self.book.levels(side).take(depth).map(|(price, ..)| price).collect()
     }
 
     /// The orders of the best `depth` levels of a side, in order of price and turn.
-    pub fn orders(&self, side: Side, depth: usize) -> impl Iterator<Item = (Price, Queued)> + '_ {
-        self.best(side, depth).flat_map(|(price, level)| level.queue.values().map(move |order| (price, *order)))
+    pub fn orders(&self, side: Side, depth: usize) -> impl Iterator<Item = &Queued> {
+        self.book.levels(side).take(depth).flat_map(|(_, _, queue)| queue)
     }
 
     /// Whether anything rests at a price.
     pub fn has(&self, side: Side, price: Price) -> bool {
-        match side {
-            Side::Buy => self.bids.contains_key(&price),
-            Side::Sell => self.asks.contains_key(&price),
-        }
+        self.book.has(side, price)
     }
 
     /// What happened since the last call.
@@ -205,7 +172,8 @@ impl Levels {
     /// CRC-32 over the ten best asks, then bids, written with the market's decimals.
     pub fn checksum(&self, price_decimals: u8, qty_decimals: u8) -> u32 {
         let mut text = String::with_capacity(512);
-        for (price, qty) in self.asks(CHECKSUM_LEVELS).into_iter().chain(self.bids(CHECKSUM_LEVELS)) {
+        let levels = |side| self.book.levels(side).take(CHECKSUM_LEVELS);
+        for (price, qty, _) in levels(Side::Sell).chain(levels(Side::Buy)) {
             digits(&mut text, price.0, price_decimals);
             digits(&mut text, qty.0, qty_decimals);
         }
@@ -216,8 +184,8 @@ impl Levels {
     pub fn order_checksum(&self, price_decimals: u8, qty_decimals: u8) -> u32 {
         let mut text = String::with_capacity(2_048);
         let orders = |side| self.orders(side, CHECKSUM_LEVELS);
-        for (price, order) in orders(Side::Sell).chain(orders(Side::Buy)) {
-            digits(&mut text, price.0, price_decimals);
+        for order in orders(Side::Sell).chain(orders(Side::Buy)) {
+            digits(&mut text, order.price.0, price_decimals);
             digits(&mut text, order.qty.0, qty_decimals);
         }
         crc32fast::hash(text.as_bytes())
@@ -250,7 +218,6 @@ mod tests {
     /// The example that the venue whose protocol we speak publishes.
     #[test]
     fn the_published_checksum_is_reproduced() {
-        let level = |(price, total): (i64, i64)| (Price(price), Level { total, queue: BTreeMap::new() });
         let asks = [
             (452_852, 100_000),
             (452_864, 154_571_953),
@@ -275,8 +242,12 @@ mod tests {
             (452_773, 154_602_737),
             (452_766, 15_445_238),
         ];
-        let (asks, bids) = (asks.map(level).into(), bids.map(level).into());
-        let levels = Levels { asks, bids, ..Levels::default() };
+        let mut levels = Levels::default();
+        let both = asks.map(|of| (Side::Sell, of)).into_iter().chain(bids.map(|of| (Side::Buy, of)));
+        for (id, (side, (price, qty))) in (1..).zip(both) {
+            let (price, qty) = (Price(price), Quantity(qty));
+            levels.book.insert(Queued { id: OrderId(id), side, price, qty, at: Moment(0) }, true);
+        }
         assert_eq!(levels.checksum(1, 8), 3_310_070_434);
     }
 

@@ -42,7 +42,7 @@ fn level(market: &Market, price: crate::domain::money::Price, qty: crate::domain
 }
 
 /// An order of `level3`; what happened to it, in an update.
-pub fn queued(market: &Market, price: Price, of: &Queued, event: Option<Change>) -> w::Level3Order {
+pub fn queued(market: &Market, of: &Queued, event: Option<Change>) -> w::Level3Order {
     w::Level3Order {
         event: event.map(|change| match change {
             Change::Add => "add",
@@ -50,7 +50,7 @@ pub fn queued(market: &Market, price: Price, of: &Queued, event: Option<Change>)
             Change::Delete => "delete",
         }),
         order_id: of.id.to_string(),
-        limit_price: Exact::new(price.0, market.price_decimals),
+        limit_price: Exact::new(of.price.0, market.price_decimals),
         order_qty: Exact::new(of.qty.0, market.qty_decimals),
         timestamp: of.at.to_string(),
     }

@@ -90,7 +90,7 @@ impl Projection {
             }
         }
         for market in &mut markets {
-            market.best = (market.levels.bids(1), market.levels.asks(1));
+            market.best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
             market.levels.take_changes();
         }
         Projection { reference, markets, followers: HashMap::new(), at, sends: 0 }
@@ -191,7 +191,7 @@ impl Projection {
         let topics: Vec<Topic> = self.followers.keys().filter(|topic| topic.market == Some(id)).copied().collect();
         let market = &mut self.markets[id.index()];
         let traded = std::mem::take(&mut market.fresh);
-        let best = (market.levels.bids(1), market.levels.asks(1));
+        let best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
         let moved = std::mem::replace(&mut market.best, best.clone()) != best;
         let changes = market.levels.take_changes();
         for topic in topics {
@@ -212,7 +212,7 @@ impl Projection {
     fn book_update(&mut self, id: MarketId, depth: u32) -> Option<String> {
         let market = &mut self.markets[id.index()];
         let levels = &market.levels;
-        let now = (levels.bids(depth as usize), levels.asks(depth as usize));
+        let now = (levels.ladder(Side::Buy, depth as usize), levels.ladder(Side::Sell, depth as usize));
         let before = market.sent.insert(depth, now.clone()).unwrap_or_default();
         let bids = changes(&before.0, &now.0, |price| levels.has(Side::Buy, price));
         let asks = changes(&before.1, &now.1, |price| levels.has(Side::Sell, price));
@@ -232,10 +232,10 @@ impl Projection {
         let before = market.ranges.insert(depth, now.clone()).unwrap_or_default();
         let side = |side: Side, before: &BTreeSet<Price>, now: &BTreeSet<Price>| {
             let seen = |price: &Price| before.contains(price) && (now.contains(price) || !levels.has(side, *price));
-            let told = changes.iter().filter(|changed| changed.side == side && seen(&changed.price));
-            let told = told.map(|changed| frames::queued(of, changed.price, &changed.order, Some(changed.change)));
-            let fresh = levels.orders(side, depth as usize).filter(|(price, _)| !before.contains(price));
-            let fresh = fresh.map(|(price, order)| frames::queued(of, price, &order, Some(Change::Add)));
+            let told = changes.iter().filter(|changed| changed.order.side == side && seen(&changed.order.price));
+            let told = told.map(|changed| frames::queued(of, &changed.order, Some(changed.change)));
+            let fresh = levels.orders(side, depth as usize).filter(|order| !before.contains(&order.price));
+            let fresh = fresh.map(|order| frames::queued(of, order, Some(Change::Add)));
             told.chain(fresh).collect::<Vec<_>>()
         };
         let sides = (side(Side::Buy, &before.0, &now.0), side(Side::Sell, &before.1, &now.1));
@@ -275,7 +275,7 @@ impl Projection {
             Operation::Book => {
                 let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
                 let depth = topic.depth as usize;
-                let now = (market.levels.bids(depth), market.levels.asks(depth));
+                let now = (market.levels.ladder(Side::Buy, depth), market.levels.ladder(Side::Sell, depth));
                 // Between batches this is what followers of the same depth have been told.
                 market.sent.insert(topic.depth, now.clone());
                 frames::book(
@@ -294,7 +294,7 @@ impl Projection {
                 market.ranges.insert(topic.depth, now);
                 let side = |side| {
                     let orders = market.levels.orders(side, depth);
-                    orders.map(|(price, order)| frames::queued(of, price, &order, None)).collect()
+                    orders.map(|order| frames::queued(of, order, None)).collect()
                 };
                 let checksum = market.levels.order_checksum(of.price_decimals, of.qty_decimals);
                 frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), checksum, self.at)
