@@ -172,15 +172,15 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let general = &scenario.general;
     let record = Record::new(&scenario.name, &general.about, scenario.settings.clone());
     let allow_refusals = general.allow_refusals;
-    eprintln!("{}", text::HEAD);
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
     let (nonces, progress) = (Nonces::default(), Progress::on_terminal());
+    progress.tell(text::HEAD);
     let mut stage = Stage { scenario, program, directory, target, nonces, progress, pin: !args.no_pin, record };
     kinds::play(&mut stage).await?;
     drop(server);
     report(&stage.record, before.as_ref(), &args)?;
     stage.record.verdict(allow_refusals)?;
-    if args.require_goals { stage.record.goals_met() } else { Ok(()) }
+    if args.require_goals { stage.record.goals_met(&stage.scenario.general.goals) } else { Ok(()) }
 }
 
 /// A server that was started for this run gets as many Organizations as the scenario has keys.

@@ -33,6 +33,13 @@ impl Progress {
         Self { shown: false }
     }
 
+    /// Tells what was measured while the rest still runs.
+    pub fn tell(self, line: &str) {
+        if self.shown {
+            eprintln!("{line}");
+        }
+    }
+
     /// A bar that takes `length`.
     pub fn start(self, label: &str, length: Duration) -> Bar {
         if !self.shown {

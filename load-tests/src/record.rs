@@ -211,16 +211,18 @@ impl Record {
 }
 
 impl Record {
-    /// Whether every goal is met.
+    /// Whether every goal is met. A goal for which there is no result is not.
     ///
     /// # Errors
     /// The ones that are not.
-    pub fn goals_met(&self) -> Result<(), LoadError> {
+    pub fn goals_met(&self, goals: &BTreeMap<String, Goal>) -> Result<(), LoadError> {
+        let has_result = |name: &String| self.results.iter().any(|result| result.name == *name);
+        let unknown = goals.keys().filter(|name| !has_result(name)).map(|name| format!("there is no result {name:?}"));
         let missed = self.results.iter().filter_map(|result| {
             let goal = result.goal.filter(|goal| !goal.met_by(result.value))?;
             Some(format!("{} is {:.3}, and {goal} was asked for", result.name, result.value))
         });
-        let missed: Vec<String> = missed.collect();
+        let missed: Vec<String> = missed.chain(unknown).collect();
         if missed.is_empty() { Ok(()) } else { Err(LoadError::Setup(missed.join("; "))) }
     }
 }
@@ -297,6 +299,23 @@ mod tests {
         assert_eq!((rounds([true, false]).value, rounds([true, false]).rounds), (0.5, 1));
         assert!(rounds([true, true]).disturbed);
         assert!((rounds([true, true]).value - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_goal_that_is_missed_or_has_no_result_is_told() {
+        let mut record = Record::new("test", "", String::new());
+        let mut goals = BTreeMap::from([("share".to_owned(), Goal::AtLeast(0.5))]);
+        let result = |value| {
+            let goal = Some(Goal::AtLeast(0.5));
+            Measure { name: "share".into(), value, rounds: 1, disturbed: false, goal }
+        };
+        record.results = vec![result(0.5)];
+        assert!(record.goals_met(&goals).is_ok());
+        goals.insert("shaer".into(), Goal::AtMost(1.0));
+        assert!(record.goals_met(&goals).unwrap_err().to_string().contains("shaer"));
+        goals.remove("shaer");
+        record.results = vec![result(0.4)];
+        assert!(record.goals_met(&goals).unwrap_err().to_string().contains("0.400"));
     }
 
     #[test]

@@ -86,9 +86,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Adds a measurement and tells of it.
+    /// Adds a measurement and tells of it on a terminal.
     pub fn add(&mut self, series: Series) {
-        eprintln!("{}", crate::report::text::line(&series));
+        self.progress.tell(&crate::report::text::line(&series));
         self.record.series.push(series);
     }
 

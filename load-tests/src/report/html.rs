@@ -4,7 +4,7 @@ use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
 use crate::timeline::Slice;
 
 use super::difference::changes;
-use super::plot::{Plot, Scale};
+use super::plot::{Line, Plot, Scale};
 use super::text::number;
 
 const STYLE: &str = include_str!("report.css");
@@ -23,8 +23,8 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
         moment(record.started_at)
     );
     body += &results(&record.results);
-    body += &before.map_or(String::new(), |before| difference(before, record));
     body += &plots(record);
+    body += &before.map_or(String::new(), |before| difference(before, record));
     body += &measurements(record);
     body += &checks(record);
     body += &format!("<details><summary>Settings</summary><pre>{}</pre></details>", escape(&record.settings));
@@ -44,7 +44,9 @@ fn results(results: &[Measure]) -> String {
     if results.is_empty() {
         return String::new();
     }
-    let rows = results.iter().map(|result| {
+    // What the run was made for comes first.
+    let (aimed, others): (Vec<&Measure>, Vec<&Measure>) = results.iter().partition(|result| result.goal.is_some());
+    let rows = aimed.into_iter().chain(others).map(|result| {
         let Measure { name, value, rounds, disturbed, goal } = result;
         let (goal, class, verdict) = match goal {
             None => (String::new(), "", ""),
@@ -104,15 +106,15 @@ fn plots(record: &Record) -> String {
             shown.push(middle_round(record, &series.name).unwrap_or(series));
         }
     }
-    let over_time = |take: fn(&Slice) -> f64| {
-        let line = |series: &&Series| {
-            (series.name.clone(), series.timeline.iter().map(|slice| (slice.at_s, take(slice))).collect::<Vec<_>>())
-        };
-        shown.iter().filter(|series| series.timeline.len() > 1).map(line).collect()
+    let lines = |points: &dyn Fn(&Series) -> Vec<(f64, f64)>| -> Vec<Line> {
+        let all = shown.iter().enumerate();
+        let all = all.map(|(number, series)| Line { number, name: series.name.clone(), points: points(series) });
+        all.filter(|line| line.points.len() > 1).collect()
     };
-    let curves = shown.iter().filter(|series| !series.curve.is_empty());
-    let curves = curves
-        .map(|series| (series.name.clone(), series.curve.iter().map(|point| (point.quantile, point.us)).collect()));
+    let over_time = |take: fn(&Slice) -> f64| {
+        lines(&|series| series.timeline.iter().map(|slice| (slice.at_s, take(slice))).collect())
+    };
+    let curves = lines(&|series| series.curve.iter().map(|point| (point.quantile, point.us)).collect());
     let seconds = "seconds from the start of the window";
     let latency =
         |take| Plot { x_label: seconds, x: Scale::Linear, y: Scale::Log, y_tick: duration, lines: over_time(take) };
@@ -138,7 +140,7 @@ fn plots(record: &Record) -> String {
                 x: Scale::Nines,
                 y: Scale::Log,
                 y_tick: duration,
-                lines: curves.collect(),
+                lines: curves,
             },
         ),
     ];

@@ -5,7 +5,7 @@ use std::fmt::Write;
 const WIDTH: f64 = 880.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 68.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
@@ -31,15 +31,26 @@ pub struct Plot<'a> {
     pub y: Scale,
     /// A tick of the y axis in words.
     pub y_tick: fn(f64) -> String,
-    /// Name and points of each line.
-    pub lines: Vec<(String, Vec<(f64, f64)>)>,
+    /// What is drawn.
+    pub lines: Vec<Line>,
+}
+
+/// A line of a plot.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The same number has the same colour in every plot.
+    pub number: usize,
+    /// For the legend.
+    pub name: String,
+    /// Joined in this order.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Plot<'_> {
     /// The SVG element; `None` without two points to join.
     pub fn svg(&self) -> Option<String> {
-        let points = || self.lines.iter().flat_map(|(_, points)| points);
-        if !self.lines.iter().any(|(_, points)| points.len() > 1) {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        if !self.lines.iter().any(|line| line.points.len() > 1) {
             return None;
         }
         let x = Axis::new(self.x, points().map(|point| point.0), LEFT, WIDTH - RIGHT);
@@ -76,10 +87,10 @@ impl Plot<'_> {
             HEIGHT - 6.0,
             self.x_label
         );
-        for (number, (_, points)) in self.lines.iter().enumerate() {
+        for Line { number, points, .. } in &self.lines {
             let places = points.iter().map(|point| format!("{:.1},{:.1}", x.place(point.0), y.place(point.1)));
             let places: Vec<String> = places.collect();
-            let _ = write!(svg, "<polyline class=\"line {}\" points=\"{}\"/>", color(number), places.join(" "));
+            let _ = write!(svg, "<polyline class=\"line {}\" points=\"{}\"/>", color(*number), places.join(" "));
         }
         svg.push_str("</svg>");
         Some(svg)
@@ -87,11 +98,10 @@ impl Plot<'_> {
 
     /// Names of the lines in their colours.
     pub fn legend(&self) -> String {
-        let names = self.lines.iter().enumerate();
-        let entry = |(number, (name, _)): (usize, &(String, _))| {
-            format!("<span class=\"key\"><i class=\"{}\"></i>{}</span>", color(number), super::html::escape(name))
+        let entry = |Line { number, name, .. }: &Line| {
+            format!("<span class=\"key\"><i class=\"{}\"></i>{}</span>", color(*number), super::html::escape(name))
         };
-        format!("<p class=\"legend\">{}</p>", names.map(entry).collect::<String>())
+        format!("<p class=\"legend\">{}</p>", self.lines.iter().map(entry).collect::<String>())
     }
 }
 
@@ -144,7 +154,10 @@ impl Axis {
                 let digits = format!("{:.6}", tick * 100.0);
                 format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
             }
-            Scale::Linear | Scale::Log => super::text::number(tick).trim_end_matches(".0").to_owned(),
+            Scale::Linear | Scale::Log => {
+                let digits = format!("{tick:.3}");
+                digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
         }
     }
 }
@@ -167,14 +180,16 @@ fn round_step(step: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn plot(lines: Vec<(String, Vec<(f64, f64)>)>) -> Plot<'static> {
+    fn plot(lines: Vec<(&str, Vec<(f64, f64)>)>) -> Plot<'static> {
+        let lines = lines.into_iter().enumerate();
+        let lines = lines.map(|(number, (name, points))| Line { number, name: name.into(), points }).collect();
         Plot { x_label: "seconds", x: Scale::Linear, y: Scale::Log, y_tick: |value| value.to_string(), lines }
     }
 
     #[test]
     fn every_line_is_drawn_within_the_frame() {
         let line = |factor: f64| (1..50).map(|at| (f64::from(at), factor * f64::from(at))).collect();
-        let svg = plot(vec![("one".into(), line(1.0)), ("two <&>".into(), line(1_000.0))]).svg().unwrap();
+        let svg = plot(vec![("one", line(1.0)), ("two <&>", line(1_000.0))]).svg().unwrap();
         let lines: Vec<&str> = svg.split("points=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert_eq!(lines.len(), 2);
         for point in lines.iter().flat_map(|line| line.split(' ')) {
@@ -186,7 +201,7 @@ mod tests {
 
     #[test]
     fn nothing_to_join_is_no_plot() {
-        assert!(plot(vec![("one".into(), vec![(1.0, 1.0)])]).svg().is_none());
+        assert!(plot(vec![("one", vec![(1.0, 1.0)])]).svg().is_none());
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub const HEAD: &str =
 /// A figure with as many digits as it deserves.
 pub fn number(value: f64) -> String {
     match value.abs() {
-        0.0 => "0".into(),
+        whole if whole.fract() == 0.0 => format!("{value:.0}"),
         large if large >= 1_000.0 => format!("{value:.0}"),
         middle if middle >= 10.0 => format!("{value:.1}"),
         small if small >= 0.01 => format!("{value:.3}"),
