@@ -2,12 +2,16 @@
 
 use crate::arrival::Arrival;
 use crate::error::LoadError;
+use crate::figures::ratio;
 use crate::load::Shape;
+use crate::record::Round;
 use crate::scenario::Sweep;
 use crate::stage::{Contestant, Stage};
 
 /// A rate is carried if at least this share of it is answered within the window, not counting what may just be on its way.
 const CARRIED: f64 = 0.98;
+/// What E, a closed loop, is given on each connection.
+const BASELINE_IN_FLIGHT: u16 = 16;
 /// Requests on their way at the end of the window, for each connection.
 const UNDER_WAY: f64 = 1.0;
 
@@ -19,7 +23,12 @@ pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> 
     stage.target()?;
     let shape = Shape { connections: settings.connections, in_flight: 0 };
     for round in 1..=stage.scenario.general.rounds {
-        let (mut rate, mut carried) = (settings.from, 0.0);
+        if stage.scenario.general.baselines {
+            let saturated = Arrival::Closed { in_flight: BASELINE_IN_FLIGHT };
+            let load = stage.load(shape, saturated, &settings.mix.limit_orders_only())?;
+            stage.contest(Contestant::E, "E", round, &load).await?;
+        }
+        let (mut rate, mut any) = (settings.from, false);
         for _ in 0..settings.steps {
             let load = stage.load(shape, Arrival::open(rate)?, &settings.mix)?;
             stage.contest(Contestant::Countersign, &format!("Countersign at {rate:.0}/s"), round, &load).await?;
@@ -28,17 +37,20 @@ pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> 
             if series.figures.per_second + under_way < CARRIED * rate {
                 break;
             }
-            carried = rate;
+            any = true;
             series.extra.insert("carried".into(), rate);
             rate *= settings.factor.max(1.01);
         }
-        if carried == 0.0 {
+        if !any {
             return Err(LoadError::Setup(format!("not even {} requests a second are carried", settings.from)));
         }
     }
-    stage.conclude("highest rate carried", |round| {
-        let carried = round.all().filter_map(|series| series.extra.get("carried").copied());
-        carried.max_by(f64::total_cmp)
-    });
+    stage.conclude("highest rate carried", carried);
+    stage.conclude("highest rate carried / E", |round| ratio(carried(round)?, round.get("E")?.figures.per_second));
     Ok(())
+}
+
+fn carried(round: &Round<'_>) -> Option<f64> {
+    let carried = round.all().filter_map(|series| series.extra.get("carried").copied());
+    carried.max_by(f64::total_cmp)
 }
