@@ -17,7 +17,8 @@ use crate::group_commit::Totals;
 
 /// A fresh server plays its whole story before it is ready.
 const READY_WAIT: Duration = Duration::from_secs(120);
-const READY_POLL: Duration = Duration::from_millis(50);
+const READY_POLL: Duration = Duration::from_millis(10);
+const READY_FILE: &str = "ready.json";
 
 /// How a Countersign is started so that it writes its ready file and keeps its data under `directory`.
 fn countersign_command(server: &Path, ready_file: &Path, directory: &Path) -> Command {
@@ -149,7 +150,7 @@ impl CountersignChild {
     /// It ends early or is not ready in two minutes; the error shows the end of its output.
     pub async fn start(server: &Path, directory: &Path) -> Result<Self, LoadError> {
         let what = || format!("start {}", server.display());
-        let (ready_file, log_file) = (directory.join("ready.json"), directory.join("server.log"));
+        let (ready_file, log_file) = (directory.join(READY_FILE), directory.join("server.log"));
         let log = File::create(&log_file).map_err(LoadError::io(what()))?;
         let also_log = log.try_clone().map_err(LoadError::io(what()))?;
         let mut command = countersign_command(server, &ready_file, directory);
@@ -171,6 +172,19 @@ impl CountersignChild {
             }
             sleep(READY_POLL).await;
         }
+    }
+
+    /// Kills it as a crash would, starts it again on the same data, and tells how long that took until it was ready.
+    ///
+    /// # Errors
+    /// As [`CountersignChild::start`].
+    pub async fn crash_and_restart(self, server: &Path, directory: &Path) -> Result<(Self, Duration), LoadError> {
+        drop(self);
+        let ready_file = directory.join(READY_FILE);
+        fs::remove_file(&ready_file).map_err(LoadError::io(format!("remove {}", ready_file.display())))?;
+        let start = Instant::now();
+        let child = Self::start(server, directory).await?;
+        Ok((child, start.elapsed()))
     }
 
     /// The process id.

@@ -153,11 +153,11 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let before = args.before.as_deref().map(Record::read).transpose()?;
     let directory = RunDirectory::create(&args.directory)?;
     let server = match &args.server {
-        Some(binary) => Some(CountersignChild::start(binary, directory.path()).await?),
+        Some(binary) => Some((binary.clone(), CountersignChild::start(binary, directory.path()).await?)),
         None => None,
     };
     let target = match (&server, &args.keys) {
-        (Some(child), _) => {
+        (Some((_, child)), _) => {
             let target = Target::from_ready(&child.ready, &args.overrides)?;
             let ready = more_keys(&target, &child.ready, scenario.general.keys).await?;
             Some(Target { process: Some(child.process()), ..target.with_keys(&ready, scenario.general.keys)? })
@@ -175,9 +175,10 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
     let (nonces, progress) = (Nonces::default(), Progress::on_terminal());
     progress.tell(text::HEAD);
-    let mut stage = Stage { scenario, program, directory, target, nonces, progress, pin: !args.no_pin, record };
+    let pin = !args.no_pin;
+    let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };
     kinds::play(&mut stage).await?;
-    drop(server);
+    drop(stage.server.take());
     report(&stage.record, before.as_ref(), &args)?;
     stage.record.verdict(allow_refusals)?;
     if args.require_goals { stage.record.goals_met(&stage.scenario.general.goals) } else { Ok(()) }

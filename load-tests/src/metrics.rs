@@ -5,6 +5,13 @@ use crate::endpoint::Endpoint;
 const COMMITS: &str = "countersign_journal_commits_total";
 const ORDERS: &str = "countersign_orders_accepted_total";
 
+const EVENTS: &str = "countersign_journal_events_total";
+
+/// Events that the server's process has journalled, where the page tells.
+pub async fn journal_events(endpoint: &Endpoint) -> Option<f64> {
+    counter(&endpoint.get("/metrics").await.ok()?, EVENTS)
+}
+
 /// The two counters whose quotient is syncs per order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Counters {

@@ -107,6 +107,8 @@ pub enum Kind {
     Reconnect(Reconnect),
     /// Memory of sockets that do nothing.
     Idle(Idle),
+    /// The server killed under load and started again on its data.
+    Restart(Restart),
     /// Orders without and with subscribers that do not read.
     SlowConsumers(SlowConsumers),
 }
@@ -204,6 +206,13 @@ settings! {
         /// Subscribes each to this private channel.
         subscribe: Option<String> = None,
     }
+    /// Of `restart`.
+    Restart {
+        /// Of the orders that fill the journal.
+        shape: Shape = Shape { connections: 64, in_flight: 16 },
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
     /// Of `slow_consumers`.
     SlowConsumers {
         /// Of the orders.
@@ -286,6 +295,7 @@ fn kind(mut own: Table) -> Result<Kind, String> {
         "fan_out" => Kind::FanOut(typed(own)?),
         "reconnect" => Kind::Reconnect(typed(own)?),
         "idle" => Kind::Idle(typed(own)?),
+        "restart" => Kind::Restart(typed(own)?),
         "slow_consumers" => Kind::SlowConsumers(typed(own)?),
         _ => return Err(format!("there is no kind {kind}")),
     })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::arrival::Arrival;
-use crate::children::{Baseline, BaselineChild, RunDirectory};
+use crate::children::{Baseline, BaselineChild, CountersignChild, RunDirectory};
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
 use crate::follower::Follower;
@@ -29,6 +29,8 @@ pub struct Stage {
     pub directory: RunDirectory,
     /// The server; without it only the baselines run.
     pub target: Option<Target>,
+    /// Its binary and process, where it was started for this run.
+    pub server: Option<(PathBuf, CountersignChild)>,
     /// Of all keys.
     pub nonces: Nonces,
     /// On the terminal.

@@ -1,5 +1,6 @@
 //! A server to load, and as whom: its addresses, keys and Members.
 
+use crate::children::CountersignChild;
 use crate::connection::{Connection, Proof};
 use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
 use crate::endpoint::Endpoint;
@@ -60,6 +61,16 @@ impl Target {
             members: ready.members.clone(),
             process: None,
         })
+    }
+
+    /// Follows a server that was started again; its keys are the same.
+    ///
+    /// # Errors
+    /// Its ready file tells no address.
+    pub fn move_to(&mut self, child: &CountersignChild) -> Result<(), LoadError> {
+        let moved = Self::from_ready(&child.ready, &Overrides::default())?;
+        (self.ws, self.http, self.process) = (moved.ws, moved.http, Some(child.process()));
+        Ok(())
     }
 
     /// Takes the first `count` keys of a file that `prepare` wrote instead of the one.

@@ -97,6 +97,18 @@ fn sockets_that_were_away_are_told_what_they_missed() {
 }
 
 #[test]
+fn a_server_that_was_killed_comes_back_with_its_journal() {
+    let directory = directory("real-restart");
+    let server = server();
+    let settings = ["shape=4x4", "follow=true", "rounds=2"];
+    let record = play(&directory, "restart", &settings, &["--server", server.to_str().unwrap()]);
+    assert_eq!(names(&record)[..3], ["E", "orders before the crash", "start-up"]);
+    let events: Vec<f64> =
+        record.series.iter().filter_map(|series| series.extra.get("events in the journal")).copied().collect();
+    assert!(events.len() == 2 && events[0] < events[1], "{events:?}");
+}
+
+#[test]
 fn trades_reach_every_socket() {
     let directory = directory("real-trades");
     let server = server();

@@ -6,6 +6,7 @@ pub mod half_load;
 pub mod idle;
 pub mod orders;
 pub mod reconnect;
+pub mod restart;
 pub mod slow_consumers;
 pub mod sweep;
 
@@ -26,6 +27,7 @@ pub async fn play(stage: &mut Stage) -> Result<(), LoadError> {
         Kind::FanOut(settings) => fan_out::play(stage, &settings).await,
         Kind::Reconnect(settings) => reconnect::play(stage, &settings).await,
         Kind::Idle(settings) => idle::play(stage, &settings).await,
+        Kind::Restart(settings) => restart::play(stage, &settings).await,
         Kind::SlowConsumers(settings) => slow_consumers::play(stage, &settings).await,
     }
 }
