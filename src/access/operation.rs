@@ -256,8 +256,14 @@ operations! {
     SettleWithdrawal,
     /// Report a withdrawal failed.
     FailWithdrawal,
+    /// Pay a reward to all who earn in a strategy.
+    PayEarnReward,
     /// Set a Member's KYC status.
     SetKyc,
+    /// Stop whatever moves money.
+    Halt,
+    /// Let it go on.
+    Resume,
     /// Withdrawals released to custody.
     Custody,
 }
@@ -421,7 +427,10 @@ impl Operation {
             Operation::CreditDeposit => venue("credit_deposit", Write),
             Operation::SettleWithdrawal => venue("settle_withdrawal", Write),
             Operation::FailWithdrawal => venue("fail_withdrawal", Write),
+            Operation::PayEarnReward => venue("pay_earn_reward", Write),
             Operation::SetKyc => venue("set_kyc", Write),
+            Operation::Halt => venue("halt", Write),
+            Operation::Resume => venue("resume", Write),
             Operation::Custody => venue("custody", Stream),
         }
     }

@@ -15,7 +15,7 @@ use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
-use crate::engine::earn::{LockType, Strategy};
+use crate::engine::earn::{AutoCompound, LockType, Periods, Strategy};
 use crate::engine::event::Event;
 use crate::engine::ledger::{Ledger, Movement, Party, Wallet};
 use crate::engine::members::{Kyc, Member, MemberStatus, Organization};
@@ -97,7 +97,7 @@ pub fn genesis(credentials: &Credentials, master: &MasterKey) -> Result<Command,
             events.push(opening(organization, asset, *whole, seq, at));
         }
     }
-    events.extend(earn(&assets)?);
+    events.extend(earn(&assets, at)?);
     events.extend(addresses(&assets)?);
     events.push(Event::PolicySet(Policy {
         organization: ACME,
@@ -254,14 +254,23 @@ fn opening(organization: OrganizationId, asset: &Asset, whole: i64, seq: u64, at
     Event::DepositChanged { deposit: Box::new(deposit), postings }
 }
 
-fn earn(assets: &[Asset]) -> Result<Vec<Event>, Failure> {
-    let week = LockType::Bonded { unbonding_s: 7 * 86_400 };
-    let strategies = [("ETH", LockType::Flex, 18_000), ("ETH", week, 34_000), ("SOL", LockType::Flex, 52_000)];
-    let strategy = |(index, (code, lock, apr_ppm)): (usize, (&str, LockType, u32))| {
+fn earn(assets: &[Asset], at: Moment) -> Result<Vec<Event>, Failure> {
+    let week = LockType::Bonded(Periods { unbonding_s: 7 * 86_400, ..Periods::default() });
+    let strategies = [
+        ("ETH", LockType::Flex, (15_000, 20_000)),
+        ("ETH", week, (30_000, 38_000)),
+        ("SOL", LockType::Flex, (48_000, 56_000)),
+    ];
+    let strategy = |(index, (code, lock, apr_ppm)): (usize, (&str, LockType, (u32, u32)))| {
         let asset = find(assets, code)?;
         let min = Amount(10i64.pow(u32::from(asset.decimals)) / 100);
-        let id = StrategyId::at(index);
-        Ok(Event::StrategyAdded(Strategy { id, asset: asset.id, lock, min, cap: None, apr_ppm }))
+        Ok(Event::StrategyAdded(Strategy {
+            apr_ppm,
+            auto_compound: AutoCompound::Optional { default: true },
+            payout_frequency_s: Some(7 * 86_400),
+            added_at: at,
+            ..Strategy::of(StrategyId::at(index), asset.id, lock, min)
+        }))
     };
     strategies.into_iter().enumerate().map(strategy).collect()
 }

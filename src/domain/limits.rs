@@ -54,6 +54,12 @@ pub const ACCOUNT_DEPOSIT_ADDRESSES_MAX: usize = 50;
 pub const DEPOSIT_POOL_LOW: usize = 20;
 /// Ended deposits, and ended withdrawals, of one account that the snapshot of a channel shows.
 pub const RECENT_TRANSFERS_MAX: usize = 50;
+/// Earn strategies that one server may hold.
+pub const EARN_STRATEGIES_MAX: usize = 1_000;
+/// The longest bonding, unbonding, exit queue or payout period, seconds: ten years.
+pub const EARN_PERIOD_MAX_S: u64 = 10 * 366 * 86_400;
+/// Operations of one account that may be on their way in or out of one strategy.
+pub const EARN_STAGES_MAX: usize = 100;
 /// Members that one `create_organization` may name.
 pub const FIRST_MEMBERS_MAX: usize = 20;
 /// Exports of one account, made or not.

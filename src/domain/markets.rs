@@ -97,6 +97,14 @@ impl Market {
         i64::try_from(units).ok().map(Amount)
     }
 
+    /// `floor(price × amount)` in quote units, of an amount of the base asset; `None` beyond 64 bits.
+    pub fn value(&self, price: Price, amount: Amount) -> Option<Amount> {
+        let product = i128::from(price.0) * i128::from(amount.0);
+        let scale = i32::from(self.price_decimals) + i32::from(self.base_decimals) - i32::from(self.quote_decimals);
+        let units = if scale >= 0 { product / power(scale) } else { product.checked_mul(power(-scale))? };
+        i64::try_from(units).ok().map(Amount)
+    }
+
     /// `ceil(price × qty)` in quote units, what a buy holds before its fee.
     pub fn cost_up(&self, price: Price, qty: Quantity) -> Option<Amount> {
         let product = i128::from(price.0) * i128::from(qty.0);

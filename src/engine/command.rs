@@ -1,9 +1,10 @@
 //! What is asked of the engine. Names and numbers arrive as the client wrote them; the engine resolves
 //! them against its own state.
 
+pub use super::allocations::EarnMove;
 use super::approvals::Decision;
 use super::deposits::{DepositAddress, DepositStatus};
-use super::earn::LockType;
+use super::earn::{AutoCompound, LockType, YieldSource};
 use super::event::Event;
 use super::exports::AskedExport;
 use super::freezes::FreezeScope;
@@ -16,7 +17,7 @@ use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Change, Drawn};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{ExportId, MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::ids::{ExportId, MemberId, OrganizationId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
 use crate::domain::markets::MarketStatus;
 use crate::domain::text::{AssetCode, ClientId, Symbol};
 use crate::domain::time::Moment;
@@ -122,16 +123,7 @@ pub enum Command {
     /// Closing a position; there are none in this version (rule 13).
     SettlePosition,
     /// `earn_allocate` and `earn_deallocate`
-    Earn {
-        /// In which strategy.
-        strategy: StrategyId,
-        /// How much.
-        amount: Decimal,
-        /// Into Earn, or out of it.
-        allocate: bool,
-        /// The caller's own id.
-        client_id: Option<ClientId>,
-    },
+    Earn(EarnMove),
     /// `deposit_addresses`
     DepositAddresses {
         /// Of which asset.
@@ -217,16 +209,8 @@ pub enum Command {
     },
     /// `add_earn_strategy`
     AddEarnStrategy {
-        /// Its asset.
-        asset: AssetCode,
-        /// How funds are bound.
-        lock: LockType,
-        /// Least amount of one operation.
-        min: Decimal,
-        /// Most that one account may hold.
-        cap: Option<Decimal>,
-        /// Estimated yearly rate, parts per million.
-        apr_ppm: u32,
+        /// Lock type, minimum, caps and rewards; the number is given by the engine.
+        strategy: NewStrategy,
     },
     /// `add_deposit_addresses`
     AddDepositAddresses {
@@ -244,6 +228,22 @@ pub enum Command {
         /// Paid, or why not.
         result: Paid,
     },
+    /// `pay_earn_reward`
+    PayEarnReward {
+        /// Of which strategy.
+        strategy: StrategyId,
+        /// What all its accounts get together.
+        amount: Decimal,
+        /// The operator's own id; the same again answers the first payout.
+        client_id: ClientId,
+    },
+    /// `halt`
+    Halt {
+        /// Why.
+        reason: String,
+    },
+    /// `resume`
+    Resume,
     /// `set_market_status`
     SetMarketStatus {
         /// Of which market.
@@ -345,6 +345,31 @@ pub struct NewMarket {
     pub taker_ppm: u32,
 }
 
+/// What `add_earn_strategy` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStrategy {
+    /// Its asset.
+    pub asset: AssetCode,
+    /// How funds are bound.
+    pub lock: LockType,
+    /// Least amount of one operation.
+    pub min: Decimal,
+    /// Most that one account may have in it.
+    pub user_cap: Option<Decimal>,
+    /// Most that all accounts together may.
+    pub total_cap: Option<Decimal>,
+    /// Estimated yearly rate, low and high, in per cent.
+    pub apr: (Decimal, Decimal),
+    /// What becomes of rewards.
+    pub auto_compound: AutoCompound,
+    /// Where rewards come from.
+    pub yield_source: YieldSource,
+    /// Length of a payout period, in seconds.
+    pub payout_frequency_s: Option<u64>,
+    /// The Organizations that it is open to; all when `None`.
+    pub organizations: Option<Vec<OrganizationId>>,
+}
+
 impl Command {
     /// The operation that the caller must be permitted; `None` for what a socket does not ask by name.
     pub fn operation(&self) -> Option<Operation> {
@@ -367,8 +392,8 @@ impl Command {
             Command::CancelAll => Operation::CancelAll,
             Command::CancelAllAfter(_) => Operation::CancelAllOrdersAfter,
             Command::SettlePosition => Operation::SettlePosition,
-            Command::Earn { allocate: true, .. } => Operation::EarnAllocate,
-            Command::Earn { allocate: false, .. } => Operation::EarnDeallocate,
+            Command::Earn(EarnMove { allocate: true, .. }) => Operation::EarnAllocate,
+            Command::Earn(EarnMove { allocate: false, .. }) => Operation::EarnDeallocate,
             Command::AddExport(_) => Operation::ExportAdd,
             Command::RemoveExport(_) => Operation::ExportRemove,
             Command::DepositAddresses { .. } => Operation::DepositAddresses,
@@ -391,7 +416,10 @@ impl Command {
             Command::FinishWithdrawal { result: Paid::Settled { .. }, .. } => Operation::SettleWithdrawal,
             Command::FinishWithdrawal { result: Paid::Failed { .. }, .. } => Operation::FailWithdrawal,
             Command::SetMarketStatus { .. } => Operation::SetMarketStatus,
+            Command::PayEarnReward { .. } => Operation::PayEarnReward,
             Command::SetKyc { .. } => Operation::SetKyc,
+            Command::Halt { .. } => Operation::Halt,
+            Command::Resume => Operation::Resume,
         })
     }
 
@@ -407,7 +435,8 @@ impl Command {
         }
     }
 
-    /// Whether a broken money law stops it (rule 35): orders, Earn, votes and withdrawals.
+    /// Whether a halt stops it (rule 35): orders, Earn, votes and withdrawals. What custody reports has happened
+    /// already, and is taken.
     pub fn stops_at_halt(&self) -> bool {
         match self {
             Command::Vote { decision, .. } => *decision == Decision::Approve,
@@ -415,7 +444,8 @@ impl Command {
             | Command::PlaceBatch(_)
             | Command::AmendOrder(_)
             | Command::EditOrder(_)
-            | Command::Earn { .. }
+            | Command::Earn(_)
+            | Command::PayEarnReward { .. }
             | Command::Withdraw { .. }
             | Command::Initiate(..)
             | Command::Execute { .. } => true,

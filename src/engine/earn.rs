@@ -1,33 +1,61 @@
-//! Earn: flexible and bonded strategies, allocations and unbonding (rule 33).
+//! Earn: the strategies, and what each account has in them. What is asked is in `allocations.rs`, rewards in
+//! `rewards.rs` (rule 33).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::admission::units;
-use super::caller::ServiceCaller;
 use super::event::Event;
-use super::ledger::{Movement, Party, Posting, Wallet};
-use super::query::Reply;
+use super::ledger::Wallet;
 use super::reject::{Code, Reject};
-use super::state::State;
-use super::transition::Transition;
-use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId, EarnOperationId, OrganizationId, ServiceUserId, StrategyId};
 use crate::domain::money::Amount;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
+const SECOND_US: u64 = 1_000_000;
+
 /// How allocated funds are bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockType {
-    /// Back in spot at once.
+    /// Earning at once, back in spot at once.
     Flex,
-    /// Back in spot after the unbonding time.
-    Bonded {
-        /// Unbonding time, in seconds.
-        unbonding_s: u64,
+    /// Bound for as long as these times say.
+    Bonded(Periods),
+}
+
+/// How long funds take into a bonded strategy and out of it, in seconds; zero is at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Periods {
+    /// Before they earn.
+    pub bonding_s: u64,
+    /// On the way out first: waiting for the turn to unbond.
+    pub exit_queue_s: u64,
+    /// On the way out then.
+    pub unbonding_s: u64,
+}
+
+/// Whether rewards are added to the allocation, or paid to spot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AutoCompound {
+    /// Always added.
+    Enabled,
+    /// Always paid to spot.
+    Disabled,
+    /// As the account chose with an allocation.
+    Optional {
+        /// What holds until it has chosen.
+        default: bool,
     },
+}
+
+/// Where rewards come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum YieldSource {
+    /// Staking on the asset's own network.
+    Staking,
+    /// Anything else.
+    OffChain,
 }
 
 /// An Earn strategy.
@@ -41,58 +69,255 @@ pub struct Strategy {
     pub lock: LockType,
     /// Least amount of one operation.
     pub min: Amount,
-    /// Most that one account may hold in it.
-    pub cap: Option<Amount>,
-    /// Estimated yearly rate in parts per million; told, not promised.
-    pub apr_ppm: u32,
+    /// Most that one account may have earning and bonding in it; rewards may grow beyond.
+    pub user_cap: Option<Amount>,
+    /// Most that all accounts together may.
+    pub total_cap: Option<Amount>,
+    /// Estimated yearly rate in parts per million, low and high; told, not promised.
+    pub apr_ppm: (u32, u32),
+    /// What becomes of rewards.
+    pub auto_compound: AutoCompound,
+    /// Where rewards come from.
+    pub yield_source: YieldSource,
+    /// How long a payout period is, in seconds; the first begins when the strategy is added.
+    pub payout_frequency_s: Option<u64>,
+    /// The Organizations that it is open to; all when `None`.
+    pub organizations: Option<BTreeSet<OrganizationId>>,
+    /// When it was added.
+    pub added_at: Moment,
 }
 
-/// What an Earn operation did.
+/// What an Earn operation has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EarnStep {
-    /// Spot to Earn.
+    /// Out of spot, earning from the moment named.
+    Bonding(Moment),
+    /// Earning.
     Allocated,
-    /// Earn to spot, at once.
-    Deallocated,
-    /// Bonded, on its way back until the moment named.
+    /// On its way back, waiting for its turn until the moment named.
+    ExitQueue(Moment),
+    /// On its way back until the moment named.
     Unbonding(Moment),
-    /// Unbonding done, back in spot.
-    Unbonded,
+    /// Back in spot.
+    Deallocated,
+    /// A reward was paid.
+    Rewarded {
+        /// Added to the allocation, or paid to spot.
+        compounded: bool,
+        /// Where it comes from.
+        source: YieldSource,
+    },
 }
 
-/// An Earn operation.
+/// An Earn operation, or a reward.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarnOperation {
-    /// Its id; an unbonding keeps the id of the deallocation that began it.
+    /// Its id, which it keeps through all its steps.
     pub id: EarnOperationId,
     /// Whose.
     pub organization: OrganizationId,
     /// Of which account.
     pub account: AccountId,
-    /// The Service User that asked.
-    pub service_user: ServiceUserId,
+    /// The Service User that asked; nobody asks for a reward.
+    pub service_user: Option<ServiceUserId>,
     /// In which strategy.
     pub strategy: StrategyId,
     /// Its asset.
     pub asset: AssetId,
     /// How much.
     pub amount: Amount,
-    /// What it did.
+    /// What it has come to.
     pub step: EarnStep,
-    /// The asker's own id, kept for ever.
+    /// The choice that came with it, where the strategy leaves one.
+    pub auto_compound: Option<bool>,
+    /// The asker's own id, or the payout's; kept for ever.
     pub client_id: Option<ClientId>,
+    /// When it came to this.
+    pub at: Moment,
+}
+
+/// A reward of a strategy, paid to all who had funds earning in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarnPayout {
+    /// Its id.
+    pub id: EarnOperationId,
+    /// Of which strategy.
+    pub strategy: StrategyId,
+    /// Its asset.
+    pub asset: AssetId,
+    /// What was split.
+    pub amount: Amount,
+    /// How many accounts got a part.
+    pub accounts: u64,
+    /// The venue operator's own id, kept for ever.
+    pub client_id: ClientId,
     /// When.
     pub at: Moment,
 }
 
-/// All strategies and allocations.
+/// What an account has in a strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// What earns.
+    pub allocated: Amount,
+    /// Operations on their way in or out.
+    pub stages: BTreeMap<EarnOperationId, EarnOperation>,
+    /// The account's choice, where the strategy leaves one.
+    pub auto_compound: Option<bool>,
+    /// All rewards so far.
+    pub rewarded: Amount,
+    /// The payout period of the last reward, by its beginning, and the rewards in it.
+    pub paid: (Moment, Amount),
+}
+
+/// All strategies and positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earn {
     strategies: Vec<Strategy>,
-    allocated: BTreeMap<(AccountId, StrategyId), Amount>,
-    /// Deallocations on their way back, by the moment they arrive.
-    unbonding: BTreeMap<(Moment, EarnOperationId), EarnOperation>,
+    positions: BTreeMap<(StrategyId, AccountId), Position>,
+    /// Stages by the moment they are over.
+    due: BTreeSet<(Moment, StrategyId, AccountId, EarnOperationId)>,
     by_client_id: BTreeMap<(ServiceUserId, ClientId), EarnOperation>,
+    payouts: BTreeMap<ClientId, EarnPayout>,
+}
+
+impl EarnStep {
+    /// When it is over by itself.
+    pub fn until(self) -> Option<Moment> {
+        match self {
+            EarnStep::Bonding(until) | EarnStep::ExitQueue(until) | EarnStep::Unbonding(until) => Some(until),
+            EarnStep::Allocated | EarnStep::Deallocated | EarnStep::Rewarded { .. } => None,
+        }
+    }
+}
+
+impl LockType {
+    /// The wallet of what is allocated, bonding and unbonding included.
+    pub fn wallet(self) -> Wallet {
+        match self {
+            LockType::Flex => Wallet::Flex,
+            LockType::Bonded(_) => Wallet::Bonded,
+        }
+    }
+
+    fn periods(self) -> Periods {
+        match self {
+            LockType::Flex => Periods::default(),
+            LockType::Bonded(periods) => periods,
+        }
+    }
+
+    /// What an allocation begins with.
+    pub fn way_in(self, at: Moment) -> EarnStep {
+        match self.periods().bonding_s {
+            0 => EarnStep::Allocated,
+            bonding_s => EarnStep::Bonding(after(at, bonding_s)),
+        }
+    }
+
+    /// What a deallocation begins with.
+    pub fn way_out(self, at: Moment) -> EarnStep {
+        match self.periods().exit_queue_s {
+            0 => self.unbonding(at),
+            exit_queue_s => EarnStep::ExitQueue(after(at, exit_queue_s)),
+        }
+    }
+
+    fn unbonding(self, at: Moment) -> EarnStep {
+        match self.periods().unbonding_s {
+            0 => EarnStep::Deallocated,
+            unbonding_s => EarnStep::Unbonding(after(at, unbonding_s)),
+        }
+    }
+
+    /// What follows a step once it is over, counted from then, whenever that is noticed.
+    pub fn next(self, step: EarnStep) -> EarnStep {
+        match step {
+            EarnStep::Bonding(_) => EarnStep::Allocated,
+            EarnStep::ExitQueue(until) => self.unbonding(until),
+            EarnStep::Unbonding(_) => EarnStep::Deallocated,
+            EarnStep::Allocated | EarnStep::Deallocated | EarnStep::Rewarded { .. } => step,
+        }
+    }
+
+    /// Where a step has come to by `now`, whether or not Tick has run (rule 39).
+    pub fn by(self, step: EarnStep, now: Moment) -> EarnStep {
+        let mut step = step;
+        while step.until().is_some_and(|until| until <= now) {
+            step = self.next(step);
+        }
+        step
+    }
+}
+
+fn after(at: Moment, seconds: u64) -> Moment {
+    at.plus_us(seconds.saturating_mul(SECOND_US))
+}
+
+impl Strategy {
+    /// A staking strategy without caps or promises that is open to all and pays rewards to spot.
+    pub fn of(id: StrategyId, asset: AssetId, lock: LockType, min: Amount) -> Strategy {
+        Strategy {
+            id,
+            asset,
+            lock,
+            min,
+            user_cap: None,
+            total_cap: None,
+            apr_ppm: (0, 0),
+            auto_compound: AutoCompound::Disabled,
+            yield_source: YieldSource::Staking,
+            payout_frequency_s: None,
+            organizations: None,
+            added_at: Moment::default(),
+        }
+    }
+
+    /// Whether a position's rewards are added to it.
+    pub fn compounds(&self, position: &Position) -> bool {
+        match self.auto_compound {
+            AutoCompound::Enabled => true,
+            AutoCompound::Disabled => false,
+            AutoCompound::Optional { default } => position.auto_compound.unwrap_or(default),
+        }
+    }
+
+    /// Whether an account may choose what becomes of its rewards.
+    pub fn leaves_a_choice(&self) -> bool {
+        matches!(self.auto_compound, AutoCompound::Optional { .. })
+    }
+
+    /// The payout period that `at` lies in: its beginning and its end.
+    pub fn payout_period(&self, at: Moment) -> Option<(Moment, Moment)> {
+        let length_us = self.payout_frequency_s.filter(|seconds| *seconds > 0)?.saturating_mul(SECOND_US);
+        let since_us = at.0.saturating_sub(self.added_at.0);
+        let begin = self.added_at.plus_us(since_us - since_us % length_us);
+        Some((begin, begin.plus_us(length_us)))
+    }
+
+    /// Whether an Organization may use it.
+    pub fn admits(&self, organization: OrganizationId) -> bool {
+        self.organizations.as_ref().is_none_or(|named| named.contains(&organization))
+    }
+}
+
+impl Position {
+    /// The sum of the stages that are as wanted.
+    pub fn staged(&self, wanted: impl Fn(EarnStep) -> bool) -> Amount {
+        let all = self.stages.values().filter(|operation| wanted(operation.step));
+        Amount(all.fold(0, |sum, operation| operation.amount.0.saturating_add(sum)))
+    }
+
+    /// What earns, and what is about to: what the caps bound.
+    pub fn committed(&self) -> Amount {
+        let bonding = self.staged(|step| matches!(step, EarnStep::Bonding(_)));
+        Amount(self.allocated.0.saturating_add(bonding.0))
+    }
+
+    /// Everything: what its wallet holds for it.
+    pub fn total(&self) -> Amount {
+        Amount(self.allocated.0.saturating_add(self.staged(|_| true).0))
+    }
 }
 
 impl Earn {
@@ -101,23 +326,45 @@ impl Earn {
         match event {
             Event::StrategyAdded(strategy) => self.strategies.push(strategy.clone()),
             Event::Earned { operation, .. } => self.earned(operation),
+            Event::EarnPaid { payout, .. } => drop(self.payouts.insert(payout.client_id, (**payout).clone())),
             _ => {}
         }
     }
 
     fn earned(&mut self, operation: &EarnOperation) {
-        let allocated = self.allocated.entry((operation.account, operation.strategy)).or_default();
-        match operation.step {
-            EarnStep::Allocated => allocated.0 = allocated.0.saturating_add(operation.amount.0),
-            EarnStep::Deallocated => allocated.0 = allocated.0.saturating_sub(operation.amount.0),
-            EarnStep::Unbonding(due) => {
-                allocated.0 = allocated.0.saturating_sub(operation.amount.0);
-                self.unbonding.insert((due, operation.id), operation.clone());
-            }
-            EarnStep::Unbonded => self.unbonding.retain(|(_, id), _| *id != operation.id),
+        let EarnOperation { id, strategy, account, amount, step, .. } = *operation;
+        let period = self.strategies[strategy.index()].payout_period(operation.at);
+        let position = self.positions.entry((strategy, account)).or_default();
+        let before = position.stages.remove(&id);
+        if let Some(until) = before.as_ref().and_then(|before| before.step.until()) {
+            self.due.remove(&(until, strategy, account, id));
         }
-        if let (Some(id), false) = (operation.client_id, operation.step == EarnStep::Unbonded) {
-            self.by_client_id.insert((operation.service_user, id), operation.clone());
+        let first = before.is_none();
+        let allocated = &mut position.allocated.0;
+        match step {
+            EarnStep::Allocated | EarnStep::Rewarded { compounded: true, .. } => {
+                *allocated = allocated.saturating_add(amount.0);
+            }
+            EarnStep::ExitQueue(_) | EarnStep::Unbonding(_) | EarnStep::Deallocated if first => {
+                *allocated = allocated.saturating_sub(amount.0);
+            }
+            _ => {}
+        }
+        if let EarnStep::Rewarded { .. } = step {
+            position.rewarded.0 = position.rewarded.0.saturating_add(amount.0);
+            let begin = period.map_or(operation.at, |(begin, _)| begin);
+            let earlier = if position.paid.0 == begin { position.paid.1.0 } else { 0 };
+            position.paid = (begin, Amount(earlier.saturating_add(amount.0)));
+        }
+        if first {
+            position.auto_compound = operation.auto_compound.or(position.auto_compound);
+        }
+        if let Some(until) = step.until() {
+            self.due.insert((until, strategy, account, id));
+            position.stages.insert(id, operation.clone());
+        }
+        if let (Some(asker), Some(client_id), true) = (operation.service_user, operation.client_id, first) {
+            self.by_client_id.insert((asker, client_id), operation.clone());
         }
     }
 
@@ -131,124 +378,45 @@ impl Earn {
         self.strategies.get(id.index()).ok_or_else(|| Reject::of(Code::UnknownStrategy))
     }
 
-    /// Strategies, of one asset or all.
-    pub fn strategies(&self, asset: Option<AssetId>) -> Vec<Strategy> {
-        let all = self.strategies.iter();
-        all.filter(|strategy| asset.is_none_or(|asset| asset == strategy.asset)).cloned().collect()
+    /// The strategy of a number that a record names.
+    pub fn strategy(&self, id: StrategyId) -> &Strategy {
+        &self.strategies[id.index()]
     }
 
-    /// What an account has in each strategy that it uses, and what is unbonding.
-    pub fn allocations(&self, account: AccountId) -> Vec<(Strategy, Amount, Vec<EarnOperation>)> {
-        let of = |strategy: &Strategy| {
-            let allocated = self.allocated.get(&(account, strategy.id)).copied()?;
-            let mine = |operation: &&EarnOperation| operation.account == account && operation.strategy == strategy.id;
-            Some((strategy.clone(), allocated, self.unbonding.values().filter(mine).cloned().collect()))
-        };
-        self.strategies.iter().filter_map(of).collect()
+    /// All strategies, by number.
+    pub fn strategies(&self) -> &[Strategy] {
+        &self.strategies
     }
 
-    fn allocated(&self, account: AccountId, strategy: StrategyId) -> Amount {
-        self.allocated.get(&(account, strategy)).copied().unwrap_or_default()
+    /// What an account has in a strategy, if it ever used it.
+    pub fn position(&self, strategy: StrategyId, account: AccountId) -> Option<&Position> {
+        self.positions.get(&(strategy, account))
     }
-}
 
-fn wallet(lock: LockType) -> Wallet {
-    match lock {
-        LockType::Flex => Wallet::Flex,
-        LockType::Bonded { .. } => Wallet::Bonded,
+    /// What an account has in each strategy that it ever used.
+    pub fn positions(&self, account: AccountId) -> impl DoubleEndedIterator<Item = (&Strategy, &Position)> {
+        self.strategies.iter().filter_map(move |of| Some((of, self.position(of.id, account)?)))
     }
-}
 
-/// `earn_allocate` and `earn_deallocate`: at once and journalled before the reply (rule 33).
-pub fn operate(
-    t: &mut Transition<'_>,
-    caller: ServiceCaller,
-    strategy: StrategyId,
-    amount: Decimal,
-    allocate: bool,
-    client_id: Option<ClientId>,
-) -> Result<Reply, Reject> {
-    let strategy = t.state().earn.find(strategy)?.clone();
-    let decimals = t.state().reference.asset(strategy.asset).decimals;
-    let amount = Amount(units(amount, decimals, "amount")?);
-    if let Some(first) = client_id.and_then(|id| t.state().earn.by_client_id.get(&(caller.id, id))) {
-        let same =
-            first.strategy == strategy.id && first.amount == amount && (first.step == EarnStep::Allocated) == allocate;
-        return match same {
-            true => Ok(Reply::Earned(Box::new(first.clone()))),
-            false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another operation")),
-        };
+    /// Every account's position in a strategy.
+    pub fn holders(&self, strategy: StrategyId) -> impl Iterator<Item = (AccountId, &Position)> {
+        let all = self.positions.range((strategy, AccountId(0))..=(strategy, AccountId(u32::MAX)));
+        all.map(|((_, account), position)| (*account, position))
     }
-    check_room(t.state(), caller.account, &strategy, amount, allocate)?;
-    let step = match (allocate, strategy.lock) {
-        (true, _) => EarnStep::Allocated,
-        (false, LockType::Flex) => EarnStep::Deallocated,
-        (false, LockType::Bonded { unbonding_s }) => {
-            EarnStep::Unbonding(t.now().plus_us(unbonding_s.saturating_mul(1_000_000)))
-        }
-    };
-    let operation = EarnOperation {
-        id: EarnOperationId(t.next_seq().0),
-        organization: caller.organization,
-        account: caller.account,
-        service_user: caller.id,
-        strategy: strategy.id,
-        asset: strategy.asset,
-        amount,
-        step,
-        client_id,
-        at: t.now(),
-    };
-    let postings = match step {
-        EarnStep::Allocated => moved(t.state(), &operation, &strategy, Wallet::Main, wallet(strategy.lock)),
-        EarnStep::Deallocated => moved(t.state(), &operation, &strategy, wallet(strategy.lock), Wallet::Main),
-        EarnStep::Unbonding(_) | EarnStep::Unbonded => Vec::new(),
-    };
-    t.emit(Event::Earned { operation: Box::new(operation.clone()), postings });
-    Ok(Reply::Earned(Box::new(operation)))
-}
 
-/// Minimum, cap and funds. Taking everything out is never too little.
-fn check_room(
-    state: &State,
-    account: AccountId,
-    strategy: &Strategy,
-    amount: Amount,
-    allocate: bool,
-) -> Result<(), Reject> {
-    let allocated = state.earn.allocated(account, strategy.id);
-    let available = if allocate { state.ledger.available(account, strategy.asset) } else { allocated };
-    if amount < strategy.min && (allocate || amount != allocated) {
-        return Err(Reject::of(Code::EarnBelowMinimum));
+    /// The operation that a Service User's own id was given to, as it was answered.
+    pub fn named(&self, asker: ServiceUserId, client_id: ClientId) -> Option<&EarnOperation> {
+        self.by_client_id.get(&(asker, client_id))
     }
-    let above = |cap: Amount| allocated.checked_add(amount).is_none_or(|sum| sum > cap);
-    if allocate && strategy.cap.is_some_and(above) {
-        return Err(Reject::of(Code::EarnAboveCap));
-    }
-    if available < amount {
-        return Err(Reject::of(Code::EarnInsufficientFunds));
-    }
-    Ok(())
-}
 
-fn moved(state: &State, operation: &EarnOperation, strategy: &Strategy, from: Wallet, to: Wallet) -> Vec<Posting> {
-    let (account, amount) = (operation.account, operation.amount);
-    Movement::new(&state.ledger)
-        .post(Party::Account(account, from), strategy.asset, -amount, Amount::ZERO)
-        .post(Party::Account(account, to), strategy.asset, amount, Amount::ZERO)
-        .postings()
-}
+    /// The payout that the venue operator's own id was given to.
+    pub fn payout(&self, client_id: ClientId) -> Option<&EarnPayout> {
+        self.payouts.get(&client_id)
+    }
 
-/// Brings back to spot what has finished unbonding.
-pub fn tick(t: &mut Transition<'_>) {
-    let now = t.now();
-    let due =
-        |((due, _), operation): (&(Moment, EarnOperationId), &EarnOperation)| (*due <= now).then(|| operation.clone());
-    let ready: Vec<EarnOperation> = t.state().earn.unbonding.iter().map_while(due).collect();
-    for operation in ready {
-        let strategy = t.state().earn.strategies[operation.strategy.index()].clone();
-        let postings = moved(t.state(), &operation, &strategy, wallet(strategy.lock), Wallet::Main);
-        let operation = EarnOperation { step: EarnStep::Unbonded, at: now, ..operation };
-        t.emit(Event::Earned { operation: Box::new(operation), postings });
+    /// The stage that is over for longest by `now`.
+    pub fn due(&self, now: Moment) -> Option<&EarnOperation> {
+        let (_, strategy, account, id) = self.due.first().filter(|(until, ..)| *until <= now)?;
+        self.position(*strategy, *account)?.stages.get(id)
     }
 }

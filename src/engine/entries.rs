@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::earn::EarnStep;
+use super::earn::{EarnStep, YieldSource};
 use super::event::Event;
 use super::ledger::{Party, Posting, Wallet};
 use crate::domain::ids::{AccountId, DepositId, EarnOperationId, ExecId, LedgerId, Seq, WithdrawalId};
@@ -21,6 +21,8 @@ pub enum Source {
     IntoEarn(EarnOperationId),
     /// Out of Earn.
     OutOfEarn(EarnOperationId),
+    /// An Earn reward, from this kind of source.
+    Reward(EarnOperationId, YieldSource),
 }
 
 /// An entry of an account's ledger.
@@ -66,8 +68,11 @@ fn source(seq: Seq, index: u8, event: &Event) -> Option<Source> {
         Event::Traded(_) => Source::Trade(ExecId(seq.offset(0))),
         Event::DepositChanged { deposit, .. } => Source::Deposit(deposit.id),
         Event::WithdrawalChanged { withdrawal, .. } => Source::Withdrawal(withdrawal.id),
-        Event::Earned { operation, .. } if operation.step == EarnStep::Allocated => Source::IntoEarn(operation.id),
-        Event::Earned { operation, .. } => Source::OutOfEarn(operation.id),
+        Event::Earned { operation, .. } => match operation.step {
+            EarnStep::Bonding(_) | EarnStep::Allocated => Source::IntoEarn(operation.id),
+            EarnStep::Rewarded { source, .. } => Source::Reward(operation.id, source),
+            EarnStep::ExitQueue(_) | EarnStep::Unbonding(_) | EarnStep::Deallocated => Source::OutOfEarn(operation.id),
+        },
         _ => return None,
     })
 }

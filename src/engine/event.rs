@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approvals::{Request, RequestState};
 use super::deposits::{Deposit, DepositAddress};
-use super::earn::{EarnOperation, Strategy};
+use super::earn::{EarnOperation, EarnPayout, Strategy};
 use super::exports::{Export, ExportChange};
 use super::freezes::Freeze;
 use super::ledger::Posting;
@@ -181,11 +181,11 @@ pub enum Event {
         /// Its name.
         key: String,
     },
-    /// An Earn operation took effect.
+    /// An Earn operation came to its next step, or a reward was paid.
     Earned {
         /// The operation.
         operation: Box<EarnOperation>,
-        /// Wallet to wallet; empty when unbonding begins.
+        /// Wallet to wallet, or from the Earn pool; empty where funds stay in their wallet.
         postings: Vec<Posting>,
     },
     /// A policy came into force.
@@ -227,9 +227,9 @@ pub enum Event {
         /// Where it was before; `None` when it was just made.
         before: Option<RequestState>,
     },
-    /// A law was broken: orders, Earn, votes and withdrawals stop; cancels and reads go on (rule 35).
+    /// A law was broken, or the venue operator said so: orders, Earn, votes and withdrawals stop; cancels and reads go on (rule 35).
     Halted {
-        /// Which law, and where.
+        /// Which law, and where; or the operator's words.
         reason: String,
     },
     /// A waiting order goes live: its trigger was reached, or its start.
@@ -264,6 +264,15 @@ pub enum Event {
         /// Why.
         change: ExportChange,
     },
+    /// The reward of a strategy came in; an event for each account's part follows.
+    EarnPaid {
+        /// The payout.
+        payout: Box<EarnPayout>,
+        /// Outside and Earn pool.
+        postings: Vec<Posting>,
+    },
+    /// The venue operator ended the halt.
+    Resumed,
 }
 
 impl Event {
@@ -273,7 +282,8 @@ impl Event {
             Event::Traded(trade) => &trade.postings,
             Event::DepositChanged { postings, .. }
             | Event::WithdrawalChanged { postings, .. }
-            | Event::Earned { postings, .. } => postings,
+            | Event::Earned { postings, .. }
+            | Event::EarnPaid { postings, .. } => postings,
             _ => &[],
         }
     }

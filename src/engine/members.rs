@@ -217,6 +217,11 @@ impl Members {
         &self.organizations[id.index()]
     }
 
+    /// Whether there is an Organization of that number.
+    pub fn has(&self, id: OrganizationId) -> bool {
+        (1..=self.organizations.len()).contains(&(id.0 as usize))
+    }
+
     /// Whose account it is.
     pub fn organization_of(&self, account: AccountId) -> OrganizationId {
         self.accounts[account.index()]

@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod admission;
+pub mod allocations;
 pub mod amendments;
 pub mod approvals;
 pub mod book;
@@ -21,6 +22,8 @@ pub mod entries;
 pub mod event;
 pub mod exports;
 pub mod freezes;
+pub mod halts;
+pub mod holdings;
 pub mod holds;
 pub mod index;
 pub mod ledger;
@@ -34,6 +37,7 @@ pub mod query;
 pub mod rates;
 pub mod reference;
 pub mod reject;
+pub mod rewards;
 pub mod rolling_totals;
 pub mod service_users;
 pub mod state;
@@ -206,9 +210,7 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
         }
         Command::CancelAllAfter(timeout_s) => switches::arm(t, caller, *timeout_s),
         Command::SettlePosition => Err(Reject::of(Code::UnknownPosition)),
-        Command::Earn { strategy, amount, allocate, client_id } => {
-            earn::operate(t, caller, *strategy, *amount, *allocate, *client_id)
-        }
+        Command::Earn(asked) => allocations::operate(t, caller, asked),
         Command::AddExport(asked) => exports::add(t, caller, asked),
         Command::RemoveExport(export) => exports::remove(t, caller, *export),
         Command::DepositAddresses { asset, method, new } => {
@@ -243,13 +245,14 @@ fn for_venue(t: &mut Transition<'_>, _key: VenueKeyId, command: &Command) -> Res
         Command::AddAsset { asset } => venue::add_asset(t, asset),
         Command::AddMarket { market } => venue::add_market(t, market),
         Command::SetMarketStatus { symbol, status } => venue::set_market_status(t, symbol, *status),
-        Command::AddEarnStrategy { asset, lock, min, cap, apr_ppm } => {
-            venue::add_strategy(t, asset, *lock, *min, *cap, *apr_ppm)
-        }
+        Command::AddEarnStrategy { strategy } => venue::add_strategy(t, strategy),
         Command::AddDepositAddresses { asset, addresses } => venue::add_deposit_addresses(t, asset, addresses),
         Command::CreditDeposit(credit) => deposits::credit(t, credit),
         Command::FinishWithdrawal { withdrawal, result } => withdrawals::finish(t, *withdrawal, result),
+        Command::PayEarnReward { strategy, amount, client_id } => rewards::pay(t, *strategy, *amount, *client_id),
         Command::SetKyc { member, kyc } => members::set_kyc(t, *member, *kyc),
+        Command::Halt { reason } => halts::halt(t, reason),
+        Command::Resume => halts::resume(t),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }
 }

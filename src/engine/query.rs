@@ -4,9 +4,10 @@
 use super::approvals::{InitiatorId, Request, RequestState};
 use super::command::OrderRef;
 use super::deposits::{Deposit, DepositStatus, OwnAddress};
-use super::earn::{EarnOperation, Strategy};
+use super::earn::{EarnOperation, EarnPayout, Strategy};
 use super::exports::Export;
 use super::freezes::Freeze;
+use super::holdings::{Allocations, EarnSought, Holding, Offer};
 use super::ledger::Wallet;
 use super::members::{Member, Organization};
 use super::policy::{Policy, Verdict};
@@ -53,9 +54,9 @@ pub enum Query {
     /// Every account's exports behind this one, page by page, for the server that makes them
     AllExports(Option<ExportId>),
     /// `earn_strategies`
-    EarnStrategies(Option<AssetCode>),
+    EarnStrategies(EarnSought),
     /// `earn_allocations`
-    EarnAllocations,
+    EarnAllocations(EarnSought),
     /// `earn_status`
     EarnStatus(StrategyId),
     /// `deposit_methods` and `withdraw_methods`
@@ -234,10 +235,12 @@ pub enum View {
     History(HistoryGrant),
     /// Exports, oldest first.
     Exports(Vec<Export>),
-    /// Strategies.
-    Strategies(Vec<Strategy>),
-    /// Allocations: strategy, allocated in all, unbonding operations.
-    Allocations(Vec<(Strategy, Amount, Vec<EarnOperation>)>),
+    /// `earn_strategies`: a page, and where the next one begins.
+    Strategies(Vec<Offer>, Option<StrategyId>),
+    /// `earn_allocations`
+    Allocations(Box<Allocations>),
+    /// What the account has in strategies, not valued.
+    Holdings(Vec<Holding>),
     /// Assets, for methods.
     Assets(Vec<Asset>),
     /// Open deposits, and the last that ended.
@@ -348,6 +351,8 @@ pub enum Reply {
     Market(Box<crate::domain::markets::Market>),
     /// `add_earn_strategy`
     Strategy(Box<Strategy>),
+    /// `pay_earn_reward`
+    EarnPaid(Box<EarnPayout>),
     /// `credit_deposit`
     Deposit {
         /// Its `refid`.
@@ -357,6 +362,8 @@ pub enum Reply {
         /// Where it is.
         status: DepositStatus,
     },
+    /// `halt` and `resume`: why the venue is halted, if it is.
+    Halted(Option<String>),
     /// `set_kyc`, invitations
     Member(Box<Member>),
 }
@@ -376,7 +383,7 @@ impl Query {
             Query::OpenOrders { .. } => Operation::OpenOrders,
             Query::Orders(_) => Operation::QueryOrders,
             Query::EarnStrategies(_) => Operation::EarnStrategies,
-            Query::EarnAllocations => Operation::EarnAllocations,
+            Query::EarnAllocations(_) => Operation::EarnAllocations,
             Query::EarnStatus(_) => Operation::EarnStatus,
             Query::Deposits(_) => Operation::DepositStatus,
             Query::WithdrawInfo(_) => Operation::WithdrawInfo,

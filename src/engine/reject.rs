@@ -61,8 +61,10 @@ pub enum Code {
     ClientOrderIdNotUnique,
     /// Same `client_id`, other body.
     ClientIdNotUnique,
-    /// Cancel-only, for the reason that `status` tells.
+    /// Cancel-only, as `status` tells.
     Halted,
+    /// A money law does not hold, so the halt goes on.
+    LedgerUnsound,
     /// No approved address of that name.
     UnknownWithdrawKey,
     /// Below the minimum, or the fee leaves nothing.
@@ -89,8 +91,16 @@ pub enum Code {
     UnknownStrategy,
     /// Less than the strategy's minimum.
     EarnBelowMinimum,
-    /// More than the strategy's cap.
-    EarnAboveCap,
+    /// More than the strategy's cap for one account.
+    EarnAboveUserCap,
+    /// More than the strategy's cap for all accounts together.
+    EarnAboveTotalCap,
+    /// The strategy is not open to the Organization.
+    EarnTier,
+    /// Too many operations of the account are on their way in the strategy.
+    EarnBusy,
+    /// What is to be deallocated is bonding still.
+    EarnInProgress,
     /// Not enough for the Earn operation.
     EarnInsufficientFunds,
     /// Own requests are never voted on.
@@ -161,6 +171,7 @@ impl Code {
             Code::ClientOrderIdNotUnique => "EOrder:cl_ord_id not unique",
             Code::ClientIdNotUnique => "EGeneral:client_id not unique",
             Code::Halted => "EService:Market in cancel_only mode",
+            Code::LedgerUnsound => "EService:Ledger unsound",
             Code::UnknownWithdrawKey => "EFunding:Unknown withdraw key",
             Code::InvalidFundingAmount => "EFunding:Invalid amount",
             Code::FundingInsufficient => "EFunding:Insufficient funds",
@@ -174,7 +185,11 @@ impl Code {
             Code::OtherAddress => "EFunding:Invalid withdrawal address",
             Code::UnknownStrategy => "EGeneral:Invalid arguments:Invalid strategy ID",
             Code::EarnBelowMinimum => "EEarnings:Below min:(De)allocation operation amount less than minimum",
-            Code::EarnAboveCap => "EEarnings:Above max:The allocation exceeds user limit for the strategy",
+            Code::EarnAboveUserCap => "EEarnings:Above max:The allocation exceeds user limit for the strategy",
+            Code::EarnAboveTotalCap => "EEarnings:Above max:The allocation exceeds the total strategy limit",
+            Code::EarnTier => "EEarnings:Permission denied:The user's tier is not high enough",
+            Code::EarnBusy => "EEarnings:Busy",
+            Code::EarnInProgress => "EEarnings:Busy:Another (de)allocation for the same strategy is in progress",
             Code::EarnInsufficientFunds => {
                 "EEarnings:Insufficient funds:Insufficient funds to complete the (de)allocation request"
             }

@@ -88,7 +88,7 @@ impl State {
                 self.orders.apply(at, event, &self.reference, &mut self.ledger);
             }
             Event::MarketStatusSet { market, status } => self.reference.set_status(*market, *status),
-            Event::StrategyAdded(_) | Event::Earned { .. } => self.earn.apply(event),
+            Event::StrategyAdded(_) | Event::Earned { .. } | Event::EarnPaid { .. } => self.earn.apply(event),
             Event::DepositAddressesAdded { .. }
             | Event::DepositAddressAssigned { .. }
             | Event::DepositChanged { .. } => {
@@ -106,6 +106,7 @@ impl State {
             Event::RequestChanged { request, .. } => self.approvals.apply(request),
             Event::ExportChanged { export, change } => self.exports.apply(export, *change),
             Event::Halted { reason } => self.halted = Some(reason.clone()),
+            Event::Resumed => self.halted = None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! consequences happen (rule 39).
 
 use super::transition::Transition;
-use super::{decisions, earn, exports, members, service_users, switches, triggers};
+use super::{allocations, decisions, exports, members, service_users, switches, triggers};
 
 /// Lets whatever is due by now happen. A halt keeps money where it is (rule 35).
 pub fn tick(t: &mut Transition<'_>) {
@@ -13,6 +13,6 @@ pub fn tick(t: &mut Transition<'_>) {
     exports::tick(t);
     if t.state().halted.is_none() {
         triggers::tick(t);
-        earn::tick(t);
+        allocations::tick(t);
     }
 }

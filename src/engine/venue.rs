@@ -1,9 +1,9 @@
 //! What the venue operator sets up: assets, markets, Earn strategies and pools of deposit addresses.
 
 use super::admission::units;
-use super::command::{NewAsset, NewMarket};
+use super::command::{NewAsset, NewMarket, NewStrategy};
 use super::deposits::DepositAddress;
-use super::earn::{LockType, Strategy};
+use super::earn::{LockType, Periods, Strategy};
 use super::event::Event;
 use super::query::Reply;
 use super::reject::{Code, Reject};
@@ -11,7 +11,10 @@ use super::transition::Transition;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::{Decimal, DecimalError};
 use crate::domain::ids::{AssetId, MarketId};
-use crate::domain::limits::{ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, MARKETS_MAX, NAME_BYTES_MAX};
+use crate::domain::limits::{
+    ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, EARN_PERIOD_MAX_S, EARN_STRATEGIES_MAX, MARKETS_MAX,
+    NAME_BYTES_MAX,
+};
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
@@ -134,26 +137,59 @@ fn parts(symbol: &Symbol) -> Option<(AssetCode, AssetCode)> {
 }
 
 /// `add_earn_strategy`.
-pub fn add_strategy(
-    t: &mut Transition<'_>,
-    asset: &AssetCode,
-    lock: LockType,
-    min: Decimal,
-    cap: Option<Decimal>,
-    apr_ppm: u32,
-) -> Result<Reply, Reject> {
-    let state = t.state();
-    let asset = state.reference.find_asset(asset)?;
-    let strategy = Strategy {
-        id: state.earn.next_id(),
-        asset: asset.id,
-        lock,
-        min: Amount(units(min, asset.decimals, "min")?),
-        cap: cap.map(|cap| units(cap, asset.decimals, "cap").map(Amount)).transpose()?,
-        apr_ppm,
-    };
+pub fn add_strategy(t: &mut Transition<'_>, asked: &NewStrategy) -> Result<Reply, Reject> {
+    let strategy = checked_strategy(t, asked)?;
     t.emit(Event::StrategyAdded(strategy.clone()));
     Ok(Reply::Strategy(Box::new(strategy)))
+}
+
+fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy, Reject> {
+    let state = t.state();
+    if state.earn.strategies().len() >= EARN_STRATEGIES_MAX {
+        return Err(Reject::of(Code::LimitReached));
+    }
+    let asset = state.reference.find_asset(&asked.asset)?;
+    let periods = match asked.lock {
+        LockType::Flex => Periods::default(),
+        LockType::Bonded(periods) => periods,
+    };
+    let all =
+        [Some(periods.bonding_s), Some(periods.exit_queue_s), Some(periods.unbonding_s), asked.payout_frequency_s];
+    if all.into_iter().flatten().any(|seconds| seconds > EARN_PERIOD_MAX_S) {
+        return Err(bad("lock_type", "give at most ten years"));
+    }
+    let amount = |number, field| units(number, asset.decimals, field).map(Amount);
+    let min = amount(asked.min, "user_min_allocation")?;
+    let cap = |cap: Option<Decimal>, field| match cap.map(|cap| amount(cap, field)).transpose()? {
+        Some(cap) if cap < min => Err(bad(field, "give no less than the minimum")),
+        cap => Ok(cap),
+    };
+    let (low, high) = (per_cent(asked.apr.0)?, per_cent(asked.apr.1)?);
+    if low > high {
+        return Err(bad("apr_estimate", "give a low estimate no higher than the high one"));
+    }
+    let named = asked.organizations.iter().flatten();
+    if let Some(unknown) = named.clone().find(|id| !state.members.has(**id)) {
+        return Err(Reject::field(Code::UnknownSubject, "organizations", format!("there is no {unknown}")));
+    }
+    Ok(Strategy {
+        user_cap: cap(asked.user_cap, "user_cap")?,
+        total_cap: cap(asked.total_cap, "total_cap")?,
+        apr_ppm: (low, high),
+        auto_compound: asked.auto_compound,
+        yield_source: asked.yield_source,
+        payout_frequency_s: asked.payout_frequency_s.filter(|seconds| *seconds > 0),
+        organizations: asked.organizations.as_ref().map(|_| named.copied().collect()),
+        added_at: t.now(),
+        ..Strategy::of(state.earn.next_id(), asset.id, asked.lock, min)
+    })
+}
+
+/// Parts per million of a percentage.
+fn per_cent(number: Decimal) -> Result<u32, Reject> {
+    let advice = "give per cent, at most 1000 and with at most 4 decimals";
+    let ppm = number.units(4).ok().and_then(|ppm| u32::try_from(ppm).ok()).filter(|ppm| *ppm <= 10_000_000);
+    ppm.ok_or_else(|| bad("apr_estimate", advice))
 }
 
 /// `add_deposit_addresses`.

@@ -5,6 +5,7 @@ use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
 use super::electorate::Electorate;
 use super::exports;
+use super::holdings;
 use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_service};
@@ -63,10 +64,6 @@ fn snapshot(state: &State, owner: Owner, items: View) -> View {
     View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new(), live: true, fills: None }
 }
 
-fn asset_id(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
-    code.map(|code| state.reference.find_asset(code).map(|asset| asset.id)).transpose()
-}
-
 fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
     code.map(|code| find_asset(state, code).map(|asset| asset.id)).transpose()
 }
@@ -87,13 +84,14 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         Query::Orders(refs) => found(state, caller, refs),
         Query::History(_) => View::History(grant(state, caller)),
         Query::Exports(operation, id) => View::Exports(exports::of(state, caller, *operation, *id)?),
-        Query::EarnStrategies(code) => View::Strategies(state.earn.strategies(asset_id(state, code.as_ref())?)),
-        Query::EarnAllocations => View::Allocations(state.earn.allocations(account)),
-        Query::EarnStatus(strategy) => {
-            let mut allocations = state.earn.allocations(account);
-            allocations.retain(|(of, ..)| of.id == *strategy);
-            View::Allocations(allocations)
+        Query::EarnStrategies(sought) => {
+            let (offers, next) = holdings::offers(state, caller, sought)?;
+            View::Strategies(offers, next)
         }
+        Query::EarnAllocations(sought) => {
+            View::Allocations(Box::new(holdings::allocations(state, account, sought, now)?))
+        }
+        Query::EarnStatus(strategy) => View::Holdings(vec![holdings::status(state, account, *strategy, now)?]),
         Query::Deposits(filter) => {
             let asset = funding_asset(state, filter.asset.as_ref())?;
             View::OpenDeposits(state.deposits.transfers().open(account, filter, asset), grant(state, caller))
@@ -159,7 +157,7 @@ fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel:
     if ended && channel != Operation::Balances {
         return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
     }
-    let items = account_items(state, caller.account, channel)?;
+    let items = account_items(state, now, caller.account, channel)?;
     let mut warnings = Vec::new();
     if settings.query_start.is_some() && channel != Operation::Balances {
         warnings.push("entries before the key's query start date are left out");
@@ -173,13 +171,13 @@ fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel:
     Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended, fills })
 }
 
-fn account_items(state: &State, account: AccountId, channel: Operation) -> Result<View, Reject> {
+fn account_items(state: &State, now: Moment, account: AccountId, channel: Operation) -> Result<View, Reject> {
     Ok(match channel {
         Operation::Balances => View::Balances(state.ledger.balances(account)),
         Operation::Executions => View::Orders(state.orders.open(account, None)),
         Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
         Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),
-        Operation::Earn => View::Allocations(state.earn.allocations(account)),
+        Operation::Earn => View::Holdings(holdings::holdings(state, account, now)),
         // The ledger's past is history; the channel starts with what is posted from here on.
         Operation::Ledger => View::Empty,
         _ => return Err(Reject::of(Code::PermissionDenied)),
@@ -195,7 +193,7 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             snapshot(state, Owner::Organization(organization), View::Requests(pending))
         }
         Query::Subscribe(channel) => {
-            snapshot(state, Owner::Account(caller.account), account_items(state, caller.account, *channel)?)
+            snapshot(state, Owner::Account(caller.account), account_items(state, now, caller.account, *channel)?)
         }
         Query::MemberInfo => View::Member(
             Box::new(state.members.member(caller.id).clone()),

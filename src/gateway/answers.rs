@@ -17,7 +17,7 @@ use crate::access::operation::Operation;
 use crate::access::principal::Actor;
 use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
-use crate::domain::text::{AssetCode, ClientOrderId};
+use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::command::OrderRef;
@@ -243,7 +243,7 @@ impl Session {
                 results::requests(&mut json, &all, call.operation, filter.limit);
             }
             (Then::Narrow(filter), view) => {
-                let view = narrow(view, filter, reference);
+                let view = narrow(view, filter);
                 results::view(&mut json, reference, call.operation, &view);
             }
             (_, view) => results::view(&mut json, reference, call.operation, &view),
@@ -434,10 +434,7 @@ fn acknowledgement(
 }
 
 /// A view less what the request's own filter leaves out.
-fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
-    let code = filter.asset.as_deref().and_then(|code| AssetCode::from(code).ok());
-    let asset = code.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
-    let of_asset = |of| filter.asset.is_none() || asset == Some(of);
+fn narrow(view: View, filter: &Filter) -> View {
     let named = |only: &Option<String>, name: &str| only.as_deref().is_none_or(|only| only == name);
     let limit = filter.limit.unwrap_or(usize::MAX);
     match view {
@@ -460,10 +457,6 @@ fn narrow(view: View, filter: &Filter, reference: &Reference) -> View {
                     && filter.verified.is_none_or(|verified| verified == *usable)
             });
             View::Addresses(all)
-        }
-        View::Allocations(mut all) => {
-            all.retain(|(strategy, ..)| of_asset(strategy.asset));
-            View::Allocations(all)
         }
         other => other,
     }

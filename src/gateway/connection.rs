@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
@@ -36,19 +36,21 @@ pub enum Part {
     Item(Operation, Arc<Item>),
     /// A frame that is rendered already, shared with others.
     Frame(Bytes),
-    /// Something that only this Member's page has to know.
+    /// Something to tell on `status`.
     Tell(Told),
     /// Close with this code and reason once everything before is written.
     Close(u16, &'static str),
 }
 
-/// What a Member is told beside the streams, on `status`.
+/// What is told beside the streams, on `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// A freeze of the Organization began, with its scope, or ended: `none`.
     Freeze(&'static str),
     /// The Member's permissions or KYC status changed: what was seen before may be too much or too little.
     Rights,
+    /// The venue was halted, or goes on: for every socket.
+    System,
 }
 
 /// How a private stream begins.
@@ -92,6 +94,8 @@ pub struct Seats {
     parts_max: usize,
     /// Open sockets by holder, for who asks.
     held: Mutex<HashMap<Holder, usize>>,
+    /// Every open socket by its number, for what concerns them all.
+    open: Mutex<HashMap<usize, Weak<Outlet>>>,
 }
 
 impl Seats {
@@ -104,6 +108,7 @@ impl Seats {
             waiting: AtomicUsize::new(0),
             parts_max,
             held: Mutex::default(),
+            open: Mutex::default(),
         })
     }
 
@@ -114,7 +119,20 @@ impl Seats {
         let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
         let outlet =
             Outlet { seat, peer, queue, waiting: AtomicUsize::new(0), slow: Notify::new(), seats: Arc::clone(self) };
-        (Occupied(Arc::new(outlet)), parts)
+        let outlet = Arc::new(outlet);
+        self.open.lock().expect("no holder of this lock panics").insert(seat, Arc::downgrade(&outlet));
+        (Occupied(outlet), parts)
+    }
+
+    /// Tells every open socket something on `status`.
+    pub fn tell_all(&self, told: Told) {
+        let open = self.open.lock().expect("no holder of this lock panics");
+        let all: Vec<Arc<Outlet>> = open.values().filter_map(Weak::upgrade).collect();
+        // An outlet that ends here takes itself out of the map.
+        drop(open);
+        for outlet in all {
+            outlet.send(vec![Part::Tell(told)]);
+        }
     }
 
     /// Notes how many sockets a holder has open.
@@ -208,6 +226,7 @@ impl Drop for Occupied {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
+        self.seats.open.lock().expect("no holder of this lock panics").remove(&self.seat);
         self.seats.free.lock().expect("no holder of this lock panics").push(self.seat);
     }
 }

@@ -2,6 +2,7 @@
 //! ahead of the disk. It resolves names, makes refusals cheap and holds the sealed secrets to verify with;
 //! it never grants.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 use crate::engine::event::Event;
@@ -17,6 +18,7 @@ pub struct Directory {
     reference: RwLock<Arc<Reference>>,
     keys: RwLock<Keys>,
     members: RwLock<Members>,
+    halted: AtomicBool,
 }
 
 impl Directory {
@@ -26,6 +28,7 @@ impl Directory {
             reference: RwLock::new(Arc::new(state.reference.clone())),
             keys: RwLock::new(state.keys.clone()),
             members: RwLock::new(state.members.clone()),
+            halted: AtomicBool::new(state.halted.is_some()),
         }
     }
 
@@ -45,9 +48,16 @@ impl Directory {
                 | Event::SessionClosed(_) => {
                     self.members.write().expect("no holder of this lock panics").apply(event);
                 }
+                Event::Halted { .. } => self.halted.store(true, Ordering::Relaxed),
+                Event::Resumed => self.halted.store(false, Ordering::Relaxed),
                 _ => {}
             }
         }
+    }
+
+    /// What `status` says while the server is not about to stop.
+    pub fn system(&self) -> &'static str {
+        if self.halted.load(Ordering::Relaxed) { "cancel_only" } else { "online" }
     }
 
     /// Assets and markets as of the last release.

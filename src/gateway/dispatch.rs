@@ -260,7 +260,7 @@ impl Session {
             Operation::Status => {
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
                 self.acknowledge("subscribe", req_id, &result, now);
-                self.status("online");
+                self.status();
             }
             Operation::Instrument
             | Operation::Ticker

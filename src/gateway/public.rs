@@ -87,7 +87,7 @@ struct SystemStatus {
 }
 
 async fn system_status(State(public): State<Public>) -> Json<Envelope<SystemStatus>> {
-    found(SystemStatus { status: "online", timestamp: (public.clock)().to_string() })
+    found(SystemStatus { status: public.directory.system(), timestamp: (public.clock)().to_string() })
 }
 
 /// `asset` or `pair`: comma-separated names; absent means all.

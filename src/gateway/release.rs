@@ -292,6 +292,7 @@ impl Release for Desk {
         for notice in self.sockets.notices() {
             self.heed(notice);
         }
+        let system = self.directory.system();
         self.directory.follow(&batch.events);
         self.metrics.released(&batch.events);
         for (ticket, outcome) in batch.answers {
@@ -307,6 +308,9 @@ impl Release for Desk {
             self.tell(stamped);
         }
         self.send();
+        if self.directory.system() != system {
+            self.sockets.tell_all(Told::System);
+        }
     }
 
     fn failed(&mut self, tickets: Vec<Ticket>) {

@@ -139,7 +139,7 @@ impl Session {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let outlet = Arc::clone(&self.outlet);
-        self.status("online");
+        self.status();
         loop {
             if let Err(end) = self.write(socket).await {
                 return end;
@@ -166,7 +166,7 @@ impl Session {
                 () = super::listener::stopped(&mut stopping), if !self.stopping => {
                     self.stopping = true;
                     self.last_act = Instant::now();
-                    self.status("maintenance");
+                    self.status();
                     None
                 }
                 _ = beat.tick() => self.beat(),
@@ -288,16 +288,17 @@ impl Session {
     }
 
     /// Sends a `status` frame (protocol 1.1).
-    pub(super) fn status(&mut self, system: &'static str) {
-        self.send_status(system, None);
+    pub(super) fn status(&mut self) {
+        self.send_status(None);
     }
 
     /// Tells a Member what is beside the streams.
     pub(super) fn tell(&mut self, told: Told) {
-        self.send_status(if self.stopping { "maintenance" } else { "online" }, Some(told));
+        self.send_status(Some(told));
     }
 
-    fn send_status(&mut self, system: &'static str, told: Option<Told>) {
+    fn send_status(&mut self, told: Option<Told>) {
+        let system = if self.stopping { "maintenance" } else { self.gateway.directory.system() };
         let status = Status {
             api_version: "v2",
             connection_id: self.connection_id,

@@ -16,6 +16,10 @@ use crate::engine::withdrawals::WithdrawalStatus;
 use crate::sequencer::Stamped;
 use crate::storage::history::AuditRow;
 
+/// Stands for every Organization: what concerns the whole venue is in the log of each. Organizations are
+/// numbered from 1.
+const EVERYBODY: OrganizationId = OrganizationId(0);
+
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
@@ -111,6 +115,16 @@ fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
         Event::OrdersStopped { organization, service_user, count } => {
             (*organization, entry("cancel_orders", service_user.to_string(), Some(format!("{count} orders"))))
         }
+        Event::Earned { operation, .. } if venue => {
+            let client_id = operation.client_id.map(|id| id.to_string());
+            (operation.organization, entry("pay_earn_reward", operation.id.to_string(), client_id))
+        }
+        Event::Halted { reason } => {
+            // A law that breaks under somebody's command is nobody's act.
+            let by = if venue { stamped.by } else { Actor::Server };
+            (EVERYBODY, AuditEntry { actor: actor(by), ..entry("halt", "venue".to_owned(), Some(reason.clone())) })
+        }
+        Event::Resumed => (EVERYBODY, entry("resume", "venue".to_owned(), None)),
         Event::OrganizationCreated(made) if venue => {
             (made.id, entry("create_organization", made.id.to_string(), Some(made.name.clone())))
         }

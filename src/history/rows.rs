@@ -8,6 +8,7 @@ use crate::domain::ids::Seq;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order};
 use crate::domain::time::Moment;
+use crate::engine::earn::YieldSource;
 use crate::engine::entries::{Entry, Source, TAKER_TRADE, entries};
 use crate::engine::event::{Event, Fill, Trade};
 use crate::sequencer::Stamped;
@@ -156,6 +157,8 @@ pub fn movement(source: Source) -> Movement {
         Source::Withdrawal(_) => Movement::Withdrawal,
         Source::IntoEarn(_) => Movement::IntoEarn,
         Source::OutOfEarn(_) => Movement::OutOfEarn,
+        Source::Reward(_, YieldSource::Staking) => Movement::StakingReward,
+        Source::Reward(_, YieldSource::OffChain) => Movement::OtherReward,
     }
 }
 

@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use super::earn as e;
 use super::items as i;
 use super::market_data as m;
 use super::params as p;
@@ -21,7 +22,8 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::MemberInfo
         | Operation::ServiceUsers
         | Operation::Members
-        | Operation::Policies => g.subschema_for::<p::Nothing>(),
+        | Operation::Policies
+        | Operation::Resume => g.subschema_for::<p::Nothing>(),
         Operation::Status
         | Operation::Instrument
         | Operation::Ticker
@@ -56,10 +58,11 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::DepositStatus | Operation::WithdrawStatus => g.subschema_for::<p::TransferStatus>(),
         Operation::WithdrawMethods => g.subschema_for::<p::WithdrawMethods>(),
         Operation::WithdrawAddresses | Operation::Addresses => g.subschema_for::<p::WithdrawAddresses>(),
-        Operation::EarnStrategies | Operation::EarnAllocations | Operation::DepositMethods => {
-            g.subschema_for::<p::ByAsset>()
-        }
-        Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<p::EarnMove>(),
+        Operation::DepositMethods => g.subschema_for::<p::ByAsset>(),
+        Operation::EarnStrategies => g.subschema_for::<p::EarnStrategies>(),
+        Operation::EarnAllocations => g.subschema_for::<p::EarnAllocations>(),
+        Operation::EarnAllocate => g.subschema_for::<p::EarnAllocate>(),
+        Operation::EarnDeallocate => g.subschema_for::<p::EarnDeallocate>(),
         Operation::EarnStatus => g.subschema_for::<p::EarnStatus>(),
         Operation::DepositAddresses => g.subschema_for::<p::DepositAddresses>(),
         Operation::WithdrawInfo => g.subschema_for::<p::WithdrawInfo>(),
@@ -96,7 +99,9 @@ fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::CreditDeposit => g.subschema_for::<p::CreditDeposit>(),
         Operation::SettleWithdrawal => g.subschema_for::<p::SettleWithdrawal>(),
         Operation::FailWithdrawal => g.subschema_for::<p::FailWithdrawal>(),
+        Operation::PayEarnReward => g.subschema_for::<p::PayEarnReward>(),
         Operation::SetKyc => g.subschema_for::<p::SetKyc>(),
+        Operation::Halt => g.subschema_for::<p::Halt>(),
     }
 }
 
@@ -121,10 +126,10 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::ExportStatus => g.subschema_for::<r::Exports>(),
         Operation::ExportRetrieve => g.subschema_for::<r::ExportLink>(),
         Operation::ExportRemove => g.subschema_for::<r::ExportRemoved>(),
-        Operation::EarnStrategies => g.subschema_for::<r::Strategies>(),
-        Operation::EarnAllocations => g.subschema_for::<r::Allocations>(),
-        Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<r::Earned>(),
-        Operation::EarnStatus => g.subschema_for::<r::EarnStatus>(),
+        Operation::EarnStrategies => g.subschema_for::<e::Strategies>(),
+        Operation::EarnAllocations => g.subschema_for::<e::Allocations>(),
+        Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<e::Earned>(),
+        Operation::EarnStatus => g.subschema_for::<e::EarnStatus>(),
         Operation::DepositMethods => g.subschema_for::<r::DepositMethods>(),
         Operation::DepositAddresses => g.subschema_for::<r::DepositAddresses>(),
         Operation::DepositStatus => g.subschema_for::<r::Deposits>(),
@@ -165,10 +170,12 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         Operation::CreateOrganization => g.subschema_for::<r::OrganizationCreated>(),
         Operation::AddAsset => g.subschema_for::<r::AssetAdded>(),
         Operation::AddMarket => g.subschema_for::<r::MarketAdded>(),
-        Operation::AddEarnStrategy => g.subschema_for::<r::StrategyAdded>(),
+        Operation::AddEarnStrategy => g.subschema_for::<e::StrategyAdded>(),
         Operation::AddDepositAddresses | Operation::SetMarketStatus => g.subschema_for::<r::Done>(),
         Operation::CreditDeposit => g.subschema_for::<r::Credited>(),
+        Operation::PayEarnReward => g.subschema_for::<e::EarnPaid>(),
         Operation::SetKyc => g.subschema_for::<r::MemberChanged>(),
+        Operation::Halt | Operation::Resume => g.subschema_for::<r::Halted>(),
         Operation::Status
         | Operation::Instrument
         | Operation::Ticker
@@ -205,7 +212,7 @@ fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
         Operation::Executions => list(g.subschema_for::<i::Execution>()),
         Operation::Ledger => list(g.subschema_for::<i::LedgerEntry>()),
         Operation::Earn => {
-            let (snapshot, update) = (g.subschema_for::<i::EarnPosition>(), g.subschema_for::<i::EarnOperation>());
+            let (snapshot, update) = (g.subschema_for::<e::EarnPosition>(), g.subschema_for::<e::EarnOperation>());
             Some(json!({"type": "array", "items": {"anyOf": [snapshot, update]}}))
         }
         Operation::Deposits => list(g.subschema_for::<i::Deposit>()),

@@ -201,27 +201,6 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         offset: Option<u64>,
     }
-    /// An update of `earn`, and an unbonding under way.
-    EarnOperation {
-        operation_id: String,
-        strategy_id: String,
-        asset: String,
-        amount: Exact,
-        state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expires: Option<String>,
-        timestamp: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
-    }
-    /// A snapshot item of `earn`.
-    EarnPosition {
-        strategy_id: String,
-        asset: String,
-        allocated: Exact,
-        unbonding: Vec<EarnOperation>,
-        offset: u64,
-    }
     /// Who asked for something.
     Initiator { r#type: &'static str, id: String, name: String }
     /// The policy that judges a request.

@@ -13,6 +13,10 @@ pub enum Movement {
     IntoEarn,
     /// Out of Earn, into spot.
     OutOfEarn,
+    /// A reward of staking.
+    StakingReward,
+    /// A reward of another source.
+    OtherReward,
 }
 
 impl Movement {
@@ -27,6 +31,8 @@ impl Movement {
             (Movement::IntoEarn, false) => ("transfer", Some("stakingfromspot"), "instant"),
             (Movement::OutOfEarn, true) => ("transfer", Some("spotfromstaking"), "instant"),
             (Movement::OutOfEarn, false) => ("transfer", Some("stakingtospot"), "instant"),
+            (Movement::StakingReward, _) => ("staking", None, "staking-rewards"),
+            (Movement::OtherReward, _) => ("reward", None, "reward-bonus"),
         }
     }
 }

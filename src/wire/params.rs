@@ -182,8 +182,33 @@ params! {
     ExportRef { export_id: Text<'a> }
     /// Lists that an asset narrows.
     ByAsset { asset: Option<Text<'a>>, method: Option<Text<'a>> }
-    /// `earn_allocate` and `earn_deallocate`.
-    EarnMove { strategy_id: Text<'a>, amount: Number<'a>, client_id: Option<Text<'a>> }
+    /// `earn_strategies`.
+    EarnStrategies {
+        asset: Option<Text<'a>>,
+        lock_type: Option<Names<'a>>,
+        ascending: Option<bool>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// `earn_allocations`.
+    EarnAllocations {
+        asset: Option<Text<'a>>,
+        converted_asset: Option<Text<'a>>,
+        hide_zero_allocations: Option<bool>,
+        ascending: Option<bool>,
+        limit: Option<u32>,
+        cursor: Option<Text<'a>>,
+    }
+    /// `earn_allocate`.
+    EarnAllocate {
+        strategy_id: Text<'a>,
+        amount: Number<'a>,
+        /// Whether rewards are added to the allocation from now on, where the strategy leaves the choice.
+        auto_compound: Option<bool>,
+        client_id: Option<Text<'a>>,
+    }
+    /// `earn_deallocate`.
+    EarnDeallocate { strategy_id: Text<'a>, amount: Number<'a>, client_id: Option<Text<'a>> }
     /// `earn_status`.
     EarnStatus { strategy_id: Text<'a> }
     /// `deposit_addresses`.
@@ -270,14 +295,26 @@ params! {
     }
     /// `set_market_status`.
     SetMarketStatus { symbol: Text<'a>, status: Text<'a> }
-    /// `add_earn_strategy`; without `unbonding_s` it is flexible.
+    /// `add_earn_strategy`, in the terms that `earn_strategies` shows it in.
     AddEarnStrategy {
         asset: Text<'a>,
-        min: Number<'a>,
-        cap: Option<Number<'a>>,
-        apr_ppm: u32,
-        unbonding_s: Option<u64>,
+        lock_type: LockType<'a>,
+        user_min_allocation: Number<'a>,
+        user_cap: Option<Number<'a>>,
+        /// What all accounts together may have earning and bonding.
+        total_cap: Option<Number<'a>>,
+        apr_estimate: Estimate<'a>,
+        /// `disabled` when left out.
+        auto_compound: Option<AutoCompound<'a>>,
+        /// `staking` when left out.
+        yield_source: Option<YieldSource<'a>>,
+        /// The Organizations that it is open to; all when left out.
+        organizations: Option<Vec<Text<'a>>>,
     }
+    /// `pay_earn_reward`: a sum for all who have funds earning in the strategy.
+    PayEarnReward { strategy_id: Text<'a>, amount: Number<'a>, client_id: Text<'a> }
+    /// `halt`.
+    Halt { reason: Text<'a> }
     /// `add_deposit_addresses`.
     AddDepositAddresses { asset: Text<'a>, addresses: Vec<Address<'a>> }
     /// `credit_deposit`; `status` is Pending, Success (when left out) or Failure.
@@ -411,6 +448,20 @@ parts! {
     Invitee { name: Text<'a>, email: Text<'a> }
     /// An address of the deposit pool.
     Address { address: Text<'a>, tag: Option<Text<'a>> }
+    /// How funds are bound: `flex`, or `bonded` with its periods in seconds.
+    LockType {
+        r#type: Text<'a>,
+        bonding_period: Option<u64>,
+        unbonding_period: Option<u64>,
+        exit_queue_period: Option<u64>,
+        payout_frequency: Option<u64>,
+    }
+    /// Per cent a year.
+    Estimate { low: Number<'a>, high: Number<'a> }
+    /// What becomes of rewards: `enabled`, `disabled` or `optional` with what holds until an account chooses.
+    AutoCompound { r#type: Text<'a>, default: Option<bool> }
+    /// Where rewards come from: `staking` or `off_chain`.
+    YieldSource { r#type: Text<'a> }
     /// Permissions by workflow; View comes with any other.
     Permissions {
         manage_access: Option<Vec<Text<'a>>>,

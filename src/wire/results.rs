@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::items::{Deposit, EarnOperation, Execution, LedgerEntry, PinnedPolicy, Request, Withdrawal, records};
+use super::items::{Deposit, Execution, LedgerEntry, PinnedPolicy, Request, Withdrawal, records};
 use super::leaf::Exact;
 
 records! {
@@ -153,40 +153,6 @@ records! {
         accounts: Vec<&'static str>,
         settings: Settings,
     }
-    /// How funds of a strategy are bound.
-    Lock {
-        r#type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unbonding_period: Option<u64>,
-    }
-    /// A low and a high estimate, per cent a year.
-    Estimate { low: Exact, high: Exact }
-    /// An Earn strategy.
-    Strategy {
-        id: String,
-        asset: String,
-        lock_type: Lock,
-        apr_estimate: Estimate,
-        user_min_allocation: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user_cap: Option<Exact>,
-        allocation_fee: u8,
-        deallocation_fee: u8,
-        can_allocate: bool,
-        can_deallocate: bool,
-    }
-    /// `earn_strategies`, `add_earn_strategy`.
-    Strategies { strategies: Vec<Strategy> }
-    /// What is where in a strategy.
-    AllocatedAmount { total: Exact, unbonding: Exact }
-    /// An allocation.
-    Allocation { strategy_id: String, native_asset: String, amount_allocated: AllocatedAmount }
-    /// `earn_allocations`.
-    Allocations { allocations: Vec<Allocation> }
-    /// `earn_status`.
-    EarnStatus { pending: bool, allocated: Exact, unbonding: Vec<EarnOperation> }
-    /// `earn_allocate`, `earn_deallocate`.
-    Earned { operation_id: String, strategy_id: String, amount: Exact, state: &'static str }
     /// A deposit method.
     DepositMethod {
         asset: String,
@@ -416,8 +382,12 @@ records! {
     AssetAdded { asset: String, asset_id: String }
     /// `add_market`.
     MarketAdded { symbol: String, market_id: String }
-    /// `add_earn_strategy`.
-    StrategyAdded { strategy_id: String }
+    /// `halt` and `resume`: why the venue is halted, if it is.
+    Halted {
+        halted: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
     /// `set_kyc`.
     MemberChanged { member_id: String, kyc: &'static str }
     /// `credit_deposit`.

@@ -5,7 +5,7 @@ use countersign::domain::ids::{AccountId, AssetId, StrategyId, WithdrawalId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::engine::approvals::Decision;
-use countersign::engine::command::{Command, Paid};
+use countersign::engine::command::{Command, EarnMove, Paid};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::query::Reply;
@@ -27,7 +27,8 @@ fn finish(withdrawal: WithdrawalId, failure: Option<&str>) -> Command {
 }
 
 fn earn(strategy: u16, amount: &str, allocate: bool) -> Command {
-    Command::Earn { strategy: StrategyId(strategy), amount: decimal(amount), allocate, client_id: None }
+    let (strategy, amount) = (StrategyId(strategy), decimal(amount));
+    Command::Earn(EarnMove { strategy, amount, allocate, auto_compound: None, client_id: None })
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod agreement;
 mod amendments;
 mod approvals;
 mod checklist;
+mod earn;
 mod exports;
 mod floor;
 mod funding;

@@ -2,13 +2,16 @@
 //! asked for. A failing script is shrunk and printed with its seed.
 
 use countersign::access::scope::ScopeSet;
-use countersign::domain::ids::{AccountId, AssetId, RequestId};
+use countersign::domain::ids::{AccountId, AssetId, RequestId, StrategyId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
+use countersign::domain::text::ClientId;
 use countersign::engine::approvals::{Decision, Initiator, RequestState};
-use countersign::engine::command::{Ballot, Command, Credit, Initiation, Paid};
+use countersign::engine::command::{Ballot, Command, Credit, EarnMove, Initiation, NewStrategy, Paid};
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
+use countersign::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
 use countersign::engine::event::Event;
+use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::orders::held_asset;
 use countersign::engine::state::State;
 use countersign::engine::workflows::Change;
@@ -43,10 +46,32 @@ enum Step {
         status: DepositStatus,
     },
     Earn {
+        bot: u32,
+        strategy: u16,
         allocate: bool,
         amount: u32,
     },
+    Reward {
+        strategy: u16,
+        amount: u32,
+    },
     Wait(u32),
+}
+
+/// A strategy with every stage there is, whose rewards are added.
+fn slow() -> NewStrategy {
+    NewStrategy {
+        asset: asset("ETH"),
+        lock: LockType::Bonded(Periods { bonding_s: 40_000, exit_queue_s: 70_000, unbonding_s: 50_000 }),
+        min: decimal("1"),
+        user_cap: None,
+        total_cap: Some(decimal("1500")),
+        apr: (decimal("1"), decimal("2")),
+        auto_compound: AutoCompound::Enabled,
+        yield_source: YieldSource::OffChain,
+        payout_frequency_s: Some(86_400),
+        organizations: None,
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -57,9 +82,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..60u32).prop_map(Step::Withdraw),
         1 => Just(Step::MemberWithdraw),
         3 => (1..=3u32, any::<bool>(), 0..5usize).prop_map(|(member, approve, which)| Step::Vote { member, approve, which }),
-        1 => (any::<bool>(), 1..300u32).prop_map(|(allocate, amount)| Step::Earn { allocate, amount }),
         2 => any::<bool>().prop_map(|paid| Step::Finish { paid }),
         2 => (0..6u32, deposit_status()).prop_map(|(txid, status)| Step::Credit { txid, status }),
+        3 => (1..=3u32, 1..=3u16, any::<bool>(), 1..300u32)
+            .prop_map(|(bot, strategy, allocate, amount)| Step::Earn { bot, strategy, allocate, amount }),
+        1 => (1..=3u16, 1..1_000u32).prop_map(|(strategy, amount)| Step::Reward { strategy, amount }),
         1 => (1..200_000u32).prop_map(Step::Wait),
     ]
 }
@@ -100,11 +127,16 @@ fn play(stage: &mut Stage, step: &Step) {
             let credit = Credit { asset: asset("BTC"), address, amount, txid: txid.to_string(), status: *status };
             let _ = stage.run(&venue(), Command::CreditDeposit(credit));
         }
-        Step::Earn { allocate, amount } => {
-            let strategy = countersign::domain::ids::StrategyId(2);
-            let amount = decimal(&amount.to_string());
-            let earn = Command::Earn { strategy, amount, allocate: *allocate, client_id: None };
-            let _ = stage.run(&bot(1), earn);
+        Step::Earn { bot: number, strategy, allocate, amount } => {
+            let (strategy, amount) = (StrategyId(*strategy), decimal(&amount.to_string()));
+            let earn = EarnMove { strategy, amount, allocate: *allocate, auto_compound: None, client_id: None };
+            let _ = stage.run(&bot(*number), Command::Earn(earn));
+        }
+        Step::Reward { strategy, amount } => {
+            let id = format!("reward-{}", stage.state().seq);
+            let (strategy, client_id) = (StrategyId(*strategy), ClientId::from(&id).unwrap());
+            let amount = decimal(&format!("0.{amount:08}"));
+            let _ = stage.run(&venue(), Command::PayEarnReward { strategy, amount, client_id });
         }
         Step::Wait(seconds) => stage.tick(u64::from(*seconds) * 1_000_000),
     }
@@ -132,6 +164,19 @@ fn holds_agree(state: &State) {
     }
 }
 
+/// The Earn wallets hold exactly what the positions say, and the pool keeps nothing of a reward.
+fn positions_agree(state: &State) {
+    for account in [AccountId(1), AccountId(2)] {
+        let wallets = [Wallet::Flex, Wallet::Bonded].map(|wallet| {
+            let positions = state.earn.positions(account).filter(|(strategy, _)| strategy.lock.wallet() == wallet);
+            let sum: i64 = positions.map(|(_, position)| position.total().0).sum();
+            (Amount(sum), state.ledger.balance(account, AssetId(3), wallet))
+        });
+        assert!(wallets.iter().all(|(positions, wallet)| positions == wallet), "{account}: {wallets:?}");
+    }
+    assert_eq!(state.ledger.counter(Party::EarnPool, AssetId(3)), Amount::ZERO);
+}
+
 /// Every request that votes completed has a vote for it by somebody who did not ask (law 5).
 fn nobody_completes_their_own(state: &State, requests: &[RequestId]) {
     for request in requests.iter().filter_map(|id| state.approvals.get(*id)) {
@@ -155,9 +200,11 @@ proptest! {
         stage.run(&venue(), pool).unwrap();
         let own = Command::DepositAddresses { asset: asset("BTC"), method: None, new: false };
         stage.run(&bot(1), own).unwrap();
+        stage.run(&venue(), Command::AddEarnStrategy { strategy: slow() }).unwrap();
         for step in &steps {
             play(&mut stage, step);
             holds_agree(stage.state());
+            positions_agree(stage.state());
         }
         let requests: Vec<RequestId> = stage
             .events

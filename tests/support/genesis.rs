@@ -10,7 +10,7 @@ use countersign::domain::markets::Market;
 use countersign::domain::money::{Amount, Price, Quantity};
 use countersign::domain::time::Moment;
 use countersign::engine::deposits::{Deposit, DepositAddress, DepositStatus};
-use countersign::engine::earn::{LockType, Strategy};
+use countersign::engine::earn::{LockType, Periods, Strategy};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Ledger, Movement, Party, Wallet};
 use countersign::engine::members::{Kyc, Member, MemberStatus, Organization};
@@ -98,9 +98,9 @@ pub fn events(keys: &[Wanted], people: &[Person], policy: bool, secrets: &Secret
             events.push(deposit(organization, asset, units, events.len()));
         }
     }
-    for (index, lock) in [LockType::Flex, LockType::Bonded { unbonding_s: 3_600 }].into_iter().enumerate() {
-        let (id, asset, min) = (StrategyId::at(index), AssetId(3), Amount(1_000_000));
-        events.push(Event::StrategyAdded(Strategy { id, asset, lock, min, cap: None, apr_ppm: 30_000 }));
+    let hour = LockType::Bonded(Periods { unbonding_s: 3_600, ..Periods::default() });
+    for (index, lock) in [LockType::Flex, hour].into_iter().enumerate() {
+        events.push(Event::StrategyAdded(Strategy::of(StrategyId::at(index), AssetId(3), lock, Amount(1_000_000))));
     }
     let (key, method, address) = ("cold-1".to_owned(), "BTC".to_owned(), "bc1qcold".to_owned());
     let address = WithdrawalAddress { key, method, address, tag: None };

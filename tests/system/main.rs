@@ -4,6 +4,7 @@
 #[path = "../support/client.rs"]
 mod client;
 mod commands;
+mod earn;
 mod exports;
 mod funding;
 #[path = "../support/genesis.rs"]

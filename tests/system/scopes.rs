@@ -54,7 +54,10 @@ pub fn sample(operation: Operation) -> Value {
         }
         Operation::AddMarket => json!({"symbol": "A/B", "price_decimals": 1, "qty_decimals": 1, "price_increment": 1,
             "qty_min": 1, "cost_min": 1, "maker_ppm": 1, "taker_ppm": 1}),
-        Operation::AddEarnStrategy => json!({"asset": "BTC", "min": 1, "apr_ppm": 1}),
+        Operation::AddEarnStrategy => json!({"asset": "BTC", "lock_type": {"type": "flex"}, "user_min_allocation": 1,
+            "apr_estimate": {"low": 1, "high": 2}}),
+        Operation::PayEarnReward => json!({"strategy_id": "ESTRAT9", "amount": 1, "client_id": "r"}),
+        Operation::Halt => json!({"reason": "r"}),
         Operation::AddDepositAddresses => json!({"asset": "BTC", "addresses": []}),
         Operation::CreditDeposit => json!({"asset": "BTC", "address": "a", "amount": 1, "txid": "t"}),
         Operation::SettleWithdrawal => json!({"refid": "FAAAAA-AAAAA-AAAAAA"}),

@@ -2,6 +2,7 @@
 //! they were written, and every refusal is one text (rule 45) with the `req_id` that came (rule 46).
 
 mod change;
+mod earn;
 mod error;
 mod exports;
 mod funding;

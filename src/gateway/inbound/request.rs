@@ -4,13 +4,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::change::{coded, initiate, withdrawal_change};
+use super::earn::earn;
 use super::exports::exports;
 use super::funding::funding;
 use super::orders::{batch_cancel, cancel_order, orders, query_orders};
 use super::placement::{add_order, amend_order, batch_add, edit_order};
-use super::values::{
-    decimal, limit, moment, optional_short, owned, request_id, service_user, short, strategy, workflow,
-};
+use super::values::{limit, moment, owned, request_id, service_user, workflow};
 use super::venue::venue;
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
@@ -108,8 +107,6 @@ pub struct Channel {
 /// What narrows a view after the engine gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only this asset.
-    pub asset: Option<String>,
     /// Only the order with this client id.
     pub cl_ord_id: Option<String>,
     /// Only orders of this group.
@@ -254,21 +251,11 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
                 Some(_) => Err(WireError::field("account", "give main, or leave it out")),
             }
         }
-        Operation::EarnStrategies | Operation::EarnAllocations => by_asset(operation, e),
-        Operation::EarnAllocate | Operation::EarnDeallocate => {
-            let asked: p::EarnMove<'_> = params(e)?;
-            let command = Command::Earn {
-                strategy: strategy(&asked.strategy_id)?,
-                amount: decimal("amount", asked.amount)?,
-                allocate: operation == Operation::EarnAllocate,
-                client_id: optional_short("client_id", asked.client_id.as_deref())?,
-            };
-            Ok((asked.token, Body::Command(command)))
-        }
-        Operation::EarnStatus => {
-            let asked: p::EarnStatus<'_> = params(e)?;
-            Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
-        }
+        Operation::EarnStrategies
+        | Operation::EarnAllocations
+        | Operation::EarnAllocate
+        | Operation::EarnDeallocate
+        | Operation::EarnStatus => earn(operation, e),
         Operation::DepositMethods
         | Operation::DepositAddresses
         | Operation::DepositStatus
@@ -329,7 +316,10 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         | Operation::CreditDeposit
         | Operation::SettleWithdrawal
         | Operation::FailWithdrawal
-        | Operation::SetKyc => venue(operation, e),
+        | Operation::PayEarnReward
+        | Operation::SetKyc
+        | Operation::Halt
+        | Operation::Resume => venue(operation, e),
         Operation::SettlePosition
         | Operation::Status
         | Operation::Instrument
@@ -406,17 +396,6 @@ fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         ..Page::default()
     };
     Ok((asked.token, Body::Audit(page)))
-}
-
-fn by_asset<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::ByAsset<'_> = params(e)?;
-    let asset = asked.asset.as_deref().map(|asset| short("asset", asset)).transpose()?;
-    let asked_for = match operation {
-        Operation::EarnStrategies => Query::EarnStrategies(asset),
-        _ => Query::EarnAllocations,
-    };
-    let filter = Filter { asset: owned(&asked.asset), ..Filter::default() };
-    Ok((asked.token, Body::Query(asked_for, filter)))
 }
 
 fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {

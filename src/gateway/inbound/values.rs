@@ -5,7 +5,9 @@ use arrayvec::ArrayString;
 use super::WireError;
 use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::{DepositId, ExportId, MemberId, RequestId, ServiceUserId, StrategyId, WithdrawalId};
+use crate::domain::ids::{
+    DepositId, ExportId, MemberId, OrganizationId, RequestId, ServiceUserId, StrategyId, WithdrawalId,
+};
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
 use crate::domain::time::Moment;
@@ -79,6 +81,10 @@ pub(super) fn cursor(text: &str) -> Result<(Moment, u64), WireError> {
 
 pub(super) fn service_user(text: &str) -> Result<ServiceUserId, WireError> {
     ServiceUserId::parse(text).ok_or_else(|| WireError::field("service_user_id", "give the id of a Service User"))
+}
+
+pub(super) fn organization(text: &str) -> Result<OrganizationId, WireError> {
+    OrganizationId::parse(text).ok_or_else(|| WireError::field("organizations", "give ids of Organizations"))
 }
 
 pub(super) fn member(text: &str) -> Result<MemberId, WireError> {

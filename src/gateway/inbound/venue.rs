@@ -1,13 +1,13 @@
 //! The venue operator's commands.
 
+use super::earn::new_strategy;
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, member, owned, short, withdrawal};
+use super::values::{decimal, member, owned, short, strategy, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::domain::markets::MarketStatus;
 use crate::engine::command::{Command, Credit, Invitee, NewAsset, NewMarket, Paid};
 use crate::engine::deposits::{DepositAddress, DepositStatus};
-use crate::engine::earn::LockType;
 use crate::engine::members::Kyc;
 use crate::wire::leaf::Text;
 use crate::wire::params as p;
@@ -36,10 +36,8 @@ pub(super) fn venue<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         }
         Operation::AddEarnStrategy => {
             let asked: p::AddEarnStrategy<'_> = params(e)?;
-            let lock = asked.unbonding_s.map_or(LockType::Flex, |unbonding_s| LockType::Bonded { unbonding_s });
-            let (asset, min) = (short("asset", &asked.asset)?, decimal("min", asked.min)?);
-            let cap = asked.cap.map(|cap| decimal("cap", cap)).transpose()?;
-            (asked.token, Command::AddEarnStrategy { asset, lock, min, cap, apr_ppm: asked.apr_ppm })
+            let strategy = new_strategy(&asked)?;
+            (asked.token, Command::AddEarnStrategy { strategy })
         }
         Operation::AddDepositAddresses => {
             let asked: p::AddDepositAddresses<'_> = params(e)?;
@@ -65,6 +63,17 @@ pub(super) fn venue<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
             let result = Paid::Failed { reason: (*asked.reason).to_owned() };
             (asked.token, Command::FinishWithdrawal { withdrawal: withdrawal(&asked.refid)?, result })
         }
+        Operation::PayEarnReward => {
+            let asked: p::PayEarnReward<'_> = params(e)?;
+            let (strategy, amount) = (strategy(&asked.strategy_id)?, decimal("amount", asked.amount)?);
+            let client_id = short("client_id", &asked.client_id)?;
+            (asked.token, Command::PayEarnReward { strategy, amount, client_id })
+        }
+        Operation::Halt => {
+            let asked: p::Halt<'_> = params(e)?;
+            (asked.token, Command::Halt { reason: (*asked.reason).to_owned() })
+        }
+        Operation::Resume => (params::<p::Nothing<'_>>(e)?.token, Command::Resume),
         _ => {
             let asked: p::SetKyc<'_> = params(e)?;
             let unknown = || WireError::field("kyc", "give pending, verified or rejected");

@@ -1,5 +1,6 @@
 //! Which items an event yields on which private channel, and their text (rules 41, 43).
 
+use super::earn;
 use super::executions::{self, Execution, OneSide};
 use super::records;
 use crate::access::operation::Operation;
@@ -148,9 +149,8 @@ pub fn write(out: &mut String, reference: &Reference, stamped: &Stamped, route: 
         (Event::DepositAddressAssigned { asset, left, .. }, Operation::Custody) => {
             json(out, &records::low_pool(reference, *asset, u64::from(*left), offset));
         }
-        (Event::Earned { operation, postings }, Operation::Earn) => {
-            let asset = postings.first().map_or(operation.asset, |posting| posting.asset);
-            json(out, &records::earn_operation(reference, asset, operation, Some(offset)));
+        (Event::Earned { operation, .. }, Operation::Earn) => {
+            json(out, &earn::operation(reference, operation, Some(offset)));
         }
         (Event::RequestChanged { request, .. }, _) => json(out, &records::request(request, None, Some(offset))),
         (event, _) => {

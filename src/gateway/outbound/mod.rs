@@ -1,6 +1,7 @@
 //! From the engine's answers to text. Nothing here can fail: whatever the engine says has a form.
 //! Rendered into a reused buffer; a frame's data part is written once and shared.
 
+pub mod earn;
 pub mod executions;
 pub mod items;
 pub mod records;

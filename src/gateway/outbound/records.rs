@@ -7,7 +7,6 @@ use crate::domain::ids::AssetId;
 use crate::domain::money::Amount;
 use crate::engine::approvals;
 use crate::engine::deposits;
-use crate::engine::earn::{self, EarnStep, LockType};
 use crate::engine::entries::{Entry, Source};
 use crate::engine::exports::Export;
 use crate::engine::ledger::Wallet;
@@ -69,7 +68,7 @@ pub fn entry(reference: &Reference, entry: &Entry) -> w::LedgerEntry {
         Source::Trade(id) => id.to_string(),
         Source::Deposit(id) => id.to_string(),
         Source::Withdrawal(id) => id.to_string(),
-        Source::IntoEarn(id) | Source::OutOfEarn(id) => id.to_string(),
+        Source::IntoEarn(id) | Source::OutOfEarn(id) | Source::Reward(id, _) => id.to_string(),
     };
     let (kind, subtype, category) = movement(entry.source).names(entry.wallet == Wallet::Main);
     let posting = &entry.posting;
@@ -201,58 +200,6 @@ fn text(result: &impl serde::Serialize) -> String {
 /// The word on `custody` that a pool of deposit addresses runs low.
 pub fn low_pool(reference: &Reference, asset: AssetId, left: u64, offset: u64) -> w::LowPool {
     w::LowPool { notice: "deposit_addresses_low", asset: code(reference, asset), addresses_left: left, offset }
-}
-
-/// The state of an Earn operation.
-pub fn earn_state(step: EarnStep) -> &'static str {
-    match step {
-        EarnStep::Allocated => "allocated",
-        EarnStep::Deallocated => "deallocated",
-        EarnStep::Unbonding(_) => "unbonding",
-        EarnStep::Unbonded => "unbonded",
-    }
-}
-
-/// An Earn operation in an asset.
-pub fn earn_operation(
-    reference: &Reference,
-    asset: AssetId,
-    of: &earn::EarnOperation,
-    offset: Option<u64>,
-) -> w::EarnOperation {
-    w::EarnOperation {
-        operation_id: of.id.to_string(),
-        strategy_id: of.strategy.to_string(),
-        asset: code(reference, asset),
-        amount: amount(reference, asset, of.amount),
-        state: earn_state(of.step),
-        expires: match of.step {
-            EarnStep::Unbonding(until) => Some(until.to_string()),
-            _ => None,
-        },
-        timestamp: of.at.to_string(),
-        offset,
-    }
-}
-
-/// An Earn strategy.
-pub fn strategy(reference: &Reference, of: &earn::Strategy) -> r::Strategy {
-    let estimate = || Exact::new(of.apr_ppm.into(), 4);
-    r::Strategy {
-        id: of.id.to_string(),
-        asset: code(reference, of.asset),
-        lock_type: match of.lock {
-            LockType::Flex => r::Lock { r#type: "flex", unbonding_period: None },
-            LockType::Bonded { unbonding_s } => r::Lock { r#type: "bonded", unbonding_period: Some(unbonding_s) },
-        },
-        apr_estimate: r::Estimate { low: estimate(), high: estimate() },
-        user_min_allocation: amount(reference, of.asset, of.min),
-        user_cap: of.cap.map(|cap| amount(reference, of.asset, cap)),
-        allocation_fee: 0,
-        deallocation_fee: 0,
-        can_allocate: true,
-        can_deallocate: true,
-    }
 }
 
 /// A request; `can` in replies only.

@@ -1,5 +1,6 @@
 //! From the engine's answers to the `result` of a reply.
 
+use super::earn;
 use super::items::{json, open_order};
 use super::records::{self, amount};
 use crate::access::operation::Operation;
@@ -19,6 +20,7 @@ use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
 use crate::gateway::exports::Progress;
+use crate::wire::earn as e;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
 
@@ -54,15 +56,9 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
         Reply::Canceled(ids) => json(out, &r::Count { count: ids.len(), rate }),
         Reply::Export(of) => json(out, &r::ExportAdded { export_id: of.id.to_string() }),
         Reply::ExportRemoved => json(out, &r::ExportRemoved { removed: true }),
-        Reply::Earned(of) => json(
-            out,
-            &r::Earned {
-                operation_id: of.id.to_string(),
-                strategy_id: of.strategy.to_string(),
-                amount: amount(reference, of.asset, of.amount),
-                state: records::earn_state(of.step),
-            },
-        ),
+        Reply::Earned(of) => json(out, &earn::earned(reference, of)),
+        Reply::EarnPaid(of) => json(out, &earn::paid(reference, of)),
+        Reply::Halted(reason) => json(out, &r::Halted { halted: reason.is_some(), reason: reason.clone() }),
         Reply::DepositAddresses(all) => {
             let address = |of: &crate::engine::deposits::OwnAddress| r::DepositAddress {
                 address: of.address.address.clone(),
@@ -93,7 +89,7 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
         Reply::Market(of) => {
             json(out, &r::MarketAdded { symbol: of.symbol.to_string(), market_id: of.id.to_string() });
         }
-        Reply::Strategy(of) => json(out, &r::StrategyAdded { strategy_id: of.id.to_string() }),
+        Reply::Strategy(of) => json(out, &e::StrategyAdded { strategy_id: of.id.to_string() }),
         Reply::Deposit { id, txid, status } => {
             json(out, &r::Credited { refid: id.to_string(), txid: txid.clone(), status: status.name() });
         }
@@ -142,11 +138,13 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         }
         View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders),
         View::Exports(all) => exports(out, all, |_| None),
-        View::Strategies(all) => {
-            let strategies = all.iter().map(|of| records::strategy(reference, of)).collect();
-            json(out, &r::Strategies { strategies });
+        View::Strategies(all, next) => json(out, &earn::strategies(reference, all, *next)),
+        View::Allocations(all) => json(out, &earn::allocations(reference, all)),
+        View::Holdings(all) => {
+            if let Some(of) = all.first() {
+                json(out, &earn::status(reference, of));
+            }
         }
-        View::Allocations(all) => allocations(out, reference, operation, all),
         View::Assets(assets) => methods(out, operation, assets),
         View::Deposits(all) | View::OpenDeposits(all, _) => {
             out.push_str(&records::deposits_text(reference, all, None));
@@ -306,32 +304,6 @@ fn member(of: &Member) -> r::Member {
     }
 }
 
-type Allocation = (crate::engine::earn::Strategy, Amount, Vec<crate::engine::earn::EarnOperation>);
-
-fn allocations(out: &mut String, reference: &Reference, operation: Operation, all: &[Allocation]) {
-    let on_its_way =
-        |operations: &[crate::engine::earn::EarnOperation]| Amount(operations.iter().map(|of| of.amount.0).sum());
-    if operation == Operation::EarnStatus {
-        let Some((strategy, allocated, unbonding)) = all.first() else {
-            return json(out, &r::EarnStatus { pending: false, allocated: Exact::new(0, 0), unbonding: Vec::new() });
-        };
-        let unbonding =
-            unbonding.iter().map(|of| records::earn_operation(reference, strategy.asset, of, None)).collect();
-        // Operations are immediate (rule 33), so none is ever pending.
-        let allocated = amount(reference, strategy.asset, *allocated);
-        return json(out, &r::EarnStatus { pending: false, allocated, unbonding });
-    }
-    let allocation = |(strategy, allocated, unbonding): &Allocation| r::Allocation {
-        strategy_id: strategy.id.to_string(),
-        native_asset: reference.asset(strategy.asset).code.to_string(),
-        amount_allocated: r::AllocatedAmount {
-            total: amount(reference, strategy.asset, *allocated),
-            unbonding: amount(reference, strategy.asset, on_its_way(unbonding)),
-        },
-    };
-    json(out, &r::Allocations { allocations: all.iter().map(allocation).collect() });
-}
-
 fn methods(out: &mut String, operation: Operation, assets: &[crate::domain::assets::Asset]) {
     if operation == Operation::DepositMethods {
         let methods = assets.iter().map(|of| r::DepositMethod {
@@ -421,8 +393,8 @@ pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) 
         View::Deposits(all) => {
             all.iter().for_each(|of| each(&mut |out| json(out, &records::deposit(reference, of, Some(offset)))));
         }
-        View::Allocations(all) => {
-            all.iter().for_each(|of| each(&mut |out| json(out, &position(reference, of, offset))));
+        View::Holdings(all) => {
+            all.iter().for_each(|of| each(&mut |out| json(out, &earn::position(reference, of, offset))));
         }
         View::Requests(all) => {
             all.iter().for_each(|(of, _)| each(&mut |out| json(out, &records::request(of, None, Some(offset)))));
@@ -430,15 +402,4 @@ pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) 
         _ => {}
     }
     out.push_str(if first { "[]" } else { "]" });
-}
-
-fn position(reference: &Reference, of: &Allocation, offset: u64) -> crate::wire::items::EarnPosition {
-    let (strategy, allocated, unbonding) = of;
-    crate::wire::items::EarnPosition {
-        strategy_id: strategy.id.to_string(),
-        asset: reference.asset(strategy.asset).code.to_string(),
-        allocated: amount(reference, strategy.asset, *allocated),
-        unbonding: unbonding.iter().map(|of| records::earn_operation(reference, strategy.asset, of, None)).collect(),
-        offset,
-    }
 }

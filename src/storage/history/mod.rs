@@ -80,7 +80,7 @@ pub struct LedgerRow {
 pub struct AuditRow {
     /// Its place.
     pub entry_offset: u64,
-    /// Whose it is.
+    /// Whose it is; 0 is everybody's.
     pub organization: u64,
     /// When, in µs.
     pub at_us: u64,

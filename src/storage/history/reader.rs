@@ -152,11 +152,12 @@ impl HistoryReader {
         row.as_ref().map(transfer).transpose()
     }
 
-    /// Entries of an Organization's audit log, by time; `page.account` names the Organization.
+    /// Entries of an Organization's audit log, by time, and those that concern all (organization 0);
+    /// `page.account` names the Organization.
     pub async fn audit(&self, page: &Page) -> Read<AuditRow> {
         let rows = page_of(
             "SELECT * FROM audit
-             WHERE organization = $1 AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
+             WHERE organization IN ($1, 0) AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
              ORDER BY at_us DESC, entry_offset DESC LIMIT $6",
             page,
         )

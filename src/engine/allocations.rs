@@ -1,0 +1,175 @@
+//! `earn_allocate` and `earn_deallocate`: at once out of spot, journalled before the reply, never queued and
+//! under no policy (rule 33). What takes time after that is a stage, which Tick moves on.
+
+use super::admission::units;
+use super::caller::ServiceCaller;
+use super::earn::{EarnOperation, EarnStep, Position, Strategy};
+use super::event::Event;
+use super::ledger::{Movement, Party, Posting, Wallet};
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::state::State;
+use super::transition::Transition;
+use crate::domain::decimal::Decimal;
+use crate::domain::ids::{EarnOperationId, StrategyId};
+use crate::domain::limits::EARN_STAGES_MAX;
+use crate::domain::money::Amount;
+use crate::domain::text::ClientId;
+use crate::domain::time::Moment;
+
+/// What `earn_allocate` and `earn_deallocate` ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarnMove {
+    /// In which strategy.
+    pub strategy: StrategyId,
+    /// How much.
+    pub amount: Decimal,
+    /// Into Earn, or out of it.
+    pub allocate: bool,
+    /// Whether rewards are added from now on, where the strategy leaves the choice.
+    pub auto_compound: Option<bool>,
+    /// The caller's own id.
+    pub client_id: Option<ClientId>,
+}
+
+/// `earn_allocate` and `earn_deallocate`.
+pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) -> Result<Reply, Reject> {
+    let strategy = t.state().earn.find(asked.strategy)?.clone();
+    let decimals = t.state().reference.asset(strategy.asset).decimals;
+    let amount = Amount(units(asked.amount, decimals, "amount")?);
+    if let Some(first) = asked.client_id.and_then(|id| t.state().earn.named(caller.id, id)) {
+        let into = matches!(first.step, EarnStep::Bonding(_) | EarnStep::Allocated);
+        let same = first.strategy == strategy.id
+            && first.amount == amount
+            && into == asked.allocate
+            && first.auto_compound == asked.auto_compound;
+        return match same {
+            true => Ok(Reply::Earned(Box::new(first.clone()))),
+            false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another operation")),
+        };
+    }
+    check(t.state(), caller, &strategy, amount, asked, t.now())?;
+    finish_stages(t, caller, &strategy);
+    let step = if asked.allocate { strategy.lock.way_in(t.now()) } else { strategy.lock.way_out(t.now()) };
+    let operation = EarnOperation {
+        id: EarnOperationId(t.next_seq().0),
+        organization: caller.organization,
+        account: caller.account,
+        service_user: Some(caller.id),
+        strategy: strategy.id,
+        asset: strategy.asset,
+        amount,
+        step,
+        auto_compound: asked.auto_compound,
+        client_id: asked.client_id,
+        at: t.now(),
+    };
+    let (spot, earn) = (Wallet::Main, strategy.lock.wallet());
+    let postings = match step {
+        EarnStep::Bonding(_) | EarnStep::Allocated => moved(t.state(), &operation, spot, earn),
+        EarnStep::Deallocated => moved(t.state(), &operation, earn, spot),
+        _ => Vec::new(),
+    };
+    t.emit(Event::Earned { operation: Box::new(operation.clone()), postings });
+    Ok(Reply::Earned(Box::new(operation)))
+}
+
+/// Rights, minimum, caps, room and funds. What is over by now counts as done (rule 39).
+fn check(
+    state: &State,
+    caller: ServiceCaller,
+    strategy: &Strategy,
+    amount: Amount,
+    asked: &EarnMove,
+    now: Moment,
+) -> Result<(), Reject> {
+    if asked.allocate && !strategy.admits(caller.organization) {
+        return Err(Reject::of(Code::EarnTier));
+    }
+    if asked.auto_compound.is_some() && !strategy.leaves_a_choice() {
+        return Err(Reject::field(Code::InvalidArguments, "auto_compound", "the strategy leaves no choice"));
+    }
+    let nothing = Position::default();
+    let position = state.earn.position(strategy.id, caller.account).unwrap_or(&nothing);
+    let by = |step| strategy.lock.by(step, now);
+    let earning = sum(position.allocated, position.staged(|step| by(step) == EarnStep::Allocated));
+    if amount < strategy.min && (asked.allocate || amount != earning) {
+        return Err(Reject::of(Code::EarnBelowMinimum));
+    }
+    if asked.allocate {
+        check_caps(state, strategy, position, amount)?;
+    }
+    if position.stages.values().filter(|of| by(of.step).until().is_some()).count() >= EARN_STAGES_MAX {
+        return Err(Reject::of(Code::EarnBusy));
+    }
+    let back = position.staged(|step| by(step) == EarnStep::Deallocated);
+    let spot = sum(state.ledger.available(caller.account, strategy.asset), back);
+    let available = if asked.allocate { spot } else { earning };
+    if amount <= available {
+        return Ok(());
+    }
+    let bonding = position.staged(|step| matches!(by(step), EarnStep::Bonding(_)));
+    match !asked.allocate && amount <= sum(earning, bonding) {
+        true => Err(Reject::of(Code::EarnInProgress)),
+        false => Err(Reject::of(Code::EarnInsufficientFunds)),
+    }
+}
+
+/// What an account, and what all together, may have in a strategy.
+fn check_caps(state: &State, strategy: &Strategy, position: &Position, amount: Amount) -> Result<(), Reject> {
+    let above = |committed: Amount, cap: Amount| committed.checked_add(amount).is_none_or(|sum| sum > cap);
+    if strategy.user_cap.is_some_and(|cap| above(position.committed(), cap)) {
+        return Err(Reject::of(Code::EarnAboveUserCap));
+    }
+    if strategy.total_cap.is_some_and(|cap| above(committed(state, strategy), cap)) {
+        return Err(Reject::of(Code::EarnAboveTotalCap));
+    }
+    Ok(())
+}
+
+/// What all accounts have earning and bonding in a strategy.
+pub(super) fn committed(state: &State, strategy: &Strategy) -> Amount {
+    state.earn.holders(strategy.id).fold(Amount::ZERO, |all, (_, position)| sum(all, position.committed()))
+}
+
+fn sum(one: Amount, other: Amount) -> Amount {
+    Amount(one.0.saturating_add(other.0))
+}
+
+fn moved(state: &State, operation: &EarnOperation, from: Wallet, to: Wallet) -> Vec<Posting> {
+    let (account, asset, amount) = (operation.account, operation.asset, operation.amount);
+    Movement::new(&state.ledger)
+        .post(Party::Account(account, from), asset, -amount, Amount::ZERO)
+        .post(Party::Account(account, to), asset, amount, Amount::ZERO)
+        .postings()
+}
+
+/// Lets the caller's stages that are over happen first, in the same journal entry.
+fn finish_stages(t: &mut Transition<'_>, caller: ServiceCaller, strategy: &Strategy) {
+    let now = t.now();
+    let over = |state: &State| {
+        let position = state.earn.position(strategy.id, caller.account)?;
+        position.stages.values().find(|of| of.step.until().is_some_and(|until| until <= now)).cloned()
+    };
+    while let Some(operation) = over(t.state()) {
+        advance(t, operation);
+    }
+}
+
+/// Moves an operation on to its next step.
+fn advance(t: &mut Transition<'_>, operation: EarnOperation) {
+    let lock = t.state().earn.strategy(operation.strategy).lock;
+    let operation = EarnOperation { step: lock.next(operation.step), at: t.now(), ..operation };
+    let postings = match operation.step {
+        EarnStep::Deallocated => moved(t.state(), &operation, lock.wallet(), Wallet::Main),
+        _ => Vec::new(),
+    };
+    t.emit(Event::Earned { operation: Box::new(operation), postings });
+}
+
+/// Moves on whatever is over by now; after a long stop an operation may take several steps.
+pub fn tick(t: &mut Transition<'_>) {
+    while let Some(operation) = t.state().earn.due(t.now()).cloned() {
+        advance(t, operation);
+    }
+}

@@ -1,0 +1,25 @@
+//! `halt` and `resume`: the venue operator stops whatever moves money, and lets it go on (rules 35, 36).
+
+use super::decisions::check_comment;
+use super::event::Event;
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::transition::Transition;
+
+/// `halt`: until `resume`, also over restarts. A venue that is halted stays so, for the reason that it has.
+pub fn halt(t: &mut Transition<'_>, reason: &str) -> Result<Reply, Reject> {
+    check_comment("reason", Some(reason))?;
+    if t.state().halted.is_none() {
+        t.emit(Event::Halted { reason: reason.to_owned() });
+    }
+    Ok(Reply::Halted(t.state().halted.clone()))
+}
+
+/// `resume`: only if every money law holds over all balances, whatever the halt was for.
+pub fn resume(t: &mut Transition<'_>) -> Result<Reply, Reject> {
+    if t.state().halted.is_some() {
+        t.state().ledger.check().map_err(|why| Reject::field(Code::LedgerUnsound, "ledger", why))?;
+        t.emit(Event::Resumed);
+    }
+    Ok(Reply::Halted(None))
+}

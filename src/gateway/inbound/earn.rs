@@ -1,0 +1,134 @@
+//! Earn: what a Service User asks for, and the strategies that a venue operator adds.
+
+use super::request::{Body, Filter, Parsed, params};
+use super::values::{decimal, limit, optional_short, organization, short, strategy};
+use super::{Envelope, WireError};
+use crate::access::operation::Operation;
+use crate::engine::command::{Command, EarnMove, NewStrategy};
+use crate::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
+use crate::engine::holdings::EarnSought;
+use crate::engine::ledger::Wallet;
+use crate::engine::query::Query;
+use crate::wire::leaf::Names;
+use crate::wire::params as p;
+
+/// What a Service User asks of Earn.
+pub(super) fn earn<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+    let query = |query| Body::Query(query, Filter::default());
+    match operation {
+        Operation::EarnStrategies => {
+            let asked: p::EarnStrategies<'_> = params(e)?;
+            let sought = EarnSought {
+                asset: optional_short("asset", asked.asset.as_deref())?,
+                wallets: asked.lock_type.map(wallets).transpose()?,
+                ascending: asked.ascending.unwrap_or(false),
+                after: asked.cursor.as_deref().map(strategy).transpose()?,
+                limit: limit(asked.limit)?,
+                ..EarnSought::default()
+            };
+            Ok((asked.token, query(Query::EarnStrategies(sought))))
+        }
+        Operation::EarnAllocations => {
+            let asked: p::EarnAllocations<'_> = params(e)?;
+            let sought = EarnSought {
+                asset: optional_short("asset", asked.asset.as_deref())?,
+                converted: optional_short("converted_asset", asked.converted_asset.as_deref())?,
+                hide_zero: asked.hide_zero_allocations.unwrap_or(false),
+                ascending: asked.ascending.unwrap_or(false),
+                after: asked.cursor.as_deref().map(strategy).transpose()?,
+                limit: limit(asked.limit)?,
+                wallets: None,
+            };
+            Ok((asked.token, query(Query::EarnAllocations(sought))))
+        }
+        Operation::EarnAllocate => {
+            let asked: p::EarnAllocate<'_> = params(e)?;
+            let command = EarnMove {
+                strategy: strategy(&asked.strategy_id)?,
+                amount: decimal("amount", asked.amount)?,
+                allocate: true,
+                auto_compound: asked.auto_compound,
+                client_id: optional_short("client_id", asked.client_id.as_deref())?,
+            };
+            Ok((asked.token, Body::Command(Command::Earn(command))))
+        }
+        Operation::EarnDeallocate => {
+            let asked: p::EarnDeallocate<'_> = params(e)?;
+            let command = EarnMove {
+                strategy: strategy(&asked.strategy_id)?,
+                amount: decimal("amount", asked.amount)?,
+                allocate: false,
+                auto_compound: None,
+                client_id: optional_short("client_id", asked.client_id.as_deref())?,
+            };
+            Ok((asked.token, Body::Command(Command::Earn(command))))
+        }
+        _ => {
+            let asked: p::EarnStatus<'_> = params(e)?;
+            Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
+        }
+    }
+}
+
+/// The wallets of the lock types named; v2's other two exist and no strategy here has them.
+fn wallets(names: Names<'_>) -> Result<Vec<Wallet>, WireError> {
+    let mut wallets = Vec::new();
+    for name in names.list().ok_or_else(|| WireError::new("Lock_type field must be an array"))? {
+        match &*name {
+            "flex" => wallets.push(Wallet::Flex),
+            "bonded" => wallets.push(Wallet::Bonded),
+            "timed" | "instant" => {}
+            _ => return Err(WireError::field("lock_type", "give flex, bonded, timed or instant")),
+        }
+    }
+    Ok(wallets)
+}
+
+/// `add_earn_strategy`.
+pub(super) fn new_strategy(asked: &p::AddEarnStrategy<'_>) -> Result<NewStrategy, WireError> {
+    let amount = |field, number: Option<_>| number.map(|number| decimal(field, number)).transpose();
+    let ids = asked.organizations.as_ref().map(|ids| ids.iter().map(|id| organization(id)).collect());
+    Ok(NewStrategy {
+        asset: short("asset", &asked.asset)?,
+        lock: lock_type(&asked.lock_type)?,
+        min: decimal("user_min_allocation", asked.user_min_allocation)?,
+        user_cap: amount("user_cap", asked.user_cap)?,
+        total_cap: amount("total_cap", asked.total_cap)?,
+        apr: (decimal("apr_estimate", asked.apr_estimate.low)?, decimal("apr_estimate", asked.apr_estimate.high)?),
+        auto_compound: asked.auto_compound.as_ref().map_or(Ok(AutoCompound::Disabled), auto_compound)?,
+        yield_source: asked.yield_source.as_ref().map_or(Ok(YieldSource::Staking), yield_source)?,
+        payout_frequency_s: asked.lock_type.payout_frequency,
+        organizations: ids.transpose()?,
+    })
+}
+
+fn lock_type(asked: &p::LockType<'_>) -> Result<LockType, WireError> {
+    let periods = [asked.bonding_period, asked.unbonding_period, asked.exit_queue_period];
+    match &*asked.r#type {
+        "flex" if periods.iter().all(Option::is_none) => Ok(LockType::Flex),
+        "flex" => Err(WireError::field("lock_type", "only bonded has periods")),
+        "bonded" => {
+            let [bonding_s, unbonding_s, exit_queue_s] = periods.map(Option::unwrap_or_default);
+            Ok(LockType::Bonded(Periods { bonding_s, exit_queue_s, unbonding_s }))
+        }
+        _ => Err(WireError::field("lock_type", "give flex or bonded")),
+    }
+}
+
+fn auto_compound(asked: &p::AutoCompound<'_>) -> Result<AutoCompound, WireError> {
+    match (&*asked.r#type, asked.default) {
+        ("enabled", None) => Ok(AutoCompound::Enabled),
+        ("disabled", None) => Ok(AutoCompound::Disabled),
+        ("optional", default) => Ok(AutoCompound::Optional { default: default.unwrap_or(false) }),
+        ("enabled" | "disabled", Some(_)) => Err(WireError::field("auto_compound", "only optional has a default")),
+        _ => Err(WireError::field("auto_compound", "give enabled, disabled or optional")),
+    }
+}
+
+fn yield_source(asked: &p::YieldSource<'_>) -> Result<YieldSource, WireError> {
+    match &*asked.r#type {
+        "staking" => Ok(YieldSource::Staking),
+        "off_chain" => Ok(YieldSource::OffChain),
+        _ => Err(WireError::field("yield_source", "give staking or off_chain")),
+    }
+}

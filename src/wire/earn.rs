@@ -1,0 +1,171 @@
+//! Earn: strategies, allocations, the items of its channel, with the field names of protocol 9.4.
+#![allow(missing_docs, reason = "fields are the wire's; protocol and README say what they mean")]
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::items::records;
+use super::leaf::Exact;
+
+records! {
+    /// How funds of a strategy are bound; periods in seconds, absent where there is none.
+    LockType {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bonding_period: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unbonding_period: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_queue_period: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payout_frequency: Option<u64>,
+    }
+    /// A low and a high estimate, per cent a year.
+    Estimate { low: Exact, high: Exact }
+    /// What becomes of rewards: `enabled`, `disabled` or `optional`.
+    AutoCompound {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        default: Option<bool>,
+    }
+    /// Where rewards come from: `staking` or `off_chain`.
+    YieldSource { r#type: &'static str }
+    /// An Earn strategy, as the asking account may use it now.
+    Strategy {
+        id: String,
+        asset: String,
+        lock_type: LockType,
+        apr_estimate: Estimate,
+        user_min_allocation: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_cap: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total_cap: Option<Exact>,
+        allocation_fee: u8,
+        deallocation_fee: u8,
+        auto_compound: AutoCompound,
+        yield_source: YieldSource,
+        can_allocate: bool,
+        can_deallocate: bool,
+        /// Why not: `tier`, `user_cap`, `total_cap`, `halted`.
+        allocation_restriction_info: Vec<&'static str>,
+    }
+    /// `earn_strategies`.
+    Strategies {
+        strategies: Vec<Strategy>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
+    /// `add_earn_strategy`.
+    StrategyAdded { strategy_id: String }
+    /// An amount, and its value in the asset asked for, if it has one.
+    Value {
+        native: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        converted: Option<Exact>,
+    }
+    /// One operation of a stage, which is over at `expires`.
+    Staged {
+        created_at: String,
+        expires: String,
+        native: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        converted: Option<Exact>,
+    }
+    /// What is on its way in or out.
+    Stage {
+        native: Exact,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        converted: Option<Exact>,
+        allocation_count: usize,
+        allocations: Vec<Staged>,
+    }
+    /// What is where in a strategy; stages with nothing in them are absent.
+    AmountAllocated {
+        total: Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bonding: Option<Stage>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_queue: Option<Stage>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unbonding: Option<Stage>,
+    }
+    /// The payout period that runs now: what was paid in it, and what the lower estimate comes to.
+    Payout {
+        period_start: String,
+        period_end: String,
+        accumulated_reward: Value,
+        estimated_reward: Value,
+    }
+    /// An allocation.
+    Allocation {
+        strategy_id: String,
+        native_asset: String,
+        amount_allocated: AmountAllocated,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payout: Option<Payout>,
+        total_rewarded: Value,
+        /// Whether rewards are added to it.
+        auto_compound: bool,
+    }
+    /// `earn_allocations`; totals are of what has a value, whatever the page.
+    Allocations {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        converted_asset: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total_allocated: Option<Exact>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total_rewarded: Option<Exact>,
+        allocations: Vec<Allocation>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    }
+    /// `earn_status`; operations are carried out before their reply, so none is ever `pending`.
+    EarnStatus {
+        pending: bool,
+        allocated: Exact,
+        bonding: Vec<EarnOperation>,
+        exit_queue: Vec<EarnOperation>,
+        unbonding: Vec<EarnOperation>,
+    }
+    /// `earn_allocate`, `earn_deallocate`.
+    Earned {
+        operation_id: String,
+        strategy_id: String,
+        amount: Exact,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<String>,
+    }
+    /// `pay_earn_reward`: how much was split among how many accounts.
+    EarnPaid { payout_id: String, strategy_id: String, amount: Exact, accounts: u64 }
+    /// An update of `earn`, and a stage under way. `state` is `bonding`, `allocated`, `exit_queue`, `unbonding`,
+    /// `deallocated` or `rewarded`.
+    EarnOperation {
+        operation_id: String,
+        strategy_id: String,
+        asset: String,
+        amount: Exact,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<String>,
+        /// Of a reward: whether it was added to the allocation, or paid to spot.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auto_compounded: Option<bool>,
+        timestamp: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        offset: Option<u64>,
+    }
+    /// A snapshot item of `earn`.
+    EarnPosition {
+        strategy_id: String,
+        asset: String,
+        allocated: Exact,
+        bonding: Vec<EarnOperation>,
+        exit_queue: Vec<EarnOperation>,
+        unbonding: Vec<EarnOperation>,
+        total_rewarded: Exact,
+        auto_compound: bool,
+        offset: u64,
+    }
+}
