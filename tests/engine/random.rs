@@ -133,7 +133,7 @@ fn play(stage: &mut Stage, step: &Step) {
             let _ = stage.run(&bot(*number), Command::Earn(earn));
         }
         Step::Reward { strategy, amount } => {
-            let id = format!("reward-{}", stage.state().seq);
+            let id = format!("reward-{}", stage.state().seq.0);
             let (strategy, client_id) = (StrategyId(*strategy), ClientId::from(&id).unwrap());
             let amount = decimal(&format!("0.{amount:08}"));
             let _ = stage.run(&venue(), Command::PayEarnReward { strategy, amount, client_id });
