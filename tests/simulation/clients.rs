@@ -5,6 +5,7 @@ use countersign::access::principal::{Actor, Principal};
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId, VenueKeyId};
 use countersign::domain::time::Moment;
 use countersign::engine::command::{Command, OrderRef};
+use countersign::engine::holdings::EarnSought;
 use countersign::engine::query::{Query, Sought};
 use countersign::engine::service_users::KeyRef;
 
@@ -143,7 +144,7 @@ impl Clients {
             1 => Query::OpenOrders { symbol: None },
             2 => Query::Orders(vec![OrderRef::ClientId(traders::client_order_id(dice))]),
             3 => Query::KeyInfo,
-            4 => Query::EarnAllocations,
+            4 => Query::EarnAllocations(EarnSought { limit: 5, ..EarnSought::default() }),
             5 => Query::Withdrawals(Default::default()),
             6 => Query::WithdrawInfo(treasury::withdrawal(dice)),
             7 => Query::Requests(Sought { limit: Some(5), ..Sought::default() }),

@@ -53,8 +53,9 @@ impl Laws {
             Event::RequestChanged { request, .. } => self.request(request),
             Event::WithdrawalChanged { withdrawal, .. } => self.withdrawal(withdrawal),
             Event::Earned { operation: of, .. } => {
-                if let Some(id) = of.client_id {
-                    let first = *self.earned.entry((of.service_user, id)).or_insert(of.id);
+                // A reward carries the id of its payout, which many accounts share.
+                if let (Some(asker), Some(id)) = (of.service_user, of.client_id) {
+                    let first = *self.earned.entry((asker, id)).or_insert(of.id);
                     assert_eq!(first, of.id, "a repeated client_id took effect twice");
                 }
             }

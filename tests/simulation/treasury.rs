@@ -5,7 +5,7 @@ use countersign::domain::exports::{Format, Report};
 use countersign::domain::ids::{ExportId, MemberId, StrategyId, WithdrawalId};
 use countersign::domain::markets::MarketStatus;
 use countersign::domain::text::{AssetCode, ClientId};
-use countersign::engine::command::{Command, Credit, Invitee, Paid, Withdraw};
+use countersign::engine::command::{Command, Credit, EarnMove, Invitee, Paid, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::exports::AskedExport;
 use countersign::engine::members::Kyc;
@@ -42,12 +42,13 @@ pub fn withdrawal(dice: &mut Dice) -> WithdrawalChange {
 
 pub fn of_service_user(dice: &mut Dice, known: &Known) -> Command {
     match dice.below(10) {
-        0..4 => Command::Earn {
+        0..4 => Command::Earn(EarnMove {
             strategy: StrategyId(dice.within(1, 3) as u16),
             amount: amount(dice),
             allocate: !dice.one_in(3),
+            auto_compound: None,
             client_id: dice.one_in(2).then(|| client_id(dice)),
-        },
+        }),
         4 => {
             let method = dice.one_in(20).then(|| "carrier pigeon".to_owned());
             Command::DepositAddresses { asset: asset(dice.of(&ASSETS)), method, new: dice.one_in(2) }
