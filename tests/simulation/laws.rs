@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use countersign::access::operation::Operation;
 use countersign::access::principal::Actor;
 use countersign::access::workflow::Workflow;
 use countersign::domain::ids::*;
@@ -13,10 +12,8 @@ use countersign::engine::approvals::{Decision, Initiator, Request, RequestState}
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::orders::held_asset;
-use countersign::engine::query::Owner;
 use countersign::engine::state::State;
 use countersign::engine::withdrawals::{Withdrawal, WithdrawalStatus};
-use countersign::gateway::outbound::items;
 use countersign::sequencer::Stamped;
 
 use super::known::asking_member;
@@ -36,8 +33,6 @@ pub struct Laws {
     released: BTreeSet<WithdrawalId>,
     withdrawn: BTreeMap<(ServiceUserId, ClientId), WithdrawalId>,
     earned: BTreeMap<(ServiceUserId, ClientId), EarnOperationId>,
-    /// The last offset of each private channel.
-    offsets: BTreeMap<(Owner, Operation), u64>,
 }
 
 impl Laws {
@@ -45,7 +40,6 @@ impl Laws {
     pub fn see(&mut self, stamped: &Stamped, state: &State) {
         self.seq += 1;
         assert_eq!(stamped.seq.0, self.seq, "law 8: a gap or a repeat in what was shown");
-        self.streams(stamped);
         self.money(&stamped.event);
         self.holds(&stamped.event, state);
         service_users_never_govern(stamped);
@@ -68,14 +62,6 @@ impl Laws {
             Event::Halted { reason } => panic!("law 2: {reason}"),
             _ => {}
         }
-    }
-
-    fn streams(&mut self, stamped: &Stamped) {
-        items::routes(stamped, &mut |route| {
-            let offset = route.offset(stamped.seq);
-            let last = self.offsets.insert((route.owner, route.channel), offset);
-            assert!(last.is_none_or(|last| last < offset), "law 8: {route:?} of {stamped:?} does not go on");
-        });
     }
 
     fn money(&mut self, event: &Event) {

@@ -4,6 +4,7 @@
 
 mod clients;
 mod dice;
+mod followers;
 #[path = "../support/genesis.rs"]
 #[allow(dead_code, reason = "other suites use the rest")]
 mod genesis;

@@ -6,13 +6,14 @@ use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
 use countersign::sequencer::handle::{Submission, Work};
-use countersign::sequencer::recovery::verify;
+use countersign::sequencer::recovery::{recent, verify};
 use countersign::sequencer::{Released, Stamped, codec};
 use countersign::storage::journal::Row;
 use countersign::storage::memory::Fault;
 
 use super::clients::{Asked, Clients};
 use super::dice::Dice;
+use super::followers::Followers;
 use super::history::History;
 use super::hooks::Hooks;
 use super::laws::Laws;
@@ -61,6 +62,7 @@ struct Run {
     history: History,
     model: Model,
     laws: Laws,
+    followers: Followers,
     hooks: Hooks,
     /// Shown since the server was last started: on the disk whatever happens.
     shown: Vec<Arc<Stamped>>,
@@ -99,6 +101,7 @@ impl Run {
             history: History::default(),
             model: Model::default(),
             laws: Laws::default(),
+            followers: Followers::new(),
             hooks: Hooks::default(),
             shown: Vec::new(),
             given: 0,
@@ -150,6 +153,9 @@ impl Run {
         }
         for _ in 0..self.dice.below(4) {
             self.turn().await;
+        }
+        if self.dice.one_in(4) {
+            self.followers.step(&mut self.dice, self.model.state().seq, &mut self.hooks);
         }
         if !faulty {
             return;
@@ -262,6 +268,7 @@ impl Run {
 
     fn show(&mut self, event: &Arc<Stamped>) {
         self.laws.see(event, self.model.state());
+        self.followers.tell(event);
         self.hooks.event(&event.event);
         self.clients.known.learn(event);
         self.shown.push(Arc::clone(event));
@@ -291,6 +298,9 @@ impl Run {
         loop {
             self.account().await;
             self.laws.compare(self.model.state());
+            let kept = self.dice.of(&[40, 300, 100_000]);
+            let recent = recent(&self.server.reader(), kept).await.expect("the journal is read");
+            self.followers.restart(&recent, self.model.state().seq);
             let expected = self.model.state().digest();
             self.model.restart();
             let queue_max = self.dice.of(&[12, 30, 100, 1_000]);

@@ -1,0 +1,105 @@
+//! Clients that follow a private channel, leave, and come back for what they missed: over the real rings, rebuilt at
+//! each start from the journal as the server rebuilds them (law 8, rules 41, 42).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use countersign::access::operation::Operation;
+use countersign::domain::ids::{AccountId, OrganizationId, Seq};
+use countersign::engine::query::Owner;
+use countersign::gateway::outbound::items;
+use countersign::gateway::ring::{Gap, Ring};
+use countersign::sequencer::Stamped;
+
+use super::dice::Dice;
+use super::hooks::Hooks;
+
+type Address = (Owner, Operation);
+
+struct Follower {
+    address: Address,
+    /// The last offset it was told.
+    last: u64,
+    connected: bool,
+}
+
+pub struct Followers {
+    rings: BTreeMap<Address, Ring>,
+    /// Rings are complete from here on.
+    start: Seq,
+    /// Every offset that each channel ever told.
+    told: BTreeMap<Address, Vec<u64>>,
+    all: Vec<Follower>,
+}
+
+impl Followers {
+    pub fn new() -> Followers {
+        let account = |account| {
+            let channels = [Operation::Executions, Operation::Balances, Operation::Ledger, Operation::Withdrawals];
+            channels.map(|channel| (Owner::Account(AccountId(account)), channel))
+        };
+        let mut addresses = [account(1), account(2)].concat();
+        addresses.push((Owner::Organization(OrganizationId(1)), Operation::Approvals));
+        addresses.push((Owner::Venue, Operation::Custody));
+        let follower = |address| Follower { address, last: Seq(0).snapshot_offset(), connected: true };
+        let all = addresses.into_iter().map(follower).collect();
+        Followers { rings: BTreeMap::new(), start: Seq(0), told: BTreeMap::new(), all }
+    }
+
+    /// The next event: noted in the rings, and told to whoever follows.
+    pub fn tell(&mut self, stamped: &Arc<Stamped>) {
+        items::routes(stamped, &mut |route| {
+            let (address, offset) = ((route.owner, route.channel), route.offset(stamped.seq));
+            let told = self.told.entry(address).or_default();
+            assert!(told.last().is_none_or(|last| *last < offset), "law 8: {route:?} of {stamped:?} does not go on");
+            told.push(offset);
+            self.rings.entry(address).or_insert_with(|| Ring::since(self.start)).push(stamped, route);
+            let following = self.all.iter_mut().filter(|of| of.connected && of.address == address);
+            following.for_each(|of| of.last = offset);
+        });
+    }
+
+    /// A server that starts anew reads its rings back from the end of the journal; every socket is gone.
+    pub fn restart(&mut self, recent: &[Arc<Stamped>], at: Seq) {
+        self.start = recent.first().map_or(at, |first| Seq(first.seq.0 - 1));
+        self.rings.clear();
+        for stamped in recent {
+            items::routes(stamped, &mut |route| {
+                let ring = self.rings.entry((route.owner, route.channel)).or_insert_with(|| Ring::since(self.start));
+                ring.push(stamped, route);
+            });
+        }
+        self.all.iter_mut().for_each(|of| of.connected = false);
+    }
+
+    /// One of them leaves, or comes back and gets exactly what it missed, or a word that a snapshot follows.
+    pub fn step(&mut self, dice: &mut Dice, at: Seq, hooks: &mut Hooks) {
+        let follower = &mut self.all[dice.below(10) as usize];
+        follower.connected = !follower.connected;
+        if !follower.connected {
+            return;
+        }
+        let Follower { address, last, .. } = follower;
+        let ring = self.rings.entry(*address).or_insert_with(|| Ring::since(self.start));
+        let all = self.told.entry(*address).or_default();
+        let missed = &all[all.partition_point(|offset| offset <= last)..];
+        match ring.after(*last, at) {
+            Ok(items) => {
+                let replayed: Vec<u64> = items.iter().map(|item| item.offset()).collect();
+                assert_eq!(replayed, missed, "law 8: {address:?} after {last} replays something else (left)");
+                hooks.hit("stream resumed");
+                *last = missed.last().copied().unwrap_or(*last);
+            }
+            Err(Gap::TooOld) => {
+                let kept = self.start.snapshot_offset();
+                assert!(
+                    *last < kept,
+                    "law 8: {address:?} is told that {last} is too old, and all from {kept} is there"
+                );
+                hooks.hit("stream too old");
+                *last = at.snapshot_offset();
+            }
+            Err(Gap::Unknown) => panic!("law 8: {address:?} told {last} and does not know it"),
+        }
+    }
+}
