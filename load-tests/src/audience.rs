@@ -32,6 +32,7 @@ pub enum Numbers {
 /// Sockets that read, each in a task of its own.
 #[derive(Debug)]
 pub struct Audience {
+    count: u64,
     hall: Arc<Hall>,
     readers: JoinSet<Result<(), LoadError>>,
 }
@@ -81,12 +82,18 @@ impl Audience {
             batch: Mutex::new(batch),
             order: Mutex::new(Check::new("every reader: no event missing, doubled or out of order")),
         });
+        let count = connections.len() as u64;
         let mut readers = JoinSet::new();
         for connection in connections {
             let hall = hall.clone();
             readers.spawn(async move { read(connection, &hall).await });
         }
-        Self { hall, readers }
+        Self { count, hall, readers }
+    }
+
+    /// How many sockets read.
+    pub fn readers(&self) -> u64 {
+        self.count
     }
 
     /// Says that events are being published now.

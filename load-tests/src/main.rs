@@ -177,9 +177,13 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     progress.tell(text::HEAD);
     let pin = !args.no_pin;
     let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };
-    kinds::play(&mut stage).await?;
+    let played = kinds::play(&mut stage).await;
     drop(stage.server.take());
-    report(&stage.record, before.as_ref(), &args)?;
+    // What was measured before something failed may tell why it did.
+    if played.is_ok() || !stage.record.series.is_empty() {
+        report(&stage.record, before.as_ref(), &args)?;
+    }
+    played?;
     stage.record.verdict(allow_refusals)?;
     if args.require_goals { stage.record.goals_met(&stage.scenario.general.goals) } else { Ok(()) }
 }

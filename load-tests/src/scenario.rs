@@ -219,7 +219,7 @@ settings! {
         shape: Shape = Shape { connections: 16, in_flight: 1 },
         /// Sockets that subscribe to `channel` and then do not read.
         stalled: u16 = 1_000,
-        /// A public channel.
+        /// Public or private.
         channel: String = "book".into(),
         /// What is sent.
         mix: MixSettings = MixSettings::default(),

@@ -42,7 +42,6 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             caller.subscribe(subscription("approvals", ""), |_| Ok(())).await?;
             readers.push(caller.connection);
         }
-        let count = u64::from(settings.dashboards);
         let mut audience = Audience::new(readers, Numbers::Offsets);
         let approvals = Approvals::open(&target, &mut stage.nonces, &session, &settings.withdrawal).await?;
         let mut publisher = Publisher::Approvals(Box::new(approvals));
@@ -54,7 +53,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             loop {
                 next.tick().await;
                 audience.publish();
-                wanted += publisher.publish(1).await? * count;
+                wanted += publisher.publish(1).await? * audience.readers();
                 audience.wait_for(wanted).await?;
                 if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
                     return Ok::<_, LoadError>(audience.finish());

@@ -113,10 +113,7 @@ async fn measure(
     (audience, publisher, ahead): (&mut Audience, &mut Publisher, u16),
     process: Option<u32>,
 ) -> Result<(), LoadError> {
-    let readers = match &stage.scenario.kind {
-        crate::scenario::Kind::FanOut(settings) => u64::from(settings.connections),
-        _ => 0,
-    };
+    let readers = audience.readers();
     let duty = stage.scenario.general.duty();
     // The first batch finds sockets and caches cold, and is not counted.
     let mut wanted = audience.delivered() + publisher.publish(ahead).await? * readers;

@@ -2,7 +2,6 @@
 
 use crate::arrival::Arrival;
 use crate::caller::{Caller, subscription};
-use crate::connection::{Connection, Proof};
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
 use crate::machine::{require_open_files, resident_kib};
@@ -28,8 +27,8 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
 
         let before = target.process.map(resident_kib).transpose()?;
         let mut stalled = Vec::with_capacity(usize::from(settings.stalled));
-        for _ in 0..settings.stalled {
-            let mut caller = Caller::new(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
+        for number in 0..usize::from(settings.stalled) {
+            let mut caller = Caller::new(target.open(&mut stage.nonces, number, READ_BUFFER_BYTES).await?);
             caller.subscribe(subscription(&settings.channel, &settings.mix.symbol), |_| Ok(())).await?;
             stalled.push(caller);
         }
