@@ -315,9 +315,9 @@ impl Session {
     }
 
     /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
-    fn begin(&mut self, call: Call, started: Result<Started, Reject>, reference: &Reference, now: Moment) {
+    fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, reference: &Reference, now: Moment) {
         let Started { at, first, warnings, fills } = match started {
-            Ok(started) => started,
+            Ok(started) => *started,
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let channel = call.operation;

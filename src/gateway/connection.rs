@@ -31,7 +31,7 @@ pub enum Part {
     /// The journal failed under a call; only a restart tells its outcome.
     Failed(Call),
     /// A private stream begins, or its refusal.
-    Started(Call, Result<Started, Reject>),
+    Started(Call, Result<Box<Started>, Reject>),
     /// An item of a private channel that the socket follows.
     Item(Operation, Arc<Item>),
     /// A frame that is rendered already, shared with others.

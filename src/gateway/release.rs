@@ -166,7 +166,7 @@ impl Desk {
                     (Then::Subscribe(channel), Ok(Answer::View(view))) => {
                         let from_offset = channel.from_offset;
                         let started = self.subscribe(&outlet, call.operation, from_offset, view);
-                        Part::Started(call, started)
+                        Part::Started(call, started.map(Box::new))
                     }
                     (_, outcome) => Part::Answer(call, outcome),
                 };

@@ -61,6 +61,16 @@ impl<T> Default for Open<T> {
 }
 
 impl<T> Open<T> {
+    /// Hands over what was filled. What fills next has room for as much again, so that it does not grow by copies.
+    pub(super) fn take(&mut self) -> Open<T> {
+        let room = Open {
+            body: Vec::with_capacity(self.body.len()),
+            events: Vec::with_capacity(self.events.len()),
+            answers: Vec::with_capacity(self.answers.len()),
+        };
+        std::mem::replace(self, room)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.answers.is_empty() && self.events.is_empty()
     }

@@ -131,7 +131,7 @@ impl<R: Release> Sequencer<R> {
     /// Journals the open batch. Meanwhile the one before it is released and the next one filled. `false` once the
     /// queue is closed.
     async fn commit(&mut self) -> Result<bool, JournalError> {
-        let batch = std::mem::take(&mut self.open);
+        let batch = self.open.take();
         if batch.is_empty() {
             return Ok(true);
         }
