@@ -6,6 +6,9 @@ use super::journal::{Head, JournalError, Row, Snapshot};
 use super::memory::Disk;
 use super::{Journal, JournalReader, Storage, link};
 
+/// A change of the stored rows behind the journal's back.
+type Tampering = fn(&mut Vec<Row>);
+
 /// A journal's place that goes away with the test.
 enum Place {
     Sqlite(tempfile::TempDir),
@@ -181,7 +184,7 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
     journal.append(11, 1, 1, b"the last").await.unwrap();
     drop(journal);
     let whole = place.reader().await.rows(1, 9).await.unwrap();
-    let changes: [(&str, fn(&mut Vec<Row>), u64); 5] = [
+    let changes: [(&str, Tampering, u64); 5] = [
         ("a body", |rows| rows[2].body = vec![0], 5),
         ("a count", |rows| rows[2].count = 3, 5),
         ("a digest", |rows| rows[2].digest = [0; 32], 5),
