@@ -2,7 +2,7 @@
 
 use countersign::access::operation::Operation;
 use countersign::access::principal::{Actor, Principal};
-use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId, VenueKeyId};
+use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
 use countersign::domain::time::Moment;
 use countersign::engine::command::{Command, OrderRef};
 use countersign::engine::holdings::EarnSought;
@@ -11,7 +11,7 @@ use countersign::engine::service_users::KeyRef;
 
 use super::dice::Dice;
 use super::known::Known;
-use super::world::{SECOND, by};
+use super::world::{SECOND, VENUE, by};
 use super::{governors, traders, treasury};
 
 /// Requests that are remembered to be sent again.
@@ -49,7 +49,7 @@ impl Clients {
             }
             840..890 => (self.service_user(dice), treasury::of_service_user(dice, &self.known)),
             890..930 => self.member(dice, now),
-            930..945 => (by(Actor::Venue(VenueKeyId(1)), 1), treasury::of_venue(dice, &self.known)),
+            930..945 => (VENUE, treasury::of_venue(dice, &self.known)),
             945..955 => self.stranger(dice, now),
             _ => {
                 let principal = if dice.one_in(4) { self.member(dice, now).0 } else { self.service_user(dice) };
@@ -100,7 +100,7 @@ impl Clients {
     fn somebody(&mut self, dice: &mut Dice, now: Moment) -> Principal {
         match dice.below(4) {
             0 => self.member(dice, now).0,
-            1 => by(Actor::Venue(VenueKeyId(1)), 1),
+            1 => VENUE,
             2 => by(Actor::Public, 0),
             _ => self.service_user(dice),
         }

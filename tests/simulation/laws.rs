@@ -59,7 +59,9 @@ impl Laws {
             Event::PolicyRemoved { organization, workflow: Workflow::InitiateWithdrawal } => {
                 self.governed.remove(organization);
             }
-            Event::Halted { reason } => panic!("law 2: {reason}"),
+            Event::Halted { reason } => {
+                assert!(matches!(stamped.by, Actor::Venue(_)), "law 2: {reason}");
+            }
             _ => {}
         }
     }

@@ -82,7 +82,14 @@ fn export(dice: &mut Dice) -> AskedExport {
 }
 
 pub fn of_venue(dice: &mut Dice, known: &Known) -> Command {
-    match dice.below(20) {
+    match dice.below(24) {
+        20 | 21 => Command::PayEarnReward {
+            strategy: StrategyId(dice.within(1, 3) as u16),
+            amount: Decimal::from_units(dice.within(1, 1_000), 6),
+            client_id: client_id(dice),
+        },
+        22 if dice.one_in(4) => Command::Halt { reason: "a drill".to_owned() },
+        22 | 23 => Command::Resume,
         0..9 => {
             let pending = |(id, (_, status)): (&WithdrawalId, &(_, WithdrawalStatus))| {
                 (*status == WithdrawalStatus::Pending).then_some(*id)

@@ -25,6 +25,7 @@ pub const DAY: u64 = 86_400 * SECOND;
 pub const START: Moment = Moment(1_700_000_000_000_000);
 
 pub const SERVER: Principal = by(Actor::Server, 0);
+pub const VENUE: Principal = by(Actor::Venue(VenueKeyId(1)), 1);
 
 pub const fn by(actor: Actor, credential: u32) -> Principal {
     Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential }
