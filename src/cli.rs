@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
-use crate::config::{self, Config};
+use crate::config::{self, Config, DatabaseUrl};
 use crate::demo;
 use crate::domain::ids::VenueKeyId;
 use crate::engine::Engine;
@@ -46,12 +46,18 @@ enum Action {
         /// Where the world is kept; a second run continues it.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// A Postgres database that holds the world's journal instead; goes with --data.
+        #[arg(long, value_parser = database, requires = "data")]
+        database: Option<DatabaseUrl>,
     },
     /// Write a commented settings file, the master key and the first venue key.
     Init {
         /// Directory for the settings file; made if it is not there.
         #[arg(long, default_value = ".")]
         dir: PathBuf,
+        /// A Postgres database for the journal and the history, such as postgres://user@host/name.
+        #[arg(long, value_parser = database)]
+        database: Option<DatabaseUrl>,
     },
     /// Run the server until it is told to stop.
     Serve {
@@ -67,9 +73,12 @@ enum Action {
     },
     /// Check a journal offline: hash chain, snapshots and replay.
     Verify {
-        /// The data directory.
-        #[arg(long)]
-        data: PathBuf,
+        /// The data directory, when it holds the journal.
+        #[arg(long, required_unless_present = "config")]
+        data: Option<PathBuf>,
+        /// The settings file, which tells where the journal is.
+        #[arg(long, conflicts_with = "data")]
+        config: Option<PathBuf>,
         /// A copy of a head file, taken from here at some time: finds a tail that was cut off since.
         #[arg(long)]
         head: Option<PathBuf>,
@@ -84,12 +93,12 @@ pub async fn run() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     telemetry::start();
     match arguments.command {
-        Action::Demo { port, once, ready_file, data } => {
+        Action::Demo { port, once, ready_file, data, database } => {
             let stop = signal()?;
-            let options = demo::Options { port, once, ready_file, data };
+            let options = demo::Options { port, once, ready_file, data, database };
             demo::run(options, stop).await.map_err(|failure| -> Failure { failure })
         }
-        Action::Init { dir } => init(&dir).await,
+        Action::Init { dir, database } => init(&dir, database).await,
         Action::Serve { config } => serve(&config).await,
         Action::Schemas { dir } => {
             std::fs::create_dir_all(&dir)?;
@@ -98,12 +107,22 @@ pub async fn run() -> Result<(), Failure> {
             }
             Ok(())
         }
-        Action::Verify { data, head } => report(&data, head.as_deref()).await,
+        Action::Verify { data, config, head } => {
+            let storage = match (data, config) {
+                (_, Some(file)) => server::storage(&Config::load(&file)?)?,
+                (data, None) => Storage::Sqlite(data.unwrap_or_default()),
+            };
+            report(&storage, head.as_deref()).await
+        }
     }
 }
 
+fn database(url: &str) -> Result<DatabaseUrl, String> {
+    DatabaseUrl::parse(url).ok_or_else(|| "not a URL such as postgres://user@host/name".to_owned())
+}
+
 /// Refuses to touch what exists: a second `init` would otherwise orphan every secret sealed under the first key.
-async fn init(dir: &Path) -> Result<(), Failure> {
+async fn init(dir: &Path, database: Option<DatabaseUrl>) -> Result<(), Failure> {
     std::fs::create_dir_all(dir)?;
     let settings = dir.join("countersign.toml");
     if settings.exists() {
@@ -121,14 +140,17 @@ async fn init(dir: &Path) -> Result<(), Failure> {
         settings: KeySettings::default(),
     };
     let data = dir.join("data");
-    let storage = Storage::Sqlite(data.clone());
+    let mut config = Config::default();
+    config.data_dir.clone_from(&data);
+    config.database.clone_from(&database);
+    let storage = server::storage(&config)?;
     let (journal, reader) = (storage.journal().await?, storage.reader().await?);
     let (mut sequencer, _handle) =
         sequencer::open(journal, &reader, server::wall_clock, 1, Tiers::default(), |_: &Engine| Nobody).await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;
-    std::fs::write(&settings, config::commented_default())?;
+    std::fs::write(&settings, config::commented(database.as_ref()))?;
     println!("settings    {}", settings.display());
     println!("master key  {} (keep a copy apart from the data)", key_file.display());
     println!("data        {}", data.display());
@@ -168,8 +190,8 @@ fn signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn report(data: &Path, head: Option<&Path>) -> Result<(), Failure> {
-    let reader = Storage::Sqlite(data.to_owned()).reader().await?;
+async fn report(storage: &Storage, head: Option<&Path>) -> Result<(), Failure> {
+    let reader = storage.reader().await?;
     let verified = verify(&reader).await?;
     println!("events      {}", verified.seq);
     println!("chain       {}", hex::encode(verified.chain));

@@ -1,8 +1,8 @@
 //! Settings of `serve`: read from one TOML file, checked once, typed from then on.
 //!
 //! A name that is not known is refused, so that a misspelt setting never silently means its
-//! default. No secret stands here: the master key has a file or environment variable of its own
-//! and a type that prints as `***`.
+//! default. The one secret that may stand here, the database's password, prints as `***`; the master
+//! key has a file or environment variable of its own.
 
 use std::{
     fs, io,
@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::access::tier::Tiers;
 use crate::domain::ids::OrganizationId;
+pub use crate::storage::postgres::DatabaseUrl;
 
 /// Everything that the operator may choose.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub allow_plain_off_loopback: bool,
     /// Directory of the journal, history and lock.
     pub data_dir: PathBuf,
+    /// The Postgres database that holds journal and history instead of files in `data_dir`.
+    pub database: Option<DatabaseUrl>,
     /// File with the master key; the environment variable wins over it.
     pub master_key_file: Option<PathBuf>,
     /// Exact origins that the dashboard is served from; empty means the default ones.
@@ -96,6 +99,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             allow_plain_off_loopback: false,
             data_dir: "data".into(),
+            database: None,
             master_key_file: Some("master.key".into()),
             origins: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -183,6 +187,9 @@ impl Config {
                 format!("{bad:?} is not the id of an Organization such as \"ORG2\""),
             ));
         }
+        if self.database.as_ref().is_some_and(|database| !database.is_sound()) {
+            return Err(wrong("database", "give a URL such as \"postgres://user:password@host/name\""));
+        }
         let Limits { max_connections, send_queue_bytes, submit_queue, member_idle_s, disconnect_grace_s } = self.limits;
         within("limits.disconnect_grace_s", disconnect_grace_s, 0, 600)?;
         within("limits.max_connections", max_connections, 1, 1_000_000)?;
@@ -220,9 +227,15 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
 }
 
-/// The file that `init` writes: every setting with its meaning and default.
-pub fn commented_default() -> &'static str {
-    DEFAULT_FILE
+/// The file that `init` writes: every setting with its meaning and default, and the database, if one is wanted.
+pub fn commented(database: Option<&DatabaseUrl>) -> String {
+    let Some(database) = database else { return DEFAULT_FILE.to_owned() };
+    let value = toml::Value::String(database.reveal().to_owned());
+    let line = |line: &str| match line.starts_with("# database =") {
+        true => format!("database = {value}\n"),
+        false => format!("{line}\n"),
+    };
+    DEFAULT_FILE.lines().map(line).collect()
 }
 
 const DEFAULT_FILE: &str = r#"# Settings of `countersign serve`. Every value below is the default; a name that is not known is
@@ -237,6 +250,10 @@ allow_plain_off_loopback = false
 
 # Where the journal and the history live.
 data_dir = "data"
+
+# A Postgres database that holds the journal and the history instead; data_dir keeps the rest. Its
+# password may come from the PGPASSWORD variable or ~/.pgpass. One server writes to a database.
+# database = "postgres://countersign@localhost/countersign"
 
 # The master key that seals API secrets: mode 0600, outside data_dir, and in no backup that holds
 # the data. The variable COUNTERSIGN_MASTER_KEY wins over it.
@@ -279,10 +296,12 @@ mod tests {
 
     #[test]
     fn the_commented_file_states_every_default() {
-        assert_eq!(Config::parse(commented_default()).unwrap(), Config::default());
-        let stated: toml::Table = commented_default().parse().unwrap();
+        assert_eq!(Config::parse(&commented(None)).unwrap(), Config::default());
+        let stated: toml::Table = commented(None).parse().unwrap();
         let fields = ["listen", "allow_plain_off_loopback", "data_dir", "master_key_file", "origins"];
         assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
+        let database = DatabaseUrl::parse("postgres://me@localhost/\"live\"").unwrap();
+        assert_eq!(Config::parse(&commented(Some(&database))).unwrap().database, Some(database));
         assert_eq!(stated["limits"].as_table().unwrap().len(), 3);
     }
 
@@ -296,6 +315,7 @@ mod tests {
             ("listen = '0.0.0.0:8080'", "listen"),
             ("origins = ['https://a.example/']", "origins"),
             ("origins = ['*']", "origins"),
+            ("database = 'mysql://localhost/countersign'", "database"),
             ("origins = ['https://A.example']", "origins"),
             ("[limits]\nmax_connections = 0", "limits.max_connections"),
             ("[limits]\nsend_queue_bytes = 1000", "limits.send_queue_bytes"),
@@ -306,6 +326,13 @@ mod tests {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_password_of_the_database_is_not_printed() {
+        let config = Config::parse("database = 'postgres://me:hush@db.example:5433/live'").unwrap();
+        let printed = format!("{config:?} {}", config.database.as_ref().unwrap());
+        assert!(!printed.contains("hush") && printed.contains("postgres://me:***@db.example:5433/live"), "{printed}");
     }
 
     #[test]

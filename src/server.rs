@@ -42,7 +42,7 @@ use crate::sequencer::{self, Stamped};
 use crate::storage::head::write_head;
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
-use crate::storage::{JournalReader, Storage};
+use crate::storage::{JournalReader, Storage, make_private};
 
 /// Events that streams may resume over after a restart (rule 42).
 const RECENT_EVENTS: u64 = 100_000;
@@ -122,6 +122,7 @@ impl Server {
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
         let Plan { config, master, genesis } = plan;
         let certificate = certificate(&config)?;
+        let storage = storage(&config)?;
         let seats = Seats::new(config.limits.send_queue_bytes / PART_BYTES);
         let metrics = Arc::new(Metrics::default());
         let (market_feed, market_batches) = market_data::feed();
@@ -129,7 +130,7 @@ impl Server {
         let (started, running) = oneshot::channel();
         let (ended, sequencer) = oneshot::channel();
         let sequence = Sequence {
-            storage: Storage::Sqlite(config.data_dir.clone()),
+            storage: storage.clone(),
             queue_max: config.limits.submit_queue,
             tiers: config.rates.clone(),
             genesis,
@@ -156,7 +157,7 @@ impl Server {
         let idle = Duration::from_secs(config.limits.member_idle_s as u64);
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
         let activity = Activity::new(idle, open.into_iter(), wall_clock());
-        let history = history::start(&config.data_dir, journal, history_batches).await?;
+        let history = history::start(&storage, journal, history_batches).await?;
         let market_data = follow_markets(market, seq, &history, market_batches).await;
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
@@ -225,6 +226,16 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
             tracing::warn!(%error, "the head file could not be written");
         }
     }
+}
+
+/// Where the settings want the data; the directory is there even if a database holds most of them.
+pub fn storage(config: &Config) -> Result<Storage, JournalError> {
+    let unavailable = |error| JournalError::Unavailable(format!("{}: {error}", config.data_dir.display()));
+    make_private(&config.data_dir).map_err(unavailable)?;
+    Ok(match &config.database {
+        Some(database) => Storage::Postgres(database.clone()),
+        None => Storage::Sqlite(config.data_dir.clone()),
+    })
 }
 
 /// Everything that the port answers.

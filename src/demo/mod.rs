@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use credentials::Credentials;
 
 use crate::access::tier::{Tier, Tiers};
-use crate::config::Config;
+use crate::config::{Config, DatabaseUrl};
 use crate::gateway::secrets::MasterKey;
 use crate::server::{Plan, Server};
 
@@ -30,6 +30,8 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
     /// Where the world is kept; without it a fresh one is made and removed at the end.
     pub data: Option<PathBuf>,
+    /// What holds the world's journal and history instead of files.
+    pub database: Option<DatabaseUrl>,
 }
 
 /// Runs the demo until `stop` is done, or to the end of the story with [`Options::once`].
@@ -58,6 +60,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     // A playground, and what load tests run against.
     let mut config = Config::at(listen, dir.join("data"));
     config.rates = Tiers::all(Tier::Unlimited);
+    config.database = options.database;
     let mut server = Server::start(Plan { config, master, genesis }).await?;
     let address = server.address();
     let maker = maker::Maker::start(address, credentials.maker.clone()).await?;

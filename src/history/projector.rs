@@ -1,6 +1,5 @@
 //! The task that writes the tables: released batches as they come, the journal where batches are missing.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use tokio::sync::watch;
 
 use super::{History, Incoming, rows};
 use crate::sequencer::{Stamped, codec};
-use crate::storage::JournalReader;
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryWriter};
+use crate::storage::{JournalReader, Storage};
 
 /// Journal rows read at a time.
 const ROWS: u32 = 64;
@@ -31,8 +30,8 @@ struct Projector {
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.
-pub async fn start(dir: &Path, journal: JournalReader, incoming: Incoming) -> Result<History, HistoryError> {
-    let (writer, reader) = history::open(dir).await?;
+pub async fn start(storage: &Storage, journal: JournalReader, incoming: Incoming) -> Result<History, HistoryError> {
+    let (writer, reader) = history::open(storage).await?;
     let seq = reader.checkpoint().await?;
     let (reached, following) = watch::channel(seq);
     let projector = Projector { writer, journal: journal.clone(), seq, saved: seq, reached };

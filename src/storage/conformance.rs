@@ -4,6 +4,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::journal::{Head, JournalError, Row, Snapshot};
 use super::memory::Disk;
+use super::postgres::tests::{sql, storage};
 use super::{Journal, JournalReader, Storage, link};
 
 /// A change of the stored rows behind the journal's back.
@@ -12,21 +13,27 @@ type Tampering = fn(&mut Vec<Row>);
 /// A journal's place that goes away with the test.
 enum Place {
     Sqlite(tempfile::TempDir),
+    Postgres(Storage),
     Memory(Disk),
 }
 
 impl Place {
-    async fn sqlite() -> Place {
+    fn sqlite() -> Place {
         Place::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    async fn memory() -> Place {
+    fn postgres() -> Place {
+        Place::Postgres(storage())
+    }
+
+    fn memory() -> Place {
         Place::Memory(Disk::default())
     }
 
     async fn journal(&self) -> Result<Journal, JournalError> {
         match self {
             Place::Sqlite(dir) => Storage::Sqlite(dir.path().to_owned()).journal().await,
+            Place::Postgres(storage) => storage.journal().await,
             Place::Memory(disk) => Ok(Journal::Memory(disk.journal()?)),
         }
     }
@@ -34,6 +41,7 @@ impl Place {
     async fn reader(&self) -> JournalReader {
         match self {
             Place::Sqlite(dir) => Storage::Sqlite(dir.path().to_owned()).reader().await.unwrap(),
+            Place::Postgres(storage) => storage.reader().await.unwrap(),
             Place::Memory(disk) => JournalReader::Memory(disk.clone()),
         }
     }
@@ -49,27 +57,37 @@ impl Place {
 
     /// Puts other rows in place of the stored ones, behind the journal's back.
     async fn tamper(&self, change: impl FnOnce(&mut Vec<Row>)) {
+        if let Place::Memory(disk) = self {
+            return disk.damage(|rows, _| change(rows));
+        }
+        let mut rows = self.reader().await.rows(1, 1_000).await.unwrap();
+        change(&mut rows);
+        let values = |row: &Row| {
+            let (body, digest) = (hex::encode(&row.body), hex::encode(row.digest));
+            match self {
+                Place::Postgres(_) => format!(r"'\x{body}', '\x{digest}'"),
+                Place::Sqlite(_) | Place::Memory(_) => format!("x'{body}', x'{digest}'"),
+            }
+        };
+        let mut statements = vec!["DELETE FROM journal".to_owned()];
+        for row in &rows {
+            let values = format!("({}, {}, {}, {})", row.first_seq, row.count, row.format, values(row));
+            statements.push(format!("INSERT INTO journal VALUES {values}"));
+        }
         match self {
-            Place::Memory(disk) => disk.damage(|rows, _| change(rows)),
+            Place::Postgres(Storage::Postgres(url)) => {
+                let statements = format!("SET search_path = journal; {}", statements.join(";"));
+                drop(sql(url.reveal(), &statements));
+            }
             Place::Sqlite(dir) => {
-                let mut rows = self.reader().await.rows(1, 1_000).await.unwrap();
-                change(&mut rows);
                 let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.path().join("journal.db"));
                 let mut connection = options.connect().await.unwrap();
-                sqlx::query("DELETE FROM journal").execute(&mut connection).await.unwrap();
-                for row in rows {
-                    sqlx::query("INSERT INTO journal VALUES ($1, $2, $3, $4, $5)")
-                        .bind(row.first_seq as i64)
-                        .bind(row.count)
-                        .bind(row.format)
-                        .bind(row.body)
-                        .bind(row.digest.to_vec())
-                        .execute(&mut connection)
-                        .await
-                        .unwrap();
+                for statement in statements {
+                    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
                 }
                 connection.close().await.unwrap();
             }
+            Place::Postgres(_) | Place::Memory(_) => {}
         }
     }
 
@@ -88,44 +106,31 @@ impl Place {
     }
 }
 
-/// The list, for one kind of place.
-macro_rules! keeps_to_the_list {
-    ($($kind:ident),+) => { $(mod $kind {
-        use super::Place;
-
-        #[tokio::test]
-        async fn rows_come_back_in_order_after_reopening() {
-            super::rows_come_back_in_order_after_reopening(&Place::$kind().await).await;
+/// The list, on each kind of place.
+macro_rules! on_each_place {
+    ($($test:ident),+ $(,)?) => {
+        on_each_place!(sqlite: $($test),+);
+        on_each_place!(postgres: $($test),+);
+        on_each_place!(memory: $($test),+);
+    };
+    ($kind:ident: $($test:ident),+) => {
+        mod $kind {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&super::Place::$kind()).await;
+            })+
         }
-
-        #[tokio::test]
-        async fn a_wrong_sequence_is_refused_and_writes_nothing() {
-            super::a_wrong_sequence_is_refused_and_writes_nothing(&Place::$kind().await).await;
-        }
-
-        #[tokio::test]
-        async fn a_row_written_behind_the_writer_is_a_conflict() {
-            super::a_row_written_behind_the_writer_is_a_conflict(&Place::$kind().await).await;
-        }
-
-        #[tokio::test]
-        async fn a_second_writer_is_refused_while_the_first_lives() {
-            super::a_second_writer_is_refused_while_the_first_lives(&Place::$kind().await).await;
-        }
-
-        #[tokio::test]
-        async fn the_chain_finds_an_edit_a_removal_and_a_reorder() {
-            super::the_chain_finds_an_edit_a_removal_and_a_reorder(&Place::$kind().await).await;
-        }
-
-        #[tokio::test]
-        async fn snapshots_come_back_newest_first_and_old_ones_go() {
-            super::snapshots_come_back_newest_first_and_old_ones_go(&Place::$kind().await).await;
-        }
-    })+ };
+    };
 }
 
-keeps_to_the_list!(sqlite, memory);
+on_each_place!(
+    rows_come_back_in_order_after_reopening,
+    a_wrong_sequence_is_refused_and_writes_nothing,
+    a_row_written_behind_the_writer_is_a_conflict,
+    a_second_writer_is_refused_while_the_first_lives,
+    the_chain_finds_an_edit_a_removal_and_a_reorder,
+    snapshots_come_back_newest_first_and_old_ones_go,
+);
 
 async fn rows_come_back_in_order_after_reopening(place: &Place) {
     let journal = place.filled(5).await;

@@ -5,29 +5,36 @@
 //! whatever keeps it.
 
 mod chain;
+mod database;
 mod fence;
 pub mod head;
 pub mod history;
 pub mod journal;
 pub mod memory;
+pub mod postgres;
+mod reader;
 pub mod sqlite;
 
 #[cfg(test)]
 mod conformance;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use chain::{Digest, link};
 pub use fence::Fence;
 use journal::{Head, JournalError, Row, Snapshot};
 use memory::{Disk, MemoryJournal};
-use sqlite::{SqliteJournal, SqliteReader};
+use postgres::{DatabaseUrl, PostgresJournal};
+use reader::SqlReader;
+use sqlite::SqliteJournal;
 
 /// Where a server keeps what it must not lose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// SQLite files in this directory.
     Sqlite(PathBuf),
+    /// This database.
+    Postgres(DatabaseUrl),
 }
 
 impl Storage {
@@ -38,6 +45,7 @@ impl Storage {
     pub async fn journal(&self) -> Result<Journal, JournalError> {
         match self {
             Storage::Sqlite(dir) => Ok(Journal::Sqlite(SqliteJournal::open(dir).await?)),
+            Storage::Postgres(url) => Ok(Journal::Postgres(PostgresJournal::open(url).await?)),
         }
     }
 
@@ -47,7 +55,8 @@ impl Storage {
     /// `Unavailable` when it cannot be opened.
     pub async fn reader(&self) -> Result<JournalReader, JournalError> {
         match self {
-            Storage::Sqlite(dir) => Ok(JournalReader::Sqlite(SqliteReader::open(dir).await?)),
+            Storage::Sqlite(dir) => Ok(JournalReader::Sql(sqlite::reader(dir).await?)),
+            Storage::Postgres(url) => Ok(JournalReader::Sql(postgres::reader(url).await?)),
         }
     }
 }
@@ -57,6 +66,8 @@ impl Storage {
 pub enum Journal {
     /// In SQLite.
     Sqlite(SqliteJournal),
+    /// In Postgres.
+    Postgres(PostgresJournal),
     /// In memory, for the simulation.
     Memory(MemoryJournal),
 }
@@ -66,6 +77,7 @@ impl Journal {
     pub fn head(&self) -> Head {
         match self {
             Journal::Sqlite(journal) => journal.head(),
+            Journal::Postgres(journal) => journal.head(),
             Journal::Memory(journal) => journal.head(),
         }
     }
@@ -77,6 +89,7 @@ impl Journal {
     pub async fn append(&mut self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<(), JournalError> {
         match self {
             Journal::Sqlite(journal) => journal.append(first_seq, count, format, body).await,
+            Journal::Postgres(journal) => journal.append(first_seq, count, format, body).await,
             Journal::Memory(journal) => journal.append(first_seq, count, format, body).await,
         }
     }
@@ -88,6 +101,7 @@ impl Journal {
     pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
         match self {
             Journal::Sqlite(journal) => journal.save_snapshot(snapshot).await,
+            Journal::Postgres(journal) => journal.save_snapshot(snapshot).await,
             Journal::Memory(journal) => journal.save_snapshot(snapshot),
         }
     }
@@ -99,6 +113,7 @@ impl Journal {
     pub async fn close(self) -> Result<(), JournalError> {
         match self {
             Journal::Sqlite(journal) => journal.close().await,
+            Journal::Postgres(journal) => journal.close().await,
             Journal::Memory(_) => Ok(()),
         }
     }
@@ -107,8 +122,8 @@ impl Journal {
 /// Reads beside the writer, for recovery, verification and the history projector; clones share what it opened.
 #[derive(Clone, Debug)]
 pub enum JournalReader {
-    /// In SQLite.
-    Sqlite(SqliteReader),
+    /// In SQLite or Postgres.
+    Sql(SqlReader),
     /// In memory, for the simulation.
     Memory(Disk),
 }
@@ -117,7 +132,7 @@ impl JournalReader {
     /// Up to `limit` rows in order, from the row that holds or follows `from_seq`.
     pub async fn rows(&self, from_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
         match self {
-            JournalReader::Sqlite(reader) => reader.rows(from_seq, limit).await,
+            JournalReader::Sql(reader) => reader.rows(from_seq, limit).await,
             JournalReader::Memory(disk) => Ok(disk.rows(from_seq, limit)),
         }
     }
@@ -125,7 +140,7 @@ impl JournalReader {
     /// The sequence that the journal ends at; 0 when it is empty.
     pub async fn last_seq(&self) -> Result<u64, JournalError> {
         match self {
-            JournalReader::Sqlite(reader) => reader.last_seq().await,
+            JournalReader::Sql(reader) => reader.last_seq().await,
             JournalReader::Memory(disk) => Ok(disk.last_seq()),
         }
     }
@@ -133,7 +148,7 @@ impl JournalReader {
     /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if no row does.
     pub async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
         match self {
-            JournalReader::Sqlite(reader) => reader.digest_before(seq).await,
+            JournalReader::Sql(reader) => reader.digest_before(seq).await,
             JournalReader::Memory(disk) => Ok(disk.digest_before(seq)),
         }
     }
@@ -141,7 +156,7 @@ impl JournalReader {
     /// The digests of the rows that hold these sequences, in that order.
     pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
         match self {
-            JournalReader::Sqlite(reader) => reader.digests_of(seqs).await,
+            JournalReader::Sql(reader) => reader.digests_of(seqs).await,
             JournalReader::Memory(disk) => {
                 let missing = |at| JournalError::Corrupt { at, why: "no row holds it".to_owned() };
                 seqs.iter().map(|seq| disk.digest_of(*seq).ok_or_else(|| missing(*seq))).collect()
@@ -152,8 +167,17 @@ impl JournalReader {
     /// The snapshots kept, newest first.
     pub async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
         match self {
-            JournalReader::Sqlite(reader) => reader.snapshots().await,
+            JournalReader::Sql(reader) => reader.snapshots().await,
             JournalReader::Memory(disk) => Ok(disk.snapshots()),
         }
     }
+}
+
+/// Makes a data directory that only its owner can enter.
+///
+/// # Errors
+/// When the system refuses.
+pub fn make_private(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }

@@ -12,12 +12,15 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::task::JoinHandle;
 
-use super::chain::{Digest, link};
+use super::chain::link;
+use super::database::{Pool, Record};
 use super::fence::Fence;
-use super::journal::{Head, JournalError, Row, Snapshot};
+use super::journal::{Head, JournalError, Snapshot};
+use super::make_private;
+use super::reader::{APPEND, DROP_OLD_SNAPSHOTS, LAST_ROW, SAVE_SNAPSHOT, SqlReader, head, signed};
 
 /// Appended bytes after which a checkpoint is asked for.
 const CHECKPOINT_BYTES: usize = 8 << 20;
@@ -75,18 +78,14 @@ impl SqliteJournal {
             self.checkpointed().await;
         }
         let digest = link(&self.head.digest, first_seq, count, format, body);
-        // The condition makes the statement itself refuse to write behind another writer's row.
-        let done = sqlx::query(
-            "INSERT INTO journal (first_seq, count, format, body, digest) SELECT $1, $2, $3, $4, $5
-             WHERE (SELECT coalesce(max(first_seq), 0) FROM journal) < $1",
-        )
-        .bind(signed(first_seq))
-        .bind(count)
-        .bind(format)
-        .bind(body)
-        .bind(digest.as_slice())
-        .execute(&mut self.writer)
-        .await?;
+        let done = sqlx::query(APPEND)
+            .bind(signed(first_seq))
+            .bind(count)
+            .bind(format)
+            .bind(body)
+            .bind(digest.as_slice())
+            .execute(&mut self.writer)
+            .await?;
         if done.rows_affected() != 1 {
             let found = read_head(&mut self.writer).await?.seq + 1;
             return Err(JournalError::Conflict { expected: first_seq, found });
@@ -131,16 +130,14 @@ impl SqliteJournal {
     /// Saves a snapshot beside the ones there are, and drops all but the two newest.
     pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
         let mut transaction = self.writer.begin().await?;
-        sqlx::query("INSERT OR REPLACE INTO snapshot (seq, format, digest, body) VALUES ($1, $2, $3, $4)")
+        sqlx::query(SAVE_SNAPSHOT)
             .bind(signed(snapshot.seq))
             .bind(snapshot.format)
             .bind(snapshot.digest.as_slice())
             .bind(snapshot.body.as_slice())
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2)")
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(DROP_OLD_SNAPSHOTS).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -154,110 +151,16 @@ impl SqliteJournal {
     }
 }
 
-/// Reads beside the writer, for recovery, verification and the history projector.
-#[derive(Clone, Debug)]
-pub struct SqliteReader {
-    pool: SqlitePool,
-}
-
-impl SqliteReader {
-    /// Opens the journal of a data directory for reading; it must exist.
-    pub async fn open(dir: &Path) -> Result<SqliteReader, JournalError> {
-        let options = SqliteConnectOptions::new().filename(dir.join("journal.db")).read_only(true);
-        Ok(SqliteReader { pool: SqlitePoolOptions::new().max_connections(2).connect_with(options).await? })
-    }
-
-    /// Up to `limit` rows in order, from the row that holds or follows `from_seq`.
-    pub async fn rows(&self, from_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
-        let rows = sqlx::query(
-            "SELECT first_seq, count, format, body, digest FROM journal
-             WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
-             ORDER BY first_seq LIMIT $2",
-        )
-        .bind(signed(from_seq))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(row).filter(|row| !matches!(row, Ok(row) if row.next_seq() <= from_seq)).collect()
-    }
-
-    /// The sequence that the journal ends at; 0 when it is empty.
-    pub async fn last_seq(&self) -> Result<u64, JournalError> {
-        let last: Option<i64> = sqlx::query_scalar(
-            "SELECT max(first_seq + count) - 1 FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)",
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(last.map_or(0, unsigned))
-    }
-
-    /// The digest of the row that ends right before `seq`; all zero at the beginning, `None` if no row does.
-    pub async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
-        if seq <= 1 {
-            return Ok(Some(Digest::default()));
-        }
-        let found = sqlx::query("SELECT digest FROM journal WHERE first_seq + count = $1 AND first_seq < $1 ORDER BY first_seq DESC LIMIT 1")
-            .bind(signed(seq))
-            .fetch_optional(&self.pool)
-            .await?;
-        found.map(|found| digest(found.try_get("digest")?, seq)).transpose()
-    }
-
-    /// The digests of the rows that hold these sequences, in that order.
-    pub async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
-        let asked: Vec<i64> = seqs.iter().map(|seq| signed(*seq)).collect();
-        let found = sqlx::query(
-            "SELECT value, (SELECT digest FROM journal WHERE first_seq <= value ORDER BY first_seq DESC LIMIT 1) AS digest
-             FROM json_each($1) ORDER BY key",
-        )
-        .bind(serde_json::to_string(&asked).expect("integers are JSON"))
-        .fetch_all(&self.pool)
-        .await?;
-        found.iter().map(|row| digest(row.try_get("digest")?, unsigned(row.try_get("value")?))).collect()
-    }
-
-    /// The snapshots kept, newest first.
-    pub async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
-        let rows = sqlx::query("SELECT seq, format, digest, body FROM snapshot ORDER BY seq DESC")
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let seq = unsigned(row.try_get("seq")?);
-                Ok(Snapshot {
-                    seq,
-                    format: row.try_get("format")?,
-                    digest: digest(row.try_get("digest")?, seq)?,
-                    body: row.try_get("body")?,
-                })
-            })
-            .collect()
-    }
-}
-
-fn row(row: &sqlx::sqlite::SqliteRow) -> Result<Row, JournalError> {
-    let first_seq = unsigned(row.try_get("first_seq")?);
-    Ok(Row {
-        first_seq,
-        count: row.try_get("count")?,
-        format: row.try_get("format")?,
-        body: row.try_get("body")?,
-        digest: digest(row.try_get("digest")?, first_seq)?,
-    })
-}
-
-fn digest(bytes: Vec<u8>, at: u64) -> Result<Digest, JournalError> {
-    bytes.try_into().map_err(|_| JournalError::Corrupt { at, why: "a digest is not 32 bytes".to_owned() })
+/// Opens the journal of a data directory for reading; it must exist.
+pub(super) async fn reader(dir: &Path) -> Result<SqlReader, JournalError> {
+    let options = SqliteConnectOptions::new().filename(dir.join("journal.db")).read_only(true);
+    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+    Ok(SqlReader::new(Pool::Sqlite(pool)))
 }
 
 async fn read_head(connection: &mut SqliteConnection) -> Result<Head, JournalError> {
-    let last =
-        sqlx::query("SELECT first_seq, count, format, body, digest FROM journal ORDER BY first_seq DESC LIMIT 1")
-            .fetch_optional(connection)
-            .await?;
-    let Some(last) = last else { return Ok(Head::default()) };
-    let last = row(&last)?;
-    Ok(Head { seq: last.next_seq() - 1, digest: last.digest })
+    let last = sqlx::query(LAST_ROW).fetch_optional(connection).await?;
+    head(last.as_ref().map(Record::Sqlite))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -302,18 +205,4 @@ fn grow(log: &Path, bytes: u64) -> std::io::Result<()> {
     std::io::copy(&mut std::io::repeat(0).take(missing), &mut file)?;
     file.flush()?;
     file.sync_all()
-}
-
-fn make_private(dir: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-/// Sequences stay below 2^45, so SQLite's signed integers hold them.
-fn signed(seq: u64) -> i64 {
-    i64::try_from(seq).expect("sequences stay below 2^45")
-}
-
-fn unsigned(seq: i64) -> u64 {
-    u64::try_from(seq).unwrap_or(0)
 }

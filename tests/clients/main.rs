@@ -14,7 +14,7 @@ fn run(script: &str) {
     let python = Path::new(".venv/bin/python");
     assert!(python.exists(), "the stock client is not installed: run scripts/test, which makes .venv");
     let dir = tempfile::tempdir().unwrap();
-    let demo = Demo::start(dir.path());
+    let demo = Demo::start(dir.path(), None);
     let (http, ws) = (demo.text("/http"), demo.text("/ws"));
     let (key, secret) = (demo.text("/service_users/0/api_key"), demo.text("/service_users/0/api_secret"));
     let ended = Command::new(python)

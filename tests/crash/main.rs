@@ -6,6 +6,8 @@
 mod client;
 #[path = "../support/demo.rs"]
 mod demo;
+#[path = "../support/postgres.rs"]
+mod postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -147,13 +149,22 @@ async fn check(bot: &mut Client, told: &Told) {
 
 #[tokio::test]
 async fn twenty_kills_lose_nothing_that_was_acknowledged() {
+    kill_again_and_again(None).await;
+}
+
+#[tokio::test]
+async fn nor_do_they_on_postgres() {
+    kill_again_and_again(Some(&postgres::database())).await;
+}
+
+async fn kill_again_and_again(database: Option<&str>) {
     let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
     let mut told = Told::default();
     for round in 0..=ROUNDS {
-        let mut demo = Demo::start(dir.path());
+        let mut demo = Demo::start(dir.path(), database);
         let address: SocketAddr = demo.text("/http").trim_start_matches("http://").parse().unwrap();
         let key = demo.text("/service_users/0/api_key");
         let secret = decode_secret(&demo.text("/service_users/0/api_secret")).unwrap();
@@ -166,9 +177,12 @@ async fn twenty_kills_lose_nothing_that_was_acknowledged() {
             let second = Command::new(env!("CARGO_BIN_EXE_countersign"))
                 .args(["demo", "--once", "--port", "0", "--data"])
                 .arg(dir.path().join("world"))
+                .args(database.map(|url| ["--database", url]).into_iter().flatten())
                 .output()
                 .unwrap();
             assert!(!second.status.success(), "a second process on the same data must be refused");
+            let said = String::from_utf8_lossy(&second.stderr);
+            assert!(said.contains("in use by another process"), "{said}");
             break;
         }
         let acknowledgements = random.random_range(20..200);
@@ -177,10 +191,10 @@ async fn twenty_kills_lose_nothing_that_was_acknowledged() {
     }
     assert!(told.placed.len() > 500 && !told.withdrawals.is_empty() && !told.earned.is_empty());
     assert!(!told.canceled.is_empty());
-    let verified = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .args(["verify", "--data"])
-        .arg(dir.path().join("world/data"))
-        .output()
-        .unwrap();
+    let settings = dir.path().join("countersign.toml");
+    let database = database.map(|url| format!("database = {url:?}")).unwrap_or_default();
+    std::fs::write(&settings, format!("data_dir = 'world/data'\n{database}")).unwrap();
+    let verified =
+        Command::new(env!("CARGO_BIN_EXE_countersign")).args(["verify", "--config"]).arg(&settings).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }

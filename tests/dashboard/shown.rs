@@ -83,7 +83,7 @@ const PLACES: [&str; 8] =
 #[tokio::test]
 async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
     let dir = tempfile::tempdir().unwrap();
-    let demo = Demo::start(dir.path());
+    let demo = Demo::start(dir.path(), None);
     let address = demo.text("/http").trim_start_matches("http://").parse().unwrap();
     let secret = decode_secret(&demo.text("/service_users/0/api_secret")).unwrap();
     let mut bot = Client::signed(address, &demo.text("/service_users/0/api_key"), &secret).await.unwrap();

@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     // The page has no way in but the public protocol.
     ("dashboard", &[]),
-    ("config", &["domain", "access"]),
+    ("config", &["domain", "access", "storage"]),
     ("telemetry", &["config"]),
     (
         "server",

@@ -14,14 +14,15 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts on the data in `dir` and waits for the line that follows the ready file.
-    pub fn start(dir: &Path) -> Demo {
+    /// Starts on the data in `dir`, or on the database, and waits for the line that follows the ready file.
+    pub fn start(dir: &Path, database: Option<&str>) -> Demo {
         let ready_file = dir.join("ready.json");
         let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["demo", "--port", "0", "--ready-file"])
             .arg(&ready_file)
             .arg("--data")
             .arg(dir.join("world"))
+            .args(database.map(|url| ["--database", url]).into_iter().flatten())
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use countersign::access::tier::{Tier, Tiers};
-use countersign::config::Config;
+use countersign::config::{Config, DatabaseUrl};
 use countersign::engine::command::Command;
 use countersign::gateway::passwords::hash_password;
 use countersign::gateway::secrets::MasterKey;
@@ -23,6 +23,7 @@ pub struct World {
     pub server: Option<Server>,
     pub address: SocketAddr,
     dir: tempfile::TempDir,
+    database: Option<DatabaseUrl>,
 }
 
 /// The secret of key `number`: its bytes are its number.
@@ -62,8 +63,9 @@ impl World {
         let genesis = Command::Genesis(events(keys, people, policy, &secrets));
         let mut config = unlimited(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path());
         change(&mut config);
+        let database = config.database.clone();
         let (server, address) = start(config, Some(genesis)).await;
-        World { server: Some(server), address, dir }
+        World { server: Some(server), address, dir, database }
     }
 
     /// Stops in order and starts again on the same data and port.
@@ -77,7 +79,9 @@ impl World {
     }
 
     pub async fn start(&mut self) {
-        let (server, address) = start(unlimited(self.address, self.dir.path()), None).await;
+        let mut config = unlimited(self.address, self.dir.path());
+        config.database.clone_from(&self.database);
+        let (server, address) = start(config, None).await;
         (self.server, self.address) = (Some(server), address);
     }
 

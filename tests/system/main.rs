@@ -15,6 +15,7 @@ mod market_data;
 mod members;
 mod order_types;
 mod orders;
+mod postgres;
 mod rates;
 mod rest;
 mod scopes;

@@ -102,7 +102,7 @@ async fn filled(dir: &Path) -> History {
     let storage = Storage::Sqlite(dir.to_owned());
     drop(storage.journal().await.unwrap());
     let (mut feed, incoming) = history::feed();
-    let history = history::start(dir, storage.reader().await.unwrap(), incoming).await.unwrap();
+    let history = history::start(&storage, storage.reader().await.unwrap(), incoming).await.unwrap();
     let all: Vec<u64> = (1..=ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));

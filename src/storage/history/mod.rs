@@ -1,17 +1,21 @@
-//! The history tables: orders, trades, ledger entries, deposits, withdrawals and the audit log, in a database file of their own, because an SQLite
-//! file has one writer and history must never hold up the journal.
+//! The history tables: orders, trades, ledger entries, deposits, withdrawals and the audit log. In SQLite they are
+//! in a file of their own, because a file has one writer and history must never hold up the journal; in Postgres in
+//! a schema and on connections of their own.
 //!
 //! Everything here can be told again from the journal. So a commit need not wait for the disk: after a power
 //! cut the tables and their checkpoint fall back together, and the projector goes on from there.
 
 mod reader;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::path::Path;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use super::Storage;
+use super::database::Pool;
 
 pub use reader::{Cursor, HistoryReader, OrderFilter, Page, TransferKey};
 pub use writer::HistoryWriter;
@@ -158,21 +162,41 @@ impl From<sqlx::Error> for HistoryError {
     }
 }
 
-/// Opens or creates the history of a data directory, whose fence the caller holds.
-///
-/// # Errors
-/// When the file cannot be opened or brought up to date.
-pub async fn open(dir: &Path) -> Result<(HistoryWriter, HistoryReader), HistoryError> {
-    let options = SqliteConnectOptions::new()
-        .filename(dir.join("history.db"))
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal);
-    let writer = HistoryWriter::open(options.clone().create_if_missing(true)).await?;
-    let reader = HistoryReader::open(options.read_only(true)).await?;
-    Ok((writer, reader))
+impl From<sqlx::migrate::MigrateError> for HistoryError {
+    fn from(error: sqlx::migrate::MigrateError) -> HistoryError {
+        HistoryError(error.to_string())
+    }
 }
 
-/// Ids keep their bits; SQLite's integers are signed.
+/// Queries that run at the same time; further ones wait.
+const CONNECTIONS_MAX: u32 = 4;
+
+/// Opens or creates the history beside a journal, whose fence the caller holds.
+///
+/// # Errors
+/// When the tables cannot be opened or brought up to date.
+pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), HistoryError> {
+    match storage {
+        Storage::Sqlite(dir) => {
+            let options = SqliteConnectOptions::new()
+                .filename(dir.join("history.db"))
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal);
+            let writer = HistoryWriter::sqlite(options.clone().create_if_missing(true)).await?;
+            let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
+            Ok((writer, HistoryReader::new(Pool::Sqlite(pool.connect_with(options.read_only(true)).await?))))
+        }
+        Storage::Postgres(url) => {
+            let options = url.options("history")?.options([("synchronous_commit", "off")]);
+            let writer = HistoryWriter::postgres(options.clone()).await?;
+            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
+            let options = options.options([("default_transaction_read_only", "on")]);
+            Ok((writer, HistoryReader::new(Pool::Postgres(pool.connect_with(options).await?))))
+        }
+    }
+}
+
+/// Ids keep their bits; the databases' integers are signed.
 fn id(id: u64) -> i64 {
     id.cast_signed()
 }

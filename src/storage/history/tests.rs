@@ -4,10 +4,40 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use crate::storage::Storage;
+
 use super::{
     AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, TransferKey,
     TransferRow, open,
 };
+
+/// The list, on each.
+macro_rules! on_each_storage {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$test(&crate::storage::Storage::Sqlite(dir.path().to_owned())).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&crate::storage::postgres::tests::storage()).await;
+            })+
+        }
+    };
+}
+
+on_each_storage!(
+    telling_events_twice_changes_nothing_and_the_latest_row_counts,
+    a_candle_grows_with_what_is_new_and_not_with_what_it_has,
+    pages_at_equal_times_neither_skip_nor_repeat,
+    filters_admit_what_they_name,
+    a_batch_given_up_halfway_leaves_all_or_nothing,
+);
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
 
@@ -47,10 +77,8 @@ fn of_kind(kind: &str) -> TransferKey<'_> {
     TransferKey { kind, asset: None, method: None }
 }
 
-#[tokio::test]
-async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut writer, reader) = open(dir.path()).await.unwrap();
+async fn telling_events_twice_changes_nothing_and_the_latest_row_counts(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
     let batch = HistoryBatch {
         orders: vec![order(1, None), order(2, Some(20)), order(1, Some(30))],
         trades: vec![trade(256, 20), trade(257, 20)],
@@ -71,14 +99,12 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts() {
     }
     writer.close().await.unwrap();
     drop(reader);
-    let (_writer, reader) = open(dir.path()).await.unwrap();
+    let (_writer, reader) = open(storage).await.unwrap();
     assert_eq!(reader.checkpoint().await.unwrap(), 7, "kept over a restart");
 }
 
-#[tokio::test]
-async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut writer, reader) = open(dir.path()).await.unwrap();
+async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
     let part = |prices, trades, seqs| CandleRow {
         market: 1,
         interval: 5,
@@ -99,10 +125,8 @@ async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has() {
     assert_eq!(reader.candles(1).await.unwrap(), [next]);
 }
 
-#[tokio::test]
-async fn pages_at_equal_times_neither_skip_nor_repeat() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut writer, reader) = open(dir.path()).await.unwrap();
+async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
     let trades = (1..=7).map(|exec| trade(exec, if exec < 6 { 50 } else { 60 })).collect();
     writer.apply(&HistoryBatch { trades, ..HistoryBatch::default() }, 1).await.unwrap();
     let (mut page, mut seen) = (Page { limit: 2, ..ALL }, Vec::new());
@@ -117,10 +141,8 @@ async fn pages_at_equal_times_neither_skip_nor_repeat() {
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
 }
 
-#[tokio::test]
-async fn filters_admit_what_they_name() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut writer, reader) = open(dir.path()).await.unwrap();
+async fn filters_admit_what_they_name(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
     let batch = HistoryBatch {
         orders: vec![order(1, Some(10)), order(2, Some(20)), order(3, Some(30)), order(4, None)],
         trades: vec![],
@@ -163,10 +185,8 @@ async fn filters_admit_what_they_name() {
     assert_eq!(found(&Page { account: 2, ..ALL }, all).await, [0u64; 0], "not another account's");
 }
 
-#[tokio::test]
-async fn a_batch_given_up_halfway_leaves_all_or_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut writer, reader) = open(dir.path()).await.unwrap();
+async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
     for polls in 1..12u64 {
         let batch = HistoryBatch {
             orders: vec![order(polls, Some(1))],

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{SqliteJournal, SqliteReader};
+use super::{SqliteJournal, reader};
 
 async fn filled(dir: &Path, rows: u64) -> SqliteJournal {
     let mut journal = SqliteJournal::open(dir).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_reserved_log_changes_nothing_that_is_read() {
     let head = journal.head();
     let copy = copied(dir.path());
     assert_eq!(SqliteJournal::open(copy.path()).await.unwrap().head(), head);
-    let rows = SqliteReader::open(copy.path()).await.unwrap().rows(1, 10).await.unwrap();
+    let rows = reader(copy.path()).await.unwrap().rows(1, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.first_seq).collect::<Vec<_>>(), [1, 3, 5, 7]);
 }
 

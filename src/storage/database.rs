@@ -1,0 +1,120 @@
+//! Both databases behind one face, so that statements are written once. They share numbered placeholders,
+//! `ON CONFLICT` and row values; where they differ there is a fragment for each here.
+
+use std::borrow::Cow;
+
+use sqlx::postgres::{PgPool, PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
+
+/// What a statement is given in place of `$1`, `$2` and so on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    Integer(Option<i64>),
+    Text(Option<&'a str>),
+    /// To be read by [`Pool::each`].
+    Integers(&'a [i64]),
+    /// To be read by [`Pool::each`].
+    Texts(&'a [&'a str]),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Value::Integer(Some(value))
+    }
+}
+
+impl From<u32> for Value<'_> {
+    fn from(value: u32) -> Self {
+        Value::Integer(Some(value.into()))
+    }
+}
+
+impl From<Option<i64>> for Value<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Value::Integer(value)
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        Value::Text(value)
+    }
+}
+
+/// A row of either database.
+pub(super) enum Record<'r> {
+    Sqlite(&'r SqliteRow),
+    Postgres(&'r PgRow),
+}
+
+impl Record<'_> {
+    /// The value in a column.
+    pub(super) fn get<T>(&self, column: &str) -> Result<T, sqlx::Error>
+    where
+        T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        match self {
+            Record::Sqlite(row) => row.try_get(column),
+            Record::Postgres(row) => row.try_get(column),
+        }
+    }
+}
+
+/// Connections for reading; clones share them.
+#[derive(Clone, Debug)]
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    /// What is to stand after `FROM` to read a list that is bound to `placeholder`: columns `value` and `key`,
+    /// its place in the list.
+    pub(super) fn each(&self, placeholder: &str) -> String {
+        match self {
+            Pool::Sqlite(_) => format!("json_each({placeholder})"),
+            Pool::Postgres(_) => format!("unnest({placeholder}) WITH ORDINALITY AS each(value, key)"),
+        }
+    }
+
+    /// Runs a statement and reads each of its rows.
+    pub(super) async fn all<T, E: From<sqlx::Error>>(
+        &self,
+        statement: impl Into<Cow<'static, str>>,
+        values: &[Value<'_>],
+        read: fn(&Record<'_>) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        let statement = AssertSqlSafe(statement.into());
+        match self {
+            Pool::Sqlite(pool) => {
+                let mut query = sqlx::query(statement);
+                for value in values {
+                    query = match value {
+                        Value::Integer(value) => query.bind(*value),
+                        Value::Text(value) => query.bind(*value),
+                        Value::Integers(values) => query.bind(json(values)),
+                        Value::Texts(values) => query.bind(json(values)),
+                    };
+                }
+                query.fetch_all(pool).await?.iter().map(|row| read(&Record::Sqlite(row))).collect()
+            }
+            Pool::Postgres(pool) => {
+                let mut query = sqlx::query(statement);
+                for value in values {
+                    query = match value {
+                        Value::Integer(value) => query.bind(*value),
+                        Value::Text(value) => query.bind(*value),
+                        Value::Integers(values) => query.bind(*values),
+                        Value::Texts(values) => query.bind(*values),
+                    };
+                }
+                query.fetch_all(pool).await?.iter().map(|row| read(&Record::Postgres(row))).collect()
+            }
+        }
+    }
+}
+
+fn json(list: &impl serde::Serialize) -> String {
+    serde_json::to_string(list).expect("integers and texts are JSON")
+}

@@ -1,0 +1,197 @@
+//! A batch as columns, and the statement that takes each table's, written once for both databases.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::{CandleRow, HistoryBatch, id, time};
+
+/// The new rows of one table.
+pub(super) struct Table<'a> {
+    name: &'static str,
+    /// The first one of which tells rows apart, candles' excepted.
+    columns: Vec<(&'static str, Column<'a>)>,
+}
+
+/// A column's values in the new rows.
+pub(super) enum Column<'a> {
+    Integers(Vec<Option<i64>>),
+    Texts(Vec<Option<&'a str>>),
+    Bodies(Vec<&'a [u8]>),
+}
+
+/// The tables that a batch adds to.
+pub(super) fn tables(batch: &HistoryBatch) -> impl Iterator<Item = Table<'_>> {
+    let all =
+        [orders(batch), trades(batch), ledger_entries(batch), audit(batch), transfers(batch), candles(&batch.candles)];
+    all.into_iter().filter(|table| table.rows() > 0)
+}
+
+impl Table<'_> {
+    /// How many rows are new.
+    pub(super) fn rows(&self) -> usize {
+        self.columns.first().map_or(0, |(_, column)| match column {
+            Column::Integers(values) => values.len(),
+            Column::Texts(values) => values.len(),
+            Column::Bodies(values) => values.len(),
+        })
+    }
+
+    /// The columns and their names.
+    pub(super) fn columns(&self) -> &[(&'static str, Column<'_>)] {
+        &self.columns
+    }
+
+    /// The statement that adds the rows of `new`, which stands after `FROM`.
+    pub(super) fn statement(&self, new: &str) -> String {
+        if self.name == "candles" {
+            return CANDLES.replace("{new}", new);
+        }
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        let replaced: Vec<String> = names[1..].iter().map(|name| format!("{name} = excluded.{name}")).collect();
+        // The condition tells SQLite that what follows is no join.
+        format!(
+            "INSERT INTO {table} ({names}) SELECT {names} FROM {new} WHERE true
+             ON CONFLICT ({key}) DO UPDATE SET {replaced}",
+            table = self.name,
+            key = names[0],
+            names = names.join(", "),
+            replaced = replaced.join(", "),
+        )
+    }
+}
+
+// A stretch that has these events already stays as it is.
+const CANDLES: &str = "INSERT INTO candles
+    (market, interval, begin_us, open, high, low, close, trades, volume, cost, seq)
+    SELECT market, interval, begin_us, open, high, low, close, trades, volume, cost, seq FROM {new}
+    WHERE NOT EXISTS (SELECT 1 FROM candles AS old WHERE old.market = new.market AND old.interval = new.interval
+                      AND old.begin_us = new.begin_us AND old.seq >= new.first_seq)
+    ON CONFLICT (market, interval, begin_us) DO UPDATE SET
+        high = CASE WHEN candles.high > excluded.high THEN candles.high ELSE excluded.high END,
+        low = CASE WHEN candles.low < excluded.low THEN candles.low ELSE excluded.low END,
+        close = excluded.close, trades = candles.trades + excluded.trades,
+        volume = candles.volume + excluded.volume, cost = candles.cost + excluded.cost, seq = excluded.seq";
+
+fn orders(batch: &HistoryBatch) -> Table<'_> {
+    let rows = latest(&batch.orders, |row| row.order_id);
+    let columns = vec![
+        ("order_id", integers(&rows, |row| id(row.order_id))),
+        ("account", integers(&rows, |row| id(row.account))),
+        ("market", integers(&rows, |row| id(row.market))),
+        ("service_user", integers(&rows, |row| id(row.service_user))),
+        ("cl_ord_id", texts(&rows, |row| row.cl_ord_id.as_deref())),
+        ("userref", integers(&rows, |row| row.userref)),
+        ("opened_us", integers(&rows, |row| time(row.opened_us))),
+        ("closed_us", integers(&rows, |row| row.closed_us.map(time))),
+        ("event_offset", integers(&rows, |row| time(row.offset))),
+        ("body", bodies(&rows, |row| &row.body)),
+    ];
+    Table { name: "orders", columns }
+}
+
+fn trades(batch: &HistoryBatch) -> Table<'_> {
+    let rows = latest(&batch.trades, |row| row.exec);
+    let columns = vec![
+        ("exec", integers(&rows, |row| id(row.exec))),
+        ("account", integers(&rows, |row| id(row.account))),
+        ("market", integers(&rows, |row| id(row.market))),
+        ("order_id", integers(&rows, |row| id(row.order_id))),
+        ("at_us", integers(&rows, |row| time(row.at_us))),
+        ("body", bodies(&rows, |row| &row.body)),
+    ];
+    Table { name: "trades", columns }
+}
+
+fn ledger_entries(batch: &HistoryBatch) -> Table<'_> {
+    let rows = latest(&batch.ledger_entries, |row| row.ledger_id);
+    let columns = vec![
+        ("ledger_id", integers(&rows, |row| id(row.ledger_id))),
+        ("account", integers(&rows, |row| id(row.account))),
+        ("asset", integers(&rows, |row| id(row.asset))),
+        ("kind", texts(&rows, |row| row.kind.as_str())),
+        ("at_us", integers(&rows, |row| time(row.at_us))),
+        ("body", bodies(&rows, |row| &row.body)),
+    ];
+    Table { name: "ledger_entries", columns }
+}
+
+fn audit(batch: &HistoryBatch) -> Table<'_> {
+    let rows = latest(&batch.audit, |row| row.entry_offset);
+    let columns = vec![
+        ("entry_offset", integers(&rows, |row| id(row.entry_offset))),
+        ("organization", integers(&rows, |row| id(row.organization))),
+        ("at_us", integers(&rows, |row| time(row.at_us))),
+        ("body", bodies(&rows, |row| &row.body)),
+    ];
+    Table { name: "audit", columns }
+}
+
+fn transfers(batch: &HistoryBatch) -> Table<'_> {
+    let rows = latest(&batch.transfers, |row| row.id);
+    let columns = vec![
+        ("id", integers(&rows, |row| id(row.id))),
+        ("kind", texts(&rows, |row| row.kind.as_str())),
+        ("account", integers(&rows, |row| id(row.account))),
+        ("asset", integers(&rows, |row| id(row.asset))),
+        ("method", texts(&rows, |row| row.method.as_str())),
+        ("created_us", integers(&rows, |row| time(row.created_us))),
+        ("body", bodies(&rows, |row| &row.body)),
+    ];
+    Table { name: "transfers", columns }
+}
+
+fn candles(candles: &[CandleRow]) -> Table<'_> {
+    let mut stretches: BTreeMap<(u64, u32, u64), CandleRow> = BTreeMap::new();
+    for candle in candles {
+        let place = (candle.market, candle.interval, candle.begin_us);
+        stretches.entry(place).and_modify(|before| *before = joined(before, candle)).or_insert(*candle);
+    }
+    let rows: Vec<&CandleRow> = stretches.values().collect();
+    let columns = vec![
+        ("market", integers(&rows, |row| id(row.market))),
+        ("interval", integers(&rows, |row| i64::from(row.interval))),
+        ("begin_us", integers(&rows, |row| time(row.begin_us))),
+        ("open", integers(&rows, |row| row.prices[0])),
+        ("high", integers(&rows, |row| row.prices[1])),
+        ("low", integers(&rows, |row| row.prices[2])),
+        ("close", integers(&rows, |row| row.prices[3])),
+        ("trades", integers(&rows, |row| time(row.trades))),
+        ("volume", integers(&rows, |row| row.volume)),
+        ("cost", integers(&rows, |row| row.cost)),
+        ("first_seq", integers(&rows, |row| time(row.seqs.0))),
+        ("seq", integers(&rows, |row| time(row.seqs.1))),
+    ];
+    Table { name: "candles", columns }
+}
+
+/// One stretch of time from two parts of it, in order.
+fn joined(before: &CandleRow, after: &CandleRow) -> CandleRow {
+    let ([open, high, low, _], [_, other_high, other_low, close]) = (before.prices, after.prices);
+    CandleRow {
+        prices: [open, high.max(other_high), low.min(other_low), close],
+        trades: before.trades + after.trades,
+        volume: before.volume + after.volume,
+        cost: before.cost + after.cost,
+        seqs: (before.seqs.0, after.seqs.1),
+        ..*before
+    }
+}
+
+/// Of rows with the same key only the last: one statement cannot change a row twice.
+fn latest<R>(rows: &[R], key: impl Fn(&R) -> u64) -> Vec<&R> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    let mut latest: Vec<&R> = rows.iter().rev().filter(|row| seen.insert(key(row))).collect();
+    latest.reverse();
+    latest
+}
+
+fn integers<'a, R, I: Into<Option<i64>>>(rows: &[&'a R], value: impl Fn(&'a R) -> I) -> Column<'static> {
+    Column::Integers(rows.iter().map(|row| value(row).into()).collect())
+}
+
+fn texts<'a, R, T: Into<Option<&'a str>>>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Column<'a> {
+    Column::Texts(rows.iter().map(|row| value(row).into()).collect())
+}
+
+fn bodies<'a, R>(rows: &[&'a R], value: impl Fn(&'a R) -> &'a [u8]) -> Column<'a> {
+    Column::Bodies(rows.iter().map(|row| value(row)).collect())
+}

@@ -1,0 +1,169 @@
+//! The journal in Postgres: the same two tables, in a schema of their own.
+//!
+//! The writer's fence is an advisory lock of the writer's connection, on which alone rows are appended: with the
+//! connection the lock is gone and so is the way to write. It is never opened again by itself; a restart is.
+
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::fmt;
+use std::str::FromStr as _;
+
+use serde::Deserialize;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
+use super::chain::link;
+use super::database::{Pool, Record};
+use super::journal::{Head, JournalError, Snapshot};
+use super::reader::{APPEND, DROP_OLD_SNAPSHOTS, LAST_ROW, SAVE_SNAPSHOT, SqlReader, head, signed};
+
+/// The number of the advisory lock; locks are told apart by database.
+const FENCE: i64 = 0x0063_6f75_6e74_6572;
+/// How long a start waits for the fence: the connection of a writer that was killed outlives it a little.
+const FENCE_WAIT: &str = "2s";
+
+/// Where a Postgres database is; prints without its password.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// A URL such as `postgres://user:password@host/database`, or none if this is not one.
+    pub fn parse(url: &str) -> Option<DatabaseUrl> {
+        let url = DatabaseUrl(url.to_owned());
+        url.is_sound().then_some(url)
+    }
+
+    /// Whether it can be connected to at all.
+    pub fn is_sound(&self) -> bool {
+        let schemed = self.0.starts_with("postgres://") || self.0.starts_with("postgresql://");
+        schemed && PgConnectOptions::from_str(&self.0).is_ok()
+    }
+
+    /// As given, with its password: for the settings file.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// How to connect to the tables in `schema`.
+    pub(super) fn options(&self, schema: &str) -> Result<PgConnectOptions, sqlx::Error> {
+        Ok(PgConnectOptions::from_str(&self.0)?
+            .application_name("countersign")
+            .options([("search_path", schema), ("synchronous_commit", "on")]))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(options) = PgConnectOptions::from_str(&self.0) else { return f.write_str("postgres://***") };
+        let host = options.get_socket().map_or(options.get_host().to_owned(), |socket| socket.display().to_string());
+        let database = options.get_database().unwrap_or_default();
+        write!(f, "postgres://{}:***@{host}:{}/{database}", options.get_username(), options.get_port())
+    }
+}
+
+/// The journal's only writer.
+#[derive(Debug)]
+pub struct PostgresJournal {
+    writer: PgConnection,
+    head: Head,
+}
+
+impl PostgresJournal {
+    pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
+        let mut writer = url.options("journal")?.connect().await?;
+        take_fence(&mut writer, url).await?;
+        sqlx::query("CREATE SCHEMA IF NOT EXISTS journal").execute(&mut writer).await?;
+        sqlx::migrate!("src/storage/migrations/postgres/journal")
+            .run(&mut writer)
+            .await
+            .map_err(|error| JournalError::Unavailable(error.to_string()))?;
+        let head = read_head(&mut writer).await?;
+        Ok(PostgresJournal { writer, head })
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.head
+    }
+
+    pub(super) async fn append(
+        &mut self,
+        first_seq: u64,
+        count: u32,
+        format: u16,
+        body: &[u8],
+    ) -> Result<(), JournalError> {
+        let found = self.head.seq + 1;
+        if first_seq != found || count == 0 {
+            return Err(JournalError::Conflict { expected: first_seq, found });
+        }
+        let digest = link(&self.head.digest, first_seq, count, format, body);
+        let done = sqlx::query(APPEND)
+            .bind(signed(first_seq))
+            .bind(i64::from(count))
+            .bind(i64::from(format))
+            .bind(body)
+            .bind(digest.as_slice())
+            .execute(&mut self.writer)
+            .await?;
+        if done.rows_affected() != 1 {
+            let found = read_head(&mut self.writer).await?.seq + 1;
+            return Err(JournalError::Conflict { expected: first_seq, found });
+        }
+        self.head = Head { seq: found + u64::from(count) - 1, digest };
+        Ok(())
+    }
+
+    pub(super) async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
+        let mut transaction = self.writer.begin().await?;
+        sqlx::query(SAVE_SNAPSHOT)
+            .bind(signed(snapshot.seq))
+            .bind(i64::from(snapshot.format))
+            .bind(snapshot.digest.as_slice())
+            .bind(snapshot.body.as_slice())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(DROP_OLD_SNAPSHOTS).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    pub(super) async fn close(self) -> Result<(), JournalError> {
+        Ok(self.writer.close().await?)
+    }
+}
+
+/// Opens the journal for reading.
+pub(super) async fn reader(url: &DatabaseUrl) -> Result<SqlReader, JournalError> {
+    let options = url.options("journal")?.options([("default_transaction_read_only", "on")]);
+    let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
+    Ok(SqlReader::new(Pool::Postgres(pool)))
+}
+
+async fn take_fence(writer: &mut PgConnection, url: &DatabaseUrl) -> Result<(), JournalError> {
+    let wait = sqlx::AssertSqlSafe(format!("SET lock_timeout = '{FENCE_WAIT}'"));
+    sqlx::query(wait).execute(&mut *writer).await?;
+    let taken = sqlx::query("SELECT pg_advisory_lock($1)").bind(FENCE).execute(&mut *writer).await;
+    match taken {
+        // 55P03: lock_not_available.
+        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03") => {
+            Err(JournalError::Locked(url.to_string()))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => {
+            sqlx::query("RESET lock_timeout").execute(writer).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn read_head(writer: &mut PgConnection) -> Result<Head, JournalError> {
+    let last = sqlx::query(LAST_ROW).fetch_optional(writer).await?;
+    head(last.as_ref().map(Record::Postgres))
+}

@@ -1,0 +1,58 @@
+//! What the journal in Postgres does beside the list that every journal keeps to.
+
+#[path = "../../../tests/support/postgres.rs"]
+mod server;
+
+pub use server::{cut_writer, sql};
+
+use super::{DatabaseUrl, PostgresJournal};
+use crate::storage::Storage;
+use crate::storage::journal::JournalError;
+
+fn url() -> DatabaseUrl {
+    DatabaseUrl::parse(&server::database()).unwrap()
+}
+
+/// A new, empty database.
+pub fn storage() -> Storage {
+    Storage::Postgres(url())
+}
+
+#[tokio::test]
+async fn a_writer_that_lost_its_lock_cannot_append() {
+    let url = url();
+    let mut first = PostgresJournal::open(&url).await.unwrap();
+    first.append(1, 1, 1, b"held").await.unwrap();
+    cut_writer(url.reveal());
+    let mut second = PostgresJournal::open(&url).await.unwrap();
+    second.append(2, 1, 1, b"by the second").await.unwrap();
+    for first_seq in [2, 3] {
+        first.append(first_seq, 1, 1, b"by the first").await.unwrap_err();
+    }
+    assert!(matches!(PostgresJournal::open(&url).await, Err(JournalError::Locked(_))));
+    second.append(3, 1, 1, b"still the only one").await.unwrap();
+    assert_eq!(sql(url.reveal(), "SELECT count(*) FROM journal.journal"), "3");
+}
+
+#[tokio::test]
+async fn the_fence_tells_databases_apart_and_a_refusal_hides_the_password() {
+    let (one, other) = (url(), url());
+    let _first = PostgresJournal::open(&one).await.unwrap();
+    let _second = PostgresJournal::open(&other).await.unwrap();
+    let with_password = one.reveal().replace("postgres@", "postgres:hush@");
+    let refused = PostgresJournal::open(&DatabaseUrl::parse(&with_password).unwrap()).await.unwrap_err();
+    assert!(matches!(refused, JournalError::Locked(_)), "{refused}");
+    assert!(!format!("{refused} {refused:?}").contains("hush"), "{refused}");
+}
+
+#[tokio::test]
+async fn acknowledged_rows_wait_for_the_disk_whatever_the_database_is_set_to() {
+    let url = url();
+    sql(
+        url.reveal(),
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
+    );
+    let mut journal = PostgresJournal::open(&url).await.unwrap();
+    let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut journal.writer).await.unwrap();
+    assert_eq!(set, "on");
+}

@@ -1,0 +1,120 @@
+//! Reading the journal in SQL, beside its writer.
+
+use super::chain::Digest;
+use super::database::{Pool, Record, Value};
+use super::journal::{Head, JournalError, Row, Snapshot};
+
+/// The newest row, which tells where the journal ends.
+pub(super) const LAST_ROW: &str =
+    "SELECT first_seq, count, format, body, digest FROM journal ORDER BY first_seq DESC LIMIT 1";
+
+/// Adds a row; the condition makes the statement itself refuse to write behind another writer's.
+pub(super) const APPEND: &str = "INSERT INTO journal (first_seq, count, format, body, digest)
+    SELECT $1, $2, $3, $4, $5 WHERE (SELECT coalesce(max(first_seq), 0) FROM journal) < $1";
+
+pub(super) const SAVE_SNAPSHOT: &str = "INSERT INTO snapshot (seq, format, digest, body) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (seq) DO UPDATE SET format = excluded.format, digest = excluded.digest, body = excluded.body";
+
+pub(super) const DROP_OLD_SNAPSHOTS: &str =
+    "DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2)";
+
+/// Reads the journal of either database.
+#[derive(Clone, Debug)]
+pub struct SqlReader {
+    pool: Pool,
+}
+
+impl SqlReader {
+    pub(super) fn new(pool: Pool) -> SqlReader {
+        SqlReader { pool }
+    }
+
+    pub(super) async fn rows(&self, from_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
+        let statement = "SELECT first_seq, count, format, body, digest FROM journal
+             WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
+             ORDER BY first_seq LIMIT $2";
+        let mut rows = self.pool.all(statement, &[signed(from_seq).into(), limit.into()], row).await?;
+        rows.retain(|row| row.next_seq() > from_seq);
+        Ok(rows)
+    }
+
+    pub(super) async fn last_seq(&self) -> Result<u64, JournalError> {
+        let statement = "SELECT first_seq + count - 1 AS seq FROM journal ORDER BY first_seq DESC LIMIT 1";
+        let last = self.pool.all(statement, &[], |record| Ok::<_, JournalError>(unsigned(record.get("seq")?))).await?;
+        Ok(last.first().copied().unwrap_or(0))
+    }
+
+    pub(super) async fn digest_before(&self, seq: u64) -> Result<Option<Digest>, JournalError> {
+        if seq <= 1 {
+            return Ok(Some(Digest::default()));
+        }
+        let statement = "SELECT first_seq, digest FROM journal WHERE first_seq + count = $1 AND first_seq < $1
+             ORDER BY first_seq DESC LIMIT 1";
+        let found = self.pool.all(statement, &[signed(seq).into()], digest).await?;
+        Ok(found.first().copied())
+    }
+
+    pub(super) async fn digests_of(&self, seqs: &[u64]) -> Result<Vec<Digest>, JournalError> {
+        let asked: Vec<i64> = seqs.iter().copied().map(signed).collect();
+        let statement = format!(
+            "SELECT value AS first_seq,
+                    (SELECT digest FROM journal WHERE first_seq <= value ORDER BY first_seq DESC LIMIT 1) AS digest
+             FROM {} ORDER BY key",
+            self.pool.each("$1")
+        );
+        self.pool.all(statement, &[Value::Integers(&asked)], digest).await
+    }
+
+    pub(super) async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
+        self.pool.all("SELECT seq, format, digest, body FROM snapshot ORDER BY seq DESC", &[], snapshot).await
+    }
+}
+
+/// Where the journal ends, by its newest row.
+pub(super) fn head(last: Option<Record<'_>>) -> Result<Head, JournalError> {
+    let Some(last) = last else { return Ok(Head::default()) };
+    let last = row(&last)?;
+    Ok(Head { seq: last.next_seq() - 1, digest: last.digest })
+}
+
+fn row(record: &Record<'_>) -> Result<Row, JournalError> {
+    let first_seq = unsigned(record.get("first_seq")?);
+    Ok(Row {
+        first_seq,
+        count: narrow(record.get("count")?, first_seq)?,
+        format: narrow(record.get("format")?, first_seq)?,
+        body: record.get("body")?,
+        digest: whole(record.get("digest")?, first_seq)?,
+    })
+}
+
+fn snapshot(record: &Record<'_>) -> Result<Snapshot, JournalError> {
+    let seq = unsigned(record.get("seq")?);
+    Ok(Snapshot {
+        seq,
+        format: narrow(record.get("format")?, seq)?,
+        digest: whole(record.get("digest")?, seq)?,
+        body: record.get("body")?,
+    })
+}
+
+fn digest(record: &Record<'_>) -> Result<Digest, JournalError> {
+    whole(record.get("digest")?, unsigned(record.get("first_seq")?))
+}
+
+fn whole(bytes: Vec<u8>, at: u64) -> Result<Digest, JournalError> {
+    bytes.try_into().map_err(|_| JournalError::Corrupt { at, why: "a digest is not 32 bytes".to_owned() })
+}
+
+fn narrow<T: TryFrom<i64>>(number: i64, at: u64) -> Result<T, JournalError> {
+    T::try_from(number).map_err(|_| JournalError::Corrupt { at, why: format!("{number} is out of range") })
+}
+
+/// Sequences stay below 2^45, so the databases' signed integers hold them.
+pub(super) fn signed(seq: u64) -> i64 {
+    i64::try_from(seq).expect("sequences stay below 2^45")
+}
+
+fn unsigned(seq: i64) -> u64 {
+    u64::try_from(seq).unwrap_or(0)
+}

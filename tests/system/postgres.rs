@@ -1,0 +1,100 @@
+//! The same server on Postgres, and the writer's fence with two processes on either storage.
+
+#[path = "../support/postgres.rs"]
+mod server;
+
+use std::process::{Command, Output};
+
+use countersign::access::scope::ScopeSet;
+use countersign::config::DatabaseUrl;
+use serde_json::{Value, json};
+
+use super::world::{MASTER, Wanted, World, key};
+
+use server::{cut_writer, database, sql};
+
+async fn world(url: &str) -> World {
+    let keys = [key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }];
+    World::configured(&keys, |config| config.database = DatabaseUrl::parse(url)).await
+}
+
+fn limit(side: &str, qty: &str, price: &str) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
+}
+
+/// Everything that is told of the past and the present, to be compared over a restart.
+async fn told(world: &World) -> Value {
+    let mut bot = world.bot(1).await;
+    let mut all = json!({});
+    for method in ["open_orders", "closed_orders", "trades_history", "ledgers", "withdraw_status"] {
+        all[method] = bot.call(method, json!({})).await;
+    }
+    all
+}
+
+#[tokio::test]
+async fn orders_withdrawals_and_history_are_there_after_a_restart_and_streams_resume() {
+    let url = database();
+    let mut world = world(&url).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    bot.subscribe("executions").await;
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.4", "1000")).await;
+    let filled = bot.item("executions", |item| item["exec_type"] == "filled").await;
+    let resting = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
+    let withdrawn = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    drop((bot, maker));
+    let before = told(&world).await;
+    assert_eq!(before["withdraw_status"]["withdrawals"][0]["refid"], withdrawn["refid"]);
+    assert_eq!(before["trades_history"]["trades"].as_array().unwrap().len(), 1, "{before}");
+    assert_eq!(before["closed_orders"]["orders"].as_array().unwrap().len(), 1, "{before}");
+    world.restart().await;
+    assert_eq!(told(&world).await, before);
+    let mut back = world.bot(1).await;
+    let from = json!({"channel": "executions", "from_offset": filled["offset"]});
+    let resumed = back.call("subscribe", from).await;
+    assert!(resumed.get("warnings").is_none(), "{resumed}");
+    let frame = back.frame("executions").await;
+    assert_eq!((&frame["type"], &frame["data"][0]["order_id"]), (&json!("update"), &resting), "{frame}");
+    assert!(!world.dir().join("journal.db").exists() && !world.dir().join("history.db").exists());
+    let rows: u64 = sql(&url, "SELECT count(*) FROM journal.journal").parse().unwrap();
+    assert!(rows > 4, "{rows}");
+}
+
+#[tokio::test]
+async fn a_server_whose_database_goes_away_acknowledges_nothing_more_and_says_that_it_stopped() {
+    let url = database();
+    let mut world = world(&url).await;
+    let mut bot = world.bot(1).await;
+    bot.call("add_order", limit("buy", "0.1", "10")).await;
+    cut_writer(&url);
+    let refused = bot.refused("add_order", limit("buy", "0.1", "11")).await;
+    assert!(refused.starts_with("EService:"), "{refused}");
+    let why = world.server.take().unwrap().failed().await.to_string();
+    assert!(why.contains("the journal is unavailable"), "{why}");
+    world.start().await;
+    let open = world.bot(1).await.call("open_orders", json!({})).await;
+    assert_eq!(open["orders"].as_array().unwrap().len(), 1, "what was not acknowledged is not there: {open}");
+}
+
+/// Another process on the data of `world`.
+fn second(world: &World, settings: &str) -> Output {
+    let file = world.dir().join("second.toml");
+    std::fs::write(&file, format!("listen = '127.0.0.1:0'\ndata_dir = '.'\n{settings}")).unwrap();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    serve.env("COUNTERSIGN_MASTER_KEY", MASTER).args(["serve", "--config"]).arg(&file).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_is_refused_on_either_storage_and_disturbs_nothing() {
+    let url = database();
+    for (world, settings) in
+        [(World::new(&[key(ScopeSet::ALL)]).await, String::new()), (world(&url).await, format!("database = '{url}'"))]
+    {
+        let mut bot = world.bot(1).await;
+        let output = tokio::task::block_in_place(|| second(&world, &settings));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("in use by another process"), "{said}");
+        bot.call("add_order", limit("buy", "0.1", "10")).await;
+    }
+}
