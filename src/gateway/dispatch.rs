@@ -109,8 +109,9 @@ impl Session {
         let call = |then| Call { operation, req_id, time_in, then };
         match body {
             Body::Ping => self.push(|text| outbound::pong(text, req_id, time_in, time_in)),
-            Body::Subscribe(channel) => self.subscribe(operation, channel, req_id, time_in).await,
-            Body::Unsubscribe(channel) => self.unsubscribe(operation, &channel, req_id, time_in).await,
+            // Boxed, because every session would keep room for what few messages need.
+            Body::Subscribe(channel) => Box::pin(self.subscribe(operation, channel, req_id, time_in)).await,
+            Body::Unsubscribe(channel) => Box::pin(self.unsubscribe(operation, &channel, req_id, time_in)).await,
             Body::Command(mut command) => {
                 command.set_deadline(time_in.plus_us(DEADLINE_US));
                 let then = match &command {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::connection::{Occupied, Outlet, Part};
+use super::connection::Outlet;
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
 use super::listener::{Peer, Refusal};
@@ -39,21 +39,10 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
     match authenticate(&gateway, &headers, &seat.0).await {
         Ok(principal) => {
             let hash = cookie(&headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
-            upgrade.accept(move |socket, _| run(gateway, socket, seat, parts, principal, hash))
+            upgrade.accept(move |socket, _| session::run(gateway, socket, (seat, parts), principal, hash))
         }
         Err(refusal) => refusal.into_response(),
     }
-}
-
-async fn run(
-    gateway: Arc<Gateway>,
-    socket: super::upgrade::WebSocket,
-    seat: Occupied,
-    parts: tokio::sync::mpsc::Receiver<Vec<Part>>,
-    principal: Principal,
-    cookie: Option<[u8; 32]>,
-) {
-    session::run(gateway, socket, Arc::clone(&seat.0), parts, principal, cookie).await;
 }
 
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {

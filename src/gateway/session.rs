@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::answers::Answered;
-use super::connection::{Outlet, Part, Told};
+use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
 use super::frame;
 use super::outbound;
@@ -92,21 +92,20 @@ pub(super) struct Session {
     stopping: bool,
 }
 
-/// Runs a session to its end.
-pub(super) async fn run(
+/// A session from its beginning to its end; `seat` and the queue of its parts are its own.
+pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    outlet: Arc<Outlet>,
-    mut parts: mpsc::Receiver<Vec<Part>>,
+    (seat, mut parts): (Occupied, mpsc::Receiver<Vec<Part>>),
     principal: Principal,
     cookie: Option<[u8; 32]>,
-) {
+) -> impl Future<Output = ()> + Send {
     let now = Instant::now();
     let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;
     let mut session = Session {
         connection_id,
         gateway,
-        outlet,
+        outlet: Arc::clone(&seat.0),
         bound: false,
         principal,
         tokens: Vec::new(),
@@ -123,13 +122,17 @@ pub(super) async fn run(
         last_write: now,
         stopping: false,
     };
-    if principal.actor != Actor::Public {
-        session.bind();
-    }
-    let end = session.serve(&mut socket, &mut parts).await;
-    session.leave().await;
-    if let End::Close(code, reason) = end {
-        upgrade::close(socket, code, reason).await;
+    // What is kept while a session waits is counted in bytes: the arguments live on only in here.
+    async move {
+        if session.principal.actor != Actor::Public {
+            session.bind();
+        }
+        let end = session.serve(&mut socket, &mut parts).await;
+        session.leave().await;
+        if let End::Close(code, reason) = end {
+            Box::pin(upgrade::close(socket, code, reason)).await;
+        }
+        drop(seat);
     }
 }
 
@@ -250,6 +253,10 @@ impl Session {
         }
         if idle >= IDLE && !follows && self.in_flight == 0 {
             return Some(End::Close(1000, "idle"));
+        }
+        if self.out.is_empty() && self.last_write.elapsed() >= BEAT {
+            // A session at rest keeps no room for the burst before.
+            (self.out, self.text, self.submissions) = (Vec::new(), String::new(), Vec::new());
         }
         if follows && self.last_write.elapsed() >= BEAT {
             frame::push_text(&mut self.out, br#"{"channel":"heartbeat"}"#);

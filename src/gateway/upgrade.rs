@@ -101,11 +101,15 @@ impl Upgrade {
                     let early = parts.read_buf.to_vec();
                     let socket = parts.io.into_inner();
                     let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
-                    session(socket, peer).await;
+                    let session = session(socket, peer);
+                    // On a task of its own, so that what the upgrade needed is not kept as long as the session.
+                    tokio::spawn(async move {
+                        session.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => tracing::debug!(%error, "peer left before its upgrade"),
             }
-            drop(place);
         });
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
