@@ -275,7 +275,7 @@ impl Session {
                 if self.channels.contains_key(&operation) {
                     return self.reply("subscribe", req_id, Err("Already subscribed"), now, now);
                 }
-                let options = channel.clone();
+                let options = Box::new(channel.clone());
                 self.channels.insert(operation, Following { options, ..Following::default() });
                 let call = Call { operation, req_id, time_in: now, then: Then::Subscribe(Box::new(channel)) };
                 self.ask(Work::Query(Query::Subscribe(operation)), call);

@@ -52,8 +52,8 @@ pub(super) struct Following {
     pub(super) started: bool,
     /// Frames so far (rule 43).
     pub(super) sequence: u64,
-    /// What was asked for.
-    pub(super) options: super::inbound::Channel,
+    /// What was asked for; boxed, because the table of these has room for more than there are.
+    pub(super) options: Box<super::inbound::Channel>,
 }
 
 /// How a session ends.

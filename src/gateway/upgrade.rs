@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use futures::FutureExt as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -45,8 +46,8 @@ pub type WebSocket = WebSocketStream<Socket>;
 
 /// Most bytes of one message, and of one frame.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Tungstenite allocates this for every connection at once.
-const READ_BUFFER: usize = 4 * 1024;
+/// Tungstenite allocates this for every connection at once: room for ten orders, or one read.
+const READ_BUFFER: usize = 2 * 1024;
 /// Only control frames pass here; sessions write their own.
 const WRITE_BUFFER: usize = 256;
 const WRITE_BUFFER_MAX: usize = 64 * 1024;
@@ -101,12 +102,9 @@ impl Upgrade {
                     let early = parts.read_buf.to_vec();
                     let socket = parts.io.into_inner();
                     let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
-                    let session = session(socket, peer);
-                    // On a task of its own, so that what the upgrade needed is not kept as long as the session.
-                    tokio::spawn(async move {
-                        session.await;
-                        drop(place);
-                    });
+                    // On a task of its own, so that what the upgrade needed is not kept as long as the session; and
+                    // not in an async block, which would keep room for it twice.
+                    tokio::spawn(session(socket, peer).map(|()| drop(place)));
                 }
                 Err(error) => tracing::debug!(%error, "peer left before its upgrade"),
             }
