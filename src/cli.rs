@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
-use crate::config::{self, Config, DatabaseUrl};
+use crate::config::{self, Config, DatabaseUrl, LogFormat};
 use crate::demo;
 use crate::domain::ids::VenueKeyId;
 use crate::engine::Engine;
@@ -91,7 +91,9 @@ type Failure = Box<dyn std::error::Error>;
 /// Reads the arguments and runs the command they name.
 pub async fn run() -> Result<(), Failure> {
     let arguments = Arguments::parse();
-    telemetry::start();
+    if !matches!(arguments.command, Action::Serve { .. }) {
+        telemetry::start(LogFormat::Text);
+    }
     match arguments.command {
         Action::Demo { port, once, ready_file, data, database } => {
             let stop = signal()?;
@@ -161,6 +163,7 @@ async fn init(dir: &Path, database: Option<DatabaseUrl>) -> Result<(), Failure> 
 
 async fn serve(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
+    telemetry::start(config.log.format);
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
     let server = Server::start(Plan { config, master, genesis: None }).await?;
     println!("listening on http://{}", server.address());

@@ -37,6 +37,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The certificate, if the port speaks TLS.
     pub tls: Tls,
+    /// What the log looks like.
+    pub log: Log,
     /// Bounds on what clients may take up.
     pub limits: Limits,
     /// How fast keys may trade.
@@ -53,6 +55,25 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
+/// The log, on standard error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
 /// Bounds on what clients may take up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -67,6 +88,16 @@ pub struct Limits {
     pub disconnect_grace_s: usize,
     /// Seconds without a message after which a Member's session ends (rule 16).
     pub member_idle_s: usize,
+    /// WebSockets open at once from one address, or from one IPv6 network of 64 bits.
+    pub connections_per_address: usize,
+    /// WebSockets open at once of one key or Member.
+    pub connections_per_key: usize,
+    /// Market data subscriptions of one connection.
+    pub subscriptions_per_connection: usize,
+    /// Messages a second on one connection, after a burst of a second's worth.
+    pub messages_per_second: usize,
+    /// Handshakes that are judged at once; further ones wait their turn.
+    pub pending_handshakes: usize,
 }
 
 /// Why settings are not usable; names the field at fault.
@@ -104,6 +135,7 @@ impl Default for Config {
             origins: Vec::new(),
             trusted_proxies: Vec::new(),
             tls: Tls::default(),
+            log: Log::default(),
             limits: Limits::default(),
             rates: Tiers::default(),
         }
@@ -118,6 +150,11 @@ impl Default for Limits {
             submit_queue: 16 * 1024,
             member_idle_s: 30 * 60,
             disconnect_grace_s: 5,
+            connections_per_address: 1_000,
+            connections_per_key: 10_000,
+            subscriptions_per_connection: 1_000,
+            messages_per_second: 20_000,
+            pending_handshakes: 1_000,
         }
     }
 }
@@ -190,24 +227,34 @@ impl Config {
         if self.database.as_ref().is_some_and(|database| !database.is_sound()) {
             return Err(wrong("database", "give a URL such as \"postgres://user:password@host/name\""));
         }
-        let Limits { max_connections, send_queue_bytes, submit_queue, member_idle_s, disconnect_grace_s } = self.limits;
-        within("limits.disconnect_grace_s", disconnect_grace_s, 0, 600)?;
-        within("limits.max_connections", max_connections, 1, 1_000_000)?;
-        within("limits.send_queue_bytes", send_queue_bytes, 64 * 1024, 1024 * 1024 * 1024)?;
-        within("limits.submit_queue", submit_queue, 1, 1_000_000)?;
-        within("limits.member_idle_s", member_idle_s, 1, 12 * 3_600)
+        self.limits.check()
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        for (field, value, least, most) in [
+            ("limits.max_connections", self.max_connections, 1, 1_000_000),
+            ("limits.connections_per_address", self.connections_per_address, 1, 1_000_000),
+            ("limits.connections_per_key", self.connections_per_key, 1, 1_000_000),
+            ("limits.subscriptions_per_connection", self.subscriptions_per_connection, 1, 100_000),
+            ("limits.messages_per_second", self.messages_per_second, 1, 1_000_000),
+            ("limits.pending_handshakes", self.pending_handshakes, 1, 1_000_000),
+            ("limits.send_queue_bytes", self.send_queue_bytes, 64 * 1024, 1024 * 1024 * 1024),
+            ("limits.submit_queue", self.submit_queue, 1, 1_000_000),
+            ("limits.member_idle_s", self.member_idle_s, 1, 12 * 3_600),
+            ("limits.disconnect_grace_s", self.disconnect_grace_s, 0, 600),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(wrong(field, format!("{value} is not between {least} and {most}")));
+            }
+        }
+        Ok(())
     }
 }
 
 fn wrong(field: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Value { field, problem: problem.into() }
-}
-
-fn within(field: &'static str, value: usize, least: usize, most: usize) -> Result<(), ConfigError> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(wrong(field, format!("{value} is not between {least} and {most}")))
 }
 
 fn origin(scheme: &str, host: &str, bound: SocketAddr) -> String {
@@ -276,6 +323,29 @@ send_queue_bytes = 1048576
 # Commands that may wait for the engine before clients are asked to retry.
 submit_queue = 16384
 
+# WebSockets open at once: from one address (this host itself is not counted), and of one key or Member.
+connections_per_address = 1000
+connections_per_key = 10000
+
+# Market data subscriptions of one connection.
+subscriptions_per_connection = 1000
+
+# Messages a second on one connection, after a burst of a second's worth; beyond it is closed with 4009.
+messages_per_second = 20000
+
+# Handshakes judged at once; further ones wait their turn.
+pending_handshakes = 1000
+
+# Seconds without a message after which a Member's session ends.
+member_idle_s = 1800
+
+# Seconds that a Service User with cancel on disconnect has to come back.
+disconnect_grace_s = 5
+
+[log]
+# A line for people ("text") or a JSON object a line ("json"). RUST_LOG chooses what is told; default "info".
+format = "text"
+
 [tls]
 # PEM files of the certificate (with those that vouch for it) and of its key, relative to this file: with both
 # the port speaks TLS. They are read anew when they change.
@@ -302,7 +372,7 @@ mod tests {
         assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
         let database = DatabaseUrl::parse("postgres://me@localhost/\"live\"").unwrap();
         assert_eq!(Config::parse(&commented(Some(&database))).unwrap().database, Some(database));
-        assert_eq!(stated["limits"].as_table().unwrap().len(), 3);
+        assert_eq!(stated["limits"].as_table().unwrap().len(), 10);
     }
 
     #[test]
@@ -320,6 +390,8 @@ mod tests {
             ("[limits]\nmax_connections = 0", "limits.max_connections"),
             ("[limits]\nsend_queue_bytes = 1000", "limits.send_queue_bytes"),
             ("[limits]\nsubmit_queue = 0", "limits.submit_queue"),
+            ("[limits]\nmessages_per_second = 0", "limits.messages_per_second"),
+            ("[log]\nformat = 'xml'", "xml"),
             ("[rates]\ntier = 'gold'", "gold"),
             ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
         ] {

@@ -20,12 +20,13 @@ use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::gateway::activity::{self, Activity};
+use crate::gateway::admission::Admission;
 use crate::gateway::connection::Seats;
 use crate::gateway::context::Gateway;
 use crate::gateway::directory::Directory;
 use crate::gateway::exports::{self, Exports};
 use crate::gateway::listener;
-use crate::gateway::metrics::{self, Metrics};
+use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::presence::Presence;
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
@@ -33,11 +34,12 @@ use crate::gateway::secrets::MasterKey;
 use crate::gateway::throttle::Throttle;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::token::Tokens;
-use crate::gateway::{handshake, private, sign_in};
+use crate::gateway::{handshake, health, private, sign_in};
 use crate::history::{self, History};
 use crate::market_data::{self, MarketData};
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
+use crate::sequencer::stages::Stages;
 use crate::sequencer::{self, Stamped};
 use crate::storage::head::write_head;
 use crate::storage::history::HistoryError;
@@ -115,6 +117,7 @@ struct Running {
     market: market_data::Snapshot,
     journal: JournalReader,
     head: watch::Receiver<Head>,
+    stages: Arc<Stages>,
 }
 
 impl Server {
@@ -123,7 +126,7 @@ impl Server {
         let Plan { config, master, genesis } = plan;
         let certificate = certificate(&config)?;
         let storage = storage(&config)?;
-        let seats = Seats::new(config.limits.send_queue_bytes / PART_BYTES);
+        let seats = Seats::new(config.limits.send_queue_bytes / PART_BYTES, config.limits.connections_per_key);
         let metrics = Arc::new(Metrics::default());
         let (market_feed, market_batches) = market_data::feed();
         let (history_feed, history_batches) = history::feed();
@@ -142,16 +145,13 @@ impl Server {
             .name("sequencer".to_owned())
             .spawn(move || run_sequencer(sequence, started, ended))
             .map_err(|_| ServerError::Sequencer)?;
-        let Running { directory, handle, seq, market, journal, head } =
+        let Running { directory, handle, seq, market, journal, head, stages } =
             running.await.map_err(|_| ServerError::Sequencer)??;
         let first = directory.keys(|keys| keys.venue_keys().first().cloned());
         if first.is_some_and(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_err()) {
             return Err(ServerError::MasterKey);
         }
-        let listen = config.listen;
-        let listener = TcpListener::bind(listen).await;
-        let listener = listener.map_err(|source| ServerError::Listen { address: listen, source })?;
-        let address = listener.local_addr().map_err(|source| ServerError::Listen { address: listen, source })?;
+        let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(keep_head(config.data_dir.clone(), head));
         let idle = Duration::from_secs(config.limits.member_idle_s as u64);
@@ -173,6 +173,9 @@ impl Server {
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
             activity,
+            admission: Admission::new(config.limits.connections_per_address, config.limits.pending_handshakes),
+            metrics: Arc::clone(&metrics),
+            limits: config.limits.clone(),
             presence: Presence::new(Duration::from_secs(config.limits.disconnect_grace_s as u64)),
             clock: wall_clock,
             tiers: config.rates.clone(),
@@ -182,7 +185,7 @@ impl Server {
         });
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
         tokio::spawn(exports::make(Arc::clone(&gateway)));
-        let routes = routes(gateway, directory, metrics);
+        let routes = routes(gateway, directory, stages, config.data_dir.clone());
         let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
@@ -214,6 +217,14 @@ impl Server {
     }
 }
 
+/// Opens the port; tells where it is, which the system chooses when the settings leave it open.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
 /// Writes the journal's head beside it each minute.
 async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
     let mut minutes = tokio::time::interval(HEAD_EVERY);
@@ -239,9 +250,11 @@ pub fn storage(config: &Config) -> Result<Storage, JournalError> {
 }
 
 /// Everything that the port answers.
-fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, metrics: Arc<Metrics>) -> axum::Router {
+fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, stages: Arc<Stages>, data_dir: PathBuf) -> axum::Router {
+    let scrape = Scrape { metrics: Arc::clone(&gateway.metrics), stages, gateway: Arc::clone(&gateway), data_dir };
     public::routes(Public { directory, clock: wall_clock })
-        .merge(metrics::routes(metrics))
+        .merge(metrics::routes(scrape))
+        .merge(health::routes(Arc::clone(&gateway)))
         .merge(private::routes(Arc::clone(&gateway)))
         .merge(exports::routes(Arc::clone(&gateway)))
         .merge(dashboard::routes())
@@ -334,8 +347,8 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     let empty = sequencer.head().borrow().seq == 0;
     sequencer.start(genesis.filter(|_| empty)).await?;
     let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
-    let head = sequencer.head();
-    Ok((sequencer, Running { directory, handle, seq, market, journal, head }))
+    let (head, stages) = (sequencer.head(), sequencer.stages());
+    Ok((sequencer, Running { directory, handle, seq, market, journal, head, stages }))
 }
 
 /// What market data begins with.

@@ -1,5 +1,6 @@
 //! Who is asking.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,18 @@ pub enum Actor {
     Venue(VenueKeyId),
     /// The server itself: `Tick` and the genesis command.
     Server,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Public => f.write_str("public"),
+            Actor::ServiceUser(id) => id.fmt(f),
+            Actor::Member(id) => id.fmt(f),
+            Actor::Venue(id) => id.fmt(f),
+            Actor::Server => f.write_str("server"),
+        }
+    }
 }
 
 /// An actor at the address it speaks from.

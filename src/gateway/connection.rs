@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use super::rights::Holder;
 use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
 use crate::engine::query::{HistoryGrant, View};
 use crate::engine::reject::Reject;
 use crate::sequencer::handle::Outcome;
@@ -92,6 +93,7 @@ pub struct Seats {
     notices: Mutex<Vec<Notice>>,
     waiting: AtomicUsize,
     parts_max: usize,
+    sockets_max: usize,
     /// Open sockets by holder, for who asks.
     held: Mutex<HashMap<Holder, usize>>,
     /// Every open socket by its number, for what concerns them all.
@@ -99,14 +101,15 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// Seats whose sockets may have `parts_max` parts waiting.
-    pub fn new(parts_max: usize) -> Arc<Seats> {
+    /// Seats whose sockets may have `parts_max` parts waiting, `sockets_max` of them for one key or Member.
+    pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Seats> {
         Arc::new(Seats {
             free: Mutex::default(),
             next: AtomicUsize::new(0),
             notices: Mutex::default(),
             waiting: AtomicUsize::new(0),
             parts_max,
+            sockets_max,
             held: Mutex::default(),
             open: Mutex::default(),
         })
@@ -117,9 +120,8 @@ impl Seats {
         let free = self.free.lock().expect("no holder of this lock panics").pop();
         let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
-        let outlet =
-            Outlet { seat, peer, queue, waiting: AtomicUsize::new(0), slow: Notify::new(), seats: Arc::clone(self) };
-        let outlet = Arc::new(outlet);
+        let (waiting, slow, revoked_at) = (AtomicUsize::new(0), Notify::new(), AtomicU64::new(0));
+        let outlet = Arc::new(Outlet { seat, peer, queue, waiting, slow, revoked_at, seats: Arc::clone(self) });
         self.open.lock().expect("no holder of this lock panics").insert(seat, Arc::downgrade(&outlet));
         (Occupied(outlet), parts)
     }
@@ -135,13 +137,22 @@ impl Seats {
         }
     }
 
-    /// Notes how many sockets a holder has open.
-    pub fn count(&self, holder: Holder, sockets: usize) {
+    /// Parts that wait to be written, on all sockets together.
+    pub fn parts_waiting(&self) -> usize {
+        let open = self.open.lock().expect("no holder of this lock panics");
+        let all: Vec<Arc<Outlet>> = open.values().filter_map(Weak::upgrade).collect();
+        drop(open);
+        all.iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Notes how many sockets a holder has open; `false` when that is more than one may have.
+    pub fn count(&self, holder: Holder, sockets: usize) -> bool {
         let mut held = self.held.lock().expect("no holder of this lock panics");
         match sockets {
             0 => held.remove(&holder),
             _ => held.insert(holder, sockets),
         };
+        sockets <= self.sockets_max
     }
 
     /// How many sockets a holder has open.
@@ -175,6 +186,8 @@ pub struct Outlet {
     /// Parts sent and not written yet.
     waiting: AtomicUsize,
     slow: Notify,
+    /// When the right behind the socket ended, in µs; 0 while it has not.
+    revoked_at: AtomicU64,
     seats: Arc<Seats>,
 }
 
@@ -206,6 +219,16 @@ impl Outlet {
     /// Waits until the socket has been too slow for its queue.
     pub async fn too_slow(&self) {
         self.slow.notified().await;
+    }
+
+    /// Notes when the right behind the socket ended, which it is about to be told.
+    pub fn revoked(&self, at: Moment) {
+        self.revoked_at.store(at.0, Ordering::Relaxed);
+    }
+
+    /// When the right behind the socket ended, if it did.
+    pub fn revoked_at(&self) -> Option<Moment> {
+        Some(Moment(self.revoked_at.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
     }
 
     /// Leaves a notice about this socket.

@@ -7,9 +7,11 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::{oneshot, watch};
 
 use super::activity::Activity;
+use super::admission::Admission;
 use super::connection::Seats;
 use super::directory::Directory;
 use super::exports::Exports;
+use super::metrics::Metrics;
 use super::presence::Presence;
 use super::release::Ticket;
 use super::secrets::MasterKey;
@@ -17,6 +19,7 @@ use super::throttle::Throttle;
 use super::token::Tokens;
 use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
+use crate::config::Limits;
 use crate::domain::time::Moment;
 use crate::engine::reject::Reject;
 use crate::history::History;
@@ -49,6 +52,12 @@ pub struct Gateway {
     pub sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
     pub sprays: Throttle<IpAddr>,
+    /// Who may open a socket.
+    pub admission: Arc<Admission>,
+    /// What is counted for `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// Bounds on what one socket takes up.
+    pub limits: Limits,
     /// Which Service Users are there, for cancel on disconnect.
     pub presence: Presence,
     /// When each Member's session was last used.

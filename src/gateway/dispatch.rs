@@ -30,6 +30,8 @@ const LEVEL3_MAX: usize = 200;
 const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (protocol 6.1).
 const DEADLINE_US: u64 = 5_000_000;
+/// What a client is told that follows as much as it may.
+const CROWDED: &str = "EGeneral:Limit reached:symbol: this connection follows as much as it may; unsubscribe first";
 /// What a client is told when the engine's queue is full.
 const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
@@ -61,6 +63,7 @@ impl Session {
     }
 
     fn refuse(&mut self, refusal: &WireError, now: Moment) {
+        self.gateway.metrics.malformed();
         let method = refusal.method.as_deref().unwrap_or("error");
         self.reply(method, refusal.req_id, Err(&refusal.text), now, now);
     }
@@ -240,6 +243,7 @@ impl Session {
         if subscribes {
             self.channels.remove(&call.operation);
         }
+        tracing::debug!(connection = self.connection_id, who = %self.principal.actor, ?error, "refused");
         let method = match call.operation {
             _ if subscribes => "subscribe",
             Operation::SettlePosition => Operation::AddOrder.name(),
@@ -301,6 +305,10 @@ impl Session {
             };
             if let Some(error) = self.too_many_orders(topic) {
                 self.refuse_symbol("subscribe", req_id, &symbol, error, now);
+                continue;
+            }
+            if self.topics.len() >= self.gateway.limits.subscriptions_per_connection && !self.topics.contains(&topic) {
+                self.refuse_symbol("subscribe", req_id, &symbol, CROWDED, now);
                 continue;
             }
             if !self.topics.insert(topic) {

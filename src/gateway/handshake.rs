@@ -1,6 +1,7 @@
 //! `/v2`: who may open a socket. A signed request is judged before 101 (rules 2–4), a cookie needs an exact
 //! Origin (rule 16), and a bare one gets public data until a token binds it (rule 6).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,7 +16,7 @@ use super::credentials::Signed;
 use super::listener::{Peer, Refusal};
 use super::passwords::bearer_hash;
 use super::release::Ticket;
-use super::session;
+use super::session::{self, Opened};
 use super::sign_in::{cookie, origin_is_ours};
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Principal};
@@ -24,6 +25,9 @@ use crate::engine::query::{Query, Reply, Session, View};
 use crate::engine::reject::Code;
 use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
+
+/// When who has too many sockets may try again, in seconds.
+const CROWDED_S: u64 = 5;
 
 /// The WebSocket's route.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -35,14 +39,39 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
     }
     let Peer(peer) = upgrade.peer;
+    let Some(admitted) = gateway.admission.enter(peer) else {
+        let text = "EAPI:Rate limit exceeded: too many connections from this address";
+        let refusal = Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S);
+        return turned_away(&gateway, &headers, peer, refusal);
+    };
     let (seat, parts) = gateway.seats.take(peer);
-    match authenticate(&gateway, &headers, &seat.0).await {
+    let turn = gateway.admission.turn().await;
+    let judged = authenticate(&gateway, &headers, &seat.0).await;
+    drop(turn);
+    match judged {
         Ok(principal) => {
             let hash = cookie(&headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
-            upgrade.accept(move |socket, _| session::run(gateway, socket, (seat, parts), principal, hash))
+            let opened = Opened { principal, cookie: hash, origin: origin(&headers).map(str::to_owned) };
+            upgrade.accept(move |socket, _| session::run(gateway, socket, (seat, admitted, parts), opened))
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => turned_away(&gateway, &headers, peer, refusal),
     }
+}
+
+fn turned_away(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: Refusal) -> Response {
+    gateway.metrics.handshake_refused(refusal.status.as_u16());
+    refused(gateway, headers, peer, &refusal);
+    refusal.into_response()
+}
+
+/// Notes in the log who was refused. A key is named only if it is one of ours: what stands in its place may be a
+/// secret that was put there by mistake.
+pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
+    let given = headers.get("api-key").and_then(|value| value.to_str().ok());
+    let known = given.and_then(|given| gateway.directory.keys(|keys| keys.verification(given)));
+    let who = known.map(|(key, ..)| actor(key)).unwrap_or(Actor::Public).to_string();
+    let (origin, status, error) = (origin(headers).unwrap_or_default(), refusal.status.as_u16(), refusal.text());
+    tracing::info!(who, %peer, origin, status, error, "authentication refused");
 }
 
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {

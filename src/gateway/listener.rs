@@ -35,6 +35,8 @@ use super::socket::Socket;
 
 /// Most bytes of a request's head; hyper answers 431 beyond.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most fields of a request's head; hyper answers 431 beyond.
+const HEAD_FIELDS_MAX: usize = 100;
 /// How long a connection may take to send a request's head, or stay silent between requests.
 const IDLE: Duration = Duration::from_secs(5);
 /// How long one request may take in all, body included.
@@ -171,6 +173,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE)
             .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEAD_FIELDS_MAX)
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();
         let mut connection = pin!(connection);

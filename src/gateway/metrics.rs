@@ -1,8 +1,12 @@
-//! `/metrics`, in the Prometheus text form.
+//! `/metrics`, in the Prometheus text form. What is counted while the server works is atomic numbers, without a
+//! lock; the rest is looked at when somebody asks. `docs/operations.md` says what each means and what to alarm on.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,50 +14,286 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::context::Gateway;
+use super::rights;
+use crate::access::principal::Actor;
 use crate::engine::event::Event;
+use crate::engine::reject::Code;
 use crate::sequencer::Stamped;
+use crate::sequencer::stages::Stages;
+use crate::telemetry::histogram::Histogram;
+
+/// Room for the engine's codes of refusal.
+const CODES: usize = 128;
+const _: () = assert!((Code::NotEmpty as usize) < CODES);
+
+/// Kinds of socket, as `kind` tells them.
+const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
+
+/// The codes that sockets end with; 1006 stands for a client that left.
+const ENDS: [u16; 15] = [
+    1000,
+    1002,
+    1003,
+    1006,
+    1007,
+    1009,
+    1012,
+    rights::KEY_CHANGED,
+    rights::KEY_EXPIRED,
+    rights::WEBSOCKET_OFF,
+    rights::ADDRESS_OFF,
+    rights::SESSION_ENDED,
+    rights::SLOW_CONSUMER,
+    rights::TOO_MANY,
+    0,
+];
+
+/// The statuses that handshakes are refused with; 0 stands for any other.
+const STATUSES: [u16; 6] = [400, 401, 403, 429, 503, 0];
 
 /// What is counted since the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     commits: AtomicU64,
     events: AtomicU64,
     orders: AtomicU64,
     offset: AtomicU64,
+    head: AtomicU64,
+    market_data_waiting: AtomicUsize,
+    history_waiting: AtomicUsize,
+    sockets: [AtomicI64; KINDS.len()],
+    ends: [AtomicU64; ENDS.len()],
+    handshakes: [AtomicU64; STATUSES.len()],
+    sign_ins: AtomicU64,
+    malformed: AtomicU64,
+    /// By code, with its text once it occurred.
+    refused: [(OnceLock<&'static str>, AtomicU64); CODES],
+    revocation: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            commits: AtomicU64::default(),
+            events: AtomicU64::default(),
+            orders: AtomicU64::default(),
+            offset: AtomicU64::default(),
+            head: AtomicU64::default(),
+            market_data_waiting: AtomicUsize::default(),
+            history_waiting: AtomicUsize::default(),
+            sockets: Default::default(),
+            ends: Default::default(),
+            handshakes: Default::default(),
+            sign_ins: AtomicU64::default(),
+            malformed: AtomicU64::default(),
+            refused: std::array::from_fn(|_| Default::default()),
+            revocation: Histogram::default(),
+        }
+    }
 }
 
 impl Metrics {
-    /// Counts a batch that is on disk.
-    pub(super) fn released(&self, events: &[Arc<Stamped>]) {
+    /// Counts a batch that is on disk, and notes how many wait for those who follow.
+    pub(super) fn released(&self, events: &[Arc<Stamped>], market_data_waiting: usize, history_waiting: usize) {
         let Some(last) = events.last() else { return };
         let orders = events.iter().filter(|stamped| matches!(stamped.event, Event::OrderPlaced { .. })).count();
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.orders.fetch_add(orders as u64, Ordering::Relaxed);
         self.offset.store(last.seq.snapshot_offset(), Ordering::Relaxed);
+        self.head.store(last.seq.0, Ordering::Relaxed);
+        self.market_data_waiting.store(market_data_waiting, Ordering::Relaxed);
+        self.history_waiting.store(history_waiting, Ordering::Relaxed);
     }
 
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for (name, kind, help, value) in [
-            ("countersign_journal_commits_total", "counter", "Group commits synced to disk.", &self.commits),
-            ("countersign_journal_events_total", "counter", "Events journalled.", &self.events),
-            ("countersign_orders_accepted_total", "counter", "Orders accepted.", &self.orders),
-            ("countersign_journal_head_offset", "gauge", "Offset of the last event released.", &self.offset),
-        ] {
-            let value = value.load(Ordering::Relaxed);
-            writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
-                .expect("writing to a String succeeds");
-        }
-        text
+    /// Counts a refusal by the engine.
+    pub(super) fn refused(&self, code: Code) {
+        let (text, count) = &self.refused[code as usize];
+        text.get_or_init(|| code.text());
+        count.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Counts a message that never got to the engine, because it was not understood.
+    pub(super) fn malformed(&self) {
+        self.malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a socket that opened, by who is behind it.
+    pub(super) fn opened(&self, actor: Actor) {
+        self.sockets[kind(actor)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a socket whose token was admitted: it is this actor's from now on.
+    pub(super) fn bound(&self, actor: Actor) {
+        self.sockets[kind(Actor::Public)].fetch_sub(1, Ordering::Relaxed);
+        self.opened(actor);
+    }
+
+    /// Counts the end of a socket, with the code that it ended with.
+    pub(super) fn closed(&self, actor: Actor, code: u16) {
+        self.sockets[kind(actor)].fetch_sub(1, Ordering::Relaxed);
+        self.ends[place(&ENDS, code)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts how long a revoked right stayed with an open socket.
+    pub(super) fn revoked(&self, took: Duration) {
+        self.revocation.observe(took);
+    }
+
+    /// Counts a handshake that was answered with this status instead of 101.
+    pub(super) fn handshake_refused(&self, status: u16) {
+        self.handshakes[place(&STATUSES, status)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a sign-in that failed.
+    pub(super) fn sign_in_refused(&self) {
+        self.sign_ins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        // Two codes may have one text.
+        let mut counts = BTreeMap::new();
+        for (text, count) in &self.refused {
+            if let Some(text) = text.get() {
+                *counts.entry(*text).or_default() += count.load(Ordering::Relaxed);
+            }
+        }
+        counts
+    }
+}
+
+fn kind(actor: Actor) -> usize {
+    match actor {
+        Actor::Public | Actor::Server => 0,
+        Actor::ServiceUser(_) => 1,
+        Actor::Member(_) => 2,
+        Actor::Venue(_) => 3,
+    }
+}
+
+/// Where a number is in a list; what is in none counts as the last.
+fn place(list: &[u16], number: u16) -> usize {
+    list.iter().position(|of| *of == number).unwrap_or(list.len() - 1)
+}
+
+/// What a scrape looks at.
+#[derive(Clone)]
+pub struct Scrape {
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
+    /// How long commands take at each stage.
+    pub stages: Arc<Stages>,
+    /// Queues and followers.
+    pub gateway: Arc<Gateway>,
+    /// Whose files are measured.
+    pub data_dir: PathBuf,
 }
 
 /// The route.
-pub fn routes(metrics: Arc<Metrics>) -> Router {
-    Router::new().route("/metrics", get(answer)).with_state(metrics)
+pub fn routes(scrape: Scrape) -> Router {
+    Router::new().route("/metrics", get(answer)).with_state(scrape)
 }
 
-async fn answer(State(metrics): State<Arc<Metrics>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.text()).into_response()
+async fn answer(State(scrape): State<Scrape>) -> Response {
+    let dir = scrape.data_dir.clone();
+    let files = tokio::task::spawn_blocking(move || file_sizes(&dir)).await.unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], scrape.text(&files)).into_response()
+}
+
+/// The files of the data directory with their bytes.
+fn file_sizes(dir: &std::path::Path) -> BTreeMap<String, u64> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let sized = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.metadata().ok()?)));
+    sized.filter(|(_, about)| about.is_file()).map(|(name, about)| (name, about.len())).collect()
+}
+
+impl Scrape {
+    fn text(&self, files: &BTreeMap<String, u64>) -> String {
+        let mut page = Page(String::new());
+        self.counted(&mut page);
+        self.sockets(&mut page);
+        self.followers(&mut page, files);
+        let Stages { queue, engine, journal, release } = &*self.stages;
+        page.family("countersign_stage_seconds", "histogram", "Time at each stage of a command.");
+        for (stage, histogram) in [("queue", queue), ("engine", engine), ("journal", journal), ("release", release)] {
+            histogram.write(&mut page.0, "countersign_stage_seconds", &format!("stage=\"{stage}\""));
+        }
+        let name = "countersign_revocation_seconds";
+        page.family(name, "histogram", "From the event that ends a right to the close of a socket that had it.");
+        self.metrics.revocation.write(&mut page.0, name, "");
+        page.0
+    }
+
+    fn counted(&self, page: &mut Page) {
+        let Metrics { commits, events, orders, offset, malformed, sign_ins, .. } = &*self.metrics;
+        page.family("countersign_build_info", "gauge", "The version that runs; always 1.");
+        page.labelled("countersign_build_info", "version", env!("CARGO_PKG_VERSION"), 1);
+        page.one("countersign_journal_commits_total", "counter", "Group commits synced to disk.", load(commits));
+        page.one("countersign_journal_events_total", "counter", "Events journalled.", load(events));
+        page.one("countersign_orders_accepted_total", "counter", "Orders accepted.", load(orders));
+        page.one("countersign_journal_head_offset", "gauge", "Offset of the last event released.", load(offset));
+        page.family("countersign_commands_refused_total", "counter", "Refusals by the engine, by code.");
+        for (code, count) in self.metrics.refusals() {
+            page.labelled("countersign_commands_refused_total", "code", code, count);
+        }
+        page.one("countersign_messages_malformed_total", "counter", "Messages not understood.", load(malformed));
+        page.one("countersign_sign_ins_refused_total", "counter", "Sign-ins that failed.", load(sign_ins));
+    }
+
+    fn sockets(&self, page: &mut Page) {
+        page.family("countersign_sockets", "gauge", "Open WebSockets, by who is behind them.");
+        for (kind, count) in KINDS.iter().zip(&self.metrics.sockets) {
+            page.labelled("countersign_sockets", "kind", kind, count.load(Ordering::Relaxed));
+        }
+        page.family("countersign_sockets_closed_total", "counter", "Ended WebSockets, by close code.");
+        for (code, count) in ENDS.iter().zip(&self.metrics.ends) {
+            page.labelled("countersign_sockets_closed_total", "code", code, load(count));
+        }
+        page.family("countersign_handshakes_refused_total", "counter", "Handshakes refused, by HTTP status.");
+        for (status, count) in STATUSES.iter().zip(&self.metrics.handshakes) {
+            page.labelled("countersign_handshakes_refused_total", "status", status, load(count));
+        }
+    }
+
+    fn followers(&self, page: &mut Page, files: &BTreeMap<String, u64>) {
+        let Metrics { head, market_data_waiting, history_waiting, .. } = &*self.metrics;
+        let waiting = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let parts = self.gateway.seats.parts_waiting();
+        page.one("countersign_send_queue_parts", "gauge", "Parts that wait to be written, on all sockets.", parts);
+        let submitted = self.gateway.handle.waiting();
+        page.one("countersign_submit_queue", "gauge", "Submissions that wait for the engine.", submitted);
+        let lag = load(head).saturating_sub(self.gateway.history.last());
+        page.one("countersign_history_lag_events", "gauge", "Events released and not in the history tables yet.", lag);
+        let batches = waiting(history_waiting);
+        page.one("countersign_history_queue_batches", "gauge", "Batches that wait for the history tables.", batches);
+        let batches = waiting(market_data_waiting);
+        page.one("countersign_market_data_queue_batches", "gauge", "Batches that wait for market data.", batches);
+        page.family("countersign_data_bytes", "gauge", "Bytes of the files in the data directory.");
+        for (file, bytes) in files {
+            page.labelled("countersign_data_bytes", "file", file, bytes);
+        }
+    }
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+/// The text being written.
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("writing to a String succeeds");
+    }
+
+    fn labelled(&mut self, name: &str, label: &str, value: impl Display, count: impl Display) {
+        writeln!(self.0, "{name}{{{label}=\"{value}\"}} {count}").expect("writing to a String succeeds");
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        writeln!(self.0, "{name} {value}").expect("writing to a String succeeds");
+    }
 }

@@ -1,6 +1,7 @@
 //! Sockets and sessions: HTTP, the handshake, dispatch, streams.
 
 pub mod activity;
+pub mod admission;
 mod answers;
 pub mod call;
 pub mod connection;
@@ -11,6 +12,7 @@ mod dispatch;
 pub mod exports;
 pub mod frame;
 pub mod handshake;
+pub mod health;
 pub mod inbound;
 pub mod listener;
 pub mod metrics;
@@ -32,5 +34,6 @@ pub mod subscriptions;
 pub mod throttle;
 pub mod tls;
 pub mod token;
+mod traces;
 pub mod untrusted;
 pub mod upgrade;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::context::Gateway;
 use super::credentials::Signed;
-use super::handshake::{Signature, open_signed};
+use super::handshake::{Signature, open_signed, refused};
 use super::listener::Peer;
 use super::release::Ticket;
 use super::token::{Claims, LIFETIME_S};
@@ -56,6 +56,7 @@ async fn token(
             Json(json!({"error": [], "result": {"token": gateway.tokens.mint(&claims), "expires": LIFETIME_S}}))
         }
         Err(refusal) => {
+            refused(&gateway, &headers, peer, &refusal);
             // The reason behind the second colon is ours; v2's clients match what comes before.
             let plain: Vec<&str> = refusal.text().splitn(3, ':').take(2).collect();
             error(&plain.join(":"))

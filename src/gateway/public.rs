@@ -1,4 +1,4 @@
-//! What anybody may read over HTTP: the page, the health check, and the public REST calls that stock clients
+//! What anybody may read over HTTP: schemas, and the public REST calls that stock clients
 //! make beside their sockets, which answer HTTP 200 with `{"error": [], "result": …}` whatever happens.
 
 use std::collections::BTreeMap;
@@ -31,10 +31,9 @@ pub struct Public {
     pub clock: fn() -> Moment,
 }
 
-/// `/`, `/healthz`, `/schemas/…` and the routes under `/0/public/`.
+/// `/schemas/…` and the routes under `/0/public/`.
 pub fn routes(public: Public) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
         .route("/schemas/{file}", get(schema))
         .route("/0/public/Time", get(time))
         .route("/0/public/SystemStatus", get(system_status))

@@ -122,7 +122,7 @@ impl Desk {
                     seat.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
                 {
                     held.retain(|other| *other != at);
-                    self.sockets.count(holder, held.len());
+                    let _ = self.sockets.count(holder, held.len());
                     if held.is_empty() {
                         self.held.remove(&holder);
                     }
@@ -144,11 +144,16 @@ impl Desk {
             seat.holder = Some((holder, credential));
             let held = self.held.entry(holder).or_default();
             held.push(outlet.seat);
-            self.sockets.count(holder, held.len());
+            if !self.sockets.count(holder, held.len()) {
+                self.part(outlet, Part::Close(rights::TOO_MANY, "too many connections of this key"));
+            }
         }
     }
 
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
+        if let Err(reject) = &outcome {
+            self.metrics.refused(reject.code);
+        }
         match ticket {
             // Who asked may have left; then nobody waits for the answer.
             Ticket::Ask(waiting) => drop(waiting.send(Some(outcome))),
@@ -217,7 +222,7 @@ impl Desk {
             seat.parts.push(part);
         });
         self.tell_members(&stamped.event);
-        self.close_what_ended(&stamped.event);
+        self.close_what_ended(stamped);
     }
 
     /// Tells Members what concerns them beside the streams: a freeze of their Organization, a change of their
@@ -240,7 +245,8 @@ impl Desk {
     }
 
     /// Closes the sockets that an event leaves without a right (rule 8).
-    fn close_what_ended(&mut self, event: &Event) {
+    fn close_what_ended(&mut self, stamped: &Stamped) {
+        let event = &stamped.event;
         let touched = rights::touched(&self.directory, event);
         let held: Vec<usize> = touched.iter().filter_map(|holder| self.held.get(holder)).flatten().copied().collect();
         for at in held {
@@ -250,6 +256,7 @@ impl Desk {
             let open: Vec<Operation> = channels.iter().map(|(_, channel)| *channel).collect();
             if let Some((code, reason)) = rights::verdict(event, outlet.peer, *credential, &open) {
                 let outlet = Arc::clone(outlet);
+                outlet.revoked(stamped.at);
                 self.part(&outlet, Part::Close(code, reason));
             }
         }
@@ -294,7 +301,7 @@ impl Release for Desk {
         }
         let system = self.directory.system();
         self.directory.follow(&batch.events);
-        self.metrics.released(&batch.events);
+        self.metrics.released(&batch.events, self.market_data.waiting(), self.history.waiting());
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
         }

@@ -44,6 +44,8 @@ pub const ADDRESS_OFF: u16 = 4004;
 pub const SESSION_ENDED: u16 = 4005;
 /// The socket did not take what was sent to it.
 pub const SLOW_CONSUMER: u16 = 4008;
+/// The socket sent more than it may, or its key has more sockets than it may.
+pub const TOO_MANY: u16 = 4009;
 
 /// The code and reason that an event closes a socket with, if it does.
 pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<(u16, &'static str)> {

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::admission::Admitted;
 use super::answers::Answered;
 use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
@@ -23,7 +24,7 @@ use super::frame;
 use super::outbound;
 use super::presence;
 use super::release::Ticket;
-use super::rights::SLOW_CONSUMER;
+use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::upgrade::{self, WebSocket};
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
@@ -44,6 +45,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A buffer that grew beyond this for one burst is given back.
 const BUFFER_KEPT: usize = 64 * 1024;
+/// A socket that was silent for a second may send what a second admits at once.
+const CREDIT_US: u64 = 1_000_000;
 
 /// A private channel that the socket follows, or is about to.
 #[derive(Debug, Default)]
@@ -84,21 +87,32 @@ pub(super) struct Session {
     /// One payload at a time.
     pub(super) text: String,
     /// Names the socket to its client; counts from 1 since the start.
-    connection_id: u64,
+    pub(super) connection_id: u64,
     cookie: Option<[u8; 32]>,
+    /// What may still be sent, as the time that it is worth at the greatest rate, µs.
+    credit_us: u64,
     last_message: Instant,
     last_act: Instant,
     last_write: Instant,
     stopping: bool,
 }
 
-/// A session from its beginning to its end; `seat` and the queue of its parts are its own.
+/// What the handshake found.
+pub(super) struct Opened {
+    /// Whose the socket is.
+    pub(super) principal: Principal,
+    /// The hash of the Member's cookie that it came with.
+    pub(super) cookie: Option<[u8; 32]>,
+    /// The origin of the page that opened it.
+    pub(super) origin: Option<String>,
+}
+
+/// A session from its beginning to its end; `seat`, its place among its address's and the queue of its parts are its own.
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    (seat, mut parts): (Occupied, mpsc::Receiver<Vec<Part>>),
-    principal: Principal,
-    cookie: Option<[u8; 32]>,
+    (seat, admitted, mut parts): (Occupied, Admitted, mpsc::Receiver<Vec<Part>>),
+    Opened { principal, cookie, origin }: Opened,
 ) -> impl Future<Output = ()> + Send {
     let now = Instant::now();
     let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;
@@ -117,22 +131,25 @@ pub(super) fn run(
         out: Vec::new(),
         text: String::new(),
         cookie,
+        credit_us: CREDIT_US,
         last_message: now,
         last_act: now,
         last_write: now,
         stopping: false,
     };
+    session.opened(origin.as_deref());
     // What is kept while a session waits is counted in bytes: the arguments live on only in here.
     async move {
         if session.principal.actor != Actor::Public {
             session.bind();
         }
         let end = session.serve(&mut socket, &mut parts).await;
+        session.closed(end, now.elapsed());
         session.leave().await;
         if let End::Close(code, reason) = end {
             Box::pin(upgrade::close(socket, code, reason)).await;
         }
-        drop(seat);
+        drop((seat, admitted));
     }
 }
 
@@ -187,12 +204,13 @@ impl Session {
     /// Takes what the socket has, up to a limit, and submits it as one.
     async fn read(&mut self, first: Option<Result<Message, Error>>, socket: &mut WebSocket) -> Option<End> {
         let time_in = (self.gateway.clock)();
-        self.last_message = Instant::now();
+        self.earn_credit();
         let mut next = Some(first);
         let mut end = None;
         for _ in 0..DRAIN_MAX {
             let Some(message) = next.take().or_else(|| socket.next().now_or_never()) else { break };
             end = match message {
+                Some(Ok(_)) if !self.spend_credit() => Some(End::Close(TOO_MANY, "too many requests")),
                 Some(Ok(Message::Text(text))) => {
                     self.message(&text, time_in).await;
                     None
@@ -210,6 +228,22 @@ impl Session {
         }
         self.submit(time_in);
         end
+    }
+
+    /// Time passes: more may be sent.
+    fn earn_credit(&mut self) {
+        let now = Instant::now();
+        let passed = u64::try_from((now - self.last_message).as_micros()).unwrap_or(CREDIT_US);
+        self.credit_us = self.credit_us.saturating_add(passed).min(CREDIT_US);
+        self.last_message = now;
+    }
+
+    /// A message came; `false` when it was one too many. Pings and pongs count as well.
+    fn spend_credit(&mut self) -> bool {
+        let price = CREDIT_US / self.gateway.limits.messages_per_second as u64;
+        let left = self.credit_us.checked_sub(price);
+        self.credit_us = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Notes that a message other than a ping came.
@@ -321,7 +355,10 @@ impl Session {
 
     /// The engine has admitted the socket's principal.
     pub(super) fn bind(&mut self) {
-        self.bound = true;
+        if !self.bound {
+            self.bound = true;
+            self.told_bound();
+        }
         if let Actor::ServiceUser(id) = self.principal.actor {
             self.gateway.presence.enter(id);
         }

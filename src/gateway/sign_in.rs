@@ -15,7 +15,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::context::{Gateway, Unanswered};
-use super::handshake::origin;
+use super::handshake::{self, origin};
 use super::listener::{Peer, Refusal};
 use super::passwords::{bearer_hash, hash_password, matching_step, new_bearer_token, new_totp_secret, verify_password};
 use crate::domain::ids::MemberId;
@@ -95,7 +95,11 @@ async fn sign_in(
             let cookie = format!("{COOKIE}={}; {kept}", token.as_str());
             (StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(json!({"error": []}))).into_response()
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            gateway.metrics.sign_in_refused();
+            handshake::refused(&gateway, &headers, peer, &refusal);
+            refusal.into_response()
+        }
     }
 }
 

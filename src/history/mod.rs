@@ -38,6 +38,11 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// Batches that wait for the projector.
+    pub fn waiting(&self) -> usize {
+        self.batches.max_capacity() - self.batches.capacity()
+    }
+
     /// Hands a batch over; one that finds no room is read back from the journal.
     pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
         // The projector notices the hole by the sequence.

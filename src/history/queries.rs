@@ -63,6 +63,11 @@ pub type AuditPage = (Vec<Audited>, Option<String>);
 pub type Found = Vec<ClosedOrder>;
 
 impl History {
+    /// The last event in the tables.
+    pub fn last(&self) -> u64 {
+        *self.reached.borrow()
+    }
+
     pub(super) async fn reached(&self, seq: Seq) -> Result<(), Busy> {
         let mut reached = self.reached.clone();
         let waiting = reached.wait_for(|at| *at >= seq.0);

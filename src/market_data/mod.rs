@@ -93,6 +93,11 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// Batches that wait for the projection.
+    pub fn waiting(&self) -> usize {
+        self.batches.as_ref().map_or(0, |batches| batches.max_capacity() - batches.capacity())
+    }
+
     /// Hands a batch over. A projection that falls 65,536 batches behind is stopped rather than wrong: its
     /// subscribers are refused from then on.
     pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {

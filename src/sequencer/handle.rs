@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::stages::Stages;
 use crate::access::principal::Principal;
 use crate::engine::command::Command;
 use crate::engine::query::{Query, Reply, View};
@@ -49,10 +51,17 @@ pub type Outcome = Result<Answer, Reject>;
 #[derive(Debug)]
 pub struct Unavailable<T>(pub Vec<Submission<T>>);
 
+/// What one session submitted at once, and when.
+#[derive(Debug)]
+struct Drain<T> {
+    submissions: Vec<Submission<T>>,
+    submitted: Instant,
+}
+
 /// A way into the sequencer. Cheap to clone; the sequencer stops when the last one is dropped.
 #[derive(Debug)]
 pub struct Handle<T> {
-    inbox: mpsc::Sender<Vec<Submission<T>>>,
+    inbox: mpsc::Sender<Drain<T>>,
     waiting: Arc<AtomicUsize>,
     max: usize,
 }
@@ -71,39 +80,62 @@ impl<T> Handle<T> {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
             return Err(Unavailable(submissions));
         }
-        self.inbox.try_send(submissions).map_err(|error| {
+        self.inbox.try_send(Drain { submissions, submitted: Instant::now() }).map_err(|error| {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
-            Unavailable(error.into_inner())
+            Unavailable(error.into_inner().submissions)
         })
+    }
+
+    /// Submissions that wait right now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether the sequencer still takes anything: not once the journal has failed.
+    pub fn is_open(&self) -> bool {
+        !self.inbox.is_closed()
     }
 }
 
 /// The sequencer's end of the queue.
 pub(super) struct Inbox<T> {
-    queue: mpsc::Receiver<Vec<Submission<T>>>,
+    queue: mpsc::Receiver<Drain<T>>,
     waiting: Arc<AtomicUsize>,
+    stages: Arc<Stages>,
+}
+
+/// Submissions that the engine gets now.
+#[derive(Debug)]
+pub(super) struct Taken<T> {
+    pub(super) submissions: Vec<Submission<T>>,
+    pub(super) at: Instant,
 }
 
 /// A queue that holds `max` submissions, and both its ends.
-pub(super) fn queue<T>(max: usize) -> (Handle<T>, Inbox<T>) {
+pub(super) fn queue<T>(max: usize, stages: Arc<Stages>) -> (Handle<T>, Inbox<T>) {
     let (sender, receiver) = mpsc::channel(max);
     let waiting = Arc::new(AtomicUsize::new(0));
-    (Handle { inbox: sender, waiting: Arc::clone(&waiting), max }, Inbox { queue: receiver, waiting })
+    (Handle { inbox: sender, waiting: Arc::clone(&waiting), max }, Inbox { queue: receiver, waiting, stages })
 }
 
 impl<T> Inbox<T> {
     /// The next submissions; `None` once every handle is gone and the queue is empty.
-    pub(super) async fn next(&mut self) -> Option<Vec<Submission<T>>> {
-        let submissions = self.queue.recv().await?;
-        self.waiting.fetch_sub(submissions.len(), Ordering::Relaxed);
-        Some(submissions)
+    pub(super) async fn next(&mut self) -> Option<Taken<T>> {
+        let drain = self.queue.recv().await?;
+        Some(self.taken(drain))
     }
 
     /// What is waiting right now, if anything.
-    pub(super) fn ready(&mut self) -> Option<Vec<Submission<T>>> {
-        let submissions = self.queue.try_recv().ok()?;
+    pub(super) fn ready(&mut self) -> Option<Taken<T>> {
+        let drain = self.queue.try_recv().ok()?;
+        Some(self.taken(drain))
+    }
+
+    fn taken(&self, Drain { submissions, submitted }: Drain<T>) -> Taken<T> {
         self.waiting.fetch_sub(submissions.len(), Ordering::Relaxed);
-        Some(submissions)
+        let at = Instant::now();
+        self.stages.queue.observe(at - submitted);
+        Taken { submissions, at }
     }
 }
 
@@ -122,13 +154,13 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_and_takes_again_when_it_drains() {
         const QUEUE_MAX: usize = 1_000;
-        let (handle, mut inbox) = queue(QUEUE_MAX);
+        let (handle, mut inbox) = queue(QUEUE_MAX, Arc::default());
         handle.submit((0..QUEUE_MAX).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), ask(2)]).unwrap_err();
         assert_eq!(back.iter().map(|s| s.ticket).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(inbox.next().await.unwrap().len(), QUEUE_MAX);
+        assert_eq!(inbox.next().await.unwrap().submissions.len(), QUEUE_MAX);
         handle.submit(back).unwrap();
-        assert_eq!(inbox.ready().unwrap().len(), 2);
+        assert_eq!(inbox.ready().unwrap().submissions.len(), 2);
         drop(handle);
         assert!(inbox.next().await.is_none());
     }

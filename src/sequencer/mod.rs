@@ -8,6 +8,7 @@ mod batch;
 pub mod codec;
 pub mod handle;
 pub mod recovery;
+pub mod stages;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +20,11 @@ use std::time::Duration;
 
 use batch::Open;
 pub use batch::{Release, Released, Stamped};
-use handle::{Answer, Inbox, Submission, Work};
+use handle::{Answer, Inbox, Submission, Taken, Work};
 use recovery::RecoveryError;
+use stages::Stages;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
@@ -50,8 +53,22 @@ pub struct Sequencer<R: Release> {
     clock: fn() -> Moment,
     open: Open<R::Ticket>,
     /// On disk, and let out as soon as the next batch is on its way there.
-    durable: Option<Released<R::Ticket>>,
+    durable: Option<Durable<R::Ticket>>,
     head: watch::Sender<Head>,
+    stages: Arc<Stages>,
+}
+
+/// A batch that is on disk, and since when.
+struct Durable<T> {
+    batch: Released<T>,
+    since: Instant,
+}
+
+impl<T: Send + 'static> Durable<T> {
+    fn let_out(self, release: &mut impl Release<Ticket = T>, stages: &Stages) {
+        release.release(self.batch);
+        stages.release.observe(self.since.elapsed());
+    }
 }
 
 /// Recovers the engine from `journal`, which `reader` reads. `clock` is read once per drain of the queue,
@@ -66,10 +83,12 @@ pub async fn open<R: Release>(
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
     let state = recovery::recover(reader).await?;
     let engine = Engine::new(state).limited(tiers);
-    let (handle, inbox) = handle::queue(queue_max);
+    let stages = Arc::new(Stages::default());
+    let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
     let release = release(&engine);
     let head = watch::Sender::new(journal.head());
-    Ok((Sequencer { engine, journal, release, inbox, clock, open: Open::default(), durable: None, head }, handle))
+    let open = Open::default();
+    Ok((Sequencer { engine, journal, release, inbox, clock, open, durable: None, head, stages }, handle))
 }
 
 impl<R: Release> Sequencer<R> {
@@ -93,6 +112,11 @@ impl<R: Release> Sequencer<R> {
         self.head.subscribe()
     }
 
+    /// How long commands take at each stage.
+    pub fn stages(&self) -> Arc<Stages> {
+        Arc::clone(&self.stages)
+    }
+
     /// Runs until every handle is dropped, answers all that was accepted, and saves a snapshot.
     ///
     /// # Errors
@@ -108,7 +132,7 @@ impl<R: Release> Sequencer<R> {
                 tokio::select! {
                     biased;
                     next = self.inbox.next() => match next {
-                        Some(submissions) => self.take(submissions),
+                        Some(taken) => self.take(taken),
                         None => running = false,
                     },
                     _ = ticks.tick() => self.tick(),
@@ -123,8 +147,8 @@ impl<R: Release> Sequencer<R> {
 
     /// Releases the batch that is on disk, if one is.
     fn let_out(&mut self) {
-        if let Some(batch) = self.durable.take() {
-            self.release.release(batch);
+        if let Some(durable) = self.durable.take() {
+            durable.let_out(&mut self.release, &self.stages);
         }
     }
 
@@ -144,19 +168,21 @@ impl<R: Release> Sequencer<R> {
             Some(first) => {
                 let count = u32::try_from(batch.events.len()).expect("BATCH_MAX bounds a batch");
                 let (seq, body) = (first.seq.0, batch.body.as_slice());
-                let Sequencer { engine, journal, inbox, clock, open, durable, release, .. } = self;
+                let Sequencer { engine, journal, inbox, clock, open, durable, release, stages, .. } = self;
+                let begun = Instant::now();
                 let mut append = pin!(journal.append(seq, count, codec::FORMAT, body));
                 std::future::poll_fn(|context| {
                     if let Poll::Ready(done) = append.as_mut().poll(context) {
+                        stages.journal.observe(begun.elapsed());
                         return Poll::Ready(done);
                     }
                     // The append is under way now; both go on at the same time.
-                    if let Some(batch) = durable.take() {
-                        release.release(batch);
+                    if let Some(durable) = durable.take() {
+                        durable.let_out(release, stages);
                     }
                     while more && open.answers.len() < BATCH_MAX {
                         match pin!(inbox.next()).poll(context) {
-                            Poll::Ready(Some(submissions)) => execute(engine, open, (*clock)(), submissions),
+                            Poll::Ready(Some(taken)) => execute(engine, open, (*clock)(), taken, stages),
                             Poll::Ready(None) => more = false,
                             Poll::Pending => break,
                         }
@@ -175,16 +201,17 @@ impl<R: Release> Sequencer<R> {
             return Err(error);
         }
         self.head.send_replace(self.journal.head());
-        self.durable = Some(Released { events: Arc::new(batch.events), answers: batch.answers });
+        let batch = Released { events: Arc::new(batch.events), answers: batch.answers };
+        self.durable = Some(Durable { batch, since: Instant::now() });
         Ok(more)
     }
 
     /// Takes what came, and whatever else is waiting, as one drain.
-    fn take(&mut self, submissions: Vec<Submission<R::Ticket>>) {
+    fn take(&mut self, first: Taken<R::Ticket>) {
         let now = (self.clock)();
-        let mut next = Some(submissions);
-        while let Some(submissions) = next {
-            execute(&mut self.engine, &mut self.open, now, submissions);
+        let mut next = Some(first);
+        while let Some(taken) = next {
+            execute(&mut self.engine, &mut self.open, now, taken, &self.stages);
             next = if self.open.answers.len() < BATCH_MAX { self.inbox.ready() } else { None };
         }
     }
@@ -199,8 +226,8 @@ impl<R: Release> Sequencer<R> {
 }
 
 /// Puts submissions to the engine in order and notes the answers.
-fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, submissions: Vec<Submission<T>>) {
-    for Submission { by, work, ticket } in submissions {
+fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
+    for Submission { by, work, ticket } in taken.submissions {
         let outcome = match work {
             Work::Command(command) => {
                 let reply = engine.handle(now, &by, &command).map(|reply| match engine.rate() {
@@ -214,4 +241,5 @@ fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, submissions:
         };
         open.answers.push((ticket, outcome));
     }
+    stages.engine.observe(taken.at.elapsed());
 }

@@ -130,6 +130,16 @@ impl Client {
         self.socket.send(Message::text(text.into())).await.unwrap();
     }
 
+    /// Sends to a server that may have closed already.
+    pub async fn try_send(&mut self, text: &str) -> bool {
+        self.socket.send(Message::text(text)).await.is_ok()
+    }
+
+    /// Waits for the answer to a ping without a number.
+    pub async fn pong(&mut self) {
+        while self.next().await["method"] != "pong" {}
+    }
+
     pub async fn send_binary(&mut self, bytes: Vec<u8>) {
         // The server may close while this is on its way.
         let _ = self.socket.send(Message::binary(bytes)).await;

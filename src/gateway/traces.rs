@@ -1,0 +1,41 @@
+//! What a socket leaves behind in the log and in the numbers: its opening and its end, with who, from where, from
+//! which page, and why.
+
+use std::time::Duration;
+
+use super::session::{End, Session};
+use crate::access::principal::Actor;
+
+/// The code that stands for a client that left, as RFC 6455 has it.
+const GONE: u16 = 1006;
+
+impl Session {
+    /// The socket is open.
+    pub(super) fn opened(&self, origin: Option<&str>) {
+        self.gateway.metrics.opened(Actor::Public);
+        let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);
+        tracing::info!(connection, %who, %peer, origin = origin.unwrap_or_default(), "socket opened");
+    }
+
+    /// The engine has admitted who it is.
+    pub(super) fn told_bound(&self) {
+        self.gateway.metrics.bound(self.principal.actor);
+        tracing::info!(connection = self.connection_id, who = %self.principal.actor, "socket bound");
+    }
+
+    /// The socket is about to be closed.
+    pub(super) fn closed(&self, end: End, open_for: Duration) {
+        let (code, reason) = match end {
+            End::Gone => (GONE, "the client left"),
+            End::Close(code, reason) => (code, reason),
+        };
+        let who = if self.bound { self.principal.actor } else { Actor::Public };
+        self.gateway.metrics.closed(who, code);
+        if let Some(at) = self.outlet.revoked_at() {
+            let us = (self.gateway.clock)().0.saturating_sub(at.0);
+            self.gateway.metrics.revoked(Duration::from_micros(us));
+        }
+        let (connection, peer, seconds) = (self.connection_id, self.principal.peer, open_for.as_secs());
+        tracing::info!(connection, %who, %peer, code, reason, seconds, "socket closed");
+    }
+}

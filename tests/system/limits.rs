@@ -1,0 +1,68 @@
+//! What one client may take up: messages, sockets, subscriptions (rule 45; settings `limits.*`).
+
+use std::time::Duration;
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::world::{World, key};
+
+#[tokio::test]
+async fn d7_78_a_socket_that_sends_too_much_is_closed_with_4009_and_harms_nobody() {
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.messages_per_second = 10).await;
+    let (mut loud, mut other) = (world.bot(1).await, world.bot(1).await);
+    for _ in 0..10 {
+        loud.send(r#"{"method":"ping"}"#).await;
+    }
+    for _ in 0..10 {
+        loud.pong().await;
+    }
+    for _ in 0..30 {
+        // The server may close while this is on its way.
+        let _ = loud.try_send(r#"{"method":"ping"}"#).await;
+    }
+    assert_eq!(loud.closed().await, (4009, "too many requests".to_owned()));
+    assert_eq!(other.reply("ping", Value::Null).await["method"], "pong");
+}
+
+#[tokio::test]
+async fn d7_79_a_key_and_an_address_have_so_many_sockets() {
+    let world = World::configured(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], |config| {
+        config.limits.connections_per_key = 2;
+        config.limits.connections_per_address = 1;
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let (first, mut second) = (world.bot(1).await, world.bot(1).await);
+    let mut third = world.bot(1).await;
+    assert_eq!(third.closed().await, (4009, "too many connections of this key".to_owned()));
+    world.bot(2).await.call("key_info", json!({})).await;
+    second.call("key_info", json!({})).await;
+    drop(first);
+
+    let from = async |address: &str| Client::open(world.address, &[("X-Forwarded-For", address)]).await;
+    let _one = from("192.0.2.1").await.unwrap();
+    let refused = from("192.0.2.1").await.err().unwrap();
+    assert_eq!((refused.status, refused.retry_after), (429, true));
+    assert!(refused.error.starts_with("EAPI:Rate limit exceeded"), "{refused:?}");
+    from("192.0.2.2").await.unwrap();
+}
+
+#[tokio::test]
+async fn d7_80_subscribing_again_and_again_follows_no_more_than_the_limit() {
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.subscriptions_per_connection = 3).await;
+    let mut bot = world.bot(1).await;
+    for depth in [10, 25, 100] {
+        bot.call("subscribe", json!({"channel": "book", "symbol": ["BTC/USD"], "depth": depth})).await;
+    }
+    let book = |depth: u32| json!({"channel": "book", "symbol": ["BTC/USD"], "depth": depth});
+    assert!(bot.refused("subscribe", book(500)).await.starts_with("EGeneral:Limit reached"));
+    assert_eq!(bot.refused("subscribe", book(10)).await, "Already subscribed");
+    bot.call("unsubscribe", book(10)).await;
+    bot.call("subscribe", book(500)).await;
+    for _ in 0..1_000 {
+        assert_eq!(bot.refused("subscribe", book(500)).await, "Already subscribed");
+    }
+    tokio::time::timeout(Duration::from_secs(20), bot.call("key_info", json!({}))).await.unwrap();
+}

@@ -1,0 +1,232 @@
+//! What the operator sees: `/metrics`, `/healthz`, the log, and what of it must never hold a secret.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use countersign::access::scope::ScopeSet;
+use countersign::gateway::credentials::decode_secret;
+use serde_json::{Value, json};
+
+use super::client::{Client, code, code_of, http, next_nonce};
+use super::world::{World, key};
+
+async fn metrics(address: SocketAddr) -> String {
+    let (status, _, text) = http(address, "GET", "/metrics", &[], "").await;
+    assert_eq!(status, 200);
+    text
+}
+
+/// The value of a series, by its name with labels.
+fn value(metrics: &str, series: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{series} is not in\n{metrics}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn metrics_count_what_happens_and_every_documented_one_is_there() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let bare = Client::bare(world.address).await;
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+    bot.call("add_order", order.clone()).await;
+    let mut too_much = order;
+    too_much["order_qty"] = json!(99_999_999);
+    bot.refused("add_order", too_much).await;
+    bot.send("{").await;
+    bot.call("key_info", json!({})).await;
+    Client::signed(world.address, "nobody", b"secret").await.err().unwrap();
+
+    let text = metrics(world.address).await;
+    for (series, expected) in [
+        ("countersign_orders_accepted_total", 1),
+        ("countersign_commands_refused_total{code=\"EOrder:Insufficient funds (insufficient user funds)\"}", 1),
+        ("countersign_messages_malformed_total", 1),
+        ("countersign_sockets{kind=\"service_user\"}", 1),
+        ("countersign_sockets{kind=\"public\"}", 1),
+        ("countersign_handshakes_refused_total{status=\"401\"}", 1),
+        ("countersign_send_queue_parts", 0),
+        ("countersign_revocation_seconds_count", 0),
+    ] {
+        assert_eq!(value(&text, series), expected, "{series}");
+    }
+    assert!(value(&text, "countersign_data_bytes{file=\"journal.db\"}") > 0);
+    for stage in ["queue", "engine", "journal", "release"] {
+        assert!(value(&text, &format!("countersign_stage_seconds_count{{stage=\"{stage}\"}}")) >= 2, "{stage}");
+    }
+    let documented = std::fs::read_to_string("docs/operations.md").unwrap();
+    for name in documented.lines().filter_map(|line| line.strip_prefix("| `countersign_")?.split('`').next()) {
+        assert!(text.contains(&format!("# TYPE countersign_{name} ")), "countersign_{name} is documented only");
+    }
+    drop(bare);
+    let mut alice = world.member("alice").await;
+    alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(1)})).await;
+    assert_eq!(bot.closed().await.0, 4001);
+    let text = metrics(world.address).await;
+    assert_eq!(value(&text, "countersign_revocation_seconds_count"), 1);
+    assert_eq!(value(&text, "countersign_sockets_closed_total{code=\"4001\"}"), 1);
+    assert_eq!(value(&text, "countersign_sockets{kind=\"service_user\"}"), 0);
+}
+
+/// A server process on a directory of `init`'s, with its log in a file; killed if a test leaves it behind.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    /// The first venue key and its secret.
+    key: (String, String),
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    fn start(dir: &Path) -> Process {
+        let program = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+            command.current_dir(dir).env_remove("COUNTERSIGN_MASTER_KEY").env("RUST_LOG", "debug");
+            command
+        };
+        let made = String::from_utf8(program().arg("init").output().unwrap().stdout).unwrap();
+        let shown = |name: &str| {
+            let line = made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.split_whitespace().next().unwrap().to_owned()
+        };
+        let settings = dir.join("countersign.toml");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("format = \"text\"", "format = \"json\"");
+        std::fs::write(&settings, text).unwrap();
+        let log = std::fs::File::create(dir.join("log")).unwrap();
+        let serve = ["serve", "--config", "countersign.toml"];
+        let mut child = program().args(serve).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
+        Process { child, address, key: (shown("venue key"), shown("secret")) }
+    }
+
+    fn stop(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success() && self.child.wait().unwrap().success());
+    }
+}
+
+/// What was shown to those who have no right to a secret, and the secrets.
+#[derive(Default)]
+struct Canaries {
+    shown: String,
+    secrets: Vec<String>,
+}
+
+impl Canaries {
+    fn secret(&mut self, text: impl Into<String>) -> String {
+        self.secrets.push(text.into());
+        self.secrets.last().unwrap().clone()
+    }
+
+    /// Posts and keeps the answer: status and body.
+    async fn post(&mut self, address: SocketAddr, path: &str, body: Value) -> (u16, String, Value) {
+        let origin = format!("http://{address}");
+        let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
+        let (status, head, body) = http(address, "POST", path, &headers, &body.to_string()).await;
+        if status != 200 {
+            self.shown += &format!("{head}\n{body}\n");
+        }
+        (status, head, serde_json::from_str(&body).unwrap_or_default())
+    }
+}
+
+/// A Member signs up, in and opens a socket; others fail at each step, with something that must not be told.
+async fn lives(server: &Process, canaries: &mut Canaries) {
+    let address = server.address;
+    let (api_key, secret) = &server.key;
+    canaries.secret(secret);
+    let mut venue = Client::signed(address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
+    let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
+    let made = venue.call("create_organization", json!({"name": "New", "members": members})).await;
+    let invitation = canaries.secret(made["members"][0]["invitation"].as_str().unwrap());
+    let path = format!("/invitations/{invitation}");
+    let password = canaries.secret("canary password of Dora");
+    let short = canaries.secret("shortcana");
+    assert_eq!(canaries.post(address, &path, json!({"password": short})).await.0, 400);
+    let (_, _, answer) = canaries.post(address, &path, json!({"password": password})).await;
+    let totp = canaries.secret(answer["totp_secret"].as_str().unwrap());
+    let otp = code_of(&totp, -1);
+    assert_eq!(canaries.post(address, &path, json!({"otp": otp})).await.0, 200);
+    let wrong = canaries.secret("canary password of nobody");
+    let sign_in = |password: &str| json!({"email": "dora@new.test", "password": password, "otp": code_of(&totp, 0)});
+    assert_eq!(canaries.post(address, "/session", sign_in(&wrong)).await.0, 401);
+    let (status, head, _) = canaries.post(address, "/session", sign_in(&password)).await;
+    assert_eq!(status, 200, "{head}");
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
+    canaries.secret(cookie.split_once('=').unwrap().1);
+    let origin = format!("http://{address}");
+    let mut dora = Client::open(address, &[("Cookie", cookie), ("Origin", &origin)]).await.unwrap();
+    dora.call("members", json!({})).await;
+
+    let forged = canaries.secret("Y2FuYXJ5IHNpZ25hdHVyZQ==");
+    let misplaced = canaries.secret("Y2FuYXJ5IHNlY3JldA==");
+    for key in [api_key.as_str(), misplaced.as_str()] {
+        let nonce = next_nonce();
+        let headers = [("API-Key", key), ("API-Nonce", nonce.as_str()), ("API-Sign", forged.as_str())];
+        canaries.shown += &Client::open(address, &headers).await.err().unwrap().error;
+    }
+    let foreign = [("Cookie", "countersign_session=canarycookie"), ("Origin", "http://evil.test")];
+    canaries.secret("canarycookie");
+    canaries.shown += &Client::open(address, &foreign).await.err().unwrap().error;
+    let token = canaries.secret("canarytoken");
+    let mut bare = Client::bare(address).await;
+    canaries.shown += &bare.refused("key_info", json!({"token": token})).await;
+    canaries.shown += &bare.refused("key_info", json!({"token": token, "nothing": token})).await;
+    canaries.shown += &metrics(address).await;
+}
+
+#[tokio::test]
+async fn d1_09_no_secret_is_in_a_log_metric_or_error_and_d7_82_lines_tell_who_from_where_and_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Process::start(dir.path());
+    let mut canaries = Canaries::default();
+    canaries.secret(std::fs::read_to_string(dir.path().join("master.key")).unwrap().trim());
+    lives(&server, &mut canaries).await;
+    server.stop();
+
+    let mut log = String::new();
+    std::fs::File::open(dir.path().join("log")).unwrap().read_to_string(&mut log).unwrap();
+    for secret in &canaries.secrets {
+        assert!(!log.contains(secret), "the log has {secret}: {log}");
+        assert!(!canaries.shown.contains(secret), "{secret} is told in {}", canaries.shown);
+    }
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |message: &str, who: &str| -> Vec<&Value> {
+        lines.iter().filter(|line| line["message"] == message && line["who"] == who).collect()
+    };
+    let [opened] = told("socket opened", "VEN1")[..] else { panic!("one socket of the venue's: {log}") };
+    assert_eq!((&opened["peer"], &opened["level"]), (&json!("127.0.0.1"), &json!("INFO")));
+    let [closed] = told("socket closed", "VEN1")[..] else { panic!("its end: {log}") };
+    assert_eq!((&closed["connection"], &closed["code"]), (&opened["connection"], &json!(1006)));
+    assert_eq!((&closed["reason"], closed["seconds"].is_u64()), (&json!("the client left"), true));
+    let [member] = told("socket opened", "MEM1")[..] else { panic!("one socket of Dora's: {log}") };
+    assert!(member["origin"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{member}");
+    let refused = [told("authentication refused", "VEN1"), told("authentication refused", "public")].concat();
+    let why: Vec<&str> = refused.iter().map(|line| line["error"].as_str().unwrap()).collect();
+    for (status, error) in
+        [(401, "EAPI:Invalid signature"), (401, "EAPI:Invalid key"), (403, "origin"), (401, "e-mail")]
+    {
+        let found = refused.iter().any(|line| {
+            line["status"] == status && line["error"].as_str().unwrap().contains(error) && line["peer"] == "127.0.0.1"
+        });
+        assert!(found, "{status} {error} is not among {why:?}");
+    }
+    assert!(refused.iter().any(|line| line["origin"] == "http://evil.test"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn healthz_says_whether_commands_are_taken() {
+    let world = World::new(&[]).await;
+    let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
+    assert_eq!((status, body.as_str()), (200, "ok\n"));
+}
