@@ -9,6 +9,7 @@ mod documents;
 mod files;
 mod imports;
 mod markers;
+mod metrics;
 mod migrations;
 mod operations;
 mod purity;
