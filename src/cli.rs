@@ -20,6 +20,7 @@ use crate::sequencer::{self, Release, Released};
 use crate::server::{self, Plan, Server};
 use crate::storage::Storage;
 use crate::storage::head::read_head;
+use crate::storage::snapshots::Snapshots;
 use crate::telemetry;
 
 /// A self-hosted WebSocket trading and approval server.
@@ -110,11 +111,17 @@ pub async fn run() -> Result<(), Failure> {
             Ok(())
         }
         Action::Verify { data, config, head } => {
-            let storage = match (data, config) {
-                (_, Some(file)) => server::storage(&Config::load(&file)?)?,
-                (data, None) => Storage::Sqlite(data.unwrap_or_default()),
+            let (storage, data) = match (data, config) {
+                (_, Some(file)) => {
+                    let config = Config::load(&file)?;
+                    (server::storage(&config)?, config.data_dir)
+                }
+                (data, None) => {
+                    let data = data.unwrap_or_default();
+                    (Storage::Sqlite(data.clone()), data)
+                }
             };
-            report(&storage, head.as_deref()).await
+            report(&storage, &Snapshots::under(&data), head.as_deref()).await
         }
     }
 }
@@ -147,8 +154,16 @@ async fn init(dir: &Path, database: Option<DatabaseUrl>) -> Result<(), Failure> 
     config.database.clone_from(&database);
     let storage = server::storage(&config)?;
     let (journal, reader) = (storage.journal().await?, storage.reader().await?);
-    let (mut sequencer, _handle) =
-        sequencer::open(journal, &reader, server::wall_clock, 1, Tiers::default(), |_: &Engine| Nobody).await?;
+    let (mut sequencer, _handle) = sequencer::open(
+        journal,
+        &reader,
+        &Snapshots::under(&data),
+        server::wall_clock,
+        1,
+        Tiers::default(),
+        |_: &Engine| Nobody,
+    )
+    .await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;
@@ -193,9 +208,9 @@ fn signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn report(storage: &Storage, head: Option<&Path>) -> Result<(), Failure> {
+async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -> Result<(), Failure> {
     let reader = storage.reader().await?;
-    let verified = verify(&reader).await?;
+    let verified = verify(&reader, snapshots).await?;
     println!("events      {}", verified.seq);
     println!("chain       {}", hex::encode(verified.chain));
     println!("state       {}", hex::encode(verified.state));

@@ -84,6 +84,8 @@ pub struct Limits {
     pub send_queue_bytes: usize,
     /// Commands that may wait for the engine; beyond it the answer is "unavailable".
     pub submit_queue: usize,
+    /// Events after which a snapshot is saved.
+    pub snapshot_events: usize,
     /// Seconds that a Service User with cancel on disconnect has to come back.
     pub disconnect_grace_s: usize,
     /// Seconds without a message after which a Member's session ends (rule 16).
@@ -148,6 +150,7 @@ impl Default for Limits {
             max_connections: 10_000,
             send_queue_bytes: 1024 * 1024,
             submit_queue: 16 * 1024,
+            snapshot_events: 1_000_000,
             member_idle_s: 30 * 60,
             disconnect_grace_s: 5,
             connections_per_address: 1_000,
@@ -242,6 +245,7 @@ impl Limits {
             ("limits.pending_handshakes", self.pending_handshakes, 1, 1_000_000),
             ("limits.send_queue_bytes", self.send_queue_bytes, 64 * 1024, 1024 * 1024 * 1024),
             ("limits.submit_queue", self.submit_queue, 1, 1_000_000),
+            ("limits.snapshot_events", self.snapshot_events, 1, 1_000_000_000),
             ("limits.member_idle_s", self.member_idle_s, 1, 12 * 3_600),
             ("limits.disconnect_grace_s", self.disconnect_grace_s, 0, 600),
         ] {
@@ -323,6 +327,9 @@ send_queue_bytes = 1048576
 # Commands that may wait for the engine before clients are asked to retry.
 submit_queue = 16384
 
+# Events after which a snapshot is saved: a start after a crash replays about so many at most.
+snapshot_events = 1000000
+
 # WebSockets open at once: from one address (this host itself is not counted), and of one key or Member.
 connections_per_address = 1000
 connections_per_key = 10000
@@ -372,7 +379,7 @@ mod tests {
         assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
         let database = DatabaseUrl::parse("postgres://me@localhost/\"live\"").unwrap();
         assert_eq!(Config::parse(&commented(Some(&database))).unwrap().database, Some(database));
-        assert_eq!(stated["limits"].as_table().unwrap().len(), 10);
+        assert_eq!(stated["limits"].as_table().unwrap().len(), 11);
     }
 
     #[test]
@@ -392,6 +399,7 @@ mod tests {
             ("[limits]\nsubmit_queue = 0", "limits.submit_queue"),
             ("[limits]\nmessages_per_second = 0", "limits.messages_per_second"),
             ("[log]\nformat = 'xml'", "xml"),
+            ("[limits]\nsnapshot_events = 0", "limits.snapshot_events"),
             ("[rates]\ntier = 'gold'", "gold"),
             ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
         ] {

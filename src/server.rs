@@ -1,7 +1,7 @@
 //! The only file that joins the parts; start and stop order.
 //!
 //! Start: journal, recovery, first tick, projections, and only then the port. Stop: sessions are told and
-//! answered, the port closes, the sequencer saves a snapshot.
+//! answered, the port closes, the sequencer ends and its shadow saves a snapshot.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,11 +39,13 @@ use crate::history::{self, History};
 use crate::market_data::{self, MarketData};
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
+use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{self, Stamped};
 use crate::storage::head::write_head;
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
+use crate::storage::snapshots::Snapshots;
 use crate::storage::{JournalReader, Storage, make_private};
 
 /// Events that streams may resume over after a restart (rule 42).
@@ -94,7 +96,7 @@ pub enum ServerError {
     /// The secrets in the journal were sealed under another key (rule 29).
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
-    /// The sequencer's thread ended without a word.
+    /// The sequencer's thread, or its shadow's, ended without a word.
     #[error("the sequencer died")]
     Sequencer,
 }
@@ -105,7 +107,7 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     listening: tokio::task::JoinHandle<()>,
-    sequencer: oneshot::Receiver<Result<(), JournalError>>,
+    sequencer: oneshot::Receiver<Result<(), ServerError>>,
 }
 
 /// What the sequencer's thread hands back once it runs.
@@ -134,6 +136,7 @@ impl Server {
         let (ended, sequencer) = oneshot::channel();
         let sequence = Sequence {
             storage: storage.clone(),
+            snapshots: (Snapshots::under(&config.data_dir), config.limits.snapshot_events as u64),
             queue_max: config.limits.submit_queue,
             tiers: config.rates.clone(),
             genesis,
@@ -200,7 +203,7 @@ impl Server {
     /// Waits until the sequencer ends by itself, which only a failed journal makes it do.
     pub async fn failed(&mut self) -> ServerError {
         match (&mut self.sequencer).await {
-            Ok(Err(error)) => ServerError::Journal(error),
+            Ok(Err(error)) => error,
             Ok(Ok(())) | Err(_) => ServerError::Sequencer,
         }
     }
@@ -213,7 +216,7 @@ impl Server {
         if let Err(error) = listening.await {
             tracing::error!(%error, "the listener ended badly");
         }
-        sequencer.await.map_err(|_| ServerError::Sequencer)?.map_err(ServerError::Journal)
+        sequencer.await.map_err(|_| ServerError::Sequencer)?
     }
 }
 
@@ -296,6 +299,8 @@ async fn follow_markets(
 /// What the sequencer's thread is given.
 struct Sequence {
     storage: Storage,
+    /// Where they are kept, and events after which one is saved.
+    snapshots: (Snapshots, u64),
     queue_max: usize,
     tiers: Tiers,
     genesis: Option<Command>,
@@ -308,7 +313,7 @@ struct Sequence {
 fn run_sequencer(
     sequence: Sequence,
     started: oneshot::Sender<Result<Running, ServerError>>,
-    ended: oneshot::Sender<Result<(), JournalError>>,
+    ended: oneshot::Sender<Result<(), ServerError>>,
 ) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -319,10 +324,10 @@ fn run_sequencer(
     };
     runtime.block_on(async move {
         match open_sequencer(sequence).await {
-            Ok((sequencer, running)) => {
+            Ok((sequencer, shadow, running)) => {
                 // Who starts a server waits for this; if that task is gone, so is the handle, and `run` ends.
                 let _ = started.send(Ok(running));
-                let _ = ended.send(sequencer.run().await);
+                let _ = ended.send(run_beside(sequencer, shadow).await);
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -331,13 +336,21 @@ fn run_sequencer(
     });
 }
 
-async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Running), ServerError> {
-    let Sequence { storage, queue_max, tiers, genesis, seats, feeds, metrics } = sequence;
+/// Runs the sequencer with its shadow beside it, which has the last word.
+async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Result<(), ServerError> {
+    let shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
+    let ending = sequencer.run().await?;
+    Ok(shadow.finish(ending)?)
+}
+
+async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Shadow, Running), ServerError> {
+    let Sequence { storage, snapshots: (snapshots, every), queue_max, tiers, genesis, seats, feeds, metrics } =
+        sequence;
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
     let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
     let mut copies = None;
-    let opened = sequencer::open(writer, &journal, wall_clock, queue_max, tiers, |engine| {
+    let opened = sequencer::open(writer, &journal, &snapshots, wall_clock, queue_max, tiers, |engine| {
         let (seq, recent) = (engine.state().seq, recent.as_slice());
         let directory = Arc::new(Directory::new(engine.state()));
         copies = Some((Arc::clone(&directory), seq, market(engine, recent)));
@@ -348,7 +361,8 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     sequencer.start(genesis.filter(|_| empty)).await?;
     let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
     let (head, stages) = (sequencer.head(), sequencer.stages());
-    Ok((sequencer, Running { directory, handle, seq, market, journal, head, stages }))
+    let shadow = sequencer.shadow(journal.clone(), snapshots, every);
+    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, head, stages }))
 }
 
 /// What market data begins with.

@@ -8,6 +8,8 @@ mod batch;
 pub mod codec;
 pub mod handle;
 pub mod recovery;
+pub mod replay;
+pub mod shadow;
 pub mod stages;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,8 @@ use batch::Open;
 pub use batch::{Release, Released, Stamped};
 use handle::{Answer, Inbox, Submission, Taken, Work};
 use recovery::RecoveryError;
+use replay::Replay;
+use shadow::{Ending, Shadow};
 use stages::Stages;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -32,6 +36,7 @@ use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::storage::journal::{Head, JournalError};
+use crate::storage::snapshots::Snapshots;
 use crate::storage::{Journal, JournalReader};
 
 /// How often the engine is asked whether something is due. Rights with a time do not wait for it (rule 39).
@@ -71,17 +76,18 @@ impl<T: Send + 'static> Durable<T> {
     }
 }
 
-/// Recovers the engine from `journal`, which `reader` reads. `clock` is read once per drain of the queue,
-/// which holds `queue_max` submissions; keys trade as fast as their `tiers` admit.
+/// Recovers the engine from `journal`, which `reader` reads, and its `snapshots`. `clock` is read once per drain
+/// of the queue, which holds `queue_max` submissions; keys trade as fast as their `tiers` admit.
 pub async fn open<R: Release>(
     journal: Journal,
     reader: &JournalReader,
+    snapshots: &Snapshots,
     clock: fn() -> Moment,
     queue_max: usize,
     tiers: Tiers,
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
-    let state = recovery::recover(reader).await?;
+    let state = recovery::recover(reader, snapshots).await?;
     let engine = Engine::new(state).limited(tiers);
     let stages = Arc::new(Stages::default());
     let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
@@ -117,11 +123,18 @@ impl<R: Release> Sequencer<R> {
         Arc::clone(&self.stages)
     }
 
-    /// Runs until every handle is dropped, answers all that was accepted, and saves a snapshot.
+    /// A second state that begins as the engine's is now and follows the journal through `reader`, saving
+    /// `snapshots`, one after `every` so many events. To be made before [`run`](Sequencer::run), which takes the engine.
+    pub fn shadow(&self, reader: JournalReader, snapshots: Snapshots, every: u64) -> Shadow {
+        let replay = Replay { state: self.engine.state().clone(), chain: self.journal.head().digest };
+        Shadow::new(replay, reader, snapshots, self.head(), every)
+    }
+
+    /// Runs until every handle is dropped and answers all that was accepted. Returns what it ends with.
     ///
     /// # Errors
     /// When the journal fails. Nothing that was not on disk has been shown; the caller stops the server.
-    pub async fn run(mut self) -> Result<(), JournalError> {
+    pub async fn run(mut self) -> Result<Ending, JournalError> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut running = true;
@@ -141,8 +154,8 @@ impl<R: Release> Sequencer<R> {
             running &= self.commit().await?;
         }
         self.let_out();
-        self.journal.save_snapshot(&recovery::snapshot(self.engine.state())).await?;
-        self.journal.close().await
+        self.journal.close().await?;
+        Ok(Ending::of(self.engine.state()))
     }
 
     /// Releases the batch that is on disk, if one is.

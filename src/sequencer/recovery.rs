@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::domain::ids::Seq;
 use crate::engine::state::State;
-use crate::storage::journal::{JournalError, Snapshot};
-use crate::storage::{Digest, JournalReader, link};
+use crate::storage::journal::JournalError;
+use crate::storage::snapshots::{Snapshot, Snapshots};
+use crate::storage::{Digest, JournalReader};
 
 use super::Stamped;
 use super::codec::{self, CodecError};
+use super::replay::Replay;
 
 /// The snapshot format that this release writes: postcard of the whole state.
 pub const SNAPSHOT_FORMAT: u16 = 4;
@@ -31,10 +33,10 @@ pub enum RecoveryError {
         /// Why.
         error: CodecError,
     },
-    /// Replay and a stored digest differ.
-    #[error("replay up to sequence {at} does not give the state that was saved there")]
+    /// Replay and a digest of before differ.
+    #[error("replay up to sequence {at} does not give the state that was there")]
     Diverged {
-        /// The snapshot's sequence.
+        /// Up to where.
         at: u64,
     },
     /// A money law does not hold in the replayed state.
@@ -62,41 +64,45 @@ pub struct Verified {
 
 /// The state to start from: the newest readable snapshot and what followed it. A snapshot of an unknown
 /// format is ignored and the journal replayed (rule 48).
-pub async fn recover(reader: &JournalReader) -> Result<State, RecoveryError> {
-    let mut state = State::default();
-    for snapshot in reader.snapshots().await? {
-        if let Some(saved) = restore(&snapshot) {
-            state = saved;
-            break;
-        }
+///
+/// # Errors
+/// When the journal cannot be read or is damaged, or is not the one that the snapshot was made from.
+pub async fn recover(reader: &JournalReader, snapshots: &Snapshots) -> Result<State, RecoveryError> {
+    let mut replay = snapshots.newest_first().find_map(|snapshot| restore(&snapshot)).unwrap_or_default();
+    let at = replay.state.seq.0;
+    if reader.digest_before(at + 1).await? != Some(replay.chain) {
+        let why = "a snapshot was made there, and of another journal: it was cut, changed or exchanged; \
+                   if the journal is right, remove the snapshots"
+            .to_owned();
+        return Err(JournalError::Corrupt { at, why }.into());
     }
-    let from = state.seq.next().0;
-    let Some(chain) = reader.digest_before(from).await? else {
-        let why = "no row ends where the snapshot does".to_owned();
-        return Err(JournalError::Corrupt { at: from, why }.into());
-    };
-    replay(reader, &mut state, chain, |_, _| Ok(())).await?;
-    Ok(state)
+    replay.follow(reader, u64::MAX, |_| Ok(())).await?;
+    Ok(replay.state)
 }
 
 /// Replays the whole journal from its first row and compares chain, every snapshot and the ledger's sums.
-pub async fn verify(reader: &JournalReader) -> Result<Verified, RecoveryError> {
-    let mut snapshots = reader.snapshots().await?;
-    snapshots.retain(|snapshot| snapshot.format == SNAPSHOT_FORMAT);
+///
+/// # Errors
+/// Says where and why the journal or a snapshot is not sound.
+pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Verified, RecoveryError> {
+    let mut snapshots: Vec<_> =
+        snapshots.newest_first().filter(|snapshot| snapshot.format == SNAPSHOT_FORMAT).collect();
     let mut agreed = 0;
-    let mut state = State::default();
-    let chain = replay(reader, &mut state, Digest::default(), |state, seq| {
-        let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.seq == seq) else { return Ok(()) };
-        agreed += 1;
-        if state.digest() == snapshot.digest { Ok(()) } else { Err(RecoveryError::Diverged { at: seq }) }
-    })
-    .await?;
-    if agreed != snapshots.len() {
-        let at = snapshots[0].seq;
-        return Err(
-            JournalError::Corrupt { at, why: "a snapshot lies beyond the journal or inside a row".to_owned() }.into()
-        );
+    let mut replay = Replay::default();
+    replay
+        .follow(reader, u64::MAX, |replay| {
+            let at = replay.state.seq.0;
+            let Some(oldest) = snapshots.pop_if(|snapshot| snapshot.seq == at) else { return Ok(()) };
+            agreed += 1;
+            let same = (oldest.chain, oldest.digest) == (replay.chain, replay.state.digest());
+            if same { Ok(()) } else { Err(RecoveryError::Diverged { at }) }
+        })
+        .await?;
+    if let Some(beyond) = snapshots.pop() {
+        let why = "a snapshot lies beyond the journal or inside a row".to_owned();
+        return Err(JournalError::Corrupt { at: beyond.seq, why }.into());
     }
+    let Replay { state, chain } = replay;
     state.ledger.check().map_err(|why| RecoveryError::Ledger { at: state.seq.0, why })?;
     Ok(Verified { seq: state.seq.0, chain, state: state.digest(), snapshots: agreed })
 }
@@ -117,58 +123,23 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>
     }
 }
 
-/// A snapshot of `state`.
-pub fn snapshot(state: &State) -> Snapshot {
+/// A snapshot of a state.
+pub fn snapshot(Replay { state, chain }: &Replay) -> Snapshot {
     let body = postcard::to_allocvec(state).expect("the state is plain data");
-    Snapshot { seq: state.seq.0, format: SNAPSHOT_FORMAT, digest: state.digest(), body }
+    Snapshot { seq: state.seq.0, format: SNAPSHOT_FORMAT, chain: *chain, digest: State::digest_of(&body), body }
 }
 
 /// The state in a snapshot, if this release can read it and it is whole.
-fn restore(snapshot: &Snapshot) -> Option<State> {
+fn restore(snapshot: &Snapshot) -> Option<Replay> {
     if snapshot.format != SNAPSHOT_FORMAT {
         return None;
     }
     // The bytes before their meaning: what was damaged is not even read.
     let intact = State::digest_of(&snapshot.body) == snapshot.digest;
     let state = intact.then(|| postcard::from_bytes::<State>(&snapshot.body).ok()).flatten();
-    let whole = state.filter(|state| state.seq == Seq(snapshot.seq) && state.digest() == snapshot.digest);
+    let whole = state.filter(|state| state.seq == Seq(snapshot.seq));
     if whole.is_none() {
         tracing::warn!(seq = snapshot.seq, "a snapshot is damaged; replaying the journal instead");
     }
-    whole
-}
-
-/// Applies every row after `state`, calling `after` with the sequence that each row ends at.
-async fn replay(
-    reader: &JournalReader,
-    state: &mut State,
-    mut chain: Digest,
-    mut after: impl FnMut(&State, u64) -> Result<(), RecoveryError>,
-) -> Result<Digest, RecoveryError> {
-    loop {
-        let next = state.seq.next().0;
-        let rows = reader.rows(next, PAGE).await?;
-        if rows.is_empty() {
-            return Ok(chain);
-        }
-        for row in rows {
-            let at = row.first_seq;
-            let damaged = |why: &str| RecoveryError::from(JournalError::Corrupt { at, why: why.to_owned() });
-            if at != state.seq.next().0 {
-                return Err(damaged("rows are missing before it"));
-            }
-            chain = link(&chain, at, row.count, row.format, &row.body);
-            if chain != row.digest {
-                return Err(damaged("its digest does not follow from the rows before it"));
-            }
-            let entries = codec::decode(row.format, &row.body).map_err(|error| RecoveryError::Codec { at, error })?;
-            for entry in &entries {
-                entry.events.iter().for_each(|event| state.apply(entry.at, event));
-            }
-            if state.seq.next().0 != row.next_seq() {
-                return Err(damaged("it does not hold as many events as it says"));
-            }
-            after(state, state.seq.0)?;
-        }
-    }
+    whole.map(|state| Replay { state, chain: snapshot.chain })
 }

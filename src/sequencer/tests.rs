@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::handle::{Handle, Outcome, Submission, Work};
-use super::recovery::{RecoveryError, recover, verify};
+use super::recovery::{RecoveryError, SNAPSHOT_FORMAT, recover, verify};
 use super::*;
 use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
@@ -18,8 +18,8 @@ use crate::engine::event::Event;
 use crate::engine::reject::Code;
 use crate::engine::service_users::{KeyRef, VenueKey};
 use crate::storage::Storage;
-use crate::storage::journal::Snapshot;
 use crate::storage::memory::Disk;
+use crate::storage::snapshots::Snapshot;
 
 /// Passes every batch on to the test.
 struct Probe(UnboundedSender<Released<usize>>);
@@ -63,10 +63,14 @@ async fn reader(dir: &Path) -> JournalReader {
     storage(dir).reader().await.unwrap()
 }
 
+fn snapshots(dir: &Path) -> Snapshots {
+    Snapshots::under(dir)
+}
+
 async fn opened(dir: &Path) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
     let (sender, receiver) = unbounded_channel();
     let (journal, reader) = (storage(dir).journal().await.unwrap(), reader(dir).await);
-    let opened = open(journal, &reader, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
+    let opened = open(journal, &reader, &snapshots(dir), clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
     let (sequencer, handle) = opened.unwrap();
     (sequencer, handle, receiver)
 }
@@ -79,15 +83,25 @@ async fn killed_after(dir: &Path, assets: u16) -> [u8; 32] {
     sequencer.engine.state().digest()
 }
 
+/// Writes `assets` as the genesis of a new journal, with a shadow that saves a snapshot after each event, and is
+/// killed. The digest of the state.
+async fn followed(dir: &Path, assets: u16) -> [u8; 32] {
+    let (mut sequencer, _handle, _released) = opened(dir).await;
+    let mut shadow = sequencer.shadow(reader(dir).await, snapshots(dir), 1);
+    sequencer.start(Some(Command::Genesis((1..=assets).map(asset).collect()))).await.unwrap();
+    shadow.catch_up().await.unwrap();
+    sequencer.engine.state().digest()
+}
+
 #[tokio::test]
 async fn what_was_released_is_there_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let digest = killed_after(dir.path(), 3).await;
-    let reader = reader(dir.path()).await;
-    let state = recover(&reader).await.unwrap();
+    let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
+    let state = recover(&reader, &snapshots).await.unwrap();
     assert_eq!(state.digest(), digest);
     assert_eq!(state.reference.assets().len(), 3);
-    let verified = verify(&reader).await.unwrap();
+    let verified = verify(&reader, &snapshots).await.unwrap();
     assert_eq!((verified.seq, verified.state), (3, digest));
 }
 
@@ -101,7 +115,7 @@ async fn genesis_is_refused_once_the_journal_holds_anything() {
 }
 
 #[tokio::test]
-async fn everything_accepted_is_answered_in_order_before_a_stop_that_leaves_a_snapshot() {
+async fn everything_accepted_is_answered_in_order_before_a_stop() {
     let dir = tempfile::tempdir().unwrap();
     killed_after(dir.path(), 2).await;
     let (sequencer, handle, mut released) = opened(dir.path()).await;
@@ -120,19 +134,17 @@ async fn everything_accepted_is_answered_in_order_before_a_stop_that_leaves_a_sn
     }
     assert_eq!(answered.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), (0..150).collect::<Vec<_>>());
     assert!(answered.iter().all(|(_, outcome)| outcome.is_err()), "nobody in particular may not cancel");
-    let reader = reader(dir.path()).await;
-    assert_eq!(reader.snapshots().await.unwrap().len(), 1);
-    assert_eq!(verify(&reader).await.unwrap().snapshots, 1);
 }
 
 /// Found by the simulation: what was taken while a batch was on its way to the disk was dropped when the queue closed
-/// in the same moment, and the snapshot then lay beyond the journal.
+/// in the same moment, and the engine then ended with what the journal did not hold.
 #[tokio::test]
 async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answered() {
     let disk = Disk::default();
     let (sender, mut released) = unbounded_channel();
     let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
-    let opened = open(journal, &reader, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
+    let snapshots = Snapshots::Memory(disk.clone());
+    let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
     let (mut sequencer, handle) = opened.unwrap();
     let key = VenueKey {
         id: VenueKeyId(1),
@@ -155,25 +167,36 @@ async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answ
     assert!(run.as_mut().now_or_never().is_none(), "the first batch is on its way");
     handle.submit(vec![ask(2)]).unwrap();
     drop(handle);
-    run.await.unwrap();
+    let ending = run.await.unwrap();
     let answered = [released.recv().await, released.recv().await].map(|batch| batch.unwrap().answers[0].clone());
     assert!(answered.iter().all(|(_, outcome)| outcome.is_ok()), "{answered:?}");
-    let verified = verify(&reader).await.unwrap();
-    assert_eq!((verified.seq, verified.snapshots), (3, 1));
+    let verified = verify(&reader, &snapshots).await.unwrap();
+    assert_eq!((verified.seq, verified.state), (ending.seq, ending.digest));
 }
 
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_read_is_passed_over_and_one_that_lies_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let digest = killed_after(dir.path(), 2).await;
-    let mut journal = storage(dir.path()).journal().await.unwrap();
-    let other = Snapshot { seq: 2, format: 99, digest: [1; 32], body: vec![1] };
-    journal.save_snapshot(&other).await.unwrap();
-    let reader = reader(dir.path()).await;
-    assert_eq!(recover(&reader).await.unwrap().digest(), digest);
-    journal.save_snapshot(&Snapshot { format: recovery::SNAPSHOT_FORMAT, ..other }).await.unwrap();
-    assert_eq!(recover(&reader).await.unwrap().digest(), digest);
-    assert!(matches!(verify(&reader).await, Err(RecoveryError::Diverged { at: 2 })));
+    let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
+    let chain = reader.digest_before(3).await.unwrap().unwrap();
+    let other = Snapshot { seq: 2, format: 99, chain, digest: [1; 32], body: vec![1] };
+    snapshots.save(&other).unwrap();
+    assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest);
+    snapshots.save(&Snapshot { format: SNAPSHOT_FORMAT, ..other }).unwrap();
+    assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest);
+    assert!(matches!(verify(&reader, &snapshots).await, Err(RecoveryError::Diverged { at: 2 })));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_journal_refuses_to_start_and_says_where() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let digest = followed(other.path(), 3).await;
+    let (reader, others) = (reader(dir.path()), snapshots(other.path()));
+    killed_after(dir.path(), 2).await;
+    let refused = recover(&reader.await, &others).await.unwrap_err();
+    assert!(matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at: 3, .. })), "{refused}");
+    assert_eq!(recover(&self::reader(other.path()).await, &others).await.unwrap().digest(), digest);
 }
 
 #[tokio::test]
@@ -185,6 +208,6 @@ async fn a_damaged_row_refuses_to_start_and_says_where() {
     codec::encode(&mut body, Moment(1), SERVER.actor, &[asset(2)]);
     journal.append(2, 2, codec::FORMAT, &body).await.unwrap();
     let reader = reader(dir.path()).await;
-    let refused = recover(&reader).await.unwrap_err();
+    let refused = recover(&reader, &snapshots(dir.path())).await.unwrap_err();
     assert!(matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at: 2, .. })), "{refused}");
 }

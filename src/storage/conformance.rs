@@ -2,7 +2,7 @@
 
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::journal::{Head, JournalError, Row, Snapshot};
+use super::journal::{Head, JournalError, Row};
 use super::memory::Disk;
 use super::postgres::tests::{sql, storage};
 use super::{Journal, JournalReader, Storage, link};
@@ -129,7 +129,6 @@ on_each_place!(
     a_row_written_behind_the_writer_is_a_conflict,
     a_second_writer_is_refused_while_the_first_lives,
     the_chain_finds_an_edit_a_removal_and_a_reorder,
-    snapshots_come_back_newest_first_and_old_ones_go,
 );
 
 async fn rows_come_back_in_order_after_reopening(place: &Place) {
@@ -202,14 +201,4 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
         assert_eq!(place.first_break().await, Some(at), "{what}");
         place.tamper(|rows| rows.clone_from(&whole)).await;
     }
-}
-
-async fn snapshots_come_back_newest_first_and_old_ones_go(place: &Place) {
-    let mut journal = place.filled(3).await;
-    let saved = |seq| Snapshot { seq, format: 1, digest: [7; 32], body: vec![1, 2, 3] };
-    for seq in [2, 4, 6, 6] {
-        journal.save_snapshot(&saved(seq)).await.unwrap();
-    }
-    journal.close().await.unwrap();
-    assert_eq!(place.reader().await.snapshots().await.unwrap(), [saved(6), saved(4)]);
 }

@@ -1,4 +1,4 @@
-//! The words of the journal: rows, snapshots, and errors chosen by what the caller does next.
+//! The words of the journal: rows, and errors chosen by what the caller does next.
 
 use super::chain::Digest;
 
@@ -31,19 +31,6 @@ pub struct Head {
     pub seq: u64,
     /// The last row's digest; all zero when empty.
     pub digest: Digest,
-}
-
-/// A state saved at a sequence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The last event folded into it.
-    pub seq: u64,
-    /// How the body is encoded.
-    pub format: u16,
-    /// Digest of the state.
-    pub digest: Digest,
-    /// The state.
-    pub body: Vec<u8>,
 }
 
 /// What went wrong, by what to do about it.

@@ -1,10 +1,12 @@
 //! A journal in memory, on a disk that fails when told to: for the simulation and for tests. It keeps to the
 //! same list as the others (`conformance`); no setting chooses it.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::chain::{Digest, link};
-use super::journal::{Head, JournalError, Row, Snapshot};
+use super::journal::{Head, JournalError, Row};
+use super::snapshots::Snapshot;
 
 /// What is to happen to appends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +80,7 @@ impl Disk {
     }
 }
 
-/// What readers see.
+/// What readers see, and the snapshots.
 impl Disk {
     pub(super) fn rows(&self, from_seq: u64, limit: u32) -> Vec<Row> {
         let contents = self.contents();
@@ -103,6 +105,18 @@ impl Disk {
 
     pub(super) fn snapshots(&self) -> Vec<Snapshot> {
         self.contents().snapshots.clone()
+    }
+
+    pub(super) fn save_snapshot(&self, snapshot: &Snapshot, kept: usize) -> io::Result<()> {
+        let mut contents = self.contents();
+        if contents.fault == Some(Fault::Full) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        contents.snapshots.retain(|kept| kept.seq != snapshot.seq);
+        contents.snapshots.push(snapshot.clone());
+        contents.snapshots.sort_by_key(|kept| std::cmp::Reverse(kept.seq));
+        contents.snapshots.truncate(kept);
+        Ok(())
     }
 }
 
@@ -162,18 +176,6 @@ impl MemoryJournal {
                 Ok(())
             }
         }
-    }
-
-    pub(super) fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        let mut contents = self.disk.contents();
-        if contents.fault == Some(Fault::Full) {
-            return Err(JournalError::Unavailable("the disk was told to be full".to_owned()));
-        }
-        contents.snapshots.retain(|kept| kept.seq != snapshot.seq);
-        contents.snapshots.push(snapshot.clone());
-        contents.snapshots.sort_by_key(|kept| std::cmp::Reverse(kept.seq));
-        contents.snapshots.truncate(2);
-        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod memory;
 pub mod postgres;
 mod reader;
+pub mod snapshots;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use chain::{Digest, link};
 pub use fence::Fence;
-use journal::{Head, JournalError, Row, Snapshot};
+use journal::{Head, JournalError, Row};
 use memory::{Disk, MemoryJournal};
 use postgres::{DatabaseUrl, PostgresJournal};
 use reader::SqlReader;
@@ -94,18 +95,6 @@ impl Journal {
         }
     }
 
-    /// Saves a snapshot beside the ones there are, and drops all but the two newest.
-    ///
-    /// # Errors
-    /// `Unavailable` when it is not known to be saved; the journal is as good as before.
-    pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        match self {
-            Journal::Sqlite(journal) => journal.save_snapshot(snapshot).await,
-            Journal::Postgres(journal) => journal.save_snapshot(snapshot).await,
-            Journal::Memory(journal) => journal.save_snapshot(snapshot),
-        }
-    }
-
     /// Ends the writing in order and lets go of the fence.
     ///
     /// # Errors
@@ -161,14 +150,6 @@ impl JournalReader {
                 let missing = |at| JournalError::Corrupt { at, why: "no row holds it".to_owned() };
                 seqs.iter().map(|seq| disk.digest_of(*seq).ok_or_else(|| missing(*seq))).collect()
             }
-        }
-    }
-
-    /// The snapshots kept, newest first.
-    pub async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
-        match self {
-            JournalReader::Sql(reader) => reader.snapshots().await,
-            JournalReader::Memory(disk) => Ok(disk.snapshots()),
         }
     }
 }

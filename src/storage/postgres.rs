@@ -1,4 +1,4 @@
-//! The journal in Postgres: the same two tables, in a schema of their own.
+//! The journal in Postgres: the same table, in a schema of its own.
 //!
 //! The writer's fence is an advisory lock of the writer's connection, on which alone rows are appended: with the
 //! connection the lock is gone and so is the way to write. It is never opened again by itself; a restart is.
@@ -15,8 +15,8 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use super::chain::link;
 use super::database::{Pool, Record};
-use super::journal::{Head, JournalError, Snapshot};
-use super::reader::{APPEND, DROP_OLD_SNAPSHOTS, LAST_ROW, SAVE_SNAPSHOT, SqlReader, head, signed};
+use super::journal::{Head, JournalError};
+use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 
 /// The number of the advisory lock; locks are told apart by database.
 const FENCE: i64 = 0x0063_6f75_6e74_6572;
@@ -119,19 +119,6 @@ impl PostgresJournal {
         }
         self.head = Head { seq: found + u64::from(count) - 1, digest };
         Ok(())
-    }
-
-    pub(super) async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        let mut transaction = self.writer.begin().await?;
-        sqlx::query(SAVE_SNAPSHOT)
-            .bind(signed(snapshot.seq))
-            .bind(i64::from(snapshot.format))
-            .bind(snapshot.digest.as_slice())
-            .bind(snapshot.body.as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(DROP_OLD_SNAPSHOTS).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
     }
 
     pub(super) async fn close(self) -> Result<(), JournalError> {

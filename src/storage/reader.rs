@@ -2,7 +2,7 @@
 
 use super::chain::Digest;
 use super::database::{Pool, Record, Value};
-use super::journal::{Head, JournalError, Row, Snapshot};
+use super::journal::{Head, JournalError, Row};
 
 /// The newest row, which tells where the journal ends.
 pub(super) const LAST_ROW: &str =
@@ -11,12 +11,6 @@ pub(super) const LAST_ROW: &str =
 /// Adds a row; the condition makes the statement itself refuse to write behind another writer's.
 pub(super) const APPEND: &str = "INSERT INTO journal (first_seq, count, format, body, digest)
     SELECT $1, $2, $3, $4, $5 WHERE (SELECT coalesce(max(first_seq), 0) FROM journal) < $1";
-
-pub(super) const SAVE_SNAPSHOT: &str = "INSERT INTO snapshot (seq, format, digest, body) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (seq) DO UPDATE SET format = excluded.format, digest = excluded.digest, body = excluded.body";
-
-pub(super) const DROP_OLD_SNAPSHOTS: &str =
-    "DELETE FROM snapshot WHERE seq NOT IN (SELECT seq FROM snapshot ORDER BY seq DESC LIMIT 2)";
 
 /// Reads the journal of either database.
 #[derive(Clone, Debug)]
@@ -64,10 +58,6 @@ impl SqlReader {
         );
         self.pool.all(statement, &[Value::Integers(&asked)], digest).await
     }
-
-    pub(super) async fn snapshots(&self) -> Result<Vec<Snapshot>, JournalError> {
-        self.pool.all("SELECT seq, format, digest, body FROM snapshot ORDER BY seq DESC", &[], snapshot).await
-    }
 }
 
 /// Where the journal ends, by its newest row.
@@ -85,16 +75,6 @@ fn row(record: &Record<'_>) -> Result<Row, JournalError> {
         format: narrow(record.get("format")?, first_seq)?,
         body: record.get("body")?,
         digest: whole(record.get("digest")?, first_seq)?,
-    })
-}
-
-fn snapshot(record: &Record<'_>) -> Result<Snapshot, JournalError> {
-    let seq = unsigned(record.get("seq")?);
-    Ok(Snapshot {
-        seq,
-        format: narrow(record.get("format")?, seq)?,
-        digest: whole(record.get("digest")?, seq)?,
-        body: record.get("body")?,
     })
 }
 

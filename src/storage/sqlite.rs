@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use super::chain::link;
 use super::database::{Pool, Record};
 use super::fence::Fence;
-use super::journal::{Head, JournalError, Snapshot};
+use super::journal::{Head, JournalError};
 use super::make_private;
-use super::reader::{APPEND, DROP_OLD_SNAPSHOTS, LAST_ROW, SAVE_SNAPSHOT, SqlReader, head, signed};
+use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 
 /// Appended bytes after which a checkpoint is asked for.
 const CHECKPOINT_BYTES: usize = 8 << 20;
@@ -125,21 +125,6 @@ impl SqliteJournal {
             .await
             .map_err(|error| JournalError::Unavailable(error.to_string()))?
             .map_err(|error| JournalError::Unavailable(format!("journal.db-wal: {error}")))
-    }
-
-    /// Saves a snapshot beside the ones there are, and drops all but the two newest.
-    pub async fn save_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        let mut transaction = self.writer.begin().await?;
-        sqlx::query(SAVE_SNAPSHOT)
-            .bind(signed(snapshot.seq))
-            .bind(snapshot.format)
-            .bind(snapshot.digest.as_slice())
-            .bind(snapshot.body.as_slice())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(DROP_OLD_SNAPSHOTS).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
     }
 
     /// Ends the last transaction and folds the log into the database file.

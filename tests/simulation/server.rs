@@ -13,15 +13,19 @@ use countersign::engine::Engine;
 use countersign::engine::command::Command;
 use countersign::sequencer::handle::{Handle, Submission};
 use countersign::sequencer::recovery::RecoveryError;
+use countersign::sequencer::shadow::{Ending, Shadow};
 use countersign::sequencer::{self, Release, Released};
 use countersign::storage::journal::JournalError;
 use countersign::storage::memory::Disk;
+use countersign::storage::snapshots::Snapshots;
 use countersign::storage::{Digest, Journal, JournalReader};
 
 thread_local! {
     static CLOCK: Cell<Moment> = const { Cell::new(Moment(0)) };
 }
 
+/// Events after which the shadow saves a snapshot.
+const SNAPSHOT_EVENTS: u64 = 50;
 /// How often the sequencer asks whether something is due.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -60,19 +64,20 @@ pub enum Life {
     Failed,
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<(), JournalError>>>>;
+type Running = Pin<Box<dyn Future<Output = Result<Ending, JournalError>>>>;
 
 pub struct Server {
     pub disk: Disk,
     told: Arc<Mutex<Vec<Told>>>,
     handle: Option<Handle<usize>>,
     run: Option<Running>,
+    shadow: Option<Shadow>,
     recovered: Option<Digest>,
 }
 
 impl Server {
     pub fn new() -> Server {
-        Server { disk: Disk::default(), told: Arc::default(), handle: None, run: None, recovered: None }
+        Server { disk: Disk::default(), told: Arc::default(), handle: None, run: None, shadow: None, recovered: None }
     }
 
     /// The digest of the state that the last start began with; `None` if it did not get so far.
@@ -87,7 +92,7 @@ impl Server {
     /// Recovers from the disk, and asks for what was due, as the program does before it listens.
     pub async fn start(&mut self, queue_max: usize, genesis: Option<Command>) -> Result<(), RecoveryError> {
         let journal = Journal::Memory(self.disk.journal()?);
-        let reader = self.reader();
+        let (reader, snapshots) = (self.reader(), self.snapshots());
         let told = Probe(Arc::clone(&self.told));
         let recovered = &mut self.recovered;
         *recovered = None;
@@ -95,9 +100,10 @@ impl Server {
             *recovered = Some(engine.state().digest());
             told
         };
-        let opened = sequencer::open(journal, &reader, || CLOCK.get(), queue_max, tiers(), release);
+        let opened = sequencer::open(journal, &reader, &snapshots, || CLOCK.get(), queue_max, tiers(), release);
         let (mut sequencer, handle) = opened.await?;
         sequencer.start(genesis).await?;
+        self.shadow = Some(sequencer.shadow(reader, snapshots, SNAPSHOT_EVENTS));
         self.handle = Some(handle);
         self.run = Some(Box::pin(sequencer.run()));
         Ok(())
@@ -105,6 +111,10 @@ impl Server {
 
     pub fn reader(&self) -> JournalReader {
         JournalReader::Memory(self.disk.clone())
+    }
+
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::Memory(self.disk.clone())
     }
 
     /// False when the queue has no room: nothing was taken then.
@@ -124,15 +134,23 @@ impl Server {
         });
         let life = match done.await {
             None => return Life::Running,
-            Some(Ok(())) => Life::Stopped,
+            Some(Ok(ending)) => {
+                if let Some(shadow) = self.shadow.take() {
+                    shadow.finish(ending).await.expect("law 4: the journal replays to the engine's state");
+                }
+                Life::Stopped
+            }
             Some(Err(_)) => Life::Failed,
         };
         self.kill();
         life
     }
 
-    /// Lets the time of the next tick come.
-    pub async fn tick(&self) {
+    /// Lets the time of the next tick come, at which the shadow looks too.
+    pub async fn tick(&mut self) {
+        if let Some(shadow) = &mut self.shadow {
+            shadow.catch_up().await.expect("the journal holds what was written");
+        }
         tokio::time::advance(TICK).await;
     }
 
@@ -150,5 +168,6 @@ impl Server {
     pub fn kill(&mut self) {
         self.handle = None;
         self.run = None;
+        self.shadow = None;
     }
 }

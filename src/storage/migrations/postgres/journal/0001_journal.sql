@@ -7,13 +7,5 @@ CREATE TABLE journal (
     digest    BYTEA  NOT NULL
 );
 
--- The state at a sequence, so that a start need not read the whole journal.
-CREATE TABLE snapshot (
-    seq    BIGINT PRIMARY KEY,
-    format BIGINT NOT NULL,
-    digest BYTEA  NOT NULL,
-    body   BYTEA  NOT NULL
-);
-
 -- Bodies are dense already: trying to compress them would only cost time on each commit.
 ALTER TABLE journal ALTER COLUMN body SET STORAGE EXTERNAL;

@@ -6,11 +6,3 @@ CREATE TABLE journal (
     body      BLOB    NOT NULL,
     digest    BLOB    NOT NULL
 );
-
--- The state at a sequence, so that a start need not read the whole journal.
-CREATE TABLE snapshot (
-    seq    INTEGER PRIMARY KEY,
-    format INTEGER NOT NULL,
-    digest BLOB    NOT NULL,
-    body   BLOB    NOT NULL
-);

@@ -1,0 +1,179 @@
+//! The shadow: a second state that follows the journal on a thread of its own and saves the snapshots, so that no
+//! command ever waits for one. It reads what is on disk and is told nothing else; when an orderly stop finds the
+//! engine's state to be another, one of the two is wrong, and no snapshot is left to start from.
+
+#[cfg(test)]
+mod tests;
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::recovery::{self, RecoveryError};
+use super::replay::Replay;
+use crate::engine::state::State;
+use crate::storage::journal::{Head, JournalError};
+use crate::storage::snapshots::Snapshots;
+use crate::storage::{Digest, JournalReader};
+
+/// How often it looks for what was journalled.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What an orderly stop left: the engine's own word, to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The last event's sequence.
+    pub seq: u64,
+    /// The digest of the state.
+    pub digest: Digest,
+}
+
+impl Ending {
+    /// A state that nothing follows any more.
+    pub fn of(state: &State) -> Ending {
+        Ending { seq: state.seq.0, digest: state.digest() }
+    }
+}
+
+/// A state that follows the journal.
+pub struct Shadow {
+    replay: Replay,
+    reader: JournalReader,
+    snapshots: Snapshots,
+    head: watch::Receiver<Head>,
+    /// Events after which it saves a snapshot.
+    every: u64,
+    /// The sequence of the last snapshot saved. At first none is known, so a long replay is not repeated.
+    saved: u64,
+}
+
+impl Shadow {
+    /// A shadow that goes on from `replay`, saving a snapshot after every so many events.
+    pub(super) fn new(
+        replay: Replay,
+        reader: JournalReader,
+        snapshots: Snapshots,
+        head: watch::Receiver<Head>,
+        every: u64,
+    ) -> Shadow {
+        Shadow { replay, reader, snapshots, head, every, saved: 0 }
+    }
+
+    /// Follows up to the journal's present head and saves the snapshots that fall due on the way.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or does not hold what was written.
+    pub async fn catch_up(&mut self) -> Result<(), RecoveryError> {
+        let head = *self.head.borrow();
+        self.follow(head.seq).await?;
+        let Replay { state, chain } = &self.replay;
+        if state.seq.0 == head.seq && *chain != head.digest {
+            let why = "it is not the row that was written".to_owned();
+            return Err(JournalError::Corrupt { at: head.seq, why }.into());
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, until: u64) -> Result<(), RecoveryError> {
+        let Shadow { replay, reader, snapshots, every, saved, .. } = self;
+        let save_due = |replay: &Replay| {
+            let seq = replay.state.seq.0;
+            if seq - *saved >= *every {
+                // One that fails is tried again with the next due.
+                *saved = seq;
+                save(snapshots, replay);
+            }
+            Ok(())
+        };
+        replay.follow(reader, until, save_due).await
+    }
+
+    /// Follows to the end, compares, and saves the last snapshot.
+    ///
+    /// # Errors
+    /// [`RecoveryError::Diverged`] when the engine's state is not what the journal gives; all snapshots are gone
+    /// then. And as [`catch_up`](Shadow::catch_up).
+    pub async fn finish(mut self, ending: Ending) -> Result<(), RecoveryError> {
+        self.follow(ending.seq).await?;
+        let last = Ending::of(&self.replay.state);
+        if last == ending {
+            save(&self.snapshots, &self.replay);
+            return Ok(());
+        }
+        let (engine, shadow) = (hex::encode(ending.digest), hex::encode(last.digest));
+        tracing::error!(
+            seq = ending.seq,
+            engine,
+            shadow,
+            "the state in memory is not what the journal gives; the snapshots are dropped and the next start replays it"
+        );
+        if let Err(error) = self.snapshots.clear() {
+            tracing::error!(%error, "the snapshots cannot be dropped: remove them before the next start");
+        }
+        Err(RecoveryError::Diverged { at: ending.seq })
+    }
+
+    /// Starts a thread on which it follows until it is told the ending.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(self) -> std::io::Result<Following> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (ended, ending) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("shadow".to_owned());
+        let thread = thread.spawn(move || runtime.block_on(self.run(ending)))?;
+        Ok(Following { ended, thread })
+    }
+
+    async fn run(mut self, mut ending: oneshot::Receiver<Ending>) -> Result<(), RecoveryError> {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ending = &mut ending => return match ending {
+                    Ok(ending) => self.finish(ending).await,
+                    // The journal failed: what is on disk only a restart tells.
+                    Err(_) => Ok(()),
+                },
+                _ = looks.tick() => match self.catch_up().await {
+                    Ok(()) => {}
+                    Err(RecoveryError::Journal(JournalError::Unavailable(error))) => {
+                        tracing::warn!(error, "the shadow cannot read the journal; it tries again");
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the journal does not hold what was written; no snapshot is saved any more");
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Saves a snapshot; without one the next start takes longer, so a failure is no more than a warning.
+fn save(snapshots: &Snapshots, replay: &Replay) {
+    let seq = replay.state.seq.0;
+    match snapshots.save(&recovery::snapshot(replay)) {
+        Ok(()) => tracing::info!(seq, "a snapshot was saved"),
+        Err(error) => tracing::warn!(seq, %error, "a snapshot could not be saved"),
+    }
+}
+
+/// A shadow on its thread. Dropped, it ends by itself and saves nothing more.
+pub struct Following {
+    ended: oneshot::Sender<Ending>,
+    thread: JoinHandle<Result<(), RecoveryError>>,
+}
+
+impl Following {
+    /// Tells it the ending, and waits until it has followed, compared and saved.
+    ///
+    /// # Errors
+    /// As [`Shadow::finish`], or what ended it before.
+    pub fn finish(self, ending: Ending) -> Result<(), RecoveryError> {
+        // One that has ended by itself says why below.
+        let _ = self.ended.send(ending);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}

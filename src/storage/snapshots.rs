@@ -1,0 +1,198 @@
+//! Snapshots: the state at a sequence, so that a start need not read the whole journal. They are files beside the
+//! journal, whatever keeps that: written by their own thread, synced by themselves, and never in the way of a
+//! commit. All that is in them can be told again from the journal.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::chain::Digest;
+use super::memory::Disk;
+
+/// A state saved at a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last event folded into it.
+    pub seq: u64,
+    /// How the body is encoded.
+    pub format: u16,
+    /// The journal's chain at that event: which journal it belongs to.
+    pub chain: Digest,
+    /// Digest of the state.
+    pub digest: Digest,
+    /// The state.
+    pub body: Vec<u8>,
+}
+
+/// How many are kept.
+const KEPT: usize = 2;
+/// What comes before the body: format, sequence, chain and digest, and a digest over these.
+const HEADER_BYTES: usize = 2 + 8 + 32 + 32 + 32;
+
+/// Where snapshots are kept.
+#[derive(Clone, Debug)]
+pub enum Snapshots {
+    /// In this directory, each in a file that is named with its sequence.
+    Files(PathBuf),
+    /// In memory, for the simulation.
+    Memory(Disk),
+}
+
+impl Snapshots {
+    /// Snapshots that lie in `snapshots` under a data directory.
+    pub fn under(data_dir: &Path) -> Snapshots {
+        Snapshots::Files(data_dir.join("snapshots"))
+    }
+
+    /// The snapshots kept, newest first, each read when it is asked for. What cannot be read is passed over with a
+    /// warning.
+    pub fn newest_first(&self) -> impl Iterator<Item = Snapshot> {
+        let (files, kept) = match self {
+            Snapshots::Files(dir) => (files(dir), Vec::new()),
+            Snapshots::Memory(disk) => (Ok(Vec::new()), disk.snapshots()),
+        };
+        let files = files.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the snapshots cannot be listed");
+            Vec::new()
+        });
+        let read = |(seq, path): (u64, PathBuf)| match read(&path) {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) => {
+                tracing::warn!(seq, %error, "a snapshot cannot be read");
+                None
+            }
+        };
+        files.into_iter().filter_map(read).chain(kept)
+    }
+
+    /// Saves a snapshot beside the ones there are, and drops all but the two newest. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses; the ones there are stay.
+    pub fn save(&self, snapshot: &Snapshot) -> io::Result<()> {
+        match self {
+            Snapshots::Files(dir) => {
+                fs::create_dir_all(dir)?;
+                write(dir, snapshot)?;
+                files(dir)?.into_iter().skip(KEPT).try_for_each(|(_, path)| fs::remove_file(path))
+            }
+            Snapshots::Memory(disk) => disk.save_snapshot(snapshot, KEPT),
+        }
+    }
+
+    /// Drops all, so that the next start replays the journal.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn clear(&self) -> io::Result<()> {
+        match self {
+            Snapshots::Files(dir) => files(dir)?.into_iter().try_for_each(|(_, path)| fs::remove_file(path)),
+            Snapshots::Memory(disk) => {
+                disk.damage(|_, snapshots| snapshots.clear());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The snapshots in a directory, newest first; none where there is no directory.
+fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // Half-written ones have another name.
+        if let Some(seq) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            found.push((seq, entry.path()));
+        }
+    }
+    found.sort_by_key(|(seq, _)| std::cmp::Reverse(*seq));
+    Ok(found)
+}
+
+/// Whoever reads, also after a power cut, finds the whole file or none.
+fn write(dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let fresh = dir.join("new");
+    let mut file = File::create(&fresh)?;
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    header.extend(snapshot.format.to_be_bytes());
+    header.extend(snapshot.seq.to_be_bytes());
+    header.extend(snapshot.chain);
+    header.extend(snapshot.digest);
+    header.extend(Sha256::digest(&header));
+    file.write_all(&header)?;
+    file.write_all(&snapshot.body)?;
+    file.sync_all()?;
+    fs::rename(&fresh, dir.join(snapshot.seq.to_string()))?;
+    File::open(dir)?.sync_all()
+}
+
+fn read(path: &Path) -> io::Result<Snapshot> {
+    let mut file = File::open(path)?;
+    let mut header = [0; HEADER_BYTES];
+    file.read_exact(&mut header)?;
+    let (mut fields, over_fields) = header.split_at(HEADER_BYTES - 32);
+    if Sha256::digest(fields).as_slice() != over_fields {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its header is damaged"));
+    }
+    let (mut format, mut seq, mut chain, mut digest) = ([0; 2], [0; 8], Digest::default(), Digest::default());
+    for field in [format.as_mut_slice(), &mut seq, &mut chain, &mut digest] {
+        fields.read_exact(field)?;
+    }
+    let mut body = Vec::new();
+    file.read_to_end(&mut body)?;
+    Ok(Snapshot { seq: u64::from_be_bytes(seq), format: u16::from_be_bytes(format), chain, digest, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(seq: u64) -> Snapshot {
+        Snapshot { seq, format: 4, chain: [1; 32], digest: [2; 32], body: seq.to_string().into_bytes() }
+    }
+
+    fn kept(snapshots: &Snapshots) -> Vec<Snapshot> {
+        snapshots.newest_first().collect()
+    }
+
+    #[test]
+    fn snapshots_come_back_newest_first_and_old_ones_go() {
+        let dir = tempfile::tempdir().unwrap();
+        for snapshots in [Snapshots::under(dir.path()), Snapshots::Memory(Disk::default())] {
+            assert_eq!(kept(&snapshots), []);
+            for seq in [2, 9, 10, 10] {
+                snapshots.save(&saved(seq)).unwrap();
+            }
+            assert_eq!(kept(&snapshots), [saved(10), saved(9)], "{snapshots:?}");
+            snapshots.clear().unwrap();
+            assert_eq!(kept(&snapshots), []);
+        }
+    }
+
+    #[test]
+    fn a_damaged_header_or_a_file_cut_short_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::under(dir.path());
+        snapshots.save(&saved(1)).unwrap();
+        snapshots.save(&saved(2)).unwrap();
+        let file = dir.path().join("snapshots/2");
+        let whole = fs::read(&file).unwrap();
+        for at in 0..HEADER_BYTES {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&file, &bytes).unwrap();
+            assert_eq!(kept(&snapshots), [saved(1)], "byte {at}");
+            fs::write(&file, &whole[..at]).unwrap();
+            assert_eq!(kept(&snapshots), [saved(1)], "{at} bytes");
+        }
+        fs::write(&file, &whole).unwrap();
+        fs::write(dir.path().join("snapshots/new"), b"a write that was cut off").unwrap();
+        assert_eq!(kept(&snapshots), [saved(2), saved(1)]);
+    }
+}
