@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use super::call::{Call, Then};
 use super::credentials::ApiCredentials;
 use super::inbound::{self, Body, Channel, Request, WireError, set_step};
@@ -36,16 +38,23 @@ const CROWDED: &str = "EGeneral:Limit reached:symbol: this connection follows as
 const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
 impl Session {
-    /// Answers a message at once, or adds what it asks to the submissions.
-    pub(super) async fn message(&mut self, text: &str, time_in: Moment) {
+    /// Answers a message at once, or adds what it asks to the submissions. What few messages have to wait for, market
+    /// data, is handed back: a session keeps no room for it while it is at rest.
+    pub(super) fn message(&mut self, text: &str, time_in: Moment) -> Option<BoxFuture<'_, ()>> {
         let envelope = match inbound::parse_envelope(text) {
             Ok(envelope) => envelope,
-            Err(refusal) => return self.refuse(&refusal, time_in),
+            Err(refusal) => {
+                self.refuse(&refusal, time_in);
+                return None;
+            }
         };
         let (req_id, method) = (envelope.req_id, &*envelope.method);
         let request = match inbound::parse(&envelope) {
             Ok(request) => request,
-            Err(refusal) => return self.refuse(&refusal, time_in),
+            Err(refusal) => {
+                self.refuse(&refusal, time_in);
+                return None;
+            }
         };
         if request.operation != Operation::Ping {
             self.acted();
@@ -53,13 +62,15 @@ impl Session {
         if let Some(token) = &request.token
             && let Err(error) = self.present(token, time_in)
         {
-            return self.reply(method, req_id, Err(error), time_in, time_in);
+            self.reply(method, req_id, Err(error), time_in, time_in);
+            return None;
         }
         let row = request.operation.row();
         if self.principal.actor == Actor::Public && !row.public {
-            return self.reply(method, req_id, Err("Token(s) not found"), time_in, time_in);
+            self.reply(method, req_id, Err("Token(s) not found"), time_in, time_in);
+            return None;
         }
-        self.perform(method, request, req_id, time_in).await;
+        self.perform(method, request, req_id, time_in)
     }
 
     fn refuse(&mut self, refusal: &WireError, now: Moment) {
@@ -107,14 +118,19 @@ impl Session {
         Ok(())
     }
 
-    async fn perform(&mut self, method: &str, request: Request, req_id: Option<i64>, time_in: Moment) {
+    fn perform(
+        &mut self,
+        method: &str,
+        request: Request,
+        req_id: Option<i64>,
+        time_in: Moment,
+    ) -> Option<BoxFuture<'_, ()>> {
         let Request { operation, body, .. } = request;
         let call = |then| Call { operation, req_id, time_in, then };
         match body {
             Body::Ping => self.push(|text| outbound::pong(text, req_id, time_in, time_in)),
-            // Boxed, because every session would keep room for what few messages need.
-            Body::Subscribe(channel) => Box::pin(self.subscribe(operation, channel, req_id, time_in)).await,
-            Body::Unsubscribe(channel) => Box::pin(self.unsubscribe(operation, &channel, req_id, time_in)).await,
+            Body::Subscribe(channel) => return Some(Box::pin(self.subscribe(operation, channel, req_id, time_in))),
+            Body::Unsubscribe(channel) => return Some(Box::pin(self.unsubscribe(operation, channel, req_id, time_in))),
             Body::Command(mut command) => {
                 command.set_deadline(time_in.plus_us(DEADLINE_US));
                 let then = match &command {
@@ -164,6 +180,7 @@ impl Session {
                 self.ask(Work::Query(Query::History(operation)), call(Then::History(Box::new(page))));
             }
         }
+        None
     }
 
     /// Verifies a one-time code and puts its step into the command; draws the credential that a change needs.
@@ -375,7 +392,7 @@ impl Session {
         Ok(symbols.iter().map(of).collect())
     }
 
-    async fn unsubscribe(&mut self, operation: Operation, channel: &Channel, req_id: Option<i64>, now: Moment) {
+    async fn unsubscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
         let missing = "EGeneral:Invalid arguments:channel: not subscribed";
         match operation {
             Operation::Instrument
@@ -384,7 +401,7 @@ impl Session {
             | Operation::Level3
             | Operation::Trade
             | Operation::Ohlc => {
-                let topics = match self.topics_of(operation, channel) {
+                let topics = match self.topics_of(operation, &channel) {
                     Ok(topics) => topics,
                     Err(error) => return self.reply("unsubscribe", req_id, Err(error), now, now),
                 };

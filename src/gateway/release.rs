@@ -218,6 +218,8 @@ impl Desk {
             }
             if seat.parts.is_empty() {
                 dirty.push(outlet.seat);
+                // Most who listen get this one item; room for four would be most of what a fan-out moves.
+                seat.parts.reserve_exact(1);
             }
             seat.parts.push(part);
         });

@@ -212,7 +212,9 @@ impl Session {
             end = match message {
                 Some(Ok(_)) if !self.spend_credit() => Some(End::Close(TOO_MANY, "too many requests")),
                 Some(Ok(Message::Text(text))) => {
-                    self.message(&text, time_in).await;
+                    if let Some(rest) = self.message(&text, time_in) {
+                        rest.await;
+                    }
                     None
                 }
                 Some(Ok(Message::Binary(_))) => Some(End::Close(1003, "text frames only")),

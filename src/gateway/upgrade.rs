@@ -46,8 +46,8 @@ pub type WebSocket = WebSocketStream<Socket>;
 
 /// Most bytes of one message, and of one frame.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// Tungstenite allocates this for every connection at once: room for ten orders, or one read.
-const READ_BUFFER: usize = 2 * 1024;
+/// Tungstenite allocates this for every connection at once: room for seven orders.
+const READ_BUFFER: usize = 1_536;
 /// Only control frames pass here; sessions write their own.
 const WRITE_BUFFER: usize = 256;
 const WRITE_BUFFER_MAX: usize = 64 * 1024;
