@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn listening_off_loopback_takes_consent() {
+    fn d1_14_listening_off_loopback_takes_consent() {
         let open = "listen = '[::]:8080'\nallow_plain_off_loopback = true";
         assert!(Config::parse(open).is_ok());
         assert!(Config::parse("listen = '[::1]:8080'").is_ok());

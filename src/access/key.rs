@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_allow_list_compares_the_true_family() {
+    fn d1_11_the_allow_list_compares_the_true_family() {
         let settings = KeySettings {
             ip_allowlist: vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
             ..KeySettings::default()

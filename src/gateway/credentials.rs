@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn any_difference_is_refused() {
+    fn d2_16_any_difference_is_refused() {
         let secret = [1; 64];
         let signed = Signed { path: "/a", nonce: "12", body: b"body" };
         let api_sign = signed.sign(&secret);

@@ -200,7 +200,31 @@ async fn a_snapshot_of_another_journal_refuses_to_start_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_refuses_to_start_and_says_where() {
+async fn d6_75_a_row_of_another_format_is_refused_by_name_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    killed_after(dir.path(), 1).await;
+    let mut journal = storage(dir.path()).journal().await.unwrap();
+    for format in [codec::FORMAT - 1, codec::FORMAT + 1] {
+        let before = journal.head();
+        journal.append(before.seq + 1, 1, format, b"of another release").await.unwrap();
+        let (row, head) = (before.seq + 1, journal.head());
+        drop(journal);
+        let (sender, _released) = unbounded_channel();
+        let opening = storage(dir.path()).journal().await.unwrap();
+        let reader = reader(dir.path()).await;
+        let kept = snapshots(dir.path());
+        let opened = open(opening, &reader, &kept, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
+        let refused = opened.err().unwrap();
+        assert!(refused.to_string().contains("is not known to this release"), "{refused}");
+        assert!(matches!(refused, RecoveryError::Codec { .. }), "{refused}");
+        assert_eq!(reader.last_seq().await.unwrap(), row, "nothing was written");
+        journal = storage(dir.path()).journal().await.unwrap();
+        assert_eq!(journal.head(), head);
+    }
+}
+
+#[tokio::test]
+async fn d6_69_a_damaged_row_refuses_to_start_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
     killed_after(dir.path(), 1).await;
     let mut journal = storage(dir.path()).journal().await.unwrap();

@@ -148,12 +148,12 @@ async fn check(bot: &mut Client, told: &Told) {
 }
 
 #[tokio::test]
-async fn twenty_kills_lose_nothing_that_was_acknowledged() {
+async fn d6_68_twenty_kills_lose_nothing_that_was_acknowledged() {
     kill_again_and_again(None).await;
 }
 
 #[tokio::test]
-async fn nor_do_they_on_postgres() {
+async fn d6_68_nor_do_they_on_postgres() {
     kill_again_and_again(Some(&postgres::database())).await;
 }
 

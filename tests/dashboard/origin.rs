@@ -29,7 +29,7 @@ async fn foreign_page() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn d1_6_a_page_of_another_origin_gets_no_socket_with_the_members_cookie() {
+async fn d1_06_a_page_of_another_origin_gets_no_socket_with_the_members_cookie() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let elsewhere = foreign_page().await;
     let browser = Browser::open(world.address).await;

@@ -65,7 +65,7 @@ fn a_batch_cancels_what_is_open_of_it_and_leaves_the_rest() {
 }
 
 #[test]
-fn the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
+fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
     let mut stage = stage();
     let arm = |timeout| Command::CancelAllAfter(timeout);
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));

@@ -34,7 +34,7 @@ fn plan(seed: u64) -> Plan {
 }
 
 #[test]
-fn laws_hold_and_every_rare_path_is_taken() {
+fn d6_71_72_and_73_laws_hold_and_every_rare_path_is_taken() {
     let mut hooks = Hooks::default();
     for seed in 1..=12 {
         hooks.add(&play(plan(seed)).hooks);

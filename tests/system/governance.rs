@@ -139,7 +139,7 @@ async fn an_invited_member_sets_password_and_code_and_signs_in() {
 }
 
 #[tokio::test]
-async fn a_cookie_needs_its_origin_and_ends_with_its_session() {
+async fn d1_08_a_cookie_needs_its_origin_and_ends_with_its_session() {
     let world = World::new(&[]).await;
     let body = json!({"email": "alice@acme.test", "password": PASSWORD, "otp": code(0)}).to_string();
     let origin = format!("http://{}", world.address);

@@ -17,7 +17,7 @@ async fn refusal(client: &mut Client, text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_is_malformed_is_refused_and_changes_nothing() {
+async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     let before = bot.call("get_balances", json!({})).await;

@@ -427,7 +427,7 @@ async fn verified(world: &World, change: &[&str], head: bool) -> (bool, String) 
 }
 
 #[tokio::test]
-async fn rule_47_verify_finds_an_edit_a_removal_a_reorder_and_given_a_head_a_cut_tail() {
+async fn d7_83_verify_finds_an_edit_a_removal_a_reorder_and_given_a_head_a_cut_tail() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     for _ in 0..4 {

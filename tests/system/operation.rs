@@ -185,8 +185,16 @@ async fn lives(server: &Process, canaries: &mut Canaries) {
     canaries.shown += &metrics(address).await;
 }
 
+/// Every file under a directory.
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (inner, plain): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let read = |path: std::path::PathBuf| (path.display().to_string(), std::fs::read(path).unwrap());
+    plain.into_iter().map(read).chain(inner.iter().flat_map(|dir| files(dir))).collect()
+}
+
 #[tokio::test]
-async fn d1_09_no_secret_is_in_a_log_metric_or_error_and_d7_82_lines_tell_who_from_where_and_why() {
+async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_lines_tell_who_from_where_and_why() {
     let dir = tempfile::tempdir().unwrap();
     let server = Process::start(dir.path());
     let mut canaries = Canaries::default();
@@ -196,7 +204,13 @@ async fn d1_09_no_secret_is_in_a_log_metric_or_error_and_d7_82_lines_tell_who_fr
 
     let mut log = String::new();
     std::fs::File::open(dir.path().join("log")).unwrap().read_to_string(&mut log).unwrap();
+    let files = files(&dir.path().join("data"));
     for secret in &canaries.secrets {
+        let decoded = decode_secret(secret).unwrap_or_default();
+        for (file, bytes) in &files {
+            let has = |needle: &[u8]| needle.len() > 8 && bytes.windows(needle.len()).any(|window| window == needle);
+            assert!(!has(secret.as_bytes()) && !has(&decoded), "{file} has {secret}");
+        }
         assert!(!log.contains(secret), "the log has {secret}: {log}");
         assert!(!canaries.shown.contains(secret), "{secret} is told in {}", canaries.shown);
     }

@@ -119,7 +119,7 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
 }
 
 #[tokio::test]
-async fn who_asked_for_it_loses_its_orders_with_its_last_socket() {
+async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
     let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), with(always)];
     let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 0).await;

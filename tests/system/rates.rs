@@ -20,7 +20,7 @@ async fn world(tier: Tier) -> World {
 }
 
 #[tokio::test]
-async fn a_counter_is_told_refuses_and_lets_cancels_through() {
+async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
     let world = world(Tier::Starter).await;
     let mut bot = world.bot(1).await;
     let asked = json!({"channel": "executions", "ratecounter": true});

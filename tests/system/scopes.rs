@@ -72,7 +72,7 @@ pub fn sample(operation: Operation) -> Value {
 }
 
 #[tokio::test]
-async fn every_scope_opens_what_the_table_says_and_nothing_else() {
+async fn d2_20_every_scope_opens_what_the_table_says_and_nothing_else() {
     let mut sets: Vec<ScopeSet> = Scope::ALL.into_iter().map(|scope| ScopeSet::of(&[scope])).collect();
     sets.extend([ScopeSet::NONE, ScopeSet::ALL]);
     let keys: Vec<_> = sets.iter().map(|scopes| key(*scopes)).collect();
@@ -109,7 +109,7 @@ async fn every_scope_opens_what_the_table_says_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_bare_socket_has_public_data_only() {
+async fn d1_07_a_bare_socket_has_public_data_only() {
     let world = World::new(&[]).await;
     let mut bare = super::client::Client::bare(world.address).await;
     for operation in Operation::ALL {

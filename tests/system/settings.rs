@@ -39,7 +39,7 @@ async fn token(world: &World, number: u8, nonce: &str) -> Value {
 }
 
 #[tokio::test]
-async fn expiry_address_and_allow_websocket_are_judged_before_101() {
+async fn d1_11_d1_12_and_d1_13_expiry_address_and_allow_websocket_are_judged_before_101() {
     let expired = KeySettings { expires_at: ago(), ..KeySettings::default() };
     let elsewhere = KeySettings { ip_allowlist: vec!["192.0.2.0/24".parse().unwrap()], ..KeySettings::default() };
     let here = KeySettings {
@@ -59,7 +59,7 @@ async fn expiry_address_and_allow_websocket_are_judged_before_101() {
 }
 
 #[tokio::test]
-async fn keys_signatures_and_nonces_are_judged_before_101() {
+async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     let window = KeySettings { nonce_window: 100, ..KeySettings::default() };
     let world = World::new(&[key(ScopeSet::ALL), with(window)]).await;
     let open = async |number: u8, nonce: u64, secret: &[u8]| {
@@ -118,7 +118,7 @@ async fn a_wrong_master_key_does_not_start() {
 }
 
 #[tokio::test]
-async fn query_dates_bound_what_has_a_time_and_nothing_else() {
+async fn d2_22_query_dates_bound_what_has_a_time_and_nothing_else() {
     let now = wall_clock();
     let later = KeySettings { query_start: Some(now.plus_us(HOUR_US)), ..KeySettings::default() };
     let ended = KeySettings { query_end: ago(), ..KeySettings::default() };
@@ -140,7 +140,7 @@ async fn query_dates_bound_what_has_a_time_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_changed_key_acts_on_its_open_sockets_and_says_why() {
+async fn d1_11_and_d1_12_a_changed_key_acts_on_its_open_sockets_and_says_why() {
     let world = World::new(&vec![key(ScopeSet::ALL); 4]).await;
     let mut alice = world.member("alice").await;
     let mut bots = Vec::new();
@@ -170,7 +170,7 @@ async fn a_changed_key_acts_on_its_open_sockets_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_lost_scope_closes_what_needed_it_and_leaves_the_rest() {
+async fn d2_21_a_lost_scope_closes_what_needed_it_and_leaves_the_rest() {
     let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::of(&[Scope::Query]))]).await;
     let mut alice = world.member("alice").await;
     let (mut streaming, mut asking) = (world.bot(1).await, world.bot(1).await);

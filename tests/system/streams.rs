@@ -14,7 +14,7 @@ fn limit(side: &str, qty: &str, price: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_is_acknowledged_before_its_events_and_each_is_numbered() {
+async fn d4_52_an_order_is_acknowledged_before_its_events_and_each_is_numbered() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     maker.call("add_order", limit("sell", "1", "1000")).await;
@@ -48,7 +48,7 @@ async fn an_order_is_acknowledged_before_its_events_and_each_is_numbered() {
 }
 
 #[tokio::test]
-async fn a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_it_in() {
+async fn d4_48_a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_it_in() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     bot.subscribe("executions").await;
@@ -76,7 +76,7 @@ async fn a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_it_in(
 }
 
 #[tokio::test]
-async fn a_client_that_returns_gets_exactly_what_it_missed_across_a_restart_too() {
+async fn d4_49_and_51_a_client_that_returns_gets_exactly_what_it_missed_across_a_restart_too() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     bot.subscribe("executions").await;
@@ -150,7 +150,7 @@ async fn a_book_follows_every_change_with_a_checksum_and_one_symbol_a_frame() {
 }
 
 #[tokio::test]
-async fn a_planned_stop_says_so_and_answers_what_it_accepted() {
+async fn d4_59_a_planned_stop_says_so_and_answers_what_it_accepted() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     assert_eq!(bot.frame("status").await["data"][0]["system"], "online");
@@ -190,7 +190,7 @@ async fn history_has_what_was_acknowledged_a_moment_ago() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody() {
+async fn d4_54_a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut still, mut bot) = (world.bot(1).await, world.bot(1).await);
     still.subscribe("executions").await;

@@ -76,7 +76,7 @@ async fn a_message_of_the_greatest_size_passes_both_ways() {
 }
 
 #[tokio::test]
-async fn a_message_of_ten_megabytes_closes_1009() {
+async fn d7_77_a_message_of_ten_megabytes_closes_1009() {
     let mut server = start().await;
     let mut client = server.connect().await;
     // The server may have hung up before all is sent; what counts is what it said.
@@ -88,7 +88,7 @@ async fn a_message_of_ten_megabytes_closes_1009() {
 }
 
 #[tokio::test]
-async fn fragments_beyond_the_limit_and_broken_text_have_their_codes() {
+async fn d1_03_fragments_beyond_the_limit_and_broken_text_have_their_codes() {
     use tokio_tungstenite::tungstenite::protocol::frame::{
         Frame,
         coding::{Data, OpCode},
@@ -176,7 +176,7 @@ async fn head(address: SocketAddr, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_sound_upgrade_is_answered_without_extensions() {
+async fn d1_15_a_sound_upgrade_is_answered_without_extensions() {
     let server = start().await;
     let head = head(server.address, SOUND).await;
     assert!(head.starts_with("http/1.1 101 "), "{head}");
@@ -198,7 +198,7 @@ async fn what_comes_along_with_the_upgrade_is_the_first_message() {
 }
 
 #[tokio::test]
-async fn malformed_upgrades_are_refused_before_101() {
+async fn d1_01_malformed_upgrades_are_refused_before_101() {
     let server = start().await;
     for (from, to, status) in [
         ("GET ", "POST ", 405),
@@ -222,4 +222,79 @@ async fn malformed_upgrades_are_refused_before_101() {
         assert!(head.contains("content-type: application/json"), "{head}");
         assert_eq!(head.contains("sec-websocket-version: 13"), status == 426, "{head}");
     }
+}
+
+/// A client's frame: first byte, payload, and whether it is masked (with the mask 0).
+fn raw(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    assert!(length < 126);
+    let mut frame = vec![first, length | if masked { 0x80 } else { 0 }];
+    if masked {
+        frame.extend([0; 4]);
+    }
+    frame.extend(payload);
+    frame
+}
+
+#[tokio::test]
+async fn d1_03_frames_against_the_rules_close_with_1002_or_1007() {
+    const TEXT: u8 = 0x81;
+    let server = start().await;
+    for (name, frames, code) in [
+        ("unmasked", raw(TEXT, false, b"hi"), 1002),
+        ("reserved bit 1, as of a compressed frame", raw(TEXT | 0x40, true, b"hi"), 1002),
+        ("reserved bit 2", raw(TEXT | 0x20, true, b"hi"), 1002),
+        ("reserved bit 3", raw(TEXT | 0x10, true, b"hi"), 1002),
+        ("reserved data opcode", raw(0x83, true, b"hi"), 1002),
+        ("reserved control opcode", raw(0x8b, true, b"hi"), 1002),
+        ("fragmented ping", raw(0x09, true, b"hi"), 1002),
+        ("long ping", [&[0x89, 0xfe, 0, 126, 0, 0, 0, 0], &[b'x'; 126][..]].concat(), 1002),
+        ("continuation of nothing", raw(0x80, true, b"hi"), 1002),
+        ("text inside a fragmented text", [raw(0x01, true, b"a"), raw(TEXT, true, b"b")].concat(), 1002),
+        ("text that is not UTF-8", raw(TEXT, true, &[0xc3, 0x28]), 1007),
+        ("a surrogate", raw(TEXT, true, &[0xed, 0xa0, 0x80]), 1007),
+        ("UTF-8 cut off at the end", raw(TEXT, true, &[0xe2, 0x82]), 1007),
+    ] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(SOUND.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(socket.read_u8().await.unwrap());
+        }
+        socket.write_all(&frames).await.unwrap();
+        let head = [socket.read_u8().await.unwrap(), socket.read_u8().await.unwrap()];
+        assert_eq!(head[0], 0x88, "{name}: a close frame");
+        assert_eq!(socket.read_u16().await.unwrap(), code, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn d7_86_a_session_that_panics_ends_alone_and_frees_its_place() {
+    let handler = async |upgrade: Upgrade| {
+        upgrade.accept(async |mut socket: WebSocket, _| match socket.next().await {
+            Some(Ok(Message::Text(text))) if text == "panic" => panic!("as the test asked"),
+            Some(Ok(message)) => socket.send(message).await.unwrap(),
+            _ => {}
+        })
+    };
+    let app = Router::new().route("/v2", any(handler));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let limits = Limits { max_connections: 2, trusted_proxies: Vec::new(), tls: None };
+    tokio::spawn(listener::serve(listener, app, limits, stopped));
+    let connect = async || tokio_tungstenite::connect_async(format!("ws://{address}/v2")).await;
+    let mut other = connect().await.unwrap().0;
+    for _ in 0..5 {
+        // A place is free again a moment after the connection was seen to end.
+        let mut doomed = loop {
+            if let Ok((socket, _)) = connect().await {
+                break socket;
+            }
+        };
+        doomed.send(Message::text("panic")).await.unwrap();
+        assert!(!matches!(doomed.next().await, Some(Ok(_))), "it ends without an answer");
+    }
+    other.send(Message::text("alive")).await.unwrap();
+    assert_eq!(other.next().await.unwrap().unwrap(), Message::text("alive"));
 }
