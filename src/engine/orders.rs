@@ -11,6 +11,7 @@ use super::caller::ServiceCaller;
 use super::client_ids::ClientIds;
 use super::command::OrderRef;
 use super::event::{Event, Place};
+use super::index::Index;
 use super::ledger::Ledger;
 use super::reference::Reference;
 use super::watches::Watches;
@@ -20,14 +21,28 @@ use crate::domain::orders::{Order, Side};
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 
+/// Ended orders that an account's list may keep in any case.
+const ENDED_KEPT: usize = 64;
+
 /// Open orders, their books and the recent client ids.
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     books: Vec<Book>,
     prints: Vec<Print>,
     watches: Watches,
-    by_account: BTreeMap<AccountId, BTreeMap<OrderId, MarketId>>,
+    /// The market that an open order is in.
+    markets: Index,
+    by_account: Vec<Opened>,
     client_ids: ClientIds,
+}
+
+/// The orders that an account has opened, oldest first. What has ended stays among them until it is the larger part,
+/// so that an end costs no search.
+#[derive(Clone, Debug, Default)]
+struct Opened {
+    ids: Vec<OrderId>,
+    /// How many are open in each market.
+    open: BTreeMap<MarketId, usize>,
 }
 
 /// What a market's trades have come to.
@@ -75,7 +90,14 @@ impl Orders {
     }
 
     fn insert(&mut self, order: Arc<Order>, rests: bool) {
-        self.by_account.entry(order.account).or_default().insert(order.id, order.market);
+        let account = order.account.index();
+        if self.by_account.len() <= account {
+            self.by_account.resize_with(account + 1, Opened::default);
+        }
+        let opened = &mut self.by_account[account];
+        opened.ids.push(order.id);
+        *opened.open.entry(order.market).or_default() += 1;
+        self.markets.insert(order.id, order.market.index() as u32);
         if order.terms.is_some() {
             self.watches.insert(&order);
         }
@@ -108,8 +130,11 @@ impl Orders {
     }
 
     fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
-        let all = self.by_account.get(&account).into_iter().flatten();
-        all.filter_map(|(id, market)| self.book(*market).get(*id).map(Arc::as_ref))
+        self.by_account.get(account.index()).into_iter().flat_map(|opened| self.still_open(opened)).map(Arc::as_ref)
+    }
+
+    fn still_open(&self, opened: &Opened) -> impl Iterator<Item = &Arc<Order>> {
+        opened.ids.iter().filter_map(|id| self.by_id(*id))
     }
 
     /// Open orders placed by a Service User, oldest first.
@@ -120,18 +145,18 @@ impl Orders {
     /// Every open order: those that rest in the order of their queues, then those that wait, by id.
     pub fn queued(&self) -> impl Iterator<Item = &Order> {
         let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
-        let waiting = self.by_account.values().flatten().filter_map(|(id, market)| self.book(*market).get(*id));
+        let waiting = self.by_account.iter().flat_map(|opened| self.still_open(opened));
         resting.chain(waiting.filter(|order| order.waits())).map(Arc::as_ref)
     }
 
     /// How many open orders an account has.
     pub fn open_count(&self, account: AccountId) -> usize {
-        self.by_account.get(&account).map_or(0, BTreeMap::len)
+        self.by_account.get(account.index()).map_or(0, |opened| opened.open.values().sum())
     }
 
     /// How many open orders an account has in one market.
     pub fn open_in(&self, account: AccountId, market: MarketId) -> usize {
-        self.by_account.get(&account).map_or(0, |of| of.values().filter(|in_market| **in_market == market).count())
+        self.by_account.get(account.index()).and_then(|opened| opened.open.get(&market)).copied().unwrap_or(0)
     }
 
     /// The open orders that a caller means: by order id any of the account, by client id only the caller's own.
@@ -153,8 +178,12 @@ impl Orders {
     }
 
     fn get(&self, account: AccountId, id: OrderId) -> Option<&Order> {
-        let market = self.by_account.get(&account)?.get(&id)?;
-        self.book(*market).get(id).map(Arc::as_ref)
+        self.by_id(id).map(Arc::as_ref).filter(|order| order.account == account)
+    }
+
+    fn by_id(&self, id: OrderId) -> Option<&Arc<Order>> {
+        let market = self.markets.get(id)?;
+        self.books[market as usize].get(id)
     }
 
     fn replace(&mut self, at: Moment, order: &Arc<Order>, reference: &Reference, ledger: &mut Ledger) {
@@ -165,8 +194,17 @@ impl Orders {
         if order.is_open() {
             return;
         }
-        if let Some(orders) = self.by_account.get_mut(&order.account) {
-            orders.remove(&order.id);
+        self.markets.remove(order.id);
+        let Opened { ids, open } = &mut self.by_account[order.account.index()];
+        let left = open.get_mut(&order.market).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            open.remove(&order.market);
+        }
+        if ids.len() > 2 * open.values().sum::<usize>() + ENDED_KEPT {
+            ids.retain(|id| self.markets.get(*id).is_some());
         }
         self.client_ids.ended(order, at);
     }
@@ -228,6 +266,7 @@ impl<'de> Deserialize<'de> for Orders {
             let rests = !order.waits();
             all.insert(Arc::new(order), rests);
         }
+        all.by_account.iter_mut().for_each(|opened| opened.ids.sort_unstable());
         Ok(all)
     }
 }
