@@ -105,7 +105,7 @@ pub async fn run() -> Result<(), Failure> {
         Action::Serve { config } => serve(&config).await,
         Action::Schemas { dir } => {
             std::fs::create_dir_all(&dir)?;
-            for (name, text) in crate::wire::catalogue::schemas() {
+            for (name, text) in crate::wire::published() {
                 std::fs::write(dir.join(name), text)?;
             }
             Ok(())

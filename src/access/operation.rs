@@ -60,11 +60,11 @@ pub struct Row {
 }
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// Every method and channel.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Operation {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
         }
 
         /// How many there are.
@@ -73,6 +73,13 @@ macro_rules! operations {
         impl Operation {
             /// Every operation, in the order of the table.
             pub const ALL: [Operation; COUNT] = [$(Operation::$name),*];
+
+            /// What it is for, in a sentence.
+            pub const fn summary(self) -> &'static str {
+                match self {
+                    $(Operation::$name => concat!($($doc),*).trim_ascii(),)*
+                }
+            }
         }
     };
 }

@@ -20,7 +20,7 @@ use crate::domain::markets::Market;
 use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
-use crate::wire::catalogue::schemas;
+use crate::wire::published;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -42,11 +42,15 @@ pub fn routes(public: Public) -> Router {
         .with_state(public)
 }
 
-/// A message's JSON Schema.
+/// A message's JSON Schema, or the AsyncAPI document of them all.
 async fn schema(Path(file): Path<String>) -> Response {
-    static FILES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| schemas().into_iter().collect());
+    static FILES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| published().into_iter().collect());
+    let kind = match file.as_str() {
+        "asyncapi.json" => "application/vnd.aai.asyncapi+json",
+        _ => "application/schema+json",
+    };
     match FILES.get(&file) {
-        Some(text) => ([(header::CONTENT_TYPE, "application/schema+json")], text.as_str()).into_response(),
+        Some(text) => ([(header::CONTENT_TYPE, kind)], text.as_str()).into_response(),
         None => Refusal::new(StatusCode::NOT_FOUND, "EGeneral:Unknown method:file: no such schema").into_response(),
     }
 }

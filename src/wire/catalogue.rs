@@ -226,31 +226,38 @@ fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
     }
 }
 
-/// Every schema: its file name and its text.
-pub fn schemas() -> Vec<(String, String)> {
-    let mut files = Vec::new();
+/// What makes a message's schema, with the types it names put into the generator.
+pub(super) type Make = Box<dyn Fn(&mut SchemaGenerator) -> Value>;
+
+/// Every kind of message: its name and its schema.
+pub(super) fn messages() -> Vec<(String, Make)> {
+    let mut messages: Vec<(String, Make)> = Vec::new();
+    let mut method = |name: &'static str, operation| {
+        messages.push((format!("{name}.request"), Box::new(move |g| request(g, name, operation))));
+        messages.push((format!("{name}.reply"), Box::new(move |g| reply(g, name, operation))));
+    };
     // A position is closed by the messages of `add_order`.
-    for operation in Operation::ALL.into_iter().filter(|operation| *operation != Operation::SettlePosition) {
-        if operation.row().kind == Kind::Stream {
-            files.push(file(&format!("{}.frame", operation.name()), |g| frame(g, operation)));
-        } else {
-            let name = operation.name();
-            files.push(file(&format!("{name}.request"), |g| request(g, name, operation)));
-            files.push(file(&format!("{name}.reply"), |g| reply(g, name, operation)));
-        }
-    }
-    for name in ["subscribe", "unsubscribe"] {
-        files.push(file(&format!("{name}.request"), |g| request(g, name, Operation::Book)));
-        files.push(file(&format!("{name}.reply"), |g| reply(g, name, Operation::Book)));
+    let (channels, methods): (Vec<Operation>, Vec<Operation>) = Operation::ALL
+        .into_iter()
+        .filter(|operation| *operation != Operation::SettlePosition)
+        .partition(|operation| operation.row().kind == Kind::Stream);
+    methods.into_iter().for_each(|operation| method(operation.name(), operation));
+    ["subscribe", "unsubscribe"].into_iter().for_each(|name| method(name, Operation::Book));
+    for channel in channels {
+        messages.push((format!("{}.frame", channel.name()), Box::new(move |g| frame(g, channel))));
     }
     let heartbeat = json!({"type": "object", "properties": {"channel": {"const": "heartbeat"}},
         "required": ["channel"], "additionalProperties": false});
-    files.push(file("heartbeat.frame", |_| heartbeat));
-    files.sort();
-    files
+    messages.push(("heartbeat.frame".to_owned(), Box::new(move |_| heartbeat.clone())));
+    messages
 }
 
-fn file(name: &str, make: impl FnOnce(&mut SchemaGenerator) -> Value) -> (String, String) {
+/// Every schema: its file name and its text.
+pub fn schemas() -> Vec<(String, String)> {
+    messages().into_iter().map(|(name, make)| file(&name, &make)).collect()
+}
+
+fn file(name: &str, make: &Make) -> (String, String) {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = make(&mut generator);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");

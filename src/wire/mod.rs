@@ -1,5 +1,6 @@
 //! What clients see: serde and JSON Schema types per topic. Knows no engine type.
 
+pub mod asyncapi;
 pub mod catalogue;
 pub mod earn;
 pub mod items;
@@ -8,3 +9,10 @@ pub mod market_data;
 pub mod movements;
 pub mod params;
 pub mod results;
+
+/// Everything of `schemas/`: file name and text, as committed and as served.
+pub fn published() -> Vec<(String, String)> {
+    let mut files = catalogue::schemas();
+    files.push(("asyncapi.json".to_owned(), asyncapi::document()));
+    files
+}
