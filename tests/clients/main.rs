@@ -1,42 +1,52 @@
-//! The stock python-kraken-sdk, unmodified, against the built program.
+//! Programs that others wrote, or will write from our examples, against the built server.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/demo.rs"]
 mod demo;
+mod examples;
+mod published;
 
 use std::path::Path;
 use std::process::Command;
 
 use demo::Demo;
 
-/// Runs a script of this folder against a demo of its own; what it prints is shown when it fails.
-fn run(script: &str) {
-    let python = Path::new(".venv/bin/python");
-    assert!(python.exists(), "the stock client is not installed: run scripts/test, which makes .venv");
+/// A program that comes from outside; without it a test fails with what to do.
+fn installed(path: &str) -> &Path {
+    let path = Path::new(path);
+    assert!(path.exists(), "{} is not there: run scripts/test, which installs it", path.display());
+    path
+}
+
+/// Runs to the end, which must be a good one: what was printed.
+fn finish(command: &mut Command) -> String {
+    let ended = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run scripts/test"));
+    let (out, error) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success(), "{command:?}:\n{out}\n{error}");
+    out.into_owned()
+}
+
+/// Runs a script on the stock python-kraken-sdk, unmodified, against a demo of its own.
+fn stock_client(script: &str) {
     let dir = tempfile::tempdir().unwrap();
     let demo = Demo::start(dir.path(), None);
-    let (http, ws) = (demo.text("/http"), demo.text("/ws"));
-    let (key, secret) = (demo.text("/service_users/0/api_key"), demo.text("/service_users/0/api_secret"));
-    let ended = Command::new(python)
-        .arg(Path::new("tests/clients").join(script))
-        .args([&http, ws.trim_end_matches("/v2"), &key, &secret])
-        .output()
-        .unwrap();
-    let (out, error) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    assert!(ended.status.success(), "{script}:\n{out}\n{error}");
+    let socket = demo.text("/ws");
+    let [key, secret] = demo.treasury_bot();
+    let python = installed(".venv/bin/python");
+    finish(Command::new(python).arg(script).args([&demo.text("/http"), socket.trim_end_matches("/v2"), &key, &secret]));
 }
 
 #[test]
 fn the_spot_client_subscribes_trades_and_cancels() {
-    run("spot_client.py");
+    stock_client("tests/clients/spot_client.py");
 }
 
 #[test]
 fn the_spot_client_finds_every_method_and_channel() {
-    run("every_method.py");
+    stock_client("tests/clients/every_method.py");
 }
 
 #[test]
 fn the_order_book_client_finds_every_checksum_right() {
-    run("order_book_client.py");
+    stock_client("tests/clients/order_book_client.py");
 }

@@ -166,8 +166,8 @@ async fn kill_again_and_again(database: Option<&str>) {
     for round in 0..=ROUNDS {
         let mut demo = Demo::start(dir.path(), database);
         let address: SocketAddr = demo.text("/http").trim_start_matches("http://").parse().unwrap();
-        let key = demo.text("/service_users/0/api_key");
-        let secret = decode_secret(&demo.text("/service_users/0/api_secret")).unwrap();
+        let [key, secret] = demo.treasury_bot();
+        let secret = decode_secret(&secret).unwrap();
         let mut bots = Vec::new();
         for _ in 0..SOCKETS {
             bots.push(Client::signed(address, &key, &secret).await.unwrap());

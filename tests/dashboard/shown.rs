@@ -85,8 +85,8 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
     let dir = tempfile::tempdir().unwrap();
     let demo = Demo::start(dir.path(), None);
     let address = demo.text("/http").trim_start_matches("http://").parse().unwrap();
-    let secret = decode_secret(&demo.text("/service_users/0/api_secret")).unwrap();
-    let mut bot = Client::signed(address, &demo.text("/service_users/0/api_key"), &secret).await.unwrap();
+    let [key, secret] = demo.treasury_bot();
+    let mut bot = Client::signed(address, &key, &decode_secret(&secret).unwrap()).await.unwrap();
     let id = asked(&mut bot, "0.25").await;
     asked(&mut bot, "1.5").await;
     let looks = [

@@ -42,6 +42,11 @@ impl Demo {
     pub fn text(&self, pointer: &str) -> String {
         self.ready.pointer(pointer).and_then(Value::as_str).unwrap().to_owned()
     }
+
+    /// Key and secret of the Service User with all scopes.
+    pub fn treasury_bot(&self) -> [String; 2] {
+        ["api_key", "api_secret"].map(|name| self.text(&format!("/service_users/0/{name}")))
+    }
 }
 
 impl Drop for Demo {
