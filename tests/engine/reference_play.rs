@@ -256,8 +256,11 @@ enum Sent {
     InBatches,
 }
 
-/// The fills of a flow, by trader: what ids, groups and batches must not change.
-fn sent(seed: u64, how: Sent) -> Vec<(u32, u32, i64, i64)> {
+/// What ids, tags and batches must not change: the fills of a flow by account, and what each trader has in the end
+/// (available, held, total) of each asset.
+type Course = (Vec<(u32, u32, i64, i64)>, Vec<(i64, i64, i64)>);
+
+fn sent(seed: u64, how: Sent) -> Course {
     let mut play = Play::new(seed);
     for round in 0..600 {
         let trader = play.venue.trader(1 + round % TRADERS);
@@ -266,6 +269,7 @@ fn sent(seed: u64, how: Sent) -> Vec<(u32, u32, i64, i64)> {
             for (order, number) in orders.iter_mut().zip(0..) {
                 order.cl_ord_id = Some(format!("{round}-{number}").parse().unwrap());
                 order.order_userref = Some(i64::from(round));
+                order.terms.as_mut().unwrap().sender_sub_id = Some(format!("desk-{number}").parse().unwrap());
             }
         }
         match how {
@@ -281,15 +285,17 @@ fn sent(seed: u64, how: Sent) -> Vec<(u32, u32, i64, i64)> {
         }
         _ => None,
     };
-    play.venue.events.iter().filter_map(|(_, event)| fill(event)).collect()
+    let fills = play.venue.events.iter().filter_map(|(_, event)| fill(event)).collect();
+    let had = |number| [BTC, USD].map(|asset| play.venue.balance(play.venue.trader(number), asset));
+    (fills, (1..=TRADERS).flat_map(had).collect())
 }
 
 #[test]
-fn ids_groups_and_batches_change_no_fill() {
+fn d5_64_ids_tags_and_batches_change_no_fill_and_no_balance() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let plainly = sent(seed, Sent::Plainly);
-    assert!(plainly.len() > 500, "{} fills", plainly.len());
+    assert!(plainly.0.len() > 500, "{} fills", plainly.0.len());
     for how in [Sent::Named, Sent::InBatches] {
         assert_eq!(sent(seed, how), plainly, "{how:?}");
     }

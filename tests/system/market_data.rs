@@ -144,7 +144,8 @@ async fn books_and_queues_rebuilt_by_a_client_have_every_checksum_right() {
     let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
     let world = World::new(&[key(ScopeSet::ALL), other, key(ScopeSet::NONE)]).await;
     let mut watchers = Vec::new();
-    for (channel, depth) in [("book", 10), ("book", 25), ("book", 1_000), ("level3", 10), ("level3", 100)] {
+    let depths = [("book", [10, 25, 100, 500, 1_000].as_slice()), ("level3", &[10, 100, 1_000])];
+    for (channel, depth) in depths.into_iter().flat_map(|(of, depths)| depths.iter().map(move |depth| (of, *depth))) {
         let mut watcher = if channel == "book" { Client::bare(world.address).await } else { world.bot(3).await };
         let params = json!({"channel": channel, "symbol": "BTC/USD", "depth": depth});
         let acknowledged = watcher.call("subscribe", params).await;
