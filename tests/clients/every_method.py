@@ -1,4 +1,5 @@
-"""Every trading method and every channel of v2, through SpotWSClient as it comes."""
+"""Every trading method and every channel of v2, through SpotWSClient as it comes. What was used is printed, for the
+test to compare with the table of operations."""
 
 import asyncio
 import sys
@@ -34,6 +35,7 @@ async def main():
         await client.send_message(message)
         reply = await until(f"reply to {method}", lambda m: m.get("req_id") == req_id)
         assert reply["success"], reply
+        print("used", method)
         return reply["result"]
 
     for params in (
@@ -49,6 +51,7 @@ async def main():
         await client.subscribe(params=params)
         channel = params["channel"]
         await until(f"snapshot of {channel}", lambda m: m.get("channel") == channel and m["type"] == "snapshot")
+        print("used", channel)
 
     placed = await call("add_order", LIMIT | PAIR | {"cl_ord_id": "every-1", "validate": False})
     amended = await call("amend_order", {"order_id": placed["order_id"], "limit_price": 20000.2})
@@ -72,6 +75,7 @@ async def main():
     assert (await call("cancel_all"))["count"] == 3
     await client.send_message({"method": "ping", "req_id": 999})
     await until("pong", lambda m: m.get("method") == "pong" and m.get("req_id") == 999)
+    print("used ping")
     for channel in ("book", "level3", "ohlc"):
         params = {"channel": channel, "symbol": ["BTC/USD"]}
         params |= {"book": {"depth": 25}, "ohlc": {"interval": 5}}.get(channel, {})

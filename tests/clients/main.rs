@@ -6,9 +6,11 @@ mod demo;
 mod examples;
 mod published;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use countersign::access::operation::{Operation, ServiceRight};
 use demo::Demo;
 
 /// A program that comes from outside; without it a test fails with what to do.
@@ -27,13 +29,13 @@ fn finish(command: &mut Command) -> String {
 }
 
 /// Runs a script on the stock python-kraken-sdk, unmodified, against a demo of its own.
-fn stock_client(script: &str) {
+fn stock_client(script: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let demo = Demo::start(dir.path(), None);
     let socket = demo.text("/ws");
     let [key, secret] = demo.treasury_bot();
     let python = installed(".venv/bin/python");
-    finish(Command::new(python).arg(script).args([&demo.text("/http"), socket.trim_end_matches("/v2"), &key, &secret]));
+    finish(Command::new(python).arg(script).args([&demo.text("/http"), socket.trim_end_matches("/v2"), &key, &secret]))
 }
 
 #[test]
@@ -41,9 +43,14 @@ fn the_spot_client_subscribes_trades_and_cancels() {
     stock_client("tests/clients/spot_client.py");
 }
 
+/// A new operation needs its place in one of the scripts.
 #[test]
 fn the_spot_client_finds_every_method_and_channel() {
-    stock_client("tests/clients/every_method.py");
+    let told = stock_client("tests/clients/every_method.py") + &stock_client("tests/clients/extensions.py");
+    let used: BTreeSet<&str> = told.lines().filter_map(|line| line.strip_prefix("used ")).collect();
+    let rows = Operation::ALL.iter().map(|operation| operation.row());
+    let open: BTreeSet<&str> = rows.filter(|row| row.service_user != ServiceRight::No).map(|row| row.name).collect();
+    assert_eq!(used, open);
 }
 
 #[test]
