@@ -70,6 +70,14 @@ fn dependencies_stay_in_their_modules() {
     assert_none("a dependency outside its modules (tests/repository/crates.rs):", &findings);
 }
 
+/// The rest of what is installed comes from wherever the machine gets its packages.
+#[test]
+fn npm_lock_files_name_no_host() {
+    for path in ["tests/clients/package-lock.json", "examples/typescript/package-lock.json"] {
+        assert!(!read(path).contains("\"resolved\""), "{path}: write it with npm's omit-lockfile-registry-resolved");
+    }
+}
+
 #[test]
 fn every_dependency_has_a_row() {
     let listed = dependencies(&read("Cargo.toml"));

@@ -8,6 +8,7 @@ mod corpora;
 mod crates;
 mod documents;
 mod files;
+mod guide;
 mod imports;
 mod markers;
 mod metrics;

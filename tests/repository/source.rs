@@ -71,7 +71,8 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
     for entry in entries {
         let path = entry.expect("readable folder").path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let skipped = name.is_some_and(|name| name == "target" || name.starts_with('.'));
+        let made = |name: &str| ["target", "node_modules", "built"].contains(&name) || name.starts_with('.');
+        let skipped = name.is_some_and(|name| made(&name));
         match path.is_dir() {
             true if !skipped => walk(&path, paths),
             false if !skipped => paths.push(path),
