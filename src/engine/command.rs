@@ -452,4 +452,24 @@ impl Command {
             _ => false,
         }
     }
+
+    /// Whether a full queue keeps room for it: what lessens what is open, decides what waits, or stops something.
+    pub fn has_reserve(&self) -> bool {
+        matches!(
+            self,
+            Command::CancelOrder(_)
+                | Command::CancelBatch(_)
+                | Command::CancelAll
+                | Command::CancelAllAfter(_)
+                | Command::CancelOrders(_)
+                | Command::Disconnected
+                | Command::CancelWithdrawal(_)
+                | Command::Vote { .. }
+                | Command::Execute { .. }
+                | Command::CancelRequest(_)
+                | Command::Freeze { .. }
+                | Command::Halt { .. }
+                | Command::CloseMemberSession { .. }
+        )
+    }
 }

@@ -232,7 +232,7 @@ impl Session {
         self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.outlet), call) });
     }
 
-    /// Submits what was added since the last time, all or none.
+    /// Submits what was added since the last time, and refuses what the queue has no room for.
     pub(super) fn submit(&mut self, now: Moment) {
         if self.submissions.is_empty() {
             return;
@@ -241,6 +241,7 @@ impl Session {
         match self.gateway.handle.submit(std::mem::take(&mut self.submissions)) {
             Ok(()) => self.in_flight += count,
             Err(Unavailable(back)) => {
+                self.in_flight += count - back.len();
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
                         self.refused_call(&call, UNAVAILABLE, now);

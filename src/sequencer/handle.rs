@@ -1,4 +1,7 @@
 //! The bounded way in. Sessions submit what one read brought as one `Vec`; a full queue refuses at once.
+//!
+//! The last eighth of the queue is a reserve for cancels, votes and what else must get through when everybody asks
+//! for more than the engine can do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +16,9 @@ use crate::engine::query::{Query, Reply, View};
 use crate::engine::rates::Rate;
 use crate::engine::reject::Reject;
 
+/// Of a queue's places, one in so many is kept as the reserve.
+const RESERVE: usize = 8;
+
 /// What is asked.
 #[derive(Debug)]
 pub enum Work {
@@ -20,6 +26,16 @@ pub enum Work {
     Command(Command),
     /// Only reads.
     Query(Query),
+}
+
+impl Work {
+    /// Whether it may use the reserve. A token's key is judged there as well, since what it cancels comes behind it.
+    fn has_reserve(&self) -> bool {
+        match self {
+            Work::Command(command) => command.has_reserve(),
+            Work::Query(query) => matches!(query, Query::Bind(_)),
+        }
+    }
 }
 
 /// Something asked by somebody; the ticket says whom to answer.
@@ -47,7 +63,7 @@ pub enum Answer {
 /// An answer or a refusal.
 pub type Outcome = Result<Answer, Reject>;
 
-/// The queue is full, or the sequencer has stopped. Nothing was taken; the submissions come back.
+/// The queue is full, or the sequencer has stopped. What was not taken comes back.
 #[derive(Debug)]
 pub struct Unavailable<T>(pub Vec<Submission<T>>);
 
@@ -73,16 +89,30 @@ impl<T> Clone for Handle<T> {
 }
 
 impl<T> Handle<T> {
-    /// Submits in order, all or none.
+    /// Submits in order: all, or else those that have the reserve, or else none.
     pub fn submit(&self, submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
+        let Err(submissions) = self.enter(submissions, self.max - self.max / RESERVE) else { return Ok(()) };
+        let (reserved, mut refused): (Vec<_>, Vec<_>) =
+            submissions.into_iter().partition(|submission| submission.work.has_reserve());
+        if let Err(reserved) = self.enter(reserved, self.max) {
+            refused.extend(reserved);
+        }
+        if refused.is_empty() { Ok(()) } else { Err(Unavailable(refused)) }
+    }
+
+    /// All or none, as long as no more than `max` wait.
+    fn enter(&self, submissions: Vec<Submission<T>>, max: usize) -> Result<(), Vec<Submission<T>>> {
         let count = submissions.len();
-        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > self.max {
+        if count == 0 {
+            return Ok(());
+        }
+        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > max {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
-            return Err(Unavailable(submissions));
+            return Err(submissions);
         }
         self.inbox.try_send(Drain { submissions, submitted: Instant::now() }).map_err(|error| {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
-            Unavailable(error.into_inner().submissions)
+            error.into_inner().submissions
         })
     }
 
@@ -151,14 +181,42 @@ mod tests {
         Submission { by, work: Work::Query(Query::KeyInfo), ticket }
     }
 
+    fn cancel(ticket: usize) -> Submission<usize> {
+        Submission { work: Work::Command(Command::CancelAll), ..ask(ticket) }
+    }
+
+    fn tickets(submissions: &[Submission<usize>]) -> Vec<usize> {
+        submissions.iter().map(|submission| submission.ticket).collect()
+    }
+
+    /// D6-76
+    #[tokio::test]
+    async fn the_last_eighth_of_the_queue_is_kept_for_cancels_and_votes() {
+        let (handle, mut inbox) = queue(80, Arc::default());
+        handle.submit((0..69).map(ask).collect()).unwrap();
+        let Unavailable(back) = handle.submit(vec![ask(1), cancel(2), ask(3), cancel(4)]).unwrap_err();
+        assert_eq!(tickets(&back), [1, 3]);
+        handle.submit((5..13).map(cancel).collect()).unwrap();
+        handle.submit(vec![cancel(13)]).unwrap();
+        let Unavailable(back) = handle.submit(vec![ask(14), cancel(15)]).unwrap_err();
+        assert_eq!(tickets(&back), [14, 15], "the reserve has an end as well");
+        assert_eq!(inbox.next().await.unwrap().submissions.len(), 69);
+        let mut taken = Vec::new();
+        while let Some(drain) = inbox.ready() {
+            taken.extend(tickets(&drain.submissions));
+        }
+        assert_eq!(taken, [vec![2, 4], (5..14).collect()].concat());
+        handle.submit((0..70).map(ask).collect()).unwrap();
+    }
+
     #[tokio::test]
     async fn a_full_queue_refuses_and_takes_again_when_it_drains() {
-        const QUEUE_MAX: usize = 1_000;
-        let (handle, mut inbox) = queue(QUEUE_MAX, Arc::default());
-        handle.submit((0..QUEUE_MAX).map(ask).collect()).unwrap();
+        const ORDINARY_MAX: usize = 875;
+        let (handle, mut inbox) = queue(1_000, Arc::default());
+        handle.submit((0..ORDINARY_MAX).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), ask(2)]).unwrap_err();
-        assert_eq!(back.iter().map(|s| s.ticket).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(inbox.next().await.unwrap().submissions.len(), QUEUE_MAX);
+        assert_eq!(tickets(&back), [1, 2]);
+        assert_eq!(inbox.next().await.unwrap().submissions.len(), ORDINARY_MAX);
         handle.submit(back).unwrap();
         assert_eq!(inbox.ready().unwrap().submissions.len(), 2);
         drop(handle);
