@@ -100,6 +100,8 @@ pub struct Limits {
     pub messages_per_second: usize,
     /// Handshakes that are judged at once; further ones wait their turn.
     pub pending_handshakes: usize,
+    /// Seconds of silence after which a socket is pinged, and then again until it counts as gone.
+    pub ping_s: usize,
 }
 
 /// Why settings are not usable; names the field at fault.
@@ -152,6 +154,7 @@ impl Default for Limits {
             submit_queue: 16 * 1024,
             snapshot_events: 1_000_000,
             member_idle_s: 30 * 60,
+            ping_s: 15,
             disconnect_grace_s: 5,
             connections_per_address: 1_000,
             connections_per_key: 10_000,
@@ -248,6 +251,7 @@ impl Limits {
             ("limits.snapshot_events", self.snapshot_events, 1, 1_000_000_000),
             ("limits.member_idle_s", self.member_idle_s, 1, 12 * 3_600),
             ("limits.disconnect_grace_s", self.disconnect_grace_s, 0, 600),
+            ("limits.ping_s", self.ping_s, 1, 300),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(wrong(field, format!("{value} is not between {least} and {most}")));
@@ -400,6 +404,7 @@ mod tests {
             ("[limits]\nmessages_per_second = 0", "limits.messages_per_second"),
             ("[log]\nformat = 'xml'", "xml"),
             ("[limits]\nsnapshot_events = 0", "limits.snapshot_events"),
+            ("[limits]\nping_s = 0", "limits.ping_s"),
             ("[rates]\ntier = 'gold'", "gold"),
             ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
         ] {

@@ -6,6 +6,7 @@
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
 
 /// Most messages have 126 to 65,535 bytes; this is the header that those take.
 const USUAL_HEADER: usize = 4;
@@ -38,6 +39,11 @@ pub fn push_text_with<R>(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> 
     }
     out[start..start + used].copy_from_slice(&header[..used]);
     result
+}
+
+/// Appends a ping without a payload.
+pub fn push_ping(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[PING, 0]);
 }
 
 /// Appends a close frame. A reason over 123 bytes is cut between characters.

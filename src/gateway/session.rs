@@ -92,6 +92,10 @@ pub(super) struct Session {
     /// What may still be sent, as the time that it is worth at the greatest rate, µs.
     credit_us: u64,
     last_message: Instant,
+    /// When anything came, a pong included.
+    last_heard: Instant,
+    /// Since when a ping of ours waits for whatever may come.
+    pinged: Option<Instant>,
     last_act: Instant,
     last_write: Instant,
     stopping: bool,
@@ -133,6 +137,8 @@ pub(super) fn run(
         cookie,
         credit_us: CREDIT_US,
         last_message: now,
+        last_heard: now,
+        pinged: None,
         last_act: now,
         last_write: now,
         stopping: false,
@@ -180,7 +186,7 @@ impl Session {
                     }
                     None
                 }
-                message = socket.next(), if !self.stopping && self.in_flight < outlet.in_flight_max() => {
+                message = socket.next(), if self.reads() => {
                     self.read(message, socket).await
                 }
                 () = super::listener::stopped(&mut stopping), if !self.stopping => {
@@ -204,11 +210,15 @@ impl Session {
     /// Takes what the socket has, up to a limit, and submits it as one.
     async fn read(&mut self, first: Option<Result<Message, Error>>, socket: &mut WebSocket) -> Option<End> {
         let time_in = (self.gateway.clock)();
-        self.earn_credit();
+        self.heard();
         let mut next = Some(first);
         let mut end = None;
         for _ in 0..DRAIN_MAX {
             let Some(message) = next.take().or_else(|| socket.next().now_or_never()) else { break };
+            // An answer to our ping does not keep an idle socket.
+            if !matches!(message, Some(Ok(Message::Pong(_)))) {
+                self.last_message = self.last_heard;
+            }
             end = match message {
                 Some(Ok(_)) if !self.spend_credit() => Some(End::Close(TOO_MANY, "too many requests")),
                 Some(Ok(Message::Text(text))) => {
@@ -232,20 +242,46 @@ impl Session {
         end
     }
 
-    /// Time passes: more may be sent.
-    fn earn_credit(&mut self) {
-        let now = Instant::now();
-        let passed = u64::try_from((now - self.last_message).as_micros()).unwrap_or(CREDIT_US);
-        self.credit_us = self.credit_us.saturating_add(passed).min(CREDIT_US);
-        self.last_message = now;
-    }
-
     /// A message came; `false` when it was one too many. Pings and pongs count as well.
     fn spend_credit(&mut self) -> bool {
         let price = CREDIT_US / self.gateway.limits.messages_per_second as u64;
         let left = self.credit_us.checked_sub(price);
         self.credit_us = left.unwrap_or(0);
         left.is_some()
+    }
+
+    /// Whether the socket's messages are taken now.
+    fn reads(&self) -> bool {
+        !self.stopping && self.in_flight < self.outlet.in_flight_max()
+    }
+
+    /// Notes that the peer is there, and may send more as time has passed.
+    fn heard(&mut self) {
+        let now = Instant::now();
+        let passed = u64::try_from((now - self.last_heard).as_micros()).unwrap_or(CREDIT_US);
+        self.credit_us = self.credit_us.saturating_add(passed).min(CREDIT_US);
+        (self.last_heard, self.pinged) = (now, None);
+    }
+
+    /// How long a peer may be silent before it is pinged, and then before it counts as gone.
+    fn ping(&self) -> Duration {
+        Duration::from_secs(self.gateway.limits.ping_s as u64)
+    }
+
+    /// Pings a silent peer; `false` once it has not answered for as long again.
+    fn is_there(&mut self) -> bool {
+        match self.pinged {
+            // What is not read cannot be heard.
+            _ if !self.reads() => true,
+            Some(pinged) => pinged.elapsed() < self.ping(),
+            None => {
+                if self.last_heard.elapsed() >= self.ping() {
+                    frame::push_ping(&mut self.out);
+                    self.pinged = Some(Instant::now());
+                }
+                true
+            }
+        }
     }
 
     /// Notes that a message other than a ping came.
@@ -290,6 +326,9 @@ impl Session {
         if idle >= IDLE && !follows && self.in_flight == 0 {
             return Some(End::Close(1000, "idle"));
         }
+        if !self.is_there() {
+            return Some(End::Gone);
+        }
         if self.out.is_empty() && self.last_write.elapsed() >= BEAT {
             // A session at rest keeps no room for the burst before.
             (self.out, self.text, self.submissions) = (Vec::new(), String::new(), Vec::new());
@@ -306,6 +345,7 @@ impl Session {
             return Ok(());
         }
         let outlet = Arc::clone(&self.outlet);
+        let dead_after = self.ping() * 2;
         let whole = async {
             socket.flush().await.map_err(|_| End::Gone)?;
             let socket = socket.get_mut();
@@ -321,6 +361,8 @@ impl Session {
                 Ok(Ok(())) => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),
             },
+            // A peer that vanished takes nothing and says nothing; TCP alone would try for a quarter of an hour.
+            () = tokio::time::sleep(dead_after) => Err(End::Gone),
         };
         self.out.clear();
         if self.out.capacity() > BUFFER_KEPT {

@@ -215,6 +215,16 @@ impl Client {
         }
     }
 
+    /// Sends all in one write; `false` when nobody takes it any more.
+    pub async fn burst(&mut self, messages: impl IntoIterator<Item = Value>) -> bool {
+        for message in messages {
+            if self.socket.feed(Message::text(message.to_string())).await.is_err() {
+                return false;
+            }
+        }
+        self.socket.flush().await.is_ok()
+    }
+
     /// Reads until the server closes: code and reason.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
@@ -224,7 +234,8 @@ impl Client {
         }
     }
 
-    async fn read(&mut self) -> Result<Value, (u16, String)> {
+    /// The next frame from the socket, or how the server closed it.
+    pub async fn read(&mut self) -> Result<Value, (u16, String)> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame within 20 s");
             match message {

@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod earn;
 mod exports;
+mod faults;
 mod funding;
 #[path = "../support/genesis.rs"]
 mod genesis;

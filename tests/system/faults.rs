@@ -1,0 +1,157 @@
+//! Peers that vanish or ask for more than there is, and a stop in the midst of it (features D4 and D6).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::governance::ballot;
+use super::world::{World, key};
+
+const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
+
+fn limit(id: &str) -> Value {
+    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": 10,
+        "cl_ord_id": id})
+}
+
+fn message(method: &str, req_id: usize, params: Value) -> Value {
+    json!({"method": method, "req_id": req_id, "params": params})
+}
+
+/// D4-55. A socket that is not read answers no ping, like a peer that vanished without a word.
+#[tokio::test]
+async fn d4_55_a_vanished_peer_is_gone_after_two_pings_and_its_orders_are_canceled_once() {
+    let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL)];
+    let change = |config: &mut countersign::config::Config| {
+        (config.limits.ping_s, config.limits.disconnect_grace_s) = (1, 0);
+    };
+    let world = World::configured(&keys, change).await;
+    let (mut watcher, mut vanished) = (world.bot(2).await, world.bot(1).await);
+    watcher.subscribe("executions").await;
+    vanished.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
+    let order = vanished.call("add_order", limit("vanished")).await;
+    let canceled =
+        watcher.item("executions", |item| item["exec_type"] == "canceled" && item["order_id"] == order["order_id"]);
+    let canceled = tokio::time::timeout(Duration::from_secs(15), canceled).await.expect("TCP alone takes minutes");
+    assert_eq!(canceled["reason"], "Canceled on disconnect");
+
+    let mut back = world.bot(1).await;
+    back.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
+    let order = back.call("add_order", limit("back")).await;
+    // Who answers pings stays, for longer than the other one did.
+    for _ in 0..4 {
+        back.frame("heartbeat").await;
+    }
+    assert_eq!(back.call("open_orders", json!({})).await["orders"][0]["order_id"], order["order_id"]);
+    assert_eq!(vanished.closed().await.0, 1006, "nobody says good-bye to who is gone");
+}
+
+/// D6-76. What comes in one read is submitted as one: twenty orders are more than the queue of eight has room for.
+#[tokio::test]
+async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_through() {
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.submit_queue = 8).await;
+    let (mut bot, mut bob) = (world.bot(1).await, world.member("bob").await);
+    for round in 0..20 {
+        let resting = bot.call("add_order", limit(&format!("resting-{round}"))).await["order_id"].clone();
+        let mut asked: Vec<Value> =
+            (0..20).map(|number| message("add_order", 1_000 + number, limit(&format!("r{round}-{number}")))).collect();
+        asked.insert(10, message("cancel_order", 2_000, json!({"order_id": [resting]})));
+        assert!(bot.burst(asked).await);
+        let mut refused = 0;
+        for _ in 0..21 {
+            let reply = loop {
+                let frame = bot.next().await;
+                if frame["req_id"].as_u64().is_some_and(|id| id >= 1_000) {
+                    break frame;
+                }
+            };
+            if reply["success"] == false {
+                assert_eq!((&reply["method"], &reply["error"]), (&json!("add_order"), &json!(UNAVAILABLE)), "{reply}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 0, "twenty at once fit into a queue of eight");
+        bot.call("cancel_all", json!({})).await;
+    }
+    bob.subscribe("approvals").await;
+    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let request = bob.item("approvals", |item| item["request_id"] == withdrawal["request_id"]).await;
+    let mut asked: Vec<Value> = (0..20).map(|number| message("get_balances", 1_000 + number, json!({}))).collect();
+    asked.push(message("reject", 2_000, json!({"requests": ballot(&request), "reason": "not ours"})));
+    assert!(bob.burst(asked).await);
+    let decided = bob.answer(2_000).await;
+    assert_eq!(decided["result"]["requests"][0]["request"]["state"], "rejected", "{decided}");
+}
+
+/// Sends orders until the server closes the socket: the answers by client id, and how many were sent.
+async fn trade_until_closed(mut bot: Client, name: usize) -> (usize, BTreeMap<String, Value>) {
+    const AT_ONCE: usize = 16;
+    let id = |number: usize| format!("s{name}-{number}");
+    let (mut sent, mut answers) = (0, BTreeMap::new());
+    loop {
+        // The notice may have come, and the socket be closed: then there is nothing to write to.
+        let orders = (sent..sent + AT_ONCE).map(|number| message("add_order", number, limit(&id(number))));
+        let open = bot.burst(orders).await;
+        sent += AT_ONCE;
+        let wanted = answers.len() + AT_ONCE;
+        while answers.len() < wanted {
+            let Ok(frame) = bot.read().await else { return (sent, answers) };
+            if let Some(number) = frame["req_id"].as_u64() {
+                answers.insert(id(number as usize), frame);
+            }
+        }
+        if !open {
+            return (sent, answers);
+        }
+    }
+}
+
+/// D4-59, D6-68. Whatever was answered is there after the restart, and whatever was not was never taken.
+#[tokio::test]
+async fn d4_59_a_stop_under_load_leaves_no_unknown_outcome() {
+    const SOCKETS: usize = 6;
+    let mut world = World::new(&vec![key(ScopeSet::ALL); SOCKETS]).await;
+    let mut trading = Vec::new();
+    for name in 0..SOCKETS {
+        let bot = world.bot(name as u8 + 1).await;
+        trading.push(tokio::spawn(trade_until_closed(bot, name)));
+    }
+    let mut watcher = world.bot(1).await;
+    watcher.subscribe("executions").await;
+    for _ in 0..20 {
+        watcher.item("executions", |item| item["exec_type"] == "new").await;
+    }
+    world.stop().await;
+    let mut told = Vec::new();
+    for trading in trading {
+        told.push(trading.await.unwrap());
+    }
+    world.start().await;
+    let (mut answered, mut unanswered) = (0, 0);
+    for (name, (sent, answers)) in told.into_iter().enumerate() {
+        let mut bot = world.bot(name as u8 + 1).await;
+        let ids: Vec<String> = (0..sent).map(|number| format!("s{name}-{number}")).collect();
+        for ids in ids.chunks(50) {
+            let found = bot.call("query_orders", json!({"cl_ord_id": ids})).await;
+            let found = found["orders"].as_array().unwrap();
+            for id in ids {
+                let orders: Vec<&Value> = found.iter().filter(|order| order["cl_ord_id"] == json!(id)).collect();
+                match answers.get(id).filter(|answer| answer["success"] == true) {
+                    Some(answer) => {
+                        let placed: Vec<&Value> = orders.iter().map(|order| &order["order_id"]).collect();
+                        assert_eq!(placed, [&answer["result"]["order_id"]], "{id} was acknowledged");
+                        answered += 1;
+                    }
+                    None => {
+                        assert!(orders.is_empty(), "{id} was not acknowledged, and is there: {orders:?}");
+                        unanswered += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(answered >= 20, "{answered} answered, {unanswered} never taken");
+}
