@@ -1,6 +1,7 @@
 //! The sequencer over a real journal: what was released survives, what was not is never shown.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -53,6 +54,24 @@ fn asset(number: u16) -> Event {
         withdrawal_fee: Amount::ZERO,
         deposit_min: Amount::ZERO,
     })
+}
+
+fn venue_key() -> Event {
+    Event::VenueKeyCreated(VenueKey {
+        id: VenueKeyId(1),
+        name: String::new(),
+        api_key: "venue".to_owned(),
+        secret_sealed: Vec::new(),
+        credential: 1,
+        settings: KeySettings::default(),
+    })
+}
+
+/// Asked with [`venue_key`]; the ticket is its nonce.
+fn open_session(ticket: usize) -> Submission<usize> {
+    let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 1 };
+    let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
+    Submission { by, work: Work::Command(command), ticket }
 }
 
 fn storage(dir: &Path) -> Storage {
@@ -146,32 +165,46 @@ async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answ
     let snapshots = Snapshots::Memory(disk.clone());
     let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
     let (mut sequencer, handle) = opened.unwrap();
-    let key = VenueKey {
-        id: VenueKeyId(1),
-        name: String::new(),
-        api_key: "venue".to_owned(),
-        secret_sealed: Vec::new(),
-        credential: 1,
-        settings: KeySettings::default(),
-    };
-    sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await.unwrap();
+    sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
     released.recv().await.unwrap();
     disk.slow(3);
-    let ask = |ticket| {
-        let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 1 };
-        let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
-        Submission { by, work: Work::Command(command), ticket }
-    };
-    handle.submit(vec![ask(1)]).unwrap();
+    handle.submit(vec![open_session(1)]).unwrap();
     let mut run = std::pin::pin!(sequencer.run());
     assert!(run.as_mut().now_or_never().is_none(), "the first batch is on its way");
-    handle.submit(vec![ask(2)]).unwrap();
+    handle.submit(vec![open_session(2)]).unwrap();
     drop(handle);
     let ending = run.await.unwrap();
     let answered = [released.recv().await, released.recv().await].map(|batch| batch.unwrap().answers[0].clone());
     assert!(answered.iter().all(|(_, outcome)| outcome.is_ok()), "{answered:?}");
     let verified = verify(&reader, &snapshots).await.unwrap();
     assert_eq!((verified.seq, verified.state), (ending.seq, ending.digest));
+}
+
+/// What a wall clock shows that is set forth and back.
+static JUMPY: AtomicU64 = AtomicU64::new(1_000_000);
+
+#[tokio::test]
+async fn d6_74_stamps_never_go_back_when_the_wall_clock_does() {
+    let disk = Disk::default();
+    let (sender, mut released) = unbounded_channel();
+    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
+    let snapshots = Snapshots::Memory(disk.clone());
+    let clock = || Moment(JUMPY.load(Ordering::Relaxed));
+    let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
+    let (mut sequencer, handle) = opened.unwrap();
+    sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
+    released.recv().await.unwrap();
+    let running = tokio::spawn(sequencer.run());
+    let mut stamps = Vec::new();
+    for (nonce, shown) in [(1, 2_000_000), (2, 90_000_000_000), (3, 5), (4, 3_000_000), (5, 90_000_000_001)] {
+        JUMPY.store(shown, Ordering::Relaxed);
+        handle.submit(vec![open_session(nonce)]).unwrap();
+        stamps.push(released.recv().await.unwrap().events[0].at.0);
+    }
+    assert_eq!(stamps, [2_000_000, 90_000_000_000, 90_000_000_000, 90_000_000_000, 90_000_000_001]);
+    drop(handle);
+    running.await.unwrap().unwrap();
+    verify(&reader, &snapshots).await.unwrap();
 }
 
 #[tokio::test]
