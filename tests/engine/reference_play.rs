@@ -1,7 +1,7 @@
 //! The engine against the reference book: random orders of all types, amendments, cancels and time give the same
 //! fills and the same queues.
 //!
-//! `REFERENCE_OPERATIONS=1000000 cargo test --test engine the_engine_trades` plays longer; a failure prints its
+//! `REFERENCE_OPERATIONS=10000000 cargo test --test engine the_engine_trades` plays longer; a failure prints its
 //! seed, and `REFERENCE_SEED=…` plays it again.
 
 use countersign::domain::decimal::Decimal;
@@ -225,7 +225,7 @@ impl Play {
 #[test]
 fn the_engine_trades_as_the_reference_does() {
     let from = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let operations: u64 = from("REFERENCE_OPERATIONS").unwrap_or(200_000);
+    let operations: u64 = from("REFERENCE_OPERATIONS").unwrap_or(1_000_000);
     let seed: u64 = from("REFERENCE_SEED").unwrap_or_else(rand::random);
     println!("REFERENCE_SEED={seed}");
     let mut play = Play::new(seed);
