@@ -123,9 +123,11 @@ async fn http_answers_what_it_must() {
     let mut bot = world.bot(1).await;
     let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
     bot.call("add_order", order).await;
-    let (status, _, schema) = http(world.address, "GET", "/schemas/add_order.request.schema.json", &[], "").await;
-    assert_eq!(status, 200);
-    assert_eq!(schema, std::fs::read_to_string("schemas/add_order.request.schema.json").unwrap());
+    for path in ["schemas/add_order.request.schema.json", "schemas/asyncapi.json"] {
+        let (status, _, text) = http(world.address, "GET", &format!("/{path}"), &[], "").await;
+        assert_eq!(status, 200, "{path}");
+        assert!(text == std::fs::read_to_string(path).unwrap(), "{path} is not as committed");
+    }
     let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
     assert!(metrics.contains("\ncountersign_orders_accepted_total 1\n"), "{metrics}");
 }
