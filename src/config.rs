@@ -102,6 +102,10 @@ pub struct Limits {
     pub pending_handshakes: usize,
     /// Seconds of silence after which a socket is pinged, and then again until it counts as gone.
     pub ping_s: usize,
+    /// Items of each private channel that are kept at hand for clients that come back (rule 42).
+    pub replay_ring: usize,
+    /// Seconds of each private channel that can be replayed from the journal.
+    pub replay_s: usize,
 }
 
 /// Why settings are not usable; names the field at fault.
@@ -161,6 +165,8 @@ impl Default for Limits {
             subscriptions_per_connection: 1_000,
             messages_per_second: 20_000,
             pending_handshakes: 1_000,
+            replay_ring: 4_096,
+            replay_s: 7 * 86_400,
         }
     }
 }
@@ -252,6 +258,8 @@ impl Limits {
             ("limits.member_idle_s", self.member_idle_s, 1, 12 * 3_600),
             ("limits.disconnect_grace_s", self.disconnect_grace_s, 0, 600),
             ("limits.ping_s", self.ping_s, 1, 300),
+            ("limits.replay_ring", self.replay_ring, 1, 1_000_000),
+            ("limits.replay_s", self.replay_s, 0, 366 * 86_400),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(wrong(field, format!("{value} is not between {least} and {most}")));
@@ -353,6 +361,12 @@ member_idle_s = 1800
 # Seconds that a Service User with cancel on disconnect has to come back.
 disconnect_grace_s = 5
 
+# Items of each private channel that are kept at hand for clients that come back.
+replay_ring = 4096
+
+# Seconds of each private channel that can be replayed from the journal; older offsets get a snapshot.
+replay_s = 604800
+
 [log]
 # A line for people ("text") or a JSON object a line ("json"). RUST_LOG chooses what is told; default "info".
 format = "text"
@@ -383,7 +397,7 @@ mod tests {
         assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
         let database = DatabaseUrl::parse("postgres://me@localhost/\"live\"").unwrap();
         assert_eq!(Config::parse(&commented(Some(&database))).unwrap().database, Some(database));
-        assert_eq!(stated["limits"].as_table().unwrap().len(), 11);
+        assert_eq!(stated["limits"].as_table().unwrap().len(), 13);
     }
 
     #[test]

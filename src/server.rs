@@ -138,6 +138,7 @@ impl Server {
             storage: storage.clone(),
             snapshots: (Snapshots::under(&config.data_dir), config.limits.snapshot_events as u64),
             queue_max: config.limits.submit_queue,
+            ring_max: config.limits.replay_ring,
             tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
@@ -160,7 +161,7 @@ impl Server {
         let idle = Duration::from_secs(config.limits.member_idle_s as u64);
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
         let activity = Activity::new(idle, open.into_iter(), wall_clock());
-        let history = history::start(&storage, journal, history_batches).await?;
+        let history = open_history(&config, &storage, journal, history_batches).await?;
         let market_data = follow_markets(market, seq, &history, market_batches).await;
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
@@ -285,6 +286,17 @@ fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, TlsError> {
     files.map(|(certificate, key)| Certificate::open(Files { certificate, key })).transpose()
 }
 
+/// Starts the history, whose replays read the journal beside the projector.
+async fn open_history(
+    config: &Config,
+    storage: &Storage,
+    journal: JournalReader,
+    incoming: history::Incoming,
+) -> Result<History, ServerError> {
+    let kept = Duration::from_secs(config.limits.replay_s as u64);
+    Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept).await?)
+}
+
 /// Starts market data with the candles of the past as of `seq`, where it begins: later trades come by its feed.
 async fn follow_markets(
     from: market_data::Snapshot,
@@ -302,6 +314,7 @@ struct Sequence {
     /// Where they are kept, and events after which one is saved.
     snapshots: (Snapshots, u64),
     queue_max: usize,
+    ring_max: usize,
     tiers: Tiers,
     genesis: Option<Command>,
     seats: Arc<Seats>,
@@ -344,7 +357,7 @@ async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Re
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Shadow, Running), ServerError> {
-    let Sequence { storage, snapshots: (snapshots, every), queue_max, tiers, genesis, seats, feeds, metrics } =
+    let Sequence { storage, snapshots: (snapshots, every), queue_max, ring_max, tiers, genesis, seats, feeds, metrics } =
         sequence;
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
@@ -354,7 +367,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         let (seq, recent) = (engine.state().seq, recent.as_slice());
         let directory = Arc::new(Directory::new(engine.state()));
         copies = Some((Arc::clone(&directory), seq, market(engine, recent)));
-        Desk::new(directory, seats, (seq, recent), feeds, metrics)
+        Desk::new(directory, seats, (seq, recent, ring_max), feeds, metrics)
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;

@@ -6,6 +6,7 @@ use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
 use countersign::engine::event::Event;
+use countersign::engine::streams::routes;
 use countersign::engine::workflows::{Drawn, Needs};
 use countersign::gateway::inbound::{self, Body, set_step};
 use countersign::gateway::outbound::{items, results};
@@ -71,7 +72,7 @@ fn told(engine: &Engine, by: &Principal, at: Moment) {
     let entries = codec::decode(codec::FORMAT, &body).expect("what was written is read");
     let first = engine.state().seq.0 + 1 - events.len() as u64;
     for stamped in codec::stamped(entries, first) {
-        items::routes(&stamped, &mut |route| {
+        routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             items::write(&mut String::new(), &engine.state().reference, &stamped, &route);
         });
     }

@@ -41,6 +41,7 @@ pub mod rewards;
 pub mod rolling_totals;
 pub mod service_users;
 pub mod state;
+pub mod streams;
 pub mod switches;
 pub mod timers;
 pub mod trading;

@@ -220,6 +220,8 @@ pub enum View {
         live: bool,
         /// Leave to read past fills, which `snap_trades` asks for (rule 12).
         fills: Option<HistoryGrant>,
+        /// Whether a replay may reach back further than the ring (rule 12).
+        past: bool,
     },
     /// Nothing to show.
     Empty,

@@ -61,7 +61,8 @@ fn bind(state: &State, now: Moment, by: &Principal, key: KeyRef) -> Result<View,
 }
 
 fn snapshot(state: &State, owner: Owner, items: View) -> View {
-    View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings: Vec::new(), live: true, fills: None }
+    let (at, items) = (state.seq, Box::new(items));
+    View::Snapshot { owner, at, items, warnings: Vec::new(), live: true, fills: None, past: true }
 }
 
 fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
@@ -168,7 +169,9 @@ fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel:
     let owner = Owner::Account(caller.account);
     let fills = channel == Operation::Executions && caller.scopes.holds(Scope::QueryClosedOrders);
     let fills = fills.then(|| grant(state, caller));
-    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended, fills })
+    // What `balances` told long ago is the ledger (rule 12).
+    let past = channel != Operation::Balances || caller.scopes.holds(Scope::QueryLedger);
+    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended, fills, past })
 }
 
 fn account_items(state: &State, now: Moment, account: AccountId, channel: Operation) -> Result<View, Reject> {

@@ -10,9 +10,11 @@ use super::inbound::Filter;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, records, results};
 use super::passwords::bearer_hash;
+use super::replay::Turn;
 use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
+use super::subscriptions::TOO_OLD;
 use crate::access::operation::Operation;
 use crate::access::principal::Actor;
 use crate::domain::decimal::write_units;
@@ -40,7 +42,7 @@ const FAILED: &str = "EService:Unavailable: the outcome is not known; ask again 
 pub(super) type Answered = (Call, Result<String, Busy>);
 
 /// Items of one channel that go into one frame.
-struct Group {
+pub(super) struct Group {
     channel: Operation,
     fills: bool,
     count: usize,
@@ -94,7 +96,7 @@ impl Session {
     }
 
     /// The key's query dates, as released (rule 10).
-    fn query_dates(&self) -> (Option<Moment>, Option<Moment>) {
+    pub(super) fn query_dates(&self) -> (Option<Moment>, Option<Moment>) {
         let Actor::ServiceUser(id) = self.principal.actor else { return (None, None) };
         self.gateway.directory.keys(|keys| {
             let settings = &keys.service_user(id).settings;
@@ -103,7 +105,7 @@ impl Session {
     }
 
     /// Adds an item to the frame that is being filled, or begins another.
-    fn add(
+    pub(super) fn add(
         &mut self,
         group: &mut Option<Group>,
         channel: Operation,
@@ -139,7 +141,7 @@ impl Session {
         group.count += 1;
     }
 
-    fn end_group(&mut self, group: &mut Option<Group>) {
+    pub(super) fn end_group(&mut self, group: &mut Option<Group>) {
         let Some(Group { channel, mut data, .. }) = group.take() else { return };
         data.push(']');
         self.frame(channel, false, &data);
@@ -316,22 +318,30 @@ impl Session {
 
     /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
     fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, reference: &Reference, now: Moment) {
-        let Started { at, first, warnings, fills } = match started {
+        let (channel, Then::Subscribe(follow)) = (call.operation, &call.then) else { return };
+        let follow = *follow;
+        let Started { at, first, mut warnings, fills } = match started {
             Ok(started) => *started,
             Err(reject) => return self.refused(&call, &reject, now),
         };
-        let channel = call.operation;
-        let Some(following) = self.channels.get_mut(&channel) else { return };
-        following.started = true;
+        let Some(following) = self.channels.get(&channel).filter(|following| following.number == follow.number) else {
+            return self.ended_early(&call, follow, now);
+        };
         let options = following.options.clone();
         let fills = fills.filter(|_| options.snap_trades == Some(true));
-        let result = Subscribed {
-            maxratecount: self.maxratecount().filter(|_| channel == Operation::Executions),
-            ..acknowledgement(channel, &options, warnings, fills.is_some())
-        };
-        let mut json = String::new();
-        items::json(&mut json, &result);
-        self.reply("subscribe", call.req_id, Ok(&json), call.time_in, now);
+        if follow.too_old {
+            warnings.push(TOO_OLD);
+        }
+        if follow.from_offset.is_some() && channel == Operation::Balances && self.query_dates().0.is_some() {
+            warnings.push("entries before the key's query start date are left out");
+        }
+        match first {
+            First::Past(owner) => {
+                return self.read_on(Turn { call, follow, owner, at, warnings, fills: fills.is_some() });
+            }
+            _ if follow.acknowledged => {}
+            _ => self.acknowledge_stream(&call, warnings, fills.is_some(), now),
+        }
         match first {
             First::Snapshot(view) => {
                 let wanted = match channel {
@@ -345,18 +355,24 @@ impl Session {
                     self.frame(channel, true, &data);
                 }
             }
-            First::Replay(missed) => {
-                let dates = self.query_dates();
-                let mut group = None;
-                for item in &missed {
-                    self.add(&mut group, channel, item, reference, dates);
-                }
-                self.end_group(&mut group);
-            }
+            First::Replay(missed) => self.replay(channel, missed.into_iter()),
+            First::Past(_) => {}
         }
         if let Some(grant) = fills {
             self.show_fills(call, grant);
         }
+    }
+
+    /// Says that a private stream begins, and how.
+    pub(super) fn acknowledge_stream(&mut self, call: &Call, warnings: Vec<&'static str>, fills: bool, now: Moment) {
+        let channel = call.operation;
+        let maxratecount = self.maxratecount().filter(|_| channel == Operation::Executions);
+        let Some(following) = self.channels.get_mut(&channel) else { return };
+        following.started = true;
+        let result = Subscribed { maxratecount, ..acknowledgement(channel, &following.options, warnings, fills) };
+        let mut json = String::new();
+        items::json(&mut json, &result);
+        self.reply("subscribe", call.req_id, Ok(&json), call.time_in, now);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a session must remember of a request until its answer is released.
 
-use super::inbound::{Channel, Filter, Page};
+use super::inbound::{Filter, Page};
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -37,8 +37,8 @@ pub enum Then {
     Bind,
     /// The snapshot of past fills of a stream that has begun.
     Fills,
-    /// A stream begins.
-    Subscribe(Box<Channel>),
+    /// A stream begins, or goes on behind what history told of it.
+    Subscribe(Follow),
     /// The view is narrowed.
     Narrow(Box<Filter>),
     /// History is asked next.
@@ -55,4 +55,17 @@ pub enum Then {
     Invitations(Box<[String]>),
     /// The audit log is asked next.
     Audit(Box<Page>),
+}
+
+/// Where a stream begins, and for which of the socket's subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Counts the socket's subscriptions; an answer to one that has ended is for nobody.
+    pub number: u64,
+    /// After this offset, instead of a snapshot.
+    pub from_offset: Option<u64>,
+    /// The offset asked for is not kept any more: a snapshot follows.
+    pub too_old: bool,
+    /// The client has its acknowledgement, and what history told.
+    pub acknowledged: bool,
 }

@@ -14,7 +14,7 @@ use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
-use crate::engine::query::{HistoryGrant, View};
+use crate::engine::query::{HistoryGrant, Owner, View};
 use crate::engine::reject::Reject;
 use crate::sequencer::handle::Outcome;
 
@@ -74,6 +74,8 @@ pub enum First {
     Snapshot(View),
     /// What was missed, in order.
     Replay(Vec<Arc<Item>>),
+    /// What was missed begins before the ring of this owner: history tells it first. Nobody follows yet.
+    Past(Owner),
 }
 
 /// What a socket tells the release step outside the engine's queue.
@@ -81,8 +83,8 @@ pub enum First {
 pub enum Notice {
     /// The socket is gone.
     Gone(usize),
-    /// The socket does not follow this channel any more.
-    Unsubscribed(usize, Operation),
+    /// The socket does not follow this channel any more; which of its subscriptions that was.
+    Unsubscribed(usize, Operation, u64),
 }
 
 /// Numbers for the sockets, given again once nobody refers to the old holder, and their notices.
@@ -232,8 +234,8 @@ impl Outlet {
     }
 
     /// Leaves a notice about this socket.
-    pub fn unsubscribed(&self, channel: Operation) {
-        self.seats.notify(Notice::Unsubscribed(self.seat, channel));
+    pub fn unsubscribed(&self, channel: Operation, number: u64) {
+        self.seats.notify(Notice::Unsubscribed(self.seat, channel, number));
     }
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::call::{Call, Then};
+use super::call::{Call, Follow, Then};
 use super::credentials::ApiCredentials;
 use super::inbound::{self, Body, Channel, Request, WireError, set_step};
 use super::outbound;
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::private::claimed;
 use super::release::Ticket;
+use super::replay::BROKEN_OFF;
 use super::session::{Following, Session};
 use super::token::TokenError;
 use crate::access::operation::{Kind, Operation};
@@ -258,8 +259,16 @@ impl Session {
             return;
         }
         let subscribes = matches!(call.then, Then::Subscribe(_));
-        if subscribes {
+        if let Then::Subscribe(follow) = call.then {
+            if !self.follows(call.operation, follow.number) {
+                return self.ended_early(call, follow, now);
+            }
             self.channels.remove(&call.operation);
+            self.outlet.unsubscribed(call.operation, follow.number);
+            if follow.acknowledged {
+                self.ending = Some(BROKEN_OFF);
+                return;
+            }
         }
         tracing::debug!(connection = self.connection_id, who = %self.principal.actor, ?error, "refused");
         let method = match call.operation {
@@ -297,10 +306,12 @@ impl Session {
                 if self.channels.contains_key(&operation) {
                     return self.reply("subscribe", req_id, Err("Already subscribed"), now, now);
                 }
-                let options = Box::new(channel.clone());
-                self.channels.insert(operation, Following { options, ..Following::default() });
-                let call = Call { operation, req_id, time_in: now, then: Then::Subscribe(Box::new(channel)) };
-                self.ask(Work::Query(Query::Subscribe(operation)), call);
+                self.subscriptions += 1;
+                let (number, from_offset) = (self.subscriptions, channel.from_offset);
+                let options = Box::new(channel);
+                self.channels.insert(operation, Following { number, options, ..Following::default() });
+                let call = Call { operation, req_id, time_in: now, then: Then::Reply };
+                self.follow(call, Follow { number, from_offset, too_old: false, acknowledged: false });
             }
         }
     }
@@ -416,11 +427,11 @@ impl Session {
                 }
             }
             _ => {
-                let known = operation == Operation::Status || self.channels.remove(&operation).is_some();
-                if !known {
-                    return self.reply("unsubscribe", req_id, Err(missing), now, now);
+                match self.channels.remove(&operation) {
+                    Some(following) => self.outlet.unsubscribed(operation, following.number),
+                    None if operation == Operation::Status => {}
+                    None => return self.reply("unsubscribe", req_id, Err(missing), now, now),
                 }
-                self.outlet.unsubscribed(operation);
                 let result = Subscribed { channel: operation.name(), ..Subscribed::default() };
                 self.acknowledge("unsubscribe", req_id, &result, now);
             }

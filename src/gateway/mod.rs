@@ -24,6 +24,7 @@ pub mod presence;
 pub mod private;
 pub mod public;
 pub mod release;
+mod replay;
 pub mod rights;
 pub mod ring;
 pub mod secrets;

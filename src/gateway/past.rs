@@ -21,6 +21,8 @@ use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
 use crate::wire::results::{AuditLog, Ledgers};
 
+/// What a client is told that history does not answer in time.
+pub(super) const BUSY: &str = "EService:Busy: history is behind; retry in 1000 ms";
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 
@@ -147,7 +149,7 @@ impl Session {
             };
         }
         let now = (self.gateway.clock)();
-        let result = text.as_deref().map_err(|Busy| "EService:Busy: history is behind; retry in 1000 ms");
+        let result = text.as_deref().map_err(|Busy| BUSY);
         self.reply(call.operation.name(), call.req_id, result, call.time_in, now);
     }
 }

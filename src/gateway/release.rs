@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::call::{Call, Then};
-use super::connection::{First, Notice, Outlet, Part, Seats, Told};
+use super::call::{Call, Follow, Then};
+use super::connection::{Notice, Outlet, Part, Seats, Told};
 use super::directory::Directory;
 use super::metrics::Metrics;
 use super::rights::{self, Credential, Holder};
@@ -19,6 +19,7 @@ use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
 use crate::engine::reject::Reject;
 use crate::engine::service_users::KeyRef;
+use crate::engine::streams::Route;
 use crate::history::Feed as HistoryFeed;
 use crate::market_data::Feed as MarketFeed;
 use crate::sequencer::handle::{Answer, Outcome};
@@ -41,7 +42,8 @@ struct Seat {
     outlet: Option<Arc<Outlet>>,
     parts: Vec<Part>,
     holder: Option<(Holder, Credential)>,
-    channels: Vec<Address>,
+    /// What it follows, or will once history has told it the past; with the number of the subscription.
+    channels: Vec<(Address, u64)>,
     closing: bool,
 }
 
@@ -59,16 +61,16 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk whose streams resume over `recent`, the last events up to `seq`.
+    /// A desk whose streams resume over `recent`, the last events up to `seq`, and over `ring_max` items each.
     pub fn new(
         directory: Arc<Directory>,
         sockets: Arc<Seats>,
-        (seq, recent): (Seq, &[Arc<Stamped>]),
+        (seq, recent, ring_max): (Seq, &[Arc<Stamped>], usize),
         (market_data, history): (MarketFeed, HistoryFeed),
         metrics: Arc<Metrics>,
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
-        let mut subscriptions = Subscriptions::new(start);
+        let mut subscriptions = Subscriptions::new(start, ring_max);
         for stamped in recent {
             subscriptions.tell(stamped, |_, _| false, |_, _| {});
         }
@@ -108,16 +110,17 @@ impl Desk {
 
     fn heed(&mut self, notice: Notice) {
         match notice {
-            Notice::Unsubscribed(at, channel) => {
+            Notice::Unsubscribed(at, channel, number) => {
                 let Some(seat) = self.seats.get_mut(at) else { return };
-                let (gone, kept) = seat.channels.drain(..).partition(|(_, of)| *of == channel);
-                seat.channels = kept;
-                let gone: Vec<Address> = gone;
-                gone.into_iter().for_each(|address| self.subscriptions.leave(address, at));
+                let of = |open: &(Address, u64)| open.0.1 == channel && open.1 == number;
+                if let Some(index) = seat.channels.iter().position(of) {
+                    let (address, _) = seat.channels.swap_remove(index);
+                    self.subscriptions.leave(address, at);
+                }
             }
             Notice::Gone(at) => {
                 let Some(seat) = self.seats.get_mut(at).map(std::mem::take) else { return };
-                seat.channels.into_iter().for_each(|address| self.subscriptions.leave(address, at));
+                seat.channels.into_iter().for_each(|(address, _)| self.subscriptions.leave(address, at));
                 if let Some((holder, held)) =
                     seat.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
                 {
@@ -168,9 +171,8 @@ impl Desk {
                     self.bind(&outlet, session, None);
                 }
                 let part = match (&call.then, outcome) {
-                    (Then::Subscribe(channel), Ok(Answer::View(view))) => {
-                        let from_offset = channel.from_offset;
-                        let started = self.subscribe(&outlet, call.operation, from_offset, view);
+                    (Then::Subscribe(follow), Ok(Answer::View(view))) => {
+                        let started = self.subscribe(&outlet, call.operation, *follow, view);
                         Part::Started(call, started.map(Box::new))
                     }
                     (_, outcome) => Part::Answer(call, outcome),
@@ -184,10 +186,10 @@ impl Desk {
         &mut self,
         outlet: &Arc<Outlet>,
         channel: Operation,
-        from_offset: Option<u64>,
+        follow: Follow,
         view: View,
     ) -> Result<super::connection::Started, Reject> {
-        let View::Snapshot { owner, at, items, warnings, live, fills } = view else {
+        let View::Snapshot { owner, at, items, warnings, live, fills, past } = view else {
             return Err(Reject::of(crate::engine::reject::Code::InvalidArguments));
         };
         let member = match self.seat(outlet).holder {
@@ -196,21 +198,20 @@ impl Desk {
         };
         let address = (owner, channel);
         let subscriber = (Arc::clone(outlet), member);
-        let mut started = self.subscriptions.follow(address, subscriber, (at, *items), from_offset, live)?;
-        if let (Some(member), First::Replay(missed)) = (member, &mut started.first) {
-            missed.retain(|item| rights::sees(&self.directory, member, &item.stamped));
-        }
+        let from = (follow.from_offset, past);
+        let mut started = self.subscriptions.follow(address, subscriber, (at, *items), from, live)?;
         started.warnings.extend(warnings);
         started.fills = fills;
-        self.seat(outlet).channels.push(address);
+        let channels = &mut self.seat(outlet).channels;
+        channels.retain(|(open, _)| *open != address);
+        channels.push((address, follow.number));
         Ok(started)
     }
 
     fn tell(&mut self, stamped: &Arc<Stamped>) {
         let Desk { subscriptions, directory, seats, dirty, .. } = self;
-        let sees = |member: MemberId, route: &super::outbound::items::Route| {
-            route.workflow.is_none_or(|_| rights::sees(directory, member, stamped))
-        };
+        let sees =
+            |member: MemberId, route: &Route| route.workflow.is_none_or(|_| rights::sees(directory, member, stamped));
         subscriptions.tell(stamped, sees, |outlet, part| {
             let seat = &mut seats[outlet.seat];
             if seat.closing {
@@ -255,7 +256,7 @@ impl Desk {
             let Seat { outlet: Some(outlet), holder: Some((_, credential)), channels, .. } = &self.seats[at] else {
                 continue;
             };
-            let open: Vec<Operation> = channels.iter().map(|(_, channel)| *channel).collect();
+            let open: Vec<Operation> = channels.iter().map(|((_, channel), _)| *channel).collect();
             if let Some((code, reason)) = rights::verdict(event, outlet.peer, *credential, &open) {
                 let outlet = Arc::clone(outlet);
                 outlet.revoked(stamped.at);

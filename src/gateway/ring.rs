@@ -4,13 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
-use super::outbound::items::{self, Route};
+use super::outbound::items;
 use crate::domain::ids::Seq;
 use crate::engine::reference::Reference;
+use crate::engine::streams::Route;
 use crate::sequencer::Stamped;
-
-/// Items that one ring keeps.
-pub const RING_MAX: usize = 4_096;
 
 /// An item of a private channel; its text is written once, by whoever needs it first, and shared.
 #[derive(Debug)]
@@ -59,17 +57,19 @@ pub struct Ring {
     items: VecDeque<(Arc<Stamped>, Route)>,
     /// Everything after this offset is here.
     complete_from: u64,
+    /// Items at most.
+    max: usize,
 }
 
 impl Ring {
-    /// An empty ring of a channel of which everything after `at` will be noted.
-    pub fn since(at: Seq) -> Ring {
-        Ring { items: VecDeque::new(), complete_from: at.snapshot_offset() }
+    /// An empty ring of a channel of which everything after `at` will be noted, the last `max` items of it.
+    pub fn since(at: Seq, max: usize) -> Ring {
+        Ring { items: VecDeque::new(), complete_from: at.snapshot_offset(), max }
     }
 
     /// Adds the next item; the oldest leaves a full ring.
     pub fn push(&mut self, stamped: &Arc<Stamped>, route: Route) {
-        if self.items.len() == RING_MAX
+        if self.items.len() == self.max
             && let Some(oldest) = self.items.pop_front()
         {
             self.complete_from = offset(&oldest);
@@ -77,10 +77,15 @@ impl Ring {
         self.items.push_back((Arc::clone(stamped), route));
     }
 
-    /// The items after `offset`, as of `at`. Zero means all that is kept.
+    /// All items, as of `at`.
+    pub fn all(&self, at: Seq) -> Vec<Arc<Item>> {
+        self.items.iter().filter(|kept| kept.0.seq <= at).map(item).collect()
+    }
+
+    /// The items after `offset`, as of `at`; zero is the beginning of the journal.
     pub fn after(&self, offset: u64, at: Seq) -> Result<Vec<Arc<Item>>, Gap> {
-        if offset == 0 {
-            return Ok(self.items.iter().filter(|kept| kept.0.seq <= at).map(item).collect());
+        if offset == 0 && self.complete_from == Seq(0).snapshot_offset() {
+            return Ok(self.all(at));
         }
         if offset > at.snapshot_offset() {
             return Err(Gap::Unknown);

@@ -4,15 +4,17 @@
 //! is flushed before a frame of ours goes out, and nothing is read while one is being written.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -24,6 +26,7 @@ use super::frame;
 use super::outbound;
 use super::presence;
 use super::release::Ticket;
+use super::replay::Turned;
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::upgrade::{self, WebSocket};
 use crate::access::operation::Operation;
@@ -51,6 +54,8 @@ const CREDIT_US: u64 = 1_000_000;
 /// A private channel that the socket follows, or is about to.
 #[derive(Debug, Default)]
 pub(super) struct Following {
+    /// Which of the socket's subscriptions it is.
+    pub(super) number: u64,
     /// Whether its beginning was written; items before that belong to an earlier subscription.
     pub(super) started: bool,
     /// Frames so far (rule 43).
@@ -82,6 +87,12 @@ pub(super) struct Session {
     pub(super) submissions: Vec<Submission<Ticket>>,
     pub(super) in_flight: usize,
     pub(super) history: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// Streams that history is telling the past of.
+    pub(super) replays: Vec<BoxFuture<'static, Turned>>,
+    /// Subscriptions so far.
+    pub(super) subscriptions: u64,
+    /// Ends the session once what was rendered is written.
+    pub(super) ending: Option<End>,
     /// Frames to write.
     pub(super) out: Vec<u8>,
     /// One payload at a time.
@@ -98,7 +109,7 @@ pub(super) struct Session {
     pinged: Option<Instant>,
     last_act: Instant,
     last_write: Instant,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 /// What the handshake found.
@@ -132,6 +143,9 @@ pub(super) fn run(
         submissions: Vec::new(),
         in_flight: 0,
         history: FuturesUnordered::new(),
+        replays: Vec::new(),
+        subscriptions: 0,
+        ending: None,
         out: Vec::new(),
         text: String::new(),
         cookie,
@@ -170,7 +184,10 @@ impl Session {
             if let Err(end) = self.write(socket).await {
                 return end;
             }
-            if self.stopping && self.in_flight == 0 && self.history.is_empty() {
+            if let Some(end) = self.ending {
+                return end;
+            }
+            if self.stopping && self.in_flight == 0 && self.history.is_empty() && self.replays.is_empty() {
                 return End::Close(1012, "planned restart");
             }
             let end = tokio::select! {
@@ -185,6 +202,10 @@ impl Session {
                         self.looked_back(answered);
                     }
                     None
+                }
+                (turned, ended) = turned(&mut self.replays), if !self.replays.is_empty() => {
+                    drop(self.replays.swap_remove(ended));
+                    Box::pin(self.replayed(turned, socket)).await
                 }
                 message = socket.next(), if self.reads() => {
                     self.read(message, socket).await
@@ -340,29 +361,21 @@ impl Session {
     }
 
     /// Writes what was rendered, in one go if the socket takes it.
-    async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
+    pub(super) async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
         if self.out.is_empty() {
             return Ok(());
         }
-        let outlet = Arc::clone(&self.outlet);
         let dead_after = self.ping() * 2;
-        let whole = async {
+        let mut whole = pin!(async {
             socket.flush().await.map_err(|_| End::Gone)?;
             let socket = socket.get_mut();
             socket.write_all(&self.out).await.map_err(|_| End::Gone)?;
             // Nothing for a plain socket; TLS may hold a record back.
             socket.flush().await.map_err(|_| End::Gone)
-        };
-        tokio::pin!(whole);
-        let written = tokio::select! {
-            biased;
-            written = &mut whole => written,
-            () = outlet.too_slow() => match tokio::time::timeout(PATIENCE, whole).await {
-                Ok(Ok(())) => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
-                Ok(Err(_)) | Err(_) => Err(End::Gone),
-            },
-            // A peer that vanished takes nothing and says nothing; TCP alone would try for a quarter of an hour.
-            () = tokio::time::sleep(dead_after) => Err(End::Gone),
+        });
+        let written = match futures::poll!(whole.as_mut()) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Box::pin(patiently(whole, &self.outlet, self.gateway.stopping.clone(), dead_after)).await,
         };
         self.out.clear();
         if self.out.capacity() > BUFFER_KEPT {
@@ -445,5 +458,34 @@ impl Session {
         time_out: Moment,
     ) {
         self.push(|text| outbound::reply(text, method, req_id, result, time_in, time_out));
+    }
+}
+
+/// The first of the replays to have its next page, and its place. There must be one.
+async fn turned(replays: &mut [BoxFuture<'static, Turned>]) -> (Turned, usize) {
+    let (turned, place, _) = futures::future::select_all(replays).await;
+    (turned, place)
+}
+
+/// Waits until a peer that is behind has taken a write; only a little longer once too much more waits for it or the
+/// server stops.
+async fn patiently(
+    mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
+    outlet: &Outlet,
+    mut stopping: watch::Receiver<bool>,
+    dead_after: Duration,
+) -> Result<(), End> {
+    let too_slow = tokio::select! {
+        biased;
+        written = whole.as_mut() => return written,
+        () = outlet.too_slow() => true,
+        () = super::listener::stopped(&mut stopping) => false,
+        // A peer that vanished takes nothing and says nothing; TCP alone would try for a quarter of an hour.
+        () = tokio::time::sleep(dead_after) => return Err(End::Gone),
+    };
+    match tokio::time::timeout(PATIENCE, whole).await {
+        Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
+        Ok(written) => written,
+        Err(_) => Err(End::Gone),
     }
 }

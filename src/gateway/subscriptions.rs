@@ -5,13 +5,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::connection::{First, Outlet, Part, Started};
-use super::outbound::items::{self, Route};
 use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::query::{Owner, View};
 use crate::engine::reject::{Code, Reject};
+use crate::engine::streams::{Route, routes};
 use crate::sequencer::Stamped;
+
+/// What a client is told whose offset is not kept any more.
+pub const TOO_OLD: &str = "EQuery:Offset too old: snapshot follows";
+
+/// The refusal of an offset that no item of the channel has.
+pub fn unknown_offset() -> Reject {
+    let advice = "give an offset that this channel told, or 0 for all that is kept";
+    Reject::field(Code::InvalidArguments, "from_offset", advice)
+}
 
 /// A channel of one owner.
 pub type Address = (Owner, Operation);
@@ -37,52 +46,58 @@ struct Channel {
 #[derive(Debug)]
 pub struct Subscriptions {
     channels: HashMap<Address, Channel>,
-    /// Rings are complete from here on.
+    /// Rings are complete from here on, as far as this many items reach.
     start: Seq,
+    ring_max: usize,
     /// Rings hold everything up to here. A subscription is answered before the events of its own batch are told, so
     /// this may lie before it.
     told: Seq,
 }
 
 impl Subscriptions {
-    /// Rings that begin after `start`.
-    pub fn new(start: Seq) -> Subscriptions {
-        Subscriptions { channels: HashMap::new(), start, told: start }
+    /// Rings of `ring_max` items that begin after `start`.
+    pub fn new(start: Seq, ring_max: usize) -> Subscriptions {
+        Subscriptions { channels: HashMap::new(), start, ring_max, told: start }
     }
 
     fn channel(&mut self, address: Address) -> &mut Channel {
-        let start = self.start;
-        self.channels.entry(address).or_insert_with(|| Channel { subscribers: Vec::new(), ring: Ring::since(start) })
+        let Subscriptions { channels, start, ring_max, .. } = self;
+        let ring = || Ring::since(*start, *ring_max);
+        channels.entry(address).or_insert_with(|| Channel { subscribers: Vec::new(), ring: ring() })
     }
 
-    /// Lets an outlet follow a channel from the snapshot at `at` on, or from an offset that it names. A
-    /// channel that is not `live` gives its beginning and nothing more (rule 10).
+    /// Lets an outlet follow a channel from the snapshot at `at` on, or from an offset that it names; one that is
+    /// older than the ring is for history to serve first, if the caller may see the `past`. A channel that is
+    /// not `live` gives its beginning and nothing more (rule 10).
     pub fn follow(
         &mut self,
         address: Address,
         subscriber: (Arc<Outlet>, Option<MemberId>),
         snapshot: (Seq, View),
-        from_offset: Option<u64>,
+        (from_offset, past): (Option<u64>, bool),
         live: bool,
     ) -> Result<Started, Reject> {
         let (at, items) = snapshot;
         let told = self.told;
+        let (outlet, member) = subscriber;
         let channel = self.channel(address);
+        // An earlier subscription whose end is still under way is replaced.
+        channel.subscribers.retain(|subscriber| subscriber.outlet.seat != outlet.seat);
         let mut warnings = Vec::new();
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
             None => First::Snapshot(items),
             Some(Ok(missed)) => First::Replay(missed),
+            Some(Err(Gap::TooOld)) if past => {
+                return Ok(Started { at, first: First::Past(address.0), warnings, fills: None });
+            }
+            Some(Err(Gap::TooOld)) if from_offset == Some(0) => First::Replay(channel.ring.all(at)),
             Some(Err(Gap::TooOld)) => {
-                warnings.push("EQuery:Offset too old: snapshot follows");
+                warnings.push(TOO_OLD);
                 First::Snapshot(items)
             }
-            Some(Err(Gap::Unknown)) => {
-                let advice = "give an offset that this channel told, or 0 for all that is kept";
-                return Err(Reject::field(Code::InvalidArguments, "from_offset", advice));
-            }
+            Some(Err(Gap::Unknown)) => return Err(unknown_offset()),
         };
         if live {
-            let (outlet, member) = subscriber;
             // A snapshot is as of `at`; a replay ends with what is told, and the rest of the batch follows it.
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
             channel.subscribers.push(Subscriber { outlet, since, member });
@@ -105,7 +120,7 @@ impl Subscriptions {
         mut deliver: impl FnMut(&Arc<Outlet>, Part),
     ) {
         self.told = stamped.seq;
-        items::routes(stamped, &mut |route| {
+        routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let channel = self.channel((route.owner, route.channel));
             let mut shared: Option<Arc<Item>> = None;
             for subscriber in channel.subscribers.iter().filter(|subscriber| subscriber.since < stamped.seq) {

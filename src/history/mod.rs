@@ -5,12 +5,14 @@ mod audit;
 mod projector;
 mod queries;
 mod rows;
+mod streams;
 mod transfers;
 
 pub use audit::{AuditEntry, Audited};
 pub use projector::start;
 pub use queries::{Busy, Closed, Entries, Found, Wanted};
 pub use rows::{ClosedOrder, PastFill, movement};
+pub use streams::{Page, Past, Stream};
 
 use std::sync::Arc;
 
@@ -55,6 +57,8 @@ impl Feed {
 pub struct History {
     reader: HistoryReader,
     journal: JournalReader,
+    /// The journal again, for replays: they do not stand in the projector's way.
+    streams: JournalReader,
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::streams::Noted;
 use super::{History, Incoming, rows};
 use crate::sequencer::{Stamped, codec};
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryWriter};
@@ -14,12 +15,19 @@ use crate::storage::{JournalReader, Storage};
 const ROWS: u32 = 64;
 /// Events after which a batch of rows is written.
 const EVENTS_MAX: usize = 20_000;
+/// How often things are forgotten in the time that they are kept: each minute, if that is a week.
+const FORGETS: u64 = 10_000;
 /// How long a failed write waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 struct Projector {
     writer: HistoryWriter,
     journal: JournalReader,
+    noted: Noted,
+    /// How long it is kept where the items of private streams lie, in µs, and the stamp of the last event when it
+    /// was last seen to.
+    kept_us: u64,
+    forgot_us: u64,
     /// The last event that was looked at, and the checkpoint in the tables.
     seq: u64,
     saved: u64,
@@ -30,13 +38,21 @@ struct Projector {
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.
-pub async fn start(storage: &Storage, journal: JournalReader, incoming: Incoming) -> Result<History, HistoryError> {
+pub async fn start(
+    storage: &Storage,
+    (journal, streams): (JournalReader, JournalReader),
+    incoming: Incoming,
+    kept: Duration,
+) -> Result<History, HistoryError> {
     let (writer, reader) = history::open(storage).await?;
     let seq = reader.checkpoint().await?;
     let (reached, following) = watch::channel(seq);
-    let projector = Projector { writer, journal: journal.clone(), seq, saved: seq, reached };
+    let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
+    let noted = Noted::default();
+    let projector =
+        Projector { writer, journal: journal.clone(), noted, kept_us, forgot_us: 0, seq, saved: seq, reached };
     tokio::spawn(projector.run(incoming));
-    Ok(History { reader, journal, reached: following })
+    Ok(History { reader, journal, streams, reached: following })
 }
 
 impl Projector {
@@ -74,10 +90,29 @@ impl Projector {
                     continue;
                 }
             }
-            rows::add(&mut rows, stamped);
+            self.add(&mut rows, stamped);
             last = stamped.seq.0;
         }
         self.write(&rows, last).await;
+        if let Some(last) = batches.iter().rev().find_map(|batch| batch.last()) {
+            self.forget(last.at.0).await;
+        }
+    }
+
+    fn add(&mut self, rows: &mut HistoryBatch, stamped: &Stamped) {
+        rows::add(rows, stamped);
+        self.noted.add(rows, stamped);
+    }
+
+    /// Now and then forgets what is too old by this time.
+    async fn forget(&mut self, now_us: u64) {
+        if now_us - self.forgot_us.min(now_us) < self.kept_us / FORGETS {
+            return;
+        }
+        self.forgot_us = now_us;
+        if let Err(error) = self.writer.forget_streams(now_us.saturating_sub(self.kept_us)).await {
+            tracing::warn!(%error, "history keeps more than it has to");
+        }
     }
 
     /// Reads the journal from the checkpoint to `until` or its end.
@@ -100,11 +135,12 @@ impl Projector {
             return Ok(false);
         }
         let mut rows = HistoryBatch::default();
-        let mut last = self.seq;
+        let seen = self.seq;
+        let mut last = seen;
         for row in journal {
             let entries = codec::decode(row.format, &row.body).map_err(|error| error.to_string())?;
-            for stamped in codec::stamped(entries, row.first_seq).filter(|stamped| stamped.seq.0 > self.seq) {
-                rows::add(&mut rows, &stamped);
+            for stamped in codec::stamped(entries, row.first_seq).filter(|stamped| stamped.seq.0 > seen) {
+                self.add(&mut rows, &stamped);
                 last = stamped.seq.0;
             }
         }

@@ -88,6 +88,11 @@ impl Disk {
         from.take(limit as usize).cloned().collect()
     }
 
+    pub(super) fn rows_between(&self, first_seq: u64, last_seq: u64) -> Vec<Row> {
+        let holds = |row: &&Row| row.next_seq() > first_seq && row.first_seq <= last_seq;
+        self.contents().rows.iter().filter(holds).cloned().collect()
+    }
+
     pub(super) fn last_seq(&self) -> u64 {
         self.contents().head().seq
     }

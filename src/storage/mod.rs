@@ -126,6 +126,14 @@ impl JournalReader {
         }
     }
 
+    /// The rows with events from `first_seq` to `last_seq`, in order.
+    pub async fn rows_between(&self, first_seq: u64, last_seq: u64) -> Result<Vec<Row>, JournalError> {
+        match self {
+            JournalReader::Sql(reader) => reader.rows_between(first_seq, last_seq).await,
+            JournalReader::Memory(disk) => Ok(disk.rows_between(first_seq, last_seq)),
+        }
+    }
+
     /// The sequence that the journal ends at; 0 when it is empty.
     pub async fn last_seq(&self) -> Result<u64, JournalError> {
         match self {

@@ -32,6 +32,16 @@ impl SqlReader {
         Ok(rows)
     }
 
+    pub(super) async fn rows_between(&self, first_seq: u64, last_seq: u64) -> Result<Vec<Row>, JournalError> {
+        let statement = "SELECT first_seq, count, format, body, digest FROM journal
+             WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
+               AND first_seq <= $2
+             ORDER BY first_seq";
+        let mut rows = self.pool.all(statement, &[signed(first_seq).into(), signed(last_seq).into()], row).await?;
+        rows.retain(|row| row.next_seq() > first_seq);
+        Ok(rows)
+    }
+
     pub(super) async fn last_seq(&self) -> Result<u64, JournalError> {
         let statement = "SELECT first_seq + count - 1 AS seq FROM journal ORDER BY first_seq DESC LIMIT 1";
         let last = self.pool.all(statement, &[], |record| Ok::<_, JournalError>(unsigned(record.get("seq")?))).await?;

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use countersign::access::operation::Operation;
 use countersign::domain::ids::{AccountId, OrganizationId, Seq};
 use countersign::engine::query::Owner;
-use countersign::gateway::outbound::items;
+use countersign::engine::streams::routes;
 use countersign::gateway::ring::{Gap, Ring};
 use countersign::sequencer::Stamped;
 
 use super::dice::Dice;
 use super::hooks::Hooks;
+
+/// What each ring keeps, as in the server.
+const RING_ITEMS: usize = 4_096;
 
 type Address = (Owner, Operation);
 
@@ -48,12 +51,12 @@ impl Followers {
 
     /// The next event: noted in the rings, and told to whoever follows.
     pub fn tell(&mut self, stamped: &Arc<Stamped>) {
-        items::routes(stamped, &mut |route| {
+        routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let (address, offset) = ((route.owner, route.channel), route.offset(stamped.seq));
             let told = self.told.entry(address).or_default();
             assert!(told.last().is_none_or(|last| *last < offset), "law 8: {route:?} of {stamped:?} does not go on");
             told.push(offset);
-            self.rings.entry(address).or_insert_with(|| Ring::since(self.start)).push(stamped, route);
+            self.rings.entry(address).or_insert_with(|| Ring::since(self.start, RING_ITEMS)).push(stamped, route);
             let following = self.all.iter_mut().filter(|of| of.connected && of.address == address);
             following.for_each(|of| of.last = offset);
         });
@@ -64,8 +67,11 @@ impl Followers {
         self.start = recent.first().map_or(at, |first| Seq(first.seq.0 - 1));
         self.rings.clear();
         for stamped in recent {
-            items::routes(stamped, &mut |route| {
-                let ring = self.rings.entry((route.owner, route.channel)).or_insert_with(|| Ring::since(self.start));
+            routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
+                let ring = self
+                    .rings
+                    .entry((route.owner, route.channel))
+                    .or_insert_with(|| Ring::since(self.start, RING_ITEMS));
                 ring.push(stamped, route);
             });
         }
@@ -80,7 +86,7 @@ impl Followers {
             return;
         }
         let Follower { address, last, .. } = follower;
-        let ring = self.rings.entry(*address).or_insert_with(|| Ring::since(self.start));
+        let ring = self.rings.entry(*address).or_insert_with(|| Ring::since(self.start, RING_ITEMS));
         let all = self.told.entry(*address).or_default();
         let missed = &all[all.partition_point(|offset| offset <= last)..];
         match ring.after(*last, at) {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::job::{Job, PAGE_ROWS, part_name};
 use super::{Exports, file_name};
@@ -102,7 +103,8 @@ async fn filled(dir: &Path) -> History {
     let storage = Storage::Sqlite(dir.to_owned());
     drop(storage.journal().await.unwrap());
     let (mut feed, incoming) = history::feed();
-    let history = history::start(&storage, storage.reader().await.unwrap(), incoming).await.unwrap();
+    let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
+    let history = history::start(&storage, journals, incoming, Duration::MAX).await.unwrap();
     let all: Vec<u64> = (1..=ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));

@@ -132,6 +132,20 @@ pub struct CandleRow {
     pub seqs: (u64, u64),
 }
 
+/// A block of events with items of a private stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamRow {
+    /// Which stream, as the caller names it.
+    pub stream: String,
+    /// The block: a sequence divided by [`BLOCK_EVENTS`].
+    pub block: u64,
+    /// When its first item of that stream was, in µs.
+    pub at_us: u64,
+}
+
+/// Events in one block of a [`StreamRow`].
+pub const BLOCK_EVENTS: u64 = 256;
+
 /// What some events add to the tables. A row replaces the one with its id, and of two rows with one id the
 /// later counts, so that telling events twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,6 +162,8 @@ pub struct HistoryBatch {
     pub transfers: Vec<TransferRow>,
     /// What was traded, by stretch of time; added to what is there, unless that has it already.
     pub candles: Vec<CandleRow>,
+    /// Where items of private streams lie; of two rows for one block the earlier counts.
+    pub streams: Vec<StreamRow>,
 }
 
 /// The tables could not be read or written. Nothing is lost: answer that the query is to be tried again, or

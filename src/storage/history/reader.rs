@@ -86,6 +86,17 @@ impl HistoryReader {
         self.pool.all(statement, &values, read).await
     }
 
+    /// The blocks from `from` on with items of this stream, in order, `limit` at most; and the event after which
+    /// every such block is in the table.
+    pub async fn stream_blocks(&self, stream: &str, from: u64, limit: u32) -> Result<(Vec<u64>, u64), HistoryError> {
+        let statement = "SELECT block FROM stream_blocks WHERE stream = $1 AND block >= $2 ORDER BY block LIMIT $3";
+        let values = [Some(stream).into(), id(from).into(), limit.into()];
+        let blocks = self.pool.all(statement, &values, |record| unsigned(record, "block")).await?;
+        // Asked last, so that nothing is forgotten between the two unseen.
+        let since = self.pool.all("SELECT seq FROM streams_since", &[], |record| unsigned(record, "seq")).await?;
+        Ok((blocks, since.first().copied().unwrap_or(0)))
+    }
+
     /// Closed orders, by the time at which they closed.
     pub async fn closed_orders(&self, page: &Page, filter: &OrderFilter<'_>) -> Read<OrderRow> {
         let statement = "SELECT * FROM orders

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{CandleRow, HistoryBatch, id, time};
+use super::{CandleRow, HistoryBatch, StreamRow, id, time};
 
 /// The new rows of one table.
 pub(super) struct Table<'a> {
     name: &'static str,
-    /// The first one of which tells rows apart, candles' excepted.
+    /// The first one of which tells rows apart, those of candles and streams excepted.
     columns: Vec<(&'static str, Column<'a>)>,
 }
 
@@ -20,8 +20,15 @@ pub(super) enum Column<'a> {
 
 /// The tables that a batch adds to.
 pub(super) fn tables(batch: &HistoryBatch) -> impl Iterator<Item = Table<'_>> {
-    let all =
-        [orders(batch), trades(batch), ledger_entries(batch), audit(batch), transfers(batch), candles(&batch.candles)];
+    let all = [
+        orders(batch),
+        trades(batch),
+        ledger_entries(batch),
+        audit(batch),
+        transfers(batch),
+        candles(&batch.candles),
+        stream_blocks(&batch.streams),
+    ];
     all.into_iter().filter(|table| table.rows() > 0)
 }
 
@@ -42,8 +49,10 @@ impl Table<'_> {
 
     /// The statement that adds the rows of `new`, which stands after `FROM`.
     pub(super) fn statement(&self, new: &str) -> String {
-        if self.name == "candles" {
-            return CANDLES.replace("{new}", new);
+        match self.name {
+            "candles" => return CANDLES.replace("{new}", new),
+            "stream_blocks" => return STREAM_BLOCKS.replace("{new}", new),
+            _ => {}
         }
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         let replaced: Vec<String> = names[1..].iter().map(|name| format!("{name} = excluded.{name}")).collect();
@@ -70,6 +79,10 @@ const CANDLES: &str = "INSERT INTO candles
         low = CASE WHEN candles.low < excluded.low THEN candles.low ELSE excluded.low END,
         close = excluded.close, trades = candles.trades + excluded.trades,
         volume = candles.volume + excluded.volume, cost = candles.cost + excluded.cost, seq = excluded.seq";
+
+// The first item of a stream in a block tells when that begins.
+const STREAM_BLOCKS: &str = "INSERT INTO stream_blocks (stream, block, at_us)
+    SELECT stream, block, at_us FROM {new} WHERE true ON CONFLICT (stream, block) DO NOTHING";
 
 fn orders(batch: &HistoryBatch) -> Table<'_> {
     let rows = latest(&batch.orders, |row| row.order_id);
@@ -161,6 +174,16 @@ fn candles(candles: &[CandleRow]) -> Table<'_> {
         ("seq", integers(&rows, |row| time(row.seqs.1))),
     ];
     Table { name: "candles", columns }
+}
+
+fn stream_blocks(blocks: &[StreamRow]) -> Table<'_> {
+    let rows: Vec<&StreamRow> = blocks.iter().collect();
+    let columns = vec![
+        ("stream", texts(&rows, |row| row.stream.as_str())),
+        ("block", integers(&rows, |row| id(row.block))),
+        ("at_us", integers(&rows, |row| time(row.at_us))),
+    ];
+    Table { name: "stream_blocks", columns }
 }
 
 /// One stretch of time from two parts of it, in order.

@@ -86,6 +86,7 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts(storage:
         audit: vec![audited(1, 20)],
         transfers: vec![transfer(1, "deposit", 20)],
         candles: vec![],
+        streams: vec![],
     };
     for seq in [7, 7, 3] {
         writer.apply(&batch, seq).await.unwrap();
@@ -150,6 +151,7 @@ async fn filters_admit_what_they_name(storage: &Storage) {
         audit: vec![],
         transfers: vec![transfer(1, "deposit", 10), transfer(2, "withdrawal", 20), transfer(3, "withdrawal", 30)],
         candles: vec![],
+        streams: vec![],
     };
     writer.apply(&batch, 1).await.unwrap();
     let ids = |rows: Vec<OrderRow>| rows.into_iter().map(|row| row.order_id).collect::<Vec<_>>();
@@ -195,6 +197,7 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
             audit: vec![audited(polls, 1)],
             transfers: vec![transfer(polls, "deposit", 1)],
             candles: vec![],
+            streams: vec![],
         };
         {
             let mut apply = pin!(writer.apply(&batch, polls));

@@ -13,6 +13,15 @@ use super::{HistoryBatch, HistoryError, time};
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
 
+/// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
+const FORGET: [&str; 2] = [
+    "UPDATE streams_since SET seq = last.block * 256 - 1
+     FROM (SELECT block FROM stream_blocks WHERE at_us < $1 ORDER BY at_us DESC, block LIMIT 1) AS last
+     WHERE streams_since.seq < last.block * 256 - 1",
+    "DELETE FROM stream_blocks WHERE at_us < $1
+     AND block < (SELECT block FROM stream_blocks WHERE at_us < $1 ORDER BY at_us DESC, block LIMIT 1)",
+];
+
 /// The only writer of the history tables.
 #[derive(Debug)]
 pub struct HistoryWriter {
@@ -70,6 +79,31 @@ impl HistoryWriter {
                     query.execute(&mut *transaction).await?;
                 }
                 sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
+                transaction.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets where the items of private streams lie that are older than `before_us`, block by block, and notes up
+    /// to where it has forgotten. The events between stay as they are.
+    ///
+    /// # Errors
+    /// When nothing was forgotten.
+    pub async fn forget_streams(&mut self, before_us: u64) -> Result<(), HistoryError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => {
+                let mut transaction = connection.begin().await?;
+                for statement in FORGET {
+                    sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
+                }
+                transaction.commit().await?;
+            }
+            Connection::Postgres(connection) => {
+                let mut transaction = connection.begin().await?;
+                for statement in FORGET {
+                    sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
+                }
                 transaction.commit().await?;
             }
         }

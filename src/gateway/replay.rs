@@ -1,0 +1,139 @@
+//! Streams that go on from an offset older than the ring: history tells what was missed, a page at a time and as
+//! fast as the socket takes it, until the ring has the rest and the stream is live (rule 42).
+//!
+//! Each time the engine is asked anew, so that nobody follows who may not. Meanwhile the release step keeps the channel
+//! among those that the socket has open, and closes the socket when its right is lost (rule 8).
+
+use std::sync::Arc;
+
+use super::answers::Group;
+use super::call::{Call, Follow, Then};
+use super::ring::Item;
+use super::session::{End, Session};
+use super::subscriptions::unknown_offset;
+use super::upgrade::WebSocket;
+use super::{past, rights};
+use crate::access::operation::Operation;
+use crate::access::principal::Actor;
+use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
+use crate::engine::query::{Owner, Query};
+use crate::history::{Busy, Past};
+use crate::sequencer::handle::Work;
+
+/// Items that are rendered before they are written.
+const ITEMS_MAX: usize = 256;
+/// How a socket ends whose replay cannot go on; the client has all up to the last offset that it saw.
+pub(super) const BROKEN_OFF: End = End::Close(1013, "replay broken off: reconnect with from_offset");
+
+/// A replay on its way.
+pub(super) struct Turn {
+    pub(super) call: Call,
+    pub(super) follow: Follow,
+    pub(super) owner: Owner,
+    /// The engine gave leave here, and history tells what was up to here.
+    pub(super) at: Seq,
+    /// What the acknowledgement says.
+    pub(super) warnings: Vec<&'static str>,
+    pub(super) fills: bool,
+}
+
+/// A replay, and the next page of it.
+pub(super) type Turned = (Turn, Result<Past, Busy>);
+
+impl Session {
+    /// Whether a subscription is the socket's own still, and not one that it has ended.
+    pub(super) fn follows(&self, channel: Operation, number: u64) -> bool {
+        self.channels.get(&channel).is_some_and(|following| following.number == number)
+    }
+
+    /// Asks the engine for the stream.
+    pub(super) fn follow(&mut self, call: Call, follow: Follow) {
+        let channel = call.operation;
+        self.ask(Work::Query(Query::Subscribe(channel)), Call { then: Then::Subscribe(follow), ..call });
+    }
+
+    /// Asks history for the next page.
+    pub(super) fn read_on(&mut self, turn: Turn) {
+        let history = self.gateway.history.clone();
+        self.replays.push(Box::pin(async move {
+            let stream = (turn.owner, turn.call.operation);
+            let page = history.stream(stream, turn.follow.from_offset.unwrap_or(0), turn.at).await;
+            (turn, page)
+        }));
+    }
+
+    /// Writes a page and asks for what follows it; the acknowledgement comes before the first.
+    pub(super) async fn replayed(&mut self, (mut turn, page): Turned, socket: &mut WebSocket) -> Option<End> {
+        let now = (self.gateway.clock)();
+        let page = match page {
+            _ if !self.follows(turn.call.operation, turn.follow.number) => {
+                self.ended_early(&turn.call, turn.follow, now);
+                return None;
+            }
+            Ok(Past::Page(page)) => page,
+            _ if turn.follow.acknowledged => return Some(BROKEN_OFF),
+            Ok(Past::TooOld) => {
+                self.follow(turn.call, Follow { from_offset: None, too_old: true, ..turn.follow });
+                self.submit(now);
+                return None;
+            }
+            Ok(Past::Unknown) => {
+                self.refused(&turn.call, &unknown_offset(), now);
+                return None;
+            }
+            Err(Busy) => {
+                self.refused_call(&turn.call, past::BUSY, now);
+                return None;
+            }
+        };
+        if !turn.follow.acknowledged {
+            self.acknowledge_stream(&turn.call, std::mem::take(&mut turn.warnings), turn.fills, now);
+            turn.follow.acknowledged = true;
+        }
+        let mut items = page.items.into_iter().map(|(stamped, route)| Arc::new(Item::new(stamped, route))).peekable();
+        while items.peek().is_some() {
+            self.replay(turn.call.operation, items.by_ref().take(ITEMS_MAX));
+            if let Err(failed) = self.write(socket).await {
+                return Some(failed);
+            }
+        }
+        turn.follow.from_offset = Some(page.until);
+        if self.stopping {
+            // The client goes on from here after the restart.
+            return None;
+        }
+        if page.until < turn.at.snapshot_offset() {
+            self.read_on(turn);
+        } else {
+            self.follow(turn.call, turn.follow);
+            self.submit(now);
+        }
+        None
+    }
+
+    /// Renders what was missed, as far as the principal may see it and wanted it.
+    pub(super) fn replay(&mut self, channel: Operation, items: impl Iterator<Item = Arc<Item>>) {
+        let (reference, dates) = (self.gateway.directory.reference(), self.query_dates());
+        let gateway = Arc::clone(&self.gateway);
+        let actor = self.principal.actor;
+        let sees = |item: &Item| match actor {
+            Actor::Member(member) => rights::sees(&gateway.directory, member, &item.stamped),
+            Actor::Public | Actor::ServiceUser(_) | Actor::Venue(_) | Actor::Server => true,
+        };
+        let mut group: Option<Group> = None;
+        for item in items.filter(|item| sees(item)) {
+            self.add(&mut group, channel, &item, &reference, dates);
+        }
+        self.end_group(&mut group);
+    }
+
+    /// Answers a subscription that was ended before it began, and has the release step forget it.
+    pub(super) fn ended_early(&mut self, call: &Call, follow: Follow, now: Moment) {
+        self.outlet.unsubscribed(call.operation, follow.number);
+        if !follow.acknowledged {
+            let error = "EGeneral:Invalid arguments:channel: unsubscribed before it began";
+            self.reply("subscribe", call.req_id, Err(error), call.time_in, now);
+        }
+    }
+}

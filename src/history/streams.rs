@@ -1,0 +1,141 @@
+//! The past of private streams: where the items lie is noted in a table, the items are projected from the
+//! journal again as they were when they were live (rule 42).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{Busy, History};
+use crate::access::operation::Operation;
+use crate::domain::ids::Seq;
+use crate::engine::query::Owner;
+use crate::engine::streams::{Route, routes};
+use crate::sequencer::{Stamped, codec};
+use crate::storage::history::{BLOCK_EVENTS, HistoryBatch, StreamRow};
+
+/// Items after which a page is full; what its last journal row holds beyond them still belongs to it.
+const PAGE_ITEMS: usize = 1_024;
+/// Blocks that one page looks through at most.
+const PAGE_BLOCKS: u32 = 16;
+
+/// A private channel of one owner.
+pub type Stream = (Owner, Operation);
+
+/// What the past of a stream holds behind an offset.
+#[derive(Debug)]
+pub enum Past {
+    /// The next items.
+    Page(Page),
+    /// Some of what follows the offset is not kept any more.
+    TooOld,
+    /// No item of this stream has that offset.
+    Unknown,
+}
+
+/// A stretch of a stream.
+#[derive(Debug)]
+pub struct Page {
+    /// The items, in order.
+    pub items: Vec<(Arc<Stamped>, Route)>,
+    /// There is nothing else up to this offset.
+    pub until: u64,
+}
+
+/// Which streams the current block has items of, so that each is noted once.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    block: u64,
+    streams: HashSet<Stream>,
+}
+
+impl Noted {
+    /// Adds to a batch what an event is the first to tell in its block.
+    pub(super) fn add(&mut self, batch: &mut HistoryBatch, stamped: &Stamped) {
+        let block = stamped.seq.0 / BLOCK_EVENTS;
+        if block != self.block {
+            self.streams.clear();
+            self.block = block;
+        }
+        routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
+            let stream = (route.owner, route.channel);
+            if self.streams.insert(stream) {
+                batch.streams.push(StreamRow { stream: name(stream), block, at_us: stamped.at.0 });
+            }
+        });
+    }
+}
+
+/// How the table names a stream.
+fn name((owner, channel): Stream) -> String {
+    match owner {
+        Owner::Account(id) => format!("{} {id}", channel.name()),
+        Owner::Organization(id) => format!("{} {id}", channel.name()),
+        Owner::Venue => channel.name().to_owned(),
+    }
+}
+
+impl History {
+    /// The items of a stream after `offset` and up to the event `at`, a page of them; zero is where the table begins.
+    pub async fn stream(&self, stream: Stream, offset: u64, at: Seq) -> Result<Past, Busy> {
+        self.reached(at).await?;
+        let after = offset / 256;
+        // The item with the offset itself must be there, unless a snapshot or an earlier page had it.
+        let mut missing = offset != 0 && offset % 256 != 255;
+        let mut next = if missing { after } else { after + 1 };
+        let (blocks, since) = self.reader.stream_blocks(&name(stream), next / BLOCK_EVENTS, PAGE_BLOCKS).await?;
+        if since > 0 && offset != 0 && offset < Seq(since).snapshot_offset() {
+            return Ok(Past::TooOld);
+        }
+        let mut items = Vec::new();
+        let mut full = blocks.len() == PAGE_BLOCKS as usize;
+        for block in &blocks {
+            next = next.max(block * BLOCK_EVENTS);
+            let last = at.0.min((block + 1) * BLOCK_EVENTS - 1);
+            if next <= last {
+                next = self.read(stream, (next, last), at, &mut items).await?;
+            }
+            // A row may hold events of the blocks behind; they are not read twice.
+            if items.len() >= PAGE_ITEMS {
+                full = true;
+                break;
+            }
+        }
+        missing &= !items.iter().any(|(stamped, route)| route.offset(stamped.seq) == offset);
+        if missing {
+            return Ok(Past::Unknown);
+        }
+        items.retain(|(stamped, route)| route.offset(stamped.seq) > offset);
+        let until = if full { Seq(at.0.min(next - 1)) } else { at };
+        Ok(Past::Page(Page { items, until: until.snapshot_offset() }))
+    }
+
+    /// Adds the items in the journal rows between two events, none of them after `at`; the sequence behind them.
+    async fn read(
+        &self,
+        stream: Stream,
+        (first, last): (u64, u64),
+        at: Seq,
+        items: &mut Vec<(Arc<Stamped>, Route)>,
+    ) -> Result<u64, Busy> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            tracing::warn!(%error, "the journal cannot be read for a replay");
+            Busy
+        };
+        let mut next = last + 1;
+        for row in self.streams.rows_between(first, last).await.map_err(|error| unreadable(&error))? {
+            let entries = codec::decode(row.format, &row.body).map_err(|error| unreadable(&error))?;
+            next = next.max(row.next_seq());
+            for stamped in codec::stamped(entries, row.first_seq) {
+                if stamped.seq.0 < first || stamped.seq > at {
+                    continue;
+                }
+                let stamped = Arc::new(stamped);
+                routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
+                    if (route.owner, route.channel) == stream {
+                        items.push((Arc::clone(&stamped), route));
+                    }
+                });
+            }
+        }
+        Ok(next)
+    }
+}
