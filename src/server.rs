@@ -151,10 +151,7 @@ impl Server {
             .map_err(|_| ServerError::Sequencer)?;
         let Running { directory, handle, seq, market, journal, head, stages } =
             running.await.map_err(|_| ServerError::Sequencer)??;
-        let first = directory.keys(|keys| keys.venue_keys().first().cloned());
-        if first.is_some_and(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_err()) {
-            return Err(ServerError::MasterKey);
-        }
+        try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(keep_head(config.data_dir.clone(), head));
@@ -284,6 +281,13 @@ fn admission(
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, TlsError> {
     let files = config.tls.certificate.clone().zip(config.tls.key.clone());
     files.map(|(certificate, key)| Certificate::open(Files { certificate, key })).transpose()
+}
+
+/// Opens a secret of the journal under the master key (rule 29).
+fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), ServerError> {
+    let first = directory.keys(|keys| keys.venue_keys().first().cloned());
+    let opens = first.is_none_or(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_ok());
+    if opens { Ok(()) } else { Err(ServerError::MasterKey) }
 }
 
 /// Starts the history, whose replays read the journal beside the projector.

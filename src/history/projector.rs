@@ -93,10 +93,10 @@ impl Projector {
             self.add(&mut rows, stamped);
             last = stamped.seq.0;
         }
-        self.write(&rows, last).await;
         if let Some(last) = batches.iter().rev().find_map(|batch| batch.last()) {
             self.forget(last.at.0).await;
         }
+        self.write(&rows, last).await;
     }
 
     fn add(&mut self, rows: &mut HistoryBatch, stamped: &Stamped) {

@@ -125,6 +125,7 @@ macro_rules! on_each_place {
 
 on_each_place!(
     rows_come_back_in_order_after_reopening,
+    rows_between_two_sequences_are_those_that_hold_any_of_them,
     a_wrong_sequence_is_refused_and_writes_nothing,
     a_row_written_behind_the_writer_is_a_conflict,
     a_second_writer_is_refused_while_the_first_lives,
@@ -200,5 +201,17 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
         place.tamper(change).await;
         assert_eq!(place.first_break().await, Some(at), "{what}");
         place.tamper(|rows| rows.clone_from(&whole)).await;
+    }
+}
+
+async fn rows_between_two_sequences_are_those_that_hold_any_of_them(place: &Place) {
+    drop(place.filled(5).await);
+    let reader = place.reader().await;
+    for (first, last, expected) in
+        [(1, 1, vec![1]), (2, 5, vec![1, 3, 5]), (4, 4, vec![3]), (9, 90, vec![9]), (11, 12, vec![])]
+    {
+        let rows = reader.rows_between(first, last).await.unwrap();
+        let begun: Vec<u64> = rows.iter().map(|row| row.first_seq).collect();
+        assert_eq!(begun, expected, "{first} to {last}");
     }
 }

@@ -207,6 +207,11 @@ impl Client {
         }
     }
 
+    /// The frames that came before the last answer and were not asked for.
+    pub fn kept(&mut self) -> Vec<Value> {
+        self.seen.drain(..).collect()
+    }
+
     /// The next frame of any kind.
     pub async fn next(&mut self) -> Value {
         match self.seen.pop_front() {

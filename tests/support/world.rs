@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use countersign::access::tier::{Tier, Tiers};
-use countersign::config::{Config, DatabaseUrl};
+use countersign::config::Config;
 use countersign::engine::command::Command;
 use countersign::gateway::passwords::hash_password;
 use countersign::gateway::secrets::MasterKey;
@@ -23,7 +23,7 @@ pub struct World {
     pub server: Option<Server>,
     pub address: SocketAddr,
     dir: tempfile::TempDir,
-    database: Option<DatabaseUrl>,
+    config: Config,
 }
 
 /// The secret of key `number`: its bytes are its number.
@@ -63,12 +63,11 @@ impl World {
         let genesis = Command::Genesis(events(keys, people, policy, &secrets));
         let mut config = unlimited(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path());
         change(&mut config);
-        let database = config.database.clone();
-        let (server, address) = start(config, Some(genesis)).await;
-        World { server: Some(server), address, dir, database }
+        let (server, address) = start(config.clone(), Some(genesis)).await;
+        World { server: Some(server), address, dir, config }
     }
 
-    /// Stops in order and starts again on the same data and port.
+    /// Stops in order and starts again on the same data and port, with the same settings.
     pub async fn restart(&mut self) {
         self.stop().await;
         self.start().await;
@@ -79,8 +78,8 @@ impl World {
     }
 
     pub async fn start(&mut self) {
-        let mut config = unlimited(self.address, self.dir.path());
-        config.database.clone_from(&self.database);
+        let mut config = self.config.clone();
+        config.listen = self.address;
         let (server, address) = start(config, None).await;
         (self.server, self.address) = (Some(server), address);
     }

@@ -21,6 +21,7 @@ mod order_types;
 mod orders;
 mod postgres;
 mod rates;
+mod replay;
 mod rest;
 mod scopes;
 mod settings;

@@ -7,8 +7,8 @@ use std::task::{Context, Waker};
 use crate::storage::Storage;
 
 use super::{
-    AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, TradeRow, TransferKey,
-    TransferRow, open,
+    AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, StreamRow, TradeRow,
+    TransferKey, TransferRow, open,
 };
 
 /// The list, on each.
@@ -37,6 +37,7 @@ on_each_storage!(
     pages_at_equal_times_neither_skip_nor_repeat,
     filters_admit_what_they_name,
     a_batch_given_up_halfway_leaves_all_or_nothing,
+    blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time,
 );
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
@@ -216,4 +217,25 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
         let entries = reader.ledger_entries_by_id(1, &[polls]).await.unwrap().len();
         assert_eq!((orders == 1, entries == 1), (reached, reached), "given up after {polls} polls");
     }
+}
+
+async fn blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
+    let noted = |stream: &str, block, at_us| StreamRow { stream: stream.to_owned(), block, at_us };
+    let streams = vec![noted("a 1", 0, 5), noted("a 1", 1, 10), noted("b 2", 1, 12), noted("a 1", 3, 20)];
+    // Told again after a restart, the block seems to begin later.
+    let again = vec![noted("a 1", 1, 30), noted("a 1", 4, 30)];
+    for streams in [streams, again] {
+        writer.apply(&HistoryBatch { streams, ..HistoryBatch::default() }, 1_100).await.unwrap();
+    }
+    assert_eq!(reader.stream_blocks("a 1", 0, 3).await.unwrap(), (vec![0, 1, 3], 0));
+    assert_eq!(reader.stream_blocks("a 1", 2, 9).await.unwrap(), (vec![3, 4], 0));
+    assert_eq!(reader.stream_blocks("c 3", 0, 9).await.unwrap(), (vec![], 0));
+    // Block 1 has begun by 11 and may go on after it; only what lies before it is past for sure.
+    for (before_us, kept, since) in [(5, vec![0, 1, 3, 4], 0), (11, vec![1, 3, 4], 255), (25, vec![3, 4], 3 * 256 - 1)]
+    {
+        writer.forget_streams(before_us).await.unwrap();
+        assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (kept, since), "{before_us}");
+    }
+    assert_eq!(reader.stream_blocks("b 2", 0, 9).await.unwrap(), (vec![], 3 * 256 - 1));
 }

@@ -1,0 +1,278 @@
+//! Private streams from offsets older than the rings: what history tells, and where it meets what is live (rules 10, 12,
+//! 41, 42).
+
+use countersign::access::scope::{Scope, ScopeSet};
+use serde_json::{Value, json};
+
+use super::client::{Client, code};
+use super::world::{Wanted, World, key};
+
+/// Items that the servers under test keep at hand; the rest is in the journal.
+const RING: usize = 4;
+const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
+
+fn other() -> Wanted {
+    Wanted { organization: 2, ..key(ScopeSet::ALL) }
+}
+
+fn limit(side: &str, qty: &str, price: &str) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
+}
+
+/// Places `count` batches of 15 orders and cancels them.
+async fn churn(bot: &mut Client, count: usize) {
+    for _ in 0..count {
+        let order = json!({"order_type": "limit", "side": "buy", "order_qty": "1", "limit_price": "10"});
+        bot.call("batch_add", json!({"symbol": "BTC/USD", "orders": vec![order; 15]})).await;
+        bot.call("cancel_all", json!({})).await;
+    }
+}
+
+/// The items of a channel among frames.
+fn items(frames: &[Value], channel: &str) -> Vec<Value> {
+    let own = frames.iter().filter(|frame| frame["channel"] == channel);
+    own.flat_map(|frame| frame["data"].as_array().unwrap().clone()).collect()
+}
+
+fn offset(item: &Value) -> u64 {
+    item["offset"].as_u64().unwrap()
+}
+
+/// What a client told that follows channels, up to now; `barrier` is answered by the engine.
+async fn followed(client: &mut Client, barrier: (&str, Value)) -> Vec<Value> {
+    client.reply(barrier.0, barrier.1).await;
+    client.kept()
+}
+
+/// Subscribes from an offset and reads `count` items, and that nothing follows them.
+async fn replayed(client: &mut Client, channel: &str, from: u64, count: usize, barrier: (&str, Value)) -> Vec<Value> {
+    let acknowledged = client.call("subscribe", json!({"channel": channel, "from_offset": from})).await;
+    assert!(acknowledged.get("warnings").is_none(), "{channel} from {from}: {acknowledged}");
+    let mut told = Vec::new();
+    let mut sequence = 0;
+    while told.len() < count {
+        let frame = client.frame(channel).await;
+        assert_eq!(frame["type"], "update");
+        sequence += 1;
+        assert!(frame.get("sequence").is_none_or(|of| *of == json!(sequence)), "{frame}");
+        told.extend(items(&[frame], channel));
+    }
+    told.extend(items(&followed(client, barrier).await, channel));
+    client.call("unsubscribe", json!({"channel": channel})).await;
+    told
+}
+
+/// Does some of everything that a private channel tells of.
+async fn live(world: &World, bot: &mut Client, venue: &mut Client) {
+    let mut maker = world.bot(2).await;
+    for _ in 0..3 {
+        maker.call("add_order", limit("sell", "0.3", "1000")).await;
+        bot.call("add_order", limit("buy", "0.3", "1000")).await;
+        churn(bot, 3).await;
+    }
+    venue.call("add_deposit_addresses", json!({"asset": "BTC", "addresses": [{"address": "bc1q0"}]})).await;
+    bot.call("deposit_addresses", json!({"asset": "BTC"})).await;
+    let strategy = json!({"asset": "ETH", "lock_type": {"type": "flex"}, "user_min_allocation": "1",
+        "apr_estimate": {"low": 3, "high": "4.5"}});
+    let strategy = venue.call("add_earn_strategy", strategy).await["strategy_id"].clone();
+    let mut ballot = Vec::new();
+    let mut refids = Vec::new();
+    for number in 0..6 {
+        let credit = json!({"asset": "BTC", "address": "bc1q0", "amount": "0.5", "txid": format!("tx-{number}")});
+        venue.call("credit_deposit", credit).await;
+        bot.call("earn_allocate", json!({"strategy_id": strategy, "amount": "1"})).await;
+        let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "0.1"})).await;
+        refids.push(withdrawal["refid"].clone());
+        ballot.push(withdrawal["request_id"].clone());
+    }
+    let mut bob = world.member("bob").await;
+    let pending = bob.call("requests", json!({"state": "pending"})).await;
+    let of =
+        |id: &Value| pending["requests"].as_array().unwrap().iter().find(|of| of["request_id"] == *id).unwrap().clone();
+    let ballot: Vec<Value> = ballot.iter().map(|id| json!({"request_id": id, "digest": of(id)["digest"]})).collect();
+    let mut approved = Value::Null;
+    for steps in [0, 1] {
+        approved = bob.reply("approve", json!({"requests": ballot, "otp": code(steps)})).await;
+        if approved["success"] == true {
+            break;
+        }
+    }
+    assert_eq!(approved["success"], true, "{approved}");
+    for refid in refids {
+        venue.call("settle_withdrawal", json!({"refid": refid})).await;
+    }
+    churn(bot, 3).await;
+}
+
+#[tokio::test]
+async fn each_private_channel_replays_exactly_what_its_ring_let_go_across_a_restart_too() {
+    let mut world = World::configured(&[key(ScopeSet::ALL), other()], |config| config.limits.replay_ring = RING).await;
+    let now = ("get_balances", json!({}));
+    let unknown = ("settle_withdrawal", json!({"refid": "nonsense"}));
+    let info = ("member_info", json!({}));
+    let (mut bot, mut venue) = (world.bot(1).await, world.venue().await);
+    let mut carol = world.member("carol").await;
+    for channel in ACCOUNT {
+        bot.call("subscribe", json!({"channel": channel, "snapshot": false, "snap_orders": false})).await;
+    }
+    venue.call("subscribe", json!({"channel": "custody", "snapshot": false})).await;
+    carol.call("subscribe", json!({"channel": "approvals", "snapshot": false})).await;
+    live(&world, &mut bot, &mut venue).await;
+    let mut uncut: Vec<(&str, Vec<Value>)> = Vec::new();
+    let frames = followed(&mut bot, now.clone()).await;
+    uncut.extend(ACCOUNT.map(|channel| (channel, items(&frames, channel))));
+    uncut.push(("custody", items(&followed(&mut venue, unknown.clone()).await, "custody")));
+    uncut.push(("approvals", items(&followed(&mut carol, info.clone()).await, "approvals")));
+    carol.call("unsubscribe", json!({"channel": "approvals"})).await;
+    drop((bot, venue));
+    for restarted in [false, true] {
+        if restarted {
+            world.restart().await;
+            carol = Client::member(world.address, "carol@acme.test", 1).await.unwrap();
+        }
+        let (mut bot, mut venue) = (world.bot(1).await, world.venue().await);
+        for (channel, all) in &uncut {
+            assert!(all.len() > RING + 1, "{channel} told only {} items", all.len());
+            for seen in [0, 1, all.len() / 2, all.len() - RING - 1, all.len() - 1] {
+                let (client, barrier) = match *channel {
+                    "custody" => (&mut venue, unknown.clone()),
+                    "approvals" => (&mut carol, info.clone()),
+                    _ => (&mut bot, now.clone()),
+                };
+                let missed = &all[seen + 1..];
+                let told = replayed(client, channel, offset(&all[seen]), missed.len(), barrier).await;
+                assert_eq!(told, missed, "{channel} after item {seen}, restarted: {restarted}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replay_meets_what_is_live_without_gap_or_double_while_orders_pour_in() {
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.replay_ring = RING).await;
+    let (mut uncut, mut writer) = (world.bot(1).await, world.bot(1).await);
+    uncut.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    churn(&mut writer, 3).await;
+    let first = followed(&mut uncut, ("get_balances", json!({}))).await;
+    let from = offset(&items(&first, "executions")[0]);
+    let mut followers = Vec::new();
+    for _ in 0..4 {
+        let mut follower = world.bot(1).await;
+        let params = json!({"channel": "executions", "from_offset": from});
+        follower.send(json!({"method": "subscribe", "req_id": 99, "params": params}).to_string()).await;
+        churn(&mut writer, 5).await;
+        followers.push(follower);
+    }
+    // The last item that all wait for.
+    let last = writer.call("add_order", limit("buy", "2", "20")).await["order_id"].clone();
+    let until_last = async |client: &mut Client, mut told: Vec<Value>| {
+        while told.last().is_none_or(|item| item["order_id"] != last || item["exec_type"] != "new") {
+            told.extend(items(&[client.frame("executions").await], "executions"));
+        }
+        told
+    };
+    let all = until_last(&mut uncut, items(&first, "executions")).await;
+    for follower in &mut followers {
+        let told = until_last(follower, Vec::new()).await;
+        assert_eq!(told.len(), all.len() - 1);
+        assert_eq!(told, all[1..]);
+    }
+}
+
+#[tokio::test]
+async fn d4_50_an_offset_that_is_too_old_foreign_or_of_the_future_gets_an_explicit_answer() {
+    // Nothing is kept beyond the block of events that is being filled, and the ring.
+    let few = |config: &mut countersign::config::Config| {
+        config.limits.replay_ring = RING;
+        config.limits.replay_s = 0;
+    };
+    let mut world = World::configured(&[key(ScopeSet::ALL), other()], few).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    for client in [&mut bot, &mut maker] {
+        client.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    }
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    let theirs = maker.item("executions", |item| item["exec_type"] == "pending_new").await;
+    churn(&mut bot, 20).await;
+    let all = items(&followed(&mut bot, ("get_balances", json!({}))).await, "executions");
+    assert!(all.len() > 600, "more than two blocks of events");
+    bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    for restarted in [false, true] {
+        if restarted {
+            world.restart().await;
+            bot = world.bot(1).await;
+        }
+        for old in [offset(&theirs), offset(&all[0]), offset(&all[300])] {
+            let asked = json!({"channel": "executions", "from_offset": old});
+            let acknowledged = bot.call("subscribe", asked).await;
+            assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]), "{old}");
+            assert_eq!(bot.frame("executions").await["type"], "snapshot");
+            bot.call("unsubscribe", json!({"channel": "executions"})).await;
+        }
+        // An event of an order has one item or two: no item has this offset, neither in the ring nor before it.
+        let (new, late) = (all.len() - 40, all.len() - 1);
+        for unknown in [offset(&all[new]) + 7, offset(&all[late]) + 7, offset(&all[late]) + (1 << 30), (1 << 53) - 1] {
+            let error = bot.refused("subscribe", json!({"channel": "executions", "from_offset": unknown})).await;
+            assert!(error.starts_with("EGeneral:Invalid arguments:from_offset"), "{unknown}: {error}");
+        }
+        // All that is kept, without a word about what is not.
+        let acknowledged = bot.call("subscribe", json!({"channel": "executions", "from_offset": 0})).await;
+        assert!(acknowledged.get("warnings").is_none(), "{acknowledged}");
+        let mut told = Vec::new();
+        while told.last() != all.last() {
+            told.extend(items(&[bot.frame("executions").await], "executions"));
+        }
+        assert!(told.len() > RING && told.len() < 600, "{}", told.len());
+        assert_eq!(told, all[all.len() - told.len()..]);
+        bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    }
+}
+
+#[tokio::test]
+async fn balances_reach_back_over_the_ring_alone_unless_the_key_may_read_the_ledger() {
+    let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::Query]))];
+    let world = World::configured(&keys, |config| config.limits.replay_ring = RING).await;
+    let (mut bot, mut narrow, mut maker) = (world.bot(1).await, world.bot(3).await, world.bot(2).await);
+    bot.call("subscribe", json!({"channel": "balances", "snapshot": false})).await;
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    for _ in 0..5 {
+        bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    }
+    let now = ("get_balances", json!({}));
+    let all = items(&followed(&mut bot, now.clone()).await, "balances");
+    bot.call("unsubscribe", json!({"channel": "balances"})).await;
+    assert_eq!(replayed(&mut bot, "balances", offset(&all[0]), all.len() - 1, now.clone()).await, all[1..]);
+    let acknowledged = narrow.call("subscribe", json!({"channel": "balances", "from_offset": offset(&all[0])})).await;
+    assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
+    assert_eq!(narrow.frame("balances").await["type"], "snapshot");
+    narrow.call("unsubscribe", json!({"channel": "balances"})).await;
+    let ring = &all[all.len() - RING..];
+    for from in [0, offset(&all[all.len() - RING - 1])] {
+        assert_eq!(replayed(&mut narrow, "balances", from, RING, now.clone()).await, ring, "from {from}");
+    }
+}
+
+#[tokio::test]
+async fn query_dates_bound_a_replay_from_history_and_the_acknowledgement_says_so() {
+    let world =
+        World::configured(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], |config| config.limits.replay_ring = RING).await;
+    let (mut bot, mut alice) = (world.bot(1).await, world.member("alice").await);
+    bot.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    churn(&mut bot, 4).await;
+    let all = items(&followed(&mut bot, ("get_balances", json!({}))).await, "executions");
+    let start = all[all.len() / 2]["timestamp"].as_str().unwrap();
+    let within = |item: &&Value| item["timestamp"].as_str().is_some_and(|at| start <= at);
+    let (shown, before): (Vec<&Value>, Vec<&Value>) = all.iter().partition(within);
+    assert!(!before.is_empty() && shown.len() > RING);
+    let edit = json!({"service_user_id": "SVC2", "settings": {"query_start": start}, "otp": code(0)});
+    assert_eq!(alice.call("edit_service_user", edit).await["state"], "executed");
+    let mut late = world.bot(2).await;
+    let from = offset(&all[0]);
+    let acknowledged = late.call("subscribe", json!({"channel": "executions", "from_offset": from})).await;
+    assert_eq!(acknowledged["warnings"], json!(["entries before the key's query start date are left out"]));
+    let mut told = Vec::new();
+    while told.len() < shown.len() {
+        told.extend(items(&[late.frame("executions").await], "executions"));
+    }
+    assert_eq!(told.iter().collect::<Vec<_>>(), shown);
+}
