@@ -357,7 +357,9 @@ fn run_sequencer(
 async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Result<(), ServerError> {
     let shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
     let ending = sequencer.run().await?;
-    Ok(shadow.finish(ending)?)
+    // Not on this thread: the shadow may read over connections that only live while this runtime runs.
+    tokio::task::spawn_blocking(move || shadow.finish(ending)).await.map_err(|_| ServerError::Sequencer)??;
+    Ok(())
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Shadow, Running), ServerError> {

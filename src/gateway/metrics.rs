@@ -31,7 +31,7 @@ const _: () = assert!((Code::NotEmpty as usize) < CODES);
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
 
 /// The codes that sockets end with; 1006 stands for a client that left.
-const ENDS: [u16; 15] = [
+const ENDS: [u16; 16] = [
     1000,
     1002,
     1003,
@@ -39,6 +39,7 @@ const ENDS: [u16; 15] = [
     1007,
     1009,
     1012,
+    1013,
     rights::KEY_CHANGED,
     rights::KEY_EXPIRED,
     rights::WEBSOCKET_OFF,

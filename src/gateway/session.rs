@@ -365,7 +365,6 @@ impl Session {
         if self.out.is_empty() {
             return Ok(());
         }
-        let dead_after = self.ping() * 2;
         let mut whole = pin!(async {
             socket.flush().await.map_err(|_| End::Gone)?;
             let socket = socket.get_mut();
@@ -375,7 +374,10 @@ impl Session {
         });
         let written = match futures::poll!(whole.as_mut()) {
             Poll::Ready(written) => written,
-            Poll::Pending => Box::pin(patiently(whole, &self.outlet, self.gateway.stopping.clone(), dead_after)).await,
+            Poll::Pending => {
+                let stopping = self.gateway.stopping.clone();
+                Box::pin(patiently(whole, &self.outlet, stopping, self.ping() * 2)).await
+            }
         };
         self.out.clear();
         if self.out.capacity() > BUFFER_KEPT {
@@ -467,8 +469,8 @@ async fn turned(replays: &mut [BoxFuture<'static, Turned>]) -> (Turned, usize) {
     (turned, place)
 }
 
-/// Waits until a peer that is behind has taken a write; only a little longer once too much more waits for it or the
-/// server stops.
+/// Waits until a peer that is behind has taken a write, and only a little longer once too much more waits for it or the
+/// server stops. One that takes nothing for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
 async fn patiently(
     mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
     outlet: &Outlet,
@@ -480,7 +482,6 @@ async fn patiently(
         written = whole.as_mut() => return written,
         () = outlet.too_slow() => true,
         () = super::listener::stopped(&mut stopping) => false,
-        // A peer that vanished takes nothing and says nothing; TCP alone would try for a quarter of an hour.
         () = tokio::time::sleep(dead_after) => return Err(End::Gone),
     };
     match tokio::time::timeout(PATIENCE, whole).await {
