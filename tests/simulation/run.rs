@@ -199,8 +199,7 @@ impl Run {
     fn give(&mut self) {
         let reads = if self.dice.one_in(50) { self.dice.below(12) } else { self.dice.below(3) };
         for _ in 0..reads {
-            let count = self.dice.within(1, 10) as usize;
-            let mut submissions = Vec::with_capacity(count);
+            let count = self.dice.within(1, 10);
             for _ in 0..count {
                 let (by, asked) = self.clients.next(&mut self.dice, self.now);
                 let work = match &asked {
@@ -209,11 +208,11 @@ impl Run {
                 };
                 let commands = u64::from(matches!(asked, Asked::Command(_)));
                 (self.given, self.commands) = (self.given + 1, self.commands + commands);
-                submissions.push(Submission { by, work, ticket: self.history.invoke(by, asked) });
-            }
-            if !self.server.submit(submissions) {
-                self.hooks.hit("queue full");
-                self.history.revoke(count);
+                // One by one: of several, a full queue takes those that have its reserve.
+                if !self.server.submit(vec![Submission { by, work, ticket: self.history.invoke(by, asked) }]) {
+                    self.hooks.hit("queue full");
+                    self.history.revoke(1);
+                }
             }
         }
     }
