@@ -5,6 +5,7 @@ mod checklist;
 #[path = "../support/client.rs"]
 mod client;
 mod commands;
+mod cuts;
 mod earn;
 mod exports;
 mod faults;

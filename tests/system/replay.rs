@@ -276,3 +276,106 @@ async fn query_dates_bound_a_replay_from_history_and_the_acknowledgement_says_so
     }
     assert_eq!(told.iter().collect::<Vec<_>>(), shown);
 }
+
+/// A world whose first key has told more on `executions` than one page of a replay holds: all of it but the first.
+async fn long(keys: &[Wanted]) -> (World, u64, Vec<Value>) {
+    let world = World::configured(keys, |config| config.limits.replay_ring = RING).await;
+    let mut bot = world.bot(1).await;
+    bot.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    churn(&mut bot, 60).await;
+    let mut all = items(&followed(&mut bot, ("get_balances", json!({}))).await, "executions");
+    assert!(all.len() > 2_500, "{}", all.len());
+    let from = offset(&all.remove(0));
+    (world, from, all)
+}
+
+fn subscribe(req_id: u32, from: u64) -> String {
+    let params = json!({"channel": "executions", "from_offset": from});
+    json!({"method": "subscribe", "req_id": req_id, "params": params}).to_string()
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_replay_loses_nothing() {
+    let (mut world, from, all) = long(&[key(ScopeSet::ALL)]).await;
+    let mut back = world.bot(1).await;
+    back.send(subscribe(9, from)).await;
+    // Only the acknowledgement is read: the socket is full, or soon will be.
+    back.answer(9).await;
+    let server = world.server.take().unwrap();
+    let stopping = tokio::spawn(server.stop());
+    let mut told = Vec::new();
+    loop {
+        match back.read().await {
+            Ok(frame) => told.extend(items(&[frame], "executions")),
+            Err(closed) => {
+                assert_eq!(closed, (1012, "planned restart".to_owned()));
+                break;
+            }
+        }
+    }
+    stopping.await.unwrap().unwrap();
+    world.start().await;
+    let seen = told.last().map_or(from, offset);
+    let missing = all.len() - told.len();
+    let rest = replayed(&mut world.bot(1).await, "executions", seen, missing, ("get_balances", json!({}))).await;
+    told.extend(rest);
+    assert_eq!(told, all);
+}
+
+#[tokio::test]
+async fn a_right_lost_in_the_middle_of_a_replay_closes_the_socket() {
+    let (world, from, all) = long(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let mut reader = world.bot(2).await;
+    reader.send(subscribe(9, from)).await;
+    reader.answer(9).await;
+    let edit = json!({"service_user_id": "SVC2", "scopes": ["query"], "otp": code(0)});
+    assert_eq!(alice.call("edit_service_user", edit).await["state"], "executed");
+    // After the change.
+    world.bot(1).await.call("add_order", limit("buy", "2", "20")).await;
+    let mut told = Vec::new();
+    let closed = loop {
+        match reader.read().await {
+            Ok(frame) => told.extend(items(&[frame], "executions")),
+            Err(closed) => break closed,
+        }
+    };
+    assert_eq!(closed, (4001, "an open subscription lost its scope".to_owned()));
+    assert_eq!(told, all[..told.len()], "in order, and nothing of what came later");
+}
+
+#[tokio::test]
+async fn a_replay_that_is_unsubscribed_ends_and_the_next_begins_anew() {
+    let (world, from, all) = long(&[key(ScopeSet::ALL)]).await;
+    let mut back = world.bot(1).await;
+    let unsubscribe = |req_id: u32| {
+        json!({"method": "unsubscribe", "req_id": req_id, "params": {"channel": "executions"}}).to_string()
+    };
+    for begun in [false, true] {
+        back.send(subscribe(1, from)).await;
+        if begun {
+            assert_eq!(back.answer(1).await["success"], true);
+        }
+        back.send(unsubscribe(2)).await;
+        assert_eq!(back.answer(2).await["success"], true);
+        let before = back.kept();
+        back.send(subscribe(3, from)).await;
+        if !begun {
+            // Whichever came first, it is answered.
+            let answered = before.into_iter().find(|frame| frame["req_id"] == 1);
+            let answered = if let Some(answered) = answered { answered } else { back.answer(1).await };
+            let early = answered["error"].as_str().is_some_and(|text| text.contains("unsubscribed before it began"));
+            assert!(early || answered["success"] == true, "{answered}");
+        }
+        back.answer(3).await;
+        let mut told = items(&back.kept(), "executions");
+        while told.len() < all.len() {
+            told.extend(items(&[back.frame("executions").await], "executions"));
+        }
+        told.extend(items(&followed(&mut back, ("get_balances", json!({}))).await, "executions"));
+        assert_eq!(told.len(), all.len(), "each once, begun: {begun}");
+        assert_eq!(told, all);
+        back.call("unsubscribe", json!({"channel": "executions"})).await;
+        back.kept();
+    }
+}

@@ -1,5 +1,9 @@
 //! Private streams: snapshot, then every change in order; resume; own reply before own events (rules 41 to 43, 50).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
@@ -225,4 +229,114 @@ async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
     assert_eq!((&fill["liquidity_ind"], fill["last_qty"].to_string()), (&json!("t"), "0.4".to_owned()));
     let narrow = world.bot(3).await.call("subscribe", asked).await;
     assert_eq!((&narrow["snap_trades"], narrow["warnings"].as_array().unwrap().len()), (&json!(false), 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_read_the_askers_own_writes_while_others_trade_as_fast_as_they_can() {
+    let world = World::new(&[key(ScopeSet::ALL), other(), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    let done = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = [world.bot(3).await, world.bot(3).await]
+        .into_iter()
+        .map(|mut busy| {
+            let done = Arc::clone(&done);
+            tokio::spawn(async move {
+                let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "10"});
+                while !done.load(Ordering::Relaxed) {
+                    let placed =
+                        busy.call("batch_add", json!({"symbol": "BTC/USD", "orders": vec![order.clone(); 15]})).await;
+                    let ids: Vec<&Value> = placed.as_array().unwrap().iter().map(|row| &row["order_id"]).collect();
+                    busy.call("batch_cancel", json!({"orders": ids})).await;
+                }
+            })
+        })
+        .collect();
+    for round in 0..30 {
+        let resting = bot.call("add_order", limit("buy", "1", "11")).await["order_id"].clone();
+        let open = bot.call("open_orders", json!({})).await;
+        assert_eq!(open["orders"][0]["order_id"], resting, "round {round}");
+        bot.call("cancel_order", json!({"order_id": [resting]})).await;
+        let closed = bot.call("closed_orders", json!({"limit": 1})).await;
+        assert_eq!(
+            (&closed["orders"][0]["order_id"], &closed["orders"][0]["order_status"]),
+            (&resting, &json!("canceled"))
+        );
+        assert_eq!(bot.call("open_orders", json!({})).await["orders"], json!([]), "round {round}");
+        maker.call("add_order", limit("sell", "0.1", "1000")).await;
+        let taken = bot.call("add_order", limit("buy", "0.1", "1000")).await["order_id"].clone();
+        let trades = bot.call("trades_history", json!({"limit": 1})).await;
+        let fill = &trades["trades"][0];
+        assert_eq!(fill["order_id"], taken, "round {round}");
+        let ledger = bot.call("ledgers", json!({"limit": 2})).await;
+        let sources: Vec<&Value> = ledger["entries"].as_array().unwrap().iter().map(|entry| &entry["ref_id"]).collect();
+        assert_eq!(sources, [&fill["exec_id"]; 2], "round {round}: {ledger}");
+    }
+    done.store(true, Ordering::Relaxed);
+    for busy in load {
+        busy.await.unwrap();
+    }
+}
+
+/// A decimal number in units of 10^-10.
+fn units(number: &Value) -> i128 {
+    let text = number.to_string();
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    format!("{whole}{part:0<10}").parse().unwrap()
+}
+
+/// The balances of a snapshot, by asset and wallet.
+fn balances(snapshot: &Value) -> BTreeMap<(String, String), i128> {
+    let mut all = BTreeMap::new();
+    for of in snapshot["data"].as_array().unwrap() {
+        for wallet in of["wallets"].as_array().unwrap() {
+            let place = (of["asset"].to_string(), wallet["id"].to_string());
+            all.insert(place, units(&wallet["balance"]));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn d4_53_balances_rebuilt_from_what_was_told_are_those_of_a_fresh_snapshot() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    bot.subscribe("balances").await;
+    let mut held = balances(&bot.frame("balances").await);
+    let strategies = bot.call("earn_strategies", json!({})).await;
+    let flex =
+        strategies["strategies"].as_array().unwrap().iter().find(|of| of["lock_type"]["type"] == "flex").unwrap();
+    let flex = flex["id"].clone();
+    let mut dice = countersign::server::wall_clock().0;
+    println!("seed {dice}");
+    let mut compared = 0;
+    for _ in 0..80 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let amount = format!("0.{}", 1 + (dice >> 40) % 9);
+        match (dice >> 33) % 6 {
+            0 => drop(maker.reply("add_order", limit("sell", &amount, "1000")).await),
+            1 => drop(maker.reply("add_order", limit("buy", &amount, "999")).await),
+            2 => drop(bot.reply("add_order", limit("buy", &amount, "1001.5")).await),
+            3 => drop(bot.reply("add_order", limit("sell", &amount, "998.7")).await),
+            4 => drop(bot.reply("earn_allocate", json!({"strategy_id": flex, "amount": "1.5"})).await),
+            _ => drop(bot.reply("earn_deallocate", json!({"strategy_id": flex, "amount": "0.7"})).await),
+        }
+        if !(dice >> 50).is_multiple_of(4) {
+            continue;
+        }
+        bot.call("get_balances", json!({})).await;
+        for frame in bot.kept().iter().filter(|frame| frame["channel"] == "balances") {
+            for item in frame["data"].as_array().unwrap() {
+                let asset = item["asset"].to_string();
+                *held.entry((asset.clone(), item["wallet_id"].to_string())).or_default() +=
+                    units(&item["amount"]) - units(&item["fee"]);
+                let total: i128 = held.iter().filter(|((of, _), _)| *of == asset).map(|(_, units)| units).sum();
+                assert_eq!(total, units(&item["balance"]), "{item}");
+            }
+        }
+        let mut fresh = world.bot(1).await;
+        fresh.subscribe("balances").await;
+        assert_eq!(held, balances(&fresh.frame("balances").await));
+        compared += 1;
+    }
+    assert!(compared > 5, "{compared}");
 }
