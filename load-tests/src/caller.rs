@@ -97,6 +97,7 @@ pub fn subscription(channel: &str, symbol: &str) -> Value {
     match channel {
         "executions" => json!({"channel": channel, "snap_orders": false, "snap_trades": false}),
         "trade" => json!({"channel": channel, "symbol": [symbol], "snapshot": false}),
+        "approvals" => json!({"channel": channel, "snapshot": false}),
         "book" | "ticker" => json!({"channel": channel, "symbol": [symbol]}),
         _ => json!({"channel": channel}),
     }
