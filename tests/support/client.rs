@@ -96,14 +96,24 @@ impl Client {
 
     /// Signs in with the code `steps` away from now.
     pub async fn member(address: SocketAddr, email: &str, steps: i64) -> Result<Client, Refused> {
+        let cookie = Client::sign_in(address, email, steps).await;
+        Client::with_cookie(address, &cookie).await
+    }
+
+    /// Signs in with the code `steps` away from now: the cookie.
+    pub async fn sign_in(address: SocketAddr, email: &str, steps: i64) -> String {
         let body = json!({"email": email, "password": PASSWORD, "otp": code(steps)}).to_string();
         let origin = format!("http://{address}");
         let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
         let (status, head, _) = http(address, "POST", "/session", &headers, &body).await;
         assert_eq!(status, 200, "{head}");
         let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-        let cookie = cookie.split(';').next().unwrap();
-        Client::open(address, &[("Cookie", cookie), ("Origin", &origin)]).await
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// A socket of the Member who signed in.
+    pub async fn with_cookie(address: SocketAddr, cookie: &str) -> Result<Client, Refused> {
+        Client::open(address, &[("Cookie", cookie), ("Origin", &format!("http://{address}"))]).await
     }
 
     pub async fn open(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Client, Refused> {
@@ -214,9 +224,14 @@ impl Client {
 
     /// The next frame of any kind.
     pub async fn next(&mut self) -> Value {
+        self.next_or_end().await.unwrap()
+    }
+
+    /// The next frame of any kind, or how the server closed the socket.
+    pub async fn next_or_end(&mut self) -> Result<Value, (u16, String)> {
         match self.seen.pop_front() {
-            Some(frame) => frame,
-            None => self.read().await.unwrap(),
+            Some(frame) => Ok(frame),
+            None => self.read().await,
         }
     }
 

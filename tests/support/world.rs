@@ -52,7 +52,8 @@ impl World {
         World::made(keys, people, true, |_| {}).await
     }
 
-    async fn made(keys: &[Wanted], people: &[Person], policy: bool, change: impl FnOnce(&mut Config)) -> World {
+    /// All of these chosen.
+    pub async fn made(keys: &[Wanted], people: &[Person], policy: bool, change: impl FnOnce(&mut Config)) -> World {
         let dir = tempfile::tempdir().unwrap();
         let master = MasterKey::from_text(MASTER).unwrap();
         let hashed = hash_password(PASSWORD);

@@ -25,6 +25,9 @@ mod rates;
 mod replay;
 mod rest;
 mod scopes;
+#[path = "../support/served.rs"]
+#[allow(dead_code, reason = "the crash tests use the rest")]
+mod served;
 mod settings;
 mod story;
 mod streams;

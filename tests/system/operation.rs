@@ -1,15 +1,16 @@
 //! What the operator sees: `/metrics`, `/healthz`, the log, and what of it must never hold a secret.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use countersign::access::scope::ScopeSet;
 use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::client::{Client, code, code_of, http, next_nonce};
+use super::served::Served;
 use super::world::{World, key};
 
 async fn metrics(address: SocketAddr) -> String {
@@ -69,50 +70,20 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
     assert_eq!(value(&text, "countersign_sockets{kind=\"service_user\"}"), 0);
 }
 
-/// A server process on a directory of `init`'s, with its log in a file; killed if a test leaves it behind.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    /// The first venue key and its secret.
-    key: (String, String),
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Process {
-    fn start(dir: &Path) -> Process {
-        let program = || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-            command.current_dir(dir).env_remove("COUNTERSIGN_MASTER_KEY").env("RUST_LOG", "debug");
-            command
-        };
-        let made = String::from_utf8(program().arg("init").output().unwrap().stdout).unwrap();
-        let shown = |name: &str| {
-            let line = made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.split_whitespace().next().unwrap().to_owned()
-        };
-        let settings = dir.join("countersign.toml");
-        let text = std::fs::read_to_string(&settings).unwrap();
-        let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("format = \"text\"", "format = \"json\"");
-        std::fs::write(&settings, text).unwrap();
-        let log = std::fs::File::create(dir.join("log")).unwrap();
-        let serve = ["serve", "--config", "countersign.toml"];
-        let mut child = program().args(serve).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
-        Process { child, address, key: (shown("venue key"), shown("secret")) }
-    }
-
-    fn stop(mut self) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success() && self.child.wait().unwrap().success());
-    }
+/// A server process on a directory of `init`'s, with its log in a file, and the first venue key and its secret.
+async fn serve(dir: &Path) -> (Served, (String, String)) {
+    let made = Command::new(env!("CARGO_BIN_EXE_countersign")).arg("init").arg("--dir").arg(dir).output().unwrap();
+    let made = String::from_utf8(made.stdout).unwrap();
+    let shown = |name: &str| {
+        let line = made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().to_owned()
+    };
+    let settings = dir.join("countersign.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("format = \"text\"", "format = \"json\"");
+    std::fs::write(&settings, text).unwrap();
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    (Served::start(&settings, ("debug", log.into())).await, (shown("venue key"), shown("secret")))
 }
 
 /// What was shown to those who have no right to a secret, and the secrets.
@@ -141,9 +112,7 @@ impl Canaries {
 }
 
 /// A Member signs up, in and opens a socket; others fail at each step, with something that must not be told.
-async fn lives(server: &Process, canaries: &mut Canaries) {
-    let address = server.address;
-    let (api_key, secret) = &server.key;
+async fn lives(address: SocketAddr, (api_key, secret): &(String, String), canaries: &mut Canaries) {
     canaries.secret(secret);
     let mut venue = Client::signed(address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
     let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
@@ -196,11 +165,12 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
 #[tokio::test]
 async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_lines_tell_who_from_where_and_why() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Process::start(dir.path());
+    let (mut server, key) = serve(dir.path()).await;
     let mut canaries = Canaries::default();
     canaries.secret(std::fs::read_to_string(dir.path().join("master.key")).unwrap().trim());
-    lives(&server, &mut canaries).await;
-    server.stop();
+    lives(server.address, &key, &mut canaries).await;
+    server.terminate();
+    assert!(server.ended().success());
 
     let mut log = String::new();
     std::fs::File::open(dir.path().join("log")).unwrap().read_to_string(&mut log).unwrap();

@@ -1,0 +1,59 @@
+//! `kill -9` under load, again and again on the same data: nothing acknowledged is lost, nothing is doubled or
+//! invented, and every stream goes on where it was (D6-68, D4-49, D4-51).
+//!
+//! `CRASH_ROUNDS` is how often the server is killed, 20 when it is not set; `SEED` repeats a run's dice.
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::cast::{Cast, settings, start, world};
+use super::postgres;
+use super::served::Served;
+
+const ROUNDS: u64 = 20;
+/// Items that private channels keep at hand, in turn: few, so that the journal is asked, or as many as usual.
+const RINGS: [usize; 2] = [4, 4_096];
+
+#[tokio::test]
+async fn d6_68_kills_lose_nothing_that_was_acknowledged() {
+    kill_again_and_again(None).await;
+}
+
+#[tokio::test]
+async fn d6_68_nor_do_they_on_postgres() {
+    kill_again_and_again(Some(&postgres::database())).await;
+}
+
+/// A number that whoever runs the test may give.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}
+
+async fn kill_again_and_again(database: Option<&str>) {
+    let seed = setting("SEED").unwrap_or_else(rand::random);
+    let rounds = setting("CRASH_ROUNDS").unwrap_or(ROUNDS);
+    println!("SEED={seed} CRASH_ROUNDS={rounds}");
+    let mut dice = StdRng::seed_from_u64(seed);
+    let world = world(database).await;
+    let mut cast = Cast::new(&mut dice);
+    for round in 0..=rounds {
+        let settings = settings(world.dir(), database, RINGS[round as usize % 2]);
+        let served = start(&settings).await;
+        let mut present = cast.come_back(&served).await;
+        cast.ask_again(&mut present).await;
+        cast.agree(&served, &mut present).await;
+        if round < rounds {
+            let answers = dice.random_range(20..200);
+            cast.ask_until(present, answers, || served.kill()).await;
+            continue;
+        }
+        cast.compare_with_replays(&served).await;
+        let second = Served::command("serve", &settings).output().unwrap();
+        let said = String::from_utf8_lossy(&second.stderr);
+        assert!(!second.status.success() && said.contains("in use by another process"), "{said}");
+        served.kill();
+        let verified = Served::command("verify", &settings).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+    cast.require_some_of_everything(rounds);
+}

@@ -1,0 +1,219 @@
+//! Who is at work while the server is killed: bots that trade, earn and withdraw, Members who vote, and custody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign::server::wall_clock;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::client::code;
+use super::load::{Asked, Mind};
+
+/// The strategy without periods.
+pub const STRATEGY: &str = "ESTRAT1";
+/// Addresses of the pool; the first is Acme's, the second Other's.
+pub const ADDRESSES: [&str; 2] = ["bc1q0", "bc1q1"];
+/// Votes that one code is used for; codes are few, so a Member waits until as many are to be cast.
+const VOTES: usize = 4;
+
+/// A key that trades around one price, so that some orders rest and some meet others.
+pub struct Trader {
+    key: u8,
+    /// Whether the account has an address to withdraw to.
+    withdraws: bool,
+    made: usize,
+    /// Own orders that were acknowledged and may be open.
+    placed: Vec<String>,
+}
+
+impl Trader {
+    pub fn new(key: u8, withdraws: bool) -> Trader {
+        Trader { key, withdraws, made: 0, placed: Vec::new() }
+    }
+
+    /// A name that no other request has.
+    pub fn name(&mut self) -> String {
+        self.made += 1;
+        format!("k{}n{}", self.key, self.made)
+    }
+
+    /// An order that rests.
+    pub fn resting(&mut self) -> Value {
+        json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.001", "limit_price": 900,
+            "cl_ord_id": self.name()})
+    }
+
+    fn order(&mut self, dice: &mut StdRng) -> Asked {
+        let side = if dice.random() { "buy" } else { "sell" };
+        let qty = format!("0.00{}", dice.random_range(1..10));
+        let mut params = json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty,
+            "cl_ord_id": self.name()});
+        match dice.random_range(0..10) {
+            0 => params["order_type"] = json!("market"),
+            _ => params["limit_price"] = json!(1_000 + dice.random_range(-20..=20)),
+        }
+        Asked { method: "add_order", params }
+    }
+}
+
+impl Mind for Trader {
+    const IN_FLIGHT: usize = 8;
+
+    fn next(&mut self, dice: &mut StdRng) -> Option<Asked> {
+        let asked = match dice.random_range(0..100) {
+            0..20 if !self.placed.is_empty() => {
+                let order = self.placed.swap_remove(dice.random_range(0..self.placed.len()));
+                Asked { method: "cancel_order", params: json!({"order_id": [order]}) }
+            }
+            20..26 => {
+                let method = if dice.random_range(0..3) == 0 { "earn_deallocate" } else { "earn_allocate" };
+                let amount = format!("0.0{}", dice.random_range(1..10));
+                Asked { method, params: json!({"strategy_id": STRATEGY, "amount": amount, "client_id": self.name()}) }
+            }
+            26..36 if self.withdraws => {
+                let amount = format!("0.000{}", dice.random_range(2..10));
+                let params = json!({"asset": "BTC", "key": "cold-1", "amount": amount, "client_id": self.name()});
+                Asked { method: "withdraw", params }
+            }
+            _ => self.order(dice),
+        };
+        Some(asked)
+    }
+
+    fn done(&mut self, asked: &Asked, result: &Value) {
+        if asked.method == "add_order" {
+            self.placed.push(result["order_id"].as_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// A Member who watches the queue.
+pub struct Voter {
+    /// The step of the last one-time code used.
+    used: u64,
+    /// Requests that wait for a vote, with their digests.
+    pending: BTreeMap<String, Value>,
+    /// Every vote that was ever sent: the request, and the decision.
+    pub sent: BTreeSet<(String, &'static str)>,
+}
+
+impl Voter {
+    pub fn new() -> Voter {
+        Voter { used: 0, pending: BTreeMap::new(), sent: BTreeSet::new() }
+    }
+
+    /// The next one-time code that was not used yet, if there is one already.
+    fn code(&mut self) -> Option<String> {
+        let now = wall_clock().0 / 1_000_000 / 30;
+        let step = now.max(self.used + 1);
+        if step > now + 1 {
+            return None;
+        }
+        self.used = step;
+        Some(code(i64::try_from(step - now).unwrap()))
+    }
+
+    /// Not the oldest, so that the Members do not all vote on the same.
+    fn ballot(&mut self, votes: usize, decision: &'static str, dice: &mut StdRng) -> Value {
+        let mut ballot = Vec::new();
+        for _ in 0..votes {
+            let request = self.pending.keys().nth(dice.random_range(0..self.pending.len())).unwrap().clone();
+            ballot.push(json!({"request_id": request, "digest": self.pending.remove(&request)}));
+            self.sent.insert((request, decision));
+        }
+        json!(ballot)
+    }
+}
+
+impl Mind for Voter {
+    const IN_FLIGHT: usize = 2;
+
+    fn next(&mut self, dice: &mut StdRng) -> Option<Asked> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        if dice.random_range(0..30) == 0 {
+            let params = json!({"requests": self.ballot(1, "reject", dice), "reason": "not ours"});
+            return Some(Asked { method: "reject", params });
+        }
+        let otp = if self.pending.len() < VOTES { None } else { self.code() }?;
+        let params = json!({"requests": self.ballot(VOTES, "approve", dice), "otp": otp});
+        Some(Asked { method: "approve", params })
+    }
+
+    fn told(&mut self, item: &Value) {
+        let Some(request) = item["request_id"].as_str() else { return };
+        match item["state"] == "pending" {
+            true => self.pending.insert(request.to_owned(), item["digest"].clone()),
+            false => self.pending.remove(request),
+        };
+    }
+
+    fn forget(&mut self, asked: &Asked) {
+        let ballot = asked.params["requests"].as_array().unwrap();
+        let cast = |request: &str| ballot.iter().any(|vote| vote["request_id"] == request);
+        self.sent.retain(|(request, decision)| *decision != asked.method || !cast(request));
+    }
+}
+
+/// The venue's custody: settles or fails what is released to it, and tells of deposits.
+pub struct Custodian {
+    credited: usize,
+    /// Withdrawals to decide on.
+    released: BTreeSet<String>,
+    decided: BTreeSet<String>,
+}
+
+impl Custodian {
+    pub fn new() -> Custodian {
+        Custodian { credited: 0, released: BTreeSet::new(), decided: BTreeSet::new() }
+    }
+
+    /// A deposit that nobody was told of.
+    pub fn deposit(&mut self, address: &str, amount: &str) -> Value {
+        self.credited += 1;
+        json!({"asset": "BTC", "address": address, "amount": amount, "txid": format!("tx-{}", self.credited)})
+    }
+
+    /// A withdrawal that was released and not decided on yet.
+    fn take_released(&mut self) -> Option<String> {
+        let refid = self.released.pop_first()?;
+        self.decided.insert(refid.clone());
+        Some(refid)
+    }
+}
+
+impl Mind for Custodian {
+    const IN_FLIGHT: usize = 2;
+
+    fn next(&mut self, dice: &mut StdRng) -> Option<Asked> {
+        let roll = dice.random_range(0..100);
+        if roll < 70
+            && let Some(refid) = self.take_released()
+        {
+            let method = if roll < 50 { "settle_withdrawal" } else { "fail_withdrawal" };
+            let mut params = json!({"refid": refid});
+            if method == "fail_withdrawal" {
+                params["reason"] = json!("no such address");
+            }
+            return Some(Asked { method, params });
+        }
+        let address = ADDRESSES[dice.random_range(0..2)];
+        let amount = format!("0.000{}", dice.random_range(1..10));
+        Some(Asked { method: "credit_deposit", params: self.deposit(address, &amount) })
+    }
+
+    fn told(&mut self, item: &Value) {
+        let Some(refid) = item["refid"].as_str() else { return };
+        if item["status"] == "Pending" && !self.decided.contains(refid) {
+            self.released.insert(refid.to_owned());
+        }
+    }
+
+    fn forget(&mut self, asked: &Asked) {
+        if let Some(refid) = asked.params["refid"].as_str() {
+            self.decided.remove(refid);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `countersign serve` as a child process: started, told to stop, killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A server that listens; killed if a test leaves it behind.
+pub struct Served {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Served {
+    /// Starts with a settings file and waits until it listens; `log` is from which level on is told, and where.
+    pub async fn start(settings: &Path, (level, log): (&str, Stdio)) -> Served {
+        let mut command = Served::command("serve", settings);
+        let mut child = command.env("RUST_LOG", level).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let first = move || {
+            let mut line = String::new();
+            told.read_line(&mut line).map(|_| line)
+        };
+        // Not here: a server of this process that made the data may have something left to write.
+        let line = tokio::task::spawn_blocking(first).await.unwrap().unwrap();
+        let address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
+        Served { child, address }
+    }
+
+    /// The program with a settings file, which names the master key's.
+    pub fn command(action: &str, settings: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args([action, "--config"]).arg(settings).env_remove("COUNTERSIGN_MASTER_KEY");
+        command
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// How it ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Its memory, in KiB.
+    #[allow(dead_code, reason = "each suite uses its part")]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // A child that is gone already cannot be killed again.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
