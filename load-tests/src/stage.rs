@@ -63,13 +63,18 @@ impl Stage {
         self.target.as_ref().ok_or_else(missing)
     }
 
-    /// A load of this scenario's length.
+    /// A load of this scenario's length. The baselines, which know nothing else, are sent limit orders for whatever is in
+    /// the mix: as many requests as the server.
     ///
     /// # Errors
     /// The mix is not sound.
-    pub fn load(&self, shape: Shape, arrival: Arrival, mix: &MixSettings) -> Result<Load, LoadError> {
-        let plan = Plan { arrival, mix: Arc::new(Mix::new(mix)?), duty: self.scenario.general.duty(), run: run_tag() };
+    pub fn load(&self, who: Contestant, shape: Shape, arrival: Arrival, mix: &MixSettings) -> Result<Load, LoadError> {
         let (connections, symbol) = (shape.connections, mix.symbol.clone());
+        let mix = match who {
+            Contestant::E | Contestant::D => Mix::new(&mix.limit_orders_only())?,
+            Contestant::Countersign => Mix::new(mix)?,
+        };
+        let plan = Plan { arrival, mix: Arc::new(mix), duty: self.scenario.general.duty(), run: run_tag() };
         Ok(Load { label: String::new(), connections, channel: None, symbol, plan })
     }
 

@@ -77,8 +77,12 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     assert!(mix.checks.iter().any(|check| check.name.ends_with("rebuilt from deltas = fresh snapshot")));
     let open = play(&directory, "orders", &["shapes=[\"4x1\"]", "rate=100.0", "seconds=1"], &at);
     assert!(open.series[0].figures.per_second <= 110.0, "{:?}", open.series[0].figures);
-    let half = play(&directory, "half-load", &["shape=2x2"], &at);
+    let half = play(&directory, "half-load", &["shape=2x2", "mix.keep=3"], &at);
     assert_eq!(half.results.len(), 2, "{:?}", half.results);
+    for series in &half.series {
+        // Whatever the mix: a baseline answers as many requests, but all of them are orders.
+        assert_eq!(series.extra.contains_key("cancels"), series.name.starts_with("Countersign"), "{}", series.name);
+    }
     let sweep = play(&directory, "sweep", &["connections=2", "from=20", "steps=2"], &at);
     assert_eq!(names(&sweep), ["E", "Countersign at 20/s", "Countersign at 30/s"]);
     let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5"], &at);
@@ -101,7 +105,7 @@ fn sockets_that_were_away_are_told_what_they_missed() {
 fn a_server_that_was_killed_comes_back_with_its_journal() {
     let directory = directory("real-restart");
     let server = server();
-    let settings = ["shape=4x4", "follow=true", "rounds=2"];
+    let settings = ["shape=4x4", "follow=true", "rounds=2", "mix.keep=3"];
     let record = play(&directory, "restart", &settings, &["--server", server.to_str().unwrap()]);
     assert_eq!(names(&record)[..3], ["E", "orders before the crash", "start-up"]);
     let events: Vec<f64> =

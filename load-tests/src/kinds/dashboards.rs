@@ -33,7 +33,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
     let session = Session::sign_in(&target, Approvals::voter(&target)?).await?;
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     for round in 1..=stage.scenario.general.rounds {
-        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
 
         let mut readers = Vec::with_capacity(usize::from(settings.dashboards));
@@ -60,7 +60,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
                 }
             }
         });
-        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
         drop(stop);
         let check = publishing.await.map_err(|error| LoadError::Setup(format!("the dashboards ended: {error}")))??;

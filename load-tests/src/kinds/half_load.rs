@@ -16,14 +16,14 @@ pub async fn play(stage: &mut Stage, settings: &HalfLoad) -> Result<(), LoadErro
     for round in 1..=stage.scenario.general.rounds {
         let saturated = Arrival::Closed { in_flight: settings.shape.in_flight };
         for (who, name) in CONTESTANTS {
-            let load = stage.load(settings.shape, saturated, &settings.mix)?;
+            let load = stage.load(who, settings.shape, saturated, &settings.mix)?;
             stage.contest(who, &format!("{name} at saturation"), round, &load).await?;
         }
         // Both at half of what the server does, so that the tails are those of the same work.
         let saturation = stage.record.series.last().map_or(0.0, |series| series.figures.per_second);
         let half = Arrival::open(saturation / 2.0)?;
         for (who, name) in CONTESTANTS {
-            let load = stage.load(settings.shape, half, &settings.mix)?;
+            let load = stage.load(who, settings.shape, half, &settings.mix)?;
             stage.contest(who, &format!("{name} at half saturation"), round, &load).await?;
         }
     }

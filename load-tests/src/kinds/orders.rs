@@ -31,12 +31,13 @@ pub async fn play(stage: &mut Stage, settings: &Orders) -> Result<(), LoadError>
                 None => Arrival::Closed { in_flight: shape.in_flight },
             };
             if stage.scenario.general.baselines {
-                let load = stage.load(*shape, arrival, &settings.mix.limit_orders_only())?;
-                stage.contest(Contestant::E, &format!("{shape} E"), round, &load).await?;
-                stage.contest(Contestant::D, &format!("{shape} D"), round, &load).await?;
+                for (who, name) in [(Contestant::E, "E"), (Contestant::D, "D")] {
+                    let load = stage.load(who, *shape, arrival, &settings.mix)?;
+                    stage.contest(who, &format!("{shape} {name}"), round, &load).await?;
+                }
             }
             if stage.target.is_some() {
-                let load = stage.load(*shape, arrival, &settings.mix)?;
+                let load = stage.load(Contestant::Countersign, *shape, arrival, &settings.mix)?;
                 let load = Load { channel: settings.subscribe.clone(), ..load };
                 stage.contest(Contestant::Countersign, &format!("{shape} Countersign"), round, &load).await?;
             }

@@ -24,7 +24,7 @@ use crate::orders::measure;
 use crate::record::Series;
 use crate::scenario::Reconnect;
 use crate::signature::{Nonces, sign};
-use crate::stage::Stage;
+use crate::stage::{Contestant, Stage};
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -69,7 +69,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let user = target.users.first().ok_or_else(|| LoadError::Setup("this scenario needs a key".into()))?;
     let token = token(&target, user, &mut stage.nonces).await?;
     let shape = Shape { connections: 4, in_flight: 1 };
-    let load = stage.load(shape, Arrival::open(settings.rate)?, &settings.mix)?;
+    let load = stage.load(Contestant::Countersign, shape, Arrival::open(settings.rate)?, &settings.mix)?;
     let (tell, phase) = watch::channel(Phase::Open(0));
     let returns = Mutex::new((latency_histogram(), 0));
     let patience = stage.scenario.general.patience();

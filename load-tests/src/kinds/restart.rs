@@ -24,10 +24,10 @@ pub async fn play(stage: &mut Stage, settings: &Restart) -> Result<(), LoadError
     let mut events = 0.0;
     for round in 1..=stage.scenario.general.rounds {
         if stage.scenario.general.baselines {
-            let load = stage.load(settings.shape, arrival, &settings.mix.limit_orders_only())?;
+            let load = stage.load(Contestant::E, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::E, "E", round, &load).await?;
         }
-        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, "orders before the crash", round, &load).await?;
         let told = journal_events(stage.target()?.web()?).await;
         events += told.ok_or_else(|| LoadError::Setup("the server's /metrics does not tell its events".into()))?;

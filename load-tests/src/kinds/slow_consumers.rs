@@ -22,7 +22,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
     let target = stage.target()?.clone();
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     for round in 1..=stage.scenario.general.rounds {
-        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
 
         let before = target.process.map(resident_kib).transpose()?;
@@ -32,7 +32,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
             caller.subscribe(subscription(&settings.channel, &settings.mix.symbol), |_| Ok(())).await?;
             stalled.push(caller);
         }
-        let load = stage.load(settings.shape, arrival, &settings.mix)?;
+        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
         let after = target.process.map(resident_kib).transpose()?;
         drop(stalled);

@@ -25,12 +25,12 @@ pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> 
     for round in 1..=stage.scenario.general.rounds {
         if stage.scenario.general.baselines {
             let saturated = Arrival::Closed { in_flight: BASELINE_IN_FLIGHT };
-            let load = stage.load(shape, saturated, &settings.mix.limit_orders_only())?;
+            let load = stage.load(Contestant::E, shape, saturated, &settings.mix)?;
             stage.contest(Contestant::E, "E", round, &load).await?;
         }
         let (mut rate, mut any) = (settings.from, false);
         for _ in 0..settings.steps {
-            let load = stage.load(shape, Arrival::open(rate)?, &settings.mix)?;
+            let load = stage.load(Contestant::Countersign, shape, Arrival::open(rate)?, &settings.mix)?;
             stage.contest(Contestant::Countersign, &format!("Countersign at {rate:.0}/s"), round, &load).await?;
             let series = stage.record.series.last_mut().expect("a measurement was added");
             let under_way = UNDER_WAY * f64::from(settings.connections) / stage.scenario.general.seconds;
