@@ -237,4 +237,6 @@ impl Release for Nobody {
     fn release(&mut self, _batch: Released<()>) {}
 
     fn failed(&mut self, _tickets: Vec<()>) {}
+
+    fn accepting(&mut self, _accepts: bool) {}
 }

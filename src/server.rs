@@ -42,7 +42,7 @@ use crate::sequencer::recovery::{self, RecoveryError};
 use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{self, Stamped};
-use crate::storage::head::write_head;
+use crate::storage::head::{check_head, write_head};
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
@@ -137,6 +137,7 @@ impl Server {
         let sequence = Sequence {
             storage: storage.clone(),
             snapshots: (Snapshots::under(&config.data_dir), config.limits.snapshot_events as u64),
+            data_dir: config.data_dir.clone(),
             queue_max: config.limits.submit_queue,
             ring_max: config.limits.replay_ring,
             tiers: config.rates.clone(),
@@ -317,6 +318,7 @@ struct Sequence {
     storage: Storage,
     /// Where they are kept, and events after which one is saved.
     snapshots: (Snapshots, u64),
+    data_dir: PathBuf,
     queue_max: usize,
     ring_max: usize,
     tiers: Tiers,
@@ -363,10 +365,21 @@ async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Re
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Shadow, Running), ServerError> {
-    let Sequence { storage, snapshots: (snapshots, every), queue_max, ring_max, tiers, genesis, seats, feeds, metrics } =
-        sequence;
+    let Sequence {
+        storage,
+        snapshots: (snapshots, every),
+        data_dir,
+        queue_max,
+        ring_max,
+        tiers,
+        genesis,
+        seats,
+        feeds,
+        metrics,
+    } = sequence;
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
+    check_head(&data_dir, &journal).await?;
     let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
     let mut copies = None;
     let opened = sequencer::open(writer, &journal, &snapshots, wall_clock, queue_max, tiers, |engine| {

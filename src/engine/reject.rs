@@ -63,6 +63,8 @@ pub enum Code {
     ClientIdNotUnique,
     /// Cancel-only, as `status` tells.
     Halted,
+    /// The storage takes no writes, so only queries are answered. The sequencer's word: the engine never says it.
+    ReadOnly,
     /// A money law does not hold, so the halt goes on.
     LedgerUnsound,
     /// No approved address of that name.
@@ -171,6 +173,7 @@ impl Code {
             Code::ClientOrderIdNotUnique => "EOrder:cl_ord_id not unique",
             Code::ClientIdNotUnique => "EGeneral:client_id not unique",
             Code::Halted => "EService:Market in cancel_only mode",
+            Code::ReadOnly => "EService:Unavailable: nothing was done; ask again once `status` tells another system",
             Code::LedgerUnsound => "EService:Ledger unsound",
             Code::UnknownWithdrawKey => "EFunding:Unknown withdraw key",
             Code::InvalidFundingAmount => "EFunding:Invalid amount",

@@ -36,7 +36,7 @@ use crate::wire::results::{Amended, BatchRow, Canceled, Count, Credentials, Init
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
 /// What a client is told of a call under which the journal failed.
-const FAILED: &str = "EService:Unavailable: the outcome is not known; ask again after the restart";
+const FAILED: &str = "EService:Unavailable: the outcome is not known; look it up once `status` tells `online`";
 
 /// An answer of history's.
 pub(super) type Answered = (Call, Result<String, Busy>);

@@ -29,7 +29,7 @@ const PARTS_PER_CALL: usize = 8;
 pub enum Part {
     /// The engine's answer to a call.
     Answer(Call, Outcome),
-    /// The journal failed under a call; only a restart tells its outcome.
+    /// The journal failed under a call; its outcome is not known.
     Failed(Call),
     /// A private stream begins, or its refusal.
     Started(Call, Result<Box<Started>, Reject>),
@@ -50,7 +50,7 @@ pub enum Told {
     Freeze(&'static str),
     /// The Member's permissions or KYC status changed: what was seen before may be too much or too little.
     Rights,
-    /// The venue was halted, or goes on: for every socket.
+    /// The venue was halted, or its storage takes no writes, or it goes on: for every socket.
     System,
 }
 

@@ -21,7 +21,7 @@ use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
 use crate::config::Limits;
 use crate::domain::time::Moment;
-use crate::engine::reject::Reject;
+use crate::engine::reject::{Code, Reject};
 use crate::history::History;
 use crate::market_data::MarketData;
 use crate::sequencer::handle::{Answer, Handle, Submission, Work};
@@ -79,7 +79,7 @@ pub struct Gateway {
 pub enum Unanswered {
     /// It refused.
     Refused(Reject),
-    /// The queue is full, the journal failed, or the server is stopping.
+    /// The queue is full, the journal failed or takes no writes, or the server is stopping.
     Unavailable,
 }
 
@@ -115,6 +115,7 @@ impl Gateway {
         let submitted = self.handle.submit(vec![Submission { by, work, ticket: ticket(sender) }]);
         submitted.map_err(|_| Unanswered::Unavailable)?;
         match answer.await {
+            Ok(Some(Err(reject))) if reject.code == Code::ReadOnly => Err(Unanswered::Unavailable),
             Ok(Some(outcome)) => outcome.map_err(Unanswered::Refused),
             Ok(None) | Err(_) => Err(Unanswered::Unavailable),
         }

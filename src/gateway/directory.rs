@@ -19,6 +19,8 @@ pub struct Directory {
     keys: RwLock<Keys>,
     members: RwLock<Members>,
     halted: AtomicBool,
+    /// The storage takes no writes, so nor does the server.
+    read_only: AtomicBool,
 }
 
 impl Directory {
@@ -29,6 +31,7 @@ impl Directory {
             keys: RwLock::new(state.keys.clone()),
             members: RwLock::new(state.members.clone()),
             halted: AtomicBool::new(state.halted.is_some()),
+            read_only: AtomicBool::new(false),
         }
     }
 
@@ -57,7 +60,23 @@ impl Directory {
 
     /// What `status` says while the server is not about to stop.
     pub fn system(&self) -> &'static str {
-        if self.halted.load(Ordering::Relaxed) { "cancel_only" } else { "online" }
+        if self.is_read_only() {
+            "maintenance"
+        } else if self.halted.load(Ordering::Relaxed) {
+            "cancel_only"
+        } else {
+            "online"
+        }
+    }
+
+    /// Whether commands are refused because the storage takes no writes.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether commands are refused because the storage takes no writes.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.read_only.store(read_only, Ordering::Relaxed);
     }
 
     /// Assets and markets as of the last release.

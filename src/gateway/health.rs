@@ -15,6 +15,9 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 }
 
 async fn answer(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
+    if gateway.directory.is_read_only() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; reads are served\n");
+    }
     health(gateway.handle.is_open(), *gateway.stopping.borrow())
 }
 

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::context::Gateway;
-use super::release::Ticket;
+use super::context::{Gateway, Unanswered};
 use crate::access::principal::{Actor, Principal};
 use crate::domain::ids::ServiceUserId;
 use crate::engine::command::Command;
-use crate::sequencer::handle::{Submission, Work};
+use crate::sequencer::handle::Work;
+
+/// How long a cancel that was not taken waits before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Open sockets by Service User.
 #[derive(Debug)]
@@ -46,18 +48,20 @@ impl Presence {
     }
 }
 
-/// Cancels the orders of a Service User unless a socket of it is back within the grace.
+/// Cancels the orders of a Service User unless a socket of it is back within the grace. While no command is taken it
+/// tries again.
 pub async fn cancel_unless_back(gateway: Arc<Gateway>, by: Principal, id: ServiceUserId) {
     debug_assert_eq!(by.actor, Actor::ServiceUser(id));
-    tokio::time::sleep(gateway.presence.grace).await;
-    if !gateway.presence.is_gone(id) || *gateway.stopping.borrow() {
-        return;
-    }
-    let (sender, answer) = tokio::sync::oneshot::channel();
-    let work = Work::Command(Command::Disconnected);
-    match gateway.handle.submit(vec![Submission { by, work, ticket: Ticket::Ask(sender) }]) {
-        // A key that has stopped meanwhile has had its orders canceled by that (rule 9).
-        Ok(()) => drop(answer.await),
-        Err(_) => tracing::warn!(service_user = %id, "its orders are not canceled on disconnect: the queue is full"),
+    let mut wait = gateway.presence.grace;
+    loop {
+        tokio::time::sleep(wait).await;
+        if !gateway.presence.is_gone(id) || *gateway.stopping.borrow() {
+            return;
+        }
+        match gateway.ask_as(by, Work::Command(Command::Disconnected)).await {
+            // A key that has stopped meanwhile has had its orders canceled by that (rule 9).
+            Ok(_) | Err(Unanswered::Refused(_)) => return,
+            Err(Unanswered::Unavailable) => wait = RETRY,
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::sequencer::{Release, Released, Stamped};
 /// Whom to answer.
 #[derive(Debug)]
 pub enum Ticket {
-    /// A task that waits; it gets `None` when the journal failed and only a restart tells the outcome.
+    /// A task that waits; it gets `None` when the journal failed and the outcome is not known.
     Ask(oneshot::Sender<Option<Outcome>>),
     /// A handshake that waits: on success the socket belongs to the key or Member from this moment.
     Open(Arc<Outlet>, Option<[u8; 32]>, oneshot::Sender<Option<Outcome>>),
@@ -331,5 +331,10 @@ impl Release for Desk {
             }
         }
         self.send();
+    }
+
+    fn accepting(&mut self, accepts: bool) {
+        self.directory.set_read_only(!accepts);
+        self.sockets.tell_all(Told::System);
     }
 }

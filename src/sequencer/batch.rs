@@ -43,8 +43,11 @@ pub trait Release: Send + 'static {
     /// Takes a batch that is durable. Must not block: it runs on the sequencer's thread.
     fn release(&mut self, batch: Released<Self::Ticket>);
 
-    /// The journal failed: these were asked, and whether they took effect only a restart tells.
+    /// The journal failed: these were asked, and whether they took effect is not known.
     fn failed(&mut self, tickets: Vec<Self::Ticket>);
+
+    /// Commands are refused from now on, since the storage takes no writes, or are taken again.
+    fn accepting(&mut self, accepts: bool);
 }
 
 /// A batch being filled.

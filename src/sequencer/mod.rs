@@ -7,6 +7,7 @@
 mod batch;
 pub mod codec;
 pub mod handle;
+mod read_only;
 pub mod recovery;
 pub mod replay;
 pub mod shadow;
@@ -52,7 +53,10 @@ const SERVER: Principal =
 /// The single writer, recovered and ready to run.
 pub struct Sequencer<R: Release> {
     engine: Engine,
+    tiers: Tiers,
     journal: Journal,
+    reader: JournalReader,
+    snapshots: Snapshots,
     release: R,
     inbox: Inbox<R::Ticket>,
     clock: fn() -> Moment,
@@ -88,13 +92,16 @@ pub async fn open<R: Release>(
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
     let state = recovery::recover(reader, snapshots).await?;
-    let engine = Engine::new(state).limited(tiers);
+    let engine = Engine::new(state).limited(tiers.clone());
     let stages = Arc::new(Stages::default());
     let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
     let release = release(&engine);
     let head = watch::Sender::new(journal.head());
-    let open = Open::default();
-    Ok((Sequencer { engine, journal, release, inbox, clock, open, durable: None, head, stages }, handle))
+    let (reader, open, durable) = (reader.clone(), Open::default(), None);
+    let snapshots = snapshots.clone();
+    let sequencer =
+        Sequencer { engine, tiers, journal, reader, snapshots, release, inbox, clock, open, durable, head, stages };
+    Ok((sequencer, handle))
 }
 
 impl<R: Release> Sequencer<R> {
@@ -130,10 +137,11 @@ impl<R: Release> Sequencer<R> {
         Shadow::new(replay, reader, snapshots, self.head(), every)
     }
 
-    /// Runs until every handle is dropped and answers all that was accepted. Returns what it ends with.
+    /// Runs until every handle is dropped and answers all that was accepted. While the storage takes no writes it
+    /// answers queries only. Returns what it ends with.
     ///
     /// # Errors
-    /// When the journal fails. Nothing that was not on disk has been shown; the caller stops the server.
+    /// When the journal fails for good. Nothing that was not on disk has been shown; the caller stops the server.
     pub async fn run(mut self) -> Result<Ending, JournalError> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -151,7 +159,10 @@ impl<R: Release> Sequencer<R> {
                     _ = ticks.tick() => self.tick(),
                 }
             }
-            running &= self.commit().await?;
+            match self.commit().await {
+                Ok(more) => running &= more,
+                Err(error) => self.read_only(error).await?,
+            }
         }
         self.let_out();
         self.journal.close().await?;
@@ -208,7 +219,7 @@ impl<R: Release> Sequencer<R> {
         // An append that was done at once has left it for here.
         self.let_out();
         if let Err(error) = appended {
-            tracing::error!(%error, "the journal failed; nothing more is accepted");
+            tracing::error!(%error, "the journal failed; no command is accepted");
             let unanswered = batch.answers.into_iter().chain(std::mem::take(&mut self.open).answers);
             self.release.failed(unanswered.map(|(ticket, _)| ticket).collect());
             return Err(error);

@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::journal::Head;
+use super::JournalReader;
+use super::journal::{Head, JournalError};
 
 /// Its name in the data directory.
 pub const HEAD_FILE: &str = "head";
@@ -37,6 +38,23 @@ pub fn read_head(file: &Path) -> io::Result<Option<Head>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Compares the journal with the head file of a data directory, if there is one: a journal that was cut off or put in
+/// place of another looks sound by itself.
+///
+/// # Errors
+/// `Corrupt` when the journal does not hold what it held when the file was written.
+pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), JournalError> {
+    let file = dir.join(HEAD_FILE);
+    let head = read_head(&file).map_err(|error| JournalError::Unavailable(format!("{}: {error}", file.display())))?;
+    let Some(head) = head else { return Ok(()) };
+    if journal.digest_before(head.seq + 1).await? == Some(head.digest) {
+        return Ok(());
+    }
+    let file = file.display();
+    let why = format!("it is not the one of {file}, so its tail was cut off; if that is meant, remove {file}");
+    Err(JournalError::Corrupt { at: head.seq, why })
 }
 
 fn parse(text: &str) -> Option<Head> {

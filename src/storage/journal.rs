@@ -1,5 +1,8 @@
 //! The words of the journal: rows, and errors chosen by what the caller does next.
 
+use sqlx::error::DatabaseError;
+use sqlx::sqlite::SqliteError;
+
 use super::chain::Digest;
 
 /// One group commit as it is stored.
@@ -39,6 +42,13 @@ pub enum JournalError {
     /// Nothing was written, or it is not known to be: stop accepting; a restart tells.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
+    /// Nothing was written, since the disk is full or admits no writes: stop accepting until it does.
+    #[error("the storage takes no writes: {0}")]
+    Unwritable(String),
+    /// The disk did not confirm what was written. The system may hold for stored what is not, so trying again proves
+    /// nothing: stop accepting; the next start writes and syncs it anew.
+    #[error("the disk did not confirm what was written: {0}")]
+    Unsynced(String),
     /// Somebody else wrote: stop at once.
     #[error("another writer: expected to write sequence {expected}, the journal is at {found}")]
     Conflict {
@@ -62,6 +72,19 @@ pub enum JournalError {
 
 impl From<sqlx::Error> for JournalError {
     fn from(error: sqlx::Error) -> JournalError {
-        JournalError::Unavailable(error.to_string())
+        let why = match &error {
+            sqlx::Error::Database(of) if of.try_downcast_ref::<SqliteError>().is_some() => {
+                format!("journal.db: {error}")
+            }
+            sqlx::Error::WorkerCrashed => format!("journal.db: {error}"),
+            _ => error.to_string(),
+        };
+        match error.as_database_error().and_then(DatabaseError::code).as_deref() {
+            // SQLite's READONLY, FULL, IOERR_WRITE, IOERR_SHMSIZE.
+            Some("8" | "13" | "778" | "4874") => JournalError::Unwritable(why),
+            // SQLite's IOERR_FSYNC, IOERR_DIR_FSYNC.
+            Some("1034" | "1290") => JournalError::Unsynced(why),
+            _ => JournalError::Unavailable(why),
+        }
     }
 }

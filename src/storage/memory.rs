@@ -19,6 +19,8 @@ pub enum Fault {
     Torn,
     /// All fail and write nothing, snapshots too, until [`Disk::heal`].
     Full,
+    /// The next one fails, and whether its row is on disk nobody knows; readers do not see it.
+    Unsynced,
 }
 
 /// Where a journal in memory is kept; clones are the same disk, and it outlives its writer.
@@ -172,14 +174,28 @@ impl MemoryJournal {
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),
             Some(Fault::Torn) => contents.torn = Some(body[..body.len() / 2].to_vec()),
-            Some(Fault::Refused | Fault::Full) => {}
+            Some(Fault::Refused | Fault::Full | Fault::Unsynced) => {}
         }
         match fault {
+            Some(Fault::Full) => Err(JournalError::Unwritable("the disk was told to be full".to_owned())),
+            Some(Fault::Unsynced) => Err(JournalError::Unsynced("the disk was told not to sync".to_owned())),
             Some(fault) => Err(JournalError::Unavailable(format!("the disk was told to fail: {fault:?}"))),
             None => {
                 self.head = contents.head();
                 Ok(())
             }
+        }
+    }
+
+    pub(super) fn probe(&mut self) -> Result<(), JournalError> {
+        let contents = self.disk.contents();
+        let there = contents.head();
+        match contents.fault {
+            Some(Fault::Full) => Err(JournalError::Unwritable("the disk was told to be full".to_owned())),
+            _ if there != self.head => {
+                Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -202,7 +218,8 @@ mod tests {
             let mut journal = disk.journal().unwrap();
             journal.append(1, 1, 1, b"whole").await.unwrap();
             disk.fail(fault);
-            assert!(matches!(journal.append(2, 1, 1, b"struck").await, Err(JournalError::Unavailable(_))));
+            let struck = journal.append(2, 1, 1, b"struck").await.unwrap_err();
+            assert_eq!(matches!(struck, JournalError::Unwritable(_)), fault == Fault::Full, "{struck}");
             assert_eq!(journal.head().seq, 1, "what failed is not counted");
             drop(journal);
             assert_eq!(disk.journal().unwrap().head().seq, kept, "{fault:?}");

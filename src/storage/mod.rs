@@ -95,6 +95,19 @@ impl Journal {
         }
     }
 
+    /// Tries whether the storage takes writes again after an [`Unwritable`](JournalError::Unwritable) append.
+    ///
+    /// # Errors
+    /// `Unwritable` while it does not; `Conflict` when the journal does not end where this writer left it.
+    pub async fn probe(&mut self) -> Result<(), JournalError> {
+        match self {
+            Journal::Sqlite(journal) => journal.probe().await,
+            // It ends its connection rather than say that it cannot write.
+            Journal::Postgres(_) => Ok(()),
+            Journal::Memory(journal) => journal.probe(),
+        }
+    }
+
     /// Ends the writing in order and lets go of the fence.
     ///
     /// # Errors

@@ -31,6 +31,9 @@ const SHORT_PASS_PAGES: i64 = 128;
 /// Passes after which the writer takes the rest, however long the last one was.
 const PASSES_MAX: u32 = 8;
 
+/// Free bytes with which writing begins again on a disk that was full.
+const ROOM_BYTES: usize = 4 << 20;
+
 /// The journal's only writer.
 #[derive(Debug)]
 pub struct SqliteJournal {
@@ -55,7 +58,8 @@ impl SqliteJournal {
         sqlx::migrate!("src/storage/migrations/sqlite/journal")
             .run(&mut writer)
             .await
-            .map_err(|error| JournalError::Unavailable(error.to_string()))?;
+            .map_err(|error| JournalError::Unavailable(format!("journal.db: {error}")))?;
+        fold(&mut writer).await?;
         let head = read_head(&mut writer).await?;
         Ok(SqliteJournal { writer, path, head, appended: 0, checkpoint: None, _fence: fence })
     }
@@ -96,6 +100,27 @@ impl SqliteJournal {
             self.appended = 0;
             self.checkpoint = Some(tokio::spawn(checkpoint(self.path.clone())));
         }
+        Ok(())
+    }
+
+    /// Tries whether the disk takes writes again: on a new connection, since what the old one has in memory may not
+    /// be in the journal, and with room to spare, so that it does not fail again at once.
+    ///
+    /// # Errors
+    /// `Unwritable` while it does not; `Conflict` when the journal does not end where this writer left it.
+    pub async fn probe(&mut self) -> Result<(), JournalError> {
+        self.writer = options(&self.path).connect().await?;
+        let there = read_head(&mut self.writer).await?;
+        if there != self.head {
+            return Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 });
+        }
+        let file = self.path.with_file_name("probe");
+        tokio::task::spawn_blocking(move || try_room(&file))
+            .await
+            .map_err(|error| JournalError::Unavailable(error.to_string()))?
+            .map_err(|error| JournalError::Unwritable(error.to_string()))?;
+        // A commit of one page; the number itself is nobody's.
+        sqlx::query("PRAGMA user_version = 0").execute(&mut self.writer).await?;
         Ok(())
     }
 
@@ -176,9 +201,28 @@ async fn checkpoint(path: PathBuf) {
     }
 }
 
+/// Writes what an earlier process left in the log into the database, syncs it there and empties the log. What a sync
+/// that failed left in the system's memory alone is thereby on disk before anybody builds on it.
+async fn fold(writer: &mut SqliteConnection) -> Result<(), JournalError> {
+    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+    match done.try_get::<i64, _>("busy")? {
+        0 => Ok(()),
+        _ => Err(JournalError::Unavailable("somebody reads journal.db, so its log cannot be folded in".to_owned())),
+    }
+}
+
 /// Copies what it can without waiting for anybody, and returns how many pages of the log are copied now.
 async fn checkpoint_pass(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?.try_get("checkpointed")
+}
+
+/// Whether the disk has room for a few batches: writes a file, syncs and removes it.
+fn try_room(file: &Path) -> std::io::Result<()> {
+    let written = std::fs::write(file, vec![0; ROOM_BYTES]).and_then(|()| std::fs::File::open(file)?.sync_all());
+    match (written, std::fs::remove_file(file)) {
+        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+        (Ok(()), Ok(())) => Ok(()),
+    }
 }
 
 /// Appends zeros up to `bytes`. SQLite ends its reading of a log at the first frame whose checksum does not

@@ -61,6 +61,14 @@ impl History {
         Some(next)
     }
 
+    /// The next so many requests came to nothing: their batch is not on the disk.
+    pub fn lose(&mut self, count: usize) {
+        for _ in 0..count {
+            self.next().expect("a request without an answer");
+            self.lost += 1;
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }

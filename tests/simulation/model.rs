@@ -13,6 +13,7 @@ use countersign::access::principal::Actor;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
+use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 use countersign::sequencer::codec::{self, Entry};
 use countersign::sequencer::handle::{Answer, Outcome};
@@ -50,6 +51,10 @@ impl Model {
         self.shown.extend(batch.events.iter().cloned());
         for (ticket, outcome) in &batch.answers {
             let operation = history.answer(*ticket);
+            if outcome.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly) {
+                assert!(matches!(operation.asked, Asked::Command(_)), "{operation:?} only reads");
+                continue;
+            }
             self.answered(&operation, outcome);
         }
         while let Some(next) = self.shown.front() {

@@ -54,6 +54,8 @@ pub struct Report {
 const SLOWEST: u64 = 6;
 /// More turns than anything accepted needs to be answered.
 const TURNS_MAX: usize = 1_000;
+/// Ticks within which a server that only reads has tried whether it may write again.
+const PROBED: usize = 8;
 
 struct Run {
     plan: Plan,
@@ -68,6 +70,8 @@ struct Run {
     hooks: Hooks,
     /// Shown since the server was last started: on the disk whatever happens.
     shown: Vec<Arc<Stamped>>,
+    /// The disk is full, so only queries are answered.
+    read_only: bool,
     given: u64,
     commands: u64,
     trace: u64,
@@ -106,6 +110,7 @@ impl Run {
             followers: Followers::new(),
             hooks: Hooks::default(),
             shown: Vec::new(),
+            read_only: false,
             given: 0,
             commands: 0,
             trace: 0,
@@ -149,6 +154,9 @@ impl Run {
         let faulty = self.plan.faults == Faults::Any || self.given < self.plan.requests / 2;
         if faulty && self.dice.one_in(40) {
             self.fail();
+        }
+        if self.read_only && self.dice.one_in(8) {
+            self.server.disk.heal();
         }
         if self.dice.one_in(6) {
             self.server.tick().await;
@@ -243,12 +251,25 @@ impl Run {
 
     /// Takes what was let out to everybody who follows it.
     fn hear(&mut self) {
+        let mut failed = 0;
         for told in self.server.told() {
             match told {
                 Told::Released(batch) => self.released(&batch),
                 Told::Failed(tickets) => {
                     let open = self.history.tickets().take(tickets.len());
+                    failed = tickets.len();
                     assert!(open.eq(tickets), "law 9: who is told of a failure is not who waits for an answer");
+                }
+                Told::Accepting(true) => {
+                    self.hooks.hit("writes taken again");
+                    self.read_only = false;
+                }
+                // Reads go on without a start: what is on the disk is what was shown, and the rest is forgotten.
+                Told::Accepting(false) => {
+                    self.hooks.hit("only reads served");
+                    self.read_only = true;
+                    self.history.lose(failed);
+                    self.model.restart();
                 }
             }
         }
@@ -295,6 +316,7 @@ impl Run {
 
     /// Starts the server again on what its disk holds, and compares that with what everybody was told.
     async fn restart(&mut self) {
+        self.read_only = false;
         let intact = self.damage().await;
         loop {
             self.account().await;
@@ -387,7 +409,11 @@ impl Run {
     async fn settle(&mut self) {
         self.server.disk.heal();
         self.server.disk.slow(0);
-        self.turn().await;
+        for _ in 0..PROBED {
+            self.turn().await;
+            self.server.tick().await;
+        }
+        assert!(!self.read_only, "liveness: the disk has room and no command is taken");
         // A halt is no fault, and nobody else would end it.
         let (by, asked) = (VENUE, Asked::Command(Command::Resume));
         let work = Work::Command(Command::Resume);

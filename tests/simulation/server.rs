@@ -38,6 +38,8 @@ pub fn tiers() -> Tiers {
 pub enum Told {
     Released(Released<usize>),
     Failed(Vec<usize>),
+    /// Whether commands are taken from now on.
+    Accepting(bool),
 }
 
 struct Probe(Arc<Mutex<Vec<Told>>>);
@@ -51,6 +53,10 @@ impl Release for Probe {
 
     fn failed(&mut self, tickets: Vec<usize>) {
         self.0.lock().unwrap().push(Told::Failed(tickets));
+    }
+
+    fn accepting(&mut self, accepts: bool) {
+        self.0.lock().unwrap().push(Told::Accepting(accepts));
     }
 }
 

@@ -6,6 +6,7 @@ mod checklist;
 mod client;
 mod commands;
 mod cuts;
+mod disk;
 mod earn;
 mod exports;
 mod faults;

@@ -40,7 +40,7 @@ async fn a_reserved_log_changes_nothing_that_is_read() {
 }
 
 #[tokio::test]
-async fn a_row_torn_by_a_power_cut_leaves_nothing() {
+async fn d6_69_a_row_torn_by_a_power_cut_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let log = |dir: &Path| dir.join("journal.db-wal");
     let mut journal = filled(dir.path(), 3).await;

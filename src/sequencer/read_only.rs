@@ -1,0 +1,79 @@
+//! While the storage takes no writes: queries are answered from what is on disk, commands are refused (law 1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::batch::{Release, Released};
+use super::handle::{Answer, Submission, Taken, Work};
+use super::{Sequencer, recovery};
+use crate::engine::Engine;
+use crate::engine::reject::{Code, Reject};
+use crate::storage::journal::JournalError;
+
+/// How often it is tried whether the storage takes writes again.
+const PROBE: Duration = Duration::from_secs(1);
+
+impl<R: Release> Sequencer<R> {
+    /// Serves reads after a failed append until the storage takes writes again. After a failed sync it never does:
+    /// what the system says is stored may not be, which only the next start mends.
+    ///
+    /// # Errors
+    /// `cause` when reads cannot be served either, or when the queue is closed meanwhile.
+    pub(super) async fn read_only(&mut self, cause: JournalError) -> Result<(), JournalError> {
+        let mends = match cause {
+            JournalError::Unwritable(_) => true,
+            JournalError::Unsynced(_) => false,
+            _ => return Err(cause),
+        };
+        if let Err(error) = self.go_back().await {
+            tracing::error!(%error, "what is on disk cannot be told; a restart tells");
+            return Err(cause);
+        }
+        self.release.accepting(false);
+        let mut probes = tokio::time::interval_at(Instant::now() + PROBE, PROBE);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = probes.tick(), if mends => match self.journal.probe().await {
+                    Ok(()) => break,
+                    Err(JournalError::Unwritable(_)) => {}
+                    Err(error) => return Err(error),
+                },
+                next = self.inbox.next() => match next {
+                    Some(taken) => self.look_up(taken),
+                    None => return Err(cause),
+                },
+            }
+        }
+        tracing::info!("the storage takes writes again; commands are accepted");
+        self.release.accepting(true);
+        Ok(())
+    }
+
+    /// Forgets what the engine did beyond the last durable batch: its state is again what the journal gives.
+    async fn go_back(&mut self) -> Result<(), recovery::RecoveryError> {
+        let state = recovery::recover(&self.reader, &self.snapshots).await?;
+        let (found, expected) = (state.seq.0, self.journal.head().seq);
+        if found != expected {
+            return Err(JournalError::Conflict { expected: expected + 1, found: found + 1 }.into());
+        }
+        self.engine = Engine::new(state).limited(self.tiers.clone());
+        Ok(())
+    }
+
+    fn look_up(&mut self, taken: Taken<R::Ticket>) {
+        let now = (self.clock)();
+        let look_up = |Submission { by, work, ticket }| {
+            let outcome = match work {
+                Work::Command(_) => Err(Reject::of(Code::ReadOnly)),
+                Work::Query(query) => self.engine.query(now, &by, &query).map(Answer::View),
+            };
+            (ticket, outcome)
+        };
+        let answers = taken.submissions.into_iter().map(look_up).collect();
+        self.release.release(Released { events: Arc::default(), answers });
+    }
+}
