@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
-
 use super::*;
 use crate::storage::head::{check_head, write_head};
 
@@ -59,9 +56,6 @@ fn position(bytes: &[u8], part: &[u8]) -> usize {
 
 #[tokio::test]
 async fn d6_69_a_flipped_byte_at_each_record_boundary_and_elsewhere_is_refused_or_changes_nothing() {
-    let seed = rand::random();
-    println!("seed {seed}");
-    let mut random = StdRng::seed_from_u64(seed);
     let (dir, digest, head) = closed().await;
     let bytes = std::fs::read(file(dir.path())).unwrap();
     let rows = reader(dir.path()).await.rows(1, 100).await.unwrap();
@@ -70,11 +64,10 @@ async fn d6_69_a_flipped_byte_at_each_record_boundary_and_elsewhere_is_refused_o
         [body, body + row.body.len(), chain, chain + row.digest.len()]
     });
     let near = boundaries.flat_map(|at| [at - 1, at, at + 1]);
-    let anywhere = (0..60).map(|_| random.random_range(0..bytes.len())).collect::<Vec<_>>();
     let mut refused = 0;
-    for at in near.chain(anywhere).filter(|at| *at < bytes.len()) {
+    for at in near.chain((0..bytes.len()).step_by(331)).filter(|at| *at < bytes.len()) {
         let mut damaged = bytes.clone();
-        damaged[at] ^= 1 << random.random_range(0..8);
+        damaged[at] ^= 1 << (at % 8);
         match started(&damaged, head).await {
             Ok(recovered) => assert_eq!(recovered, digest, "a flip at {at} is believed"),
             Err(refusal) => {
