@@ -174,7 +174,7 @@ impl Code {
             Code::ClientOrderIdNotUnique => "EOrder:cl_ord_id not unique",
             Code::ClientIdNotUnique => "EGeneral:client_id not unique",
             Code::Halted => "EService:Market in cancel_only mode",
-            Code::ReadOnly => "EService:Unavailable: nothing was done; ask again once `status` tells another system",
+            Code::ReadOnly => "EService:Unavailable: nothing was done; try again once status says online",
             Code::LedgerUnsound => "EService:Ledger unsound",
             Code::UnknownWithdrawKey => "EFunding:Unknown withdraw key",
             Code::InvalidFundingAmount => "EFunding:Invalid amount",
