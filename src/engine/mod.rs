@@ -72,7 +72,7 @@ use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
 /// The engine: a state, and the events of the command at hand.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Engine {
     state: State,
     events: Vec<Event>,

@@ -4,15 +4,14 @@ use countersign::access::operation::Operation;
 use countersign::access::principal::{Actor, Principal};
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
 use countersign::domain::time::Moment;
-use countersign::engine::command::{Command, OrderRef};
-use countersign::engine::holdings::EarnSought;
-use countersign::engine::query::{Query, Sought};
+use countersign::engine::command::Command;
+use countersign::engine::query::Query;
 use countersign::engine::service_users::KeyRef;
 
 use super::dice::Dice;
 use super::known::Known;
-use super::world::{SECOND, VENUE, by};
-use super::{governors, traders, treasury};
+use super::world::{SECOND, SERVER, VENUE, by};
+use super::{governors, operator, readers, traders, treasury};
 
 /// Requests that are remembered to be sent again.
 const SENT_KEPT: usize = 64;
@@ -42,19 +41,20 @@ impl Clients {
         {
             return (*by, Asked::Command(command.clone()));
         }
+        if self.known.halted && dice.one_in(40) {
+            return (VENUE, Asked::Command(Command::Resume));
+        }
         let (principal, command) = match dice.below(1_000) {
-            0..840 => {
+            0..816 => {
                 let principal = self.service_user(dice);
                 (principal, traders::command(dice, &self.known, self.account(principal), now))
             }
-            840..890 => (self.service_user(dice), treasury::of_service_user(dice, &self.known)),
-            890..930 => self.member(dice, now),
-            930..945 => (VENUE, treasury::of_venue(dice, &self.known)),
+            816..866 => (self.service_user(dice), treasury::of_service_user(dice, &self.known)),
+            866..926 => self.member(dice, now),
+            926..941 => (VENUE, operator::command(dice, &self.known)),
+            941..945 => (SERVER, operator::report(dice, &self.known, now)),
             945..955 => self.stranger(dice, now),
-            _ => {
-                let principal = if dice.one_in(4) { self.member(dice, now).0 } else { self.service_user(dice) };
-                return (principal, Asked::Query(self.query(dice)));
-            }
+            _ => return self.reader(dice, now),
         };
         let principal = if dice.one_in(100) { self.somebody(dice, now) } else { principal };
         if self.sent.len() == SENT_KEPT {
@@ -79,6 +79,12 @@ impl Clients {
     }
 
     fn member(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Command) {
+        if dice.one_in(6)
+            && let Some((request, member)) = dice.any(&self.known.claims).copied()
+        {
+            let step = self.step(dice, member.index() + 1, now);
+            return (by(Actor::Member(member), 0), Command::ClaimSecret { request, step });
+        }
         let number = dice.within(1, self.known.members.len().max(1) as i64) as usize;
         let organization = self.known.members.get(number - 1).copied().unwrap_or(OrganizationId(1));
         let step = self.step(dice, number, now);
@@ -104,6 +110,22 @@ impl Clients {
             2 => by(Actor::Public, 0),
             _ => self.service_user(dice),
         }
+    }
+
+    pub fn reader(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Asked) {
+        let (principal, query) = match dice.below(24) {
+            0..6 => (self.member(dice, now).0, readers::of_member(dice, &self.known)),
+            6 => (VENUE, Query::Subscribe(Operation::Custody)),
+            7 => (SERVER, Query::AllExports(None)),
+            8 | 9 => {
+                let Principal { actor, credential, .. } = self.service_user(dice);
+                let Actor::ServiceUser(id) = actor else { unreachable!("it is one") };
+                (by(Actor::Public, credential), readers::of_stranger(dice, &self.known, id))
+            }
+            _ => (self.service_user(dice), readers::of_service_user(dice, &self.known)),
+        };
+        let principal = if dice.one_in(20) { self.somebody(dice, now) } else { principal };
+        (principal, Asked::Query(query))
     }
 
     /// What leads to a credential.
@@ -136,22 +158,5 @@ impl Clients {
             _ => Command::ConfirmInvitation { token_hash: invitation, step: self.step(dice, member, now) },
         };
         (by(Actor::Public, 0), command)
-    }
-
-    fn query(&self, dice: &mut Dice) -> Query {
-        match dice.below(12) {
-            0 => Query::Balances,
-            1 => Query::OpenOrders { symbol: None },
-            2 => Query::Orders(vec![OrderRef::ClientId(traders::client_order_id(dice))]),
-            3 => Query::KeyInfo,
-            4 => Query::EarnAllocations(EarnSought { limit: 5, ..EarnSought::default() }),
-            5 => Query::Withdrawals(Default::default()),
-            6 => Query::WithdrawInfo(treasury::withdrawal(dice)),
-            7 => Query::Requests(Sought { limit: Some(5), ..Sought::default() }),
-            8 => Query::Policies,
-            9 => Query::Members,
-            10 => Query::Subscribe(dice.of(&[Operation::Balances, Operation::Executions, Operation::Approvals])),
-            _ => Query::History(Operation::Ledgers),
-        }
     }
 }

@@ -14,9 +14,6 @@ use countersign::sequencer::Stamped;
 use super::dice::Dice;
 use super::hooks::Hooks;
 
-/// What each ring keeps, as in the server.
-const RING_ITEMS: usize = 4_096;
-
 type Address = (Owner, Operation);
 
 struct Follower {
@@ -27,6 +24,8 @@ struct Follower {
 }
 
 pub struct Followers {
+    /// What each ring keeps.
+    ring_items: usize,
     rings: BTreeMap<Address, Ring>,
     /// Rings are complete from here on.
     start: Seq,
@@ -36,7 +35,7 @@ pub struct Followers {
 }
 
 impl Followers {
-    pub fn new() -> Followers {
+    pub fn new(ring_items: usize) -> Followers {
         let account = |account| {
             let channels = [Operation::Executions, Operation::Balances, Operation::Ledger, Operation::Withdrawals];
             channels.map(|channel| (Owner::Account(AccountId(account)), channel))
@@ -46,7 +45,7 @@ impl Followers {
         addresses.push((Owner::Venue, Operation::Custody));
         let follower = |address| Follower { address, last: Seq(0).snapshot_offset(), connected: true };
         let all = addresses.into_iter().map(follower).collect();
-        Followers { rings: BTreeMap::new(), start: Seq(0), told: BTreeMap::new(), all }
+        Followers { ring_items, rings: BTreeMap::new(), start: Seq(0), told: BTreeMap::new(), all }
     }
 
     /// The next event: noted in the rings, and told to whoever follows.
@@ -56,7 +55,8 @@ impl Followers {
             let told = self.told.entry(address).or_default();
             assert!(told.last().is_none_or(|last| *last < offset), "law 8: {route:?} of {stamped:?} does not go on");
             told.push(offset);
-            self.rings.entry(address).or_insert_with(|| Ring::since(self.start, RING_ITEMS)).push(stamped, route);
+            let ring = || Ring::since(self.start, self.ring_items);
+            self.rings.entry(address).or_insert_with(ring).push(stamped, route);
             let following = self.all.iter_mut().filter(|of| of.connected && of.address == address);
             following.for_each(|of| of.last = offset);
         });
@@ -68,11 +68,8 @@ impl Followers {
         self.rings.clear();
         for stamped in recent {
             routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
-                let ring = self
-                    .rings
-                    .entry((route.owner, route.channel))
-                    .or_insert_with(|| Ring::since(self.start, RING_ITEMS));
-                ring.push(stamped, route);
+                let ring = || Ring::since(self.start, self.ring_items);
+                self.rings.entry((route.owner, route.channel)).or_insert_with(ring).push(stamped, route);
             });
         }
         self.all.iter_mut().for_each(|of| of.connected = false);
@@ -86,7 +83,7 @@ impl Followers {
             return;
         }
         let Follower { address, last, .. } = follower;
-        let ring = self.rings.entry(*address).or_insert_with(|| Ring::since(self.start, RING_ITEMS));
+        let ring = self.rings.entry(*address).or_insert_with(|| Ring::since(self.start, self.ring_items));
         let all = self.told.entry(*address).or_default();
         let missed = &all[all.partition_point(|offset| offset <= last)..];
         match ring.after(*last, at) {
@@ -97,12 +94,12 @@ impl Followers {
                 *last = missed.last().copied().unwrap_or(*last);
             }
             Err(Gap::TooOld) => {
-                let kept = self.start.snapshot_offset();
+                let (kept, outran) = (self.start.snapshot_offset(), missed.len() > self.ring_items);
                 assert!(
-                    *last < kept,
+                    *last < kept || outran,
                     "law 8: {address:?} is told that {last} is too old, and all from {kept} is there"
                 );
-                hooks.hit("stream too old");
+                hooks.hit(if outran { "stream outran its ring" } else { "stream too old" });
                 *last = at.snapshot_offset();
             }
             Err(Gap::Unknown) => panic!("law 8: {address:?} told {last} and does not know it"),

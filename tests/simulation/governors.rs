@@ -38,12 +38,12 @@ pub fn command(dice: &mut Dice, known: &Known, organization: OrganizationId, ste
             Command::Vote { decision, ballots: ballots(dice, known, organization), step, comment: comment(dice) }
         }
         at if at < 88 => Command::Execute { ballots: ballots(dice, known, organization), step, comment: comment(dice) },
-        at if at < 94 => Command::CancelRequest(request(dice, known)),
-        at if at < 97 => {
+        at if at < 92 => Command::CancelRequest(request(dice, known)),
+        at if at < 94 => {
             let claim = dice.any(&known.claims).map_or(RequestId(1), |(request, _)| *request);
             Command::ClaimSecret { request: claim, step }
         }
-        97 => Command::CancelOrders(service_user(dice, known)),
+        94..98 => Command::CancelOrders(service_user(dice, known)),
         _ => {
             let scope = if dice.one_in(4) { FreezeScope::All } else { FreezeScope::Withdrawals };
             Command::Freeze { scope, reason: "to see".to_owned() }
@@ -103,8 +103,8 @@ fn initiate(dice: &mut Dice, known: &Known, step: u64, now: Moment) -> Command {
 
 fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
     match dice.below(20) {
-        0..8 => Change::Withdrawal(withdrawal(dice)),
-        8..11 => Change::Access(access(dice, known, now)),
+        0..6 => Change::Withdrawal(withdrawal(dice)),
+        6..11 => Change::Access(access(dice, known, now)),
         11..13 => Change::Members(members(dice, known)),
         13..16 => {
             let workflow = dice.of(&Workflow::ALL);
@@ -121,19 +121,19 @@ fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
 fn access(dice: &mut Dice, known: &Known, now: Moment) -> AccessChange {
     let service_user = service_user(dice, known);
     match dice.below(10) {
-        0..2 => AccessChange::Create {
+        0..3 => AccessChange::Create {
             name: format!("B{}", dice.below(1_000)),
             scopes: if dice.one_in(2) { ScopeSet::ALL } else { ScopeSet::of(&[Scope::ModifyOrders, Scope::Withdraw]) },
             settings: settings(dice, now).on(&Default::default()),
         },
-        2..7 => AccessChange::Edit {
+        3..6 => AccessChange::Edit {
             service_user,
             name: dice.one_in(2).then(|| format!("B{}", dice.below(1_000))),
             scopes: dice.one_in(3).then_some(ScopeSet::ALL),
             settings: settings(dice, now),
             disabled: dice.one_in(2).then(|| dice.one_in(3)),
         },
-        7..9 => AccessChange::Rotate { service_user, overlap_s: dice.of(&[0, 60, 3_600]) },
+        6..9 => AccessChange::Rotate { service_user, overlap_s: dice.of(&[0, 60, 3_600]) },
         _ => AccessChange::Remove { service_user },
     }
 }

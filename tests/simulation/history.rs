@@ -9,16 +9,17 @@ use super::clients::Asked;
 
 #[derive(Debug)]
 pub struct Operation {
+    pub ticket: usize,
     pub by: Principal,
     pub asked: Asked,
     /// The clock when the sequencer took it from the queue; `None` while it waits there.
     pub taken_at: Option<Moment>,
 }
 
-/// Requests by ticket. One that was answered, or is known to be lost, is dropped.
+/// Requests in the order of their tickets. One that was answered, or is known to be lost, is dropped.
 #[derive(Default)]
 pub struct History {
-    first: usize,
+    given: usize,
     operations: VecDeque<Operation>,
     /// How many of them the sequencer has taken.
     taken: usize,
@@ -30,33 +31,36 @@ pub struct History {
 impl History {
     /// Notes a request that is about to be given. Its ticket.
     pub fn invoke(&mut self, by: Principal, asked: Asked) -> usize {
-        self.operations.push_back(Operation { by, asked, taken_at: None });
-        self.first + self.operations.len() - 1
+        let ticket = self.given;
+        self.given += 1;
+        self.operations.push_back(Operation { ticket, by, asked, taken_at: None });
+        ticket
     }
 
-    /// Takes the last so many back: there was no room for them.
-    pub fn revoke(&mut self, count: usize) {
-        self.operations.truncate(self.operations.len() - count);
+    /// Takes these back: there was no room for them.
+    pub fn revoke(&mut self, refused: &[usize]) {
+        self.operations.retain(|of| of.taken_at.is_some() || !refused.contains(&of.ticket));
     }
 
-    /// The sequencer moved: it has taken everything that was in the queue.
-    pub fn take(&mut self, now: Moment) {
-        self.operations.range_mut(self.taken..).for_each(|of| of.taken_at = Some(now));
-        self.taken = self.operations.len();
+    /// The sequencer moved: it has taken everything that was in the queue but for the last `waiting`.
+    pub fn take(&mut self, now: Moment, waiting: usize) {
+        let taken = self.operations.len() - waiting;
+        self.operations.range_mut(self.taken..taken).for_each(|of| of.taken_at = Some(now));
+        self.taken = taken;
     }
 
     /// The request that is answered next. Answers come in the order in which requests were accepted: whoever was
     /// answered before another one asked stands before it, which is the real-time order of linearizability.
     pub fn answer(&mut self, ticket: usize) -> Operation {
-        assert_eq!(ticket, self.first, "an answer out of order, or a second one");
+        let operation = self.next().expect("an answer to nothing");
+        assert_eq!(ticket, operation.ticket, "an answer out of order, or a second one");
         self.answered += 1;
-        self.next().expect("an answer to nothing")
+        operation
     }
 
     /// The next request without an answer, whose outcome the journal tells.
     pub fn next(&mut self) -> Option<Operation> {
         let next = self.operations.pop_front()?;
-        self.first += 1;
         self.taken = self.taken.saturating_sub(1);
         Some(next)
     }
@@ -73,7 +77,12 @@ impl History {
         self.operations.is_empty()
     }
 
-    pub fn tickets(&self) -> std::ops::Range<usize> {
-        self.first..self.first + self.operations.len()
+    /// The requests without an answer, in order.
+    pub fn open(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.iter()
+    }
+
+    pub fn tickets(&self) -> impl Iterator<Item = usize> {
+        self.open().map(|of| of.ticket)
     }
 }

@@ -1,13 +1,16 @@
-//! Which rare paths a run took, which kinds of event came of it, and which refusals.
+//! Which rare paths a run took, which kinds of command, query and event it saw, and which refusals.
 
-use std::collections::{BTreeMap, HashMap};
-use std::mem::{Discriminant, discriminant};
+use std::collections::BTreeMap;
 
+use countersign::engine::command::Command;
 use countersign::engine::event::Event;
+use countersign::engine::query::Query;
 use countersign::engine::reject::Code;
 
+use super::kinds::Kind;
+
 /// Paths that faults and small sizes open; the suite fails if one was not taken.
-pub const RARE: [&str; 21] = [
+pub const RARE: [&str; 25] = [
     "append refused",
     "append unanswered",
     "append torn",
@@ -20,6 +23,9 @@ pub const RARE: [&str; 21] = [
     "unanswered request took effect",
     "unanswered request was lost",
     "queue full",
+    "queue takes a part",
+    "batch full",
+    "key too fast",
     "stop with a snapshot",
     "start from a snapshot",
     "start from the first row",
@@ -27,14 +33,24 @@ pub const RARE: [&str; 21] = [
     "snapshot of an unknown format",
     "stream resumed",
     "stream too old",
+    "stream outran its ring",
     "clock set back",
     "clock set forward by days",
 ];
 
+/// What no run brings about: there are no positions to settle (rule 13).
+const NEVER: &str = "SettlePosition";
+
+type Counts = BTreeMap<&'static str, u64>;
+
 #[derive(Clone, Debug, Default)]
 pub struct Hooks {
-    rare: BTreeMap<&'static str, u64>,
-    events: HashMap<Discriminant<Event>, (String, u64)>,
+    rare: Counts,
+    /// Those that were done.
+    commands: Counts,
+    /// Those that were answered with what was asked for.
+    queries: Counts,
+    events: Counts,
     refusals: BTreeMap<Code, u64>,
 }
 
@@ -45,8 +61,15 @@ impl Hooks {
     }
 
     pub fn event(&mut self, event: &Event) {
-        let name = || format!("{event:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap_or("").to_owned();
-        self.events.entry(discriminant(event)).or_insert_with(|| (name(), 0)).1 += 1;
+        *self.events.entry(event.kind()).or_default() += 1;
+    }
+
+    pub fn command(&mut self, done: &Command) {
+        *self.commands.entry(done.kind()).or_default() += 1;
+    }
+
+    pub fn query(&mut self, answered: &Query) {
+        *self.queries.entry(answered.kind()).or_default() += 1;
     }
 
     pub fn refusal(&mut self, code: Code) {
@@ -54,25 +77,37 @@ impl Hooks {
     }
 
     pub fn add(&mut self, other: &Hooks) {
-        other.rare.iter().for_each(|(name, count)| *self.rare.entry(name).or_default() += count);
-        other.refusals.iter().for_each(|(code, count)| *self.refusals.entry(*code).or_default() += count);
-        for (kind, (name, count)) in &other.events {
-            self.events.entry(*kind).or_insert_with(|| (name.clone(), 0)).1 += count;
+        let pairs = [
+            (&mut self.rare, &other.rare),
+            (&mut self.commands, &other.commands),
+            (&mut self.queries, &other.queries),
+            (&mut self.events, &other.events),
+        ];
+        for (all, more) in pairs {
+            more.iter().for_each(|(name, count)| *all.entry(name).or_default() += count);
         }
+        other.refusals.iter().for_each(|(code, count)| *self.refusals.entry(*code).or_default() += count);
     }
 
+    /// Everything listed that was not seen.
     pub fn missed(&self) -> Vec<&'static str> {
-        RARE.into_iter().filter(|name| !self.rare.contains_key(name)).collect()
-    }
-
-    /// The kinds of event seen, by name.
-    pub fn kinds(&self) -> BTreeMap<&str, u64> {
-        self.events.values().map(|(name, count)| (name.as_str(), *count)).collect()
+        let lists = [
+            (&RARE[..], &self.rare),
+            (Command::ALL, &self.commands),
+            (Query::ALL, &self.queries),
+            (Event::ALL, &self.events),
+        ];
+        let missing = |(all, seen): (&'static [&'static str], &Counts)| {
+            all.iter().copied().filter(|name| !seen.contains_key(name) && *name != NEVER).collect::<Vec<_>>()
+        };
+        lists.into_iter().flat_map(missing).collect()
     }
 
     pub fn print(&self) {
         println!("rare paths: {:?}", self.rare);
-        println!("events: {:?}", self.kinds());
+        println!("commands done: {:?}", self.commands);
+        println!("queries answered: {:?}", self.queries);
+        println!("events: {:?}", self.events);
         println!("refusals: {:?}", self.refusals);
     }
 }

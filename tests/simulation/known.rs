@@ -1,12 +1,14 @@
 //! What the simulated clients have learned: only from events that were shown, as real ones do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use countersign::domain::ids::*;
 use countersign::domain::orders::OrderStatus;
+use countersign::domain::text::{AssetCode, Symbol};
 use countersign::engine::approvals::{Initiator, RequestState};
 use countersign::engine::deposits::DepositAddress;
 use countersign::engine::event::Event;
+use countersign::engine::exports::ExportChange;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::sequencer::Stamped;
 
@@ -15,6 +17,11 @@ const ORDERS_KEPT: usize = 256;
 
 #[derive(Default)]
 pub struct Known {
+    pub assets: Vec<AssetCode>,
+    pub markets: Vec<Symbol>,
+    pub halted: bool,
+    /// How many Earn strategies there are.
+    pub strategies: u16,
     pub orders: Vec<(OrderId, AccountId)>,
     /// Pending requests with the digest that approvers see.
     pub requests: BTreeMap<RequestId, (OrganizationId, String)>,
@@ -27,6 +34,7 @@ pub struct Known {
     /// Members by number: their Organization.
     pub members: Vec<OrganizationId>,
     pub deposit_addresses: Vec<(AssetId, DepositAddress)>,
+    pub exports: BTreeSet<ExportId>,
     pub invitations: Vec<[u8; 32]>,
     pub cookies: Vec<[u8; 32]>,
 }
@@ -34,6 +42,11 @@ pub struct Known {
 impl Known {
     pub fn learn(&mut self, stamped: &Stamped) {
         match &stamped.event {
+            Event::AssetAdded(asset) => self.assets.push(asset.code),
+            Event::MarketAdded(market) => self.markets.push(market.symbol),
+            Event::StrategyAdded(_) => self.strategies += 1,
+            Event::Halted { .. } => self.halted = true,
+            Event::Resumed => self.halted = false,
             Event::OrderPlaced { order, .. } => {
                 if self.orders.len() == ORDERS_KEPT {
                     self.orders.swap_remove((order.id.0 % ORDERS_KEPT as u64) as usize);
@@ -71,6 +84,10 @@ impl Known {
             Event::DepositAddressAssigned { asset, address, .. } => {
                 self.deposit_addresses.push((*asset, address.clone()));
             }
+            Event::ExportChanged { export, change } => match change {
+                ExportChange::Added | ExportChange::Made => drop(self.exports.insert(export.id)),
+                ExportChange::Removed => drop(self.exports.remove(&export.id)),
+            },
             Event::WithdrawalChanged { withdrawal, .. } => match withdrawal.status {
                 WithdrawalStatus::Initial | WithdrawalStatus::Pending => {
                     self.withdrawals.insert(withdrawal.id, (withdrawal.account, withdrawal.status));

@@ -10,9 +10,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use countersign::access::principal::Actor;
+use countersign::access::tier::Tiers;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
+use countersign::engine::event::Event;
+use countersign::engine::exports::ExportChange;
 use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 use countersign::sequencer::codec::{self, Entry};
@@ -22,28 +25,31 @@ use countersign::storage::journal::Row;
 
 use super::clients::Asked;
 use super::history::{History, Operation};
-use super::server::tiers;
 use super::world::SERVER;
 
 /// Of how many refusals one is looked at with the state's digest, which takes long.
 const DIGESTED: u64 = 512;
 
-#[derive(Default)]
 pub struct Model {
     engine: Engine,
+    tiers: Tiers,
     /// Events that were shown and are not accounted for yet.
     shown: VecDeque<Arc<Stamped>>,
     refusals: u64,
 }
 
 impl Model {
+    pub fn new(tiers: Tiers) -> Model {
+        Model { engine: Engine::default(), tiers, shown: VecDeque::new(), refusals: 0 }
+    }
+
     pub fn state(&self) -> &State {
         self.engine.state()
     }
 
     /// A server that starts anew forgets what no event tells: the counters of keys.
     pub fn restart(&mut self) {
-        self.engine = Engine::new(std::mem::take(&mut self.engine).state().clone()).limited(tiers());
+        self.engine = Engine::new(self.state().clone()).limited(self.tiers.clone());
     }
 
     /// Accounts for a batch: every answer, and every event.
@@ -58,7 +64,7 @@ impl Model {
             self.answered(&operation, outcome);
         }
         while let Some(next) = self.shown.front() {
-            assert_eq!(next.by, Actor::Server, "{next:?} was shown and nobody asked for it");
+            assert!(ticked(next), "{next:?} was shown and nobody asked for it");
             self.server();
         }
     }
@@ -67,8 +73,8 @@ impl Model {
         let now = operation.taken_at.expect("what is answered was taken");
         let Asked::Command(command) = &operation.asked else { return self.queried(operation, now, told) };
         // A tick that came before may be what the answer rests on. One that could as well stand after stays there.
-        while self.shown.front().is_some_and(|next| next.by == Actor::Server) {
-            let mut trial = Engine::new(self.state().clone()).limited(tiers());
+        while self.shown.front().is_some_and(|next| ticked(next)) {
+            let mut trial = self.engine.clone();
             let outcome = put(&mut trial, now, operation, command);
             if trial.events().is_empty() && outcome == *told {
                 return;
@@ -87,7 +93,7 @@ impl Model {
         let Asked::Query(query) = &operation.asked else { unreachable!("commands are put elsewhere") };
         let ask = || self.engine.query(now, &operation.by, query).map(Answer::View);
         let mut outcome = ask();
-        while outcome != *told && self.shown.front().is_some_and(|next| next.by == Actor::Server) {
+        while outcome != *told && self.shown.front().is_some_and(|next| ticked(next)) {
             self.server();
             outcome = self.engine.query(now, &operation.by, query).map(Answer::View);
         }
@@ -116,7 +122,7 @@ impl Model {
 
     /// The beginning of the journal, which nobody asked for.
     pub fn begin(&mut self, genesis: &Command, batch: &Released<usize>) {
-        self.engine = Engine::default().limited(tiers());
+        self.engine = Engine::default().limited(self.tiers.clone());
         self.shown.extend(batch.events.iter().cloned());
         let at = self.shown.front().expect("genesis has events").at;
         self.engine.handle(at, &SERVER, genesis).expect("genesis is sound");
@@ -149,7 +155,7 @@ impl Model {
 
     fn survived(&mut self, entry: &Entry, seq: u64, history: &mut History) {
         self.shown.extend(codec::stamped(vec![entry.clone()], seq).map(Arc::new));
-        if entry.by == Actor::Server {
+        if self.shown.front().is_some_and(|next| ticked(next)) {
             return self.server();
         }
         loop {
@@ -162,6 +168,12 @@ impl Model {
             }
         }
     }
+}
+
+/// Whether an event comes of the server's own ticks. What else the server asks for is that an export is made.
+fn ticked(stamped: &Stamped) -> bool {
+    let made = matches!(&stamped.event, Event::ExportChanged { change: ExportChange::Made, .. });
+    stamped.by == Actor::Server && !made
 }
 
 /// Asks as the sequencer does.

@@ -1,14 +1,17 @@
 //! One run: clients, clock, scheduler and faults from one seed, with every law checked on the way.
 
+mod starts;
+
 use std::sync::Arc;
 
+use countersign::access::principal::Principal;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
+use countersign::engine::reject::Code;
 use countersign::sequencer::handle::{Submission, Work};
-use countersign::sequencer::recovery::{recent, verify};
-use countersign::sequencer::{Released, Stamped, codec};
-use countersign::storage::journal::Row;
+use countersign::sequencer::recovery::verify;
+use countersign::sequencer::{Released, Stamped};
 use countersign::storage::memory::Fault;
 
 use super::clients::{Asked, Clients};
@@ -18,7 +21,7 @@ use super::history::History;
 use super::hooks::Hooks;
 use super::laws::Laws;
 use super::model::Model;
-use super::server::{Life, Server, Told};
+use super::server::{Life, Server, Settings, Told};
 use super::world::{DAY, SECOND, SERVER, START, VENUE, genesis};
 
 /// What a run may meet.
@@ -37,6 +40,13 @@ pub struct Plan {
     pub faults: Faults,
 }
 
+impl Plan {
+    /// Whether its clients ask for more at once, at one time, than a batch takes. That is costly, and so seldom.
+    fn bursts(self) -> bool {
+        self.seed % 16 == 5
+    }
+}
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct Report {
@@ -52,6 +62,10 @@ pub struct Report {
 
 /// Turns that the slowest append takes.
 const SLOWEST: u64 = 6;
+/// Requests that come at once in a burst: more than two batches take.
+const BURST: usize = 20_000;
+/// Answers of a batch that took as many requests as it may.
+const BATCH_FULL: usize = 8_192;
 /// More turns than anything accepted needs to be answered.
 const TURNS_MAX: usize = 1_000;
 /// Ticks within which a server that only reads has tried whether it may write again.
@@ -72,6 +86,9 @@ struct Run {
     shown: Vec<Arc<Stamped>>,
     /// The disk is full, so only queries are answered.
     read_only: bool,
+    hurried: bool,
+    /// A burst is still to come.
+    bursts: bool,
     given: u64,
     commands: u64,
     trace: u64,
@@ -98,19 +115,23 @@ pub fn play(plan: Plan) -> Report {
 
 impl Run {
     fn new(plan: Plan) -> Run {
+        let mut dice = Dice::new(plan.seed);
+        let settings = Settings::draw(&mut dice);
         Run {
             plan,
-            dice: Dice::new(plan.seed),
+            dice,
             now: START,
-            server: Server::new(),
+            server: Server::new(settings.clone()),
             clients: Clients::default(),
             history: History::default(),
-            model: Model::default(),
+            model: Model::new(settings.tiers),
             laws: Laws::default(),
-            followers: Followers::new(),
+            followers: Followers::new(settings.ring_items),
             hooks: Hooks::default(),
             shown: Vec::new(),
             read_only: false,
+            hurried: settings.hurried,
+            bursts: plan.bursts(),
             given: 0,
             commands: 0,
             trace: 0,
@@ -120,7 +141,8 @@ impl Run {
     async fn play(mut self) -> Report {
         let first = genesis(!self.dice.one_in(4));
         self.server.set_clock(self.now);
-        self.server.start(1_000, Some(first.clone())).await.expect("an empty disk takes genesis");
+        self.server.start(2 * BURST, Some(first.clone())).await.expect("an empty disk takes genesis");
+        self.hooks.command(&first);
         for told in self.server.told() {
             let Told::Released(batch) = told else { panic!("nothing failed") };
             self.model.begin(&first, &batch);
@@ -151,6 +173,10 @@ impl Run {
     async fn step(&mut self) {
         self.pass_time();
         self.give();
+        if self.bursts && self.given > self.plan.requests / 3 {
+            self.bursts = false;
+            self.burst();
+        }
         let faulty = self.plan.faults == Faults::Any || self.given < self.plan.requests / 2;
         if faulty && self.dice.one_in(40) {
             self.fail();
@@ -160,6 +186,7 @@ impl Run {
         }
         if self.dice.one_in(6) {
             self.server.tick().await;
+            self.hooks.command(&Command::Tick);
         }
         for _ in 0..self.dice.below(4) {
             self.turn().await;
@@ -186,7 +213,8 @@ impl Run {
 
     fn pass_time(&mut self) {
         let dice = &mut self.dice;
-        self.now = match dice.below(1_000) {
+        let passes = if self.hurried && !dice.one_in(50) { 0 } else { dice.below(1_000) };
+        self.now = match passes {
             0..700 => self.now.plus_us(dice.below(5_000)),
             700..950 => self.now.plus_us(dice.below(2 * SECOND)),
             950..985 => self.now.plus_us(dice.below(600 * SECOND)),
@@ -208,21 +236,40 @@ impl Run {
         let reads = if self.dice.one_in(50) { self.dice.below(12) } else { self.dice.below(3) };
         for _ in 0..reads {
             let count = self.dice.within(1, 10);
-            for _ in 0..count {
-                let (by, asked) = self.clients.next(&mut self.dice, self.now);
-                let work = match &asked {
-                    Asked::Command(command) => Work::Command(command.clone()),
-                    Asked::Query(query) => Work::Query(query.clone()),
-                };
-                let commands = u64::from(matches!(asked, Asked::Command(_)));
-                (self.given, self.commands) = (self.given + 1, self.commands + commands);
-                // One by one: of several, a full queue takes those that have its reserve.
-                if !self.server.submit(vec![Submission { by, work, ticket: self.history.invoke(by, asked) }]) {
-                    self.hooks.hit("queue full");
-                    self.history.revoke(1);
-                }
-            }
+            self.given += count as u64;
+            let asked = (0..count).map(|_| self.clients.next(&mut self.dice, self.now)).collect();
+            self.submit(asked);
         }
+    }
+
+    /// More at once than a batch takes, nearly all of it cheap.
+    fn burst(&mut self) {
+        for _ in 0..BURST / 500 {
+            let next = |_| match self.dice.one_in(20) {
+                true => self.clients.next(&mut self.dice, self.now),
+                false => self.clients.reader(&mut self.dice, self.now),
+            };
+            let asked = (0..500).map(next).collect();
+            self.submit(asked);
+        }
+    }
+
+    fn submit(&mut self, asked: Vec<(Principal, Asked)>) {
+        let count = asked.len();
+        let mut submissions = Vec::with_capacity(count);
+        for (by, asked) in asked {
+            let work = match &asked {
+                Asked::Command(command) => Work::Command(command.clone()),
+                Asked::Query(query) => Work::Query(query.clone()),
+            };
+            self.commands += u64::from(matches!(asked, Asked::Command(_)));
+            submissions.push(Submission { by, work, ticket: self.history.invoke(by, asked) });
+        }
+        let refused = self.server.submit(submissions);
+        if !refused.is_empty() {
+            self.hooks.hit(if refused.len() < count { "queue takes a part" } else { "queue full" });
+        }
+        self.history.revoke(&refused);
     }
 
     fn fail(&mut self) {
@@ -242,7 +289,7 @@ impl Run {
 
     async fn turn(&mut self) {
         let life = self.server.turn().await;
-        self.history.take(self.now);
+        self.history.take(self.now, self.server.waiting());
         self.hear();
         if life == Life::Failed {
             self.restart().await;
@@ -276,12 +323,22 @@ impl Run {
     }
 
     fn released(&mut self, batch: &Released<usize>) {
-        for (ticket, outcome) in &batch.answers {
+        for ((ticket, outcome), operation) in batch.answers.iter().zip(self.history.open()) {
             let kind = outcome.as_ref().map_or_else(|reject| 1 + reject.code as u64, |_| 0);
             self.trace = (self.trace ^ *ticket as u64 ^ (kind << 32)).wrapping_mul(0x0000_0100_0000_01b3);
-            if let Err(reject) = outcome {
-                self.hooks.refusal(reject.code);
+            match (outcome, &operation.asked) {
+                (Err(reject), _) => {
+                    if reject.code == Code::RateLimit {
+                        self.hooks.hit("key too fast");
+                    }
+                    self.hooks.refusal(reject.code);
+                }
+                (Ok(_), Asked::Command(command)) => self.hooks.command(command),
+                (Ok(_), Asked::Query(query)) => self.hooks.query(query),
             }
+        }
+        if batch.answers.len() >= BATCH_FULL {
+            self.hooks.hit("batch full");
         }
         self.model.released(batch, &mut self.history);
         batch.events.iter().for_each(|event| self.show(event));
@@ -301,7 +358,7 @@ impl Run {
         self.server.stop();
         for _ in 0..TURNS_MAX {
             let life = self.server.turn().await;
-            self.history.take(self.now);
+            self.history.take(self.now, 0);
             self.hear();
             if life != Life::Running {
                 if life == Life::Stopped {
@@ -314,97 +371,6 @@ impl Run {
         panic!("the server does not stop");
     }
 
-    /// Starts the server again on what its disk holds, and compares that with what everybody was told.
-    async fn restart(&mut self) {
-        self.read_only = false;
-        let intact = self.damage().await;
-        loop {
-            self.account().await;
-            self.laws.compare(self.model.state());
-            let kept = self.dice.of(&[40, 300, 100_000]);
-            let recent = recent(&self.server.reader(), kept).await.expect("the journal is read");
-            self.followers.restart(&recent, self.model.state().seq);
-            let expected = self.model.state().digest();
-            self.model.restart();
-            let queue_max = self.dice.of(&[12, 30, 100, 1_000]);
-            let started = self.server.start(queue_max, None).await;
-            if let Some(recovered) = self.server.recovered() {
-                assert_eq!(recovered, expected, "law 4: the state recovered is not the one that was left");
-            }
-            match started {
-                Ok(()) => break,
-                // The disk failed again under the first tick.
-                Err(_) => self.server.disk.heal(),
-            }
-            self.hear();
-        }
-        if !intact {
-            self.server.disk.damage(|_, snapshots| snapshots.clear());
-        }
-        self.server.disk.heal();
-        self.hear();
-    }
-
-    /// Snapshots are a convenience: spoils them sometimes. Whether they are as they were saved.
-    async fn damage(&mut self) -> bool {
-        let there = self.server.snapshots().newest_first().next().is_some();
-        let kind = self.dice.below(6);
-        if !there || kind == 0 {
-            self.server.disk.damage(|_, snapshots| snapshots.clear());
-            self.hooks.hit("start from the first row");
-            return true;
-        }
-        let at = self.dice.below(u64::MAX) as usize;
-        match kind {
-            1 => self.server.disk.damage(|_, snapshots| {
-                for body in snapshots.iter_mut().map(|snapshot| &mut snapshot.body) {
-                    let at = at % body.len();
-                    body[at] ^= 1;
-                }
-            }),
-            2 => self.server.disk.damage(|_, snapshots| snapshots.iter_mut().for_each(|of| of.format += 1)),
-            _ => {
-                self.hooks.hit("start from a snapshot");
-                return true;
-            }
-        }
-        self.hooks.hit(if kind == 1 { "snapshot damaged" } else { "snapshot of an unknown format" });
-        false
-    }
-
-    /// Accounts for what is on the disk: all that was shown, and what more may have come of unanswered requests.
-    async fn account(&mut self) {
-        let from = self.shown.first().map_or(self.model.state().seq.0 + 1, |first| first.seq.0);
-        let rows = self.server.reader().rows(from, u32::MAX).await.expect("the disk is read");
-        let last = self.model.state().seq.0;
-        let (shown, beyond): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.first_seq <= last);
-        let stored = shown.iter().flat_map(|row| {
-            codec::stamped(codec::decode(row.format, &row.body).expect("the journal is read"), row.first_seq)
-        });
-        let there = |of: &Stamped, stored: &Stamped| {
-            (of.seq, of.at, of.by, &of.event) == (stored.seq, stored.at, stored.by, &stored.event)
-        };
-        let mut count = 0;
-        for (of, stored) in self.shown.iter().zip(stored) {
-            assert!(there(of, &stored), "law 1: {of:?} was shown, and {stored:?} is on the disk");
-            count += 1;
-        }
-        assert_eq!(count, self.shown.len(), "law 1: what was shown is not on the disk");
-        self.shown.clear();
-        let (survived, lost) = (self.history.survived, self.history.lost);
-        for event in self.model.crashed(&beyond, &mut self.history) {
-            self.show(&event);
-        }
-        self.laws.end();
-        self.shown.clear();
-        if self.history.survived > survived {
-            self.hooks.hit("unanswered request took effect");
-        }
-        if self.history.lost > lost {
-            self.hooks.hit("unanswered request was lost");
-        }
-    }
-
     /// With the faults over: everything accepted is answered, and what is due happens.
     async fn settle(&mut self) {
         self.server.disk.heal();
@@ -415,12 +381,7 @@ impl Run {
         }
         assert!(!self.read_only, "liveness: the disk has room and no command is taken");
         // A halt is no fault, and nobody else would end it.
-        let (by, asked) = (VENUE, Asked::Command(Command::Resume));
-        let work = Work::Command(Command::Resume);
-        let ticket = self.history.invoke(by, asked);
-        if !self.server.submit(vec![Submission { by, work, ticket }]) {
-            self.history.revoke(1);
-        }
+        self.submit(vec![(VENUE, Asked::Command(Command::Resume))]);
         for days in [0, 1, 40] {
             self.now = self.now.plus_us(days * DAY).max(self.model.state().at);
             self.server.set_clock(self.now);

@@ -11,7 +11,7 @@ use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
-use countersign::sequencer::handle::{Handle, Submission};
+use countersign::sequencer::handle::{Handle, Submission, Unavailable};
 use countersign::sequencer::recovery::RecoveryError;
 use countersign::sequencer::shadow::{Ending, Shadow};
 use countersign::sequencer::{self, Release, Released};
@@ -20,18 +20,42 @@ use countersign::storage::memory::Disk;
 use countersign::storage::snapshots::Snapshots;
 use countersign::storage::{Digest, Journal, JournalReader};
 
+use super::dice::Dice;
+
 thread_local! {
     static CLOCK: Cell<Moment> = const { Cell::new(Moment(0)) };
 }
 
-/// Events after which the shadow saves a snapshot.
-const SNAPSHOT_EVENTS: u64 = 50;
 /// How often the sequencer asks whether something is due.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Keys trade as fast as they like: the rates have tests of their own.
-pub fn tiers() -> Tiers {
-    Tiers::all(Tier::Unlimited)
+/// What a server is started with: the same for a whole run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How fast keys may trade.
+    pub tiers: Tiers,
+    /// Events after which the shadow saves a snapshot.
+    pub snapshot_events: u64,
+    /// Items that each private channel keeps for who comes back.
+    pub ring_items: usize,
+    /// The clock hardly goes on between requests.
+    pub hurried: bool,
+}
+
+impl Settings {
+    pub fn draw(dice: &mut Dice) -> Settings {
+        let tier = |dice: &mut Dice| dice.of(&[Tier::Unlimited, Tier::Unlimited, Tier::Pro, Tier::Starter]);
+        let mut tiers = Tiers::all(tier(dice));
+        if dice.one_in(2) {
+            tiers.organizations.insert("ORG2".to_owned(), tier(dice));
+        }
+        Settings {
+            tiers,
+            snapshot_events: dice.of(&[1, 50, 50, 400]),
+            ring_items: dice.of(&[5, 100, 4_096]),
+            hurried: dice.one_in(4),
+        }
+    }
 }
 
 /// What was let out, in order.
@@ -74,6 +98,7 @@ type Running = Pin<Box<dyn Future<Output = Result<Ending, JournalError>>>>;
 
 pub struct Server {
     pub disk: Disk,
+    settings: Settings,
     told: Arc<Mutex<Vec<Told>>>,
     handle: Option<Handle<usize>>,
     run: Option<Running>,
@@ -82,8 +107,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new() -> Server {
-        Server { disk: Disk::default(), told: Arc::default(), handle: None, run: None, shadow: None, recovered: None }
+    pub fn new(settings: Settings) -> Server {
+        let disk = Disk::default();
+        Server { disk, settings, told: Arc::default(), handle: None, run: None, shadow: None, recovered: None }
     }
 
     /// The digest of the state that the last start began with; `None` if it did not get so far.
@@ -106,10 +132,11 @@ impl Server {
             *recovered = Some(engine.state().digest());
             told
         };
-        let opened = sequencer::open(journal, &reader, &snapshots, || CLOCK.get(), queue_max, tiers(), release);
+        let tiers = self.settings.tiers.clone();
+        let opened = sequencer::open(journal, &reader, &snapshots, || CLOCK.get(), queue_max, tiers, release);
         let (mut sequencer, handle) = opened.await?;
         sequencer.start(genesis).await?;
-        self.shadow = Some(sequencer.shadow(reader, snapshots, SNAPSHOT_EVENTS));
+        self.shadow = Some(sequencer.shadow(reader, snapshots, self.settings.snapshot_events));
         self.handle = Some(handle);
         self.run = Some(Box::pin(sequencer.run()));
         Ok(())
@@ -123,9 +150,18 @@ impl Server {
         Snapshots::Memory(self.disk.clone())
     }
 
-    /// False when the queue has no room: nothing was taken then.
-    pub fn submit(&self, submissions: Vec<Submission<usize>>) -> bool {
-        self.handle.as_ref().is_some_and(|handle| handle.submit(submissions).is_ok())
+    /// The tickets of those that the queue had no room for.
+    pub fn submit(&self, submissions: Vec<Submission<usize>>) -> Vec<usize> {
+        let refused = match &self.handle {
+            Some(handle) => handle.submit(submissions).map_or_else(|Unavailable(refused)| refused, |()| Vec::new()),
+            None => submissions,
+        };
+        refused.iter().map(|of| of.ticket).collect()
+    }
+
+    /// How many requests the sequencer has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.handle.as_ref().map_or(0, Handle::waiting)
     }
 
     /// Moves the sequencer as far as it gets by itself.

@@ -14,7 +14,8 @@ use super::dice::Dice;
 use super::known::Known;
 use super::world::SECOND;
 
-const SYMBOLS: [&str; 2] = ["BTC/USD", "ETH/USD"];
+/// Open orders below which clients rather ask for more than cancel.
+const FEW: usize = 8;
 /// Tenths around which prices lie.
 const MIDDLE: i64 = 1_000;
 
@@ -22,14 +23,22 @@ pub fn symbol(name: &str) -> Symbol {
     Symbol::from(name).unwrap()
 }
 
+/// One of the first two, mostly.
+pub fn any_market(dice: &mut Dice, known: &Known) -> Symbol {
+    let common = known.markets.len().min(2);
+    let some = if dice.one_in(20) { &known.markets[..] } else { &known.markets[..common] };
+    *dice.any(some).expect("genesis has markets")
+}
+
 pub fn command(dice: &mut Dice, known: &Known, account: AccountId, now: Moment) -> Command {
     match dice.below(100) {
-        0..50 => Command::PlaceOrder(order(dice, now)),
+        67..92 if known.orders.len() < FEW && !dice.one_in(4) => Command::PlaceOrder(order(dice, known, now)),
+        0..50 => Command::PlaceOrder(order(dice, known, now)),
         50..54 => {
-            let first = order(dice, now);
+            let first = order(dice, known, now);
             let mut orders = vec![first];
             for _ in 0..dice.within(1, 4) {
-                let next = order(dice, now);
+                let next = order(dice, known, now);
                 let [first, ..] = &orders[..] else { unreachable!("it begins with one") };
                 let (symbol, validate, deadline) = (first.symbol, first.validate, first.deadline);
                 orders.push(PlaceOrder { symbol, validate, deadline, ..next });
@@ -72,7 +81,7 @@ pub fn client_order_id(dice: &mut Dice) -> ClientOrderId {
     ClientOrderId::from(&format!("c{}", dice.below(200))).unwrap()
 }
 
-fn order(dice: &mut Dice, now: Moment) -> PlaceOrder {
+fn order(dice: &mut Dice, known: &Known, now: Moment) -> PlaceOrder {
     let order_type = match dice.below(100) {
         0..62 => OrderType::Limit,
         62..70 => OrderType::Market,
@@ -87,7 +96,7 @@ fn order(dice: &mut Dice, now: Moment) -> PlaceOrder {
     let in_cash = terms.as_ref().is_some_and(|terms| terms.cash_order_qty.is_some());
     let trails = order_type.trails();
     PlaceOrder {
-        symbol: symbol(dice.of(&SYMBOLS)),
+        symbol: any_market(dice, known),
         side: side(dice),
         order_type,
         time_in_force: if order_type == OrderType::Market {
@@ -188,7 +197,7 @@ fn amendment(dice: &mut Dice, known: &Known, account: AccountId, now: Moment) ->
 fn edit(dice: &mut Dice, known: &Known, account: AccountId, now: Moment) -> EditOrder {
     EditOrder {
         order: order_id(dice, known, account),
-        symbol: symbol(dice.of(&SYMBOLS)),
+        symbol: any_market(dice, known),
         order_qty: dice.one_in(2).then(|| quantity(dice)),
         limit_price: dice.one_in(2).then(|| price(dice)),
         display_qty: dice.one_in(10).then(|| quantity(dice)),

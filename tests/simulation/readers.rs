@@ -1,0 +1,65 @@
+//! What is only read: by Service Users, Members, the venue operator, the server, and who has a token or a cookie.
+
+use countersign::access::operation::Operation;
+use countersign::domain::ids::{RequestId, ServiceUserId};
+use countersign::engine::command::OrderRef;
+use countersign::engine::holdings::EarnSought;
+use countersign::engine::query::{Query, Sought};
+use countersign::engine::service_users::KeyRef;
+use countersign::engine::transfers::TransferFilter;
+
+use super::dice::Dice;
+use super::known::Known;
+use super::traders::client_order_id;
+use super::treasury::{any_asset, export_id, strategy, withdrawal};
+
+pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
+    let sought = EarnSought { limit: 5, ..EarnSought::default() };
+    match dice.below(16) {
+        0 => Query::Balances,
+        1 => Query::OpenOrders { symbol: None },
+        2 => Query::Orders(vec![OrderRef::ClientId(client_order_id(dice))]),
+        3 => Query::KeyInfo,
+        4 => Query::EarnAllocations(sought),
+        5 => Query::EarnStrategies(sought),
+        6 => Query::EarnStatus(strategy(dice, known)),
+        7 => Query::Withdrawals(TransferFilter::default()),
+        8 => Query::Deposits(TransferFilter::default()),
+        9 => Query::WithdrawInfo(withdrawal(dice)),
+        10 => Query::Exports(Operation::ExportStatus, None),
+        11 => Query::Exports(Operation::ExportRetrieve, Some(export_id(dice, known))),
+        12 => Query::Methods(Operation::DepositMethods, Some(any_asset(dice, known))),
+        13 => Query::Addresses(Operation::WithdrawAddresses, None),
+        14 => Query::History(Operation::Ledgers),
+        _ => Query::Subscribe(dice.of(&[Operation::Balances, Operation::Executions, Operation::Ledger])),
+    }
+}
+
+pub fn of_member(dice: &mut Dice, known: &Known) -> Query {
+    match dice.below(10) {
+        0 => Query::Requests(Sought { limit: Some(5), ..Sought::default() }),
+        1 => {
+            let all: Vec<RequestId> = known.requests.keys().copied().collect();
+            Query::Request(dice.any(&all).copied().unwrap_or(RequestId(1)))
+        }
+        2 => Query::Policies,
+        3 => Query::Members,
+        4 => Query::ServiceUsers,
+        5 => Query::MemberInfo,
+        6 => {
+            let service_user = dice.one_in(2).then(|| ServiceUserId(dice.within(1, 4) as u32));
+            Query::Explain { change: withdrawal(dice), service_user }
+        }
+        7 => Query::Addresses(Operation::Addresses, None),
+        8 => Query::Audit,
+        _ => Query::Subscribe(Operation::Approvals),
+    }
+}
+
+/// What a token or a cookie leads to.
+pub fn of_stranger(dice: &mut Dice, known: &Known, key: ServiceUserId) -> Query {
+    match dice.one_in(2) {
+        true => Query::Bind(KeyRef::ServiceUser(key)),
+        false => Query::BindMember(dice.any(&known.cookies).copied().unwrap_or_default()),
+    }
+}
