@@ -6,11 +6,13 @@ use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
 use countersign::engine::event::Event;
+use countersign::engine::query::{Query, View};
 use countersign::engine::streams::routes;
 use countersign::engine::workflows::{Drawn, Needs};
 use countersign::gateway::inbound::{self, Body, set_step};
 use countersign::gateway::outbound::{items, results};
 use countersign::sequencer::codec;
+use serde_json::value::RawValue;
 
 use super::world::{NOW, engine, principals, tokens};
 
@@ -33,13 +35,27 @@ pub fn dispatch(text: &str) -> Option<Operation> {
             }
             Body::Query(query, _) => {
                 if let Ok(view) = engine().query(NOW, &by, &query) {
-                    results::view(&mut String::new(), &engine().state().reference, request.operation, &view);
+                    written(|out| results::view(out, &engine().state().reference, request.operation, &view));
                 }
             }
-            Body::Ping | Body::Subscribe(_) | Body::Unsubscribe(_) | Body::History(_) | Body::Audit(_) => {}
+            Body::Subscribe(_) => {
+                if let Ok(View::Snapshot { at, items, .. }) =
+                    engine().query(NOW, &by, &Query::Subscribe(request.operation))
+                {
+                    written(|out| results::snapshot(out, &engine().state().reference, at, &items));
+                }
+            }
+            Body::Ping | Body::Unsubscribe(_) | Body::History(_) | Body::Audit(_) => {}
         }
     }
     Some(request.operation)
+}
+
+/// What is written is JSON, or nothing.
+fn written(write: impl FnOnce(&mut String)) {
+    let mut out = String::new();
+    write(&mut out);
+    assert!(out.is_empty() || serde_json::from_str::<&RawValue>(&out).is_ok(), "no JSON: {out}");
 }
 
 /// Judges a command as a session would submit it. What happens keeps the money laws, and can be written and told.
@@ -58,7 +74,7 @@ fn carry_out(by: &Principal, mut command: Command) {
     engine.state().ledger.check().expect("money is conserved");
     let asked = matches!(command, Command::Halt { .. });
     assert!(asked || engine.state().halted.is_none(), "{:?}", engine.state().halted);
-    results::reply(&mut String::new(), &engine.state().reference, &reply, None);
+    written(|out| results::reply(out, &engine.state().reference, &reply, None));
     told(&engine, by, NOW);
 }
 
@@ -73,7 +89,7 @@ fn told(engine: &Engine, by: &Principal, at: Moment) {
     let first = engine.state().seq.0 + 1 - events.len() as u64;
     for stamped in codec::stamped(entries, first) {
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
-            items::write(&mut String::new(), &engine.state().reference, &stamped, &route);
+            written(|out| items::write(out, &engine.state().reference, &stamped, &route));
         });
     }
 }

@@ -7,14 +7,16 @@ use countersign::access::principal::{Actor, Principal};
 use countersign::access::scope::ScopeSet;
 use countersign::domain::decimal::Decimal;
 use countersign::domain::exports::{Format, Report};
-use countersign::domain::ids::{MemberId, ServiceUserId, VenueKeyId};
+use countersign::domain::ids::{MemberId, ServiceUserId, StrategyId, VenueKeyId};
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
-use countersign::domain::text::{AssetCode, Symbol};
+use countersign::domain::text::{AssetCode, ClientId, Symbol};
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
-use countersign::engine::command::{Command, PlaceOrder, Withdraw};
+use countersign::engine::command::{Command, Credit, EarnMove, PlaceOrder, Withdraw};
+use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
 use countersign::engine::exports::AskedExport;
+use countersign::engine::query::Reply;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::gateway::secrets::MasterKey;
 use countersign::gateway::token::Tokens;
@@ -46,7 +48,8 @@ pub fn principals() -> [Principal; 3] {
     actors.map(by)
 }
 
-/// Two Organizations with orders on both sides of the book, a withdrawal that waits for its vote, an export.
+/// Two Organizations with orders on both sides of the book, a withdrawal that waits for its vote, an export whose
+/// file is made, a deposit on its way, and funds in Earn: at rest, on their way out, and rewarded.
 pub fn engine() -> &'static Engine {
     &world().0
 }
@@ -60,11 +63,10 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
     static WORLD: LazyLock<(Engine, Vec<(Moment, Event)>)> = LazyLock::new(|| {
         let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
         let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-        let [bot, ..] = principals();
+        let [bot, _, venue] = principals();
         let maker = by(Actor::ServiceUser(ServiceUserId(2)));
         let amount = decimal("1");
-        let change =
-            WithdrawalChange { asset: AssetCode::from("BTC").expect("short"), key: "cold-1".to_owned(), amount };
+        let change = WithdrawalChange { asset: asset("BTC"), key: "cold-1".to_owned(), amount };
         let export = AskedExport {
             report: Report::Trades,
             format: Format::Csv,
@@ -85,9 +87,24 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
             (&maker, Command::PlaceOrder(order(Side::Sell, "105"))),
             (&bot, Command::Withdraw(Withdraw { change, client_id: None, max_fee: None, address: None })),
             (&bot, Command::AddExport(export)),
+            (&bot, earn(1, "2", true)),
+            (&bot, earn(2, "2", true)),
+            (&bot, earn(2, "1", false)),
+            (
+                &venue,
+                Command::PayEarnReward { strategy: StrategyId(1), amount: decimal("0.5"), client_id: id("reward") },
+            ),
+            (&venue, Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![deposit_address()] }),
+            (&bot, Command::DepositAddresses { asset: asset("BTC"), method: None, new: true }),
+            (&venue, Command::CreditDeposit(credit())),
         ] {
-            engine.handle(NOW, who, &command).expect("the world is sound");
+            let reply = engine.handle(NOW, who, &command).expect("the world is sound");
             events.extend(engine.take_events().map(|event| (NOW, event)));
+            if let Reply::Export(export) = reply {
+                let made = Command::FinishExport { export: export.id, started: NOW, rows: 7 };
+                engine.handle(NOW, &by(Actor::Server), &made).expect("it was just ordered");
+                events.extend(engine.take_events().map(|event| (NOW, event)));
+            }
         }
         (engine, events)
     });
@@ -96,6 +113,28 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
 
 fn decimal(text: &str) -> Decimal {
     Decimal::parse(text).expect("a number")
+}
+
+fn asset(code: &str) -> AssetCode {
+    AssetCode::from(code).expect("short")
+}
+
+fn id(text: &str) -> ClientId {
+    ClientId::from(text).expect("short")
+}
+
+fn earn(strategy: u16, amount: &str, allocate: bool) -> Command {
+    let (strategy, amount) = (StrategyId(strategy), decimal(amount));
+    Command::Earn(EarnMove { strategy, amount, allocate, auto_compound: None, client_id: None })
+}
+
+fn deposit_address() -> DepositAddress {
+    DepositAddress { address: "bc1qpool".to_owned(), tag: None }
+}
+
+fn credit() -> Credit {
+    let (asset, address, amount) = (asset("BTC"), deposit_address(), decimal("1"));
+    Credit { asset, address, amount, txid: "tx-0".to_owned(), status: DepositStatus::Pending }
 }
 
 fn order(side: Side, price: &str) -> PlaceOrder {
