@@ -21,6 +21,7 @@ pub mod history;
 
 pub mod gateway;
 
+pub mod background;
 pub mod cli;
 pub mod config;
 pub mod dashboard;

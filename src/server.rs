@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 use crate::access::tier::Tiers;
+use crate::background::Background;
 use crate::config::Config;
 use crate::dashboard;
 use crate::domain::ids::Seq;
@@ -96,6 +97,9 @@ pub enum ServerError {
     /// The secrets in the journal were sealed under another key (rule 29).
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
+    /// The system gives no more threads.
+    #[error("no thread for the dashboards: {0}")]
+    Thread(std::io::Error),
     /// The sequencer's thread, or its shadow's, ended without a word.
     #[error("the sequencer died")]
     Sequencer,
@@ -108,6 +112,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listening: tokio::task::JoinHandle<()>,
     sequencer: oneshot::Receiver<Result<(), ServerError>>,
+    dashboards: Background,
 }
 
 /// What the sequencer's thread hands back once it runs.
@@ -155,6 +160,7 @@ impl Server {
         try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
+        let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         tokio::spawn(keep_head(config.data_dir.clone(), head));
         let idle = Duration::from_secs(config.limits.member_idle_s as u64);
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
@@ -183,6 +189,7 @@ impl Server {
             tiers: config.rates.clone(),
             secure: config.speaks_tls(),
             stopping: stopping.clone(),
+            dashboards: dashboards.handle(),
             sockets_opened: AtomicU64::new(0),
         });
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
@@ -191,7 +198,7 @@ impl Server {
         let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
-        Ok(Server { address, stop, listening, sequencer })
+        Ok(Server { address, stop, listening, sequencer, dashboards })
     }
 
     /// Where it listens.
@@ -209,12 +216,14 @@ impl Server {
 
     /// Stops: no new connection, then everything accepted is answered and a snapshot saved.
     pub async fn stop(self) -> Result<(), ServerError> {
-        let Server { stop, listening, sequencer, .. } = self;
+        let Server { stop, listening, sequencer, dashboards, .. } = self;
         // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
         let _ = stop.send(true);
         if let Err(error) = listening.await {
             tracing::error!(%error, "the listener ended badly");
         }
+        // Its sessions have ended: the listener has waited for them.
+        drop(dashboards);
         sequencer.await.map_err(|_| ServerError::Sequencer)?
     }
 }

@@ -70,6 +70,8 @@ pub struct Gateway {
     pub clock: fn() -> Moment,
     /// True once the server is stopping.
     pub stopping: watch::Receiver<bool>,
+    /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
+    pub dashboards: tokio::runtime::Handle,
     /// Sockets opened since the start; names them in `status`.
     pub sockets_opened: AtomicU64,
 }

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::runtime::Handle;
 
 use super::connection::Outlet;
 use super::context::{Gateway, Unanswered};
@@ -52,7 +53,11 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
         Ok(principal) => {
             let hash = cookie(&headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
             let opened = Opened { principal, cookie: hash, origin: origin(&headers).map(str::to_owned) };
-            upgrade.accept(move |socket, _| session::run(gateway, socket, (seat, admitted, parts), opened))
+            let sessions = match principal.actor {
+                Actor::Member(_) => gateway.dashboards.clone(),
+                _ => Handle::current(),
+            };
+            upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, (seat, admitted, parts), opened))
         }
         Err(refusal) => turned_away(&gateway, &headers, peer, refusal),
     }

@@ -23,6 +23,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
     time,
 };
 use tokio_tungstenite::{
@@ -87,9 +88,9 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 }
 
 impl Upgrade {
-    /// The 101 answer. Once it is sent, `session` runs on a task of its own with the socket; the
+    /// The 101 answer. Once it is sent, `session` runs on a task of its own, among `sessions`, with the socket; the
     /// connection counts as open until it returns.
-    pub fn accept<F>(self, session: impl FnOnce(WebSocket, Peer) -> F + Send + 'static) -> Response
+    pub fn accept<F>(self, sessions: Handle, session: impl FnOnce(WebSocket, Peer) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -104,7 +105,7 @@ impl Upgrade {
                     let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
                     // On a task of its own, so that what the upgrade needed is not kept as long as the session; and
                     // not in an async block, which would keep room for it twice.
-                    tokio::spawn(session(socket, peer).map(|()| drop(place)));
+                    sessions.spawn(session(socket, peer).map(|()| drop(place)));
                 }
                 Err(error) => tracing::debug!(%error, "peer left before its upgrade"),
             }

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::recovery::{self, RecoveryError};
 use super::replay::Replay;
+use crate::background::stand_back;
 use crate::engine::state::State;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
@@ -114,7 +115,8 @@ impl Shadow {
         Err(RecoveryError::Diverged { at: ending.seq })
     }
 
-    /// Starts a thread on which it follows until it is told the ending.
+    /// Starts a thread on which it follows until it is told the ending, and which stands back: a snapshot that is
+    /// late costs the next start some time, an order that is late costs its owner.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -122,7 +124,10 @@ impl Shadow {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ended, ending) = oneshot::channel();
         let thread = std::thread::Builder::new().name("shadow".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(self.run(ending)))?;
+        let thread = thread.spawn(move || {
+            stand_back();
+            runtime.block_on(self.run(ending))
+        })?;
         Ok(Following { ended, thread })
     }
 

@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jiff", &["domain"]),
     ("postcard", &["engine", "sequencer", "history"]),
     ("rand", &["gateway", "demo", "cli"]),
+    ("rustix", &["background"]),
     ("schemars", &["wire"]),
     ("serde", ANYWHERE),
     // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).
@@ -37,7 +38,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sha2", &["domain", "engine", "storage", "gateway", "dashboard"]),
     ("sqlx", &["storage"]),
     ("thiserror", ANYWHERE),
-    ("tokio", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli", "main"]),
+    (
+        "tokio",
+        &["background", "storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli", "main"],
+    ),
     ("tokio-rustls", &["gateway"]),
     ("tokio-tungstenite", &["gateway", "demo"]),
     ("toml", &["config", "cli"]),
@@ -46,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "tracing",
         &[
+            "background",
             "storage",
             "sequencer",
             "market_data",

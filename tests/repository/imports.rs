@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("wire", &["access", "domain"]),
     // Bytes and rows only: a new event never touches SQL.
     ("storage", &[]),
-    ("sequencer", &["engine", "storage", "access", "domain", "telemetry"]),
+    ("sequencer", &["engine", "storage", "access", "domain", "background", "telemetry"]),
     ("market_data", &["engine", "access", "domain", "wire", "sequencer", "telemetry"]),
     ("history", &["engine", "access", "domain", "wire", "storage", "sequencer", "telemetry"]),
     (
@@ -34,9 +34,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dashboard", &[]),
     ("config", &["domain", "access", "storage"]),
     ("telemetry", &["config"]),
+    ("background", &[]),
     (
         "server",
         &[
+            "background",
             "domain",
             "access",
             "engine",

@@ -58,6 +58,19 @@ impl Served {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
+
+    /// The nice value of each of its threads, by the thread's name (proc(5), `stat`: the name stands in brackets, and the
+    /// nice value is the 17th word behind it).
+    #[allow(dead_code, reason = "each suite uses its part")]
+    pub fn nice_values(&self) -> Vec<(String, i32)> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let of = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+            let (name, rest) = stat.split_once('(').unwrap().1.rsplit_once(") ").unwrap();
+            (name.to_owned(), rest.split(' ').nth(16).unwrap().parse().unwrap())
+        };
+        threads.map(of).collect()
+    }
 }
 
 impl Drop for Served {

@@ -209,6 +209,18 @@ async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_li
 }
 
 #[tokio::test]
+async fn snapshots_and_dashboards_stand_back_for_those_that_trade() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = serve(dir.path()).await;
+    let threads = server.nice_values();
+    let nice =
+        |name: &str| threads.iter().find(|(of, _)| of == name).unwrap_or_else(|| panic!("{name}: {threads:?}")).1;
+    for (name, nicer) in [("sequencer", 0), ("shadow", 10), ("dashboards", 10)] {
+        assert_eq!(nice(name), (nice("countersign") + nicer).min(19), "{name}: {threads:?}");
+    }
+}
+
+#[tokio::test]
 async fn healthz_says_whether_commands_are_taken() {
     let world = World::new(&[]).await;
     let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
