@@ -31,7 +31,7 @@ use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
-use crate::wire::results::{Amended, BatchRow, Canceled, Count, Credentials, Initiated, Placed, Rate, Subscribed};
+use crate::wire::results::{Amended, BatchRow, Canceled, Count, Credentials, Initiated, Rate, Subscribed};
 
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
@@ -170,8 +170,11 @@ impl Session {
         let mut json = String::new();
         let (req_id, time_in) = (call.req_id, call.time_in);
         match (&call.then, reply) {
+            // The reply that there are most of goes straight into its frame.
             (Then::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
-                placed(&mut json, order, (cl_ord_id.as_deref(), *userref), repeated, rate);
+                let named = (cl_ord_id.as_deref(), *userref);
+                let result = |out: &mut String| results::placed(out, order, named, repeated, rate);
+                return self.push(|text| outbound::success(text, "add_order", req_id, result, time_in, now));
             }
             (Then::Order(which), Reply::Canceled(ids)) => {
                 return self.canceled(call, which, &ids, rate.as_ref(), now);
@@ -376,9 +379,6 @@ impl Session {
     }
 }
 
-/// What a client is told of an order that it placed before.
-const REPEATED: &str = "the order was placed before by a request with this cl_ord_id";
-
 type Row = Result<(Option<OrderId>, bool), Reject>;
 
 /// An order of a batch.
@@ -392,34 +392,9 @@ fn batch_row(
         cl_ord_id: cl_ord_id.map(|id| id.to_string()),
         order_userref: *order_userref,
         error: row.as_ref().err().map(Reject::text),
-        warnings: repeated.then(|| vec![REPEATED]),
+        warnings: repeated.then(|| vec![results::REPEATED]),
         rate,
     }
-}
-
-/// The result of `add_order`, by hand: it is the reply that there are most of.
-fn placed(
-    out: &mut String,
-    order: Option<OrderId>,
-    (cl_ord_id, userref): (Option<&str>, Option<i64>),
-    repeated: bool,
-    rate: Option<Rate>,
-) {
-    let order_id = order.map(|id| id.to_string()).unwrap_or_default();
-    if repeated || rate.is_some() {
-        let warnings = repeated.then(|| vec![REPEATED]);
-        let cl_ord_id = cl_ord_id.map(str::to_owned);
-        return items::json(out, &Placed { order_id, cl_ord_id, order_userref: userref, warnings, rate });
-    }
-    let mut object = outbound::Object::open(out);
-    object.plain("order_id", order_id);
-    if let Some(id) = cl_ord_id {
-        object.text("cl_ord_id", id);
-    }
-    if let Some(userref) = userref {
-        object.literal("order_userref", userref);
-    }
-    object.close();
 }
 
 /// What the acknowledgement of a private channel says; clients send it back as params after a reconnect.
@@ -475,21 +450,5 @@ fn narrow(view: View, filter: &Filter) -> View {
             View::Addresses(all)
         }
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reply_to_add_order_is_byte_for_byte_what_serde_writes() {
-        for (cl_ord_id, userref) in [(None, None), (Some("a-1"), Some(-3))] {
-            let mut text = String::new();
-            placed(&mut text, Some(OrderId(5)), (cl_ord_id, userref), false, None);
-            let (order_id, cl_ord_id) = (OrderId(5).to_string(), cl_ord_id.map(str::to_owned));
-            let expected = Placed { order_id, cl_ord_id, order_userref: userref, warnings: None, rate: None };
-            assert_eq!(text, serde_json::to_string(&expected).unwrap());
-        }
     }
 }

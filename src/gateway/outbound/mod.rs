@@ -29,7 +29,14 @@ impl<'a> Object<'a> {
     /// A string member.
     pub fn text(&mut self, key: &str, text: &str) -> &mut Self {
         self.key(key);
-        self.out.push_str(&serde_json::to_string(text).expect("a string is JSON"));
+        // Most text has nothing to escape, and what serde writes is a copy.
+        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            self.out.push('"');
+            self.out.push_str(text);
+            self.out.push('"');
+        } else {
+            self.out.push_str(&serde_json::to_string(text).expect("a string is JSON"));
+        }
         self
     }
 
@@ -51,6 +58,13 @@ impl<'a> Object<'a> {
     pub fn number(&mut self, key: &str, units: i64, decimals: u8) -> &mut Self {
         self.key(key);
         write_units(self.out, units, decimals);
+        self
+    }
+
+    /// A member whose JSON `write` appends.
+    pub fn written(&mut self, key: &str, write: impl FnOnce(&mut String)) -> &mut Self {
+        self.key(key);
+        write(self.out);
         self
     }
 
@@ -102,6 +116,20 @@ pub fn reply(
         Err(text) => object.text("error", text),
     };
     object.plain("time_in", time_in).plain("time_out", time_out);
+    object.close();
+}
+
+/// The reply of a success whose result `write` appends.
+pub fn success(
+    out: &mut String,
+    method: &str,
+    req_id: Option<i64>,
+    write: impl FnOnce(&mut String),
+    time_in: Moment,
+    time_out: Moment,
+) {
+    let mut object = envelope(out, method, req_id);
+    object.literal("success", true).written("result", write).plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }
 

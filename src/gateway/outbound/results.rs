@@ -1,11 +1,12 @@
 //! From the engine's answers to the `result` of a reply.
 
+use super::Object;
 use super::earn;
 use super::items::{json, open_order};
 use super::records::{self, amount};
 use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Workflow};
-use crate::domain::ids::{ExportId, MemberId, Seq, ServiceUserId};
+use crate::domain::ids::{ExportId, MemberId, OrderId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
@@ -33,6 +34,38 @@ pub fn rate(of: Rate) -> r::Rate {
         remaining: exact(of.threshold.saturating_sub(of.count)),
         maxratecount: of.threshold / 100,
     }
+}
+
+/// What a client is told of an order that it placed before.
+pub const REPEATED: &str = "the order was placed before by a request with this cl_ord_id";
+
+/// The result of `add_order`, by hand: it is the reply that there are most of.
+pub fn placed(
+    out: &mut String,
+    order: Option<OrderId>,
+    (cl_ord_id, userref): (Option<&str>, Option<i64>),
+    repeated: bool,
+    rate: Option<r::Rate>,
+) {
+    let mut object = Object::open(out);
+    match order {
+        Some(id) => object.plain("order_id", id),
+        // It was only validated.
+        None => object.text("order_id", ""),
+    };
+    if let Some(id) = cl_ord_id {
+        object.text("cl_ord_id", id);
+    }
+    if let Some(userref) = userref {
+        object.literal("order_userref", userref);
+    }
+    if repeated {
+        object.written("warnings", |out| json(out, &[REPEATED]));
+    }
+    if let Some(rate) = rate {
+        object.written("rate", |out| json(out, &rate));
+    }
+    object.close();
 }
 
 /// Appends the result of a command. Orders and sessions are told by their own writers.
@@ -402,4 +435,32 @@ pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) 
         _ => {}
     }
     out.push_str(if first { "[]" } else { "]" });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reply_to_add_order_is_byte_for_byte_what_serde_writes() {
+        let counted = r::Rate {
+            cost: Exact::new(100, 2),
+            count: Exact::new(250, 2),
+            remaining: Exact::new(5, 2),
+            maxratecount: 60,
+        };
+        for (order, cl_ord_id, userref, repeated, rate) in [
+            (Some(OrderId(5)), None, None, false, None),
+            (Some(OrderId(5)), Some("a-1"), Some(-3), false, Some(counted.clone())),
+            (Some(OrderId(6)), Some("\"\\"), None, true, Some(counted)),
+            (None, None, None, false, None),
+        ] {
+            let mut text = String::new();
+            placed(&mut text, order, (cl_ord_id, userref), repeated, rate.clone());
+            let (order_id, cl_ord_id) = (order.map(|id| id.to_string()), cl_ord_id.map(str::to_owned));
+            let (order_id, warnings) = (order_id.unwrap_or_default(), repeated.then(|| vec![REPEATED]));
+            let expected = r::Placed { order_id, cl_ord_id, order_userref: userref, warnings, rate };
+            assert_eq!(text, serde_json::to_string(&expected).unwrap());
+        }
+    }
 }
