@@ -122,7 +122,7 @@ impl Session {
     fn perform(
         &mut self,
         method: &str,
-        request: Request,
+        request: Request<'_>,
         req_id: Option<i64>,
         time_in: Moment,
     ) -> Option<BoxFuture<'_, ()>> {
@@ -239,7 +239,9 @@ impl Session {
             return;
         }
         let count = self.submissions.len();
-        match self.gateway.handle.submit(std::mem::take(&mut self.submissions)) {
+        // The next read brings about as many.
+        let submissions = std::mem::replace(&mut self.submissions, Vec::with_capacity(count));
+        match self.gateway.handle.submit(submissions) {
             Ok(()) => self.in_flight += count,
             Err(Unavailable(back)) => {
                 self.in_flight += count - back.len();

@@ -41,6 +41,8 @@ pub enum Ticket {
 struct Seat {
     outlet: Option<Arc<Outlet>>,
     parts: Vec<Part>,
+    /// How many parts the delivery before held: room for as many is made at once.
+    usual: usize,
     holder: Option<(Holder, Credential)>,
     /// What it follows, or will once history has told it the past; with the number of the subscription.
     channels: Vec<(Address, u64)>,
@@ -103,6 +105,9 @@ impl Desk {
     fn part(&mut self, outlet: &Arc<Outlet>, part: Part) {
         let seat = self.seat(outlet);
         if !seat.closing {
+            if seat.parts.is_empty() {
+                seat.parts.reserve_exact(seat.usual);
+            }
             seat.closing = matches!(part, Part::Close(..));
             seat.parts.push(part);
         }
@@ -220,7 +225,7 @@ impl Desk {
             if seat.parts.is_empty() {
                 dirty.push(outlet.seat);
                 // Most who listen get this one item; room for four would be most of what a fan-out moves.
-                seat.parts.reserve_exact(1);
+                seat.parts.reserve_exact(seat.usual.max(1));
             }
             seat.parts.push(part);
         });
@@ -278,6 +283,7 @@ impl Desk {
         for at in std::mem::take(&mut self.dirty) {
             let seat = &mut self.seats[at];
             let parts = std::mem::take(&mut seat.parts);
+            seat.usual = parts.len();
             if let Some(outlet) = seat.outlet.as_ref().filter(|_| !parts.is_empty()) {
                 // A socket that is too slow was told to close by this very call.
                 outlet.send(parts);

@@ -45,7 +45,10 @@ struct Channel {
 /// Every channel that had an item or a subscriber since the start.
 #[derive(Debug)]
 pub struct Subscriptions {
-    channels: HashMap<Address, Channel>,
+    channels: Vec<Channel>,
+    places: HashMap<Address, usize>,
+    /// The address asked for last, and its place: the items of an event mostly go to one.
+    last: Option<(Address, usize)>,
     /// Rings are complete from here on, as far as this many items reach.
     start: Seq,
     ring_max: usize,
@@ -57,13 +60,20 @@ pub struct Subscriptions {
 impl Subscriptions {
     /// Rings of `ring_max` items that begin after `start`.
     pub fn new(start: Seq, ring_max: usize) -> Subscriptions {
-        Subscriptions { channels: HashMap::new(), start, ring_max, told: start }
+        Subscriptions { channels: Vec::new(), places: HashMap::new(), last: None, start, ring_max, told: start }
     }
 
     fn channel(&mut self, address: Address) -> &mut Channel {
-        let Subscriptions { channels, start, ring_max, .. } = self;
-        let ring = || Ring::since(*start, *ring_max);
-        channels.entry(address).or_insert_with(|| Channel { subscribers: Vec::new(), ring: ring() })
+        let Subscriptions { channels, places, last, start, ring_max, .. } = self;
+        let place = match last {
+            Some((asked, place)) if *asked == address => *place,
+            _ => *places.entry(address).or_insert_with(|| {
+                channels.push(Channel { subscribers: Vec::new(), ring: Ring::since(*start, *ring_max) });
+                channels.len() - 1
+            }),
+        };
+        *last = Some((address, place));
+        &mut channels[place]
     }
 
     /// Lets an outlet follow a channel from the snapshot at `at` on, or from an offset that it names; one that is
@@ -107,7 +117,7 @@ impl Subscriptions {
 
     /// Ends following.
     pub fn leave(&mut self, address: Address, seat: usize) {
-        if let Some(channel) = self.channels.get_mut(&address) {
+        if let Some(channel) = self.places.get(&address).map(|place| &mut self.channels[*place]) {
             channel.subscribers.retain(|subscriber| subscriber.outlet.seat != seat);
         }
     }

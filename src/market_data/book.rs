@@ -80,6 +80,7 @@ impl Levels {
     /// Follows an event of this market.
     pub fn apply(&mut self, event: &Event, at: Moment) {
         match event {
+            Event::OrderPlaced { order, rests: true } => self.add(order, at),
             Event::OrderPlaced { order, rests } | Event::OrderActivated { order, rests } => {
                 self.arrive(order, *rests, at);
             }
@@ -117,6 +118,11 @@ impl Levels {
     /// Shows an order as it stands at the end of its level; nothing of one that waits or has ended.
     pub fn show(&mut self, order: &Order, at: Moment) {
         self.hide(order.id);
+        self.add(order, at);
+    }
+
+    /// Shows an order that was not seen before.
+    fn add(&mut self, order: &Order, at: Moment) {
         let (id, side, qty) = (order.id, order.side, order.visible());
         let Some(price) = order.limit.filter(|_| order.is_open() && !order.waits() && qty > Quantity::ZERO) else {
             return;

@@ -26,11 +26,11 @@ use crate::wire::params as p;
 
 /// A message understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct Request<'a> {
     /// The operation asked for; a channel's for `subscribe` and `unsubscribe`.
     pub operation: Operation,
     /// The WebSocket token that came with it.
-    pub token: Option<String>,
+    pub token: Option<Text<'a>>,
     /// What to do.
     pub body: Body,
 }
@@ -149,7 +149,7 @@ pub struct Page {
 }
 
 /// What an envelope asks for.
-pub fn parse(envelope: &Envelope<'_>) -> Result<Request, WireError> {
+pub fn parse<'a>(envelope: &Envelope<'a>) -> Result<Request<'a>, WireError> {
     let method: &str = &envelope.method;
     let read = match method {
         "subscribe" => stream(envelope).map(|(operation, token, channel)| (operation, token, Body::Subscribe(channel))),
@@ -168,7 +168,7 @@ pub fn parse(envelope: &Envelope<'_>) -> Result<Request, WireError> {
         Body::Command(Command::SettlePosition) => Operation::SettlePosition,
         _ => operation,
     };
-    Ok(Request { operation, token: token.as_deref().map(str::to_owned), body })
+    Ok(Request { operation, token, body })
 }
 
 pub(super) type Parsed<'a> = Result<(Option<Text<'a>>, Body), WireError>;

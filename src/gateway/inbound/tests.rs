@@ -10,7 +10,7 @@ fn refusal(text: &str) -> (String, Option<i64>) {
     (refusal.text, refusal.req_id)
 }
 
-fn accept(text: &str) -> super::Request {
+fn accept(text: &str) -> super::Request<'_> {
     parse_envelope(text).and_then(|envelope| parse(&envelope)).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"))
 }
 
