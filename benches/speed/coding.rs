@@ -1,0 +1,59 @@
+//! Events to bytes and back: what an event of the mix costs, and how many bytes it is.
+
+use std::hint::black_box;
+
+use countersign::access::principal::Actor;
+use countersign::domain::time::Moment;
+use countersign::engine::event::Event;
+use countersign::sequencer::codec;
+
+use crate::mix::Mix;
+use crate::thread_time;
+
+/// Orders that rest meanwhile.
+const RESTING: usize = 10_000;
+/// Commands whose events are coded.
+const COMMANDS: usize = 300_000;
+/// Commands of a row: a group commit under load.
+const ROW: usize = 1_000;
+/// Rounds; the best counts.
+const ROUNDS: usize = 3;
+
+/// One command's.
+type Entry = (Moment, Actor, Vec<Event>);
+
+/// Prints nanoseconds and bytes an event, without clients' ids and with.
+pub fn print() {
+    println!("{:>12} {:>12} {:>12} {:>12}", "client ids", "bytes/event", "ns to bytes", "ns back");
+    for named in [false, true] {
+        let mut mix = Mix::new(RESTING, named);
+        while !mix.is_full() {
+            mix.step();
+        }
+        let entries: Vec<Entry> = (0..COMMANDS).map(|_| entry(&mut mix)).collect();
+        let events = entries.iter().map(|(.., events)| events.len()).sum::<usize>() as f64;
+        let (mut there, mut back, mut bytes) = (f64::INFINITY, f64::INFINITY, 0);
+        for _ in 0..ROUNDS {
+            let began = thread_time();
+            let rows: Vec<Vec<u8>> = entries.chunks(ROW).map(encoded).collect();
+            let coded = thread_time();
+            rows.iter().for_each(|row| drop(black_box(codec::decode(codec::FORMAT, row))));
+            there = there.min((coded - began).as_nanos() as f64);
+            back = back.min((thread_time() - coded).as_nanos() as f64);
+            bytes = rows.iter().map(Vec::len).sum();
+        }
+        let [bytes, there, back] = [bytes as f64, there, back].map(|sum| sum / events);
+        println!("{:>12} {bytes:>12.1} {there:>12.0} {back:>12.0}", if named { "yes" } else { "no" });
+    }
+}
+
+fn entry(mix: &mut Mix) -> Entry {
+    let step = mix.step();
+    (step.at, step.by.actor, mix.engine.take_events().collect())
+}
+
+fn encoded(entries: &[Entry]) -> Vec<u8> {
+    let mut body = Vec::new();
+    entries.iter().for_each(|(at, by, events)| codec::encode(&mut body, *at, *by, events));
+    body
+}

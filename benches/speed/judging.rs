@@ -1,0 +1,59 @@
+//! The engine alone: what a command of the mix costs by how many orders rest.
+
+use std::hint::black_box;
+
+use countersign::engine::Engine;
+
+use crate::mix::{Mix, Step, genesis};
+use crate::thread_time;
+
+/// Resting orders, the least first, and whether orders carry a client's id. An account may have a million open
+/// orders, and the mix goes a little beyond what it begins with.
+const BOOKS: [(usize, bool); 6] =
+    [(1_000, false), (10_000, false), (100_000, false), (990_000, false), (1_000, true), (100_000, true)];
+/// Commands of the mix that come before the timed ones, so that memory is used as in an engine that has run for long.
+const WARM_UP: usize = 300_000;
+/// Commands that are timed.
+const TIMED: usize = 300_000;
+/// Rounds over all books; the best of each counts.
+const ROUNDS: usize = 3;
+
+/// Prints nanoseconds a command, commands a second and the ratio to the smallest book.
+pub fn print() {
+    let mut best = [f64::INFINITY; BOOKS.len()];
+    for _ in 0..ROUNDS {
+        for (best, (resting, named)) in best.iter_mut().zip(BOOKS) {
+            *best = best.min(measure(resting, named));
+        }
+    }
+    println!("{:>10} {:>12} {:>12} {:>12} {:>8}", "resting", "client ids", "ns/command", "commands/s", "ratio");
+    for (ns, (resting, named)) in best.into_iter().zip(BOOKS) {
+        let named = if named { "yes" } else { "no" };
+        println!("{resting:>10} {named:>12} {ns:>12.0} {:>12.0} {:>8.2}", 1e9 / ns, ns / best[0]);
+    }
+}
+
+/// Nanoseconds of a command, events handed over and dropped.
+fn measure(resting: usize, named: bool) -> f64 {
+    let mut mix = Mix::new(resting, named);
+    let mut steps = vec![genesis()];
+    while !mix.is_full() {
+        steps.push(mix.step());
+    }
+    steps.extend((0..WARM_UP + TIMED).map(|_| mix.step()));
+    drop(mix);
+    // An engine that takes the same commands and has no memory in common with what drew them.
+    let mut engine = Engine::default();
+    let (before, timed) = steps.split_at(steps.len() - TIMED);
+    run(&mut engine, before);
+    let began = thread_time();
+    run(&mut engine, timed);
+    (thread_time() - began).as_nanos() as f64 / TIMED as f64
+}
+
+fn run(engine: &mut Engine, steps: &[Step]) {
+    for Step { at, by, command } in steps {
+        black_box(engine.handle(*at, by, command)).expect("it was taken before");
+        engine.take_events().for_each(drop);
+    }
+}

@@ -1,0 +1,33 @@
+//! How fast the parts of the hot path are alone, and how fast a start is: `cargo bench --bench speed -- engine`,
+//! `… -- codec` and `… -- recovery [EVENTS]`. The first two are in processor time, not in time of the wall, so that a
+//! busy machine disturbs them less; only ratios within one run are worth comparing.
+
+#[path = "../../tests/support/genesis.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod genesis;
+
+mod coding;
+mod judging;
+mod mix;
+mod recovery;
+
+use std::time::Duration;
+
+fn main() {
+    // Cargo adds `--bench`.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["engine"] => judging::print(),
+        ["codec"] => coding::print(),
+        ["recovery"] => recovery::print(1_000_000),
+        ["recovery", events] => recovery::print(events.parse().expect("a number of events")),
+        _ => println!("say what: engine, codec, or recovery [EVENTS]"),
+    }
+}
+
+/// Processor time that this thread has used.
+fn thread_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
+    let on_cpu = text.split(' ').next().and_then(|field| field.parse().ok());
+    Duration::from_nanos(on_cpu.expect("its first field is in nanoseconds"))
+}
