@@ -1,7 +1,5 @@
 //! `amend_order` changes an open order in place (protocol 6.2); `edit_order` puts another in its place (6.3).
 
-use std::sync::Arc;
-
 use super::admission::{check_cost, check_deadline, checked_price, display, level, quantity, trailing_limit};
 use super::caller::ServiceCaller;
 use super::command::{AmendOrder, EditOrder, OrderRef};
@@ -26,7 +24,9 @@ fn bad(field: &'static str, advice: &str) -> Reject {
 
 /// The one open order that the caller names.
 fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {
-    t.state().orders.find(caller, which).pop().ok_or_else(|| Reject::of(Code::UnknownOrder))
+    let orders = &t.state().orders;
+    let last = orders.find(caller, which).pop().and_then(|id| orders.get(id));
+    last.cloned().ok_or_else(|| Reject::of(Code::UnknownOrder))
 }
 
 /// `amend_order`: less keeps the order's place, more or another limit puts it at the end of its level, and a limit
@@ -49,12 +49,12 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     order.terms.get_or_insert_default().amended = true;
     let (id, amend_id, seen) = (order.id, AmendId(t.next_seq().0), t.emitted());
     if order.qty == order.filled {
-        t.emit(Event::OrderAmended { order: Arc::new(order.clone()), place: Place::Kept });
-        end(t, vec![order], CancelReason::AmendedToFilled);
+        t.emit(Event::OrderAmended { order: order.clone(), place: Place::Kept });
+        end(t, order, CancelReason::AmendedToFilled);
         return Ok(Reply::Amended { order: id, amend_id });
     }
     let place = judged(t, &market, &before, &mut order, asked)?;
-    t.emit(Event::OrderAmended { order: Arc::new(order.clone()), place });
+    t.emit(Event::OrderAmended { order: order.clone(), place });
     if place == Place::Off {
         run(t, &market, order);
     }
@@ -177,7 +177,7 @@ pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) ->
         return Ok(Reply::Edited { order: None, original: before.id });
     }
     let (original, seen) = (before.id, t.emitted());
-    end(t, vec![before], CancelReason::Edited);
+    end(t, before, CancelReason::Edited);
     let order = Order { id: OrderId(t.next_seq().0), ..order };
     let id = order.id;
     launch(t, &market, order);

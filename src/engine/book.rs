@@ -1,33 +1,28 @@
-//! One market's book: open orders in price-time priority. They live in a slab and are linked within their
-//! price level, so a cancel by id costs the same whatever rests, and matching allocates nothing. The engine
-//! keeps whole orders in it; market data, what it shows of them.
+//! One market's book: open orders in price-time priority. They live in the slots of a slab and are linked within
+//! their price level, so a cancel costs the same whatever rests, and matching allocates nothing. The engine keeps
+//! whole orders in it; market data, what it shows of them; both note by id in which slot each is.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::index::Index;
-use crate::domain::ids::OrderId;
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
+/// Where a book keeps an open order until it is taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
 /// What a book needs to know of an order.
 pub trait Resting {
-    /// Its id.
-    fn id(&self) -> OrderId;
     /// The level it rests in; `None` without a limit. The same as long as it rests.
     fn place(&self) -> Option<(Side, Price)>;
     /// What it shows.
     fn visible(&self) -> Quantity;
 }
 
-impl Resting for Arc<Order> {
-    fn id(&self) -> OrderId {
-        self.id
-    }
-
+impl Resting for Order {
     fn place(&self) -> Option<(Side, Price)> {
         Some((self.side, self.limit?))
     }
@@ -37,9 +32,9 @@ impl Resting for Arc<Order> {
     }
 }
 
-/// An open order and its neighbours in the level it rests in.
+/// An order and its neighbours in the level it rests in.
 #[derive(Clone, Debug)]
-struct Slot<T> {
+struct Entry<T> {
     order: Option<T>,
     rests: bool,
     before: u32,
@@ -56,10 +51,9 @@ struct Level {
 
 /// Open orders of a market.
 #[derive(Clone, Debug)]
-pub struct Book<T = Arc<Order>> {
-    slots: Vec<Slot<T>>,
+pub struct Book<T = Order> {
+    entries: Vec<Entry<T>>,
     free: Vec<u32>,
-    index: Index,
     bids: BTreeMap<Price, Level>,
     asks: BTreeMap<Price, Level>,
 }
@@ -67,14 +61,14 @@ pub struct Book<T = Arc<Order>> {
 impl<T> Default for Book<T> {
     fn default() -> Book<T> {
         let (bids, asks) = (BTreeMap::new(), BTreeMap::new());
-        Book { slots: Vec::new(), free: Vec::new(), index: Index::default(), bids, asks }
+        Book { entries: Vec::new(), free: Vec::new(), bids, asks }
     }
 }
 
 impl<T: Resting> Book<T> {
-    /// An open order.
-    pub fn get(&self, id: OrderId) -> Option<&T> {
-        self.index.get(id).and_then(|slot| self.slots[slot as usize].order.as_ref())
+    /// The order in a slot.
+    pub fn get(&self, slot: Slot) -> Option<&T> {
+        self.entries[slot.0 as usize].order.as_ref()
     }
 
     /// The orders that an incoming order of `side` meets, in price-time priority.
@@ -96,39 +90,35 @@ impl<T: Resting> Book<T> {
     }
 
     /// Takes a new open order in; it rests at the end of its level if `rests`.
-    pub fn insert(&mut self, order: T, rests: bool) {
-        let id = order.id();
-        let fresh = Slot { order: Some(order), rests: false, before: NONE, after: NONE };
+    pub fn insert(&mut self, order: T, rests: bool) -> Slot {
+        let entry = Entry { order: Some(order), rests: false, before: NONE, after: NONE };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = fresh;
+                self.entries[slot as usize] = entry;
                 slot
             }
             None => {
-                self.slots.push(fresh);
-                u32::try_from(self.slots.len() - 1).expect("open orders are limited far below 2^32")
+                self.entries.push(entry);
+                u32::try_from(self.entries.len() - 1).expect("open orders are limited far below 2^32")
             }
         };
-        self.index.insert(id, slot);
         if rests {
             self.link(slot);
         }
+        Slot(slot)
     }
 
     /// Puts an open order at the end of its level.
-    pub fn rest(&mut self, id: OrderId) {
-        if let Some(slot) = self.index.get(id) {
-            self.link(slot);
-        }
+    pub fn rest(&mut self, slot: Slot) {
+        self.link(slot.0);
     }
 
     /// Replaces an open order by what it is after an event that leaves it its place. Returns it as it was.
-    pub fn replace(&mut self, order: T) -> Option<T> {
-        let slot = self.index.get(order.id())?;
+    pub fn replace(&mut self, slot: Slot, order: T) -> Option<T> {
         let (place, now) = (order.place(), order.visible());
-        let node = &mut self.slots[slot as usize];
-        let before = node.order.replace(order)?;
-        if let Some((side, price)) = place.filter(|_| node.rests && before.visible() != now)
+        let entry = &mut self.entries[slot.0 as usize];
+        let before = entry.order.replace(order)?;
+        if let Some((side, price)) = place.filter(|_| entry.rests && before.visible() != now)
             && let Some(level) = self.side_mut(side).get_mut(&price)
         {
             level.total = Quantity(level.total.0 + now.0 - before.visible().0);
@@ -137,50 +127,49 @@ impl<T: Resting> Book<T> {
     }
 
     /// Takes an order out that has ended. Returns it as it was.
-    pub fn remove(&mut self, id: OrderId) -> Option<T> {
-        let slot = self.index.remove(id)?;
-        self.unlink(slot);
-        self.free.push(slot);
-        self.slots[slot as usize].order.take()
+    pub fn remove(&mut self, slot: Slot) -> Option<T> {
+        self.unlink(slot.0);
+        let before = self.entries[slot.0 as usize].order.take()?;
+        self.free.push(slot.0);
+        Some(before)
     }
 
     /// Replaces an open order whose place in the book changes with it: taken out, and put at the end of its
     /// level if `rests`. Returns it as it was.
-    pub fn move_to(&mut self, order: T, rests: bool) -> Option<T> {
-        let slot = self.index.get(order.id())?;
-        self.unlink(slot);
-        let before = self.slots[slot as usize].order.replace(order);
+    pub fn move_to(&mut self, slot: Slot, order: T, rests: bool) -> Option<T> {
+        self.unlink(slot.0);
+        let before = self.entries[slot.0 as usize].order.replace(order);
         if rests {
-            self.link(slot);
+            self.link(slot.0);
         }
         before
     }
 
     fn link(&mut self, slot: u32) {
-        let Some(order) = self.slots[slot as usize].order.as_ref() else { return };
+        let Some(order) = self.entries[slot as usize].order.as_ref() else { return };
         let Some((side, price)) = order.place() else { return };
         let shown = order.visible();
         let level =
             self.side_mut(side).entry(price).or_insert(Level { first: slot, last: NONE, total: Quantity::ZERO });
         level.total = Quantity(level.total.0 + shown.0);
-        let last = std::mem::replace(&mut level.last, slot);
-        if last != NONE {
-            self.slots[last as usize].after = slot;
+        let before = std::mem::replace(&mut level.last, slot);
+        if before != NONE {
+            self.entries[before as usize].after = slot;
         }
-        let node = &mut self.slots[slot as usize];
-        (node.before, node.after, node.rests) = (last, NONE, true);
+        let entry = &mut self.entries[slot as usize];
+        (entry.before, entry.after, entry.rests) = (before, NONE, true);
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Slot { order: Some(order), rests: true, before, after } = &self.slots[slot as usize] else { return };
+        let Entry { order: Some(order), rests: true, before, after } = &self.entries[slot as usize] else { return };
         let (before, after, shown) = (*before, *after, order.visible());
         let Some((side, price)) = order.place() else { return };
-        self.slots[slot as usize].rests = false;
+        self.entries[slot as usize].rests = false;
         if before != NONE {
-            self.slots[before as usize].after = after;
+            self.entries[before as usize].after = after;
         }
         if after != NONE {
-            self.slots[after as usize].before = before;
+            self.entries[after as usize].before = before;
         }
         let levels = self.side_mut(side);
         if before == NONE && after == NONE {
@@ -208,8 +197,8 @@ impl<T: Resting> Book<T> {
 
     fn queue(&self, level: Level) -> impl Iterator<Item = &T> {
         let next = |slot: u32| (slot != NONE).then_some(slot);
-        std::iter::successors(next(level.first), move |slot| next(self.slots[*slot as usize].after))
-            .filter_map(|slot| self.slots[slot as usize].order.as_ref())
+        std::iter::successors(next(level.first), move |slot| next(self.entries[*slot as usize].after))
+            .filter_map(|slot| self.entries[slot as usize].order.as_ref())
     }
 
     fn side_mut(&mut self, side: Side) -> &mut BTreeMap<Price, Level> {

@@ -1,8 +1,6 @@
 //! Closing orders: every fill of an order with a conditional close places an order of the other side for what was
 //! filled. From then on the two are independent (protocol 6.1, `conditional`).
 
-use std::sync::Arc;
-
 use super::admission::check_cost;
 use super::event::Event;
 use super::matching::end;
@@ -29,8 +27,8 @@ pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, pr
     match judged {
         Ok(order) => launch(t, market, order),
         Err(refusal) => {
-            t.emit(Event::OrderPlaced { order: Arc::new(order.clone()), rests: false });
-            end(t, vec![order], reason(refusal.code));
+            t.emit(Event::OrderPlaced { order: order.clone(), rests: false });
+            end(t, order, reason(refusal.code));
         }
     }
 }

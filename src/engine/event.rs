@@ -1,8 +1,5 @@
 //! What happened. Events are the journal's contract: changed only by adding, each carrying the whole
-//! record as it stands afterwards, so that streams, history and replay need nothing else. An order's record is
-//! shared by the event, the book and whoever is told.
-
-use std::sync::Arc;
+//! record as it stands afterwards, so that streams, history and replay need nothing else.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +25,7 @@ use crate::domain::time::Moment;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
     /// The order as it stands after the fill.
-    pub order: Arc<Order>,
+    pub order: Order,
     /// The fee of this fill, in the currency of the order's fees.
     pub fee: Amount,
 }
@@ -114,7 +111,7 @@ pub enum Event {
     /// An order was accepted.
     OrderPlaced {
         /// The order.
-        order: Arc<Order>,
+        order: Order,
         /// Whether it went into the book at once; an order that trades first rests by `OrderRested`.
         rests: bool,
     },
@@ -125,7 +122,7 @@ pub enum Event {
     /// An order ended without being filled whole.
     OrderCanceled {
         /// The order, its hold released.
-        order: Arc<Order>,
+        order: Order,
         /// Why.
         reason: CancelReason,
     },
@@ -235,21 +232,21 @@ pub enum Event {
     /// A waiting order goes live: its trigger was reached, or its start.
     OrderActivated {
         /// The order, its funds held.
-        order: Arc<Order>,
+        order: Order,
         /// Whether it went into the book at once; one that trades first rests by `OrderRested`.
         rests: bool,
     },
     /// An order was amended.
     OrderAmended {
         /// The order afterwards.
-        order: Arc<Order>,
+        order: Order,
         /// Where it stands now.
         place: Place,
     },
     /// An iceberg shows its next slice, at the end of its level.
-    OrderRefilled(Arc<Order>),
+    OrderRefilled(Order),
     /// The trigger of a trailing stop followed the price.
-    TriggerMoved(Arc<Order>),
+    TriggerMoved(Order),
     /// The venue operator opened a market, or closed it to some orders.
     MarketStatusSet {
         /// Which.

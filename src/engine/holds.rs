@@ -1,7 +1,5 @@
 //! What an order holds, and what of it a fill leaves (rules 31, 34).
 
-use std::sync::Arc;
-
 use super::book::Book;
 use super::reject::{Code, Reject};
 use crate::domain::markets::Market;
@@ -27,7 +25,7 @@ pub(super) fn makers<'a>(book: &'a Book, order: &'a Order, now: Moment) -> impl 
     let passes_own = order.self_trade() == SelfTrade::CancelOldest;
     book.against(order.side)
         .filter(move |maker| !maker.is_expired(now))
-        .map_while(move |maker| maker.limit.filter(|price| reaches(order, *price)).map(|price| (maker.as_ref(), price)))
+        .map_while(move |maker| maker.limit.filter(|price| reaches(order, *price)).map(|price| (maker, price)))
         .take_while(move |(maker, _)| passes_own || !own(maker))
         .filter(move |(maker, _)| !own(maker))
 }
@@ -127,5 +125,5 @@ pub(super) fn after_fill(market: &Market, mut order: Order, qty: Quantity, cost:
     if left == Quantity::ZERO {
         order.held = Amount::ZERO;
     }
-    Fill { order: Arc::new(order), fee }
+    Fill { order, fee }
 }

@@ -1,12 +1,9 @@
 //! A live order against the book: fills, self-trade prevention, slices of icebergs, and what becomes of the rest.
 
-use std::sync::Arc;
-
 use super::event::{Event, Fill, Trade};
 use super::holds::{after_fill, makers, reaches};
 use super::ledger::{Movement, Party, Wallet};
 use super::transition::Transition;
-use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side, TimeInForce};
@@ -15,26 +12,21 @@ use crate::domain::terms::{Display, FeeCurrency, SelfTrade, Terms};
 /// Lets an order that has just gone live, and does not rest yet, trade; then it rests or ends.
 pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
     if order.time_in_force == TimeInForce::Fok && !fills_whole(t, market, &order) {
-        end(t, vec![order], CancelReason::FillOrKill);
+        end(t, order, CancelReason::FillOrKill);
         return;
     }
     let Some(order) = trade(t, market, order) else { return };
     if order.limit.is_some() && order.time_in_force.waits() {
         t.emit(Event::OrderRested(order.id));
     } else {
-        end(t, vec![order], CancelReason::ImmediateOrCancel);
+        end(t, order, CancelReason::ImmediateOrCancel);
     }
 }
 
-/// Ends open orders early; their holds are released.
-pub(super) fn end(t: &mut Transition<'_>, orders: Vec<Order>, reason: CancelReason) -> Vec<OrderId> {
-    let ids = orders.iter().map(|order| order.id).collect();
+/// Ends an open order early; its hold is released.
+pub(super) fn end(t: &mut Transition<'_>, order: Order, reason: CancelReason) {
     let status = if reason == CancelReason::Expired { OrderStatus::Expired } else { OrderStatus::Canceled };
-    for order in orders {
-        let order = Order { status, held: Amount::ZERO, ..order };
-        t.emit(Event::OrderCanceled { order: Arc::new(order), reason });
-    }
-    ids
+    t.emit(Event::OrderCanceled { order: Order { status, held: Amount::ZERO, ..order }, reason });
 }
 
 /// Whether the book would fill an order whole.
@@ -51,37 +43,35 @@ fn trade(t: &mut Transition<'_>, market: &Market, mut order: Order) -> Option<Or
     while order.is_open() {
         let Some(maker) = t.state().orders.book(market.id).against(order.side).next() else { break };
         let Some(price) = maker.limit.filter(|price| reaches(&order, *price)) else { break };
-        let maker = Order::clone(maker);
+        let maker = maker.clone();
         if maker.is_expired(t.now()) {
-            end(t, vec![maker], CancelReason::Expired);
+            end(t, maker, CancelReason::Expired);
         } else if maker.organization != order.organization {
             let trade = fill(t, market, maker, order, price);
-            order = Order::clone(&trade.taker.order);
-            let maker = Arc::clone(&trade.maker.order);
+            order = trade.taker.order.clone();
+            let refilled = refilled(&trade.maker.order);
             t.emit(Event::Traded(Box::new(trade)));
-            refill(t, maker);
+            if let Some(maker) = refilled {
+                t.emit(Event::OrderRefilled(maker));
+            }
         } else {
-            match order.self_trade() {
-                SelfTrade::CancelNewest => end(t, vec![order], CancelReason::SelfTrade),
-                SelfTrade::CancelBoth => end(t, vec![maker, order], CancelReason::SelfTrade),
-                SelfTrade::CancelOldest => {
-                    end(t, vec![maker], CancelReason::SelfTrade);
-                    continue;
-                }
-            };
-            return None;
+            let ends = order.self_trade();
+            if ends != SelfTrade::CancelNewest {
+                end(t, maker, CancelReason::SelfTrade);
+            }
+            if ends != SelfTrade::CancelOldest {
+                end(t, order, CancelReason::SelfTrade);
+                return None;
+            }
         }
     }
     order.is_open().then_some(order)
 }
 
-/// Shows the next slice of an iceberg whose present one is used up.
-fn refill(t: &mut Transition<'_>, order: Arc<Order>) {
-    let Some(display) = order.terms.as_ref().and_then(|terms| terms.display) else { return };
-    if order.is_open() && display.shown == Quantity::ZERO {
-        let next = shown(Arc::unwrap_or_clone(order), display.size);
-        t.emit(Event::OrderRefilled(Arc::new(next)));
-    }
+/// An iceberg whose present slice is used up, showing its next.
+fn refilled(order: &Order) -> Option<Order> {
+    let display = order.terms.as_ref()?.display?;
+    (order.is_open() && display.shown == Quantity::ZERO).then(|| shown(order.clone(), display.size))
 }
 
 /// The order, showing a new slice of at most `size`.
@@ -100,13 +90,11 @@ fn fill(t: &Transition<'_>, market: &Market, maker: Order, taker: Order, price: 
     let taker_side = taker.side;
     let mut maker = after_fill(market, maker, qty, cost, market.maker_ppm);
     let mut taker = after_fill(market, taker, qty, cost, market.taker_ppm);
-    if maker.order.terms.is_some()
-        && let Some(display) = Arc::make_mut(&mut maker.order).terms.as_mut().and_then(|terms| terms.display.as_mut())
-    {
+    if let Some(display) = maker.order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
         display.shown = display.shown.minus(qty);
     }
     if let Some(display) = taker.order.terms.as_ref().and_then(|terms| terms.display) {
-        taker.order = Arc::new(shown(Arc::unwrap_or_clone(taker.order), display.size));
+        taker.order = shown(taker.order, display.size);
     }
     let mut movement = Movement::new(&t.state().ledger);
     let mut fees = (Amount::ZERO, Amount::ZERO);

@@ -2,13 +2,12 @@
 //! in [`trading`](super::trading).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::book::Book;
+use super::book::{Book, Slot};
 use super::caller::ServiceCaller;
-use super::client_ids::ClientIds;
+use super::client_ids::{Asked, ClientIds};
 use super::command::OrderRef;
 use super::event::{Event, Place};
 use super::index::Index;
@@ -30,8 +29,8 @@ pub struct Orders {
     books: Vec<Book>,
     prints: Vec<Print>,
     watches: Watches,
-    /// The market that an open order is in.
-    markets: Index,
+    /// In which market's book an open order is, and where there.
+    places: Index<(MarketId, Slot)>,
     by_account: Vec<Opened>,
     client_ids: ClientIds,
 }
@@ -67,15 +66,19 @@ impl Orders {
         match event {
             Event::OrderPlaced { order, rests } => {
                 ledger.hold(order.account, held_asset(order, reference), order.held);
-                self.client_ids.placed(order, at);
-                self.insert(Arc::clone(order), *rests);
+                self.client_ids.placed(order, at, |id| self.places.get(id).is_some());
+                self.insert(order.clone(), *rests);
             }
             Event::Traded(trade) => {
                 self.prints[trade.market.index()] = Print { trades: trade.trade_id, last: Some(trade.price) };
                 self.replace(at, &trade.maker.order, reference, ledger);
                 self.replace(at, &trade.taker.order, reference, ledger);
             }
-            Event::OrderRested(id) => self.books.iter_mut().for_each(|book| book.rest(*id)),
+            Event::OrderRested(id) => {
+                if let Some((market, slot)) = self.places.get(*id) {
+                    self.books[market.index()].rest(slot);
+                }
+            }
             Event::OrderCanceled { order, .. } => self.replace(at, order, reference, ledger),
             Event::OrderActivated { order, rests } => self.move_to(order, *rests, reference, ledger),
             Event::OrderAmended { order, place } => match place {
@@ -89,19 +92,25 @@ impl Orders {
         }
     }
 
-    fn insert(&mut self, order: Arc<Order>, rests: bool) {
-        let account = order.account.index();
+    fn insert(&mut self, order: Order, rests: bool) {
+        let (id, market, account) = (order.id, order.market, order.account.index());
         if self.by_account.len() <= account {
             self.by_account.resize_with(account + 1, Opened::default);
         }
         let opened = &mut self.by_account[account];
-        opened.ids.push(order.id);
-        *opened.open.entry(order.market).or_default() += 1;
-        self.markets.insert(order.id, order.market.index() as u32);
+        opened.ids.push(id);
+        *opened.open.entry(market).or_default() += 1;
         if order.terms.is_some() {
             self.watches.insert(&order);
         }
-        self.books[order.market.index()].insert(order, rests);
+        let slot = self.books[market.index()].insert(order, rests);
+        self.places.insert(id, (market, slot));
+    }
+
+    /// An open order.
+    pub fn get(&self, id: OrderId) -> Option<&Order> {
+        let (market, slot) = self.places.get(id)?;
+        self.books[market.index()].get(slot)
     }
 
     /// The book of a market.
@@ -130,23 +139,24 @@ impl Orders {
     }
 
     fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
-        self.by_account.get(account.index()).into_iter().flat_map(|opened| self.still_open(opened)).map(Arc::as_ref)
+        self.by_account.get(account.index()).into_iter().flat_map(|opened| self.still_open(opened))
     }
 
-    fn still_open(&self, opened: &Opened) -> impl Iterator<Item = &Arc<Order>> {
-        opened.ids.iter().filter_map(|id| self.by_id(*id))
+    fn still_open(&self, opened: &Opened) -> impl Iterator<Item = &Order> {
+        opened.ids.iter().filter_map(|id| self.get(*id))
     }
 
-    /// Open orders placed by a Service User, oldest first.
-    pub fn open_of(&self, account: AccountId, owner: ServiceUserId) -> Vec<Order> {
-        self.open_orders(account).filter(|order| order.owner == owner).cloned().collect()
+    /// Open orders of an account placed by one of its Service Users, or by any, oldest first.
+    pub fn ids(&self, account: AccountId, owner: Option<ServiceUserId>) -> Vec<OrderId> {
+        let all = self.open_orders(account);
+        all.filter(|order| owner.is_none_or(|owner| owner == order.owner)).map(|order| order.id).collect()
     }
 
     /// Every open order: those that rest in the order of their queues, then those that wait, by id.
     pub fn queued(&self) -> impl Iterator<Item = &Order> {
         let resting = self.books.iter().flat_map(|book| book.against(Side::Buy).chain(book.against(Side::Sell)));
         let waiting = self.by_account.iter().flat_map(|opened| self.still_open(opened));
-        resting.chain(waiting.filter(|order| order.waits())).map(Arc::as_ref)
+        resting.chain(waiting.filter(|order| order.waits()))
     }
 
     /// How many open orders an account has.
@@ -160,63 +170,59 @@ impl Orders {
     }
 
     /// The open orders that a caller means: by order id any of the account, by client id only the caller's own.
-    pub fn find(&self, caller: ServiceCaller, which: &OrderRef) -> Vec<Order> {
+    pub fn find(&self, caller: ServiceCaller, which: &OrderRef) -> Vec<OrderId> {
         let id = match which {
             OrderRef::Id(id) => Some(*id),
-            OrderRef::ClientId(id) => self.client_ids.open(caller.id, *id),
+            OrderRef::ClientId(id) => self.client_ids.last(caller.id, *id),
             OrderRef::UserRef(group) => {
                 let all = self.open_orders(caller.account);
-                return all.filter(|order| order.userref == Some(*group)).cloned().collect();
+                return all.filter(|order| order.userref == Some(*group)).map(|order| order.id).collect();
             }
         };
-        id.and_then(|id| self.get(caller.account, id)).cloned().into_iter().collect()
+        let own = |id: &OrderId| self.get(*id).is_some_and(|order| order.account == caller.account);
+        id.filter(own).into_iter().collect()
     }
 
-    /// The order that a client id still answers with, as it was placed.
-    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<&Order> {
-        self.client_ids.get(owner, id, now)
+    /// The order that a client id still answers with, and in which words it was asked for.
+    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<(OrderId, &Asked)> {
+        self.client_ids.get(owner, id, now, |id| self.places.get(id).is_some())
     }
 
-    fn get(&self, account: AccountId, id: OrderId) -> Option<&Order> {
-        self.by_id(id).map(Arc::as_ref).filter(|order| order.account == account)
-    }
-
-    fn by_id(&self, id: OrderId) -> Option<&Arc<Order>> {
-        let market = self.markets.get(id)?;
-        self.books[market as usize].get(id)
-    }
-
-    fn replace(&mut self, at: Moment, order: &Arc<Order>, reference: &Reference, ledger: &mut Ledger) {
-        let book = &mut self.books[order.market.index()];
-        let replaced = if order.is_open() { book.replace(Arc::clone(order)) } else { book.remove(order.id) };
-        let Some(before) = replaced else { return };
-        self.follow(&before, order, reference, ledger);
+    /// Replaces an order by what it is now, in its place.
+    fn replace(&mut self, at: Moment, order: &Order, reference: &Reference, ledger: &mut Ledger) {
+        let Some((market, slot)) = self.places.get(order.id) else { return };
+        self.follow(slot, order, reference, ledger);
+        let book = &mut self.books[market.index()];
         if order.is_open() {
+            book.replace(slot, order.clone());
             return;
         }
-        self.markets.remove(order.id);
+        book.remove(slot);
+        self.places.remove(order.id);
         let Opened { ids, open } = &mut self.by_account[order.account.index()];
-        let left = open.get_mut(&order.market).map_or(0, |count| {
+        let left = open.get_mut(&market).map_or(0, |count| {
             *count -= 1;
             *count
         });
         if left == 0 {
-            open.remove(&order.market);
+            open.remove(&market);
         }
         if ids.len() > 2 * open.values().sum::<usize>() + ENDED_KEPT {
-            ids.retain(|id| self.markets.get(*id).is_some());
+            ids.retain(|id| self.places.get(*id).is_some());
         }
         self.client_ids.ended(order, at);
     }
 
-    fn move_to(&mut self, order: &Arc<Order>, rests: bool, reference: &Reference, ledger: &mut Ledger) {
-        if let Some(before) = self.books[order.market.index()].move_to(Arc::clone(order), rests) {
-            self.follow(&before, order, reference, ledger);
-        }
+    /// Replaces an order by what it is now, at the end of its level or in no book.
+    fn move_to(&mut self, order: &Order, rests: bool, reference: &Reference, ledger: &mut Ledger) {
+        let Some((market, slot)) = self.places.get(order.id) else { return };
+        self.follow(slot, order, reference, ledger);
+        self.books[market.index()].move_to(slot, order.clone(), rests);
     }
 
-    /// Lets holds and watches follow an order from what it was to what it is.
-    fn follow(&mut self, before: &Order, order: &Order, reference: &Reference, ledger: &mut Ledger) {
+    /// Lets holds and watches follow an order from what it still is in its book to what it is now.
+    fn follow(&mut self, slot: Slot, order: &Order, reference: &Reference, ledger: &mut Ledger) {
+        let Some(before) = self.books[order.market.index()].get(slot) else { return };
         let delta = Amount(order.held.0 - before.held.0);
         ledger.hold(order.account, held_asset(order, reference), delta);
         if order.terms.is_some() {
@@ -258,13 +264,14 @@ impl<'de> Deserialize<'de> for Orders {
         prints.iter().for_each(|_| all.add_market());
         (all.prints, all.client_ids) = (prints, client_ids);
         for order in orders {
-            let book = all.books.get(order.market.index());
-            let book = book.ok_or_else(|| serde::de::Error::custom("an order of no market"))?;
-            if book.get(order.id).is_some() {
+            if order.market.index() >= all.books.len() {
+                return Err(serde::de::Error::custom("an order of no market"));
+            }
+            if all.places.get(order.id).is_some() {
                 return Err(serde::de::Error::custom("two orders of one id"));
             }
             let rests = !order.waits();
-            all.insert(Arc::new(order), rests);
+            all.insert(order, rests);
         }
         all.by_account.iter_mut().for_each(|opened| opened.ids.sort_unstable());
         Ok(all)

@@ -119,7 +119,7 @@ impl Rates {
         allowance: Allowance,
         now: Moment,
     ) -> Result<(), Reject> {
-        match state.orders.find(caller, which).first() {
+        match state.orders.find(caller, which).first().and_then(|id| state.orders.get(*id)) {
             Some(order) => self.room(caller, order.market, allowance, FIXED, now),
             None => Ok(()),
         }

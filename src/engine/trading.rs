@@ -1,9 +1,8 @@
 //! `add_order`, `batch_add` and the cancels: who may go live, and what is told to whom asked.
 
-use std::sync::Arc;
-
 use super::admission;
 use super::caller::ServiceCaller;
+use super::client_ids::Asked;
 use super::command::{OrderRef, PlaceOrder};
 use super::event::Event;
 use super::holds::{bought_for, needed, reaches};
@@ -23,9 +22,9 @@ use crate::domain::orders::{CancelReason, Order};
 pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) -> Result<Reply, Reject> {
     let market = t.state().reference.find_market(&asked.symbol)?.clone();
     let order = admission::order(t, caller, asked, &market)?;
-    if let Some(first) = order.cl_ord_id.and_then(|id| t.state().orders.named(caller.id, id, t.now())) {
-        if same_body(first, &order) {
-            return Ok(Reply::Placed { order: Some(first.id), repeated: true });
+    if let Some((first, words)) = order.cl_ord_id.and_then(|id| t.state().orders.named(caller.id, id, t.now())) {
+        if *words == Asked::of(&order) {
+            return Ok(Reply::Placed { order: Some(first), repeated: true });
         }
         let advice = "an open or recent order has it with other terms; choose another";
         return Err(Reject::field(Code::ClientOrderIdNotUnique, "cl_ord_id", advice));
@@ -65,7 +64,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, which: &OrderRef) -
     if found.is_empty() {
         return Err(Reject::of(Code::UnknownOrder));
     }
-    Ok(Reply::Canceled(end(t, found, CancelReason::UserRequested)))
+    Ok(Reply::Canceled(cancel_each(t, found, CancelReason::UserRequested)))
 }
 
 /// `batch_cancel`: whatever is open of the orders named; the others are left out of the count.
@@ -73,7 +72,7 @@ pub fn cancel_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[Ord
     let mut canceled = Vec::new();
     for which in orders {
         let found = t.state().orders.find(caller, which);
-        canceled.extend(end(t, found, CancelReason::UserRequested));
+        canceled.extend(cancel_each(t, found, CancelReason::UserRequested));
     }
     Ok(Reply::Canceled(canceled))
 }
@@ -85,8 +84,8 @@ pub fn cancel_all(t: &mut Transition<'_>, caller: ServiceCaller) -> Result<Reply
 
 /// Cancels every open order of an account.
 pub fn cancel_account(t: &mut Transition<'_>, account: AccountId, reason: CancelReason) -> Vec<OrderId> {
-    let found = t.state().orders.open(account, None);
-    end(t, found, reason)
+    let found = t.state().orders.ids(account, None);
+    cancel_each(t, found, reason)
 }
 
 /// Cancels the open orders of a Service User: its key stopped, or a Member wants it (rule 9).
@@ -96,8 +95,17 @@ pub fn cancel_owned_by(
     service_user: ServiceUserId,
     reason: CancelReason,
 ) -> Vec<OrderId> {
-    let found = t.state().orders.open_of(account, service_user);
-    end(t, found, reason)
+    let found = t.state().orders.ids(account, Some(service_user));
+    cancel_each(t, found, reason)
+}
+
+fn cancel_each(t: &mut Transition<'_>, orders: Vec<OrderId>, reason: CancelReason) -> Vec<OrderId> {
+    for id in &orders {
+        if let Some(order) = t.state().orders.get(*id).cloned() {
+            end(t, order, reason);
+        }
+    }
+    orders
 }
 
 /// An order that may go live now, with what it holds: judged by its market, the book and the funds, to which
@@ -130,10 +138,11 @@ pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, relea
 pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
     let waits = order.waits();
     let rests = !waits && rests(t, market, &order);
-    let order = Arc::new(order);
-    t.emit(Event::OrderPlaced { order: Arc::clone(&order), rests });
-    if !waits && !rests {
-        run(t, market, Arc::unwrap_or_clone(order));
+    if waits || rests {
+        t.emit(Event::OrderPlaced { order, rests });
+    } else {
+        t.emit(Event::OrderPlaced { order: order.clone(), rests });
+        run(t, market, order);
     }
 }
 
@@ -162,17 +171,4 @@ pub(super) fn check_status(status: MarketStatus, order: &Order) -> Result<(), Re
         MarketStatus::Maintenance => Code::MarketMaintenance,
     };
     Err(Reject::of(code))
-}
-
-/// Whether two orders were asked for in the same words.
-fn same_body(first: &Order, second: &Order) -> bool {
-    let body = |order: &Order| {
-        let Order { market, side, order_type, time_in_force, post_only, limit, userref, .. } = *order;
-        let terms = order.terms.as_ref().map(|terms| terms.asked());
-        // The quantity of an order in quote depends on the book; its cash is among the terms.
-        let qty = order.qty.0 * i64::from(terms.as_ref().is_none_or(|terms| terms.cash.is_none()));
-        let limit = limit.filter(|_| terms.as_ref().is_none_or(|terms| terms.limit.is_none()));
-        (market, side, order_type, time_in_force, post_only, limit, qty, userref, terms)
-    };
-    body(first) == body(second)
 }

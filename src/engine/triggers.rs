@@ -2,8 +2,6 @@
 //! and reaches triggers, and what goes live trades in turn; [`settle`] goes on until nothing is left to happen.
 //! Every order goes live once, so that it comes to an end.
 
-use std::sync::Arc;
-
 use super::closes::close;
 use super::event::Event;
 use super::matching::{end, run};
@@ -64,9 +62,8 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
         let (id, price) = match event {
             Event::Traded(trade) => {
                 let sides = [&trade.maker.order, &trade.taker.order].into_iter();
-                let closes =
-                    |order: &&Arc<Order>| order.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
-                closing.extend(sides.filter(closes).map(|order| (Arc::clone(order), trade.qty)));
+                let closes = |order: &&Order| order.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
+                closing.extend(sides.filter(closes).map(|order| (order.clone(), trade.qty)));
                 (trade.market, trade.price)
             }
             // It may lie beyond its trigger already.
@@ -99,7 +96,7 @@ fn reached(t: &Transition<'_>, market: MarketId) -> Option<OrderId> {
 fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
     let orders = &t.state().orders;
     let moved = |id| {
-        let order = orders.book(market.id).get(id)?;
+        let order = orders.get(id)?;
         let trigger = order.trigger()?;
         let further = match (trigger.peak?, order.side) {
             (peak, Side::Sell) => price > peak,
@@ -109,21 +106,21 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
         Some(with_trigger(order, Trigger { price: to, peak: Some(price), ..*trigger }))
     };
     let moved: Vec<Order> = orders.watches().trailing(market.id).filter_map(moved).collect();
-    moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(Arc::new(order))));
+    moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 
 /// Lets an order whose trigger was reached go live.
 fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId) {
     let orders = &t.state().orders;
-    let (Some(order), Some(last)) = (orders.book(market.id).get(id).cloned(), orders.last_price(market.id)) else {
+    let (Some(order), Some(last)) = (orders.get(id), orders.last_price(market.id)) else {
         return;
     };
     let Some(trigger) = order.trigger().copied() else { return };
-    let mut order = with_trigger(&order, Trigger { fired: Some((t.now(), last)), ..trigger });
+    let mut order = with_trigger(order, Trigger { fired: Some((t.now(), last)), ..trigger });
     if let Some(distance) = order.terms.as_ref().and_then(|terms| terms.limit) {
         order.limit = distance.seen_from(trigger.price, market.price_increment);
         if order.limit.is_none() {
-            end(t, vec![order], CancelReason::BelowMinimum);
+            end(t, order, CancelReason::BelowMinimum);
             return;
         }
     }
@@ -135,14 +132,14 @@ fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
     match ready(t, market, order.clone(), Amount::ZERO) {
         Ok(order) => {
             let rests = rests(t, market, &order);
-            t.emit(Event::OrderActivated { order: Arc::new(order.clone()), rests });
+            t.emit(Event::OrderActivated { order: order.clone(), rests });
             if !rests {
                 run(t, market, order);
             }
         }
         Err(refusal) => {
-            t.emit(Event::OrderActivated { order: Arc::new(order.clone()), rests: false });
-            end(t, vec![order], reason(refusal.code));
+            t.emit(Event::OrderActivated { order: order.clone(), rests: false });
+            end(t, order, reason(refusal.code));
         }
     }
 }
@@ -167,9 +164,9 @@ pub fn tick(t: &mut Transition<'_>) {
     let seen = t.emitted();
     while let Some((market, id)) = t.state().orders.watches().due(t.now()) {
         let market = t.state().reference.market(market).clone();
-        let Some(order) = t.state().orders.book(market.id).get(id).map(|order| Order::clone(order)) else { return };
+        let Some(order) = t.state().orders.get(id).cloned() else { return };
         if order.is_expired(t.now()) {
-            end(t, vec![order], CancelReason::Expired);
+            end(t, order, CancelReason::Expired);
         } else {
             start(t, &market, order);
         }
@@ -184,14 +181,14 @@ fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
         Ok(order) if order.waits() => {
             let due = t.state().orders.last_price(market.id).zip(order.trigger().map(|trigger| trigger.price));
             let id = order.id;
-            t.emit(Event::OrderActivated { order: Arc::new(order.clone()), rests: false });
+            t.emit(Event::OrderActivated { order: order.clone(), rests: false });
             if due.is_some_and(|(last, price)| Watch::of(order.order_type, order.side).reached(last, price)) {
                 fire(t, market, id);
             }
         }
         Ok(order) => activate(t, market, order),
         Err(_) => {
-            end(t, vec![order], CancelReason::BelowMinimum);
+            end(t, order, CancelReason::BelowMinimum);
         }
     }
 }

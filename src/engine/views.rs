@@ -124,7 +124,12 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
 /// The orders named, as far as the key's scopes show them: open ones here, closed ones by the grant.
 fn found(state: &State, caller: ServiceCaller, refs: &[OrderRef]) -> View {
     let shown = caller.scopes.holds(Scope::QueryOpenOrders);
-    let open = refs.iter().filter(|_| shown).flat_map(|order| state.orders.find(caller, order)).collect();
+    let open = refs
+        .iter()
+        .filter(|_| shown)
+        .flat_map(|order| state.orders.find(caller, order))
+        .filter_map(|id| state.orders.get(id).cloned())
+        .collect();
     let closed = caller.scopes.holds(Scope::QueryClosedOrders).then(|| grant(state, caller));
     View::Found(open, closed)
 }

@@ -2,15 +2,15 @@
 //! with its checksum (protocol 4.4, 4.5). Built from events alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 use crate::domain::time::Moment;
-use crate::engine::book::{Book, Resting};
+use crate::engine::book::{Book, Resting, Slot};
 use crate::engine::event::{Event, Place};
+use crate::engine::index::Index;
 
 /// Levels that the checksum covers on each side.
 const CHECKSUM_LEVELS: usize = 10;
@@ -51,10 +51,6 @@ pub struct Changed {
 }
 
 impl Resting for Queued {
-    fn id(&self) -> OrderId {
-        self.id
-    }
-
     fn place(&self) -> Option<(Side, Price)> {
         Some((self.side, self.price))
     }
@@ -68,8 +64,9 @@ impl Resting for Queued {
 #[derive(Debug, Default)]
 pub struct Levels {
     book: Book<Queued>,
+    slots: Index<Slot>,
     /// Orders that trade before they rest.
-    arriving: BTreeMap<OrderId, Arc<Order>>,
+    arriving: BTreeMap<OrderId, Order>,
     changes: Vec<Changed>,
 }
 
@@ -104,14 +101,14 @@ impl Levels {
         }
     }
 
-    fn arrive(&mut self, order: &Arc<Order>, rests: bool, at: Moment) {
+    fn arrive(&mut self, order: &Order, rests: bool, at: Moment) {
         self.arriving.remove(&order.id);
         if rests {
             return self.show(order, at);
         }
         self.hide(order.id);
         if order.is_open() && !order.waits() {
-            self.arriving.insert(order.id, Arc::clone(order));
+            self.arriving.insert(order.id, order.clone());
         }
     }
 
@@ -128,7 +125,7 @@ impl Levels {
             return;
         };
         let queued = Queued { id, side, price, qty, at };
-        self.book.insert(queued, true);
+        self.slots.insert(id, self.book.insert(queued, true));
         self.changes.push(Changed { change: Change::Add, order: queued });
     }
 
@@ -138,14 +135,15 @@ impl Levels {
         if !order.is_open() || qty == Quantity::ZERO {
             return self.hide(order.id);
         }
-        let Some(queued) = self.book.get(order.id).filter(|queued| queued.qty != qty) else { return };
+        let Some(slot) = self.slots.get(order.id) else { return };
+        let Some(queued) = self.book.get(slot).filter(|queued| queued.qty != qty) else { return };
         let order = Queued { qty, at: amended.unwrap_or(queued.at), ..*queued };
-        self.book.replace(order);
+        self.book.replace(slot, order);
         self.changes.push(Changed { change: Change::Modify, order });
     }
 
     fn hide(&mut self, id: OrderId) {
-        if let Some(order) = self.book.remove(id) {
+        if let Some(order) = self.slots.remove(id).and_then(|slot| self.book.remove(slot)) {
             self.changes.push(Changed { change: Change::Delete, order });
         }
     }

@@ -86,7 +86,7 @@ impl Floor {
     pub fn print(&mut self, price: &str) {
         let sell = self.place(self.bob, &limit(Side::Sell, "0.001", price));
         self.place(self.carol, &PlaceOrder { time_in_force: TimeInForce::Ioc, ..limit(Side::Buy, "0.001", price) });
-        assert!(self.venue.state.orders.book(MARKET).get(sell).is_none(), "somebody sells below {price}");
+        assert!(self.venue.state.orders.get(sell).is_none(), "somebody sells below {price}");
         self.seen = self.venue.events.len();
     }
 
@@ -114,7 +114,7 @@ impl Floor {
     }
 
     pub fn order(&self, id: OrderId) -> &countersign::domain::orders::Order {
-        self.venue.state.orders.book(MARKET).get(id).unwrap()
+        self.venue.state.orders.get(id).unwrap()
     }
 }
 

@@ -29,7 +29,7 @@ fn a_stop_loss_waits_without_a_hold_and_sells_at_market_once_reached() {
     let told = floor.told();
     assert_eq!(told[..2], ["placed limit", "traded 100000 at 29000"], "{told:?}");
     assert_eq!(told[2..], ["live stop-loss", "traded 50000000 at 28000"]);
-    assert!(floor.venue.state.orders.book(MARKET).get(sell).is_none());
+    assert!(floor.venue.state.orders.get(sell).is_none());
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_trailing_stop_follows_the_price_up_and_never_down() {
         assert_eq!(floor.order(id).trigger().unwrap().price.0, trigger, "after {price}");
     }
     floor.print("30500");
-    assert!(floor.venue.state.orders.book(MARKET).get(id).is_none(), "sold");
+    assert!(floor.venue.state.orders.get(id).is_none(), "sold");
     // One percent below, as a limit 50 under the trigger.
     let terms = AskedTerms {
         trigger: Some(AskedTrigger {

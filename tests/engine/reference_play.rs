@@ -149,7 +149,7 @@ impl Play {
                 };
                 let trader = self.venue.trader(entry.who);
                 // A post-only order keeps its promise; the reference leaves amending those alone.
-                if self.venue.state.orders.book(MARKET).get(OrderId(entry.id)).unwrap().post_only && price.is_some() {
+                if self.venue.state.orders.get(OrderId(entry.id)).unwrap().post_only && price.is_some() {
                     return;
                 }
                 let taken = self.venue.run(|t| amend(t, trader, &asked));

@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn an_item_is_byte_for_byte_what_serde_writes() {
         let (reference, order, at) = (reference(), order(), Moment(1_716_480_000_000_001));
-        let fill = Fill { order: order.clone().into(), fee: Amount(20_000) };
+        let fill = Fill { order: order.clone(), fee: Amount(20_000) };
         let trade = Trade {
             trade_id: 9,
             market: MarketId(1),
@@ -318,7 +318,7 @@ mod tests {
             cost: Amount(20_000_000),
             taker_side: Side::Sell,
             maker: fill.clone(),
-            taker: Fill { order: Order { id: OrderId(8), ..order.clone() }.into(), fee: Amount(0) },
+            taker: Fill { order: Order { id: OrderId(8), ..order.clone() }, fee: Amount(0) },
             postings: Vec::new(),
         };
         let price = |units| Exact::new(units, 1);
