@@ -40,7 +40,7 @@ async fn measure(events: u64) {
 
     // Killed right before the next snapshot was due.
     let mut replay = Replay::default();
-    let until = events.saturating_sub(SNAPSHOT_EVENTS);
+    let until = events.saturating_sub(SNAPSHOT_EVENTS).max(1);
     replay.follow(&reader, until, |_| Ok(())).await.expect("the journal is sound");
     let began = Instant::now();
     let saved = snapshot(&replay);

@@ -1,7 +1,10 @@
 //! A state that follows the journal row by row, each checked against the one before it: a start, a verification
-//! and the shadow all read like this.
+//! and the shadow all read like this. Rows are checked and decoded on a thread of their own, a little ahead of the
+//! state.
 
-use super::codec;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+
+use super::codec::{self, Entry};
 use super::recovery::RecoveryError;
 use crate::engine::state::State;
 use crate::storage::journal::{JournalError, Row};
@@ -9,6 +12,8 @@ use crate::storage::{Digest, JournalReader, link};
 
 /// Rows read at a time.
 const PAGE: u32 = 256;
+/// Decoded rows that may wait to be applied: few, so that they are still in the processor's cache.
+const DECODED_MAX: usize = 4;
 
 /// A state and the journal's chain at its last event.
 #[derive(Clone, Debug, Default)]
@@ -30,36 +35,93 @@ impl Replay {
         until: u64,
         mut after: impl FnMut(&Replay) -> Result<(), RecoveryError>,
     ) -> Result<(), RecoveryError> {
-        while self.state.seq.0 < until {
-            let rows = reader.rows(self.state.seq.next().0, PAGE).await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in &rows {
-                self.apply(row)?;
+        if self.state.seq.0 >= until {
+            return Ok(());
+        }
+        let mut next = self.state.seq.next().0;
+        let (decoder, mut ahead) = (Decoder::start(next, self.chain)?, 0);
+        loop {
+            let rows = if next <= until { reader.rows(next, PAGE).await? } else { Vec::new() };
+            next = rows.last().map_or(next, Row::next_seq);
+            let page = rows.len();
+            rows.into_iter().for_each(|row| decoder.give(row));
+            // While this page is decoded, the one before it is applied.
+            for _ in 0..std::mem::replace(&mut ahead, page) {
+                self.apply(decoder.take()?);
                 after(self)?;
             }
+            if page == 0 {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    fn apply(&mut self, row: &Row) -> Result<(), RecoveryError> {
-        let Row { first_seq: at, count, format, ref body, digest } = *row;
-        let damaged = |why: &str| RecoveryError::from(JournalError::Corrupt { at, why: why.to_owned() });
-        if at != self.state.seq.next().0 {
-            return Err(damaged("rows are missing before it"));
-        }
-        self.chain = link(&self.chain, at, count, format, body);
-        if self.chain != digest {
-            return Err(damaged("its digest does not follow from the rows before it"));
-        }
-        let entries = codec::decode(format, body).map_err(|error| RecoveryError::Codec { at, error })?;
-        for entry in &entries {
+    fn apply(&mut self, row: Decoded) {
+        for entry in &row.entries {
             entry.events.iter().for_each(|event| self.state.apply(entry.at, event));
         }
-        if self.state.seq.next().0 != row.next_seq() {
-            return Err(damaged("it does not hold as many events as it says"));
-        }
-        Ok(())
+        self.chain = row.chain;
     }
+}
+
+/// What a row holds, and the chain up to and with it.
+struct Decoded {
+    entries: Vec<Entry>,
+    chain: Digest,
+}
+
+/// A thread that checks and decodes rows in the order in which they are given.
+struct Decoder {
+    rows: Sender<Row>,
+    decoded: Receiver<Result<Decoded, RecoveryError>>,
+}
+
+impl Decoder {
+    /// For rows from sequence `next` on, which follow from `chain`.
+    fn start(mut next: u64, mut chain: Digest) -> Result<Decoder, RecoveryError> {
+        let (rows, given) = channel::<Row>();
+        let (done, decoded) = sync_channel(DECODED_MAX);
+        let work = move || {
+            for row in given {
+                let result = decode(&row, next, &chain);
+                if let Ok(decoded) = &result {
+                    (next, chain) = (row.next_seq(), decoded.chain);
+                }
+                // Who follows has stopped at an error.
+                if done.send(result).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("decoder".to_owned());
+        thread.spawn(work).map_err(|error| JournalError::Unavailable(format!("no thread to read it: {error}")))?;
+        Ok(Decoder { rows, decoded })
+    }
+
+    fn give(&self, row: Row) {
+        // A thread that is gone says so where its row is taken.
+        let _ = self.rows.send(row);
+    }
+
+    fn take(&self) -> Result<Decoded, RecoveryError> {
+        self.decoded.recv().expect("the thread runs as long as rows are given")
+    }
+}
+
+/// Checks that a row follows from what is before it, and decodes it.
+fn decode(row: &Row, next: u64, chain: &Digest) -> Result<Decoded, RecoveryError> {
+    let Row { first_seq: at, count, format, ref body, digest } = *row;
+    let damaged = |why: &str| RecoveryError::from(JournalError::Corrupt { at, why: why.to_owned() });
+    if at != next {
+        return Err(damaged("rows are missing before it"));
+    }
+    let chain = link(chain, at, count, format, body);
+    if chain != digest {
+        return Err(damaged("its digest does not follow from the rows before it"));
+    }
+    let entries = codec::decode(format, body).map_err(|error| RecoveryError::Codec { at, error })?;
+    if entries.iter().map(|entry| entry.events.len()).sum::<usize>() != count as usize {
+        return Err(damaged("it does not hold as many events as it says"));
+    }
+    Ok(Decoded { entries, chain })
 }
