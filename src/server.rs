@@ -35,7 +35,7 @@ use crate::gateway::secrets::MasterKey;
 use crate::gateway::throttle::Throttle;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::token::Tokens;
-use crate::gateway::{handshake, health, private, sign_in};
+use crate::gateway::{frame, handshake, health, private, sign_in};
 use crate::history::{self, History};
 use crate::market_data::{self, MarketData};
 use crate::sequencer::handle::Handle;
@@ -319,7 +319,7 @@ async fn follow_markets(
     incoming: market_data::Incoming,
 ) -> MarketData {
     let candles = history.candles(seq).await.unwrap_or_default();
-    market_data::start(market_data::Snapshot { candles, ..from }, incoming)
+    market_data::start(market_data::Snapshot { candles, ..from }, incoming, frame::shared)
 }
 
 /// What the sequencer's thread is given.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::call::{Call, Then};
 use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
-use super::frame;
 use super::inbound::Filter;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, records, results};
@@ -74,7 +73,7 @@ impl Session {
                     self.in_flight = self.in_flight.saturating_sub(1);
                     self.begin(call, started, &reference, now);
                 }
-                Part::Frame(text) => frame::push_text(&mut self.out, &text),
+                Part::Frame(frame) => self.out.extend_from_slice(&frame),
                 Part::Tell(told) => self.tell(told),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) => {}

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::call::Call;
+use super::line::{Line, Passed};
 use super::rights::Holder;
 use super::ring::Item;
 use crate::access::operation::Operation;
@@ -35,7 +36,7 @@ pub enum Part {
     Started(Call, Result<Box<Started>, Reject>),
     /// An item of a private channel that the socket follows.
     Item(Operation, Arc<Item>),
-    /// A frame that is rendered already, shared with others.
+    /// A frame that is rendered already, header included, shared with others.
     Frame(Bytes),
     /// Something to tell on `status`.
     Tell(Told),
@@ -123,7 +124,8 @@ impl Seats {
         let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
         let (waiting, slow, revoked_at) = (AtomicUsize::new(0), Notify::new(), AtomicU64::new(0));
-        let outlet = Arc::new(Outlet { seat, peer, queue, waiting, slow, revoked_at, seats: Arc::clone(self) });
+        let (line, seats) = (OnceLock::new(), Arc::clone(self));
+        let outlet = Arc::new(Outlet { seat, peer, queue, waiting, slow, revoked_at, line, seats });
         self.open.lock().expect("no holder of this lock panics").insert(seat, Arc::downgrade(&outlet));
         (Occupied(outlet), parts)
     }
@@ -190,6 +192,8 @@ pub struct Outlet {
     slow: Notify,
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
+    /// The open socket's, where frames may be passed to it.
+    line: OnceLock<Weak<Line>>,
     seats: Arc<Seats>,
 }
 
@@ -206,6 +210,26 @@ impl Outlet {
             self.slow.notify_one();
         }
         taken
+    }
+
+    /// The socket is open, and frames may be passed to it over its line.
+    pub fn opened(&self, line: &Arc<Line>) {
+        // Once: a seat's outlet serves one socket.
+        let _ = self.line.set(Arc::downgrade(line));
+    }
+
+    /// Writes a frame to the socket at once if nothing waits before it and its session is at rest; `false` when it is to
+    /// be queued instead.
+    pub fn pass(&self, frame: &Bytes) -> bool {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frame));
+        if passed == Passed::Part {
+            // Wakes the session, which writes the rest first. A queue that takes nothing has woken it already.
+            let _ = self.queue.try_send(Vec::new());
+        }
+        passed != Passed::Nothing
     }
 
     /// Calls that the socket may have under way; each is answered by few parts, so its queue has room.
@@ -269,7 +293,13 @@ impl crate::market_data::Subscriber for Outlet {
         self.queue.capacity() > 0 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max
     }
 
-    fn send(&self, text: Bytes) {
-        Outlet::send(self, vec![Part::Frame(text)]);
+    fn send(&self, frame: &Bytes) {
+        if !self.pass(frame) {
+            Outlet::send(self, vec![Part::Frame(frame.clone())]);
+        }
+    }
+
+    fn queue(&self, frame: &Bytes) {
+        Outlet::send(self, vec![Part::Frame(frame.clone())]);
     }
 }

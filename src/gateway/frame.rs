@@ -4,6 +4,8 @@
 //! bytes that are rendered in place. Servers never mask (RFC 6455 §5.1), nothing is fragmented and
 //! no extension is spoken, so a header is two, four or ten bytes.
 
+use bytes::Bytes;
+
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
@@ -18,6 +20,13 @@ pub fn push_text(out: &mut Vec<u8>, payload: &[u8]) {
     out.reserve(used + payload.len());
     out.extend_from_slice(&header[..used]);
     out.extend_from_slice(payload);
+}
+
+/// A text frame to be shared by many sockets.
+pub fn shared(payload: &str) -> Bytes {
+    let mut out = Vec::with_capacity(payload.len() + USUAL_HEADER);
+    push_text(&mut out, payload.as_bytes());
+    Bytes::from(out)
 }
 
 /// Appends a text frame whose payload `write` appends. The header's length is only known

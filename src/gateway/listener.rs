@@ -161,7 +161,7 @@ impl Connection {
         // Small frames must leave at once; where it fails the socket is already dead.
         let _ = socket.set_nodelay(true);
         let socket = match &self.tls {
-            None => Socket::Plain(socket),
+            None => Socket::plain(socket),
             Some(tls) => match time::timeout(IDLE, tls.accept(socket)).await {
                 Ok(Ok(socket)) => Socket::Tls(Box::new(socket)),
                 // Whoever speaks something else, or nothing, has nothing to be told.

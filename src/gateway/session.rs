@@ -4,17 +4,15 @@
 //! is flushed before a frame of ours goes out, and nothing is read while one is being written.
 
 use std::collections::{HashMap, HashSet};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{mpsc, watch};
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -45,9 +43,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How often heartbeats and idle ends are looked at.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long a stopping server waits for what it accepted, and a slow peer has to take its last frames.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A buffer that grew beyond this for one burst is given back.
-const BUFFER_KEPT: usize = 64 * 1024;
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A socket that was silent for a second may send what a second admits at once.
 const CREDIT_US: u64 = 1_000_000;
 
@@ -73,6 +69,17 @@ pub(super) enum End {
     Close(u16, &'static str),
 }
 
+/// What a session waits for.
+enum Next {
+    Delivery(Option<Vec<Part>>),
+    TooSlow,
+    Answered(Option<Answered>),
+    Turned((Turned, usize)),
+    Message(Option<Result<Message, Error>>),
+    Stopping,
+    Beat,
+}
+
 /// The session's own state; [`dispatch`](super::dispatch) and [`answers`](super::answers) work on it.
 pub(super) struct Session {
     pub(super) gateway: Arc<Gateway>,
@@ -93,6 +100,8 @@ pub(super) struct Session {
     pub(super) subscriptions: u64,
     /// Ends the session once what was rendered is written.
     pub(super) ending: Option<End>,
+    /// What is left of a frame that was passed to the socket; written before anything else.
+    pub(super) rest: Bytes,
     /// Frames to write.
     pub(super) out: Vec<u8>,
     /// One payload at a time.
@@ -108,7 +117,7 @@ pub(super) struct Session {
     /// Since when a ping of ours waits for whatever may come.
     pinged: Option<Instant>,
     last_act: Instant,
-    last_write: Instant,
+    pub(super) last_write: Instant,
     pub(super) stopping: bool,
 }
 
@@ -146,6 +155,7 @@ pub(super) fn run(
         replays: Vec::new(),
         subscriptions: 0,
         ending: None,
+        rest: Bytes::new(),
         out: Vec::new(),
         text: String::new(),
         cookie,
@@ -179,6 +189,8 @@ impl Session {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let outlet = Arc::clone(&self.outlet);
+        let line = socket.get_ref().line().map(Arc::clone);
+        line.iter().for_each(|line| outlet.opened(line));
         self.status();
         loop {
             if let Err(end) = self.write(socket).await {
@@ -190,33 +202,51 @@ impl Session {
             if self.stopping && self.in_flight == 0 && self.history.is_empty() && self.replays.is_empty() {
                 return End::Close(1012, "planned restart");
             }
-            let end = tokio::select! {
-                biased;
-                delivery = parts.recv() => match delivery {
-                    Some(delivery) => self.deliver(delivery, parts, socket).await,
-                    None => Some(End::Gone),
-                },
-                () = outlet.too_slow() => Some(End::Close(SLOW_CONSUMER, "slow consumer")),
-                answered = self.history.next(), if !self.history.is_empty() => {
-                    if let Some(answered) = answered {
-                        self.looked_back(answered);
-                    }
+            let next = async {
+                tokio::select! {
+                    biased;
+                    delivery = parts.recv() => Next::Delivery(delivery),
+                    () = outlet.too_slow() => Next::TooSlow,
+                    answered = self.history.next(), if !self.history.is_empty() => Next::Answered(answered),
+                    turned = turned(&mut self.replays), if !self.replays.is_empty() => Next::Turned(turned),
+                    message = socket.next(), if self.reads() => Next::Message(message),
+                    () = super::listener::stopped(&mut stopping), if !self.stopping => Next::Stopping,
+                    _ = beat.tick() => Next::Beat,
+                }
+            };
+            let next = match &line {
+                Some(line) => line.rest(next).await,
+                None => Ok(next.await),
+            };
+            let end = match next {
+                Ok(Next::Delivery(Some(delivery))) => self.deliver(delivery, parts, socket).await,
+                Ok(Next::Delivery(None)) => Some(End::Gone),
+                Ok(Next::TooSlow) => Some(End::Close(SLOW_CONSUMER, "slow consumer")),
+                Ok(Next::Answered(answered)) => {
+                    answered.into_iter().for_each(|answered| self.looked_back(answered));
                     None
                 }
-                (turned, ended) = turned(&mut self.replays), if !self.replays.is_empty() => {
+                Ok(Next::Turned((turned, ended))) => {
                     drop(self.replays.swap_remove(ended));
                     Box::pin(self.replayed(turned, socket)).await
                 }
-                message = socket.next(), if self.reads() => {
-                    self.read(message, socket).await
-                }
-                () = super::listener::stopped(&mut stopping), if !self.stopping => {
+                Ok(Next::Message(message)) => self.read(message, socket).await,
+                Ok(Next::Stopping) => {
                     self.stopping = true;
                     self.last_act = Instant::now();
                     self.status();
                     None
                 }
-                _ = beat.tick() => self.beat(),
+                Ok(Next::Beat) => {
+                    if line.as_ref().is_some_and(|line| line.was_passed()) {
+                        self.last_write = Instant::now();
+                    }
+                    self.beat()
+                }
+                Err(rest) => {
+                    self.rest = rest;
+                    None
+                }
             };
             if let Some(end) = end {
                 // What was rendered before the end still goes out.
@@ -285,7 +315,7 @@ impl Session {
     }
 
     /// How long a peer may be silent before it is pinged, and then before it counts as gone.
-    fn ping(&self) -> Duration {
+    pub(super) fn ping(&self) -> Duration {
         Duration::from_secs(self.gateway.limits.ping_s as u64)
     }
 
@@ -358,33 +388,6 @@ impl Session {
             frame::push_text(&mut self.out, br#"{"channel":"heartbeat"}"#);
         }
         None
-    }
-
-    /// Writes what was rendered, in one go if the socket takes it.
-    pub(super) async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let mut whole = pin!(async {
-            socket.flush().await.map_err(|_| End::Gone)?;
-            let socket = socket.get_mut();
-            socket.write_all(&self.out).await.map_err(|_| End::Gone)?;
-            // Nothing for a plain socket; TLS may hold a record back.
-            socket.flush().await.map_err(|_| End::Gone)
-        });
-        let written = match futures::poll!(whole.as_mut()) {
-            Poll::Ready(written) => written,
-            Poll::Pending => {
-                let stopping = self.gateway.stopping.clone();
-                Box::pin(patiently(whole, &self.outlet, stopping, self.ping() * 2)).await
-            }
-        };
-        self.out.clear();
-        if self.out.capacity() > BUFFER_KEPT {
-            self.out.shrink_to(BUFFER_KEPT);
-        }
-        self.last_write = Instant::now();
-        written
     }
 
     /// Sends a `status` frame (protocol 1.1).
@@ -467,26 +470,4 @@ impl Session {
 async fn turned(replays: &mut [BoxFuture<'static, Turned>]) -> (Turned, usize) {
     let (turned, place, _) = futures::future::select_all(replays).await;
     (turned, place)
-}
-
-/// Waits until a peer that is behind has taken a write, and only a little longer once too much more waits for it or the
-/// server stops. One that takes nothing for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
-async fn patiently(
-    mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
-    outlet: &Outlet,
-    mut stopping: watch::Receiver<bool>,
-    dead_after: Duration,
-) -> Result<(), End> {
-    let too_slow = tokio::select! {
-        biased;
-        written = whole.as_mut() => return written,
-        () = outlet.too_slow() => true,
-        () = super::listener::stopped(&mut stopping) => false,
-        () = tokio::time::sleep(dead_after) => return Err(End::Gone),
-    };
-    match tokio::time::timeout(PATIENCE, whole).await {
-        Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
-        Ok(written) => written,
-        Err(_) => Err(End::Gone),
-    }
 }

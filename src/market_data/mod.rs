@@ -37,8 +37,10 @@ pub trait Subscriber: Send + Sync + 'static {
     fn is_gone(&self) -> bool;
     /// Whether a frame would be taken now.
     fn has_room(&self) -> bool;
-    /// Hands a frame's text over.
-    fn send(&self, text: Bytes);
+    /// Hands a frame over, at once if it can be written.
+    fn send(&self, frame: &Bytes);
+    /// Hands a frame over that comes behind what the subscriber is about to be told.
+    fn queue(&self, frame: &Bytes);
 }
 
 /// What is subscribed to; unsubscribing names the same (protocol 3).

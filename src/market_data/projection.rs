@@ -66,18 +66,20 @@ struct Projection {
     markets: Vec<Market>,
     followers: HashMap<Topic, Vec<Follower>>,
     at: Moment,
+    frame: fn(&str) -> Bytes,
     sends: usize,
 }
 
-/// Starts the task; `incoming` has every batch after `from`.
-pub fn start(from: Snapshot, incoming: Incoming) -> MarketData {
+/// Starts the task; `incoming` has every batch after `from`. `frame` makes a text what subscribers are sent, once for all of
+/// them.
+pub fn start(from: Snapshot, incoming: Incoming, frame: fn(&str) -> Bytes) -> MarketData {
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
-    tokio::spawn(Projection::new(from).run(incoming, asked));
+    tokio::spawn(Projection::new(from, frame).run(incoming, asked));
     MarketData { requests }
 }
 
 impl Projection {
-    fn new(from: Snapshot) -> Projection {
+    fn new(from: Snapshot, frame: fn(&str) -> Bytes) -> Projection {
         let Snapshot { reference, orders, trades, candles, at } = from;
         let mut markets: Vec<Market> = reference.markets().iter().map(|_| Market::default()).collect();
         orders.iter().for_each(|order| markets[order.market.index()].levels.show(order, order.opened_at));
@@ -93,7 +95,7 @@ impl Projection {
             market.best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
             market.levels.take_changes();
         }
-        Projection { reference, markets, followers: HashMap::new(), at, sends: 0 }
+        Projection { reference, markets, followers: HashMap::new(), at, frame, sends: 0 }
     }
 
     async fn run(mut self, mut incoming: Incoming, mut asked: mpsc::Receiver<Request>) {
@@ -310,14 +312,15 @@ impl Projection {
         }
         let text = self.snapshot(topic);
         if snapshot {
-            subscriber.send(Bytes::from(text));
+            // The acknowledgement is being written: whoever asks is not at rest before that.
+            subscriber.queue(&(self.frame)(&text));
         }
         self.followers.entry(topic).or_default().push(Follower { subscriber, behind: false });
         self.breathe().await;
     }
 
     async fn tell(&mut self, topic: Topic, text: String) {
-        let text = Bytes::from(text);
+        let frame = (self.frame)(&text);
         let Some(mut followers) = self.followers.remove(&topic) else { return };
         followers.retain(|follower| !follower.subscriber.is_gone());
         for follower in &mut followers {
@@ -325,7 +328,7 @@ impl Projection {
                 follower.behind = true;
                 continue;
             }
-            follower.subscriber.send(text.clone());
+            follower.subscriber.send(&frame);
             self.breathe().await;
         }
         if !followers.is_empty() {
@@ -339,10 +342,10 @@ impl Projection {
         let topics: Vec<Topic> =
             self.followers.iter().filter(|(_, all)| all.iter().any(ready)).map(|(topic, _)| *topic).collect();
         for topic in topics {
-            let text = Bytes::from(self.snapshot(topic));
+            let frame = (self.frame)(&self.snapshot(topic));
             let mut all = self.followers.remove(&topic).unwrap_or_default();
             for follower in all.iter_mut().filter(|follower| ready(follower)) {
-                follower.subscriber.send(text.clone());
+                follower.subscriber.send(&frame);
                 follower.behind = false;
                 self.breathe().await;
             }

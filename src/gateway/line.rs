@@ -1,0 +1,284 @@
+//! The writing half of a plain socket, and whose turn it is to write.
+//!
+//! A socket belongs to its session, which writes whatever is told to it alone. A frame for a thousand sockets would wake a
+//! thousand sessions for one write each; so who has such a frame writes it into each socket whose session is at rest, that
+//! is, waits and has nothing half written. All others get it by their queues, and so do sockets under TLS, which have no
+//! line.
+
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// The session may write.
+const SESSION: u8 = 0;
+/// Nobody writes: the session is at rest.
+const REST: u8 = 1;
+/// A frame is being written past the session, which waits the few µs that it takes.
+const PASSING: u8 = 2;
+/// A frame was written past the session in part; the session writes the rest before anything else.
+const PART: u8 = 3;
+
+/// The writing half of a socket. Dropping it closes this direction.
+#[derive(Debug)]
+pub struct Line {
+    half: OwnedWriteHalf,
+    turn: AtomicU8,
+    rest: Mutex<Bytes>,
+    /// Something of the session's own, or of tungstenite's, is half written.
+    behind: AtomicBool,
+    /// A frame was passed since the session last looked.
+    passed: AtomicBool,
+}
+
+/// How much of a frame the socket took at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// All of it.
+    Whole,
+    /// Some of it. The session has the rest and must be woken to write it.
+    Part,
+    /// Nothing: the session is at work, or the socket is full or gone.
+    Nothing,
+}
+
+impl Line {
+    /// The line of a socket whose session is at work.
+    pub fn new(half: OwnedWriteHalf) -> Line {
+        Line {
+            half,
+            turn: AtomicU8::new(SESSION),
+            rest: Mutex::default(),
+            behind: AtomicBool::new(false),
+            passed: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes a whole frame past the session if that is at rest.
+    pub fn pass(&self, frame: &Bytes) -> Passed {
+        if self.turn.compare_exchange(REST, PASSING, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return Passed::Nothing;
+        }
+        let written = self.stream().try_write(frame).unwrap_or(0);
+        let (turn, passed) = match written {
+            // Whether it is full or gone, the session finds out.
+            0 => (REST, Passed::Nothing),
+            all if all == frame.len() => (REST, Passed::Whole),
+            some => {
+                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = frame.slice(some..);
+                (PART, Passed::Part)
+            }
+        };
+        self.passed.store(true, Ordering::Relaxed);
+        self.turn.store(turn, Ordering::Release);
+        passed
+    }
+
+    /// Whether a frame was passed since the last call.
+    pub fn was_passed(&self) -> bool {
+        self.passed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Waits for what the session does next, which must have nothing to write; meanwhile its line is at rest. `Err` with
+    /// the end of a frame that was passed in part: it must be written, and then be waited again.
+    ///
+    /// What `next` writes by itself, as tungstenite answers a ping, it writes in the session's turn.
+    pub async fn rest<T>(&self, next: impl Future<Output = T>) -> Result<T, Bytes> {
+        let mut next = pin!(next);
+        std::future::poll_fn(|context| {
+            if let Some(rest) = self.take_turn() {
+                return Poll::Ready(Err(rest));
+            }
+            let polled = next.as_mut().poll(context);
+            // While something is half written, only the session may write.
+            if polled.is_pending() && !self.behind.load(Ordering::Relaxed) {
+                self.turn.store(REST, Ordering::Release);
+            }
+            polled.map(Ok)
+        })
+        .await
+    }
+
+    /// Makes it the session's turn; what is left of a frame that was passed must be written first.
+    fn take_turn(&self) -> Option<Bytes> {
+        loop {
+            match self.turn.compare_exchange(REST, SESSION, Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) | Err(SESSION) => return None,
+                Err(PART) => {
+                    self.turn.store(SESSION, Ordering::Relaxed);
+                    return Some(std::mem::take(&mut self.rest.lock().unwrap_or_else(PoisonError::into_inner)));
+                }
+                // One write to a socket that does not wait.
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    fn stream(&self) -> &TcpStream {
+        self.half.as_ref()
+    }
+
+    /// As of `AsyncWrite`, for the session.
+    pub fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write_with(context, bytes.len(), |stream| stream.try_write(bytes))
+    }
+
+    /// As of `AsyncWrite`, for the session.
+    pub fn poll_write_vectored(&self, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let length = bytes.iter().map(|slice| slice.len()).sum();
+        self.write_with(context, length, |stream| stream.try_write_vectored(bytes))
+    }
+
+    fn write_with(
+        &self,
+        context: &mut Context<'_>,
+        length: usize,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream().poll_write_ready(context))?;
+            match write(self.stream()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(written) => {
+                    self.behind.store(written < length, Ordering::Relaxed);
+                    return Poll::Ready(Ok(written));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use futures::poll;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::super::connection::{Part, Seats};
+    use super::super::socket::Socket;
+    use super::*;
+    use crate::market_data::Subscriber as _;
+
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Socket::plain(listener.accept().await.unwrap().0), client)
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_passed_while_the_session_waits_and_at_no_other_time() {
+        let (socket, mut client) = pair().await;
+        let line = Arc::clone(socket.line().unwrap());
+        let frame = Bytes::from_static(b"frame");
+        assert_eq!(line.pass(&frame), Passed::Nothing, "the session has not come to rest yet");
+        let (wake, woken) = tokio::sync::oneshot::channel();
+        let mut waiting = Box::pin(line.rest(woken));
+        assert!(poll!(&mut waiting).is_pending());
+        assert_eq!(line.pass(&frame), Passed::Whole);
+        assert!(line.was_passed() && !line.was_passed());
+        wake.send(()).unwrap();
+        assert!(matches!(poll!(&mut waiting), Poll::Ready(Ok(Ok(())))));
+        assert_eq!(line.pass(&frame), Passed::Nothing, "the session is at work");
+        let mut read = [0; 5];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, *b"frame");
+        drop(waiting);
+        drop((line, socket));
+        assert_eq!(client.read(&mut read).await.unwrap(), 0, "it was written once, and the direction is closed");
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_is_left_to_the_session_and_nothing_is_passed_before_it() {
+        let (mut socket, mut client) = pair().await;
+        let line = Arc::clone(socket.line().unwrap());
+        let mut waiting = Box::pin(line.rest(std::future::pending::<()>()));
+        assert!(poll!(&mut waiting).is_pending());
+        // More than the buffers of both ends hold.
+        let large = Bytes::from((0..64 << 20).map(|at: u32| (at % 251) as u8).collect::<Vec<u8>>());
+        assert_eq!(line.pass(&large), Passed::Part);
+        assert_eq!(line.pass(&large), Passed::Nothing);
+        let Poll::Ready(Err(rest)) = poll!(&mut waiting) else { panic!("the session is told") };
+        assert!(large.ends_with(&rest) && rest.len() < large.len());
+        // Half written by the session, too: still nothing is passed.
+        let mut writing = Box::pin(socket.write_all(&rest));
+        assert!(poll!(&mut writing).is_pending());
+        let mut waiting = Box::pin(line.rest(std::future::pending::<()>()));
+        assert!(poll!(&mut waiting).is_pending());
+        assert_eq!(line.pass(&large), Passed::Nothing);
+        let mut read = vec![0; large.len()];
+        let (wrote, got) = tokio::join!(writing, client.read_exact(&mut read));
+        wrote.unwrap();
+        got.unwrap();
+        assert!(read == large);
+    }
+
+    /// A stand-in for the session: writes what is queued, and what is left of what was passed.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn frames_arrive_whole_and_in_order_however_they_go() {
+        const FRAMES: u32 = 20_000;
+        let (mut socket, mut client) = pair().await;
+        let line = Arc::clone(socket.line().unwrap());
+        let seats = Seats::new(usize::MAX >> 1, 1);
+        let (seat, mut parts) = seats.take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let outlet = Arc::clone(&seat.0);
+        outlet.opened(&line);
+        let session = tokio::spawn(async move {
+            loop {
+                match line.rest(parts.recv()).await {
+                    Ok(Some(delivery)) => {
+                        let count = delivery.len();
+                        for part in delivery {
+                            let Part::Frame(frame) = part else { panic!("a frame") };
+                            socket.write_all(&frame).await.unwrap();
+                        }
+                        seat.0.written(count);
+                    }
+                    Ok(None) => return,
+                    Err(rest) => socket.write_all(&rest).await.unwrap(),
+                }
+            }
+        });
+        let sending = tokio::spawn(async move {
+            let mut passed = 0;
+            for number in 0..FRAMES {
+                // Of many lengths, so that one of them is cut somewhere when the buffers are full.
+                let mut frame = number.to_be_bytes().to_vec();
+                frame.resize(8 + (number as usize * 7_919) % 3_000, number as u8);
+                let length = (frame.len() as u32).to_be_bytes();
+                frame[4..8].copy_from_slice(&length);
+                while !outlet.has_room() {
+                    tokio::task::yield_now().await;
+                }
+                let frame = Bytes::from(frame);
+                passed += u32::from(
+                    outlet.pass(&frame) || {
+                        outlet.queue(&frame);
+                        false
+                    },
+                );
+                if number % 64 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            passed
+        });
+        for number in 0..FRAMES {
+            let (got, length) = (client.read_u32().await.unwrap(), client.read_u32().await.unwrap());
+            assert_eq!(got, number);
+            let mut rest = vec![0; length as usize - 8];
+            client.read_exact(&mut rest).await.unwrap();
+            assert!(rest.iter().all(|byte| *byte == number as u8), "frame {number} is not whole");
+        }
+        assert!(sending.await.unwrap() > 0, "some were passed");
+        session.abort();
+    }
+}
