@@ -35,7 +35,7 @@ use crate::gateway::secrets::MasterKey;
 use crate::gateway::throttle::Throttle;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::token::Tokens;
-use crate::gateway::{frame, handshake, health, private, sign_in};
+use crate::gateway::{fan_out, frame, handshake, health, private, sign_in};
 use crate::history::{self, History};
 use crate::market_data::{self, MarketData};
 use crate::sequencer::handle::Handle;
@@ -137,6 +137,7 @@ impl Server {
         let metrics = Arc::new(Metrics::default());
         let (market_feed, market_batches) = market_data::feed();
         let (history_feed, history_batches) = history::feed();
+        let (fan_out_feed, fanned_out) = fan_out::feed();
         let (started, running) = oneshot::channel();
         let (ended, sequencer) = oneshot::channel();
         let sequence = Sequence {
@@ -148,7 +149,7 @@ impl Server {
             tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
-            feeds: (market_feed, history_feed),
+            feeds: (market_feed, history_feed, fan_out_feed),
             metrics: Arc::clone(&metrics),
         };
         std::thread::Builder::new()
@@ -166,6 +167,7 @@ impl Server {
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
         let activity = Activity::new(idle, open.into_iter(), wall_clock());
         let history = open_history(&config, &storage, journal, history_batches).await?;
+        fan_out::start(Arc::clone(&directory), fanned_out);
         let market_data = follow_markets(market, seq, &history, market_batches).await;
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
@@ -333,7 +335,7 @@ struct Sequence {
     tiers: Tiers,
     genesis: Option<Command>,
     seats: Arc<Seats>,
-    feeds: (market_data::Feed, history::Feed),
+    feeds: (market_data::Feed, history::Feed, fan_out::Feed),
     metrics: Arc<Metrics>,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::call::{Call, Then};
 use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
+use super::fan_out;
 use super::inbound::Filter;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, records, results};
@@ -73,6 +74,7 @@ impl Session {
                     self.in_flight = self.in_flight.saturating_sub(1);
                     self.begin(call, started, &reference, now);
                 }
+                Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
                 Part::Frame(frame) => self.out.extend_from_slice(&frame),
                 Part::Tell(told) => self.tell(told),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
@@ -359,6 +361,9 @@ impl Session {
             }
             First::Replay(missed) => self.replay(channel, missed.into_iter()),
             First::Past(_) => {}
+        }
+        if fan_out::takes(channel) && narrowing::takes_all(&options) {
+            self.outlet.passes(Some(follow.number));
         }
         if let Some(grant) = fills {
             self.show_fills(call, grant);

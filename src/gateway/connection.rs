@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
 use super::call::Call;
+use super::fan_out::Batch;
 use super::line::{Line, Passed};
 use super::rights::Holder;
 use super::ring::Item;
@@ -36,6 +37,8 @@ pub enum Part {
     Started(Call, Result<Box<Started>, Reject>),
     /// An item of a private channel that the socket follows.
     Item(Operation, Arc<Item>),
+    /// Items of a channel that many follow, for a subscription by its number.
+    Batch(Operation, u64, Arc<Batch>),
     /// A frame that is rendered already, header included, shared with others.
     Frame(Bytes),
     /// Something to tell on `status`.
@@ -124,8 +127,8 @@ impl Seats {
         let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
         let (waiting, slow, revoked_at) = (AtomicUsize::new(0), Notify::new(), AtomicU64::new(0));
-        let (line, seats) = (OnceLock::new(), Arc::clone(self));
-        let outlet = Arc::new(Outlet { seat, peer, queue, waiting, slow, revoked_at, line, seats });
+        let (line, passes, seats) = (OnceLock::new(), AtomicU64::new(0), Arc::clone(self));
+        let outlet = Arc::new(Outlet { seat, peer, queue, waiting, slow, revoked_at, line, passes, seats });
         self.open.lock().expect("no holder of this lock panics").insert(seat, Arc::downgrade(&outlet));
         (Occupied(outlet), parts)
     }
@@ -194,6 +197,8 @@ pub struct Outlet {
     revoked_at: AtomicU64,
     /// The open socket's, where frames may be passed to it.
     line: OnceLock<Weak<Line>>,
+    /// The subscription whose frames are passed, by its number; 0 for none.
+    passes: AtomicU64,
     seats: Arc<Seats>,
 }
 
@@ -218,18 +223,30 @@ impl Outlet {
         let _ = self.line.set(Arc::downgrade(line));
     }
 
-    /// Writes a frame to the socket at once if nothing waits before it and its session is at rest; `false` when it is to
-    /// be queued instead.
-    pub fn pass(&self, frame: &Bytes) -> bool {
+    /// From now on every item of this subscription may be passed to the socket as it is, or of none any more. For the
+    /// session to say while it is not at rest.
+    pub fn passes(&self, number: Option<u64>) {
+        self.passes.store(number.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Writes a frame to the socket at once if nothing waits before it, its session is at rest and, where the frame is of a
+    /// private subscription, that still goes on. `false` when the frame is to be queued instead.
+    pub fn pass(&self, frame: &Bytes, subscription: Option<u64>) -> bool {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return false;
         }
-        let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frame));
+        let goes_on = || subscription.is_none_or(|number| number == self.passes.load(Ordering::Relaxed));
+        let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frame, goes_on));
         if passed == Passed::Part {
             // Wakes the session, which writes the rest first. A queue that takes nothing has woken it already.
             let _ = self.queue.try_send(Vec::new());
         }
         passed != Passed::Nothing
+    }
+
+    /// Not all that the socket follows could be told: it is closed, and may come back and resume.
+    pub fn fell_behind(&self) {
+        self.slow.notify_one();
     }
 
     /// Calls that the socket may have under way; each is answered by few parts, so its queue has room.
@@ -294,7 +311,7 @@ impl crate::market_data::Subscriber for Outlet {
     }
 
     fn send(&self, frame: &Bytes) {
-        if !self.pass(frame) {
+        if !self.pass(frame, None) {
             Outlet::send(self, vec![Part::Frame(frame.clone())]);
         }
     }

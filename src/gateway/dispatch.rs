@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use super::call::{Call, Follow, Then};
 use super::credentials::ApiCredentials;
+use super::fan_out;
 use super::inbound::{self, Body, Channel, Request, WireError, set_step};
 use super::outbound;
 use super::passwords::{bearer_hash, new_bearer_token};
@@ -430,7 +431,12 @@ impl Session {
             }
             _ => {
                 match self.channels.remove(&operation) {
-                    Some(following) => self.outlet.unsubscribed(operation, following.number),
+                    Some(following) => {
+                        if fan_out::takes(operation) {
+                            self.outlet.passes(None);
+                        }
+                        self.outlet.unsubscribed(operation, following.number);
+                    }
                     None if operation == Operation::Status => {}
                     None => return self.reply("unsubscribe", req_id, Err(missing), now, now),
                 }

@@ -59,12 +59,12 @@ impl Line {
         }
     }
 
-    /// Writes a whole frame past the session if that is at rest.
-    pub fn pass(&self, frame: &Bytes) -> Passed {
+    /// Writes a whole frame past the session if that is at rest and `wanted` says so, which is asked while nothing changes.
+    pub fn pass(&self, frame: &Bytes, wanted: impl FnOnce() -> bool) -> Passed {
         if self.turn.compare_exchange(REST, PASSING, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Passed::Nothing;
         }
-        let written = self.stream().try_write(frame).unwrap_or(0);
+        let written = if wanted() { self.stream().try_write(frame).unwrap_or(0) } else { 0 };
         let (turn, passed) = match written {
             // Whether it is full or gone, the session finds out.
             0 => (REST, Passed::Nothing),
@@ -74,7 +74,7 @@ impl Line {
                 (PART, Passed::Part)
             }
         };
-        self.passed.store(true, Ordering::Relaxed);
+        self.passed.fetch_or(passed != Passed::Nothing, Ordering::Relaxed);
         self.turn.store(turn, Ordering::Release);
         passed
     }
@@ -179,15 +179,16 @@ mod tests {
         let (socket, mut client) = pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let frame = Bytes::from_static(b"frame");
-        assert_eq!(line.pass(&frame), Passed::Nothing, "the session has not come to rest yet");
+        assert_eq!(line.pass(&frame, || true), Passed::Nothing, "the session has not come to rest yet");
         let (wake, woken) = tokio::sync::oneshot::channel();
         let mut waiting = Box::pin(line.rest(woken));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.pass(&frame), Passed::Whole);
+        assert_eq!(line.pass(&frame, || false), Passed::Nothing, "nobody wants it any more");
+        assert_eq!(line.pass(&frame, || true), Passed::Whole);
         assert!(line.was_passed() && !line.was_passed());
         wake.send(()).unwrap();
         assert!(matches!(poll!(&mut waiting), Poll::Ready(Ok(Ok(())))));
-        assert_eq!(line.pass(&frame), Passed::Nothing, "the session is at work");
+        assert_eq!(line.pass(&frame, || true), Passed::Nothing, "the session is at work");
         let mut read = [0; 5];
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, *b"frame");
@@ -204,8 +205,8 @@ mod tests {
         assert!(poll!(&mut waiting).is_pending());
         // More than the buffers of both ends hold.
         let large = Bytes::from((0..64 << 20).map(|at: u32| (at % 251) as u8).collect::<Vec<u8>>());
-        assert_eq!(line.pass(&large), Passed::Part);
-        assert_eq!(line.pass(&large), Passed::Nothing);
+        assert_eq!(line.pass(&large, || true), Passed::Part);
+        assert_eq!(line.pass(&large, || true), Passed::Nothing);
         let Poll::Ready(Err(rest)) = poll!(&mut waiting) else { panic!("the session is told") };
         assert!(large.ends_with(&rest) && rest.len() < large.len());
         // Half written by the session, too: still nothing is passed.
@@ -213,7 +214,7 @@ mod tests {
         assert!(poll!(&mut writing).is_pending());
         let mut waiting = Box::pin(line.rest(std::future::pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.pass(&large), Passed::Nothing);
+        assert_eq!(line.pass(&large, || true), Passed::Nothing);
         let mut read = vec![0; large.len()];
         let (wrote, got) = tokio::join!(writing, client.read_exact(&mut read));
         wrote.unwrap();
@@ -260,7 +261,7 @@ mod tests {
                 }
                 let frame = Bytes::from(frame);
                 passed += u32::from(
-                    outlet.pass(&frame) || {
+                    outlet.pass(&frame, None) || {
                         outlet.queue(&frame);
                         false
                     },

@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod directory;
 mod dispatch;
 pub mod exports;
+pub mod fan_out;
 pub mod frame;
 pub mod handshake;
 pub mod health;

@@ -39,6 +39,11 @@ pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> b
     named(&options.assets, &reference.asset(asset).code) && kind.is_none_or(|kind| named(&options.types, kind))
 }
 
+/// Whether a subscription to `approvals` wants every item that its Member may see.
+pub(super) fn takes_all(options: &Channel) -> bool {
+    options.workflow.is_none()
+}
+
 /// Whether the key's dates show an item, live or replayed: they bound the time of its event, but of a deposit or
 /// withdrawal its creation (rule 10).
 pub(super) fn within((start, end): (Option<Moment>, Option<Moment>), item: &Item) -> bool {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::call::{Call, Follow, Then};
 use super::connection::{Notice, Outlet, Part, Seats, Told};
 use super::directory::Directory;
+use super::fan_out::{self, News};
 use super::metrics::Metrics;
 use super::rights::{self, Credential, Holder};
 use super::subscriptions::{Address, Subscriptions};
@@ -19,7 +20,6 @@ use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
 use crate::engine::reject::Reject;
 use crate::engine::service_users::KeyRef;
-use crate::engine::streams::Route;
 use crate::history::Feed as HistoryFeed;
 use crate::market_data::Feed as MarketFeed;
 use crate::sequencer::handle::{Answer, Outcome};
@@ -59,6 +59,9 @@ pub struct Desk {
     subscriptions: Subscriptions,
     market_data: MarketFeed,
     history: HistoryFeed,
+    fan_out: fan_out::Feed,
+    /// For the fan-out, once the answers are on their way: a reply comes before what it causes (rule 50).
+    news: Vec<News>,
     metrics: Arc<Metrics>,
 }
 
@@ -68,13 +71,13 @@ impl Desk {
         directory: Arc<Directory>,
         sockets: Arc<Seats>,
         (seq, recent, ring_max): (Seq, &[Arc<Stamped>], usize),
-        (market_data, history): (MarketFeed, HistoryFeed),
+        (market_data, history, fan_out): (MarketFeed, HistoryFeed, fan_out::Feed),
         metrics: Arc<Metrics>,
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
         let mut subscriptions = Subscriptions::new(start, ring_max);
         for stamped in recent {
-            subscriptions.tell(stamped, |_, _| false, |_, _| {});
+            subscriptions.tell(stamped, |_, _| {}, |_| {});
         }
         Desk {
             directory,
@@ -85,6 +88,8 @@ impl Desk {
             subscriptions,
             market_data,
             history,
+            fan_out,
+            news: Vec::new(),
             metrics,
         }
     }
@@ -203,8 +208,7 @@ impl Desk {
         };
         let address = (owner, channel);
         let subscriber = (Arc::clone(outlet), member);
-        let from = (follow.from_offset, past);
-        let mut started = self.subscriptions.follow(address, subscriber, (at, *items), from, live)?;
+        let mut started = self.subscriptions.follow(address, subscriber, (at, *items), (follow, past), live)?;
         started.warnings.extend(warnings);
         started.fills = fills;
         let channels = &mut self.seat(outlet).channels;
@@ -214,10 +218,8 @@ impl Desk {
     }
 
     fn tell(&mut self, stamped: &Arc<Stamped>) {
-        let Desk { subscriptions, directory, seats, dirty, .. } = self;
-        let sees =
-            |member: MemberId, route: &Route| route.workflow.is_none_or(|_| rights::sees(directory, member, stamped));
-        subscriptions.tell(stamped, sees, |outlet, part| {
+        let Desk { subscriptions, seats, dirty, news, .. } = self;
+        let deliver = |outlet: &Arc<Outlet>, part| {
             let seat = &mut seats[outlet.seat];
             if seat.closing {
                 return;
@@ -228,7 +230,8 @@ impl Desk {
                 seat.parts.reserve_exact(seat.usual.max(1));
             }
             seat.parts.push(part);
-        });
+        };
+        subscriptions.tell(stamped, deliver, |of| news.push(of));
         self.tell_members(&stamped.event);
         self.close_what_ended(stamped);
     }
@@ -324,6 +327,7 @@ impl Release for Desk {
             self.tell(stamped);
         }
         self.send();
+        self.news.drain(..).for_each(|news| self.fan_out.tell(news));
         if self.directory.system() != system {
             self.sockets.tell_all(Told::System);
         }

@@ -4,6 +4,7 @@
 //! is flushed before a frame of ours goes out, and nothing is read while one is being written.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -202,47 +203,26 @@ impl Session {
             if self.stopping && self.in_flight == 0 && self.history.is_empty() && self.replays.is_empty() {
                 return End::Close(1012, "planned restart");
             }
-            let next = async {
-                tokio::select! {
-                    biased;
-                    delivery = parts.recv() => Next::Delivery(delivery),
-                    () = outlet.too_slow() => Next::TooSlow,
-                    answered = self.history.next(), if !self.history.is_empty() => Next::Answered(answered),
-                    turned = turned(&mut self.replays), if !self.replays.is_empty() => Next::Turned(turned),
-                    message = socket.next(), if self.reads() => Next::Message(message),
-                    () = super::listener::stopped(&mut stopping), if !self.stopping => Next::Stopping,
-                    _ = beat.tick() => Next::Beat,
+            let next = {
+                let mut next = pin!(async {
+                    tokio::select! {
+                        biased;
+                        delivery = parts.recv() => Next::Delivery(delivery),
+                        () = outlet.too_slow() => Next::TooSlow,
+                        answered = self.history.next(), if !self.history.is_empty() => Next::Answered(answered),
+                        turned = turned(&mut self.replays), if !self.replays.is_empty() => Next::Turned(turned),
+                        message = socket.next(), if self.reads() => Next::Message(message),
+                        () = super::listener::stopped(&mut stopping), if !self.stopping => Next::Stopping,
+                        _ = beat.tick() => Next::Beat,
+                    }
+                });
+                match &line {
+                    Some(line) => line.rest(next.as_mut()).await,
+                    None => Ok(next.as_mut().await),
                 }
-            };
-            let next = match &line {
-                Some(line) => line.rest(next).await,
-                None => Ok(next.await),
             };
             let end = match next {
-                Ok(Next::Delivery(Some(delivery))) => self.deliver(delivery, parts, socket).await,
-                Ok(Next::Delivery(None)) => Some(End::Gone),
-                Ok(Next::TooSlow) => Some(End::Close(SLOW_CONSUMER, "slow consumer")),
-                Ok(Next::Answered(answered)) => {
-                    answered.into_iter().for_each(|answered| self.looked_back(answered));
-                    None
-                }
-                Ok(Next::Turned((turned, ended))) => {
-                    drop(self.replays.swap_remove(ended));
-                    Box::pin(self.replayed(turned, socket)).await
-                }
-                Ok(Next::Message(message)) => self.read(message, socket).await,
-                Ok(Next::Stopping) => {
-                    self.stopping = true;
-                    self.last_act = Instant::now();
-                    self.status();
-                    None
-                }
-                Ok(Next::Beat) => {
-                    if line.as_ref().is_some_and(|line| line.was_passed()) {
-                        self.last_write = Instant::now();
-                    }
-                    self.beat()
-                }
+                Ok(next) => self.go_on(next, parts, socket).await,
                 Err(rest) => {
                     self.rest = rest;
                     None
@@ -256,6 +236,38 @@ impl Session {
                 };
             }
         }
+    }
+
+    /// Does what the session waited for.
+    async fn go_on(
+        &mut self,
+        next: Next,
+        parts: &mut mpsc::Receiver<Vec<Part>>,
+        socket: &mut WebSocket,
+    ) -> Option<End> {
+        match next {
+            Next::Delivery(Some(delivery)) => return self.deliver(delivery, parts, socket).await,
+            Next::Delivery(None) => return Some(End::Gone),
+            Next::TooSlow => return Some(End::Close(SLOW_CONSUMER, "slow consumer")),
+            Next::Answered(answered) => answered.into_iter().for_each(|answered| self.looked_back(answered)),
+            Next::Turned((turned, ended)) => {
+                drop(self.replays.swap_remove(ended));
+                return Box::pin(self.replayed(turned, socket)).await;
+            }
+            Next::Message(message) => return self.read(message, socket).await,
+            Next::Stopping => {
+                self.stopping = true;
+                self.last_act = Instant::now();
+                self.status();
+            }
+            Next::Beat => {
+                if socket.get_ref().line().is_some_and(|line| line.was_passed()) {
+                    self.last_write = Instant::now();
+                }
+                return self.beat();
+            }
+        }
+        None
     }
 
     /// Takes what the socket has, up to a limit, and submits it as one.

@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::call::Follow;
 use super::connection::{First, Outlet, Part, Started};
+use super::fan_out::{self, News};
 use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::query::{Owner, View};
 use crate::engine::reject::{Code, Reject};
-use crate::engine::streams::{Route, routes};
+use crate::engine::streams::routes;
 use crate::sequencer::Stamped;
 
 /// What a client is told whose offset is not kept any more.
@@ -26,20 +28,31 @@ pub fn unknown_offset() -> Reject {
 pub type Address = (Owner, Operation);
 
 /// Who follows a channel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Subscriber {
     /// Where its items go.
     pub outlet: Arc<Outlet>,
+    /// Which of the socket's subscriptions it is.
+    pub number: u64,
     /// Items after this.
-    since: Seq,
+    pub since: Seq,
     /// The Member behind the socket, if it is one: sees only requests that View admits.
     pub member: Option<MemberId>,
 }
 
 #[derive(Debug)]
 struct Channel {
-    subscribers: Vec<Subscriber>,
+    /// Shared with the fan-out while items are on their way there.
+    subscribers: Arc<Vec<Subscriber>>,
     ring: Ring,
+}
+
+impl Channel {
+    fn leave(&mut self, seat: usize) {
+        if self.subscribers.iter().any(|subscriber| subscriber.outlet.seat == seat) {
+            Arc::make_mut(&mut self.subscribers).retain(|subscriber| subscriber.outlet.seat != seat);
+        }
+    }
 }
 
 /// Every channel that had an item or a subscriber since the start.
@@ -68,7 +81,7 @@ impl Subscriptions {
         let place = match last {
             Some((asked, place)) if *asked == address => *place,
             _ => *places.entry(address).or_insert_with(|| {
-                channels.push(Channel { subscribers: Vec::new(), ring: Ring::since(*start, *ring_max) });
+                channels.push(Channel { subscribers: Arc::default(), ring: Ring::since(*start, *ring_max) });
                 channels.len() - 1
             }),
         };
@@ -82,17 +95,17 @@ impl Subscriptions {
     pub fn follow(
         &mut self,
         address: Address,
-        subscriber: (Arc<Outlet>, Option<MemberId>),
+        (outlet, member): (Arc<Outlet>, Option<MemberId>),
         snapshot: (Seq, View),
-        (from_offset, past): (Option<u64>, bool),
+        (asked, past): (Follow, bool),
         live: bool,
     ) -> Result<Started, Reject> {
         let (at, items) = snapshot;
         let told = self.told;
-        let (outlet, member) = subscriber;
+        let (number, from_offset) = (asked.number, asked.from_offset);
         let channel = self.channel(address);
         // An earlier subscription whose end is still under way is replaced.
-        channel.subscribers.retain(|subscriber| subscriber.outlet.seat != outlet.seat);
+        channel.leave(outlet.seat);
         let mut warnings = Vec::new();
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
             None => First::Snapshot(items),
@@ -110,7 +123,7 @@ impl Subscriptions {
         if live {
             // A snapshot is as of `at`; a replay ends with what is told, and the rest of the batch follows it.
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
-            channel.subscribers.push(Subscriber { outlet, since, member });
+            Arc::make_mut(&mut channel.subscribers).push(Subscriber { outlet, number, since, member });
         }
         Ok(Started { at, first, warnings, fills: None })
     }
@@ -118,26 +131,29 @@ impl Subscriptions {
     /// Ends following.
     pub fn leave(&mut self, address: Address, seat: usize) {
         if let Some(channel) = self.places.get(&address).map(|place| &mut self.channels[*place]) {
-            channel.subscribers.retain(|subscriber| subscriber.outlet.seat != seat);
+            channel.leave(seat);
         }
     }
 
-    /// Notes an event in the rings and hands its items to whoever follows. `sees` judges requests by Member.
+    /// Notes an event in the rings and hands its items to whoever follows, or to the fan-out where many do.
     pub fn tell(
         &mut self,
         stamped: &Arc<Stamped>,
-        sees: impl Fn(MemberId, &Route) -> bool,
         mut deliver: impl FnMut(&Arc<Outlet>, Part),
+        mut fan_out: impl FnMut(News),
     ) {
         self.told = stamped.seq;
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let channel = self.channel((route.owner, route.channel));
-            let mut shared: Option<Arc<Item>> = None;
-            for subscriber in channel.subscribers.iter().filter(|subscriber| subscriber.since < stamped.seq) {
-                if subscriber.member.is_none_or(|member| sees(member, &route)) {
-                    let item = shared.get_or_insert_with(|| Arc::new(Item::new(Arc::clone(stamped), route)));
-                    deliver(&subscriber.outlet, Part::Item(route.channel, Arc::clone(item)));
+            let item = || Arc::new(Item::new(Arc::clone(stamped), route));
+            if !fan_out::takes(route.channel) {
+                let mut shared: Option<Arc<Item>> = None;
+                for subscriber in channel.subscribers.iter().filter(|subscriber| subscriber.since < stamped.seq) {
+                    let item = Arc::clone(shared.get_or_insert_with(item));
+                    deliver(&subscriber.outlet, Part::Item(route.channel, item));
                 }
+            } else if !channel.subscribers.is_empty() {
+                fan_out(News { item: item(), to: Arc::clone(&channel.subscribers) });
             }
             channel.ring.push(stamped, route);
         });

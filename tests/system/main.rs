@@ -9,6 +9,7 @@ mod cuts;
 mod disk;
 mod earn;
 mod exports;
+mod fan_out;
 mod faults;
 mod funding;
 #[path = "../support/genesis.rs"]

@@ -1,0 +1,289 @@
+//! Channels that many sockets follow. An item is serialised once and framed once, and the frame is written past the sessions
+//! of all that are at rest.
+//!
+//! This is a task of its own: the release step hands over the item with the list of who follows, and goes on. Items that
+//! wait together go out in one frame.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::answers::Group;
+use super::connection::Part;
+use super::directory::Directory;
+use super::ring::Item;
+use super::session::Session;
+use super::subscriptions::Subscriber;
+use super::{frame, narrowing, outbound, rights};
+use crate::access::operation::Operation;
+use crate::domain::ids::MemberId;
+use crate::engine::reference::Reference;
+
+/// Items that may wait.
+const WAITING_MAX: usize = 16_384;
+/// Items in one frame at most.
+const ITEMS_MAX: usize = 64;
+/// Sockets after which the task lets others run.
+const YIELD_AFTER: usize = 32;
+
+/// Whether a channel goes this way: all Members of an Organization follow its requests.
+pub fn takes(channel: Operation) -> bool {
+    channel == Operation::Approvals
+}
+
+/// An item and who followed its channel when it was released.
+#[derive(Debug)]
+pub struct News {
+    /// The item.
+    pub item: Arc<Item>,
+    /// Who followed.
+    pub to: Arc<Vec<Subscriber>>,
+}
+
+/// The release step's end.
+#[derive(Debug)]
+pub struct Feed {
+    waiting: mpsc::Sender<News>,
+}
+
+/// The task's end.
+pub type Incoming = mpsc::Receiver<News>;
+
+/// A feed and its other end, so that the release step exists before the task.
+pub fn feed() -> (Feed, Incoming) {
+    let (waiting, incoming) = mpsc::channel(WAITING_MAX);
+    (Feed { waiting }, incoming)
+}
+
+impl Feed {
+    /// Hands an item over. If that many wait already, all who follow are closed and may resume: a stream has no hole.
+    pub fn tell(&self, told: News) {
+        if let Err(refused) = self.waiting.try_send(told) {
+            refused.into_inner().to.iter().for_each(|subscriber| subscriber.outlet.fell_behind());
+        }
+    }
+}
+
+/// Items of one channel, in order, and the one frame that they make.
+#[derive(Debug)]
+pub struct Batch {
+    items: Vec<Arc<Item>>,
+    frame: OnceLock<Bytes>,
+}
+
+impl Batch {
+    /// Of at least one item.
+    pub fn new(items: Vec<Arc<Item>>) -> Batch {
+        Batch { items, frame: OnceLock::new() }
+    }
+
+    /// The frame, made when it is first asked for.
+    pub fn frame(&self, reference: &Reference) -> &Bytes {
+        self.frame.get_or_init(|| {
+            let mut data = String::new();
+            for item in &self.items {
+                data.push(if data.is_empty() { '[' } else { ',' });
+                data.push_str(item.text(reference));
+            }
+            data.push(']');
+            let mut text = String::with_capacity(data.len() + 64);
+            let channel = self.items.first().map_or("", |item| item.route.channel.name());
+            outbound::frame(&mut text, channel, false, &data, None);
+            frame::shared(&text)
+        })
+    }
+}
+
+/// Starts the task, which ends with its feed.
+pub fn start(directory: Arc<Directory>, incoming: Incoming) {
+    tokio::spawn(run(directory, incoming));
+}
+
+async fn run(directory: Arc<Directory>, mut incoming: Incoming) {
+    let mut next = incoming.recv().await;
+    while let Some(News { item, to }) = next {
+        let mut items = vec![item];
+        next = loop {
+            match incoming.try_recv() {
+                Ok(told) if items.len() < ITEMS_MAX && Arc::ptr_eq(&told.to, &to) => items.push(told.item),
+                Ok(told) => break Some(told),
+                Err(_) => break None,
+            }
+        };
+        tell_all(&directory, &to, &Arc::new(Batch::new(items))).await;
+        if next.is_none() {
+            next = incoming.recv().await;
+        }
+    }
+}
+
+async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) {
+    let reference = directory.reference();
+    let mut seen: BTreeMap<MemberId, Arc<Batch>> = BTreeMap::new();
+    for (told, subscriber) in (1..).zip(to) {
+        let sees = |item: &Item| subscriber.member.is_none_or(|member| rights::sees(directory, member, &item.stamped));
+        let part = match subscriber.member {
+            Some(member) => seen.entry(member).or_insert_with(|| part_of(batch, sees)),
+            None => batch,
+        };
+        send(subscriber, part, &reference);
+        if told % YIELD_AFTER == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The batch itself, if all of it is wanted, or one of what is.
+fn part_of(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
+    if batch.items.iter().all(|item| wanted(item)) {
+        return Arc::clone(batch);
+    }
+    Arc::new(Batch::new(batch.items.iter().filter(|item| wanted(item)).map(Arc::clone).collect()))
+}
+
+fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
+    // Items up to here were in what the subscription began with.
+    let batch = &part_of(batch, |item| item.stamped.seq > subscriber.since);
+    let Some(channel) = batch.items.first().map(|item| item.route.channel) else { return };
+    let (outlet, number) = (&subscriber.outlet, subscriber.number);
+    if !outlet.pass(batch.frame(reference), Some(number)) {
+        // A socket that is too slow is told to close by this very call.
+        outlet.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
+    }
+}
+
+impl Session {
+    /// Renders a batch of a subscription, unless that has ended.
+    pub(super) fn batch(&mut self, (channel, number): (Operation, u64), batch: &Batch, reference: &Reference) {
+        let Some(following) = self.channels.get(&channel) else { return };
+        if following.number != number || !following.started {
+            return;
+        }
+        if narrowing::takes_all(&following.options) {
+            return self.out.extend_from_slice(batch.frame(reference));
+        }
+        let (dates, mut group) = (self.query_dates(), None::<Group>);
+        for item in &batch.items {
+            self.add(&mut group, channel, item, reference, dates);
+        }
+        self.end_group(&mut group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use futures::FutureExt as _;
+
+    use super::super::connection::{Occupied, Seats};
+    use super::*;
+    use crate::access::principal::Actor;
+    use crate::domain::assets::Asset;
+    use crate::domain::ids::{AccountId, AssetId, Seq};
+    use crate::domain::money::Amount;
+    use crate::domain::time::Moment;
+    use crate::engine::deposits::DepositAddress;
+    use crate::engine::event::Event;
+    use crate::engine::query::Owner;
+    use crate::engine::state::State;
+    use crate::engine::streams::Route;
+    use crate::sequencer::Stamped;
+
+    fn directory() -> Directory {
+        let mut state = State::default();
+        state.reference.add_asset(&Asset {
+            id: AssetId::at(0),
+            code: "BTC".parse().unwrap(),
+            decimals: 8,
+            display_decimals: 8,
+            method: "Bitcoin".to_owned(),
+            network: "Bitcoin".to_owned(),
+            withdrawal_min: Amount::ZERO,
+            withdrawal_fee: Amount::ZERO,
+            deposit_min: Amount::ZERO,
+        });
+        Directory::new(&state)
+    }
+
+    fn item(seq: u64) -> Arc<Item> {
+        let address = DepositAddress { address: "bc1".to_owned(), tag: None };
+        let event = Event::DepositAddressAssigned { account: AccountId(1), asset: AssetId::at(0), address, left: 3 };
+        let stamped = Stamped { seq: Seq(seq), at: Moment(0), by: Actor::Server, rate: None, event };
+        let (owner, channel) = (Owner::Venue, Operation::Custody);
+        let route = Route { owner, channel, index: 0, workflow: None, is_fill: false, is_step: false };
+        Arc::new(Item::new(Arc::new(stamped), route))
+    }
+
+    fn seat(seats: &Arc<Seats>) -> (Occupied, mpsc::Receiver<Vec<Part>>) {
+        seats.take(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    fn follower(seat: &Occupied, since: u64) -> Subscriber {
+        Subscriber { outlet: Arc::clone(&seat.0), number: 1, since: Seq(since), member: None }
+    }
+
+    fn batch_of(parts: &mut mpsc::Receiver<Vec<Part>>) -> Arc<Batch> {
+        let mut parts = parts.try_recv().unwrap();
+        let (Some(Part::Batch(Operation::Custody, 1, batch)), None) = (parts.pop(), parts.pop()) else {
+            panic!("one batch for its subscription");
+        };
+        batch
+    }
+
+    #[tokio::test]
+    async fn an_item_is_serialised_once_and_framed_once_however_many_follow() {
+        let (seats, directory) = (Seats::new(64, 64), directory());
+        let mut places: Vec<_> = (0..100).map(|_| seat(&seats)).collect();
+        let (late, mut late_parts) = seat(&seats);
+        let (current, mut current_parts) = seat(&seats);
+        let mut to: Vec<Subscriber> = places.iter().map(|(seat, _)| follower(seat, 0)).collect();
+        to.extend([follower(&late, 5), follower(&current, 6)]);
+        let batch = Arc::new(Batch::new(vec![item(5), item(6)]));
+        let texts: Vec<*const u8> = batch.items.iter().map(|item| item.text(&directory.reference()).as_ptr()).collect();
+        tell_all(&directory, &to, &batch).await;
+        for (_, parts) in &mut places {
+            assert!(Arc::ptr_eq(&batch_of(parts), &batch), "the same frame for all");
+        }
+        let frame = String::from_utf8(batch.frame(&directory.reference())[4..].to_vec()).unwrap();
+        let offsets = [5, 6].map(|seq| format!("\"offset\":{}", Seq(seq).offset(0)));
+        assert!(offsets.iter().all(|offset| frame.matches(offset).count() == 1), "{frame}");
+        // Who joined in between gets what came afterwards, of the same text.
+        let rest = batch_of(&mut late_parts);
+        let [only] = &rest.items[..] else { panic!("one item") };
+        assert_eq!((only.stamped.seq, only.text(&directory.reference()).as_ptr()), (Seq(6), texts[1]));
+        assert!(current_parts.try_recv().is_err(), "nothing is new to it");
+    }
+
+    #[tokio::test]
+    async fn items_that_wait_together_go_out_together_and_in_order() {
+        let (seats, directory) = (Seats::new(64, 64), Arc::new(directory()));
+        let (seat, mut parts) = seat(&seats);
+        let to = Arc::new(vec![follower(&seat, 0)]);
+        let (feed, incoming) = feed();
+        (1..=100).for_each(|seq| feed.tell(News { item: item(seq), to: Arc::clone(&to) }));
+        drop(feed);
+        run(directory, incoming).await;
+        let batches = [batch_of(&mut parts), batch_of(&mut parts)];
+        assert_eq!(batches.each_ref().map(|batch| batch.items.len()), [64, 36]);
+        let seqs = batches.iter().flat_map(|batch| &batch.items).map(|item| item.stamped.seq.0);
+        assert!(seqs.eq(1..=100));
+    }
+
+    #[tokio::test]
+    async fn who_follows_what_cannot_be_handed_over_is_closed_rather_than_left_with_a_hole() {
+        let seats = Seats::new(64, 64);
+        let (seat, _parts) = seat(&seats);
+        let to = Arc::new(vec![follower(&seat, 0)]);
+        let (feed, _incoming) = feed();
+        let item = item(1);
+        for _ in 0..WAITING_MAX {
+            feed.tell(News { item: Arc::clone(&item), to: Arc::clone(&to) });
+        }
+        assert!(seat.0.too_slow().now_or_never().is_none());
+        feed.tell(News { item, to });
+        assert!(seat.0.too_slow().now_or_never().is_some());
+    }
+}
