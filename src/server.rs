@@ -163,9 +163,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         tokio::spawn(keep_head(config.data_dir.clone(), head));
-        let idle = Duration::from_secs(config.limits.member_idle_s as u64);
-        let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
-        let activity = Activity::new(idle, open.into_iter(), wall_clock());
+        let activity = sessions_in_use(&config, &directory);
         let history = open_history(&config, &storage, journal, history_batches).await?;
         fan_out::start(Arc::clone(&directory), fanned_out);
         let market_data = follow_markets(market, seq, &history, market_batches).await;
@@ -228,6 +226,13 @@ impl Server {
         drop(dashboards);
         sequencer.await.map_err(|_| ServerError::Sequencer)?
     }
+}
+
+/// When each Member's session was last used: as far as is known, now.
+fn sessions_in_use(config: &Config, directory: &Directory) -> Activity {
+    let idle = Duration::from_secs(config.limits.member_idle_s as u64);
+    let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
+    Activity::new(idle, open.into_iter(), wall_clock())
 }
 
 /// Opens the port; tells where it is, which the system chooses when the settings leave it open.

@@ -3,7 +3,7 @@
 use sqlx::error::DatabaseError;
 use sqlx::sqlite::SqliteError;
 
-use super::chain::Digest;
+use super::chain::{Digest, link};
 
 /// One group commit as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,20 @@ pub struct Head {
     pub seq: u64,
     /// The last row's digest; all zero when empty.
     pub digest: Digest,
+}
+
+impl Head {
+    /// Where it ends once a row is appended.
+    ///
+    /// # Errors
+    /// `Conflict` when the row does not follow, or holds nothing.
+    pub(super) fn then(&self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<Head, JournalError> {
+        let found = self.seq + 1;
+        if first_seq != found || count == 0 {
+            return Err(JournalError::Conflict { expected: first_seq, found });
+        }
+        Ok(Head { seq: self.seq + u64::from(count), digest: link(&self.digest, first_seq, count, format, body) })
+    }
 }
 
 /// What went wrong, by what to do about it.

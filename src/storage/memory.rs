@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::chain::{Digest, link};
+use super::chain::Digest;
 use super::journal::{Head, JournalError, Row};
 use super::snapshots::Snapshot;
 
@@ -164,12 +164,12 @@ impl MemoryJournal {
             tokio::task::yield_now().await;
         }
         let mut contents = self.disk.contents();
+        let head = self.head.then(first_seq, count, format, body)?;
         let found = contents.head().seq + 1;
-        if first_seq != found || first_seq != self.head.seq + 1 || count == 0 {
+        if first_seq != found {
             return Err(JournalError::Conflict { expected: first_seq, found });
         }
-        let digest = link(&self.head.digest, first_seq, count, format, body);
-        let row = Row { first_seq, count, format, body: body.to_vec(), digest };
+        let row = Row { first_seq, count, format, body: body.to_vec(), digest: head.digest };
         let fault = contents.strike();
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),
@@ -181,7 +181,7 @@ impl MemoryJournal {
             Some(Fault::Unsynced) => Err(JournalError::Unsynced("the disk was told not to sync".to_owned())),
             Some(fault) => Err(JournalError::Unavailable(format!("the disk was told to fail: {fault:?}"))),
             None => {
-                self.head = contents.head();
+                self.head = head;
                 Ok(())
             }
         }

@@ -13,7 +13,6 @@ use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
-use super::chain::link;
 use super::database::{Pool, Record};
 use super::journal::{Head, JournalError};
 use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
@@ -100,24 +99,20 @@ impl PostgresJournal {
         format: u16,
         body: &[u8],
     ) -> Result<(), JournalError> {
-        let found = self.head.seq + 1;
-        if first_seq != found || count == 0 {
-            return Err(JournalError::Conflict { expected: first_seq, found });
-        }
-        let digest = link(&self.head.digest, first_seq, count, format, body);
+        let head = self.head.then(first_seq, count, format, body)?;
         let done = sqlx::query(APPEND)
             .bind(signed(first_seq))
             .bind(i64::from(count))
             .bind(i64::from(format))
             .bind(body)
-            .bind(digest.as_slice())
+            .bind(head.digest.as_slice())
             .execute(&mut self.writer)
             .await?;
         if done.rows_affected() != 1 {
             let found = read_head(&mut self.writer).await?.seq + 1;
             return Err(JournalError::Conflict { expected: first_seq, found });
         }
-        self.head = Head { seq: found + u64::from(count) - 1, digest };
+        self.head = head;
         Ok(())
     }
 

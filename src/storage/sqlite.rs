@@ -15,7 +15,6 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 use tokio::task::JoinHandle;
 
-use super::chain::link;
 use super::database::{Pool, Record};
 use super::fence::Fence;
 use super::journal::{Head, JournalError};
@@ -74,27 +73,23 @@ impl SqliteJournal {
     /// # Errors
     /// `Conflict` when the journal does not end right before `first_seq`; nothing is written then.
     pub async fn append(&mut self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<(), JournalError> {
-        let found = self.head.seq + 1;
-        if first_seq != found || count == 0 {
-            return Err(JournalError::Conflict { expected: first_seq, found });
-        }
+        let head = self.head.then(first_seq, count, format, body)?;
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.checkpointed().await;
         }
-        let digest = link(&self.head.digest, first_seq, count, format, body);
         let done = sqlx::query(APPEND)
             .bind(signed(first_seq))
             .bind(count)
             .bind(format)
             .bind(body)
-            .bind(digest.as_slice())
+            .bind(head.digest.as_slice())
             .execute(&mut self.writer)
             .await?;
         if done.rows_affected() != 1 {
             let found = read_head(&mut self.writer).await?.seq + 1;
             return Err(JournalError::Conflict { expected: first_seq, found });
         }
-        self.head = Head { seq: found + u64::from(count) - 1, digest };
+        self.head = head;
         self.appended += body.len() + COMMIT_OVERHEAD_BYTES;
         if self.appended >= CHECKPOINT_BYTES && self.checkpoint.is_none() {
             self.appended = 0;
