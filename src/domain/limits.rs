@@ -16,6 +16,8 @@ pub const NONCES_MAX: usize = 1_024;
 pub const REQUESTS_OPEN_MAX: usize = 10_000;
 /// Service Users of one Organization.
 pub const SERVICE_USERS_MAX: usize = 1_000;
+/// Organizations that one server may hold, each with one account.
+pub const ORGANIZATIONS_MAX: usize = 100_000;
 /// Members of one Organization.
 pub const MEMBERS_MAX: usize = 1_000;
 /// Rules of one policy.

@@ -17,7 +17,7 @@ use super::venue::checked_name;
 use crate::access::Rights;
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
-use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US};
+use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, ORGANIZATIONS_MAX};
 use crate::domain::time::Moment;
 
 /// An Organization.
@@ -400,6 +400,9 @@ pub fn confirm_invitation(t: &mut Transition<'_>, token_hash: [u8; 32], step: u6
 /// quorum of one (rule 17).
 pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invitee]) -> Result<Reply, Reject> {
     let members = &t.state().members;
+    if members.organizations.len() >= ORGANIZATIONS_MAX {
+        return Err(Reject::of(Code::LimitReached));
+    }
     checked_name("name", name)?;
     if members.organizations.iter().any(|other| other.name == name) {
         return Err(Reject::field(Code::Exists, "name", "choose another name"));

@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::reference::Reference;
 use super::watches::Watches;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
+use crate::domain::limits::ORGANIZATIONS_MAX;
 use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{Order, Side};
 use crate::domain::text::ClientOrderId;
@@ -266,6 +267,9 @@ impl<'de> Deserialize<'de> for Orders {
         for order in orders {
             if order.market.index() >= all.books.len() {
                 return Err(serde::de::Error::custom("an order of no market"));
+            }
+            if order.account.index() >= ORGANIZATIONS_MAX {
+                return Err(serde::de::Error::custom("an order of no account"));
             }
             if all.places.get(order.id).is_some() {
                 return Err(serde::de::Error::custom("two orders of one id"));

@@ -6,6 +6,7 @@ use countersign::domain::orders::{CancelReason, Side, TimeInForce};
 use countersign::domain::text::ClientOrderId;
 use countersign::engine::command::{Command, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
+use countersign::engine::orders::Orders;
 use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 
@@ -62,6 +63,21 @@ fn a_batch_cancels_what_is_open_of_it_and_leaves_the_rest() {
     assert_eq!(ids, [first, second]);
     let open = |account| stage.state().orders.open(AccountId(account), None).iter().map(|of| of.id).collect::<Vec<_>>();
     assert_eq!((open(1), open(2)), (vec![third], vec![theirs]));
+}
+
+/// Found by fuzzing `journal`.
+#[test]
+fn a_stored_order_of_an_account_that_cannot_be_is_refused() {
+    let mut stage = stage();
+    let id = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let stored = postcard::to_allocvec(&stage.state().orders).unwrap();
+    // How many orders; of the first its id, its Organization and its account.
+    let head = [&[1], &postcard::to_allocvec(&id).unwrap()[..], &[1]].concat();
+    let rest = stored.strip_prefix(&head[..]).and_then(|rest| rest.strip_prefix(&[1])).expect("the account is 1");
+    for (account, sound) in [(AccountId(1), true), (AccountId(0), false), (AccountId(u32::MAX), false)] {
+        let bytes = [&head[..], &postcard::to_allocvec(&account).unwrap(), rest].concat();
+        assert_eq!(postcard::from_bytes::<Orders>(&bytes).is_ok(), sound, "{account}");
+    }
 }
 
 #[test]
