@@ -138,8 +138,6 @@ impl Server {
         let (market_feed, market_batches) = market_data::feed();
         let (history_feed, history_batches) = history::feed();
         let (fan_out_feed, fanned_out) = fan_out::feed();
-        let (started, running) = oneshot::channel();
-        let (ended, sequencer) = oneshot::channel();
         let sequence = Sequence {
             storage: storage.clone(),
             snapshots: (Snapshots::under(&config.data_dir), config.limits.snapshot_events as u64),
@@ -152,20 +150,16 @@ impl Server {
             feeds: (market_feed, history_feed, fan_out_feed),
             metrics: Arc::clone(&metrics),
         };
-        std::thread::Builder::new()
-            .name("sequencer".to_owned())
-            .spawn(move || run_sequencer(sequence, started, ended))
-            .map_err(|_| ServerError::Sequencer)?;
-        let Running { directory, handle, seq, market, journal, head, stages } =
-            running.await.map_err(|_| ServerError::Sequencer)??;
+        let (running, sequencer) = start_sequencer(sequence).await?;
+        let Running { directory, handle, seq, market, journal, head, stages } = running;
         try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
-        let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         tokio::spawn(keep_head(config.data_dir.clone(), head));
         let activity = sessions_in_use(&config, &directory);
         let history = open_history(&config, &storage, journal, history_batches).await?;
-        fan_out::start(Arc::clone(&directory), fanned_out);
+        let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
+        dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = follow_markets(market, seq, &history, market_batches).await;
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
@@ -342,6 +336,19 @@ struct Sequence {
     seats: Arc<Seats>,
     feeds: (market_data::Feed, history::Feed, fan_out::Feed),
     metrics: Arc<Metrics>,
+}
+
+/// Starts the sequencer's thread: what it hands back once it runs, and how it will end.
+async fn start_sequencer(
+    sequence: Sequence,
+) -> Result<(Running, oneshot::Receiver<Result<(), ServerError>>), ServerError> {
+    let (started, running) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("sequencer".to_owned())
+        .spawn(move || run_sequencer(sequence, started, ended))
+        .map_err(|_| ServerError::Sequencer)?;
+    Ok((running.await.map_err(|_| ServerError::Sequencer)??, end))
 }
 
 /// The sequencer's thread: a small runtime of its own that awaits the journal.

@@ -96,12 +96,8 @@ impl Batch {
     }
 }
 
-/// Starts the task, which ends with its feed.
-pub fn start(directory: Arc<Directory>, incoming: Incoming) {
-    tokio::spawn(run(directory, incoming));
-}
-
-async fn run(directory: Arc<Directory>, mut incoming: Incoming) {
+/// The task, which ends with its feed.
+pub async fn run(directory: Arc<Directory>, mut incoming: Incoming) {
     let mut next = incoming.recv().await;
     while let Some(News { item, to }) = next {
         let mut items = vec![item];

@@ -7,7 +7,7 @@ use countersign::engine::ledger::Party;
 use countersign::engine::reject::Code;
 use countersign::engine::trading::cancel;
 
-use crate::venue::{BTC, MARKET, USD, limit, market};
+use crate::venue::{BTC, USD, limit, market};
 
 use super::floor::*;
 
