@@ -139,8 +139,11 @@ fn orders_are_measured_without_and_with_dashboards() {
     let server = server();
     let settings = ["dashboards=10", "shape=2x1", "follow=true"];
     let record = play(&directory, "dashboards", &settings, &["--server", server.to_str().unwrap()]);
-    assert_eq!(names(&record), ["orders without dashboards", "orders with dashboards"]);
-    assert!(record.series[1].extra["deliveries to dashboards"] > 0.0);
+    let expected = ["orders without dashboards", "orders with dashboards", "D without fan-out", "D with raw fan-out"];
+    assert_eq!(names(&record), expected);
+    for with in [1, 3] {
+        assert!(record.series[with].extra["deliveries to dashboards"] > 0.0);
+    }
 }
 
 #[test]

@@ -1,25 +1,36 @@
 //! What an audience of Members costs the orders: their latency without and with dashboards that hear of withdrawals and votes.
+//! Beside it, the same of D with a raw fan-out, which is what as many frames cost on this machine whoever writes them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::arrival::Arrival;
 use crate::audience::{Audience, Numbers};
 use crate::caller::{Caller, subscription};
+use crate::checks::Check;
+use crate::children::{Baseline, BaselineChild};
+use crate::connection::{Connection, Proof};
 use crate::error::LoadError;
 use crate::figures::to_f64;
 use crate::machine::require_open_files;
 use crate::member::Session;
 use crate::publisher::{Approvals, Publisher};
 use crate::scenario::Dashboards;
+use crate::signature::Nonces;
 use crate::stage::{Contestant, Stage};
+use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
 const WITHOUT: &str = "orders without dashboards";
 const WITH: &str = "orders with dashboards";
+const D_WITHOUT: &str = "D without fan-out";
+const D_WITH: &str = "D with raw fan-out";
 
 /// Measures all rounds and concludes.
 ///
@@ -30,46 +41,126 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
     let target = stage.target()?.clone();
     let every = Duration::try_from_secs_f64(1.0 / settings.events);
     let every = every.map_err(|_| LoadError::Setup("events must be above 0".into()))?;
-    let session = Session::sign_in(&target, Approvals::voter(&target)?).await?;
+    let session = Arc::new(Session::sign_in(&target, Approvals::voter(&target)?).await?);
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     for round in 1..=stage.scenario.general.rounds {
         let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
-
-        let mut readers = Vec::with_capacity(usize::from(settings.dashboards));
-        for _ in 0..settings.dashboards {
-            let mut caller = Caller::new(session.open(READ_BUFFER_BYTES).await?);
-            caller.subscribe(subscription("approvals", ""), |_| Ok(())).await?;
-            readers.push(caller.connection);
-        }
-        let mut audience = Audience::new(readers, Numbers::Offsets);
-        let approvals = Approvals::open(&target, &mut stage.nonces, &session, &settings.withdrawal).await?;
-        let mut publisher = Publisher::Approvals(Box::new(approvals));
-        let (stop, mut stopped) = oneshot::channel::<()>();
-        let publishing = tokio::spawn(async move {
-            let mut wanted = audience.delivered();
-            let mut next = interval(every);
-            next.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                next.tick().await;
-                audience.publish();
-                wanted += publisher.publish(1).await? * audience.readers();
-                audience.wait_for(wanted).await?;
-                if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
-                    return Ok::<_, LoadError>(audience.finish());
-                }
-            }
-        });
+        let audience = members(target.clone(), Arc::clone(&session), settings.clone());
+        let beside = Beside::start(audience, every).await?;
         let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
-        drop(stop);
-        let check = publishing.await.map_err(|error| LoadError::Setup(format!("the dashboards ended: {error}")))??;
-        let series = stage.record.series.last_mut().expect("a measurement was added");
-        series.extra.insert("deliveries to dashboards".into(), to_f64(check.looked_at));
+        let (check, bytes) = beside.stop().await?;
+        told(stage, &check);
         let name = format!("round {round}: {}", check.name);
-        stage.record.checks.push(crate::checks::Check { name, ..check });
+        stage.record.checks.push(Check { name, ..check });
+        if stage.scenario.general.baselines {
+            let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
+            stage.contest(Contestant::D, D_WITHOUT, round, &load).await?;
+            let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
+            let audience = raw(Target::baseline(child.address, child.process())?, child.address, settings.dashboards);
+            let beside = Beside::start(audience, every).await?;
+            let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
+            stage.contest(Contestant::D, D_WITH, round, &load).await?;
+            told(stage, &beside.stop().await?.0);
+            child.stop()?;
+        }
     }
     stage.conclude("order p50 with dashboards / without", |round| round.ratio(WITH, WITHOUT, |of| of.p50_us));
     stage.conclude("order p99 with dashboards / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
+    stage
+        .conclude("D's order p50 with a raw fan-out / without", |round| round.ratio(D_WITH, D_WITHOUT, |of| of.p50_us));
+    stage
+        .conclude("D's order p99 with a raw fan-out / without", |round| round.ratio(D_WITH, D_WITHOUT, |of| of.p99_us));
     Ok(())
+}
+
+fn told(stage: &mut Stage, check: &Check) {
+    let series = stage.record.series.last_mut().expect("a measurement was added");
+    series.extra.insert("deliveries to dashboards".into(), to_f64(check.looked_at));
+}
+
+/// Dashboards on the server, and withdrawals and votes for them.
+async fn members(
+    target: Target,
+    session: Arc<Session>,
+    settings: Dashboards,
+) -> Result<(Audience, Publisher), LoadError> {
+    let mut readers = Vec::with_capacity(usize::from(settings.dashboards));
+    for _ in 0..settings.dashboards {
+        let mut caller = Caller::new(session.open(READ_BUFFER_BYTES).await?);
+        caller.subscribe(subscription("approvals", ""), |_| Ok(())).await?;
+        readers.push(caller.connection);
+    }
+    // Later than every nonce that the orders' connections have used.
+    let approvals = Approvals::open(&target, &mut Nonces::default(), &session, &settings.withdrawal).await?;
+    Ok((Audience::new(readers, Numbers::Offsets), Publisher::Approvals(Box::new(approvals))))
+}
+
+/// As many sockets of a raw fan-out.
+async fn raw(
+    target: Target,
+    address: std::net::SocketAddr,
+    dashboards: u16,
+) -> Result<(Audience, Publisher), LoadError> {
+    let mut readers = Vec::with_capacity(usize::from(dashboards));
+    for _ in 0..dashboards {
+        readers.push(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
+    }
+    Ok((Audience::new(readers, Numbers::None), Publisher::raw(address).await?))
+}
+
+/// Events published to an audience beside a load, on a thread of their own: on the orders' thread, a reply would wait until a
+/// thousand sockets before it were read, which is this client's doing and not the server's.
+struct Beside {
+    runtime: Runtime,
+    publishing: JoinHandle<Result<(Check, usize), LoadError>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Beside {
+    async fn start(
+        audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
+        every: Duration,
+    ) -> Result<Self, LoadError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("audience").enable_all().build();
+        let runtime = runtime.map_err(LoadError::io("start a runtime"))?;
+        let (audience, publisher) = runtime.spawn(audience).await.map_err(ended)??;
+        let (stop, stopped) = oneshot::channel();
+        let publishing = runtime.spawn(publish(audience, publisher, every, stopped));
+        Ok(Self { runtime, publishing, stop })
+    }
+
+    /// The check over all deliveries, and the bytes of a frame.
+    async fn stop(self) -> Result<(Check, usize), LoadError> {
+        drop(self.stop);
+        let published = self.publishing.await.map_err(ended);
+        self.runtime.shutdown_background();
+        published?
+    }
+}
+
+fn ended(error: tokio::task::JoinError) -> LoadError {
+    LoadError::Setup(format!("the dashboards ended: {error}"))
+}
+
+async fn publish(
+    mut audience: Audience,
+    mut publisher: Publisher,
+    every: Duration,
+    mut stopped: oneshot::Receiver<()>,
+) -> Result<(Check, usize), LoadError> {
+    let mut wanted = audience.delivered();
+    let mut next = interval(every);
+    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        next.tick().await;
+        audience.publish();
+        wanted += publisher.publish(1).await? * audience.readers();
+        audience.wait_for(wanted).await?;
+        if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
+            let bytes = audience.frame_bytes();
+            return Ok((audience.finish(), bytes));
+        }
+    }
 }
