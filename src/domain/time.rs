@@ -23,6 +23,12 @@ impl Moment {
         Moment(self.0.saturating_sub(us))
     }
 
+    /// Whether it lies in the `us` microseconds that begin with `start`. Before them it does not either: what is good for
+    /// some time by the wall clock must not be good for longer when that is set back.
+    pub fn is_within(self, start: Moment, us: u64) -> bool {
+        start <= self && self < start.plus_us(us)
+    }
+
     /// Reads RFC 3339 text with an offset or `Z`; `None` for anything else or outside 1970–9999.
     pub fn parse(text: &str) -> Option<Moment> {
         let at: jiff::Timestamp = text.parse().ok()?;

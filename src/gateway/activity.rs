@@ -30,10 +30,12 @@ impl Activity {
         self.last.lock().expect("no holder of this lock panics").insert(cookie_hash, now);
     }
 
-    /// Takes out the sessions that have idled.
+    /// Takes out the sessions that have idled. Those that were used in what is the future, since the clock was set
+    /// back, are counted as used now.
     fn idled(&self, now: Moment) -> Vec<[u8; 32]> {
         let idle = u64::try_from(self.idle.as_micros()).unwrap_or(u64::MAX);
         let mut last = self.last.lock().expect("no holder of this lock panics");
+        last.values_mut().for_each(|at| *at = (*at).min(now));
         last.extract_if(|_, at| at.plus_us(idle) <= now).map(|(hash, _)| hash).collect()
     }
 }
@@ -73,5 +75,13 @@ mod tests {
         assert_eq!(activity.idled(at(10)), [[1; 32]]);
         assert_eq!(activity.idled(at(15)), [[2; 32]]);
         assert_eq!(activity.idled(at(99)), [[0; 32]; 0], "each is told once");
+    }
+
+    #[test]
+    fn d6_74_a_clock_that_is_set_back_keeps_no_session_for_longer() {
+        let at = |s: u64| Moment(s * 1_000_000);
+        let activity = Activity::new(Duration::from_secs(10), [[1; 32]].into_iter(), at(7_200));
+        assert_eq!(activity.idled(at(100)), [[0; 32]; 0]);
+        assert_eq!(activity.idled(at(110)), [[1; 32]]);
     }
 }

@@ -36,20 +36,20 @@ impl<K: Hash + Eq> Throttle<K> {
         let failures = self.failures.lock().expect("no holder of this lock panics");
         let found = failures.get(who).filter(|failures| failures.count >= self.failures_max)?;
         let end = found.since.plus_us(WINDOW_US);
-        (now < end).then(|| (end.0 - now.0).div_ceil(1_000_000))
+        now.is_within(found.since, WINDOW_US).then(|| (end.0 - now.0).div_ceil(1_000_000))
     }
 
     /// Notes a failure.
     pub fn failed(&self, who: K, now: Moment) {
         let mut failures = self.failures.lock().expect("no holder of this lock panics");
         if failures.len() >= ENTRIES_MAX {
-            failures.retain(|_, failures| now < failures.since.plus_us(WINDOW_US));
+            failures.retain(|_, failures| now.is_within(failures.since, WINDOW_US));
         }
         if failures.len() >= ENTRIES_MAX && !failures.contains_key(&who) {
             return;
         }
         let entry = failures.entry(who).or_insert(Failures { since: now, count: 0 });
-        if entry.since.plus_us(WINDOW_US) <= now {
+        if !now.is_within(entry.since, WINDOW_US) {
             *entry = Failures { since: now, count: 0 };
         }
         entry.count += 1;
@@ -75,6 +75,19 @@ mod tests {
         assert_eq!(throttle.wait_s(&"eve", at(60)), None);
         throttle.failed("eve", at(61));
         assert_eq!(throttle.wait_s(&"eve", at(61)), None, "a new minute counts from one");
+    }
+
+    #[test]
+    fn d6_74_a_clock_that_is_set_locks_nobody_out_for_longer() {
+        let throttle = Throttle::new(10);
+        let at = |s: u64| Moment(s * 1_000_000);
+        (0..10).for_each(|_| throttle.failed("alice", at(90_000)));
+        assert_eq!(throttle.wait_s(&"alice", at(90_001)), Some(59));
+        for set in [at(0), at(86_000), at(180_000)] {
+            assert_eq!(throttle.wait_s(&"alice", set), None);
+        }
+        throttle.failed("alice", at(0));
+        assert_eq!(throttle.wait_s(&"alice", at(1)), None, "a new minute counts from one");
     }
 
     #[test]

@@ -161,6 +161,8 @@ fn a_link_works_once_for_a_minute_and_voids_the_one_before() {
     assert_eq!(exports.redeem(&token, at(1)), None, "only once");
     let (late, _) = exports.link(ExportId(7), by, at(0));
     assert_eq!(exports.redeem(&late, at(60)), None, "no longer");
+    let (ahead, _) = exports.link(ExportId(7), by, at(7_200));
+    assert_eq!(exports.redeem(&ahead, at(100)), None, "the clock was set back");
     let (old, new) = (exports.link(ExportId(7), by, at(0)).0, exports.link(ExportId(7), by, at(0)).0);
     assert_eq!(exports.redeem(&old, at(1)), None, "voided");
     assert!(exports.redeem(&new, at(1)).is_some());
