@@ -43,7 +43,7 @@ use crate::sequencer::recovery::{self, RecoveryError};
 use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{self, Stamped};
-use crate::storage::head::{check_head, write_head};
+use crate::storage::head::{HEAD_FILE, check_head, write_head};
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
@@ -400,9 +400,12 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         feeds,
         metrics,
     } = sequence;
+    if data_dir.join(HEAD_FILE).exists() {
+        // Before anybody writes: what is refused stays as it is.
+        check_head(&data_dir, &storage.reader().await?).await?;
+    }
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
-    check_head(&data_dir, &journal).await?;
     let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
     let mut copies = None;
     let opened = sequencer::open(writer, &journal, &snapshots, wall_clock, queue_max, tiers, |engine| {

@@ -31,20 +31,33 @@ fn file(dir: &Path) -> PathBuf {
     dir.join("journal.db")
 }
 
-/// Starts as the server does on a journal that ended at `head` and whose file holds `bytes`: the state's digest, or what
-/// the operator is told.
+fn log(dir: &Path) -> PathBuf {
+    dir.join("journal.db-wal")
+}
+
+/// Starts on a journal that ended at `head` and whose file holds `bytes`: the state's digest, or what the operator is
+/// told.
 async fn started(bytes: &[u8], head: Head) -> Result<Digest, String> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(file(dir.path()), bytes).unwrap();
     write_head(dir.path(), head).unwrap();
-    let storage = storage(dir.path());
+    started_in(dir.path()).await
+}
+
+/// Starts as the server does, which looks at the head file before it opens the journal for writing.
+async fn started_in(dir: &Path) -> Result<Digest, String> {
+    let storage = storage(dir);
+    checked(dir, &storage.reader().await.map_err(|error| error.to_string())?).await?;
     let journal = storage.journal().await.map_err(|error| error.to_string())?;
     let reader = storage.reader().await.map_err(|error| error.to_string())?;
-    begin(dir.path(), journal, reader).await
+    begin(dir, journal, reader).await
+}
+
+async fn checked(dir: &Path, reader: &JournalReader) -> Result<(), String> {
+    check_head(dir, reader).await.map_err(|error| error.to_string())
 }
 
 async fn begin(dir: &Path, journal: Journal, reader: JournalReader) -> Result<Digest, String> {
-    check_head(dir, &reader).await.map_err(|error| error.to_string())?;
     let (sender, _released) = unbounded_channel();
     let opened = open(journal, &reader, &snapshots(dir), clock, 1, Tiers::default(), |_| Probe(sender)).await;
     opened.map(|(sequencer, _)| sequencer.engine.state().digest()).map_err(|error| error.to_string())
@@ -109,8 +122,53 @@ async fn d6_69_missing_rows_are_refused_where_they_are_missing() {
         write_head(dir.path(), journal.head()).unwrap();
         drop(journal);
         disk.damage(|rows, _| rows.retain(|row| row.first_seq != u64::from(missing)));
-        let journal = Journal::Memory(disk.journal().unwrap());
-        let started = begin(dir.path(), journal, JournalReader::Memory(disk)).await;
+        let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk));
+        let started = match checked(dir.path(), &reader).await {
+            Ok(()) => begin(dir.path(), journal, reader).await,
+            Err(refusal) => Err(refusal),
+        };
         assert!(started.as_ref().is_err_and(|why| why.contains(place)), "{missing}: {started:?}");
     }
+}
+
+/// The rows are in the log still, as a kill leaves them. SQLite reads a log up to the first frame that is not whole, so
+/// by itself it would take the rest for never written.
+#[tokio::test]
+async fn d6_69_a_flipped_byte_in_the_log_is_refused_and_the_log_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = storage(dir.path()).journal().await.unwrap();
+    for row in 1..=ROWS {
+        append(&mut journal, row).await;
+    }
+    let (bytes, frames) = (std::fs::read(file(dir.path())).unwrap(), std::fs::read(log(dir.path())).unwrap());
+    let head = journal.head();
+    assert!(frames.len() > usize::from(ROWS) * 4_096, "{} bytes do not hold the rows", frames.len());
+    for at in (0..32).chain((32..frames.len()).step_by(1_009)).chain([frames.len() - 1]) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut damaged = frames.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(file(dir.path()), &bytes).unwrap();
+        std::fs::write(log(dir.path()), &damaged).unwrap();
+        write_head(dir.path(), head).unwrap();
+        let refusal = started_in(dir.path()).await.expect_err("a flip in the log is believed");
+        assert!(names_the_place(&refusal), "a flip at {at}: {refusal}");
+        assert!(std::fs::read(log(dir.path())).unwrap() == damaged, "a flip at {at}: somebody wrote");
+    }
+}
+
+#[tokio::test]
+async fn d6_69_a_head_file_of_another_journal_is_refused_until_it_is_removed() {
+    let (dir, digest, head) = closed().await;
+    let written = |text: String| std::fs::write(dir.path().join("head"), text).unwrap();
+    for (other, place) in [
+        (format!("{} {}\n", head.seq, "ab".repeat(32)), "sequence 12"),
+        (format!("{} {}\n", head.seq + 1, hex::encode(head.digest)), "sequence 13"),
+        ("12\n".to_owned(), "is not a head"),
+    ] {
+        written(other);
+        let refusal = started_in(dir.path()).await.unwrap_err();
+        assert!(refusal.contains(place) && refusal.contains("/head"), "{refusal}");
+    }
+    std::fs::remove_file(dir.path().join("head")).unwrap();
+    assert_eq!(started_in(dir.path()).await, Ok(digest));
 }
