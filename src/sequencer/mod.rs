@@ -83,7 +83,7 @@ impl<T: Send + 'static> Durable<T> {
 /// Recovers the engine from `journal`, which `reader` reads, and its `snapshots`. `clock` is read once per drain
 /// of the queue, which holds `queue_max` submissions; keys trade as fast as their `tiers` admit.
 pub async fn open<R: Release>(
-    journal: Journal,
+    mut journal: Journal,
     reader: &JournalReader,
     snapshots: &Snapshots,
     clock: fn() -> Moment,
@@ -92,6 +92,7 @@ pub async fn open<R: Release>(
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
     let state = recovery::recover(reader, snapshots).await?;
+    journal.probe().await?;
     let engine = Engine::new(state).limited(tiers.clone());
     let stages = Arc::new(Stages::default());
     let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));

@@ -16,17 +16,17 @@ use crate::storage::journal::JournalError;
 const PROBE: Duration = Duration::from_secs(1);
 
 impl<R: Release> Sequencer<R> {
-    /// Serves reads after a failed append until the storage takes writes again. After a failed sync it never does:
-    /// what the system says is stored may not be, which only the next start mends.
+    /// Serves reads after a failed append until the storage takes writes again. The batch that failed is forgotten
+    /// twice: from the state, before a query is answered, and from the disk, where a probe makes sure that it cannot
+    /// come back. Then the state is read back once more, each row checked against the one before, so that nothing is
+    /// acknowledged behind rows that are not there.
     ///
     /// # Errors
     /// `cause` when reads cannot be served either, or when the queue is closed meanwhile.
     pub(super) async fn read_only(&mut self, cause: JournalError) -> Result<(), JournalError> {
-        let mends = match cause {
-            JournalError::Unwritable(_) => true,
-            JournalError::Unsynced(_) => false,
-            _ => return Err(cause),
-        };
+        if !is_passing(&cause) {
+            return Err(cause);
+        }
         if let Err(error) = self.go_back().await {
             tracing::error!(%error, "what is on disk cannot be told; a restart tells");
             return Err(cause);
@@ -37,9 +37,9 @@ impl<R: Release> Sequencer<R> {
         loop {
             tokio::select! {
                 biased;
-                _ = probes.tick(), if mends => match self.journal.probe().await {
+                _ = probes.tick() => match self.journal.probe().await {
                     Ok(()) => break,
-                    Err(JournalError::Unwritable(_)) => {}
+                    Err(error) if is_passing(&error) => {}
                     Err(error) => return Err(error),
                 },
                 next = self.inbox.next() => match next {
@@ -47,6 +47,10 @@ impl<R: Release> Sequencer<R> {
                     None => return Err(cause),
                 },
             }
+        }
+        if let Err(error) = self.go_back().await {
+            tracing::error!(%error, "what was acknowledged is not on disk any more; a restart tells");
+            return Err(cause);
         }
         tracing::info!("the storage takes writes again; commands are accepted");
         self.release.accepting(true);
@@ -76,4 +80,9 @@ impl<R: Release> Sequencer<R> {
         let answers = taken.submissions.into_iter().map(look_up).collect();
         self.release.release(Released { events: Arc::default(), answers });
     }
+}
+
+/// Whether a journal that failed so may take writes again.
+fn is_passing(error: &JournalError) -> bool {
+    matches!(error, JournalError::Unwritable(_) | JournalError::Unsynced(_))
 }

@@ -59,8 +59,8 @@ pub enum JournalError {
     /// Nothing was written, since the disk is full or admits no writes: stop accepting until it does.
     #[error("the storage takes no writes: {0}")]
     Unwritable(String),
-    /// The disk did not confirm what was written. The system may hold for stored what is not, so trying again proves
-    /// nothing: stop accepting; the next start writes and syncs it anew.
+    /// The disk did not confirm what was written. The system takes for stored what may not be, so syncing again proves
+    /// nothing: stop accepting until all of it was written anew.
     #[error("the disk did not confirm what was written: {0}")]
     Unsynced(String),
     /// Somebody else wrote: stop at once.
@@ -94,8 +94,8 @@ impl From<sqlx::Error> for JournalError {
             _ => error.to_string(),
         };
         match error.as_database_error().and_then(DatabaseError::code).as_deref() {
-            // SQLite's READONLY, FULL, IOERR_WRITE, IOERR_SHMSIZE.
-            Some("8" | "13" | "778" | "4874") => JournalError::Unwritable(why),
+            // SQLite's READONLY, FULL, IOERR_WRITE, IOERR_TRUNCATE, IOERR_SHMSIZE.
+            Some("8" | "13" | "778" | "1546" | "4874") => JournalError::Unwritable(why),
             // SQLite's IOERR_FSYNC, IOERR_DIR_FSYNC.
             Some("1034" | "1290") => JournalError::Unsynced(why),
             _ => JournalError::Unavailable(why),

@@ -19,7 +19,8 @@ pub enum Fault {
     Torn,
     /// All fail and write nothing, snapshots too, until [`Disk::heal`].
     Full,
-    /// The next one fails, and whether its row is on disk nobody knows; readers do not see it.
+    /// The next one fails and readers do not see its row. It is there for who opens the journal again, unless the
+    /// writer went on before.
     Unsynced,
 }
 
@@ -34,6 +35,7 @@ struct Contents {
     rows: Vec<Row>,
     /// Half a row, behind the last one.
     torn: Option<Vec<u8>>,
+    unsynced: Option<Row>,
     snapshots: Vec<Snapshot>,
     held: bool,
     fault: Option<Fault>,
@@ -72,6 +74,8 @@ impl Disk {
             return Err(JournalError::Locked("the disk in memory".to_owned()));
         }
         contents.torn = None;
+        let unsynced = contents.unsynced.take();
+        contents.rows.extend(unsynced);
         let head = contents.head();
         drop(contents);
         Ok(MemoryJournal { disk: self.clone(), head })
@@ -174,7 +178,8 @@ impl MemoryJournal {
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),
             Some(Fault::Torn) => contents.torn = Some(body[..body.len() / 2].to_vec()),
-            Some(Fault::Refused | Fault::Full | Fault::Unsynced) => {}
+            Some(Fault::Unsynced) => contents.unsynced = Some(row),
+            Some(Fault::Refused | Fault::Full) => {}
         }
         match fault {
             Some(Fault::Full) => Err(JournalError::Unwritable("the disk was told to be full".to_owned())),
@@ -188,14 +193,17 @@ impl MemoryJournal {
     }
 
     pub(super) fn probe(&mut self) -> Result<(), JournalError> {
-        let contents = self.disk.contents();
+        let mut contents = self.disk.contents();
         let there = contents.head();
         match contents.fault {
             Some(Fault::Full) => Err(JournalError::Unwritable("the disk was told to be full".to_owned())),
             _ if there != self.head => {
                 Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 })
             }
-            _ => Ok(()),
+            _ => {
+                contents.unsynced = None;
+                Ok(())
+            }
         }
     }
 }
@@ -213,7 +221,9 @@ mod tests {
     /// What is there after each fault, for who opens the journal again.
     #[tokio::test]
     async fn each_fault_leaves_what_it_says() {
-        for (fault, kept) in [(Fault::Refused, 1), (Fault::Unanswered, 2), (Fault::Torn, 1), (Fault::Full, 1)] {
+        for (fault, kept) in
+            [(Fault::Refused, 1), (Fault::Unanswered, 2), (Fault::Torn, 1), (Fault::Full, 1), (Fault::Unsynced, 2)]
+        {
             let disk = Disk::default();
             let mut journal = disk.journal().unwrap();
             journal.append(1, 1, 1, b"whole").await.unwrap();

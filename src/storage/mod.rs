@@ -95,10 +95,11 @@ impl Journal {
         }
     }
 
-    /// Tries whether the storage takes writes again after an [`Unwritable`](JournalError::Unwritable) append.
+    /// Tries whether the storage takes writes and makes sure of what it holds: before the first append, and after one
+    /// that was [`Unwritable`](JournalError::Unwritable) or [`Unsynced`](JournalError::Unsynced).
     ///
     /// # Errors
-    /// `Unwritable` while it does not; `Conflict` when the journal does not end where this writer left it.
+    /// These while it does not; `Conflict` when the journal does not end where this writer left it.
     pub async fn probe(&mut self) -> Result<(), JournalError> {
         match self {
             Journal::Sqlite(journal) => journal.probe().await,

@@ -40,7 +40,9 @@ pub struct SqliteJournal {
     path: PathBuf,
     head: Head,
     appended: usize,
-    checkpoint: Option<JoinHandle<()>>,
+    checkpoint: Option<JoinHandle<Result<(), JournalError>>>,
+    /// A sync of the database file failed, see [`note`](SqliteJournal::note).
+    lost_sync: bool,
     _fence: Fence,
 }
 
@@ -58,9 +60,8 @@ impl SqliteJournal {
             .run(&mut writer)
             .await
             .map_err(|error| JournalError::Unavailable(format!("journal.db: {error}")))?;
-        fold(&mut writer).await?;
         let head = read_head(&mut writer).await?;
-        Ok(SqliteJournal { writer, path, head, appended: 0, checkpoint: None, _fence: fence })
+        Ok(SqliteJournal { writer, path, head, appended: 0, checkpoint: None, lost_sync: false, _fence: fence })
     }
 
     /// Where the journal ends.
@@ -71,12 +72,14 @@ impl SqliteJournal {
     /// Appends one row in one transaction; it is on disk when this returns.
     ///
     /// # Errors
-    /// `Conflict` when the journal does not end right before `first_seq`; nothing is written then.
+    /// `Conflict` when the journal does not end right before `first_seq`; nothing is written then. After `Unwritable`
+    /// and `Unsynced` [`probe`](SqliteJournal::probe) comes before the next append.
     pub async fn append(&mut self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<(), JournalError> {
         let head = self.head.then(first_seq, count, format, body)?;
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.checkpointed().await;
         }
+        self.synced()?;
         let done = sqlx::query(APPEND)
             .bind(signed(first_seq))
             .bind(count)
@@ -98,12 +101,19 @@ impl SqliteJournal {
         Ok(())
     }
 
-    /// Tries whether the disk takes writes again: on a new connection, since what the old one has in memory may not
-    /// be in the journal, and with room to spare, so that it does not fail again at once.
+    /// Tries whether the disk takes writes: on a new connection, since what the old one has in memory may not be in the
+    /// journal, and with room to spare, so that it does not fail at once.
+    ///
+    /// After a failed sync of the log, be it an earlier process's, the system takes the pages that it could not write
+    /// for written: syncing again would succeed and prove nothing. So none of them is relied upon. Every row of the log
+    /// is written into the database file and synced there, which are other pages; then the log is begun anew under
+    /// another salt, and that is synced. From there on nothing of the old log can come back, least of all the batch that
+    /// failed: what readers do not find now was not done. The caller reads the rows back before it takes a command.
     ///
     /// # Errors
-    /// `Unwritable` while it does not; `Conflict` when the journal does not end where this writer left it.
+    /// `Unwritable` or `Unsynced` while it does not; `Conflict` when the journal does not end where this writer left it.
     pub async fn probe(&mut self) -> Result<(), JournalError> {
+        self.synced()?;
         self.writer = options(&self.path).connect().await?;
         let there = read_head(&mut self.writer).await?;
         if there != self.head {
@@ -114,21 +124,48 @@ impl SqliteJournal {
             .await
             .map_err(|error| JournalError::Unavailable(error.to_string()))?
             .map_err(|error| JournalError::Unwritable(error.to_string()))?;
+        if let Err(error) = fold(&mut self.writer).await {
+            return Err(self.note(error).await);
+        }
         // A commit of one page; the number itself is nobody's.
         sqlx::query("PRAGMA user_version = 0").execute(&mut self.writer).await?;
         Ok(())
     }
 
     /// Ends the checkpoint under way, if there is one: waits for its passes and copies what they left, so
-    /// that the next commit starts the log over. A failure costs only log space; the next checkpoint
+    /// that the next commit starts the log over. Most failures cost only log space; the next checkpoint
     /// tries again.
     pub async fn checkpointed(&mut self) {
         let Some(passes) = self.checkpoint.take() else { return };
-        if let Err(error) = passes.await {
-            tracing::warn!(%error, "the journal's checkpoint ended badly");
+        let mut done = passes.await.unwrap_or_else(|error| Err(JournalError::Unavailable(error.to_string())));
+        if done.is_ok() {
+            done = checkpoint_pass(&mut self.writer).await.map(drop).map_err(JournalError::from);
         }
-        if let Err(error) = checkpoint_pass(&mut self.writer).await {
-            tracing::warn!(%error, "the journal's log could not be started over");
+        if let Err(error) = done {
+            let error = self.note(error).await;
+            tracing::warn!(%error, "the journal's checkpoint failed; the log grows until one succeeds");
+        }
+    }
+
+    /// Notes a checkpoint's failed sync, after which nothing is written any more. When a reader keeps a checkpoint from
+    /// copying all, SQLite counts what it copied and leaves the sync to the checkpoint that copies the rest. If that
+    /// sync fails, the pages may be lost, and a later checkpoint would go on behind them and let go of the log. Only
+    /// who opens the journal alone copies the log from its beginning: the next process.
+    async fn note(&mut self, error: JournalError) -> JournalError {
+        if matches!(error, JournalError::Unsynced(_)) && !std::mem::replace(&mut self.lost_sync, true) {
+            // The last connection to close makes a checkpoint of its own and removes the log. This one never closes.
+            match options(&self.path).connect().await {
+                Ok(connection) => drop(Box::leak(Box::new(connection))),
+                Err(error) => tracing::error!(%error, "the journal's log may be removed: copy journal.db-wal"),
+            }
+        }
+        error
+    }
+
+    fn synced(&self) -> Result<(), JournalError> {
+        match self.lost_sync {
+            true => Err(JournalError::Unsynced("journal.db: the next start writes it anew from its log".to_owned())),
+            false => Ok(()),
         }
     }
 
@@ -150,7 +187,10 @@ impl SqliteJournal {
     /// Ends the last transaction and folds the log into the database file.
     pub async fn close(mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.writer).await?;
+        self.synced()?;
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.writer).await {
+            return Err(self.note(error.into()).await);
+        }
         self.writer.close().await?;
         Ok(())
     }
@@ -176,33 +216,26 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "0")
 }
 
-/// The first phase of a checkpoint: passes beside the writer until one is short. A failure costs nothing but
-/// log space; the next attempt follows.
-async fn checkpoint(path: PathBuf) {
-    let passes = async {
-        let mut connection = options(&path).connect().await?;
-        let mut before = 0;
-        for _ in 0..PASSES_MAX {
-            let copied = checkpoint_pass(&mut connection).await?;
-            if copied - before <= SHORT_PASS_PAGES {
-                break;
-            }
-            before = copied;
+/// The first phase of a checkpoint: passes beside the writer until one is short.
+async fn checkpoint(path: PathBuf) -> Result<(), JournalError> {
+    let mut connection = options(&path).connect().await?;
+    let mut before = 0;
+    for _ in 0..PASSES_MAX {
+        let copied = checkpoint_pass(&mut connection).await?;
+        if copied - before <= SHORT_PASS_PAGES {
+            break;
         }
-        connection.close().await
-    };
-    if let Err(error) = passes.await {
-        tracing::warn!(%error, "the journal's checkpoint failed; the log grows until one succeeds");
+        before = copied;
     }
+    Ok(connection.close().await?)
 }
 
-/// Writes what an earlier process left in the log into the database, syncs it there and empties the log. What a sync
-/// that failed left in the system's memory alone is thereby on disk before anybody builds on it.
+/// Writes what the log holds into the database file, syncs it there and empties the log.
 async fn fold(writer: &mut SqliteConnection) -> Result<(), JournalError> {
     let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
     match done.try_get::<i64, _>("busy")? {
         0 => Ok(()),
-        _ => Err(JournalError::Unavailable("somebody reads journal.db, so its log cannot be folded in".to_owned())),
+        _ => Err(JournalError::Unwritable("somebody reads journal.db, so its log cannot be folded in".to_owned())),
     }
 }
 

@@ -1,57 +1,31 @@
-//! A data directory on a disk that is full: what is told, what is served, and what is there afterwards.
+//! A data directory on a disk that is full, turns read-only or does not sync, each for real: what is told, what is
+//! served, and what is there afterwards.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::BTreeSet;
 
 use countersign::access::scope::ScopeSet;
+use countersign::config::Config;
 use serde_json::{Value, json};
 
 use super::client::{Client, http};
-use super::world::{World, key};
+use super::volume::{Device, Volume};
+use super::world::{MASTER, World, key};
 
-/// Bytes of the small disk.
+/// Bytes of a small disk.
 const SIZE: usize = 24 << 20;
 
-/// A small file system in memory, mounted on a directory.
-struct Disk {
-    at: PathBuf,
-}
+/// Orders that are listed together: fewer than a list may have.
+const GROUP: usize = 400;
 
-impl Disk {
-    fn mount(at: &Path) -> Disk {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={SIZE}"), "none"]).arg(at);
-        let mounted = mount.status().is_ok_and(|status| status.success());
-        assert!(mounted, "a small file system cannot be mounted: run this suite as root, with `mount` installed");
-        Disk { at: at.to_owned() }
-    }
-
-    /// Leaves no byte free.
-    fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.at.join("ballast")).unwrap();
-        while ballast.write_all(&[0; 4_096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.at.join("ballast")).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
-    }
-}
-
-fn order(price: usize) -> Value {
-    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": 1_000 + price})
+fn order(number: usize) -> Value {
+    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1",
+        "limit_price": 1_000 + number % 100, "order_userref": number / GROUP})
 }
 
 /// Orders until one is not acknowledged; those that were, and what the first other one was told.
 async fn order_until_refused(bot: &mut Client, acknowledged: &mut Vec<Value>) -> String {
     loop {
-        let reply = bot.reply("add_order", order(1 + acknowledged.len() % 100)).await;
+        let reply = bot.reply("add_order", order(acknowledged.len())).await;
         match reply["success"] == json!(true) {
             true => acknowledged.push(reply["result"]["order_id"].clone()),
             false => return reply["error"].as_str().unwrap().to_owned(),
@@ -59,18 +33,18 @@ async fn order_until_refused(bot: &mut Client, acknowledged: &mut Vec<Value>) ->
     }
 }
 
-async fn open_orders(bot: &mut Client) -> Vec<Value> {
-    let told = bot.call("open_orders", json!({})).await;
-    let mut open: Vec<Value> =
-        told["orders"].as_array().unwrap().iter().map(|order| order["order_id"].clone()).collect();
-    open.sort_by_key(ToString::to_string);
-    open
-}
-
-fn sorted(orders: &[Value]) -> Vec<Value> {
-    let mut orders = orders.to_vec();
-    orders.sort_by_key(ToString::to_string);
-    orders
+/// Whether exactly these orders are open.
+async fn assert_open(bot: &mut Client, orders: &[Value]) {
+    let mut open = BTreeSet::new();
+    for group in 0..=orders.len() / GROUP {
+        let told = bot.call("open_orders", json!({"order_userref": group, "limit": 500})).await;
+        open.extend(told["orders"].as_array().unwrap().iter().map(|order| order["order_id"].to_string()));
+    }
+    let acknowledged: BTreeSet<String> = orders.iter().map(ToString::to_string).collect();
+    let lost: Vec<_> = acknowledged.difference(&open).collect();
+    let invented: Vec<_> = open.difference(&acknowledged).collect();
+    let counts = (acknowledged.len(), open.len(), lost.len());
+    assert!(lost.is_empty() && invented.is_empty(), "acknowledged, open, lost: {counts:?}; invented: {invented:?}");
 }
 
 async fn system(bot: &mut Client) -> Value {
@@ -80,49 +54,167 @@ async fn system(bot: &mut Client) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_it_goes_on_when_there_is_room() {
     let mut mounted = None;
-    let configure = |config: &mut countersign::config::Config| mounted = Some(Disk::mount(&config.data_dir));
+    let configure = |config: &mut Config| mounted = Some(Volume::in_memory(&config.data_dir, SIZE));
     let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
     let disk = mounted.unwrap();
     let (mut bot, mut watcher, mut reader) = (world.bot(1).await, world.bot(1).await, world.bot(1).await);
     watcher.subscribe("executions").await;
     assert_eq!(system(&mut bot).await, "online");
     let mut acknowledged = Vec::new();
-    for price in 1..20 {
-        acknowledged.push(bot.call("add_order", order(price)).await["order_id"].clone());
+    for number in 0..20 {
+        acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
     }
     disk.fill();
     let refused = order_until_refused(&mut bot, &mut acknowledged).await;
     assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
     assert_eq!(system(&mut bot).await, "maintenance");
-    let refused = bot.refused("add_order", order(1)).await;
-    assert!(refused.starts_with("EService:Unavailable: nothing was done"), "{refused}");
-    assert_eq!(open_orders(&mut reader).await, sorted(&acknowledged), "what is told is what is stored");
-    let (status, ..) = http(world.address, "GET", "/healthz", &[], "").await;
-    assert_eq!(status, 503);
-    let mut bare = Client::bare(world.address).await;
-    assert_eq!(system(&mut bare).await, "maintenance");
-    bare.call("subscribe", json!({"channel": "book", "symbol": ["BTC/USD"]})).await;
+    assert_reads_only(&world, &mut bot, &acknowledged).await;
 
     disk.free();
     assert_eq!(system(&mut bot).await, "online");
-    let after = bot.call("add_order", order(7)).await["order_id"].clone();
-    acknowledged.push(after.clone());
-    assert_eq!(open_orders(&mut reader).await, sorted(&acknowledged));
-    let mut streamed = Vec::new();
-    while streamed.last() != Some(&after) {
-        let frame = watcher.frame("executions").await;
-        let items = frame["data"].as_array().unwrap().iter();
-        streamed.extend(items.filter(|item| item["exec_type"] == "new").map(|item| item["order_id"].clone()));
-    }
-    assert_eq!(streamed, acknowledged, "the stream has no gap and nothing that was not stored");
+    acknowledged.push(bot.call("add_order", order(7)).await["order_id"].clone());
+    assert_open(&mut reader, &acknowledged).await;
+    assert_eq!(placed(&mut watcher, acknowledged.len()).await, acknowledged, "no gap, and nothing that was not stored");
 
     disk.fill();
     order_until_refused(&mut bot, &mut acknowledged).await;
     assert_eq!(system(&mut bot).await, "maintenance");
-    drop((bot, watcher, reader, bare));
+    drop((bot, watcher, reader));
     let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
     assert!(stopped.contains("the storage takes no writes"), "{stopped}");
     disk.free();
     world.start().await;
-    assert_eq!(open_orders(&mut world.bot(1).await).await, sorted(&acknowledged), "all of them, and no other");
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+/// What holds while no command is taken: it is told, and queries are answered as of what is stored.
+async fn assert_reads_only(world: &World, bot: &mut Client, acknowledged: &[Value]) {
+    let refused = bot.refused("add_order", order(1)).await;
+    assert!(refused.starts_with("EService:Unavailable: nothing was done"), "{refused}");
+    assert_open(bot, acknowledged).await;
+    let (status, ..) = http(world.address, "GET", "/healthz", &[], "").await;
+    assert_eq!(status, 503);
+    bot.call("closed_orders", json!({})).await;
+    let mut bare = Client::bare(world.address).await;
+    assert_eq!(system(&mut bare).await, "maintenance");
+    bare.call("subscribe", json!({"channel": "book", "symbol": ["BTC/USD"]})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_a_file_system_that_turns_read_only_is_told_reads_go_on_and_the_next_boot_has_what_was_acknowledged() {
+    let mut mounted = None;
+    let configure = |config: &mut Config| mounted = Some(Device::mount(&config.data_dir, SIZE, true));
+    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
+    let device = mounted.unwrap();
+    let mut bot = world.bot(1).await;
+    assert_eq!(system(&mut bot).await, "online");
+    let mut acknowledged = Vec::new();
+    for number in 0..20 {
+        acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
+    }
+    device.turn_read_only();
+    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
+    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
+    assert_eq!(system(&mut bot).await, "maintenance");
+    assert_reads_only(&world, &mut bot, &acknowledged).await;
+
+    let disk = device.cut_power();
+    drop(bot);
+    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
+    assert!(stopped.contains("journal.db"), "{stopped}");
+    let _booted = device.boot(&disk);
+    world.start().await;
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_after_a_failed_sync_nothing_is_taken_until_all_was_written_anew_and_a_power_cut_then_loses_nothing() {
+    let mut mounted = None;
+    let configure = |config: &mut Config| mounted = Some(Device::mount(&config.data_dir, SIZE, false));
+    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
+    let device = mounted.unwrap();
+    let (mut bot, mut watcher) = (world.bot(1).await, world.bot(1).await);
+    watcher.subscribe("executions").await;
+    assert_eq!(system(&mut bot).await, "online");
+    let mut acknowledged = Vec::new();
+    for number in 0..20 {
+        acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
+    }
+    device.fill();
+    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
+    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
+    assert_eq!(system(&mut bot).await, "maintenance");
+    assert_reads_only(&world, &mut bot, &acknowledged).await;
+
+    device.free();
+    assert_eq!(system(&mut bot).await, "online");
+    acknowledged.push(bot.call("add_order", order(7)).await["order_id"].clone());
+    assert_open(&mut bot, &acknowledged).await;
+    assert_eq!(placed(&mut watcher, acknowledged.len()).await, acknowledged, "no gap, and nothing that was not stored");
+    let disk = device.cut_power();
+    device.fill();
+    order_until_refused(&mut bot, &mut acknowledged.clone()).await;
+    assert_eq!(system(&mut bot).await, "maintenance");
+    drop((bot, watcher));
+    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
+    assert!(stopped.contains("the disk did not confirm what was written"), "{stopped}");
+    let _booted = device.boot(&disk);
+    world.start().await;
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+/// The log has room and the database file has none, so it is a checkpoint's sync that fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_after_a_failed_sync_of_the_database_file_only_a_start_which_has_the_whole_log_takes_commands() {
+    let mut mounted = None;
+    let configure = |config: &mut Config| mounted = Some(Device::mount(&config.data_dir, SIZE, false));
+    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
+    let device = mounted.unwrap();
+    let mut bot = world.bot(1).await;
+    assert_eq!(system(&mut bot).await, "online");
+    // Heartbeats are for those who follow something.
+    bot.call("subscribe", json!({"channel": "instrument"})).await;
+    device.grow("journal.db-wal", 16 << 20);
+    device.fill();
+    let mut acknowledged = Vec::new();
+    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
+    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
+    assert!(acknowledged.len() > 500, "{} orders are no checkpoint", acknowledged.len());
+    assert_eq!(system(&mut bot).await, "maintenance");
+    assert_reads_only(&world, &mut bot, &acknowledged).await;
+    device.free();
+    for _ in 0..3 {
+        bot.frame("heartbeat").await;
+    }
+    assert_reads_only(&world, &mut bot, &acknowledged).await;
+
+    drop(bot);
+    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
+    assert!(stopped.contains("the disk did not confirm what was written"), "{stopped}");
+    let disk = device.cut_power();
+    let _booted = device.boot(&disk);
+    world.start().await;
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+/// The next so many orders that a stream tells of.
+async fn placed(watcher: &mut Client, count: usize) -> Vec<Value> {
+    let mut placed = Vec::new();
+    while placed.len() < count {
+        let frame = watcher.frame("executions").await;
+        let items = frame["data"].as_array().unwrap().iter();
+        placed.extend(items.filter(|item| item["exec_type"] == "new").map(|item| item["order_id"].clone()));
+    }
+    placed
+}
+
+#[tokio::test]
+async fn d6_69_a_journal_shorter_than_its_head_file_says_is_refused_by_the_server() {
+    let mut world = World::new(&[]).await;
+    std::fs::write(world.dir().join("head"), format!("99999 {}\n", "ab".repeat(32))).unwrap();
+    let refused = world.restart_with(MASTER).await;
+    assert!(refused.contains("the journal is damaged at sequence 99999"), "{refused}");
+    assert!(refused.contains("if that is meant, remove"), "{refused}");
+    std::fs::remove_file(world.dir().join("head")).unwrap();
+    world.start().await;
 }

@@ -34,5 +34,6 @@ mod settings;
 mod story;
 mod streams;
 mod tls;
+mod volume;
 #[path = "../support/world.rs"]
 mod world;
