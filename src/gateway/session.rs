@@ -68,6 +68,8 @@ pub(super) enum End {
     Gone,
     /// We close, with a code and a reason.
     Close(u16, &'static str),
+    /// We close, and the peer takes nothing: it cannot be told the code and the reason.
+    Drop(u16, &'static str),
 }
 
 /// What a session waits for.

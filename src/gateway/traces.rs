@@ -27,7 +27,7 @@ impl Session {
     pub(super) fn closed(&self, end: End, open_for: Duration) {
         let (code, reason) = match end {
             End::Gone => (GONE, "the client left"),
-            End::Close(code, reason) => (code, reason),
+            End::Close(code, reason) | End::Drop(code, reason) => (code, reason),
         };
         let who = if self.bound { self.principal.actor } else { Actor::Public };
         self.gateway.metrics.closed(who, code);

@@ -67,6 +67,7 @@ async fn patiently(
     match tokio::time::timeout(PATIENCE, whole).await {
         Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
         Ok(written) => written,
+        Err(_) if too_slow => Err(End::Drop(SLOW_CONSUMER, "slow consumer")),
         Err(_) => Err(End::Gone),
     }
 }

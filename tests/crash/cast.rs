@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use countersign::access::scope::ScopeSet;
+use countersign::access::key::KeySettings;
 use countersign::access::workflow::{Permission, Permissions as Rights, Workflow};
 use countersign::config::{Config, DatabaseUrl};
 use countersign::engine::members::Kyc;
@@ -21,7 +21,7 @@ use super::follower::Follower;
 use super::load::{End, Party};
 use super::minds::{ADDRESSES, Custodian, STRATEGY, Trader, Voter};
 use super::served::Served;
-use super::world::{MASTER, Person, Wanted, World, api_key, key, secret};
+use super::world::{MASTER, Person, Wanted, World, api_key, secret, with};
 
 const MEMBERS: usize = 4;
 /// Keys and the accounts that they act on, counted from 0: Acme has two, Other one.
@@ -35,7 +35,9 @@ pub async fn world(database: Option<&str>) -> World {
     Workflow::ALL.into_iter().for_each(|workflow| permissions.grant(workflow, Permission::Approve));
     let person = |number| Person { name: format!("m{number}"), permissions: permissions.clone(), kyc: Kyc::Verified };
     let people: Vec<Person> = (0..MEMBERS).map(person).collect();
-    let wanted = KEYS.map(|(_, account)| Wanted { organization: account as u32 + 1, ..key(ScopeSet::ALL) });
+    // Handshakes of one key may arrive in any order.
+    let wide = KeySettings { nonce_window: u64::MAX, ..KeySettings::default() };
+    let wanted = KEYS.map(|(_, account)| Wanted { organization: account as u32 + 1, ..with(wide.clone()) });
     let database = database.map(|url| DatabaseUrl::parse(url).unwrap());
     let change = |config: &mut Config| {
         config.data_dir.push("data");
@@ -51,12 +53,14 @@ pub async fn world(database: Option<&str>) -> World {
 
 /// The file that the child starts with. Snapshots are saved often, so that most starts begin with one.
 pub fn settings(dir: &Path, database: Option<&str>, ring: usize) -> PathBuf {
+    settings_with(dir, database, &format!("replay_ring = {ring}\nsnapshot_events = 500\n"))
+}
+
+/// The same with these limits.
+pub fn settings_with(dir: &Path, database: Option<&str>, limits: &str) -> PathBuf {
     let file = dir.join("countersign.toml");
     let database = database.map(|url| format!("database = {url:?}\n")).unwrap_or_default();
-    let text = format!(
-        "{database}listen = '127.0.0.1:0'\n[rates]\ntier = 'unlimited'\n\
-         [limits]\nreplay_ring = {ring}\nsnapshot_events = 500\n"
-    );
+    let text = format!("{database}listen = '127.0.0.1:0'\n[rates]\ntier = 'unlimited'\n[limits]\n{limits}");
     std::fs::write(&file, text).unwrap();
     file
 }

@@ -17,6 +17,7 @@ mod minds;
 mod postgres;
 #[path = "../support/served.rs"]
 mod served;
+mod stalled;
 mod stop;
 #[path = "../support/world.rs"]
 mod world;

@@ -89,9 +89,15 @@ impl Client {
     }
 
     pub async fn signed(address: SocketAddr, api_key: &str, secret: &[u8]) -> Result<Client, Refused> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Client::signed_over(stream, api_key, secret).await
+    }
+
+    /// On a connection that is there already.
+    pub async fn signed_over(stream: TcpStream, api_key: &str, secret: &[u8]) -> Result<Client, Refused> {
         let nonce = next_nonce();
         let sign = Signed::handshake(&nonce).sign(secret);
-        Client::open(address, &[("API-Key", api_key), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
+        Client::over(stream, &[("API-Key", api_key), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
     }
 
     /// Signs in with the code `steps` away from now.
@@ -117,11 +123,16 @@ impl Client {
     }
 
     pub async fn open(address: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Client, Refused> {
+        Client::over(TcpStream::connect(address).await.unwrap(), headers).await
+    }
+
+    /// On a connection that is there already.
+    pub async fn over(stream: TcpStream, headers: &[(&'static str, &str)]) -> Result<Client, Refused> {
+        let address = stream.peer_addr().unwrap();
         let mut request = format!("ws://{address}/v2").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         match tokio_tungstenite::client_async(request, stream).await {
             Ok((socket, _)) => Ok(Client { socket, seen: VecDeque::new(), requests: 0 }),
