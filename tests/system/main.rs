@@ -31,6 +31,7 @@ mod scopes;
 #[allow(dead_code, reason = "the crash tests use the rest")]
 mod served;
 mod settings;
+mod storms;
 mod story;
 mod streams;
 mod tls;

@@ -1,0 +1,79 @@
+//! All clients lost at once and back at once.
+
+use countersign::access::key::KeySettings;
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::world::{World, with};
+
+const CLIENTS: usize = 250;
+/// Handshakes judged at once: far fewer than come.
+const JUDGED: usize = 8;
+
+fn items(frames: &[Value]) -> Vec<Value> {
+    let told = frames.iter().filter(|frame| frame["channel"] == "executions");
+    told.flat_map(|frame| frame["data"].as_array().unwrap().clone()).collect()
+}
+
+/// Reads until the order with this client id is told.
+async fn until(client: &mut Client, last: &str) -> Vec<Value> {
+    let mut told = Vec::new();
+    while !told.last().is_some_and(|item: &Value| item["cl_ord_id"] == last && item["exec_type"] == "new") {
+        told.extend(items(&[client.frame("executions").await]));
+    }
+    told
+}
+
+async fn place(bot: &mut Client, id: &str) {
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.01", "limit_price": 900,
+        "cl_ord_id": id});
+    bot.call("add_order", order).await;
+}
+
+/// One client comes back, is told what it missed, and goes on up to the last order.
+async fn come_back(world: &World, from: u64, last: &str) -> Vec<Value> {
+    let mut client = world.bot(1).await;
+    let result = client.call("subscribe", json!({"channel": "executions", "from_offset": from})).await;
+    assert!(result.get("warnings").is_none(), "{result}");
+    until(&mut client, last).await
+}
+
+/// D4-56. Each gets in at its turn and is told exactly what it missed, while a bot goes on trading; with the server up
+/// all the time, and after it was down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_56_all_clients_come_back_at_once_and_miss_nothing() {
+    // Handshakes of one key arrive in any order.
+    let wide = KeySettings { nonce_window: u64::MAX, ..KeySettings::default() };
+    let change = |config: &mut countersign::config::Config| config.limits.pending_handshakes = JUDGED;
+    let mut world = World::configured(&[with(wide), with(KeySettings::default())], change).await;
+    let (mut uncut, mut bot) = (world.bot(2).await, world.bot(2).await);
+    uncut.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    place(&mut bot, "first").await;
+    let mut all = until(&mut uncut, "first").await;
+    for (round, restarted) in [false, true].into_iter().enumerate() {
+        let last = format!("last-{round}");
+        // Everybody had come to another place.
+        let places: Vec<usize> = (0..CLIENTS).map(|number| number % all.len()).collect();
+        let offsets = places.iter().map(|place| all[*place]["offset"].as_u64().unwrap());
+        let offsets: Vec<u64> = offsets.collect();
+        if restarted {
+            world.restart().await;
+            (uncut, bot) = (world.bot(2).await, world.bot(2).await);
+            let from = all.last().unwrap()["offset"].clone();
+            uncut.call("subscribe", json!({"channel": "executions", "from_offset": from})).await;
+        }
+        let trade = async {
+            for number in 0..50 {
+                place(&mut bot, &format!("r{round}-{number}")).await;
+            }
+            place(&mut bot, &last).await;
+        };
+        let back = join_all(offsets.iter().map(|from| come_back(&world, *from, &last)));
+        let (told, ()) = tokio::join!(back, trade);
+        all.extend(until(&mut uncut, &last).await);
+        for (place, told) in places.iter().zip(told) {
+            assert_eq!(told, all[place + 1..], "from item {place}, restarted: {restarted}");
+        }
+    }
+}
