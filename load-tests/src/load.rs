@@ -91,7 +91,7 @@ pub struct Plan {
     pub run: u64,
 }
 
-/// What a run gave. Everything but `sent`, `answered`, `refusals`, `late` and `acknowledged` counts replies inside the
+/// What a run gave. Everything but `sent`, `answered`, `refusals`, `cancels_refused`, `late` and `acknowledged` counts replies inside the
 /// window only.
 #[derive(Debug)]
 pub struct Outcome {
@@ -107,6 +107,8 @@ pub struct Outcome {
     pub amends: u64,
     /// Refusals by the server's error text, over the whole run.
     pub refusals: BTreeMap<String, u64>,
+    /// Refused cancels, over the whole run.
+    pub cancels_refused: u64,
     /// Channel frames.
     pub stream_frames: u64,
     /// Requests sent over the whole run.
@@ -133,6 +135,7 @@ struct Tally {
     cancels: u64,
     amends: u64,
     refusals: BTreeMap<String, u64>,
+    cancels_refused: u64,
     stream_frames: u64,
     sent: u64,
     answered: u64,
@@ -145,6 +148,7 @@ impl Tally {
         self.orders += other.orders;
         self.cancels += other.cancels;
         self.amends += other.amends;
+        self.cancels_refused += other.cancels_refused;
         self.stream_frames += other.stream_frames;
         self.sent += other.sent;
         self.answered += other.answered;
@@ -205,7 +209,8 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
     }
     let timeline = Arc::into_inner(timeline).expect("all workers have ended");
     let timeline = timeline.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let Tally { orders, cancels, amends, refusals, stream_frames, sent, answered, late, acknowledged } = total;
+    let Tally { orders, cancels, amends, refusals, cancels_refused, stream_frames, sent, answered, late, acknowledged } =
+        total;
     if sent > answered {
         return Err(LoadError::Unanswered { missing: sent - answered });
     }
@@ -217,6 +222,7 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
         cancels,
         amends,
         refusals,
+        cancels_refused,
         stream_frames,
         sent,
         answered,
@@ -337,8 +343,9 @@ impl Worker<'_> {
                     }
                 }
                 Message::Refused { req_id, error } => {
-                    self.in_flight.settle(req_id)?;
+                    let (_, request) = self.in_flight.settle(req_id)?;
                     self.tally.answered += 1;
+                    self.tally.cancels_refused += u64::from(matches!(request, Request::Cancel(_)));
                     *self.tally.refusals.entry(error).or_default() += 1;
                 }
                 Message::Stream => self.tally.stream_frames += u64::from(counted),

@@ -112,6 +112,7 @@ impl Series {
         let mut extra = BTreeMap::from([("orders".to_owned(), crate::figures::to_f64(outcome.orders))]);
         let counts = [
             ("cancels", outcome.cancels),
+            ("cancels refused", outcome.cancels_refused),
             ("amends", outcome.amends),
             ("channel frames", outcome.stream_frames),
             ("late sends", outcome.late),

@@ -99,6 +99,8 @@ pub enum Kind {
     Sweep(Sweep),
     /// Orders at saturation and at half of it, the server beside D.
     HalfLoad(HalfLoad),
+    /// Orders at several times what the server carries.
+    Overload(Overload),
     /// Orders without and with Members' dashboards that hear of withdrawals and votes.
     Dashboards(Dashboards),
     /// One event to many sockets, beside raw writes of a frame as long.
@@ -157,6 +159,15 @@ settings! {
     HalfLoad {
         /// Of the closed loop that finds saturation; its connections serve the open loop too.
         shape: Shape = Shape { connections: 64, in_flight: 16 },
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `overload`.
+    Overload {
+        /// Of the closed loop that finds the capacity; its connections serve the open loop too.
+        shape: Shape = Shape { connections: 64, in_flight: 16 },
+        /// Of the capacity, what is asked for.
+        factor: f64 = 2.0,
         /// What is sent.
         mix: MixSettings = MixSettings::default(),
     }
@@ -291,6 +302,7 @@ fn kind(mut own: Table) -> Result<Kind, String> {
         "orders" => Kind::Orders(typed(own)?),
         "sweep" => Kind::Sweep(typed(own)?),
         "half_load" => Kind::HalfLoad(typed(own)?),
+        "overload" => Kind::Overload(typed(own)?),
         "dashboards" => Kind::Dashboards(typed(own)?),
         "fan_out" => Kind::FanOut(typed(own)?),
         "reconnect" => Kind::Reconnect(typed(own)?),

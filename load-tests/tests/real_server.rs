@@ -85,6 +85,8 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     }
     let sweep = play(&directory, "sweep", &["connections=2", "from=20", "steps=2"], &at);
     assert_eq!(names(&sweep), ["E", "Countersign at 20/s", "Countersign at 30/s"]);
+    let overload = play(&directory, "overload", &["shape=2x2"], &at);
+    assert_eq!((overload.series.len(), overload.results.len()), (2, 4), "{:?}", overload.results);
     let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5"], &at);
     assert_eq!(slow.results.len(), 2, "{:?}", slow.results);
     play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "channel=executions"], &at);

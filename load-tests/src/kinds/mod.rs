@@ -5,6 +5,7 @@ pub mod fan_out;
 pub mod half_load;
 pub mod idle;
 pub mod orders;
+pub mod overload;
 pub mod reconnect;
 pub mod restart;
 pub mod slow_consumers;
@@ -23,6 +24,7 @@ pub async fn play(stage: &mut Stage) -> Result<(), LoadError> {
         Kind::Orders(settings) => orders::play(stage, &settings).await,
         Kind::Sweep(settings) => sweep::play(stage, &settings).await,
         Kind::HalfLoad(settings) => half_load::play(stage, &settings).await,
+        Kind::Overload(settings) => overload::play(stage, &settings).await,
         Kind::Dashboards(settings) => dashboards::play(stage, &settings).await,
         Kind::FanOut(settings) => fan_out::play(stage, &settings).await,
         Kind::Reconnect(settings) => reconnect::play(stage, &settings).await,
