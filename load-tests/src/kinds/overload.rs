@@ -16,12 +16,13 @@ const BEYOND: &str = "beyond capacity";
 /// The first measurement that fails.
 pub async fn play(stage: &mut Stage, settings: &Overload) -> Result<(), LoadError> {
     for round in 1..=stage.scenario.general.rounds {
-        let closed = Arrival::Closed { in_flight: settings.shape.in_flight };
-        let load = stage.load(settings.shape, closed, &settings.mix)?;
-        stage.contest(Contestant::Countersign, AT, round, &load).await?;
+        let (who, closed) = (Contestant::Countersign, Arrival::Closed { in_flight: settings.shape.in_flight });
+        let load = stage.load(who, settings.shape, closed, &settings.mix)?;
+        stage.contest(who, AT, round, &load).await?;
         let capacity = stage.record.series.last().map_or(0.0, |series| series.figures.per_second);
-        let load = stage.load(settings.shape, Arrival::open(capacity * settings.factor)?, &settings.mix)?;
-        stage.contest(Contestant::Countersign, BEYOND, round, &load).await?;
+        let beyond = Arrival::open(capacity * settings.factor)?;
+        let load = stage.load(who, settings.shape, beyond, &settings.mix)?;
+        stage.contest(who, BEYOND, round, &load).await?;
     }
     stage.conclude("accepted beyond capacity / at capacity", |round| round.ratio(BEYOND, AT, |of| of.per_second));
     stage.conclude("p99 of what is accepted beyond capacity, ms", |round| {
