@@ -271,6 +271,9 @@ impl<'de> Deserialize<'de> for Orders {
             if order.account.index() >= ORGANIZATIONS_MAX {
                 return Err(serde::de::Error::custom("an order of no account"));
             }
+            if order.qty < order.filled {
+                return Err(serde::de::Error::custom("an order filled beyond its quantity"));
+            }
             if all.places.get(order.id).is_some() {
                 return Err(serde::de::Error::custom("two orders of one id"));
             }
