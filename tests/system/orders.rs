@@ -92,6 +92,38 @@ async fn fill_or_kill_is_told_as_a_cancel_with_its_reason() {
 }
 
 #[tokio::test]
+async fn open_orders_come_in_pages_oldest_first_and_by_time() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let mut placed = Vec::new();
+    for at in 1..=5 {
+        let order =
+            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": at});
+        placed.push(bot.call("add_order", order).await["order_id"].clone());
+    }
+    let mut seen = Vec::new();
+    let mut params = json!({"limit": 2});
+    loop {
+        let page = bot.call("open_orders", params.clone()).await;
+        let orders = page["orders"].as_array().unwrap().clone();
+        seen.push(orders.len());
+        let ids: Vec<&Value> = orders.iter().map(|order| &order["order_id"]).collect();
+        assert_eq!(ids, placed.iter().skip(seen.len() * 2 - 2).take(2).collect::<Vec<_>>());
+        let Some(cursor) = page.get("cursor") else { break };
+        params["cursor"] = cursor.clone();
+    }
+    assert_eq!(seen, [2, 2, 1]);
+    let whole = bot.call("open_orders", json!({"limit": 5})).await;
+    assert!(whole.get("cursor").is_none(), "nothing more follows: {whole}");
+    let third = whole["orders"][2]["timestamp"].clone();
+    let early = bot.call("open_orders", json!({"end": third})).await["orders"].clone();
+    let late = bot.call("open_orders", json!({"start": third})).await["orders"].clone();
+    assert_eq!((early.as_array().unwrap().len(), late.as_array().unwrap().len()), (2, 3));
+    let error = bot.refused("open_orders", json!({"cursor": "nowhere"})).await;
+    assert!(error.starts_with("EGeneral:Invalid arguments:cursor"), "{error}");
+}
+
+#[tokio::test]
 async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;

@@ -77,9 +77,14 @@ pub(super) fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     let limit = limit(asked.limit)?;
     let body = if operation == Operation::OpenOrders {
         let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
+        let unknown = || WireError::field("cursor", "give the cursor of the page before");
+        let after = asked.cursor.as_deref().map(|text| OrderId::parse(text).ok_or_else(unknown));
         let filter = Filter {
             cl_ord_id: owned(&asked.cl_ord_id),
             order_userref: asked.order_userref,
+            start: moment("start", asked.start.as_deref())?,
+            end: moment("end", asked.end.as_deref())?,
+            after: after.transpose()?,
             limit: Some(limit),
             ..Filter::default()
         };

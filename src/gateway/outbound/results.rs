@@ -169,7 +169,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
         }
-        View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders),
+        View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders, None),
         View::Exports(all) => exports(out, all, |_| None),
         View::Strategies(all, next) => json(out, &earn::strategies(reference, all, *next)),
         View::Allocations(all) => json(out, &earn::allocations(reference, all)),
@@ -205,7 +205,8 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
     }
 }
 
-fn open_orders(out: &mut String, reference: &Reference, orders: &[Order]) {
+/// Appends the result of `open_orders` and `query_orders`: orders, and where the next page begins if there is one.
+pub fn open_orders(out: &mut String, reference: &Reference, orders: &[Order], cursor: Option<OrderId>) {
     out.push_str("{\"orders\":[");
     for (at, order) in orders.iter().enumerate() {
         if at > 0 {
@@ -213,7 +214,11 @@ fn open_orders(out: &mut String, reference: &Reference, orders: &[Order]) {
         }
         open_order(out, reference, order, Seq(order.id.0).offset(1));
     }
-    out.push_str("]}");
+    out.push(']');
+    if let Some(last) = cursor {
+        out.push_str(&format!(",\"cursor\":\"{last}\""));
+    }
+    out.push('}');
 }
 
 fn asset_balance(reference: &Reference, of: &Balance) -> r::AssetBalance {
