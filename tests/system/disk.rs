@@ -163,40 +163,6 @@ async fn d6_70_after_a_failed_sync_nothing_is_taken_until_all_was_written_anew_a
     assert_open(&mut world.bot(1).await, &acknowledged).await;
 }
 
-/// The log has room and the database file has none, so it is a checkpoint's sync that fails.
-#[tokio::test(flavor = "multi_thread")]
-async fn d6_70_after_a_failed_sync_of_the_database_file_only_a_start_which_has_the_whole_log_takes_commands() {
-    let mut mounted = None;
-    let configure = |config: &mut Config| mounted = Some(Device::mount(&config.data_dir, SIZE, false));
-    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
-    let device = mounted.unwrap();
-    let mut bot = world.bot(1).await;
-    assert_eq!(system(&mut bot).await, "online");
-    // Heartbeats are for those who follow something.
-    bot.call("subscribe", json!({"channel": "instrument"})).await;
-    device.grow("journal.db-wal", 16 << 20);
-    device.fill();
-    let mut acknowledged = Vec::new();
-    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
-    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
-    assert!(acknowledged.len() > 500, "{} orders are no checkpoint", acknowledged.len());
-    assert_eq!(system(&mut bot).await, "maintenance");
-    assert_reads_only(&world, &mut bot, &acknowledged).await;
-    device.free();
-    for _ in 0..3 {
-        bot.frame("heartbeat").await;
-    }
-    assert_reads_only(&world, &mut bot, &acknowledged).await;
-
-    drop(bot);
-    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
-    assert!(stopped.contains("the disk did not confirm what was written"), "{stopped}");
-    let disk = device.cut_power();
-    let _booted = device.boot(&disk);
-    world.start().await;
-    assert_open(&mut world.bot(1).await, &acknowledged).await;
-}
-
 /// The next so many orders that a stream tells of.
 async fn placed(watcher: &mut Client, count: usize) -> Vec<Value> {
     let mut placed = Vec::new();

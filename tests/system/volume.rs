@@ -66,13 +66,6 @@ impl Device {
         Device { mounted: Volume::of(&image, at), backing, dir }
     }
 
-    /// Gives a file so many zeros more, on the disk.
-    pub fn grow(&self, name: &str, bytes: usize) {
-        let mut file = File::options().append(true).open(self.mounted.at.join(name)).unwrap();
-        file.write_all(&vec![0; bytes]).unwrap();
-        file.sync_all().unwrap();
-    }
-
     /// From now on what is new on the disk cannot be synced.
     pub fn fill(&self) {
         // It tells of earlier failures, too, which are known.
