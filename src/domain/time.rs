@@ -29,6 +29,12 @@ impl Moment {
         start <= self && self < start.plus_us(us)
     }
 
+    /// Whether it lies less than `us` microseconds before or after another. Of two threads that read the clock, the one
+    /// that read it first may be the later one to use what it read.
+    pub fn is_near(self, other: Moment, us: u64) -> bool {
+        self.0.abs_diff(other.0) < us
+    }
+
     /// Reads RFC 3339 text with an offset or `Z`; `None` for anything else or outside 1970–9999.
     pub fn parse(text: &str) -> Option<Moment> {
         let at: jiff::Timestamp = text.parse().ok()?;

@@ -35,21 +35,21 @@ impl<K: Hash + Eq> Throttle<K> {
     pub fn wait_s(&self, who: &K, now: Moment) -> Option<u64> {
         let failures = self.failures.lock().expect("no holder of this lock panics");
         let found = failures.get(who).filter(|failures| failures.count >= self.failures_max)?;
-        let end = found.since.plus_us(WINDOW_US);
-        now.is_within(found.since, WINDOW_US).then(|| (end.0 - now.0).div_ceil(1_000_000))
+        let left = found.since.plus_us(WINDOW_US).0.saturating_sub(now.0).min(WINDOW_US);
+        now.is_near(found.since, WINDOW_US).then(|| left.div_ceil(1_000_000))
     }
 
     /// Notes a failure.
     pub fn failed(&self, who: K, now: Moment) {
         let mut failures = self.failures.lock().expect("no holder of this lock panics");
         if failures.len() >= ENTRIES_MAX {
-            failures.retain(|_, failures| now.is_within(failures.since, WINDOW_US));
+            failures.retain(|_, failures| now.is_near(failures.since, WINDOW_US));
         }
         if failures.len() >= ENTRIES_MAX && !failures.contains_key(&who) {
             return;
         }
         let entry = failures.entry(who).or_insert(Failures { since: now, count: 0 });
-        if !now.is_within(entry.since, WINDOW_US) {
+        if !now.is_near(entry.since, WINDOW_US) {
             *entry = Failures { since: now, count: 0 };
         }
         entry.count += 1;
@@ -88,6 +88,13 @@ mod tests {
         }
         throttle.failed("alice", at(0));
         assert_eq!(throttle.wait_s(&"alice", at(1)), None, "a new minute counts from one");
+    }
+
+    #[test]
+    fn failures_of_the_same_moment_count_in_whatever_order_they_are_noted() {
+        let throttle = Throttle::new(10);
+        (0..10).rev().for_each(|us| throttle.failed("eve", Moment(90_000_000 + us)));
+        assert_eq!(throttle.wait_s(&"eve", Moment(90_000_000)), Some(60));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Exports {
     pub fn link(&self, export: ExportId, by: Principal, now: Moment) -> (Zeroizing<String>, Moment) {
         let (token, until) = (new_bearer_token(), now.plus_us(LINK_US));
         let mut links = self.links.lock().expect("no holder of this lock panics");
-        links.retain(|_, link| link.export != export && now.is_within(link.made, LINK_US));
+        links.retain(|_, link| link.export != export && now.is_near(link.made, LINK_US));
         links.insert(bearer_hash(&token), Link { export, by, made: now });
         (token, until)
     }
@@ -100,7 +100,7 @@ impl Exports {
     /// Uses a link up: the export and who asked for it.
     fn redeem(&self, token: &str, now: Moment) -> Option<(ExportId, Principal)> {
         let used = self.links.lock().expect("no holder of this lock panics").remove(&bearer_hash(token))?;
-        now.is_within(used.made, LINK_US).then_some((used.export, used.by))
+        now.is_near(used.made, LINK_US).then_some((used.export, used.by))
     }
 
     fn path(&self, export: &Export) -> PathBuf {
