@@ -203,7 +203,8 @@ async fn a_comparison_measures_every_contestant_and_concludes() {
     });
     std::fs::write(&keys, ready.to_string()).unwrap();
     let output = std::process::Command::new(BINARY)
-        .args(["compare", "--set", "rounds=1", "--set", "seconds=0.15", "--set", "warm_up=0.05", "--json", "--keys"])
+        .args(["compare", "--set", "rounds=1", "--set", "seconds=0.15", "--set", "warm_up=0.05", "--set", "keys=1"])
+        .args(["--json", "--keys"])
         .arg(&keys)
         .arg("--directory")
         .arg(directory.path())
