@@ -2,7 +2,7 @@
 //! and the shadow all read like this. Rows are checked and decoded on a thread of their own, a little ahead of the
 //! state.
 
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::codec::{self, Entry};
 use super::recovery::RecoveryError;
@@ -12,6 +12,8 @@ use crate::storage::{Digest, JournalReader, link};
 
 /// Rows read at a time.
 const PAGE: u32 = 256;
+/// Rows that may wait to be decoded: the page at hand and the one behind it.
+const GIVEN_MAX: usize = 2 * PAGE as usize;
 /// Decoded rows that may wait to be applied: few, so that they are still in the processor's cache.
 const DECODED_MAX: usize = 4;
 
@@ -72,14 +74,14 @@ struct Decoded {
 
 /// A thread that checks and decodes rows in the order in which they are given.
 struct Decoder {
-    rows: Sender<Row>,
+    rows: SyncSender<Row>,
     decoded: Receiver<Result<Decoded, RecoveryError>>,
 }
 
 impl Decoder {
     /// For rows from sequence `next` on, which follow from `chain`.
     fn start(mut next: u64, mut chain: Digest) -> Result<Decoder, RecoveryError> {
-        let (rows, given) = channel::<Row>();
+        let (rows, given) = sync_channel::<Row>(GIVEN_MAX);
         let (done, decoded) = sync_channel(DECODED_MAX);
         let work = move || {
             for row in given {
