@@ -400,6 +400,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         feeds,
         metrics,
     } = sequence;
+    storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
         // Before anybody writes: what is refused stays as it is.
         check_head(&data_dir, &storage.reader().await?).await?;

@@ -65,6 +65,8 @@ pub struct Sequencer<R: Release> {
     durable: Option<Durable<R::Ticket>>,
     head: watch::Sender<Head>,
     stages: Arc<Stages>,
+    /// Why the storage took no writes when it was opened.
+    unwritable: Option<JournalError>,
 }
 
 /// A batch that is on disk, and since when.
@@ -81,7 +83,8 @@ impl<T: Send + 'static> Durable<T> {
 }
 
 /// Recovers the engine from `journal`, which `reader` reads, and its `snapshots`. `clock` is read once per drain
-/// of the queue, which holds `queue_max` submissions; keys trade as fast as their `tiers` admit.
+/// of the queue, which holds `queue_max` submissions; keys trade as fast as their `tiers` admit. A journal that holds
+/// something is opened on a disk that takes no writes, too.
 pub async fn open<R: Release>(
     mut journal: Journal,
     reader: &JournalReader,
@@ -92,7 +95,13 @@ pub async fn open<R: Release>(
     release: impl FnOnce(&Engine) -> R,
 ) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
     let state = recovery::recover(reader, snapshots).await?;
-    journal.probe().await?;
+    let unwritable = match journal.probe().await {
+        Err(error) if read_only::is_passing(&error) && state.seq.0 > 0 => {
+            tracing::error!(%error, "no command is accepted; reads are served");
+            Some(error)
+        }
+        probed => probed.map(|()| None)?,
+    };
     let engine = Engine::new(state).limited(tiers.clone());
     let stages = Arc::new(Stages::default());
     let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
@@ -100,15 +109,32 @@ pub async fn open<R: Release>(
     let head = watch::Sender::new(journal.head());
     let (reader, open, durable) = (reader.clone(), Open::default(), None);
     let snapshots = snapshots.clone();
-    let sequencer =
-        Sequencer { engine, tiers, journal, reader, snapshots, release, inbox, clock, open, durable, head, stages };
+    let sequencer = Sequencer {
+        engine,
+        tiers,
+        journal,
+        reader,
+        snapshots,
+        release,
+        inbox,
+        clock,
+        open,
+        durable,
+        head,
+        stages,
+        unwritable,
+    };
     Ok((sequencer, handle))
 }
 
 impl<R: Release> Sequencer<R> {
     /// Asks the engine as the server itself, before the port opens: genesis, and the first tick (rule 39).
-    /// The events are on disk when this returns.
+    /// The events are on disk when this returns. On a disk that takes no writes nothing falls due before it does.
     pub async fn start(&mut self, genesis: Option<Command>) -> Result<(), JournalError> {
+        if self.unwritable.is_some() {
+            self.release.accepting(false);
+            return Ok(());
+        }
         let now = (self.clock)();
         for command in genesis.iter().chain([&Command::Tick]) {
             if let Err(reject) = self.engine.handle(now, &SERVER, command) {
@@ -144,6 +170,9 @@ impl<R: Release> Sequencer<R> {
     /// # Errors
     /// When the journal fails for good. Nothing that was not on disk has been shown; the caller stops the server.
     pub async fn run(mut self) -> Result<Ending, JournalError> {
+        if let Some(cause) = self.unwritable.take() {
+            self.until_writable(cause).await?;
+        }
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut running = true;

@@ -32,6 +32,14 @@ impl<R: Release> Sequencer<R> {
             return Err(cause);
         }
         self.release.accepting(false);
+        self.until_writable(cause).await
+    }
+
+    /// Serves reads until the storage takes writes.
+    ///
+    /// # Errors
+    /// As [`read_only`](Sequencer::read_only).
+    pub(super) async fn until_writable(&mut self, cause: JournalError) -> Result<(), JournalError> {
         let mut probes = tokio::time::interval_at(Instant::now() + PROBE, PROBE);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -83,6 +91,6 @@ impl<R: Release> Sequencer<R> {
 }
 
 /// Whether a journal that failed so may take writes again.
-fn is_passing(error: &JournalError) -> bool {
+pub(super) fn is_passing(error: &JournalError) -> bool {
     matches!(error, JournalError::Unwritable(_) | JournalError::Unsynced(_))
 }

@@ -39,6 +39,18 @@ pub enum Storage {
 }
 
 impl Storage {
+    /// Makes room for a start on a full disk; the first [`probe`](Journal::probe) that finds some keeps it again.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] while another process writes there; `Unavailable` when the disk refuses.
+    pub fn make_room(&self) -> Result<(), JournalError> {
+        match self {
+            Storage::Sqlite(dir) => sqlite::release_reserve(dir),
+            // What it keeps is on another machine's disk, or at least another's matter.
+            Storage::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Opens or creates the journal and takes the writer's fence, which is held as long as the journal lives.
     ///
     /// # Errors

@@ -1,19 +1,19 @@
-//! The journal in SQLite: WAL, full sync, one row per group commit.
-//!
-//! The writer's automatic checkpoints are off. SQLite starts the log over only at a commit that finds every
-//! page of it copied into the database, which a checkpoint beside a busy writer never reaches: pages
-//! arrive while it copies. So it has two phases: passes on a connection of its own until one is short, then
-//! the writer copies the small rest between two commits. The log stays bounded and is overwritten rather
-//! than appended to, which syncs faster.
+//! The journal in SQLite: WAL, full sync, one row per group commit. The writer's automatic checkpoints are off, see
+//! [`checkpoint`].
 
+mod checkpoint;
 #[cfg(test)]
 mod tests;
 
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::task::JoinHandle;
+
+use checkpoint::Files;
 
 use super::database::{Pool, Record};
 use super::fence::Fence;
@@ -25,23 +25,22 @@ use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 const CHECKPOINT_BYTES: usize = 8 << 20;
 /// What a commit costs in the log beside its body: the pages it fills only in part.
 const COMMIT_OVERHEAD_BYTES: usize = 8 << 10;
-/// A pass that copied no more pages than this leaves a rest that the writer may copy itself.
-const SHORT_PASS_PAGES: i64 = 128;
-/// Passes after which the writer takes the rest, however long the last one was.
-const PASSES_MAX: u32 = 8;
-
-/// Free bytes with which writing begins again on a disk that was full.
+/// Free bytes with which writing begins, also on a disk that was full.
 const ROOM_BYTES: usize = 4 << 20;
+/// The file that keeps room for the next start: without any SQLite cannot even read.
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: usize = 1 << 20;
 
 /// The journal's only writer.
 #[derive(Debug)]
 pub struct SqliteJournal {
     writer: SqliteConnection,
     path: PathBuf,
+    files: &'static Files,
     head: Head,
     appended: usize,
     checkpoint: Option<JoinHandle<Result<(), JournalError>>>,
-    /// A sync of the database file failed, see [`note`](SqliteJournal::note).
+    /// A sync of the database file failed: nothing is appended until all of the log was copied anew.
     lost_sync: bool,
     _fence: Fence,
 }
@@ -61,7 +60,8 @@ impl SqliteJournal {
             .await
             .map_err(|error| JournalError::Unavailable(format!("journal.db: {error}")))?;
         let head = read_head(&mut writer).await?;
-        Ok(SqliteJournal { writer, path, head, appended: 0, checkpoint: None, lost_sync: false, _fence: fence })
+        let files = Files::of(&path).map_err(|error| JournalError::Unavailable(format!("journal.db: {error}")))?;
+        Ok(SqliteJournal { writer, path, files, head, appended: 0, checkpoint: None, lost_sync: false, _fence: fence })
     }
 
     /// Where the journal ends.
@@ -79,7 +79,9 @@ impl SqliteJournal {
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.checkpointed().await;
         }
-        self.synced()?;
+        if self.lost_sync {
+            return Err(JournalError::Unsynced("journal.db: it is to be written anew from its log".to_owned()));
+        }
         let done = sqlx::query(APPEND)
             .bind(signed(first_seq))
             .bind(count)
@@ -87,7 +89,12 @@ impl SqliteJournal {
             .bind(body)
             .bind(head.digest.as_slice())
             .execute(&mut self.writer)
-            .await?;
+            .await;
+        if done.is_err() {
+            // Whoever gives up now must not leave a checkpoint behind whose end nobody notes.
+            self.checkpointed().await;
+        }
+        let done = done?;
         if done.rows_affected() != 1 {
             let found = read_head(&mut self.writer).await?.seq + 1;
             return Err(JournalError::Conflict { expected: first_seq, found });
@@ -96,7 +103,7 @@ impl SqliteJournal {
         self.appended += body.len() + COMMIT_OVERHEAD_BYTES;
         if self.appended >= CHECKPOINT_BYTES && self.checkpoint.is_none() {
             self.appended = 0;
-            self.checkpoint = Some(tokio::spawn(checkpoint(self.path.clone())));
+            self.checkpoint = Some(tokio::spawn(checkpoint::passes(self.path.clone(), self.files)));
         }
         Ok(())
     }
@@ -104,93 +111,55 @@ impl SqliteJournal {
     /// Tries whether the disk takes writes: on a new connection, since what the old one has in memory may not be in the
     /// journal, and with room to spare, so that it does not fail at once.
     ///
-    /// After a failed sync of the log, be it an earlier process's, the system takes the pages that it could not write
-    /// for written: syncing again would succeed and prove nothing. So none of them is relied upon. Every row of the log
-    /// is written into the database file and synced there, which are other pages; then the log is begun anew under
-    /// another salt, and that is synced. From there on nothing of the old log can come back, least of all the batch that
-    /// failed: what readers do not find now was not done. The caller reads the rows back before it takes a command.
+    /// After a failed sync, be it an earlier process's, the system takes the pages that it could not write for written:
+    /// syncing again would succeed and prove nothing. So none of them is relied upon, neither in the log nor in the
+    /// database file. Every row of the log is written into the database file anew and synced there; then the log is
+    /// begun anew under another salt, and that is synced. From there on nothing of the old log can come back, least of
+    /// all the batch that failed: what readers do not find now was not done. The caller reads the rows back, which come
+    /// from the disk, before it takes a command.
     ///
     /// # Errors
     /// `Unwritable` or `Unsynced` while it does not; `Conflict` when the journal does not end where this writer left it.
     pub async fn probe(&mut self) -> Result<(), JournalError> {
-        self.synced()?;
+        self.checkpointed().await;
+        self.files.distrust()?;
         self.writer = options(&self.path).connect().await?;
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || keep_reserve(&path))
+            .await
+            .map_err(|error| JournalError::Unavailable(error.to_string()))?
+            .map_err(|error| JournalError::Unwritable(error.to_string()))?;
         let there = read_head(&mut self.writer).await?;
         if there != self.head {
             return Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 });
         }
-        let file = self.path.with_file_name("probe");
-        tokio::task::spawn_blocking(move || try_room(&file))
-            .await
-            .map_err(|error| JournalError::Unavailable(error.to_string()))?
-            .map_err(|error| JournalError::Unwritable(error.to_string()))?;
-        if let Err(error) = fold(&mut self.writer).await {
-            return Err(self.note(error).await);
-        }
+        checkpoint::fold(&mut self.writer, self.files).await?;
         // A commit of one page; the number itself is nobody's.
         sqlx::query("PRAGMA user_version = 0").execute(&mut self.writer).await?;
+        self.files.distrust()?;
+        self.lost_sync = false;
         Ok(())
     }
 
     /// Ends the checkpoint under way, if there is one: waits for its passes and copies what they left, so
-    /// that the next commit starts the log over. Most failures cost only log space; the next checkpoint
-    /// tries again.
-    pub async fn checkpointed(&mut self) {
+    /// that the next commit starts the log over. A failed sync ends the writing until [`probe`](SqliteJournal::probe)
+    /// has copied all anew; most other failures cost only log space, and the next checkpoint tries again.
+    async fn checkpointed(&mut self) {
         let Some(passes) = self.checkpoint.take() else { return };
         let mut done = passes.await.unwrap_or_else(|error| Err(JournalError::Unavailable(error.to_string())));
         if done.is_ok() {
-            done = checkpoint_pass(&mut self.writer).await.map(drop).map_err(JournalError::from);
+            done = checkpoint::pass(&mut self.writer, self.files).await.map(drop);
         }
         if let Err(error) = done {
-            let error = self.note(error).await;
+            self.lost_sync |= matches!(error, JournalError::Unsynced(_));
             tracing::warn!(%error, "the journal's checkpoint failed; the log grows until one succeeds");
         }
-    }
-
-    /// Notes a checkpoint's failed sync, after which nothing is written any more. When a reader keeps a checkpoint from
-    /// copying all, SQLite counts what it copied and leaves the sync to the checkpoint that copies the rest. If that
-    /// sync fails, the pages may be lost, and a later checkpoint would go on behind them and let go of the log. Only
-    /// who opens the journal alone copies the log from its beginning: the next process.
-    async fn note(&mut self, error: JournalError) -> JournalError {
-        if matches!(error, JournalError::Unsynced(_)) && !std::mem::replace(&mut self.lost_sync, true) {
-            // The last connection to close makes a checkpoint of its own and removes the log. This one never closes.
-            match options(&self.path).connect().await {
-                Ok(connection) => drop(Box::leak(Box::new(connection))),
-                Err(error) => tracing::error!(%error, "the journal's log may be removed: copy journal.db-wal"),
-            }
-        }
-        error
-    }
-
-    fn synced(&self) -> Result<(), JournalError> {
-        match self.lost_sync {
-            true => Err(JournalError::Unsynced("journal.db: the next start writes it anew from its log".to_owned())),
-            false => Ok(()),
-        }
-    }
-
-    /// Gives the log its working size, in bytes, before the first commit needs it: writing over what is there
-    /// syncs about twice as fast as growing a file. To be called once, before commands are taken.
-    ///
-    /// # Errors
-    /// `Unavailable` when the disk refuses; the journal is as good as before.
-    pub async fn reserve_log(&mut self, bytes: u64) -> Result<(), JournalError> {
-        checkpoint_pass(&mut self.writer).await?;
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        tokio::task::spawn_blocking(move || grow(Path::new(&log), bytes))
-            .await
-            .map_err(|error| JournalError::Unavailable(error.to_string()))?
-            .map_err(|error| JournalError::Unavailable(format!("journal.db-wal: {error}")))
     }
 
     /// Ends the last transaction and folds the log into the database file.
     pub async fn close(mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
-        self.synced()?;
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.writer).await {
-            return Err(self.note(error.into()).await);
-        }
+        checkpoint::fold(&mut self.writer, self.files).await?;
         self.writer.close().await?;
         Ok(())
     }
@@ -216,50 +185,35 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "0")
 }
 
-/// The first phase of a checkpoint: passes beside the writer until one is short.
-async fn checkpoint(path: PathBuf) -> Result<(), JournalError> {
-    let mut connection = options(&path).connect().await?;
-    let mut before = 0;
-    for _ in 0..PASSES_MAX {
-        let copied = checkpoint_pass(&mut connection).await?;
-        if copied - before <= SHORT_PASS_PAGES {
-            break;
+/// Lets go of the reserve of a data directory that nobody writes to.
+///
+/// # Errors
+/// [`JournalError::Locked`] while another process does; `Unavailable` when the disk refuses.
+pub(super) fn release_reserve(dir: &Path) -> Result<(), JournalError> {
+    let _fence = Fence::take(dir)?;
+    match fs::remove_file(dir.join(RESERVE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(JournalError::Unavailable(format!("{}/{RESERVE}: {error}", dir.display())))
         }
-        before = copied;
-    }
-    Ok(connection.close().await?)
-}
-
-/// Writes what the log holds into the database file, syncs it there and empties the log.
-async fn fold(writer: &mut SqliteConnection) -> Result<(), JournalError> {
-    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
-    match done.try_get::<i64, _>("busy")? {
-        0 => Ok(()),
-        _ => Err(JournalError::Unwritable("somebody reads journal.db, so its log cannot be folded in".to_owned())),
+        _ => Ok(()),
     }
 }
 
-/// Copies what it can without waiting for anybody, and returns how many pages of the log are copied now.
-async fn checkpoint_pass(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?.try_get("checkpointed")
-}
-
-/// Whether the disk has room for a few batches: writes a file, syncs and removes it.
-fn try_room(file: &Path) -> std::io::Result<()> {
-    let written = std::fs::write(file, vec![0; ROOM_BYTES]).and_then(|()| std::fs::File::open(file)?.sync_all());
-    match (written, std::fs::remove_file(file)) {
-        (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-        (Ok(()), Ok(())) => Ok(()),
+/// Writes the reserve beside the journal, in place of the one that is there, and syncs it: whether the disk has room
+/// for it and for a few batches.
+fn keep_reserve(journal: &Path) -> io::Result<()> {
+    let fresh = journal.with_file_name("reserve.new");
+    let write = || {
+        let mut file = File::create(&fresh)?;
+        file.write_all(&vec![0; ROOM_BYTES + RESERVE_BYTES])?;
+        file.sync_all()?;
+        file.set_len(RESERVE_BYTES as u64)?;
+        fs::rename(&fresh, journal.with_file_name(RESERVE))
+    };
+    let kept = write();
+    if kept.is_err() {
+        // It may not be there.
+        let _ = fs::remove_file(&fresh);
     }
-}
-
-/// Appends zeros up to `bytes`. SQLite ends its reading of a log at the first frame whose checksum does not
-/// hold, so what lies behind its last commit is never looked at.
-fn grow(log: &Path, bytes: u64) -> std::io::Result<()> {
-    use std::io::{Read as _, Write as _};
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(log)?;
-    let missing = bytes.saturating_sub(file.metadata()?.len());
-    std::io::copy(&mut std::io::repeat(0).take(missing), &mut file)?;
-    file.flush()?;
-    file.sync_all()
+    kept
 }

@@ -2,14 +2,16 @@
 //! served, and what is there afterwards.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use countersign::access::scope::ScopeSet;
 use countersign::config::Config;
 use serde_json::{Value, json};
 
-use super::client::{Client, http};
+use super::client::{Client, http, next_nonce};
+use super::settings::token;
 use super::volume::{Device, Volume};
-use super::world::{MASTER, World, key};
+use super::world::{MASTER, World, api_key, key, secret};
 
 /// Bytes of a small disk.
 const SIZE: usize = 24 << 20;
@@ -51,40 +53,81 @@ async fn system(bot: &mut Client) -> Value {
     bot.frame("status").await["data"][0]["system"].clone()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_it_goes_on_when_there_is_room() {
+/// A world whose data lies on what `mount` makes, and a bot there with the orders that it was acknowledged.
+async fn begun<D>(mount: impl FnOnce(&Path) -> D) -> (World, D, Client, Vec<Value>) {
     let mut mounted = None;
-    let configure = |config: &mut Config| mounted = Some(Volume::in_memory(&config.data_dir, SIZE));
-    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
-    let disk = mounted.unwrap();
-    let (mut bot, mut watcher, mut reader) = (world.bot(1).await, world.bot(1).await, world.bot(1).await);
-    watcher.subscribe("executions").await;
+    let configure = |config: &mut Config| mounted = Some(mount(&config.data_dir));
+    let world = World::configured(&[key(ScopeSet::ALL)], configure).await;
+    let mut bot = world.bot(1).await;
     assert_eq!(system(&mut bot).await, "online");
     let mut acknowledged = Vec::new();
     for number in 0..20 {
         acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
     }
-    disk.fill();
-    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
-    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
-    assert_eq!(system(&mut bot).await, "maintenance");
-    assert_reads_only(&world, &mut bot, &acknowledged).await;
+    (world, mounted.unwrap(), bot, acknowledged)
+}
 
+/// A stream of the orders, those that are open first.
+async fn watching(world: &World) -> Client {
+    let mut watcher = world.bot(1).await;
+    watcher.subscribe("executions").await;
+    watcher
+}
+
+/// Orders until the disk fails, which is told.
+async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mut Vec<Value>) {
+    let refused = order_until_refused(bot, acknowledged).await;
+    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
+    assert_eq!(system(bot).await, "maintenance");
+    assert_reads_only(world, bot, acknowledged).await;
+}
+
+/// Waits until commands are taken again, and one is.
+async fn order_again(bot: &mut Client, acknowledged: &mut Vec<Value>) {
+    assert_eq!(system(bot).await, "online");
+    acknowledged.push(bot.call("add_order", order(acknowledged.len())).await["order_id"].clone());
+    assert_open(bot, acknowledged).await;
+}
+
+/// Stops a server whose disk fails: what it ends with.
+async fn stop(world: &mut World) -> String {
+    world.server.take().unwrap().stop().await.unwrap_err().to_string()
+}
+
+/// Starts one whose disk may still tell of an earlier failure, and waits until it takes commands.
+async fn start(world: &mut World) {
+    world.start().await;
+    let mut bare = Client::bare(world.address).await;
+    while system(&mut bare).await != "online" {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_it_goes_on_when_there_is_room() {
+    let (mut world, disk, mut bot, mut acknowledged) = begun(|at| Volume::in_memory(at, SIZE)).await;
+    let mut watcher = watching(&world).await;
+    disk.fill();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
     disk.free();
-    assert_eq!(system(&mut bot).await, "online");
-    acknowledged.push(bot.call("add_order", order(7)).await["order_id"].clone());
-    assert_open(&mut reader, &acknowledged).await;
+    order_again(&mut bot, &mut acknowledged).await;
     assert_eq!(placed(&mut watcher, acknowledged.len()).await, acknowledged, "no gap, and nothing that was not stored");
 
+    let stays = token(&world, 1, &next_nonce()).await["result"]["token"].clone();
     disk.fill();
-    order_until_refused(&mut bot, &mut acknowledged).await;
-    assert_eq!(system(&mut bot).await, "maintenance");
-    drop((bot, watcher, reader));
-    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
+    drop((bot, watcher));
+    let stopped = stop(&mut world).await;
     assert!(stopped.contains("the storage takes no writes"), "{stopped}");
-    disk.free();
+    disk.fill();
     world.start().await;
-    assert_open(&mut world.bot(1).await, &acknowledged).await;
+    // A nonce cannot be noted, so a key opens no session; a token needs none.
+    let refused = Client::signed(world.address, &api_key(1), &secret(1)).await.err().expect("a refusal");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let mut bare = Client::bare(world.address).await;
+    assert_eq!(system(&mut bare).await, "maintenance");
+    bare.call("key_info", json!({"token": stays})).await;
+    assert_reads_only(&world, &mut bare, &acknowledged).await;
+    disk.free();
+    order_again(&mut bare, &mut acknowledged).await;
 }
 
 /// What holds while no command is taken: it is told, and queries are answered as of what is stored.
@@ -102,25 +145,12 @@ async fn assert_reads_only(world: &World, bot: &mut Client, acknowledged: &[Valu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d6_70_a_file_system_that_turns_read_only_is_told_reads_go_on_and_the_next_boot_has_what_was_acknowledged() {
-    let mut mounted = None;
-    let configure = |config: &mut Config| mounted = Some(Device::mount(&config.data_dir, SIZE, true));
-    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
-    let device = mounted.unwrap();
-    let mut bot = world.bot(1).await;
-    assert_eq!(system(&mut bot).await, "online");
-    let mut acknowledged = Vec::new();
-    for number in 0..20 {
-        acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
-    }
+    let (mut world, device, mut bot, mut acknowledged) = begun(Device::mount).await;
     device.turn_read_only();
-    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
-    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
-    assert_eq!(system(&mut bot).await, "maintenance");
-    assert_reads_only(&world, &mut bot, &acknowledged).await;
-
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
     let disk = device.cut_power();
     drop(bot);
-    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
+    let stopped = stop(&mut world).await;
     assert!(stopped.contains("journal.db"), "{stopped}");
     let _booted = device.boot(&disk);
     world.start().await;
@@ -129,38 +159,65 @@ async fn d6_70_a_file_system_that_turns_read_only_is_told_reads_go_on_and_the_ne
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d6_70_after_a_failed_sync_nothing_is_taken_until_all_was_written_anew_and_a_power_cut_then_loses_nothing() {
-    let mut mounted = None;
-    let configure = |config: &mut Config| mounted = Some(Device::mount(&config.data_dir, SIZE, false));
-    let mut world = World::configured(&[key(ScopeSet::ALL)], configure).await;
-    let device = mounted.unwrap();
-    let (mut bot, mut watcher) = (world.bot(1).await, world.bot(1).await);
-    watcher.subscribe("executions").await;
-    assert_eq!(system(&mut bot).await, "online");
-    let mut acknowledged = Vec::new();
-    for number in 0..20 {
-        acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
-    }
-    device.fill();
-    let refused = order_until_refused(&mut bot, &mut acknowledged).await;
-    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
-    assert_eq!(system(&mut bot).await, "maintenance");
-    assert_reads_only(&world, &mut bot, &acknowledged).await;
-
-    device.free();
-    assert_eq!(system(&mut bot).await, "online");
-    acknowledged.push(bot.call("add_order", order(7)).await["order_id"].clone());
-    assert_open(&mut bot, &acknowledged).await;
+    let (mut world, device, mut bot, mut acknowledged) = begun(Device::mount).await;
+    let mut watcher = watching(&world).await;
+    device.fail();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
+    device.mend();
+    order_again(&mut bot, &mut acknowledged).await;
     assert_eq!(placed(&mut watcher, acknowledged.len()).await, acknowledged, "no gap, and nothing that was not stored");
     let disk = device.cut_power();
-    device.fill();
-    order_until_refused(&mut bot, &mut acknowledged.clone()).await;
-    assert_eq!(system(&mut bot).await, "maintenance");
+    device.fail();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged.clone()).await;
     drop((bot, watcher));
-    let stopped = world.server.take().unwrap().stop().await.unwrap_err().to_string();
+    let stopped = stop(&mut world).await;
     assert!(stopped.contains("the disk did not confirm what was written"), "{stopped}");
     let _booted = device.boot(&disk);
     world.start().await;
     assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+/// As [`begun`], with room in the log and none for the database file: it is a checkpoint's sync that fails.
+async fn failed_at_a_checkpoint() -> (World, Device, Client, Vec<Value>) {
+    let (world, device, mut bot, mut acknowledged) = begun(Device::mount).await;
+    device.grow("journal.db-wal", 16 << 20);
+    device.fail();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
+    assert!(acknowledged.len() > 500, "{} orders are no checkpoint", acknowledged.len());
+    (world, device, bot, acknowledged)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_after_a_failed_sync_of_the_database_file_all_is_copied_anew_and_a_power_cut_loses_nothing() {
+    let (mut world, device, mut bot, mut acknowledged) = failed_at_a_checkpoint().await;
+    device.mend();
+    order_again(&mut bot, &mut acknowledged).await;
+    let disk = device.cut_power();
+    drop(bot);
+    world.stop().await;
+    let _booted = device.boot(&disk);
+    world.start().await;
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_a_power_cut_or_a_stop_after_a_failed_sync_of_the_database_file_loses_nothing() {
+    let (mut world, device, bot, acknowledged) = failed_at_a_checkpoint().await;
+    let cut_while_it_failed = device.cut_power();
+    drop(bot);
+    let stopped = stop(&mut world).await;
+    assert!(stopped.contains("the disk did not confirm what was written"), "{stopped}");
+    device.mend();
+    start(&mut world).await;
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+    let cut_after_a_start = device.cut_power();
+    world.stop().await;
+    for disk in [cut_while_it_failed, cut_after_a_start] {
+        let _booted = device.boot(&disk);
+        world.start().await;
+        assert_open(&mut world.bot(1).await, &acknowledged).await;
+        world.stop().await;
+    }
 }
 
 /// The next so many orders that a stream tells of.

@@ -22,7 +22,7 @@ async fn refused(world: &World, number: u8) -> Refused {
 }
 
 /// The token call, signed with `nonce`.
-async fn token(world: &World, number: u8, nonce: &str) -> Value {
+pub async fn token(world: &World, number: u8, nonce: &str) -> Value {
     let body = format!("nonce={nonce}");
     let path = "/0/private/GetWebSocketsToken";
     let sign = Signed { path, nonce, body: body.as_bytes() }.sign(&secret(number));

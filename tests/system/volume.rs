@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bytes of an image; what is not written takes no room.
-const IMAGE_BYTES: u64 = 64 << 20;
+/// Bytes of a disk with ext4 on it.
+const IMAGE_BYTES: usize = 64 << 20;
 
 /// A mounted file system; dropped, it is gone.
 pub struct Volume {
@@ -46,50 +46,67 @@ impl Drop for Volume {
 /// A disk with ext4 on it, which is an image in a file system of its own.
 pub struct Device {
     mounted: Volume,
-    /// Holds the image and can be filled: the disk promises more than it has, and tells it when it is to sync.
+    /// Holds the image and can be filled: then the disk fails where nothing was.
     backing: Volume,
     dir: tempfile::TempDir,
 }
 
 impl Device {
-    /// One mounted on `at` that has so many bytes behind it. Without a journal of its own the file system stays
-    /// writable when the disk fails.
-    pub fn mount(at: &Path, bytes: usize, journal: bool) -> Device {
+    /// One mounted on `at`.
+    pub fn mount(at: &Path) -> Device {
         let dir = tempfile::tempdir().unwrap();
         let backing = dir.path().join("backing");
         fs::create_dir(&backing).unwrap();
-        let backing = Volume::in_memory(&backing, bytes);
+        let backing = Volume::in_memory(&backing, IMAGE_BYTES + (1 << 20));
         let image = backing.at.join("image");
-        File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
-        let features = if journal { "has_journal" } else { "^has_journal" };
-        run(Command::new("mkfs.ext4").args(["-q", "-O", features]).arg(&image));
-        Device { mounted: Volume::of(&image, at), backing, dir }
+        File::create(&image).unwrap().set_len(IMAGE_BYTES as u64).unwrap();
+        run(Command::new("mkfs.ext4").args(["-q", "-b", "4096"]).arg(&image));
+        // Every block has room behind it, those of the file system's own journal as well.
+        run(Command::new("fallocate").args(["--length", &IMAGE_BYTES.to_string()]).arg(&image));
+        let device = Device { mounted: Volume::of(&image, at), backing, dir };
+        // A loop device calls a write done of which its image took only the first pages: it may write them singly.
+        fs::write(format!("/sys/block/{}/queue/max_sectors_kb", device.name()), "4").unwrap();
+        device
     }
 
-    /// From now on what is new on the disk cannot be synced.
-    pub fn fill(&self) {
+    /// Gives a file so many zeros more, on the disk.
+    pub fn grow(&self, name: &str, bytes: usize) {
+        let mut file = File::options().append(true).open(self.mounted.at.join(name)).unwrap();
+        file.write_all(&vec![0; bytes]).unwrap();
+        file.sync_all().unwrap();
+    }
+
+    /// From now on the disk fails to write where no file was yet: what grows cannot be synced.
+    pub fn fail(&self) {
         // It tells of earlier failures, too, which are known.
         let _ = Command::new("sync").arg("--file-system").arg(&self.mounted.at).output();
+        run(Command::new("fstrim").arg(&self.mounted.at));
         self.backing.fill();
     }
 
-    pub fn free(&self) {
+    /// It is well again.
+    pub fn mend(&self) {
         self.backing.free();
     }
 
     /// The file system finds an error in itself and turns read-only under its open files.
     pub fn turn_read_only(&self) {
+        fs::write(format!("/sys/fs/ext4/{}/trigger_fs_error", self.name()), "1").unwrap();
+    }
+
+    /// What the system calls it.
+    fn name(&self) -> String {
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let mut mounts = mounts.lines().filter_map(|line| line.split_once(' '));
         let at = format!("{} ", self.mounted.at.display());
         let (device, _) = mounts.find(|(_, rest)| rest.starts_with(&at)).expect("it is mounted");
-        let name = device.rsplit('/').next().unwrap_or_default();
-        fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1").unwrap();
+        device.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     /// What the disk holds at this moment, as after a power cut: what was written and never synced is not in it.
     pub fn cut_power(&self) -> PathBuf {
-        let copy = self.dir.path().join("cut");
+        let copies = fs::read_dir(self.dir.path()).unwrap().count();
+        let copy = self.dir.path().join(format!("cut {copies}"));
         fs::copy(self.backing.at.join("image"), &copy).unwrap();
         copy
     }

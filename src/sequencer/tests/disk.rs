@@ -7,72 +7,102 @@ use crate::engine::query::Query;
 use crate::storage::journal::Row;
 use crate::storage::memory::Fault;
 
-/// A sequencer that has journalled its genesis.
-async fn begun(disk: &Disk) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
+/// Who asks a sequencer; when nobody does any more, it ends.
+struct Asking {
+    handle: Handle<usize>,
+    released: UnboundedReceiver<Released<usize>>,
+}
+
+impl Asking {
+    /// Asks, and what comes of each: the refusal's code, or none.
+    async fn ask<const N: usize>(&mut self, submissions: [Submission<usize>; N]) -> [Option<Code>; N] {
+        self.handle.submit(submissions.into()).unwrap();
+        let answers = self.released.recv().await.unwrap().answers;
+        let codes: Vec<_> = answers.into_iter().map(|(_, outcome)| outcome.err().map(|reject| reject.code)).collect();
+        codes.try_into().unwrap()
+    }
+}
+
+/// Lets a sequencer on `disk` run beside a script, and how it ended. What the script returns is kept until then.
+async fn play<T>(disk: &Disk, script: impl AsyncFnOnce(Asking) -> T) -> Result<Ending, JournalError> {
     let (mut sequencer, handle, mut released) = on(disk).await;
-    sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
-    released.recv().await.unwrap();
-    (sequencer, handle, released)
+    if sequencer.engine.state().seq.0 == 0 {
+        sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
+        released.recv().await.unwrap();
+    }
+    sequencer.start(None).await.unwrap();
+    let (ended, _kept) = tokio::join!(sequencer.run(), script(Asking { handle, released }));
+    ended
 }
 
 fn looking(ticket: usize) -> Submission<usize> {
     Submission { work: Work::Query(Query::Bind(KeyRef::Venue(VenueKeyId(1)))), ..open_session(ticket) }
 }
 
-/// Asks, and what comes of it: the refusal's code, or none.
-async fn asked(
-    handle: &Handle<usize>,
-    released: &mut UnboundedReceiver<Released<usize>>,
-    submissions: Vec<Submission<usize>>,
-) -> Vec<Option<Code>> {
-    handle.submit(submissions).unwrap();
-    let answers = released.recv().await.unwrap().answers;
-    answers.into_iter().map(|(_, outcome)| outcome.err().map(|reject| reject.code)).collect()
+/// The seconds after which a disk that is well is noticed.
+async fn noticed() {
+    tokio::time::sleep(Duration::from_secs(2)).await;
 }
 
-/// What the probe says for an outcome that is not known.
+/// What [`Probe`] says for an outcome that is not known.
 const UNKNOWN: Option<Code> = Some(Code::Halted);
 
 #[tokio::test(start_paused = true)]
 async fn d6_70_a_full_disk_takes_no_command_answers_what_is_stored_and_goes_on_when_it_has_room() {
     let disk = Disk::default();
-    let (sequencer, handle, mut released) = begun(&disk).await;
-    let script = async {
+    let ended = play(&disk, async |mut asking| {
         disk.fail(Fault::Full);
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1), looking(2)]).await, [UNKNOWN, UNKNOWN]);
+        assert_eq!(asking.ask([open_session(1), looking(2)]).await, [UNKNOWN, UNKNOWN]);
         for _ in 0..3 {
-            let answered = asked(&handle, &mut released, vec![open_session(1), looking(2)]).await;
-            assert_eq!(answered, [Some(Code::ReadOnly), None]);
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert_eq!(asking.ask([open_session(1), looking(2)]).await, [Some(Code::ReadOnly), None]);
+            noticed().await;
         }
         disk.heal();
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        noticed().await;
         // The engine has forgotten what was not stored: the nonce is as good as it was.
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [None]);
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [Some(Code::InvalidNonce)]);
-        drop(handle);
-    };
-    let (ended, ()) = tokio::join!(sequencer.run(), script);
-    ended.unwrap();
+        assert_eq!(asking.ask([open_session(1)]).await, [None]);
+        assert_eq!(asking.ask([open_session(1)]).await, [Some(Code::InvalidNonce)]);
+    });
+    ended.await.unwrap();
     assert_eq!(verify(&JournalReader::Memory(disk.clone()), &Snapshots::Memory(disk)).await.unwrap().seq, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d6_70_a_start_on_a_full_disk_answers_what_is_stored_and_goes_on_when_it_has_room() {
+    let disk = Disk::default();
+    play(&disk, async |_| ()).await.unwrap();
+    disk.fail(Fault::Full);
+    let ended = play(&disk, async |mut asking| {
+        assert_eq!(asking.ask([open_session(1), looking(2)]).await, [Some(Code::ReadOnly), None]);
+        disk.heal();
+        noticed().await;
+        assert_eq!(asking.ask([open_session(1)]).await, [None]);
+    });
+    assert_eq!(ended.await.unwrap().seq, 2);
+}
+
+#[tokio::test]
+async fn d6_70_an_empty_journal_is_not_begun_on_a_full_disk() {
+    let disk = Disk::default();
+    disk.fail(Fault::Full);
+    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
+    let (snapshots, release) = (Snapshots::Memory(disk), |_: &Engine| Probe(unbounded_channel().0));
+    let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), release).await;
+    assert!(matches!(opened, Err(RecoveryError::Journal(JournalError::Unwritable(_)))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn d6_70_after_a_failed_sync_reads_are_served_and_once_it_is_made_sure_the_batch_never_comes_back() {
     let disk = Disk::default();
-    let (sequencer, handle, mut released) = begun(&disk).await;
-    let script = async {
+    let ended = play(&disk, async |mut asking| {
         disk.fail(Fault::Unsynced);
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [UNKNOWN]);
-        let answered = asked(&handle, &mut released, vec![looking(1), open_session(1)]).await;
-        assert_eq!(answered, [None, Some(Code::ReadOnly)]);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
+        assert_eq!(asking.ask([looking(1), open_session(1)]).await, [None, Some(Code::ReadOnly)]);
+        noticed().await;
         // The engine has forgotten the batch: the nonce is as good as it was.
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [None]);
-        drop(handle);
-    };
-    let (ended, ()) = tokio::join!(sequencer.run(), script);
-    assert_eq!(ended.unwrap().seq, 2);
+        assert_eq!(asking.ask([open_session(1)]).await, [None]);
+    });
+    assert_eq!(ended.await.unwrap().seq, 2);
     let (sequencer, ..) = on(&disk).await;
     assert_eq!(sequencer.engine.state().seq.0, 2);
 }
@@ -80,47 +110,43 @@ async fn d6_70_after_a_failed_sync_reads_are_served_and_once_it_is_made_sure_the
 #[tokio::test(start_paused = true)]
 async fn d6_70_a_stop_before_it_is_made_sure_leaves_the_outcome_to_the_next_start() {
     let disk = Disk::default();
-    let (sequencer, handle, mut released) = begun(&disk).await;
-    disk.fail(Fault::Unsynced);
-    let script = async {
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [UNKNOWN]);
-        drop(handle);
-    };
-    let (ended, ()) = tokio::join!(sequencer.run(), script);
+    let ended = play(&disk, async |mut asking| {
+        disk.fail(Fault::Unsynced);
+        assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
+    });
+    let ended = ended.await;
     assert!(matches!(ended, Err(JournalError::Unsynced(_))), "{ended:?}");
-    let (sequencer, handle, mut released) = on(&disk).await;
-    let again = async {
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [Some(Code::InvalidNonce)]);
-        drop(handle);
-    };
-    let (ended, ()) = tokio::join!(sequencer.run(), again);
-    ended.unwrap();
+    let again = play(&disk, async |mut asking| {
+        assert_eq!(asking.ask([open_session(1)]).await, [Some(Code::InvalidNonce)]);
+    });
+    again.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn d6_70_a_row_that_is_lost_before_writing_goes_on_stops_the_server() {
     let disk = Disk::default();
-    let (sequencer, handle, mut released) = begun(&disk).await;
-    let script = async {
+    let ended = play(&disk, async |mut asking| {
         disk.fail(Fault::Unsynced);
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [UNKNOWN]);
+        assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
         disk.damage(|rows, _| rows[0].body[8] ^= 1);
-        assert_eq!(asked(&handle, &mut released, vec![looking(1)]).await, [None]);
-    };
-    let (ended, ()) = tokio::join!(sequencer.run(), script);
+        assert_eq!(asking.ask([looking(1)]).await, [None]);
+        asking
+    });
+    let ended = ended.await;
     assert!(matches!(ended, Err(JournalError::Unsynced(_))), "{ended:?}");
-    drop(handle);
 }
 
 #[tokio::test]
 async fn d6_70_any_other_failure_ends_it_and_what_was_not_answered_is_there_whole_or_not_at_all() {
     for (fault, stored) in [(Fault::Refused, 1), (Fault::Torn, 1), (Fault::Unanswered, 2)] {
         let disk = Disk::default();
-        let (sequencer, handle, mut released) = begun(&disk).await;
-        disk.fail(fault);
-        let (ended, answered) = tokio::join!(sequencer.run(), asked(&handle, &mut released, vec![open_session(1)]));
+        let ended = play(&disk, async |mut asking| {
+            disk.fail(fault);
+            assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN], "{fault:?}");
+            asking
+        });
+        let ended = ended.await;
         assert!(matches!(ended, Err(JournalError::Unavailable(_))), "{fault:?}: {ended:?}");
-        assert_eq!(answered, [UNKNOWN], "{fault:?}");
         let (sequencer, ..) = on(&disk).await;
         assert_eq!(sequencer.engine.state().seq.0, stored, "{fault:?}");
     }
@@ -129,14 +155,13 @@ async fn d6_70_any_other_failure_ends_it_and_what_was_not_answered_is_there_whol
 #[tokio::test(start_paused = true)]
 async fn d6_70_who_writes_beside_a_full_disk_stops_the_server() {
     let disk = Disk::default();
-    let (sequencer, handle, mut released) = begun(&disk).await;
-    let script = async {
+    let ended = play(&disk, async |mut asking| {
         disk.fail(Fault::Full);
-        assert_eq!(asked(&handle, &mut released, vec![open_session(1)]).await, [UNKNOWN]);
+        assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
         disk.damage(|rows, _| rows.push(Row { first_seq: 2, ..rows[0].clone() }));
         disk.heal();
-    };
-    let (ended, ()) = tokio::join!(sequencer.run(), script);
+        asking
+    });
+    let ended = ended.await;
     assert!(matches!(ended, Err(JournalError::Conflict { .. } | JournalError::Unwritable(_))), "{ended:?}");
-    drop(handle);
 }

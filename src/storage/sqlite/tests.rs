@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{SqliteJournal, reader};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::{SqliteJournal, checkpoint, options, reader};
 
 async fn filled(dir: &Path, rows: u64) -> SqliteJournal {
     let mut journal = SqliteJournal::open(dir).await.unwrap();
@@ -16,27 +18,12 @@ async fn filled(dir: &Path, rows: u64) -> SqliteJournal {
 async fn the_log_starts_over_under_a_writer_that_never_pauses() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = SqliteJournal::open(dir.path()).await.unwrap();
-    journal.reserve_log(1 << 20).await.unwrap();
     // Small commits in close order: pages arrive during every pass, so no pass alone ever finishes.
     for row in 0..5_000 {
         journal.append(row + 1, 1, 1, &[7; 4_000]).await.unwrap();
     }
     let log = std::fs::metadata(dir.path().join("journal.db-wal")).unwrap().len();
     assert!(log < 30 << 20, "about 60 MB went through the log and it is {log} bytes");
-}
-
-#[tokio::test]
-async fn a_reserved_log_changes_nothing_that_is_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut journal = filled(dir.path(), 3).await;
-    journal.reserve_log(1 << 20).await.unwrap();
-    assert!(std::fs::metadata(dir.path().join("journal.db-wal")).unwrap().len() >= 1 << 20);
-    journal.append(7, 1, 1, b"after").await.unwrap();
-    let head = journal.head();
-    let copy = copied(dir.path());
-    assert_eq!(SqliteJournal::open(copy.path()).await.unwrap().head(), head);
-    let rows = reader(copy.path()).await.unwrap().rows(1, 10).await.unwrap();
-    assert_eq!(rows.iter().map(|row| row.first_seq).collect::<Vec<_>>(), [1, 3, 5, 7]);
 }
 
 #[tokio::test]
@@ -53,6 +40,31 @@ async fn d6_69_a_row_torn_by_a_power_cut_leaves_nothing() {
         file.set_len(before + (after - before) * eighth / 8).unwrap();
         assert_eq!(SqliteJournal::open(copy.path()).await.unwrap().head(), head, "{eighth} eighths reached the disk");
     }
+}
+
+/// A reader keeps a checkpoint from its end, so nothing is synced yet; then the pages that it copied are lost.
+#[tokio::test]
+async fn d6_70_a_probe_writes_anew_what_was_copied_and_never_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("journal.db");
+    let mut journal = filled(dir.path(), 100).await;
+    let mut looking = options(&database).connect().await.unwrap();
+    let mut snapshot = looking.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM journal").execute(&mut *snapshot).await.unwrap();
+    let before = std::fs::read(&database).unwrap();
+    journal.append(201, 2, 1, b"unseen by who looks").await.unwrap();
+    assert!(checkpoint::pass(&mut journal.writer, journal.files).await.unwrap() > 100);
+    assert_ne!(std::fs::read(&database).unwrap(), before);
+    snapshot.commit().await.unwrap();
+    looking.close().await.unwrap();
+    // In its place: the file that is open stays this one.
+    std::fs::write(&database, before).unwrap();
+    journal.probe().await.unwrap();
+
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(&database, copy.path().join("journal.db")).unwrap();
+    assert_eq!(SqliteJournal::open(copy.path()).await.unwrap().head(), journal.head());
+    assert_eq!(reader(copy.path()).await.unwrap().rows(1, 1_000).await.unwrap().len(), 101);
 }
 
 /// What a power cut would leave of a journal: its files as they are now, without the shared memory.

@@ -1,0 +1,99 @@
+//! Checkpoints: pages of the log are copied into the database file.
+//!
+//! SQLite starts the log over only at a commit that finds every page of it copied, which a checkpoint beside a busy
+//! writer never reaches: pages arrive while it copies. So it has two phases: passes on a connection of its own until
+//! one is short, then the writer copies the small rest between two commits. The log stays bounded and is overwritten
+//! rather than appended to, which syncs faster.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Advice, fadvise};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+
+use super::super::journal::JournalError;
+use super::options;
+
+/// A pass that copied no more pages than this leaves a rest that the writer may copy itself.
+const SHORT_PASS_PAGES: i64 = 128;
+/// Passes after which the writer takes the rest, however long the last one was.
+const PASSES_MAX: u32 = 8;
+
+/// Where `journal.db-shm` counts the pages of the log that were copied: four bytes (SQLite's "WAL-mode File Format",
+/// 2.1).
+const COPIED_AT: u64 = 96;
+
+/// The files that a checkpoint writes to.
+#[derive(Debug)]
+pub(super) struct Files {
+    database: File,
+    index: File,
+}
+
+impl Files {
+    /// Those of an open journal. They are never closed: closing a file lets go of every lock that the process has on
+    /// it, those of SQLite as well.
+    pub(super) fn of(path: &Path) -> io::Result<&'static Files> {
+        let mut index = path.to_owned().into_os_string();
+        index.push("-shm");
+        let index = File::options().write(true).open(index)?;
+        Ok(Box::leak(Box::new(Files { database: File::open(path)?, index })))
+    }
+
+    /// Makes the next checkpoint copy all of the log, and readers read the disk. Not while a checkpoint is under way.
+    ///
+    /// When somebody reads or writes beside a checkpoint, SQLite counts what it copied and leaves the sync to the one
+    /// that copies the rest. When that sync fails, the system has pages in memory as if they were written. The next
+    /// checkpoint, be it the one that the last connection makes as it closes, would go on behind them and let go of the
+    /// log; and ext4 never puts a new block on the disk that was written over in memory after it failed. So nothing
+    /// counts as copied, and nothing is kept in memory.
+    pub(super) fn distrust(&self) -> Result<(), JournalError> {
+        let counted = self.index.write_all_at(&[0; 4], COPIED_AT);
+        let kept = fadvise(&self.database, 0, None, Advice::DontNeed);
+        let failed = |error: io::Error| JournalError::Unsynced(format!("journal.db is still in memory: {error}"));
+        counted.and(kept.map_err(io::Error::from)).map_err(failed)
+    }
+}
+
+/// The first phase of a checkpoint: passes beside the writer until one is short.
+pub(super) async fn passes(path: PathBuf, files: &Files) -> Result<(), JournalError> {
+    let mut connection = options(&path).connect().await?;
+    let mut before = 0;
+    for _ in 0..PASSES_MAX {
+        let copied = pass(&mut connection, files).await?;
+        if copied - before <= SHORT_PASS_PAGES {
+            break;
+        }
+        before = copied;
+    }
+    Ok(connection.close().await?)
+}
+
+/// Copies what it can without waiting for anybody, and returns how many pages of the log are copied now.
+pub(super) async fn pass(connection: &mut SqliteConnection, files: &Files) -> Result<i64, JournalError> {
+    Ok(run(connection, files, "PRAGMA wal_checkpoint(PASSIVE)").await?.try_get("checkpointed")?)
+}
+
+/// Copies what the log holds, syncs it and empties the log.
+pub(super) async fn fold(writer: &mut SqliteConnection, files: &Files) -> Result<(), JournalError> {
+    match run(writer, files, "PRAGMA wal_checkpoint(TRUNCATE)").await?.try_get::<i64, _>("busy")? {
+        0 => Ok(()),
+        _ => Err(JournalError::Unwritable("somebody reads journal.db, so its log cannot be folded in".to_owned())),
+    }
+}
+
+async fn run(
+    connection: &mut SqliteConnection,
+    files: &Files,
+    statement: &'static str,
+) -> Result<SqliteRow, JournalError> {
+    let done = sqlx::query(statement).fetch_one(connection).await.map_err(JournalError::from);
+    if let Err(JournalError::Unsynced(_)) = &done {
+        // At once, before anybody makes another checkpoint.
+        files.distrust()?;
+    }
+    done
+}
