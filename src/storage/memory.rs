@@ -182,7 +182,7 @@ impl MemoryJournal {
             Some(Fault::Refused | Fault::Full) => {}
         }
         match fault {
-            Some(Fault::Full) => Err(JournalError::Unwritable("the disk was told to be full".to_owned())),
+            Some(Fault::Full) => Err(full()),
             Some(Fault::Unsynced) => Err(JournalError::Unsynced("the disk was told not to sync".to_owned())),
             Some(fault) => Err(JournalError::Unavailable(format!("the disk was told to fail: {fault:?}"))),
             None => {
@@ -196,7 +196,7 @@ impl MemoryJournal {
         let mut contents = self.disk.contents();
         let there = contents.head();
         match contents.fault {
-            Some(Fault::Full) => Err(JournalError::Unwritable("the disk was told to be full".to_owned())),
+            Some(Fault::Full) => Err(full()),
             _ if there != self.head => {
                 Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 })
             }
@@ -206,6 +206,10 @@ impl MemoryJournal {
             }
         }
     }
+}
+
+fn full() -> JournalError {
+    JournalError::Unwritable("the disk was told to be full".to_owned())
 }
 
 impl Drop for MemoryJournal {
