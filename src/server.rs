@@ -1,6 +1,6 @@
 //! The only file that joins the parts; start and stop order.
 //!
-//! Start: journal, recovery, first tick, projections, and only then the port. Stop: sessions are told and
+//! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it. Stop: sessions are told and
 //! answered, the port closes, the sequencer ends and its shadow saves a snapshot.
 
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ use crate::access::tier::Tiers;
 use crate::background::Background;
 use crate::config::Config;
 use crate::dashboard;
+use crate::domain::candles::PastCandle;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
@@ -37,7 +38,7 @@ use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::token::Tokens;
 use crate::gateway::{fan_out, frame, handshake, health, private, sign_in};
 use crate::history::{self, History};
-use crate::market_data::{self, MarketData};
+use crate::market_data;
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
 use crate::sequencer::shadow::Shadow;
@@ -157,10 +158,10 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(keep_head(config.data_dir.clone(), head));
         let activity = sessions_in_use(&config, &directory);
-        let history = open_history(&config, &storage, journal, history_batches).await?;
+        let (history, past) = open_history(&config, &storage, journal, history_batches, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
-        let market_data = follow_markets(market, seq, &history, market_batches).await;
+        let market_data = market_data::start(market, past, market_batches, frame::shared);
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
             handle,
@@ -301,26 +302,16 @@ fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), Serve
     if opens { Ok(()) } else { Err(ServerError::MasterKey) }
 }
 
-/// Starts the history, whose replays read the journal beside the projector.
+/// Starts the history, whose replays read the journal beside the projector. The candles are as of `seq`.
 async fn open_history(
     config: &Config,
     storage: &Storage,
     journal: JournalReader,
     incoming: history::Incoming,
-) -> Result<History, ServerError> {
-    let kept = Duration::from_secs(config.limits.replay_s as u64);
-    Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept).await?)
-}
-
-/// Starts market data with the candles of the past as of `seq`, where it begins: later trades come by its feed.
-async fn follow_markets(
-    from: market_data::Snapshot,
     seq: Seq,
-    history: &History,
-    incoming: market_data::Incoming,
-) -> MarketData {
-    let candles = history.candles(seq).await.unwrap_or_default();
-    market_data::start(market_data::Snapshot { candles, ..from }, incoming, frame::shared)
+) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>), ServerError> {
+    let kept = Duration::from_secs(config.limits.replay_s as u64);
+    Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept, seq).await?)
 }
 
 /// What the sequencer's thread is given.
@@ -432,7 +423,6 @@ fn market(engine: &Engine, recent: &[Arc<Stamped>]) -> market_data::Snapshot {
         reference: state.reference.clone(),
         orders: state.orders.queued().cloned().collect(),
         trades: trades.cloned().collect(),
-        candles: Vec::new(),
         at: state.at,
     }
 }

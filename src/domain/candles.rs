@@ -1,5 +1,6 @@
 //! Candles: what the trades of a market came to in a stretch of time.
 
+use super::ids::MarketId;
 use super::money::{Amount, Price, Quantity};
 use super::time::Moment;
 
@@ -32,6 +33,9 @@ pub struct Candle {
     /// Quote paid for it.
     pub cost: Amount,
 }
+
+/// A candle that was kept: of which market, of which interval in minutes.
+pub type PastCandle = (MarketId, u32, Candle);
 
 impl Candle {
     /// Of one trade.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::streams::Noted;
-use super::{History, Incoming, rows};
+use super::{History, Incoming, queries, rows};
+use crate::domain::candles::PastCandle;
+use crate::domain::ids::Seq;
 use crate::sequencer::{Stamped, codec};
-use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryWriter};
+use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryReader, HistoryWriter};
 use crate::storage::{JournalReader, Storage};
 
 /// Journal rows read at a time.
@@ -34,7 +36,8 @@ struct Projector {
     reached: watch::Sender<u64>,
 }
 
-/// Opens the tables and starts the task; it first catches up with the journal.
+/// Opens the tables and starts the task; it first catches up with the journal. The candles come once the tables have
+/// reached the event at `until`, and are as of it.
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.
@@ -43,7 +46,8 @@ pub async fn start(
     (journal, streams): (JournalReader, JournalReader),
     incoming: Incoming,
     kept: Duration,
-) -> Result<History, HistoryError> {
+    until: Seq,
+) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>), HistoryError> {
     let (writer, reader) = history::open(storage).await?;
     let seq = reader.checkpoint().await?;
     let (reached, following) = watch::channel(seq);
@@ -51,12 +55,24 @@ pub async fn start(
     let noted = Noted::default();
     let projector =
         Projector { writer, journal: journal.clone(), noted, kept_us, forgot_us: 0, seq, saved: seq, reached };
-    tokio::spawn(projector.run(incoming));
-    Ok(History { reader, journal, streams, reached: following })
+    let (candles, past) = oneshot::channel();
+    tokio::spawn(projector.run(incoming, (until, reader.clone(), candles)));
+    Ok((History { reader, journal, streams, reached: following }, past))
 }
 
 impl Projector {
-    async fn run(mut self, mut incoming: Incoming) {
+    async fn run(
+        mut self,
+        mut incoming: Incoming,
+        (until, reader, candles): (Seq, HistoryReader, oneshot::Sender<Vec<PastCandle>>),
+    ) {
+        self.catch_up(until.0).await;
+        match queries::candles(&reader).await {
+            // Nobody may want them.
+            Ok(past) => drop(candles.send(past)),
+            Err(error) => tracing::warn!(%error, "the candles of the past cannot be read"),
+        }
+        drop(reader);
         self.catch_up(u64::MAX).await;
         while let Some(first) = incoming.recv().await {
             let mut events = 0;
@@ -118,7 +134,7 @@ impl Projector {
     /// Reads the journal from the checkpoint to `until` or its end.
     async fn catch_up(&mut self, until: u64) {
         while self.seq < until {
-            match self.read().await {
+            match self.read(until).await {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -129,8 +145,9 @@ impl Projector {
         }
     }
 
-    async fn read(&mut self) -> Result<bool, String> {
-        let journal = self.journal.rows(self.seq + 1, ROWS).await.map_err(|error| error.to_string())?;
+    async fn read(&mut self, until: u64) -> Result<bool, String> {
+        let mut journal = self.journal.rows(self.seq + 1, ROWS).await.map_err(|error| error.to_string())?;
+        journal.retain(|row| row.first_seq <= until);
         if journal.is_empty() {
             return Ok(false);
         }

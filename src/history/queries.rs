@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::History;
 use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read, read_candle};
-use crate::domain::candles::{CANDLES_MAX, Candle};
+use crate::domain::candles::{CANDLES_MAX, PastCandle};
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
-use crate::storage::history::{CandleRow, Cursor, HistoryError, OrderFilter, OrderRow, Page};
+use crate::storage::history::{CandleRow, Cursor, HistoryError, HistoryReader, OrderFilter, OrderRow, Page};
 
 /// How long a query waits for the tables (rule 40).
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,6 +51,13 @@ pub struct Wanted {
     pub cursor: Option<String>,
 }
 
+/// The candles that the tables hold now, oldest first.
+pub(super) async fn candles(reader: &HistoryReader) -> Result<Vec<PastCandle>, HistoryError> {
+    let rows = reader.candles(u32::try_from(CANDLES_MAX).unwrap_or(u32::MAX)).await?;
+    let market = |row: &CandleRow| u16::try_from(row.market).map(MarketId).ok();
+    Ok(rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row)))).collect())
+}
+
 /// A page of closed orders, newest first, and where the next begins.
 pub type Closed = (Vec<ClosedOrder>, Option<String>);
 /// A page of ledger entries, newest first, and where the next begins.
@@ -75,16 +82,6 @@ impl History {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Busy),
         }
-    }
-
-    /// The candles of the past once the tables have reached `seq`, oldest first: of which market and interval. Waits
-    /// as long as it takes; asked once, at the start.
-    pub async fn candles(&self, seq: Seq) -> Result<Vec<(MarketId, u32, Candle)>, Busy> {
-        let mut reached = self.reached.clone();
-        reached.wait_for(|at| *at >= seq.0).await.map_err(|_| Busy)?;
-        let rows = self.reader.candles(u32::try_from(CANDLES_MAX).unwrap_or(u32::MAX)).await?;
-        let market = |row: &CandleRow| u16::try_from(row.market).map(MarketId).ok();
-        Ok(rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row)))).collect())
     }
 
     /// The cursor of a list, newest first, that begins with the last row as of the event at `seq`, stamped `at`.

@@ -27,6 +27,14 @@ impl Candles {
         }
     }
 
+    /// Puts what was before these in front of them.
+    pub fn follow(&mut self, before: Candles) {
+        let later = std::mem::replace(self, before);
+        for (interval, series) in later.series {
+            series.into_iter().for_each(|candle| self.add(interval, candle));
+        }
+    }
+
     /// Adds a trade to every interval.
     pub fn traded(&mut self, trade: &Trade, at: Moment) {
         for interval in INTERVALS {

@@ -1,18 +1,21 @@
 //! The task: follows batches, tells subscribers, gives snapshots.
 
-use std::collections::{BTreeSet, HashMap};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::book::{Change, Changed, Ladder, Levels, changes};
 use super::candles::Candles;
 use super::ticker::Tape;
 use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
 use crate::access::operation::Operation;
-use crate::domain::candles::{Candle, MINUTE_US};
+use crate::domain::candles::{Candle, MINUTE_US, PastCandle};
 use crate::domain::ids::MarketId;
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, Side};
@@ -35,8 +38,6 @@ pub struct Snapshot {
     pub orders: Vec<Order>,
     /// Trades of the last day, as far as they were read back.
     pub trades: Vec<Arc<Stamped>>,
-    /// Candles of the past, oldest first: of which market, of which interval.
-    pub candles: Vec<(MarketId, u32, Candle)>,
     /// The stamp.
     pub at: Moment,
 }
@@ -66,26 +67,30 @@ struct Projection {
     markets: Vec<Market>,
     followers: HashMap<Topic, Vec<Follower>>,
     at: Moment,
+    /// The candles of the past are still to come; until then nobody is told of any.
+    awaits_past: bool,
     frame: fn(&str) -> Bytes,
     sends: usize,
 }
 
-/// Starts the task; `incoming` has every batch after `from`. `frame` makes a text what subscribers are sent, once for all of
-/// them.
-pub fn start(from: Snapshot, incoming: Incoming, frame: fn(&str) -> Bytes) -> MarketData {
+/// Starts the task; `incoming` has every batch after `from`, and `past` will have the candles as of it, oldest first.
+/// `frame` makes a text what subscribers are sent, once for all of them.
+pub fn start(
+    from: Snapshot,
+    past: oneshot::Receiver<Vec<PastCandle>>,
+    incoming: Incoming,
+    frame: fn(&str) -> Bytes,
+) -> MarketData {
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
-    tokio::spawn(Projection::new(from, frame).run(incoming, asked));
+    tokio::spawn(Projection::new(from, frame).run(past, incoming, asked));
     MarketData { requests }
 }
 
 impl Projection {
     fn new(from: Snapshot, frame: fn(&str) -> Bytes) -> Projection {
-        let Snapshot { reference, orders, trades, candles, at } = from;
+        let Snapshot { reference, orders, trades, at } = from;
         let mut markets: Vec<Market> = reference.markets().iter().map(|_| Market::default()).collect();
         orders.iter().for_each(|order| markets[order.market.index()].levels.show(order, order.opened_at));
-        for (market, interval, candle) in candles {
-            markets[market.index()].candles.add(interval, candle);
-        }
         for stamped in &trades {
             if let Event::Traded(trade) = &stamped.event {
                 markets[trade.market.index()].tape.traded(trade, stamped.at);
@@ -95,15 +100,25 @@ impl Projection {
             market.best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
             market.levels.take_changes();
         }
-        Projection { reference, markets, followers: HashMap::new(), at, frame, sends: 0 }
+        Projection { reference, markets, followers: HashMap::new(), at, awaits_past: true, frame, sends: 0 }
     }
 
-    async fn run(mut self, mut incoming: Incoming, mut asked: mpsc::Receiver<Request>) {
+    async fn run(
+        mut self,
+        mut past: oneshot::Receiver<Vec<PastCandle>>,
+        mut incoming: Incoming,
+        mut asked: mpsc::Receiver<Request>,
+    ) {
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
+                past = &mut past, if self.awaits_past => {
+                    // Where they cannot be read there are none.
+                    self.remember(past.unwrap_or_default());
+                    self.catch_up().await;
+                }
                 batch = incoming.recv() => {
                     let Some(batch) = batch else { return };
                     self.follow_all(&batch, &mut incoming).await;
@@ -120,6 +135,20 @@ impl Projection {
                     None => return,
                 },
                 _ = retry.tick() => self.catch_up().await,
+            }
+        }
+    }
+
+    /// Puts the candles of the past before those since the start.
+    fn remember(&mut self, past: Vec<PastCandle>) {
+        self.awaits_past = false;
+        let mut before: BTreeMap<MarketId, Candles> = BTreeMap::new();
+        for (market, interval, candle) in past {
+            before.entry(market).or_default().add(interval, candle);
+        }
+        for (id, candles) in before {
+            if let Some(market) = self.markets.get_mut(id.index()) {
+                market.candles.follow(candles);
             }
         }
     }
@@ -310,12 +339,14 @@ impl Projection {
         if topic.market.is_some_and(|id| id.index() >= self.markets.len()) {
             return;
         }
+        // Who asks for candles before those of the past are there gets a snapshot then.
+        let behind = self.awaits_past && topic.channel == Operation::Ohlc;
         let text = self.snapshot(topic);
-        if snapshot {
+        if snapshot && !behind {
             // The acknowledgement is being written: whoever asks is not at rest before that.
             subscriber.queue(&(self.frame)(&text));
         }
-        self.followers.entry(topic).or_default().push(Follower { subscriber, behind: false });
+        self.followers.entry(topic).or_default().push(Follower { subscriber, behind });
         self.breathe().await;
     }
 
@@ -339,8 +370,10 @@ impl Projection {
     /// Slow subscribers that have room again get a fresh snapshot instead of what they missed.
     async fn catch_up(&mut self) {
         let ready = |follower: &Follower| follower.behind && follower.subscriber.has_room();
-        let topics: Vec<Topic> =
-            self.followers.iter().filter(|(_, all)| all.iter().any(ready)).map(|(topic, _)| *topic).collect();
+        let due = |(topic, all): &(&Topic, &Vec<Follower>)| {
+            all.iter().any(ready) && !(self.awaits_past && topic.channel == Operation::Ohlc)
+        };
+        let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {
             let frame = (self.frame)(&self.snapshot(topic));
             let mut all = self.followers.remove(&topic).unwrap_or_default();

@@ -19,8 +19,9 @@ use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use crate::engine::event::Event;
 use crate::engine::exports::Export;
 use crate::engine::ledger::{Party, Posting, Wallet};
+use crate::engine::query::HistoryGrant;
 use crate::engine::reference::Reference;
-use crate::history::{self, History};
+use crate::history::{self, History, Wanted};
 use crate::sequencer::Stamped;
 use crate::storage::Storage;
 
@@ -104,13 +105,15 @@ async fn filled(dir: &Path) -> History {
     drop(storage.journal().await.unwrap());
     let (mut feed, incoming) = history::feed();
     let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-    let history = history::start(&storage, journals, incoming, Duration::MAX).await.unwrap();
+    let (history, _) = history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
     let all: Vec<u64> = (1..=ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));
     }
-    // Waits as long as it takes.
-    history.candles(Seq(ROWS + LATER)).await.unwrap();
+    let all =
+        HistoryGrant { account: AccountId(1), service_user: None, from: None, until: None, reached: Seq(ROWS + LATER) };
+    // Each waits for the tables a while.
+    while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {}
     history
 }
 

@@ -1,0 +1,107 @@
+//! What who follows candles is told while those of the past are still being read.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::domain::assets::Asset;
+use crate::domain::ids::AssetId;
+use crate::domain::markets::Market;
+use crate::domain::money::{Amount, Quantity};
+use crate::domain::text::{AssetCode, Symbol};
+
+/// Keeps what it is sent.
+#[derive(Default)]
+struct Kept(Mutex<Vec<serde_json::Value>>);
+
+impl Subscriber for Kept {
+    fn id(&self) -> usize {
+        1
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn send(&self, frame: &Bytes) {
+        self.0.lock().unwrap().push(serde_json::from_slice(frame).unwrap());
+    }
+
+    fn queue(&self, frame: &Bytes) {
+        self.send(frame);
+    }
+}
+
+fn reference() -> Reference {
+    let mut reference = Reference::default();
+    for (id, code) in [(AssetId(1), "BTC"), (AssetId(2), "USD")] {
+        reference.add_asset(&Asset {
+            id,
+            code: AssetCode::from(code).unwrap(),
+            decimals: 8,
+            display_decimals: 2,
+            method: String::new(),
+            network: String::new(),
+            withdrawal_min: Amount(1),
+            withdrawal_fee: Amount(1),
+            deposit_min: Amount(1),
+        });
+    }
+    reference.add_market(&Market {
+        id: MarketId(1),
+        symbol: Symbol::from("BTC/USD").unwrap(),
+        base: AssetId(1),
+        quote: AssetId(2),
+        base_decimals: 8,
+        quote_decimals: 8,
+        price_decimals: 0,
+        qty_decimals: 8,
+        price_increment: Price(1),
+        qty_increment: Quantity(1),
+        qty_min: Quantity(1),
+        cost_min: Amount(1),
+        maker_ppm: 0,
+        taker_ppm: 0,
+    });
+    reference
+}
+
+/// Of one trade in a minute.
+fn traded(minute: u64, price: i64) -> Candle {
+    Candle::of(Moment(minute * MINUTE_US), 1, Price(price), Quantity(1), Amount(price))
+}
+
+#[tokio::test]
+async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_since() {
+    let from = Snapshot { reference: reference(), ..Snapshot::default() };
+    let mut projection = Projection::new(from, |text| Bytes::copy_from_slice(text.as_bytes()));
+    let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+    let topic = Topic { channel: Operation::Ohlc, market: Some(MarketId(1)), depth: 1, bbo: false };
+    projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
+    let candles = &mut projection.markets[0].candles;
+    candles.add(1, traded(2, 40));
+    candles.add(1, traded(3, 50));
+    projection.markets[0].fresh = 1;
+    projection.publish(MarketId(1)).await;
+    projection.catch_up().await;
+    assert_eq!(*early.0.lock().unwrap(), Vec::<serde_json::Value>::new());
+
+    projection.remember([traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into());
+    projection.catch_up().await;
+    projection.subscribe(topic, Arc::<Kept>::clone(&late), true).await;
+    for told in [early, late] {
+        let told = told.0.lock().unwrap();
+        let [snapshot] = told.as_slice() else { panic!("{told:?}") };
+        let candles = snapshot["data"].as_array().unwrap().iter();
+        let candles: Vec<_> =
+            candles.map(|of| (of["open"].as_i64(), of["close"].as_i64(), of["trades"].as_i64())).collect();
+        let of = |open, close, trades| (Some(open), Some(close), Some(trades));
+        assert_eq!(
+            (&snapshot["type"], candles),
+            (&"snapshot".into(), vec![of(20, 20, 1), of(30, 40, 2), of(50, 50, 1)])
+        );
+    }
+}
