@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::index::Names;
+use super::index::{Named, Names, Spot};
 use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::CLIENT_ORDER_ID_KEPT_US;
 use crate::domain::money::{Price, Quantity};
@@ -43,20 +43,30 @@ impl Asked {
     }
 }
 
-/// What an id stands for. There is one for each order of the last minute, so it holds no more than it must.
+/// An id and what it stands for. There is one for each order of the last minute, so it holds no more than it must.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Named {
+struct Given {
+    key: Key,
     order: OrderId,
     asked: Asked,
     /// The id is free from here on, if the order has ended.
     until: Moment,
 }
 
+impl Named for Given {
+    type Name = Key;
+
+    fn name(&self) -> &Key {
+        &self.key
+    }
+}
+
 /// The ids, and when each may go.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientIds {
-    named: Names<Key, Named>,
-    due: VecDeque<(Moment, Key, OrderId)>,
+    given: Names<Given>,
+    /// In the order in which they fall due.
+    due: VecDeque<Spot>,
 }
 
 impl ClientIds {
@@ -68,41 +78,59 @@ impl ClientIds {
         now: Moment,
         is_open: impl Fn(OrderId) -> bool,
     ) -> Option<(OrderId, &Asked)> {
-        let named = self.named.get(&(owner, id))?;
-        (now < named.until || is_open(named.order)).then_some((named.order, &named.asked))
+        let given = self.given.get(&(owner, id))?;
+        (now < given.until || is_open(given.order)).then_some((given.order, &given.asked))
     }
 
     /// The last order that had the id.
     pub fn last(&self, owner: ServiceUserId, id: ClientOrderId) -> Option<OrderId> {
-        self.named.get(&(owner, id)).map(|named| named.order)
+        self.given.get(&(owner, id)).map(|given| given.order)
     }
 
     /// Notes a placed order, and forgets what is due by then.
     pub fn placed(&mut self, order: &Order, now: Moment, is_open: impl Fn(OrderId) -> bool) {
-        while let Some((_, key, id)) = self.due.pop_front_if(|(due, ..)| *due <= now) {
-            if !is_open(id) {
-                self.forget(&key, id);
+        let ClientIds { given, due } = self;
+        while let Some(spot) = due.pop_front_if(|spot| given.at(*spot).is_none_or(|given| given.until <= now)) {
+            if given.at(spot).is_some_and(|given| !is_open(given.order)) {
+                given.remove(spot);
             }
         }
         if let Some(id) = order.cl_ord_id {
             let (key, until) = ((order.owner, id), until(order));
-            self.named.insert(key, Named { order: order.id, asked: Asked::of(order), until });
-            self.due.push_back((until, key, order.id));
+            due.push_back(given.insert(Given { key, order: order.id, asked: Asked::of(order), until }));
         }
     }
 
     /// Notes that an order has ended. Ids of younger ones are forgotten when they are due.
     pub fn ended(&mut self, order: &Order, now: Moment) {
-        if let Some(id) = order.cl_ord_id.filter(|_| until(order) <= now) {
-            self.forget(&(order.owner, id), order.id);
+        if let Some(id) = order.cl_ord_id.filter(|_| until(order) <= now)
+            && let Some(spot) = self.given.find(&(order.owner, id))
+            // Another order may have it by now.
+            && self.given.at(spot).is_some_and(|given| given.order == order.id)
+        {
+            self.given.remove(spot);
         }
     }
+}
 
-    /// Forgets an id, unless another order has it by now.
-    fn forget(&mut self, key: &Key, order: OrderId) {
-        if self.named.get(key).is_some_and(|named| named.order == order) {
-            self.named.remove(key);
+/// Stored in the order in which they fall due: where each lies never shows.
+impl Serialize for ClientIds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.given.sorted_by_key(|given| (given.until, given.order)).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientIds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ClientIds, D::Error> {
+        let mut ids = ClientIds::default();
+        for given in Vec::<Given>::deserialize(deserializer)? {
+            if ids.given.find(&given.key).is_some() {
+                return Err(serde::de::Error::custom("two orders of one client id"));
+            }
+            // One that was due before is found again with the next order, and stays as long as its order is open.
+            ids.due.push_back(ids.given.insert(given));
         }
+        Ok(ids)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Maps for look-ups. Nothing can walk them in hash order, so their inner order can never reach an event.
 
-use std::collections::BTreeMap;
 #[expect(clippy::disallowed_types, reason = "wrapped so that nothing can walk it in hash order")]
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use hashbrown::HashTable;
 
 use crate::domain::ids::OrderId;
 
@@ -57,43 +56,100 @@ impl Hasher for Consecutive {
     }
 }
 
-/// What the names that clients choose stand for. Their hash is seeded anew in each process, so nobody can choose
-/// colliding ones; they are stored in their own order.
+/// What a table's hash is seeded with: nothing can walk the table.
+#[expect(clippy::disallowed_types, reason = "the seed of a table that nothing can walk")]
+type Seed = std::hash::RandomState;
+
+/// Something that a client has named.
+pub trait Named {
+    /// What it is named with.
+    type Name: Hash + Eq;
+
+    /// Its name.
+    fn name(&self) -> &Self::Name;
+}
+
+/// Where something named is kept until it is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot(u32);
+
+/// What the names that clients choose stand for. The things lie in a slab, and the table only says where: it is small, so
+/// that a look-up touches little memory and its growth moves little. The hash is seeded anew in each process, so nobody
+/// can choose colliding names.
 #[derive(Clone, Debug)]
-#[expect(clippy::disallowed_types, reason = "wrapped so that nothing can walk it in hash order")]
-pub struct Names<K, V>(HashMap<K, V>);
+pub struct Names<T> {
+    things: Vec<Option<T>>,
+    free: Vec<Spot>,
+    table: HashTable<(u32, Spot)>,
+    seed: Seed,
+}
 
-impl<K, V> Default for Names<K, V> {
-    fn default() -> Names<K, V> {
-        Names(Default::default())
+impl<T> Default for Names<T> {
+    fn default() -> Names<T> {
+        Names { things: Vec::new(), free: Vec::new(), table: HashTable::new(), seed: Seed::default() }
     }
 }
 
-impl<K: Hash + Eq, V> Names<K, V> {
+impl<T: Named> Names<T> {
     /// What a name stands for.
-    pub fn get(&self, name: &K) -> Option<&V> {
-        self.0.get(name)
+    pub fn get(&self, name: &T::Name) -> Option<&T> {
+        self.at(self.find(name)?)
     }
 
-    /// Lets a name stand for this from now on.
-    pub fn insert(&mut self, name: K, value: V) {
-        self.0.insert(name, value);
+    /// What lies there.
+    pub fn at(&self, spot: Spot) -> Option<&T> {
+        self.things[spot.0 as usize].as_ref()
     }
 
-    /// Forgets a name.
-    pub fn remove(&mut self, name: &K) {
-        self.0.remove(name);
+    /// Where what a name stands for lies.
+    pub fn find(&self, name: &T::Name) -> Option<Spot> {
+        let hash = self.hash(name);
+        self.table.find(spread(hash), |entry| self.is(*entry, hash, name)).map(|(_, spot)| *spot)
+    }
+
+    /// Lets its name stand for this from now on.
+    pub fn insert(&mut self, thing: T) -> Spot {
+        if let Some(before) = self.find(thing.name()) {
+            self.remove(before);
+        }
+        let hash = self.hash(thing.name());
+        let spot = self.free.pop().unwrap_or_else(|| {
+            self.things.push(None);
+            Spot(u32::try_from(self.things.len() - 1).expect("open and recent orders are limited far below 2^32"))
+        });
+        self.things[spot.0 as usize] = Some(thing);
+        self.table.insert_unique(spread(hash), (hash, spot), |(hash, _)| spread(*hash));
+        spot
+    }
+
+    /// Forgets what lies there.
+    pub fn remove(&mut self, spot: Spot) {
+        let Some(thing) = self.things[spot.0 as usize].take() else { return };
+        let hash = self.hash(thing.name());
+        if let Ok(entry) = self.table.find_entry(spread(hash), |(_, other)| *other == spot) {
+            entry.remove();
+        }
+        self.free.push(spot);
+    }
+
+    /// All things, in an order that is their own.
+    pub fn sorted_by_key<K: Ord>(&self, key: impl FnMut(&&T) -> K) -> Vec<&T> {
+        let mut all: Vec<&T> = self.things.iter().flatten().collect();
+        all.sort_by_key(key);
+        all
+    }
+
+    fn is(&self, (hash, spot): (u32, Spot), wanted: u32, name: &T::Name) -> bool {
+        hash == wanted && self.at(spot).is_some_and(|thing| thing.name() == name)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
+    fn hash(&self, name: &T::Name) -> u32 {
+        self.seed.hash_one(name) as u32
     }
 }
 
-impl<K: Hash + Ord + Serialize, V: Serialize> Serialize for Names<K, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
-    }
-}
-
-impl<'de, K: Hash + Eq + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Names<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names<K, V>, D::Error> {
-        Deserialize::deserialize(deserializer).map(Names)
-    }
+/// The table wants all bits of a hash.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

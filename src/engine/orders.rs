@@ -245,22 +245,22 @@ pub fn held_asset(order: &Order, reference: &Reference) -> AssetId {
 /// The stored form: orders in the order of their queues, waiting ones last, so that the books are rebuilt from
 /// them and the slab's layout never shows.
 #[derive(Serialize, Deserialize)]
-struct Stored<O> {
+struct Stored<O, P, C> {
     orders: Vec<O>,
-    prints: Vec<Print>,
-    client_ids: ClientIds,
+    prints: P,
+    client_ids: C,
 }
 
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let orders: Vec<&Order> = self.queued().collect();
-        Stored { orders, prints: self.prints.clone(), client_ids: self.client_ids.clone() }.serialize(serializer)
+        Stored { orders, prints: &self.prints, client_ids: &self.client_ids }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Orders {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Orders, D::Error> {
-        let Stored { orders, prints, client_ids } = Stored::<Order>::deserialize(deserializer)?;
+        let Stored { orders, prints, client_ids } = Stored::<Order, Vec<Print>, ClientIds>::deserialize(deserializer)?;
         let mut all = Orders::default();
         prints.iter().for_each(|_| all.add_market());
         (all.prints, all.client_ids) = (prints, client_ids);

@@ -14,7 +14,7 @@ use super::codec::{self, CodecError};
 use super::replay::Replay;
 
 /// The snapshot format that this release writes: postcard of the whole state.
-pub const SNAPSHOT_FORMAT: u16 = 4;
+pub const SNAPSHOT_FORMAT: u16 = 5;
 
 /// Rows read at a time.
 const PAGE: u32 = 256;

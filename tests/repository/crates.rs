@@ -20,6 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The checksum of books.
     ("crc32fast", &["market_data"]),
     ("futures", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli"]),
+    // Tables that keep only places, which the standard one cannot.
+    ("hashbrown", &["engine"]),
     ("hex", ANYWHERE),
     ("hmac", &["gateway"]),
     ("httpdate", &["gateway"]),
