@@ -1,7 +1,5 @@
 //! From what was released to frames, in the order in which it was released.
 
-use std::sync::Arc;
-
 use super::call::{Call, Then};
 use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
@@ -111,7 +109,7 @@ impl Session {
         &mut self,
         group: &mut Option<Group>,
         channel: Operation,
-        item: &Arc<Item>,
+        item: &Item,
         reference: &Reference,
         dates: (Option<Moment>, Option<Moment>),
     ) {
@@ -127,18 +125,16 @@ impl Session {
         if !fits {
             self.end_group(group);
         }
-        let group = group.get_or_insert_with(|| Group { channel, fills: route.is_fill, count: 0, data: String::new() });
+        let fresh = || Group { channel, fills: route.is_fill, count: 0, data: std::mem::take(&mut self.items) };
+        let group = group.get_or_insert_with(fresh);
         group.data.push(if group.count == 0 { '[' } else { ',' });
-        let text = item.text(reference);
-        match item.stamped.rate.filter(|_| counts) {
-            // The text is shared with those who did not ask for the counter.
-            Some(count) => {
-                group.data.push_str(&text[..text.len() - 1]);
-                group.data.push_str(",\"ratecount\":");
-                write_units(&mut group.data, count.cast_signed(), 2);
-                group.data.push('}');
-            }
-            None => group.data.push_str(text),
+        item.write(&mut group.data, reference);
+        if let Some(count) = item.stamped.rate.filter(|_| counts) {
+            // The text is the same for those who did not ask for the counter: it goes before the brace that closes it.
+            group.data.pop();
+            group.data.push_str(",\"ratecount\":");
+            write_units(&mut group.data, count.cast_signed(), 2);
+            group.data.push('}');
         }
         group.count += 1;
     }
@@ -147,6 +143,8 @@ impl Session {
         let Some(Group { channel, mut data, .. }) = group.take() else { return };
         data.push(']');
         self.frame(channel, false, &data);
+        data.clear();
+        self.items = data;
     }
 
     pub(super) fn frame(&mut self, channel: Operation, snapshot: bool, data: &str) {

@@ -36,7 +36,7 @@ pub enum Part {
     /// A private stream begins, or its refusal.
     Started(Call, Result<Box<Started>, Reject>),
     /// An item of a private channel that the socket follows.
-    Item(Operation, Arc<Item>),
+    Item(Operation, Item),
     /// Items of a channel that many follow, for a subscription by its number.
     Batch(Operation, u64, Arc<Batch>),
     /// A frame that is rendered already, header included, shared with others.
@@ -77,7 +77,7 @@ pub enum First {
     /// A snapshot.
     Snapshot(View),
     /// What was missed, in order.
-    Replay(Vec<Arc<Item>>),
+    Replay(Vec<Item>),
     /// What was missed begins before the ring of this owner: history tells it first. Nobody follows yet.
     Past(Owner),
 }

@@ -37,7 +37,7 @@ pub fn takes(channel: Operation) -> bool {
 #[derive(Debug)]
 pub struct News {
     /// The item.
-    pub item: Arc<Item>,
+    pub item: Item,
     /// Who followed.
     pub to: Arc<Vec<Subscriber>>,
 }
@@ -69,13 +69,13 @@ impl Feed {
 /// Items of one channel, in order, and the one frame that they make.
 #[derive(Debug)]
 pub struct Batch {
-    items: Vec<Arc<Item>>,
+    items: Vec<Item>,
     frame: OnceLock<Bytes>,
 }
 
 impl Batch {
     /// Of at least one item.
-    pub fn new(items: Vec<Arc<Item>>) -> Batch {
+    pub fn new(items: Vec<Item>) -> Batch {
         Batch { items, frame: OnceLock::new() }
     }
 
@@ -85,7 +85,7 @@ impl Batch {
             let mut data = String::new();
             for item in &self.items {
                 data.push(if data.is_empty() { '[' } else { ',' });
-                data.push_str(item.text(reference));
+                item.write(&mut data, reference);
             }
             data.push(']');
             let mut text = String::with_capacity(data.len() + 64);
@@ -133,10 +133,10 @@ async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) 
 
 /// The batch itself, if all of it is wanted, or one of what is.
 fn part_of(batch: &Arc<Batch>, wanted: impl Fn(&Item) -> bool) -> Arc<Batch> {
-    if batch.items.iter().all(|item| wanted(item)) {
+    if batch.items.iter().all(&wanted) {
         return Arc::clone(batch);
     }
-    Arc::new(Batch::new(batch.items.iter().filter(|item| wanted(item)).map(Arc::clone).collect()))
+    Arc::new(Batch::new(batch.items.iter().filter(|item| wanted(item)).cloned().collect()))
 }
 
 fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
@@ -204,13 +204,13 @@ mod tests {
         Directory::new(&state)
     }
 
-    fn item(seq: u64) -> Arc<Item> {
+    fn item(seq: u64) -> Item {
         let address = DepositAddress { address: "bc1".to_owned(), tag: None };
         let event = Event::DepositAddressAssigned { account: AccountId(1), asset: AssetId::at(0), address, left: 3 };
         let stamped = Stamped { seq: Seq(seq), at: Moment(0), by: Actor::Server, rate: None, event };
         let (owner, channel) = (Owner::Venue, Operation::Custody);
         let route = Route { owner, channel, index: 0, workflow: None, is_fill: false, is_step: false };
-        Arc::new(Item::new(Arc::new(stamped), route))
+        Item::shared(Arc::new(stamped), route)
     }
 
     fn seat(seats: &Arc<Seats>) -> (Occupied, mpsc::Receiver<Vec<Part>>) {
@@ -238,7 +238,8 @@ mod tests {
         let mut to: Vec<Subscriber> = places.iter().map(|(seat, _)| follower(seat, 0)).collect();
         to.extend([follower(&late, 5), follower(&current, 6)]);
         let batch = Arc::new(Batch::new(vec![item(5), item(6)]));
-        let texts: Vec<*const u8> = batch.items.iter().map(|item| item.text(&directory.reference()).as_ptr()).collect();
+        let text = |item: &Item| item.text(&directory.reference()).unwrap().as_ptr();
+        let texts: Vec<*const u8> = batch.items.iter().map(text).collect();
         tell_all(&directory, &to, &batch).await;
         for (_, parts) in &mut places {
             assert!(Arc::ptr_eq(&batch_of(parts), &batch), "the same frame for all");
@@ -249,7 +250,7 @@ mod tests {
         // Who joined in between gets what came afterwards, of the same text.
         let rest = batch_of(&mut late_parts);
         let [only] = &rest.items[..] else { panic!("one item") };
-        assert_eq!((only.stamped.seq, only.text(&directory.reference()).as_ptr()), (Seq(6), texts[1]));
+        assert_eq!((only.stamped.seq, text(only)), (Seq(6), texts[1]));
         assert!(current_parts.try_recv().is_err(), "nothing is new to it");
     }
 
@@ -276,7 +277,7 @@ mod tests {
         let (feed, _incoming) = feed();
         let item = item(1);
         for _ in 0..WAITING_MAX {
-            feed.tell(News { item: Arc::clone(&item), to: Arc::clone(&to) });
+            feed.tell(News { item: item.clone(), to: Arc::clone(&to) });
         }
         assert!(seat.0.too_slow().now_or_never().is_none());
         feed.tell(News { item, to });

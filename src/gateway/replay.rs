@@ -91,7 +91,7 @@ impl Session {
             self.acknowledge_stream(&turn.call, std::mem::take(&mut turn.warnings), turn.fills, now);
             turn.follow.acknowledged = true;
         }
-        let mut items = page.items.into_iter().map(|(stamped, route)| Arc::new(Item::new(stamped, route))).peekable();
+        let mut items = page.items.into_iter().map(|(stamped, route)| Item::new(stamped, route)).peekable();
         while items.peek().is_some() {
             self.replay(turn.call.operation, items.by_ref().take(ITEMS_MAX));
             if let Err(failed) = self.write(socket).await {
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// Renders what was missed, as far as the principal may see it and wanted it.
-    pub(super) fn replay(&mut self, channel: Operation, items: impl Iterator<Item = Arc<Item>>) {
+    pub(super) fn replay(&mut self, channel: Operation, items: impl Iterator<Item = Item>) {
         let (reference, dates) = (self.gateway.directory.reference(), self.query_dates());
         let gateway = Arc::clone(&self.gateway);
         let actor = self.principal.actor;

@@ -10,20 +10,26 @@ use crate::engine::reference::Reference;
 use crate::engine::streams::Route;
 use crate::sequencer::Stamped;
 
-/// An item of a private channel; its text is written once, by whoever needs it first, and shared.
-#[derive(Debug)]
+/// An item of a private channel.
+#[derive(Clone, Debug)]
 pub struct Item {
     /// The event it tells of.
     pub stamped: Arc<Stamped>,
     /// Which of the event's items it is.
     pub route: Route,
-    text: OnceLock<Box<str>>,
+    /// Where several read it: written once, by whoever needs it first.
+    text: Option<Arc<OnceLock<Box<str>>>>,
 }
 
 impl Item {
-    /// The item of an event by its route.
+    /// The item of an event by its route, for one reader.
     pub fn new(stamped: Arc<Stamped>, route: Route) -> Item {
-        Item { stamped, route, text: OnceLock::new() }
+        Item { stamped, route, text: None }
+    }
+
+    /// The same for several: its copies share one text.
+    pub fn shared(stamped: Arc<Stamped>, route: Route) -> Item {
+        Item { stamped, route, text: Some(Arc::default()) }
     }
 
     /// Its position (rule 41).
@@ -31,13 +37,22 @@ impl Item {
         self.route.offset(self.stamped.seq)
     }
 
-    /// The item as JSON.
-    pub fn text(&self, reference: &Reference) -> &str {
-        self.text.get_or_init(|| {
-            let mut text = String::with_capacity(512);
+    /// Appends the item as JSON.
+    pub fn write(&self, out: &mut String, reference: &Reference) {
+        match self.text(reference) {
+            Some(text) => out.push_str(text),
+            None => items::write(out, reference, &self.stamped, &self.route),
+        }
+    }
+
+    /// The text that its copies share, if there are any.
+    pub(super) fn text(&self, reference: &Reference) -> Option<&str> {
+        let text = self.text.as_ref()?.get_or_init(|| {
+            let mut text = String::new();
             items::write(&mut text, reference, &self.stamped, &self.route);
             text.into_boxed_str()
-        })
+        });
+        Some(text)
     }
 }
 
@@ -78,12 +93,12 @@ impl Ring {
     }
 
     /// All items, as of `at`.
-    pub fn all(&self, at: Seq) -> Vec<Arc<Item>> {
+    pub fn all(&self, at: Seq) -> Vec<Item> {
         self.items.iter().filter(|kept| kept.0.seq <= at).map(item).collect()
     }
 
     /// The items after `offset`, as of `at`; zero is the beginning of the journal.
-    pub fn after(&self, offset: u64, at: Seq) -> Result<Vec<Arc<Item>>, Gap> {
+    pub fn after(&self, offset: u64, at: Seq) -> Result<Vec<Item>, Gap> {
         if offset == 0 && self.complete_from == Seq(0).snapshot_offset() {
             return Ok(self.all(at));
         }
@@ -108,6 +123,6 @@ fn offset((stamped, route): &(Arc<Stamped>, Route)) -> u64 {
     route.offset(stamped.seq)
 }
 
-fn item((stamped, route): &(Arc<Stamped>, Route)) -> Arc<Item> {
-    Arc::new(Item::new(Arc::clone(stamped), *route))
+fn item((stamped, route): &(Arc<Stamped>, Route)) -> Item {
+    Item::new(Arc::clone(stamped), *route)
 }

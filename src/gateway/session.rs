@@ -109,6 +109,8 @@ pub(super) struct Session {
     pub(super) out: Vec<u8>,
     /// One payload at a time.
     pub(super) text: String,
+    /// The items of one frame at a time.
+    pub(super) items: String,
     /// Names the socket to its client; counts from 1 since the start.
     pub(super) connection_id: u64,
     cookie: Option<[u8; 32]>,
@@ -161,6 +163,7 @@ pub(super) fn run(
         rest: Bytes::new(),
         out: Vec::new(),
         text: String::new(),
+        items: String::new(),
         cookie,
         credit_us: CREDIT_US,
         last_message: now,
@@ -396,7 +399,7 @@ impl Session {
         }
         if self.out.is_empty() && self.last_write.elapsed() >= BEAT {
             // A session at rest keeps no room for the burst before.
-            (self.out, self.text, self.submissions) = (Vec::new(), String::new(), Vec::new());
+            (self.out, self.text, self.items, self.submissions) = Default::default();
         }
         if follows && self.last_write.elapsed() >= BEAT {
             frame::push_text(&mut self.out, br#"{"channel":"heartbeat"}"#);

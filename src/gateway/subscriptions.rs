@@ -145,15 +145,24 @@ impl Subscriptions {
         self.told = stamped.seq;
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let channel = self.channel((route.owner, route.channel));
-            let item = || Arc::new(Item::new(Arc::clone(stamped), route));
-            if !fan_out::takes(route.channel) {
-                let mut shared: Option<Arc<Item>> = None;
-                for subscriber in channel.subscribers.iter().filter(|subscriber| subscriber.since < stamped.seq) {
-                    let item = Arc::clone(shared.get_or_insert_with(item));
-                    deliver(&subscriber.outlet, Part::Item(route.channel, item));
+            let shared = || Item::shared(Arc::clone(stamped), route);
+            let behind = |subscriber: &&Subscriber| subscriber.since < stamped.seq;
+            match &channel.subscribers[..] {
+                [] => {}
+                _ if fan_out::takes(route.channel) => {
+                    fan_out(News { item: shared(), to: Arc::clone(&channel.subscribers) });
                 }
-            } else if !channel.subscribers.is_empty() {
-                fan_out(News { item: item(), to: Arc::clone(&channel.subscribers) });
+                [only] => {
+                    if behind(&only) {
+                        deliver(&only.outlet, Part::Item(route.channel, Item::new(Arc::clone(stamped), route)));
+                    }
+                }
+                several => {
+                    let item = shared();
+                    for subscriber in several.iter().filter(behind) {
+                        deliver(&subscriber.outlet, Part::Item(route.channel, item.clone()));
+                    }
+                }
             }
             channel.ring.push(stamped, route);
         });

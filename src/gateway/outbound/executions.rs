@@ -77,21 +77,21 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
         Execution::Status => ("status", status(order.status)),
     };
     let mut object = Object::open(out);
-    object.plain("exec_type", exec_type).plain("order_id", order.id).plain("order_status", status);
+    object.word("exec_type", exec_type).plain("order_id", order.id).word("order_status", status);
     if let Some(id) = &order.cl_ord_id {
         object.text("cl_ord_id", id);
     }
-    object.literal("order_userref", order.userref.unwrap_or(0)).text("symbol", &market.symbol);
-    object.plain("side", if order.side == Side::Buy { "buy" } else { "sell" });
-    object.plain("order_type", order.order_type.name());
+    object.integer("order_userref", order.userref.unwrap_or(0)).text("symbol", &market.symbol);
+    object.word("side", if order.side == Side::Buy { "buy" } else { "sell" });
+    object.word("order_type", order.order_type.name());
     object.number("order_qty", order.qty.0, market.qty_decimals);
     let distance = order.terms.as_ref().and_then(|terms| terms.limit);
     if let Some(limit) = order.limit.map(Level::Static).or(distance) {
         let (units, decimals) = number(limit, market);
-        object.number("limit_price", units, decimals).plain("limit_price_type", limit.price_type().name());
+        object.number("limit_price", units, decimals).word("limit_price_type", limit.price_type().name());
     }
-    object.plain("time_in_force", order.time_in_force.name());
-    object.literal("post_only", order.post_only).number("cum_qty", order.filled.0, market.qty_decimals);
+    object.word("time_in_force", order.time_in_force.name());
+    object.flag("post_only", order.post_only).number("cum_qty", order.filled.0, market.qty_decimals);
     object.number("cum_cost", order.cost.0, market.quote_decimals);
     object.number("avg_price", market.average(order.cost, order.filled).unwrap_or(0), market.price_decimals);
     if order.fee > Amount::ZERO && order.fee_in() == FeeCurrency::Quote && &*reference.asset(market.quote).code == "USD"
@@ -103,11 +103,11 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
     }
     match what {
         Execution::Trade(side) => {
-            object.plain("exec_id", side.exec_id).literal("trade_id", side.trade_id);
+            object.plain("exec_id", side.exec_id).integer("trade_id", side.trade_id.cast_signed());
             object.number("last_qty", side.qty.0, market.qty_decimals);
             object.number("last_price", side.price.0, market.price_decimals);
             object.number("cost", side.cost.0, market.quote_decimals);
-            object.plain("liquidity_ind", if side.maker { "m" } else { "t" });
+            object.word("liquidity_ind", if side.maker { "m" } else { "t" });
             let mut fee = String::new();
             let mut part = Object::open(&mut fee);
             let asset = reference.asset(if order.fee_in() == FeeCurrency::Base { market.base } else { market.quote });
@@ -123,7 +123,7 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
         }
         Execution::PendingNew | Execution::New | Execution::Filled | Execution::Refilled | Execution::Status => {}
     }
-    object.plain("timestamp", at).literal("offset", offset);
+    object.plain("timestamp", at).integer("offset", offset.cast_signed());
     object.close();
 }
 
@@ -139,7 +139,7 @@ fn number(level: Level, market: &Market) -> (i64, u8) {
 /// What only some orders have.
 fn terms(object: &mut Object<'_>, market: &Market, of: &Terms) {
     if of.fee_in == FeeCurrency::Base {
-        object.plain("fee_ccy_pref", "fcib");
+        object.word("fee_ccy_pref", "fcib");
     }
     if let Some(display) = of.display {
         object.number("display_qty", display.size.0, market.qty_decimals);
@@ -168,14 +168,14 @@ fn terms(object: &mut Object<'_>, market: &Market, of: &Terms) {
         object.text("sender_sub_id", id);
     }
     if of.amended {
-        object.literal("amended", true);
+        object.flag("amended", true);
     }
 }
 
 fn triggers(mut object: Object<'_>, market: &Market, of: &Trigger) {
     let (units, decimals) = number(of.level, market);
-    object.plain("reference", if of.reference == Watched::Last { "last" } else { "index" });
-    object.number("price", units, decimals).plain("price_type", of.level.price_type().name());
+    object.word("reference", if of.reference == Watched::Last { "last" } else { "index" });
+    object.number("price", units, decimals).word("price_type", of.level.price_type().name());
     object.number("actual_price", of.price.0, market.price_decimals);
     if let Some(peak) = of.peak {
         object.number("peak_price", peak.0, market.price_decimals);
@@ -183,24 +183,24 @@ fn triggers(mut object: Object<'_>, market: &Market, of: &Trigger) {
     match of.fired {
         Some((at, last)) => {
             object.number("last_price", last.0, market.price_decimals);
-            object.plain("status", "triggered").plain("timestamp", at);
+            object.word("status", "triggered").plain("timestamp", at);
         }
         None => {
-            object.plain("status", "untriggered");
+            object.word("status", "untriggered");
         }
     }
     object.close();
 }
 
 fn contingent(mut object: Object<'_>, market: &Market, of: &Conditional) {
-    object.plain("order_type", of.order_type.name());
+    object.word("order_type", of.order_type.name());
     if let Some(level) = of.trigger {
         let (units, decimals) = number(level, market);
-        object.number("trigger_price", units, decimals).plain("trigger_price_type", level.price_type().name());
+        object.number("trigger_price", units, decimals).word("trigger_price_type", level.price_type().name());
     }
     if let Some(level) = of.limit {
         let (units, decimals) = number(level, market);
-        object.number("limit_price", units, decimals).plain("limit_price_type", level.price_type().name());
+        object.number("limit_price", units, decimals).word("limit_price_type", level.price_type().name());
     }
     object.close();
 }

@@ -43,15 +43,29 @@ impl<'a> Object<'a> {
     /// A member whose text needs no escapes: ids and times.
     pub fn plain(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
         self.key(key);
-        write!(self.out, "\"{value}\"").expect("writing to a String succeeds");
+        self.out.push('"');
+        write!(self.out, "{value}").expect("writing to a String succeeds");
+        self.out.push('"');
         self
     }
 
-    /// An integer or a boolean.
-    pub fn literal(&mut self, key: &str, value: impl std::fmt::Display) -> &mut Self {
+    /// One of our own words, which has nothing to escape.
+    pub fn word(&mut self, key: &str, word: &'static str) -> &mut Self {
         self.key(key);
-        write!(self.out, "{value}").expect("writing to a String succeeds");
+        self.out.push('"');
+        self.out.push_str(word);
+        self.out.push('"');
         self
+    }
+
+    /// A boolean.
+    pub fn flag(&mut self, key: &str, is: bool) -> &mut Self {
+        self.raw(key, if is { "true" } else { "false" })
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, key: &str, value: i64) -> &mut Self {
+        self.number(key, value, 0)
     }
 
     /// `units × 10^-decimals`, a number with exactly that many decimals.
@@ -95,7 +109,7 @@ fn envelope<'a>(out: &'a mut String, method: &str, req_id: Option<i64>) -> Objec
     let mut object = Object::open(out);
     object.text("method", method);
     if let Some(req_id) = req_id {
-        object.literal("req_id", req_id);
+        object.integer("req_id", req_id);
     }
     object
 }
@@ -110,7 +124,7 @@ pub fn reply(
     time_out: Moment,
 ) {
     let mut object = envelope(out, method, req_id);
-    object.literal("success", result.is_ok());
+    object.flag("success", result.is_ok());
     match result {
         Ok(json) => object.raw("result", json),
         Err(text) => object.text("error", text),
@@ -129,7 +143,7 @@ pub fn success(
     time_out: Moment,
 ) {
     let mut object = envelope(out, method, req_id);
-    object.literal("success", true).written("result", write).plain("time_in", time_in).plain("time_out", time_out);
+    object.flag("success", true).written("result", write).plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }
 
@@ -143,7 +157,7 @@ pub fn batch_placed(
     time_out: Moment,
 ) {
     let mut object = envelope(out, "batch_add", req_id);
-    object.literal("success", error.is_none()).raw("result", rows);
+    object.flag("success", error.is_none()).raw("result", rows);
     if let Some(error) = error {
         object.text("error", error);
     }
@@ -161,7 +175,10 @@ pub fn batch_canceled(
     time_out: Moment,
 ) {
     let mut object = envelope(out, "batch_cancel", req_id);
-    object.literal("success", true).raw("result", result).literal("orders_cancelled", count);
+    object
+        .flag("success", true)
+        .raw("result", result)
+        .integer("orders_cancelled", i64::try_from(count).unwrap_or(i64::MAX));
     object.plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }
@@ -177,7 +194,7 @@ pub fn refusal(
     time_out: Moment,
 ) {
     let mut object = envelope(out, method, req_id);
-    object.literal("success", false).text("error", error).text("symbol", symbol);
+    object.flag("success", false).text("error", error).text("symbol", symbol);
     object.plain("time_in", time_in).plain("time_out", time_out);
     object.close();
 }
@@ -192,9 +209,9 @@ pub fn pong(out: &mut String, req_id: Option<i64>, time_in: Moment, time_out: Mo
 /// A channel frame around a shared data part; `sequence` on executions and balances only (rule 43).
 pub fn frame(out: &mut String, channel: &str, snapshot: bool, data: &str, sequence: Option<u64>) {
     let mut object = Object::open(out);
-    object.plain("channel", channel).plain("type", if snapshot { "snapshot" } else { "update" }).raw("data", data);
+    object.plain("channel", channel).word("type", if snapshot { "snapshot" } else { "update" }).raw("data", data);
     if let Some(sequence) = sequence {
-        object.literal("sequence", sequence);
+        object.integer("sequence", sequence.cast_signed());
     }
     object.close();
 }

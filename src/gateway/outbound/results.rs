@@ -57,7 +57,7 @@ pub fn placed(
         object.text("cl_ord_id", id);
     }
     if let Some(userref) = userref {
-        object.literal("order_userref", userref);
+        object.integer("order_userref", userref);
     }
     if repeated {
         object.written("warnings", |out| json(out, &[REPEATED]));
