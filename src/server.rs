@@ -1,7 +1,7 @@
 //! The only file that joins the parts; start and stop order.
 //!
-//! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it. Stop: sessions are told and
-//! answered, the port closes, the sequencer ends and its shadow saves a snapshot.
+//! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it.
+//! Stop: sessions are told and answered, the port closes, the sequencer ends and its shadow saves a snapshot.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

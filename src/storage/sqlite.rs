@@ -122,7 +122,7 @@ impl SqliteJournal {
     /// `Unwritable` or `Unsynced` while it does not; `Conflict` when the journal does not end where this writer left it.
     pub async fn probe(&mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
-        self.files.distrust()?;
+        let added = self.files.distrust()?;
         self.writer = options(&self.path).connect().await?;
         let path = self.path.clone();
         tokio::task::spawn_blocking(move || keep_reserve(&path))
@@ -136,7 +136,7 @@ impl SqliteJournal {
         checkpoint::fold(&mut self.writer, self.files).await?;
         // A commit of one page; the number itself is nobody's.
         sqlx::query("PRAGMA user_version = 0").execute(&mut self.writer).await?;
-        self.files.distrust()?;
+        self.files.forget(added)?;
         self.lost_sync = false;
         Ok(())
     }

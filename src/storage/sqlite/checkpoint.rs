@@ -26,10 +26,14 @@ const PASSES_MAX: u32 = 8;
 /// 2.1).
 const COPIED_AT: u64 = 96;
 
-/// The files that a checkpoint writes to.
+/// The largest piece, in bytes, in which ext4 keeps a file in memory; pieces lie at multiples of their size.
+const PIECE_BYTES: u64 = 8 << 20;
+
+/// The files that a checkpoint reads and writes.
 #[derive(Debug)]
 pub(super) struct Files {
     database: File,
+    log: File,
     index: File,
 }
 
@@ -37,25 +41,44 @@ impl Files {
     /// Those of an open journal. They are never closed: closing a file lets go of every lock that the process has on
     /// it, those of SQLite as well.
     pub(super) fn of(path: &Path) -> io::Result<&'static Files> {
-        let mut index = path.to_owned().into_os_string();
-        index.push("-shm");
-        let index = File::options().write(true).open(index)?;
-        Ok(Box::leak(Box::new(Files { database: File::open(path)?, index })))
+        let beside = |suffix| {
+            let mut name = path.to_owned().into_os_string();
+            name.push(suffix);
+            name
+        };
+        let (database, log) = (File::open(path)?, File::open(beside("-wal"))?);
+        let index = File::options().write(true).open(beside("-shm"))?;
+        Ok(Box::leak(Box::new(Files { database, log, index })))
     }
 
-    /// Makes the next checkpoint copy all of the log, and readers read the disk. Not while a checkpoint is under way.
+    /// Makes the next checkpoint copy all of the log, and forgets what the system has in memory of the pages that the
+    /// log added: they lie in the database file from the byte that is returned on. Not while a checkpoint is under way.
     ///
     /// When somebody reads or writes beside a checkpoint, SQLite counts what it copied and leaves the sync to the one
     /// that copies the rest. When that sync fails, the system has pages in memory as if they were written. The next
     /// checkpoint, be it the one that the last connection makes as it closes, would go on behind them and let go of the
     /// log; and ext4 never puts a new block on the disk that was written over in memory after it failed. So nothing
-    /// counts as copied, and nothing is kept in memory.
-    pub(super) fn distrust(&self) -> Result<(), JournalError> {
-        let counted = self.index.write_all_at(&[0; 4], COPIED_AT);
-        let kept = fadvise(&self.database, 0, None, Advice::DontNeed);
-        let failed = |error: io::Error| JournalError::Unsynced(format!("journal.db is still in memory: {error}"));
-        counted.and(kept.map_err(io::Error::from)).map_err(failed)
+    /// counts as copied, and no new block is kept in memory.
+    pub(super) fn distrust(&self) -> Result<u64, JournalError> {
+        let distrust = || {
+            self.index.write_all_at(&[0; 4], COPIED_AT)?;
+            // Each page that was added is in the log at least once.
+            let added = self.database.metadata()?.len().saturating_sub(self.log.metadata()?.len());
+            Ok(added - added % PIECE_BYTES)
+        };
+        let added = distrust().map_err(still_in_memory)?;
+        self.forget(added)?;
+        Ok(added)
     }
+
+    /// Makes readers read the disk from this byte of the database file on.
+    pub(super) fn forget(&self, from: u64) -> Result<(), JournalError> {
+        fadvise(&self.database, from, None, Advice::DontNeed).map_err(|error| still_in_memory(error.into()))
+    }
+}
+
+fn still_in_memory(error: io::Error) -> JournalError {
+    JournalError::Unsynced(format!("journal.db is still in memory: {error}"))
 }
 
 /// The first phase of a checkpoint: passes beside the writer until one is short.
