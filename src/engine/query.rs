@@ -36,6 +36,8 @@ pub enum Query {
     BindMember([u8; 32]),
     /// The snapshot of a channel; the release step registers the subscriber at that point (rule 42).
     Subscribe(Operation),
+    /// The same without the open orders of `executions`: for who comes back with an offset, or wants none.
+    Resume(Operation),
     /// `key_info`
     KeyInfo,
     /// `get_balances`
@@ -376,6 +378,7 @@ impl Query {
         Some(match self {
             Query::Bind(_) | Query::BindMember(_) | Query::AllExports(_) => return None,
             Query::Subscribe(operation)
+            | Query::Resume(operation)
             | Query::History(operation)
             | Query::Exports(operation, _)
             | Query::Methods(operation, _)

@@ -36,7 +36,7 @@ pub(super) fn answer(
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),
-        (Query::Subscribe(Operation::Custody), Caller::Venue(_)) => {
+        (Query::Subscribe(Operation::Custody) | Query::Resume(Operation::Custody), Caller::Venue(_)) => {
             let due = View::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
             Ok(snapshot(state, Owner::Venue, due))
         }
@@ -72,7 +72,8 @@ fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<Asset
 fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
     let account = caller.account;
     Ok(match query {
-        Query::Subscribe(channel) => return subscribe_account(state, now, caller, *channel),
+        Query::Subscribe(channel) => return subscribe_account(state, now, caller, (*channel, true)),
+        Query::Resume(channel) => return subscribe_account(state, now, caller, (*channel, false)),
         Query::KeyInfo => View::Key(
             Box::new(state.keys.service_user(caller.id).clone()),
             Box::new(state.members.organization(caller.organization).clone()),
@@ -157,13 +158,18 @@ fn addresses(
 
 /// The snapshot of a Service User's channel. After the query end date only `balances` still gives one
 /// (rule 10).
-fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel: Operation) -> Result<View, Reject> {
+fn subscribe_account(
+    state: &State,
+    now: Moment,
+    caller: ServiceCaller,
+    (channel, orders): (Operation, bool),
+) -> Result<View, Reject> {
     let settings = &state.keys.service_user(caller.id).settings;
     let ended = settings.query_end.is_some_and(|end| end <= now);
     if ended && channel != Operation::Balances {
         return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
     }
-    let items = account_items(state, now, caller.account, channel)?;
+    let items = account_items(state, now, caller.account, (channel, orders))?;
     let mut warnings = Vec::new();
     if settings.query_start.is_some() && channel != Operation::Balances {
         warnings.push("entries before the key's query start date are left out");
@@ -179,10 +185,17 @@ fn subscribe_account(state: &State, now: Moment, caller: ServiceCaller, channel:
     Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended, fills, past })
 }
 
-fn account_items(state: &State, now: Moment, account: AccountId, channel: Operation) -> Result<View, Reject> {
+/// What a channel begins with; the open `orders`, of which there may be many, only if they are wanted.
+fn account_items(
+    state: &State,
+    now: Moment,
+    account: AccountId,
+    (channel, orders): (Operation, bool),
+) -> Result<View, Reject> {
     Ok(match channel {
         Operation::Balances => View::Balances(state.ledger.balances(account)),
-        Operation::Executions => View::Orders(state.orders.open(account, None)),
+        Operation::Executions if orders => View::Orders(state.orders.open(account, None)),
+        Operation::Executions => View::Empty,
         Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
         Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),
         Operation::Earn => View::Holdings(holdings::holdings(state, account, now)),
@@ -195,13 +208,14 @@ fn account_items(state: &State, now: Moment, account: AccountId, channel: Operat
 fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -> Result<View, Reject> {
     let organization = caller.organization;
     Ok(match query {
-        Query::Subscribe(Operation::Approvals) => {
+        Query::Subscribe(Operation::Approvals) | Query::Resume(Operation::Approvals) => {
             let sought = Sought { state: Some(RequestState::Pending), ..Sought::default() };
             let pending = state.approvals.visible(state, caller.id, &sought);
             snapshot(state, Owner::Organization(organization), View::Requests(pending))
         }
-        Query::Subscribe(channel) => {
-            snapshot(state, Owner::Account(caller.account), account_items(state, now, caller.account, *channel)?)
+        Query::Subscribe(channel) | Query::Resume(channel) => {
+            let items = account_items(state, now, caller.account, (*channel, matches!(query, Query::Subscribe(_))))?;
+            snapshot(state, Owner::Account(caller.account), items)
         }
         Query::MemberInfo => View::Member(
             Box::new(state.members.member(caller.id).clone()),

@@ -351,11 +351,7 @@ impl Session {
         }
         match first {
             First::Snapshot(view) => {
-                let wanted = match channel {
-                    Operation::Executions => options.snap_orders.or(options.snapshot),
-                    _ => options.snapshot,
-                };
-                if wanted.unwrap_or(true) {
+                if options.wants_snapshot(channel) {
                     let mut data = String::new();
                     let view = narrowed(view, &options, reference, self.query_dates());
                     results::snapshot(&mut data, reference, at, &view);

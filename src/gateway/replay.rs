@@ -50,7 +50,12 @@ impl Session {
     /// Asks the engine for the stream.
     pub(super) fn follow(&mut self, call: Call, follow: Follow) {
         let channel = call.operation;
-        self.ask(Work::Query(Query::Subscribe(channel)), Call { then: Then::Subscribe(follow), ..call });
+        let wanted = self.channels.get(&channel).is_none_or(|following| following.options.wants_snapshot(channel));
+        let query = match follow.from_offset {
+            None if wanted => Query::Subscribe(channel),
+            None | Some(_) => Query::Resume(channel),
+        };
+        self.ask(Work::Query(query), Call { then: Then::Subscribe(follow), ..call });
     }
 
     /// Asks history for the next page.

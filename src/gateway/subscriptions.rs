@@ -44,13 +44,23 @@ pub struct Subscriber {
 struct Channel {
     /// Shared with the fan-out while items are on their way there.
     subscribers: Arc<Vec<Subscriber>>,
+    /// Where each seat's subscriber is: thousands may leave and come back at once.
+    places: HashMap<usize, usize>,
     ring: Ring,
 }
 
 impl Channel {
+    fn enter(&mut self, subscriber: Subscriber) {
+        self.places.insert(subscriber.outlet.seat, self.subscribers.len());
+        Arc::make_mut(&mut self.subscribers).push(subscriber);
+    }
+
     fn leave(&mut self, seat: usize) {
-        if self.subscribers.iter().any(|subscriber| subscriber.outlet.seat == seat) {
-            Arc::make_mut(&mut self.subscribers).retain(|subscriber| subscriber.outlet.seat != seat);
+        let Some(place) = self.places.remove(&seat) else { return };
+        let subscribers = Arc::make_mut(&mut self.subscribers);
+        subscribers.swap_remove(place);
+        if let Some(moved) = subscribers.get(place) {
+            self.places.insert(moved.outlet.seat, place);
         }
     }
 }
@@ -81,7 +91,8 @@ impl Subscriptions {
         let place = match last {
             Some((asked, place)) if *asked == address => *place,
             _ => *places.entry(address).or_insert_with(|| {
-                channels.push(Channel { subscribers: Arc::default(), ring: Ring::since(*start, *ring_max) });
+                let ring = Ring::since(*start, *ring_max);
+                channels.push(Channel { subscribers: Arc::default(), places: HashMap::new(), ring });
                 channels.len() - 1
             }),
         };
@@ -123,7 +134,7 @@ impl Subscriptions {
         if live {
             // A snapshot is as of `at`; a replay ends with what is told, and the rest of the batch follows it.
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
-            Arc::make_mut(&mut channel.subscribers).push(Subscriber { outlet, number, since, member });
+            channel.enter(Subscriber { outlet, number, since, member });
         }
         Ok(Started { at, first, warnings, fills: None })
     }

@@ -31,7 +31,10 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
         12 => Query::Methods(Operation::DepositMethods, Some(any_asset(dice, known))),
         13 => Query::Addresses(Operation::WithdrawAddresses, None),
         14 => Query::History(Operation::Ledgers),
-        _ => Query::Subscribe(dice.of(&[Operation::Balances, Operation::Executions, Operation::Ledger])),
+        _ => {
+            let channel = dice.of(&[Operation::Balances, Operation::Executions, Operation::Ledger]);
+            if dice.one_in(3) { Query::Resume(channel) } else { Query::Subscribe(channel) }
+        }
     }
 }
 

@@ -104,6 +104,13 @@ pub struct Channel {
     pub workflow: Option<Workflow>,
 }
 
+impl Channel {
+    /// Whether the stream of `operation` is to begin with its snapshot, where it does not resume.
+    pub fn wants_snapshot(&self, operation: Operation) -> bool {
+        self.snap_orders.filter(|_| operation == Operation::Executions).or(self.snapshot).unwrap_or(true)
+    }
+}
+
 /// What narrows a view after the engine gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
