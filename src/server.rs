@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 
 use crate::access::tier::Tiers;
@@ -54,6 +54,13 @@ use crate::storage::{JournalReader, Storage, make_private};
 const RECENT_EVENTS: u64 = 100_000;
 /// How often the journal's head is written beside it (rule 47).
 const HEAD_EVERY: Duration = Duration::from_secs(60);
+/// Connections that may wait to be accepted; the system has a limit of its own. When all clients come back at once, who finds
+/// no place here tries again only after a second, then after two, then after four.
+const BACKLOG: u32 = 4_096;
+/// What the system keeps of what a socket was sent and its peer has not taken; it reckons with twice as much, for its own
+/// needs. Left to itself it keeps megabytes, so that a thousand readers that stand still cost gigabytes, and writes that
+/// nobody will read, before one of them is noticed.
+const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Failures in a minute, of one account or key from one address, after which further ones wait.
 const FAILURES_MAX: u32 = 10;
 /// Failed sign-ins in a minute, of any account, from one address.
@@ -233,7 +240,13 @@ fn sessions_in_use(config: &Config, directory: &Directory) -> Activity {
 /// Opens the port; tells where it is, which the system chooses when the settings leave it open.
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     let failed = |source| ServerError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    // As `TcpListener::bind` has it, so that a restart finds its port.
+    socket.set_reuseaddr(true).map_err(failed)?;
+    // The sockets that it accepts inherit this.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    let listener = socket.listen(BACKLOG).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

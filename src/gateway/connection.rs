@@ -310,6 +310,10 @@ impl crate::market_data::Subscriber for Outlet {
         self.queue.capacity() > 0 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max
     }
 
+    fn is_reading(&self) -> bool {
+        self.queue.capacity() > DELIVERIES_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
+    }
+
     fn send(&self, frame: &Bytes) {
         if !self.pass(frame, None) {
             Outlet::send(self, vec![Part::Frame(frame.clone())]);

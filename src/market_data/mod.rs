@@ -37,6 +37,8 @@ pub trait Subscriber: Send + Sync + 'static {
     fn is_gone(&self) -> bool;
     /// Whether a frame would be taken now.
     fn has_room(&self) -> bool;
+    /// Whether most of what waited for it has been written: it reads.
+    fn is_reading(&self) -> bool;
     /// Hands a frame over, at once if it can be written.
     fn send(&self, frame: &Bytes);
     /// Hands a frame over that comes behind what the subscriber is about to be told.

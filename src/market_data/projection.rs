@@ -56,16 +56,26 @@ struct Market {
     ranges: HashMap<u32, (BTreeSet<Price>, BTreeSet<Price>)>,
 }
 
-struct Follower {
-    subscriber: Arc<dyn Subscriber>,
-    /// It missed a frame; a snapshot comes next.
-    behind: bool,
+/// Who follows a topic.
+#[derive(Default)]
+struct Followers {
+    /// Told every change.
+    current: Vec<Arc<dyn Subscriber>>,
+    /// These missed a frame. A change costs nothing for them: once they have read on, a snapshot comes.
+    behind: Vec<Arc<dyn Subscriber>>,
+}
+
+impl Followers {
+    fn retain(&mut self, stays: impl Fn(&dyn Subscriber) -> bool) {
+        self.current.retain(|subscriber| stays(&**subscriber));
+        self.behind.retain(|subscriber| stays(&**subscriber));
+    }
 }
 
 struct Projection {
     reference: Reference,
     markets: Vec<Market>,
-    followers: HashMap<Topic, Vec<Follower>>,
+    followers: HashMap<Topic, Followers>,
     at: Moment,
     /// The candles of the past are still to come; until then nobody is told of any.
     awaits_past: bool,
@@ -112,6 +122,7 @@ impl Projection {
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            // Batches, which may come faster than they can be told, are the last: they hold up neither who asks nor who waits.
             tokio::select! {
                 biased;
                 past = &mut past, if self.awaits_past => {
@@ -119,22 +130,19 @@ impl Projection {
                     self.remember(past.unwrap_or_default());
                     self.catch_up().await;
                 }
+                _ = retry.tick() => self.catch_up().await,
+                request = asked.recv() => {
+                    let Some(request) = request else { return };
+                    // Who asks after an answer finds what the answer told, which was handed over before it.
+                    if let Ok(batch) = incoming.try_recv() {
+                        self.follow_all(&batch, &mut incoming).await;
+                    }
+                    self.answer(request).await;
+                }
                 batch = incoming.recv() => {
                     let Some(batch) = batch else { return };
                     self.follow_all(&batch, &mut incoming).await;
                 }
-                request = asked.recv() => match request {
-                    Some(Request::Subscribe(topic, subscriber, snapshot)) => {
-                        self.subscribe(topic, subscriber, snapshot).await;
-                    }
-                    Some(Request::Unsubscribe(topic, id)) => {
-                        if let Some(followers) = self.followers.get_mut(&topic) {
-                            followers.retain(|follower| follower.subscriber.id() != id);
-                        }
-                    }
-                    None => return,
-                },
-                _ = retry.tick() => self.catch_up().await,
             }
         }
     }
@@ -149,6 +157,17 @@ impl Projection {
         for (id, candles) in before {
             if let Some(market) = self.markets.get_mut(id.index()) {
                 market.candles.follow(candles);
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Subscribe(topic, subscriber, snapshot) => self.subscribe(topic, subscriber, snapshot).await,
+            Request::Unsubscribe(topic, id) => {
+                if let Some(followers) = self.followers.get_mut(&topic) {
+                    followers.retain(|subscriber| subscriber.id() != id);
+                }
             }
         }
     }
@@ -219,7 +238,8 @@ impl Projection {
     }
 
     async fn publish(&mut self, id: MarketId) {
-        let topics: Vec<Topic> = self.followers.keys().filter(|topic| topic.market == Some(id)).copied().collect();
+        let told = self.followers.iter().filter(|(topic, of)| topic.market == Some(id) && !of.current.is_empty());
+        let topics: Vec<Topic> = told.map(|(topic, _)| *topic).collect();
         let market = &mut self.markets[id.index()];
         let traded = std::mem::take(&mut market.fresh);
         let best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
@@ -346,47 +366,50 @@ impl Projection {
             // The acknowledgement is being written: whoever asks is not at rest before that.
             subscriber.queue(&(self.frame)(&text));
         }
-        self.followers.entry(topic).or_default().push(Follower { subscriber, behind });
+        let followers = self.followers.entry(topic).or_default();
+        if behind { &mut followers.behind } else { &mut followers.current }.push(subscriber);
         self.breathe().await;
     }
 
     async fn tell(&mut self, topic: Topic, text: String) {
         let frame = (self.frame)(&text);
         let Some(mut followers) = self.followers.remove(&topic) else { return };
-        followers.retain(|follower| !follower.subscriber.is_gone());
-        for follower in &mut followers {
-            if follower.behind || !follower.subscriber.has_room() {
-                follower.behind = true;
+        let mut told = Vec::with_capacity(followers.current.len());
+        for subscriber in followers.current.into_iter().filter(|subscriber| !subscriber.is_gone()) {
+            if !subscriber.has_room() {
+                followers.behind.push(subscriber);
                 continue;
             }
-            follower.subscriber.send(&frame);
+            subscriber.send(&frame);
+            told.push(subscriber);
             self.breathe().await;
         }
-        if !followers.is_empty() {
-            self.followers.insert(topic, followers);
-        }
+        followers.current = told;
+        self.followers.insert(topic, followers);
     }
 
-    /// Slow subscribers that have room again get a fresh snapshot instead of what they missed.
+    /// Subscribers that were too slow and have read on get a fresh snapshot instead of what they missed.
     async fn catch_up(&mut self) {
-        let ready = |follower: &Follower| follower.behind && follower.subscriber.has_room();
-        let due = |(topic, all): &(&Topic, &Vec<Follower>)| {
-            all.iter().any(ready) && !(self.awaits_past && topic.channel == Operation::Ohlc)
+        let due = |(topic, followers): &(&Topic, &Followers)| {
+            let ready = followers.behind.iter().any(|subscriber| subscriber.is_reading());
+            ready && !(self.awaits_past && topic.channel == Operation::Ohlc)
         };
         let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {
             let frame = (self.frame)(&self.snapshot(topic));
-            let mut all = self.followers.remove(&topic).unwrap_or_default();
-            for follower in all.iter_mut().filter(|follower| ready(follower)) {
-                follower.subscriber.send(&frame);
-                follower.behind = false;
+            let mut followers = self.followers.remove(&topic).unwrap_or_default();
+            let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.is_reading());
+            followers.behind = behind;
+            for subscriber in ready {
+                subscriber.send(&frame);
+                followers.current.push(subscriber);
                 self.breathe().await;
             }
-            self.followers.insert(topic, all);
+            self.followers.insert(topic, followers);
         }
-        self.followers.retain(|_, all| {
-            all.retain(|follower| !follower.subscriber.is_gone());
-            !all.is_empty()
+        self.followers.retain(|_, followers| {
+            followers.retain(|subscriber| !subscriber.is_gone());
+            !(followers.current.is_empty() && followers.behind.is_empty())
         });
     }
 

@@ -5,6 +5,7 @@ mod checklist;
 #[path = "../support/client.rs"]
 mod client;
 mod commands;
+mod conflation;
 mod cuts;
 mod disk;
 mod earn;

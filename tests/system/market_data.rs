@@ -24,13 +24,13 @@ fn tenths(price: &Value) -> i64 {
 
 /// A `book` of one depth.
 #[derive(Default)]
-struct Levels {
+pub struct Levels {
     bids: BTreeMap<i64, Value>,
     asks: BTreeMap<i64, Value>,
 }
 
 impl Levels {
-    fn take(&mut self, item: &Value, depth: usize) {
+    pub fn take(&mut self, item: &Value, depth: usize) {
         for (side, name) in [(&mut self.bids, "bids"), (&mut self.asks, "asks")] {
             for level in item[name].as_array().unwrap() {
                 match level["qty"].as_f64() == Some(0.0) {
@@ -58,13 +58,13 @@ impl Levels {
 
 /// A `level3` book: by price, the orders in turn.
 #[derive(Default)]
-struct Queues {
+pub struct Queues {
     bids: BTreeMap<i64, Vec<(String, Value)>>,
     asks: BTreeMap<i64, Vec<(String, Value)>>,
 }
 
 impl Queues {
-    fn take(&mut self, item: &Value, depth: usize) {
+    pub fn take(&mut self, item: &Value, depth: usize) {
         for (side, name) in [(&mut self.bids, "bids"), (&mut self.asks, "asks")] {
             for order in item[name].as_array().unwrap() {
                 let (price, id) = (tenths(&order["limit_price"]), order["order_id"].as_str().unwrap().to_owned());

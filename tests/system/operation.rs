@@ -13,14 +13,14 @@ use super::client::{Client, code, code_of, http, next_nonce};
 use super::served::Served;
 use super::world::{World, key};
 
-async fn metrics(address: SocketAddr) -> String {
+pub async fn metrics(address: SocketAddr) -> String {
     let (status, _, text) = http(address, "GET", "/metrics", &[], "").await;
     assert_eq!(status, 200);
     text
 }
 
 /// The value of a series, by its name with labels.
-fn value(metrics: &str, series: &str) -> u64 {
+pub fn value(metrics: &str, series: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{series} is not in\n{metrics}")).parse().unwrap()
 }

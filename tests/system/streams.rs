@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
+use super::operation::{metrics, value};
 use super::world::{Wanted, World, key};
 
 fn other() -> Wanted {
@@ -198,8 +199,9 @@ async fn d4_54_a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut still, mut bot) = (world.bot(1).await, world.bot(1).await);
     still.subscribe("executions").await;
-    // Far more than the socket's buffers and the queue behind them hold.
-    for round in 0..40 {
+    // Until the queue behind the socket's buffers grows no more. From then on it has 5 s to take what is there.
+    let (mut round, mut waiting, mut before) = (0, 0, 0);
+    while waiting < 500 || waiting > before {
         for number in 0..250 {
             let id = round * 1_000 + number;
             let order = limit("buy", "0.1", "10");
@@ -208,6 +210,8 @@ async fn d4_54_a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody
         for number in 0..250 {
             assert_eq!(bot.answer(round * 1_000 + number).await["success"], true);
         }
+        round += 1;
+        before = std::mem::replace(&mut waiting, value(&metrics(world.address).await, "countersign_send_queue_parts"));
     }
     assert_eq!(still.closed().await, (4008, "slow consumer".to_owned()));
     bot.call("cancel_all", json!({})).await;

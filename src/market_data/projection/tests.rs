@@ -26,6 +26,10 @@ impl Subscriber for Kept {
         true
     }
 
+    fn is_reading(&self) -> bool {
+        true
+    }
+
     fn send(&self, frame: &Bytes) {
         self.0.lock().unwrap().push(serde_json::from_slice(frame).unwrap());
     }

@@ -1,0 +1,154 @@
+//! A reader of market data that stands still: what waits for it is bounded, and once it reads on it is given snapshots in
+//! place of what it missed and goes on from there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+
+use super::client::Client;
+use super::market_data::{Levels, Queues};
+use super::operation::{metrics, value};
+use super::world::{Wanted, World, api_key, key, secret};
+
+const CHANNELS: [&str; 4] = ["book", "level3", "trade", "ticker"];
+const DEPTH: usize = 100;
+/// What a socket's queue holds, less what is no frame; and what its session may have taken from it for one write.
+const QUEUED: u64 = 500;
+const TAKEN: u64 = 12 + 64;
+/// Of the bots, who read.
+const OTHERS: u64 = 16;
+
+/// A client whose socket takes little that is not read.
+async fn narrow(address: SocketAddr) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    Client::signed_over(stream, &api_key(3), &secret(3)).await.unwrap()
+}
+
+/// Two bots: one quotes, the other takes some of it.
+struct Market {
+    maker: Client,
+    taker: Client,
+    changes: u64,
+}
+
+impl Market {
+    async fn new(world: &World) -> Market {
+        Market { maker: world.bot(1).await, taker: world.bot(2).await, changes: 0 }
+    }
+
+    /// New quotes instead of those before, and a trade with one of them; this changes every channel, and the books much.
+    async fn change(&mut self) {
+        self.changes += 1;
+        let first = 1_000 + self.changes % 40;
+        let order = |side: &str, qty: &str, price: u64| json!({"order_type": "limit", "side": side, "order_qty": qty, "limit_price": price});
+        let quotes: Vec<Value> = (first..first + 15).map(|price| order("sell", "0.002", price)).collect();
+        self.maker.call("cancel_all", json!({})).await;
+        self.maker.call("batch_add", json!({"symbol": "BTC/USD", "orders": quotes})).await;
+        let mut taken = order("buy", "0.001", first);
+        taken["symbol"] = "BTC/USD".into();
+        self.taker.call("add_order", taken).await;
+    }
+}
+
+/// What a client makes of the frames of all channels.
+#[derive(Default)]
+struct Picture {
+    levels: Levels,
+    queues: Queues,
+    /// The last trade's id, and the last price in `trade` and `ticker`.
+    trade_id: u64,
+    prices: [Value; 2],
+    snapshots: BTreeMap<String, usize>,
+}
+
+impl Picture {
+    /// Takes a frame: a snapshot replaces what was there, an update follows it without a gap.
+    fn take(&mut self, frame: &Value) {
+        let (channel, snapshot) = (frame["channel"].as_str().unwrap(), frame["type"] == "snapshot");
+        if snapshot {
+            *self.snapshots.entry(channel.to_owned()).or_default() += 1;
+        }
+        let item = &frame["data"][0];
+        match (channel, snapshot) {
+            ("book", true) => self.levels = Levels::default(),
+            ("level3", true) => self.queues = Queues::default(),
+            _ => {}
+        }
+        match channel {
+            "book" => self.levels.take(item, DEPTH),
+            "level3" => self.queues.take(item, DEPTH),
+            "ticker" => self.prices[1] = item["last"].clone(),
+            "trade" => {
+                for (at, trade) in frame["data"].as_array().unwrap().iter().enumerate() {
+                    let id = trade["trade_id"].as_u64().unwrap();
+                    assert!(id == self.trade_id + 1 || snapshot && at == 0, "trade {id} after {}", self.trade_id);
+                    self.trade_id = id;
+                    self.prices[0] = trade["price"].clone();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads until every channel has begun so often, and all frames of the last change are there.
+    async fn read(&mut self, client: &mut Client, begun: usize, last_trade: u64) {
+        let all = |picture: &Picture| {
+            let snapshots = CHANNELS.map(|channel| picture.snapshots.get(channel).copied().unwrap_or(0));
+            snapshots.iter().all(|count| *count >= begun)
+                && picture.trade_id == last_trade
+                && picture.prices[0] == picture.prices[1]
+        };
+        while !all(self) {
+            let frame = client.next().await;
+            if frame["channel"].as_str().is_some_and(|channel| CHANNELS.contains(&channel)) {
+                self.take(&frame);
+            }
+        }
+    }
+}
+
+async fn parts_waiting(world: &World) -> u64 {
+    value(&metrics(world.address).await, "countersign_send_queue_parts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
+    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+    let world = World::new(&[key(ScopeSet::ALL), other, key(ScopeSet::NONE)]).await;
+    let mut market = Market::new(&world).await;
+    let mut still = narrow(world.address).await;
+    for channel in CHANNELS {
+        let mut asked = json!({"channel": channel, "symbol": ["BTC/USD"], "snapshot": true});
+        if ["book", "level3"].contains(&channel) {
+            asked["depth"] = DEPTH.into();
+        }
+        still.call("subscribe", asked).await;
+    }
+    let mut most = 0;
+    while most < QUEUED {
+        for _ in 0..20 {
+            market.change().await;
+        }
+        most = parts_waiting(&world).await;
+    }
+    for _ in 0..100 {
+        market.change().await;
+    }
+    let waiting = parts_waiting(&world).await;
+    assert!((QUEUED..=QUEUED + TAKEN + OTHERS).contains(&waiting), "{waiting} parts wait for one that reads nothing");
+    let mut picture = Picture::default();
+    picture.read(&mut still, 2, market.changes).await;
+    // From here on it reads, and each change reaches it as a change.
+    let before = picture.snapshots.clone();
+    for _ in 0..20 {
+        market.change().await;
+        picture.read(&mut still, 2, market.changes).await;
+    }
+    assert_eq!(picture.snapshots, before);
+    assert!(parts_waiting(&world).await <= OTHERS, "nothing of it is left waiting");
+}
