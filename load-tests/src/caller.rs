@@ -1,9 +1,11 @@
 //! Single requests and their replies on a connection: subscribing, asking, and whatever is not load.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::connection::{Connection, Received};
-use crate::endpoint::within;
+use crate::endpoint::{ANSWER_WAIT, within_time};
 use crate::error::LoadError;
 use crate::frames::text;
 
@@ -15,13 +17,15 @@ const FIRST_REQ_ID: u64 = 1 << 52;
 pub struct Caller {
     /// The connection; channel frames that arrive between a request and its reply go to `call`'s callback.
     pub connection: Connection,
+    /// Longest silence before a reply.
+    pub wait: Duration,
     req_id: u64,
 }
 
 impl Caller {
     /// Takes over a connection.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, req_id: FIRST_REQ_ID }
+        Self { connection, wait: ANSWER_WAIT, req_id: FIRST_REQ_ID }
     }
 
     /// Asks and waits for the reply's `result`; other messages are dropped.
@@ -56,7 +60,8 @@ impl Caller {
                 }
                 return result(method, message);
             }
-            within(method, async { self.connection.receive().await.map_err(std::io::Error::other) }).await?;
+            let received = async { self.connection.receive().await.map_err(std::io::Error::other) };
+            within_time(self.wait, method, received).await?;
         }
     }
 

@@ -21,9 +21,10 @@ const READY_POLL: Duration = Duration::from_millis(10);
 const READY_FILE: &str = "ready.json";
 
 /// How a Countersign is started so that it writes its ready file and keeps its data under `directory`.
-fn countersign_command(server: &Path, ready_file: &Path, directory: &Path) -> Command {
+fn countersign_command(server: &Path, ready_file: &Path, directory: &Path, database: Option<&str>) -> Command {
     let mut command = Command::new(server);
     command.args(["demo", "--port", "0", "--ready-file"]).arg(ready_file).arg("--data").arg(directory.join("data"));
+    command.args(database.into_iter().flat_map(|url| ["--database", url]));
     command
 }
 
@@ -149,11 +150,19 @@ impl CountersignChild {
     /// # Errors
     /// It ends early or is not ready in two minutes; the error shows the end of its output.
     pub async fn start(server: &Path, directory: &Path) -> Result<Self, LoadError> {
+        Self::start_on(server, directory, None).await
+    }
+
+    /// The same with its journal and history in a Postgres database, by its URL.
+    ///
+    /// # Errors
+    /// As [`CountersignChild::start`].
+    pub async fn start_on(server: &Path, directory: &Path, database: Option<&str>) -> Result<Self, LoadError> {
         let what = || format!("start {}", server.display());
         let (ready_file, log_file) = (directory.join(READY_FILE), directory.join("server.log"));
         let log = File::create(&log_file).map_err(LoadError::io(what()))?;
         let also_log = log.try_clone().map_err(LoadError::io(what()))?;
-        let mut command = countersign_command(server, &ready_file, directory);
+        let mut command = countersign_command(server, &ready_file, directory, database);
         command.stdin(Stdio::null()).stdout(log).stderr(also_log);
         let mut child = command.spawn().map_err(LoadError::io(what()))?;
         let deadline = Instant::now() + READY_WAIT;

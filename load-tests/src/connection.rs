@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::endpoint::{Endpoint, status, within};
+use crate::endpoint::{Endpoint, status};
 use crate::error::LoadError;
 use crate::frames::{Frame, FrameReader, pong};
 use crate::signature::sign;
@@ -64,8 +64,8 @@ impl Connection {
         let mut stream = endpoint.connect().await?;
         let key = generate_key();
         let request = upgrade_request(endpoint, &key, proof)?;
-        within("send the handshake", stream.write_all(request.as_bytes())).await?;
-        let answer = within("read the handshake's answer", read_answer(&mut stream)).await?;
+        endpoint.within("send the handshake", stream.write_all(request.as_bytes())).await?;
+        let answer = endpoint.within("read the handshake's answer", read_answer(&mut stream)).await?;
         let head_length = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         let (head, rest) = answer.split_at(head_length);
         check_upgrade(&String::from_utf8_lossy(head), rest, &key)?;
@@ -160,7 +160,7 @@ fn ended(error: std::io::Error) -> LoadError {
 }
 
 fn upgrade_request(endpoint: &Endpoint, key: &str, proof: Proof<'_>) -> Result<String, LoadError> {
-    let Endpoint { authority, path } = endpoint;
+    let Endpoint { authority, path, .. } = endpoint;
     let mut request = format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"

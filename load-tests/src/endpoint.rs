@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub authority: String,
     /// Absolute path, without the query.
     pub path: String,
+    /// Longest wait for each step of a connection.
+    pub wait: Duration,
 }
 
 impl Endpoint {
@@ -36,16 +38,16 @@ impl Endpoint {
             return Err(refuse());
         }
         let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-        Ok(Self { authority, path: if path.is_empty() { "/".into() } else { path.into() } })
+        Ok(Self { authority, path: if path.is_empty() { "/".into() } else { path.into() }, wait: ANSWER_WAIT })
     }
 
     /// Opens a TCP connection without Nagle's delay.
     ///
     /// # Errors
-    /// Refused, or no answer in [`ANSWER_WAIT`].
+    /// Refused, or no answer in time.
     pub async fn connect(&self) -> Result<TcpStream, LoadError> {
         let what = format!("connect to {}", self.authority);
-        let stream = within(&what, TcpStream::connect(&self.authority)).await?;
+        let stream = self.within(&what, TcpStream::connect(&self.authority)).await?;
         stream.set_nodelay(true).map_err(LoadError::io(what))?;
         Ok(stream)
     }
@@ -95,10 +97,15 @@ impl Endpoint {
         self.ask(&what, &request).await
     }
 
+    /// Bounds one network step by the wait for this endpoint and gives its error a context.
+    pub async fn within<T>(&self, what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, LoadError> {
+        within_time(self.wait, what, step).await
+    }
+
     async fn ask(&self, what: &str, request: &str) -> Result<Answer, LoadError> {
         let mut stream = self.connect().await?;
         let mut answer = Vec::new();
-        within(what, async {
+        self.within(what, async {
             stream.write_all(request.as_bytes()).await?;
             stream.read_to_end(&mut answer).await
         })
@@ -131,7 +138,16 @@ pub fn status(head: &str) -> Option<u16> {
 
 /// Bounds one network step by [`ANSWER_WAIT`] and gives its error a context.
 pub async fn within<T>(what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, LoadError> {
-    match timeout(ANSWER_WAIT, step).await {
+    within_time(ANSWER_WAIT, what, step).await
+}
+
+/// The same by another wait.
+pub async fn within_time<T>(
+    wait: Duration,
+    what: &str,
+    step: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, LoadError> {
+    match timeout(wait, step).await {
         Ok(result) => result.map_err(LoadError::io(what)),
         Err(_) => Err(LoadError::Io { what: what.into(), source: std::io::ErrorKind::TimedOut.into() }),
     }

@@ -18,6 +18,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct CpuUse {
     /// The server process.
     pub server: Option<f64>,
+    /// The database server's processes, where the server keeps its data in one.
+    pub database: Option<f64>,
     /// This process.
     pub client: f64,
     /// Everything else on the machine; a server whose process is not known is among them.
@@ -33,7 +35,9 @@ pub struct CpuUse {
 pub struct CpuMeter {
     at: Instant,
     server: Option<u32>,
+    database: Option<u32>,
     server_ticks: Option<u64>,
+    database_ticks: Option<u64>,
     client_ticks: u64,
     machine: MachineTicks,
     threads: BTreeMap<String, u64>,
@@ -42,10 +46,17 @@ pub struct CpuMeter {
 impl CpuMeter {
     /// Reads the counters now. Without a server's process id, the server counts among the others.
     pub fn start(server: Option<u32>) -> Self {
+        Self::with_database(server, None)
+    }
+
+    /// The same for a server whose data is with another process and the children of that.
+    pub fn with_database(server: Option<u32>, database: Option<u32>) -> Self {
         Self {
             at: Instant::now(),
             server,
+            database,
             server_ticks: server.and_then(process_ticks),
+            database_ticks: database.map(family_ticks),
             client_ticks: process_ticks(std::process::id()).unwrap_or(0),
             machine: machine_ticks().unwrap_or_default(),
             threads: server.map(thread_ticks).unwrap_or_default(),
@@ -54,10 +65,11 @@ impl CpuMeter {
 
     /// The use since the start.
     pub fn stop(self) -> CpuUse {
-        let now = Self::start(self.server);
+        let now = Self::with_database(self.server, self.database);
         let seconds = (now.at - self.at).as_secs_f64();
         let cores = |after: u64, before: u64| to_f64(after.saturating_sub(before)) / TICKS_PER_SECOND / seconds;
         let server = self.server_ticks.zip(now.server_ticks).map(|(before, after)| cores(after, before));
+        let database = self.database_ticks.zip(now.database_ticks).map(|(before, after)| cores(after, before));
         let client = cores(now.client_ticks, self.client_ticks);
         let machine = cores(now.machine.busy, self.machine.busy);
         let threads = now.threads.into_iter().map(|(name, after)| {
@@ -66,8 +78,9 @@ impl CpuMeter {
         });
         CpuUse {
             server,
+            database,
             client,
-            others: (machine - client - server.unwrap_or(0.0)).max(0.0),
+            others: (machine - client - server.unwrap_or(0.0) - database.unwrap_or(0.0)).max(0.0),
             stolen: cores(now.machine.stolen, self.machine.stolen),
             server_threads: threads.filter(|(_, cores)| *cores >= 0.01).collect(),
         }
@@ -127,6 +140,13 @@ pub fn pin(process: u32, cores: &str) -> bool {
 /// User and system time of a process that lives, all threads.
 fn process_ticks(process: u32) -> Option<u64> {
     ticks(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// The same of a process and its children that live.
+fn family_ticks(process: u32) -> u64 {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.chain([process]).filter_map(process_ticks).sum()
 }
 
 fn thread_ticks(process: u32) -> BTreeMap<String, u64> {

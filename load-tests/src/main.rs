@@ -19,6 +19,7 @@ use load_tests::signature::Nonces;
 use load_tests::stage::Stage;
 use load_tests::target::{Overrides, Target};
 use load_tests::{kinds, raw_fan_out};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// `compare` needs no file at hand.
 const COMPARE: &str = include_str!("../scenarios/compare.toml");
@@ -150,6 +151,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
+    tokio::select! {
+        played = play(scenario, args) => played,
+        signal = ended() => Err(LoadError::Setup(format!("ended by {signal} before there was a result"))),
+    }
+}
+
+/// Waits for a signal that ends the run; what was started for it ends as well.
+async fn ended() -> &'static str {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let before = args.before.as_deref().map(Record::read).transpose()?;
     let directory = RunDirectory::create(&args.directory)?;
     let server = match &args.server {

@@ -6,10 +6,22 @@ const COMMITS: &str = "countersign_journal_commits_total";
 const ORDERS: &str = "countersign_orders_accepted_total";
 
 const EVENTS: &str = "countersign_journal_events_total";
+const SEND_QUEUE: &str = "countersign_send_queue_parts";
+const HISTORY_LAG: &str = "countersign_history_lag_events";
 
 /// Events that the server's process has journalled, where the page tells.
 pub async fn journal_events(endpoint: &Endpoint) -> Option<f64> {
     counter(&endpoint.get("/metrics").await.ok()?, EVENTS)
+}
+
+/// Events that are released and not in the history tables yet, where the page tells.
+pub async fn history_lag(endpoint: &Endpoint) -> Option<f64> {
+    counter(&endpoint.get("/metrics").await.ok()?, HISTORY_LAG)
+}
+
+/// Parts that wait to be written on all sockets, where the page tells.
+pub async fn send_queue_parts(endpoint: &Endpoint) -> Option<f64> {
+    counter(&endpoint.get("/metrics").await.ok()?, SEND_QUEUE)
 }
 
 /// The two counters whose quotient is syncs per order.

@@ -53,7 +53,7 @@ pub async fn measure(
 ) -> Result<(Measurement, Outcome), LoadError> {
     let connections = open_all(target, nonces, load).await?;
     let before = counters(target).await;
-    let cpu = CpuMeter::start(target.process);
+    let cpu = CpuMeter::with_database(target.process, target.database);
     let bar = progress.start(&load.label, load.plan.duty.warm_up + load.plan.duty.window);
     let outcome = run(connections, &load.plan).await?;
     drop(bar);

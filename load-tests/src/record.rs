@@ -12,6 +12,7 @@ use crate::figures::{Figures, median};
 use crate::load::Outcome;
 use crate::machine::CpuUse;
 use crate::timeline::{Point, Slice, curve};
+use crate::watch::Look;
 
 /// Raised when a saved run could be misread.
 const FORMAT: u32 = 1;
@@ -56,6 +57,9 @@ pub struct Series {
     pub curve: Vec<Point>,
     /// Over time.
     pub timeline: Vec<Slice>,
+    /// The server over time, of a long load.
+    #[serde(default)]
+    pub looks: Vec<Look>,
     /// Other figures, by name and unit.
     pub extra: BTreeMap<String, f64>,
     /// Refusals by error text.
@@ -137,6 +141,7 @@ impl Series {
             count: latencies.len(),
             curve: curve(latencies),
             timeline: Vec::new(),
+            looks: Vec::new(),
             extra: BTreeMap::new(),
             refusals: BTreeMap::new(),
         }
@@ -148,6 +153,9 @@ impl Series {
         self.disturbed = cpu.others + cpu.stolen > OTHERS_CORES_MAX;
         if let Some(server) = cpu.server {
             self.extra.insert("server cores".into(), server);
+        }
+        if let Some(database) = cpu.database {
+            self.extra.insert("database cores".into(), database);
         }
         self.extra.insert("client cores".into(), cpu.client);
         self.extra.insert("other cores".into(), cpu.others + cpu.stolen);

@@ -113,6 +113,8 @@ pub enum Kind {
     Restart(Restart),
     /// Orders without and with subscribers that do not read.
     SlowConsumers(SlowConsumers),
+    /// Orders to a server on SQLite and to one on Postgres.
+    Storages(Storages),
 }
 
 macro_rules! settings {
@@ -230,8 +232,17 @@ settings! {
         shape: Shape = Shape { connections: 16, in_flight: 1 },
         /// Sockets that subscribe to `channel` and then do not read.
         stalled: u16 = 1_000,
+        /// Seconds of the load before the measurement with them: at first the system's buffers take what they are sent.
+        stall: f64 = 10.0,
         /// Public or private.
         channel: String = "book".into(),
+        /// What is sent.
+        mix: MixSettings = MixSettings::default(),
+    }
+    /// Of `storages`.
+    Storages {
+        /// Of the orders.
+        shape: Shape = Shape { connections: 64, in_flight: 16 },
         /// What is sent.
         mix: MixSettings = MixSettings::default(),
     }
@@ -309,6 +320,7 @@ fn kind(mut own: Table) -> Result<Kind, String> {
         "idle" => Kind::Idle(typed(own)?),
         "restart" => Kind::Restart(typed(own)?),
         "slow_consumers" => Kind::SlowConsumers(typed(own)?),
+        "storages" => Kind::Storages(typed(own)?),
         _ => return Err(format!("there is no kind {kind}")),
     })
 }

@@ -17,6 +17,7 @@ use crate::record::{Record, Series};
 use crate::scenario::Scenario;
 use crate::signature::Nonces;
 use crate::target::Target;
+use crate::watch::{self, Watch};
 
 /// Everything that a run needs.
 #[derive(Debug)]
@@ -157,7 +158,12 @@ impl Stage {
                 followers.push(Follower::start(&target.ws, user, &mut self.nonces, load.plan.run, patience).await?);
             }
         }
+        let watch = Watch::start(&target, load.plan.duty.window);
         let (measurement, outcome) = measure(&target, &mut self.nonces, load, self.progress).await?;
+        let looks = match watch {
+            Some(watch) => watch.finish().await,
+            None => Vec::new(),
+        };
         let keys = target.users.len().max(1);
         for (number, follower) in followers.into_iter().enumerate() {
             let own = outcome.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
@@ -170,9 +176,14 @@ impl Stage {
         if let Some(syncs) = measurement.syncs_per_order {
             series.extra.insert("syncs per order".into(), syncs);
         }
-        if let Some(share) = outcome.timeline.last_over_first() {
-            series.extra.insert("last minute / first".into(), share);
+        if let Some((first, last)) = outcome.timeline.first_and_last() {
+            if !looks.is_empty() {
+                series.extra.extend([("first minute /s".to_owned(), first), ("last minute /s".to_owned(), last)]);
+            }
+            series.extra.extend(ratio(last, first).map(|share| ("last minute / first".to_owned(), share)));
         }
+        series.extra.extend(watch::figures(&looks).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        series.looks = looks;
         series.extra.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         self.add(series);
         Ok(())

@@ -20,6 +20,8 @@ pub struct Target {
     pub members: Vec<MemberLogin>,
     /// The server's process, where it is known, for its CPU use and memory.
     pub process: Option<u32>,
+    /// The process of the database server that keeps its data, where that is another's.
+    pub database: Option<u32>,
 }
 
 /// Whose address and key win over those of the ready file.
@@ -43,7 +45,7 @@ impl Target {
     /// Never for a socket address.
     pub fn baseline(address: std::net::SocketAddr, process: u32) -> Result<Self, LoadError> {
         let ws = Endpoint::parse(&format!("ws://{address}/v2"))?;
-        Ok(Self { ws, http: None, users: Vec::new(), members: Vec::new(), process: Some(process) })
+        Ok(Self { ws, http: None, users: Vec::new(), members: Vec::new(), process: Some(process), database: None })
     }
 
     /// A server as a ready file tells it, with one key: the named one, or the first.
@@ -60,6 +62,7 @@ impl Target {
             users: vec![ready.service_user(overrides.service_user.as_deref())?.clone()],
             members: ready.members.clone(),
             process: None,
+            database: None,
         })
     }
 

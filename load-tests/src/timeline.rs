@@ -83,19 +83,21 @@ impl Timeline {
         .collect()
     }
 
-    /// Throughput of the last minute over that of the first; tenths of the window where it has no two minutes.
-    pub fn last_over_first(&self) -> Option<f64> {
+    /// Throughput of the first minute and of the last, a second; of tenths of the window where that is shorter than ten
+    /// minutes.
+    pub fn first_and_last(&self) -> Option<(f64, f64)> {
         let part = Duration::from_secs(60).min(self.window / 10).max(self.slice);
         let count = usize::try_from(part.as_nanos() / self.slice.as_nanos()).ok()?;
+        let part_seconds = self.slice.as_secs_f64() * to_f64(u64::try_from(count).ok()?);
         let whole = usize::try_from(self.window.as_nanos() / self.slice.as_nanos()).ok()?;
         if whole < 2 * count {
             return None;
         }
-        let sum = |from: usize| {
+        let rate = |from: usize| {
             let part = self.slices.iter().skip(from).take(count);
-            to_f64(part.map(Histogram::len).sum())
+            to_f64(part.map(Histogram::len).sum()) / part_seconds
         };
-        crate::figures::ratio(sum(whole - count), sum(0))
+        Some((rate(0), rate(whole - count)))
     }
 }
 
@@ -146,8 +148,8 @@ mod tests {
                 timeline.record(start + second * SECOND, SECOND);
             }
         }
-        assert_eq!(timeline.last_over_first(), Some(0.75));
-        assert_eq!(Timeline::new(start, SLICE_MIN).last_over_first(), None);
+        assert_eq!(timeline.first_and_last(), Some((4.0, 3.0)));
+        assert_eq!(Timeline::new(start, SLICE_MIN).first_and_last(), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::record::Record;
@@ -87,9 +87,9 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     assert_eq!(names(&sweep), ["E", "Countersign at 20/s", "Countersign at 30/s"]);
     let overload = play(&directory, "overload", &["shape=2x2"], &at);
     assert_eq!((overload.series.len(), overload.results.len()), (2, 4), "{:?}", overload.results);
-    let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5"], &at);
+    let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "stall=0.1"], &at);
     assert_eq!(slow.results.len(), 2, "{:?}", slow.results);
-    play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "channel=executions"], &at);
+    play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "stall=0.1", "channel=executions"], &at);
     let idle = play(&directory, "idle", &["connections=5"], &at);
     assert_eq!(idle.results[0].name, "KiB per connection");
 }
@@ -101,6 +101,33 @@ fn sockets_that_were_away_are_told_what_they_missed() {
     let at = ["--server", server.to_str().unwrap()];
     let record = play(&directory, "reconnect-storm", &["connections=10", "waves=2", "seconds=2"], &at);
     assert_eq!(record.series[1].count, 2 * 10, "{:?}", names(&record));
+}
+
+#[test]
+fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
+    let directory = directory("real-ended");
+    let mut command = Command::new(BINARY);
+    command.arg("run").arg(scenarios().join("orders.toml")).args(["--set", "seconds=600", "--server"]).arg(server());
+    command.arg("--directory").arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let run = command.spawn().unwrap();
+    let own = directory.path().join(format!("run-{}", run.id()));
+    while !own.join("ready.json").exists() {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").arg(run.id().to_string()).status().unwrap().success());
+    let ended = run.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("ended by SIGTERM"), "{ended:?}");
+    assert!(!ended.status.success() && !own.exists());
+}
+
+#[test]
+fn both_storages_are_measured_in_turn() {
+    let directory = directory("real-storages");
+    let server = server();
+    let record = play(&directory, "storages", &["shape=4x4"], &["--server", server.to_str().unwrap()]);
+    assert_eq!(names(&record), ["bare sync loop", "on SQLite", "on Postgres"]);
+    assert!(record.series[2].extra.contains_key("database cores"), "{:?}", record.series[2].extra);
+    assert_eq!(record.results.len(), 2, "{:?}", record.results);
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod overload;
 pub mod reconnect;
 pub mod restart;
 pub mod slow_consumers;
+pub mod storages;
 pub mod sweep;
 
 use crate::error::LoadError;
@@ -31,5 +32,6 @@ pub async fn play(stage: &mut Stage) -> Result<(), LoadError> {
         Kind::Idle(settings) => idle::play(stage, &settings).await,
         Kind::Restart(settings) => restart::play(stage, &settings).await,
         Kind::SlowConsumers(settings) => slow_consumers::play(stage, &settings).await,
+        Kind::Storages(settings) => storages::play(stage, &settings).await,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -15,7 +15,7 @@ use crate::connection::{Connection, Proof, Received};
 use crate::credentials::ServiceUser;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
-use crate::figures::{Figures, latency_histogram, nanoseconds};
+use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
 use crate::follower::Streams;
 use crate::load::Shape;
 use crate::machine::require_open_files;
@@ -30,6 +30,13 @@ use crate::target::Target;
 const READ_BUFFER_BYTES: usize = 4 << 10;
 /// How long all sockets stay away.
 const AWAY: Duration = Duration::from_millis(200);
+/// Before the load sockets are opened in turn, so many at a time: the storm comes later.
+const OPENED_AT_ONCE: usize = 100;
+/// How long a socket that was turned away waits before it tries again.
+const RETRY: Duration = Duration::from_millis(100);
+const RETURNS: &str = "returns";
+const SOCKETS: &str = "sockets";
+const SNAPSHOTS: &str = "told to take a snapshot";
 const TOKEN_PATH: &str = "/0/private/GetWebSocketsToken";
 
 /// Where the storm is: sockets are open during wave n, away between the waves, and settle at the end.
@@ -47,7 +54,23 @@ struct Storm {
     run: u64,
     phase: watch::Receiver<Phase>,
     patience: Duration,
-    returns: Mutex<(hdrhistogram::Histogram<u32>, u64)>,
+    doors: Semaphore,
+    returns: Mutex<Returns>,
+}
+
+impl Storm {
+    fn note(&self, what: impl FnOnce(&mut Returns)) {
+        what(&mut self.returns.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// How the sockets came back.
+struct Returns {
+    latencies: hdrhistogram::Histogram<u32>,
+    /// Returns that did not resume: the server no longer had what was missed.
+    snapshots: u64,
+    /// Tries that the server refused, or that came to nothing.
+    turned_away: u64,
 }
 
 /// Plays all rounds and concludes.
@@ -59,8 +82,13 @@ pub async fn play(stage: &mut Stage, settings: &Reconnect) -> Result<(), LoadErr
     for round in 1..=stage.scenario.general.rounds {
         storm(stage, settings, round).await?;
     }
-    stage.conclude("p99 of returning, ms", |round| Some(round.get("returns")?.figures.p99_us / 1_000.0));
-    stage.conclude("last return, ms", |round| Some(round.get("returns")?.figures.max_us / 1_000.0));
+    stage.conclude("back and resumed / all", |round| {
+        let series = round.get(RETURNS)?;
+        let resumed = to_f64(series.count) - series.extra.get(SNAPSHOTS)?;
+        ratio(resumed, series.extra.get(SOCKETS)? * f64::from(settings.waves.max(1)))
+    });
+    stage.conclude("p99 of returning, ms", |round| Some(round.get(RETURNS)?.figures.p99_us / 1_000.0));
+    stage.conclude("last return, ms", |round| Some(round.get(RETURNS)?.figures.max_us / 1_000.0));
     Ok(())
 }
 
@@ -71,34 +99,41 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let shape = Shape { connections: 4, in_flight: 1 };
     let load = stage.load(Contestant::Countersign, shape, Arrival::open(settings.rate)?, &settings.mix)?;
     let (tell, phase) = watch::channel(Phase::Open(0));
-    let returns = Mutex::new((latency_histogram(), 0));
+    let returns = Mutex::new(Returns { latencies: latency_histogram(), snapshots: 0, turned_away: 0 });
     let patience = stage.scenario.general.patience();
-    let storm = Arc::new(Storm { ws: target.ws.clone(), token, run: load.plan.run, phase, patience, returns });
+    let (ws, doors) = (Endpoint { wait: patience, ..target.ws.clone() }, Semaphore::new(OPENED_AT_ONCE));
+    let storm = Arc::new(Storm { ws, token, run: load.plan.run, phase, patience, doors, returns });
     let mut sockets = JoinSet::new();
-    let (ready, mut is_ready) = tokio::sync::mpsc::channel(1);
+    let (ready, mut is_ready) = mpsc::channel(1);
     for _ in 0..settings.connections {
         let (storm, ready) = (storm.clone(), ready.clone());
         sockets.spawn(async move { socket(&storm, ready).await });
     }
     drop(ready);
-    // Every socket must be there before the first order, or it would miss orders of before its time.
-    for _ in 0..settings.connections {
-        if is_ready.recv().await.is_none() {
-            break;
-        }
-    }
     let waves = settings.waves.max(1);
     let between = load.plan.duty.window / waves;
     let waving = async {
         for wave in 1..=waves {
-            sleep(between.saturating_sub(AWAY * 2)).await;
+            sleep((between / 2).saturating_sub(AWAY)).await;
             tell.send_replace(Phase::Away);
             sleep(AWAY).await;
             tell.send_replace(Phase::Open(wave));
+            sleep(between / 2).await;
         }
     };
-    let (measured, ()) = tokio::join!(measure(&target, &mut stage.nonces, &load, stage.progress), waving);
-    let (measurement, outcome) = measured?;
+    let playing = async {
+        // Every socket must be there before the first order, or it would miss orders of before its time.
+        for _ in 0..settings.connections {
+            if is_ready.recv().await.is_none() {
+                return std::future::pending().await;
+            }
+        }
+        tokio::join!(measure(&target, &mut stage.nonces, &load, stage.progress), waving).0
+    };
+    let (measurement, outcome) = tokio::select! {
+        played = playing => played?,
+        lost = failed(&mut sockets) => return Err(lost),
+    };
     tell.send_replace(Phase::Settle(Arc::new(outcome.acknowledged.clone())));
     let mut checks: Vec<Check> = Vec::new();
     while let Some(joined) = sockets.join_next().await {
@@ -112,22 +147,38 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     }
     let during = Series::of_outcome("orders meanwhile", round, measurement.figures, &outcome, &measurement.cpu);
     stage.add(during);
-    let (latencies, snapshots) =
-        std::mem::replace(&mut *storm.returns.lock().unwrap_or_else(PoisonError::into_inner), (latency_histogram(), 0));
-    let figures = Figures::new(&latencies, load.plan.duty.window);
-    let mut returns = Series::of_latencies("returns", round, figures, &latencies).with_cpu(&measurement.cpu);
-    returns.extra.insert("told to take a snapshot".into(), crate::figures::to_f64(snapshots));
-    stage.add(returns);
+    let returns = storm.returns.lock().unwrap_or_else(PoisonError::into_inner);
+    let figures = Figures::new(&returns.latencies, load.plan.duty.window);
+    let mut series = Series::of_latencies(RETURNS, round, figures, &returns.latencies).with_cpu(&measurement.cpu);
+    let told = [
+        (SOCKETS, f64::from(settings.connections)),
+        (SNAPSHOTS, to_f64(returns.snapshots)),
+        ("turned away", to_f64(returns.turned_away)),
+    ];
+    series.extra.extend(told.map(|(name, value)| (name.to_owned(), value)));
+    drop(returns);
+    stage.add(series);
     let named = checks.into_iter().map(|check| Check { name: format!("round {round}: {}", check.name), ..check });
     stage.record.checks.extend(named);
     Ok(())
 }
 
+/// Why the first socket ended that ends before it is told to.
+async fn failed(sockets: &mut JoinSet<Result<Vec<Check>, LoadError>>) -> LoadError {
+    match sockets.join_next().await {
+        Some(Ok(Err(error))) => LoadError::Setup(format!("a socket of the storm failed: {error}")),
+        Some(Err(error)) => LoadError::Setup(format!("a socket ended early: {error}")),
+        Some(Ok(Ok(_))) | None => LoadError::Setup("a socket ended before the load did".into()),
+    }
+}
+
 /// One socket through all waves.
-async fn socket(storm: &Storm, ready: tokio::sync::mpsc::Sender<()>) -> Result<Vec<Check>, LoadError> {
+async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, LoadError> {
     let mut streams = Streams::new("all sockets'", storm.run);
     let mut phase = storm.phase.clone();
-    let mut caller = open(storm, &mut streams, None).await?;
+    let door = storm.doors.acquire().await;
+    let (mut caller, _) = open(storm, &mut streams).await?;
+    drop(door);
     if ready.send(()).await.is_err() {
         return Err(LoadError::Setup("the storm was called off".into()));
     }
@@ -151,7 +202,7 @@ async fn socket(storm: &Storm, ready: tokio::sync::mpsc::Sender<()>) -> Result<V
                 if let Phase::Open(next) = &*phase.borrow() {
                     wave = *next;
                 }
-                caller = open(storm, &mut streams, Some(Instant::now())).await?;
+                caller = come_back(storm, &mut streams).await?;
                 continue;
             }
         }
@@ -162,20 +213,50 @@ async fn socket(storm: &Storm, ready: tokio::sync::mpsc::Sender<()>) -> Result<V
     }
 }
 
-/// Opens and subscribes from where the streams had come to; `since` is the moment at which all were let in again.
-async fn open(storm: &Storm, streams: &mut Streams, since: Option<Instant>) -> Result<Caller, LoadError> {
+/// Opens as often as it takes, within the patience of the scenario, from now on, when all are let in again.
+async fn come_back(storm: &Storm, streams: &mut Streams) -> Result<Caller, LoadError> {
+    let since = Instant::now();
+    loop {
+        let opened = open(storm, streams).await;
+        let waited = since.elapsed();
+        match opened {
+            Ok((caller, resumed)) => {
+                storm.note(|returns| {
+                    returns.latencies.saturating_record(nanoseconds(waited));
+                    returns.snapshots += u64::from(!resumed);
+                });
+                return Ok(caller);
+            }
+            Err(error) if waited < storm.patience && turned_away(&error) => {
+                storm.note(|returns| returns.turned_away += 1);
+            }
+            Err(error) => {
+                return Err(LoadError::Setup(format!("it was not back after {} s: {error}", waited.as_secs())));
+            }
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Whether another try makes sense: the server was busy, or the connection came to nothing.
+fn turned_away(error: &LoadError) -> bool {
+    match error {
+        LoadError::Io { .. } | LoadError::Closed { .. } => true,
+        LoadError::Handshake { status, .. } => [429, 503].contains(status),
+        _ => false,
+    }
+}
+
+/// Opens and subscribes from where the streams had come to; whether they were resumed there.
+async fn open(storm: &Storm, streams: &mut Streams) -> Result<(Caller, bool), LoadError> {
     let mut caller = Caller::new(Connection::open(&storm.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
+    caller.wait = storm.patience;
     let mut params = json!({"channel": "executions", "snap_orders": false, "snap_trades": false, "token": storm.token});
     if let Some(offset) = streams.resume("executions") {
         params["from_offset"] = offset.into();
     }
     let result = caller.call_between("subscribe", params, |frame| streams.read(frame)).await?;
-    if let Some(since) = since {
-        let mut returns = storm.returns.lock().unwrap_or_else(PoisonError::into_inner);
-        returns.0.saturating_record(nanoseconds(since.elapsed()));
-        returns.1 += u64::from(!result["warnings"].is_null());
-    }
-    Ok(caller)
+    Ok((caller, result["warnings"].is_null()))
 }
 
 async fn settle(

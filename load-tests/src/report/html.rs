@@ -2,6 +2,7 @@
 
 use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
 use crate::timeline::Slice;
+use crate::watch::Look;
 
 use super::difference::changes;
 use super::plot::{Line, Plot, Scale};
@@ -118,6 +119,10 @@ fn plots(record: &Record) -> String {
     let seconds = "seconds from the start of the window";
     let latency =
         |take| Plot { x_label: seconds, x: Scale::Linear, y: Scale::Log, y_tick: duration, lines: over_time(take) };
+    let watched = |y_tick: fn(f64) -> String, take: fn(&Look) -> Option<f64>| {
+        let points = |series: &Series| series.looks.iter().filter_map(|look| Some((look.at_s, take(look)?))).collect();
+        Plot { x_label: seconds, x: Scale::Linear, y: Scale::Linear, y_tick, lines: lines(&points) }
+    };
     let all = [
         (
             "Throughput over time",
@@ -132,6 +137,8 @@ fn plots(record: &Record) -> String {
         ),
         ("Median latency over time", "", latency(|slice| slice.figures.p50_us)),
         ("p99 over time", "", latency(|slice| slice.figures.p99_us)),
+        ("The server's memory over time", "Resident MiB.", watched(number, |look| look.rss_mib)),
+        ("How far the history tables are behind", "Events.", watched(rate, |look| look.history_lag)),
         (
             "Latency by percentile",
             "Each step to the right holds a tenth of the requests left of it.",

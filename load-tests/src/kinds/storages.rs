@@ -1,0 +1,45 @@
+//! Orders to a server on SQLite and to one on Postgres, in turn.
+
+use std::fs;
+
+use crate::arrival::Arrival;
+use crate::children::CountersignChild;
+use crate::error::LoadError;
+use crate::kinds::orders::measure_sync_loop;
+use crate::postgres::Postgres;
+use crate::scenario::Storages;
+use crate::stage::{Contestant, Stage};
+use crate::target::{Overrides, Target};
+
+const SQLITE: &str = "on SQLite";
+const POSTGRES: &str = "on Postgres";
+
+/// Measures all rounds and concludes.
+///
+/// # Errors
+/// The server was not started for this run, there is no Postgres, or a measurement fails.
+pub async fn play(stage: &mut Stage, settings: &Storages) -> Result<(), LoadError> {
+    let missing = || LoadError::Setup("this scenario starts a second server: give --server".into());
+    let binary = stage.server.as_ref().map(|(binary, _)| binary.clone()).ok_or_else(missing)?;
+    let directory = stage.directory.path().join("postgres");
+    fs::create_dir_all(&directory).map_err(LoadError::io(format!("create {}", directory.display())))?;
+    let database = Postgres::start()?;
+    let child = CountersignChild::start_on(&binary, &directory, Some(&database.url())).await?;
+    let second = Target::from_ready(&child.ready, &Overrides::default())?;
+    let second = Target { process: Some(child.process()), database: Some(database.process()), ..second };
+    let first = stage.target()?.clone();
+    let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
+    for round in 1..=stage.scenario.general.rounds {
+        measure_sync_loop(stage, round)?;
+        for (name, target) in [(SQLITE, &first), (POSTGRES, &second)] {
+            stage.target = Some(target.clone());
+            let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
+            stage.contest(Contestant::Countersign, name, round, &load).await?;
+        }
+    }
+    stage.conclude("throughput, Postgres / SQLite", |round| round.ratio(POSTGRES, SQLITE, |of| of.per_second));
+    stage.conclude("p99, Postgres / SQLite", |round| round.ratio(POSTGRES, SQLITE, |of| of.p99_us));
+    // The server has connections to the database: it ends first.
+    drop(child);
+    Ok(())
+}
