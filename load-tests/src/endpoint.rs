@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::error::LoadError;
@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub path: String,
     /// Longest wait for each step of a connection.
     pub wait: Duration,
+    /// How much the system takes for a socket that does not read, in bytes, if not what it takes by itself.
+    pub receive_buffer: Option<u32>,
 }
 
 impl Endpoint {
@@ -38,7 +40,8 @@ impl Endpoint {
             return Err(refuse());
         }
         let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-        Ok(Self { authority, path: if path.is_empty() { "/".into() } else { path.into() }, wait: ANSWER_WAIT })
+        let path = if path.is_empty() { "/" } else { path }.into();
+        Ok(Self { authority, path, wait: ANSWER_WAIT, receive_buffer: None })
     }
 
     /// Opens a TCP connection without Nagle's delay.
@@ -47,9 +50,18 @@ impl Endpoint {
     /// Refused, or no answer in time.
     pub async fn connect(&self) -> Result<TcpStream, LoadError> {
         let what = format!("connect to {}", self.authority);
-        let stream = self.within(&what, TcpStream::connect(&self.authority)).await?;
+        let stream = self.within(&what, self.connected()).await?;
         stream.set_nodelay(true).map_err(LoadError::io(what))?;
         Ok(stream)
+    }
+
+    async fn connected(&self) -> std::io::Result<TcpStream> {
+        let Some(bytes) = self.receive_buffer else { return TcpStream::connect(&self.authority).await };
+        let address = lookup_host(&self.authority).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // Before the connection is made, which tells the other end how much it may send.
+        socket.set_recv_buffer_size(bytes)?;
+        socket.connect(address).await
     }
 
     /// The body of `GET path`. HTTP 1.0, so that the answer is neither chunked nor kept open.

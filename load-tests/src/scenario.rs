@@ -233,7 +233,7 @@ settings! {
         /// Sockets that subscribe to `channel` and then do not read.
         stalled: u16 = 1_000,
         /// Seconds of the load before the measurement with them: at first the system's buffers take what they are sent.
-        stall: f64 = 10.0,
+        stall: f64 = 15.0,
         /// Public or private.
         channel: String = "book".into(),
         /// What is sent.

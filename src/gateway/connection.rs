@@ -23,6 +23,10 @@ use crate::sequencer::handle::Outcome;
 /// Deliveries that may wait on one socket; there is at most one a commit.
 const DELIVERIES_MAX: usize = 512;
 
+/// Deliveries that may wait on a socket that is told market data: beyond them a snapshot is worth more than each change, and
+/// the system's buffers hold some hundreds already.
+const MARKET_DATA_MAX: usize = 64;
+
 /// Parts that one call causes on its own socket, usually: an answer and its events.
 const PARTS_PER_CALL: usize = 8;
 
@@ -254,6 +258,11 @@ impl Outlet {
         (self.seats.parts_max / PARTS_PER_CALL).max(16)
     }
 
+    /// Deliveries that wait.
+    fn deliveries(&self) -> usize {
+        DELIVERIES_MAX - self.queue.capacity()
+    }
+
     /// Notes that parts were written.
     pub fn written(&self, count: usize) {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
@@ -307,11 +316,11 @@ impl crate::market_data::Subscriber for Outlet {
     }
 
     fn has_room(&self) -> bool {
-        self.queue.capacity() > 0 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max
+        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max
     }
 
     fn is_reading(&self) -> bool {
-        self.queue.capacity() > DELIVERIES_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
+        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
     }
 
     fn send(&self, frame: &Bytes) {

@@ -15,9 +15,10 @@ use super::world::{Wanted, World, api_key, key, secret};
 
 const CHANNELS: [&str; 4] = ["book", "level3", "trade", "ticker"];
 const DEPTH: usize = 100;
-/// What a socket's queue holds, less what is no frame; and what its session may have taken from it for one write.
-const QUEUED: u64 = 500;
-const TAKEN: u64 = 12 + 64;
+/// What a socket's queue holds of market data, less what is no frame; and what its session may have taken from it for one
+/// write.
+const QUEUED: u64 = 60;
+const TAKEN: u64 = 4 + 64;
 /// Of the bots, who read.
 const OTHERS: u64 = 16;
 

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use crate::arrival::Arrival;
 use crate::caller::{Caller, subscription};
+use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
 use crate::machine::{require_open_files, resident_kib};
 use crate::metrics::send_queue_parts;
 use crate::scenario::SlowConsumers;
 use crate::stage::{Contestant, Stage};
+use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
+/// Of the system, for a socket that does not read: so little that the server soon has to wait for it.
+const RECEIVE_BUFFER_BYTES: u32 = 4 << 10;
 const WITHOUT: &str = "orders alone";
 const WITH: &str = "orders with stalled subscribers";
 const KIB: &str = "KiB per stalled subscriber";
@@ -23,6 +27,8 @@ const KIB: &str = "KiB per stalled subscriber";
 pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), LoadError> {
     require_open_files(u64::from(settings.stalled))?;
     let target = stage.target()?.clone();
+    let ws = Endpoint { receive_buffer: Some(RECEIVE_BUFFER_BYTES), ..target.ws.clone() };
+    let narrow = Target { ws, ..target.clone() };
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     for round in 1..=stage.scenario.general.rounds {
         let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
@@ -31,7 +37,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
         let before = target.process.map(resident_kib).transpose()?;
         let mut stalled = Vec::with_capacity(usize::from(settings.stalled));
         for number in 0..usize::from(settings.stalled) {
-            let mut caller = Caller::new(target.open(&mut stage.nonces, number, READ_BUFFER_BYTES).await?);
+            let mut caller = Caller::new(narrow.open(&mut stage.nonces, number, READ_BUFFER_BYTES).await?);
             caller.subscribe(subscription(&settings.channel, &settings.mix.symbol), |_| Ok(())).await?;
             stalled.push(caller);
         }
