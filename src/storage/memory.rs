@@ -19,9 +19,12 @@ pub enum Fault {
     Torn,
     /// All fail and write nothing, snapshots too, until [`Disk::heal`].
     Full,
-    /// The next one fails and readers do not see its row. It is there for who opens the journal again, unless the
-    /// writer went on before.
-    Unsynced,
+    /// The next one fails and readers do not see its row. If it `survives`, it is there for who opens the journal
+    /// again, unless the writer went on before.
+    Unsynced {
+        /// What the disk made of what was written and not synced.
+        survives: bool,
+    },
 }
 
 /// Where a journal in memory is kept; clones are the same disk, and it outlives its writer.
@@ -178,12 +181,12 @@ impl MemoryJournal {
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),
             Some(Fault::Torn) => contents.torn = Some(body[..body.len() / 2].to_vec()),
-            Some(Fault::Unsynced) => contents.unsynced = Some(row),
+            Some(Fault::Unsynced { survives }) => contents.unsynced = survives.then_some(row),
             Some(Fault::Refused | Fault::Full) => {}
         }
         match fault {
             Some(Fault::Full) => Err(full()),
-            Some(Fault::Unsynced) => Err(JournalError::Unsynced("the disk was told not to sync".to_owned())),
+            Some(Fault::Unsynced { .. }) => Err(JournalError::Unsynced("the disk was told not to sync".to_owned())),
             Some(fault) => Err(JournalError::Unavailable(format!("the disk was told to fail: {fault:?}"))),
             None => {
                 self.head = head;
@@ -225,9 +228,14 @@ mod tests {
     /// What is there after each fault, for who opens the journal again.
     #[tokio::test]
     async fn each_fault_leaves_what_it_says() {
-        for (fault, kept) in
-            [(Fault::Refused, 1), (Fault::Unanswered, 2), (Fault::Torn, 1), (Fault::Full, 1), (Fault::Unsynced, 2)]
-        {
+        for (fault, kept) in [
+            (Fault::Refused, 1),
+            (Fault::Unanswered, 2),
+            (Fault::Torn, 1),
+            (Fault::Full, 1),
+            (Fault::Unsynced { survives: true }, 2),
+            (Fault::Unsynced { survives: false }, 1),
+        ] {
             let disk = Disk::default();
             let mut journal = disk.journal().unwrap();
             journal.append(1, 1, 1, b"whole").await.unwrap();

@@ -65,12 +65,15 @@ impl History {
         Some(next)
     }
 
-    /// The next so many requests came to nothing: their batch is not on the disk.
-    pub fn lose(&mut self, count: usize) {
-        for _ in 0..count {
-            self.next().expect("a request without an answer");
-            self.lost += 1;
-        }
+    /// Takes out the next so many requests, whose outcome only a start could tell.
+    pub fn set_aside(&mut self, count: usize) -> Vec<Operation> {
+        (0..count).map(|_| self.next().expect("a request without an answer")).collect()
+    }
+
+    /// Puts such requests back, before all others.
+    pub fn put_back(&mut self, operations: Vec<Operation>) {
+        self.taken += operations.len();
+        operations.into_iter().rev().for_each(|operation| self.operations.push_front(operation));
     }
 
     pub fn is_empty(&self) -> bool {

@@ -47,9 +47,16 @@ impl Model {
         self.engine.state()
     }
 
-    /// A server that starts anew forgets what no event tells: the counters of keys.
-    pub fn restart(&mut self) {
-        self.engine = Engine::new(self.state().clone()).limited(self.tiers.clone());
+    /// A server that starts anew forgets what no event tells: the counters of keys. The engine as it was.
+    pub fn restart(&mut self) -> Engine {
+        let anew = Engine::new(self.state().clone()).limited(self.tiers.clone());
+        std::mem::replace(&mut self.engine, anew)
+    }
+
+    /// Goes back to an engine of before a restart that no event followed.
+    pub fn go_back(&mut self, engine: Engine) {
+        assert_eq!(engine.state().seq, self.state().seq);
+        self.engine = engine;
     }
 
     /// Accounts for a batch: every answer, and every event.

@@ -17,7 +17,7 @@ use countersign::storage::memory::Fault;
 use super::clients::{Asked, Clients};
 use super::dice::Dice;
 use super::followers::Followers;
-use super::history::History;
+use super::history::{History, Operation};
 use super::hooks::Hooks;
 use super::laws::Laws;
 use super::model::Model;
@@ -84,8 +84,8 @@ struct Run {
     hooks: Hooks,
     /// Shown since the server was last started: on the disk whatever happens.
     shown: Vec<Arc<Stamped>>,
-    /// The disk is full, so only queries are answered.
-    read_only: bool,
+    /// The disk failed, so only queries are answered: the requests whose batch it was, and the engine that they met.
+    read_only: Option<(Vec<Operation>, Engine)>,
     hurried: bool,
     /// A burst is still to come.
     bursts: bool,
@@ -129,7 +129,7 @@ impl Run {
             followers: Followers::new(settings.ring_items),
             hooks: Hooks::default(),
             shown: Vec::new(),
-            read_only: false,
+            read_only: None,
             hurried: settings.hurried,
             bursts: plan.bursts(),
             given: 0,
@@ -181,7 +181,7 @@ impl Run {
         if faulty && self.dice.one_in(40) {
             self.fail();
         }
-        if self.read_only && self.dice.one_in(8) {
+        if self.read_only.is_some() && self.dice.one_in(8) {
             self.server.disk.heal();
         }
         if self.dice.one_in(6) {
@@ -273,11 +273,12 @@ impl Run {
     }
 
     fn fail(&mut self) {
-        let (name, fault) = match self.dice.below(8) {
+        let (name, fault) = match self.dice.below(9) {
             0 => ("append refused", Fault::Refused),
             1 => ("append unanswered", Fault::Unanswered),
             2 => ("append torn", Fault::Torn),
             3 => ("disk full", Fault::Full),
+            4 => ("append unsynced", Fault::Unsynced { survives: self.dice.one_in(2) }),
             _ => {
                 self.hooks.hit("slow append");
                 return self.server.disk.slow(self.dice.below(SLOWEST) as u32);
@@ -309,14 +310,13 @@ impl Run {
                 }
                 Told::Accepting(true) => {
                     self.hooks.hit("writes taken again");
-                    self.read_only = false;
+                    let (lost, _) = self.read_only.take().expect("only reads were served");
+                    self.history.lost += lost.len() as u64;
                 }
-                // Reads go on without a start: what is on the disk is what was shown, and the rest is forgotten.
+                // Reads go on without a start: what was shown is there, and the rest is as good as forgotten.
                 Told::Accepting(false) => {
                     self.hooks.hit("only reads served");
-                    self.read_only = true;
-                    self.history.lose(failed);
-                    self.model.restart();
+                    self.read_only = Some((self.history.set_aside(failed), self.model.restart()));
                 }
             }
         }
@@ -379,7 +379,7 @@ impl Run {
             self.turn().await;
             self.server.tick().await;
         }
-        assert!(!self.read_only, "liveness: the disk has room and no command is taken");
+        assert!(self.read_only.is_none(), "liveness: the disk has room and no command is taken");
         // A halt is no fault, and nobody else would end it.
         self.submit(vec![(VENUE, Asked::Command(Command::Resume))]);
         for days in [0, 1, 40] {

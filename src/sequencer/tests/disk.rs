@@ -95,7 +95,7 @@ async fn d6_70_an_empty_journal_is_not_begun_on_a_full_disk() {
 async fn d6_70_after_a_failed_sync_reads_are_served_and_once_it_is_made_sure_the_batch_never_comes_back() {
     let disk = Disk::default();
     let ended = play(&disk, async |mut asking| {
-        disk.fail(Fault::Unsynced);
+        disk.fail(Fault::Unsynced { survives: true });
         assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
         assert_eq!(asking.ask([looking(1), open_session(1)]).await, [None, Some(Code::ReadOnly)]);
         noticed().await;
@@ -111,7 +111,7 @@ async fn d6_70_after_a_failed_sync_reads_are_served_and_once_it_is_made_sure_the
 async fn d6_70_a_stop_before_it_is_made_sure_leaves_the_outcome_to_the_next_start() {
     let disk = Disk::default();
     let ended = play(&disk, async |mut asking| {
-        disk.fail(Fault::Unsynced);
+        disk.fail(Fault::Unsynced { survives: true });
         assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
     });
     let ended = ended.await;
@@ -126,7 +126,7 @@ async fn d6_70_a_stop_before_it_is_made_sure_leaves_the_outcome_to_the_next_star
 async fn d6_70_a_row_that_is_lost_before_writing_goes_on_stops_the_server() {
     let disk = Disk::default();
     let ended = play(&disk, async |mut asking| {
-        disk.fail(Fault::Unsynced);
+        disk.fail(Fault::Unsynced { survives: true });
         assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
         disk.damage(|rows, _| rows[0].body[8] ^= 1);
         assert_eq!(asking.ask([looking(1)]).await, [None]);

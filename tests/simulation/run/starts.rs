@@ -9,16 +9,21 @@ use super::{BURST, Run};
 impl Run {
     /// Starts the server again on what its disk holds, and compares that with what everybody was told.
     pub(super) async fn restart(&mut self) {
-        self.read_only = false;
+        if let Some((operations, engine)) = self.read_only.take() {
+            self.history.put_back(operations);
+            self.model.go_back(engine);
+        }
         let intact = self.damage().await;
         loop {
+            // Whether the last row is there, only who opens the journal for writing finds out.
+            drop(self.server.disk.journal().expect("nobody writes"));
             self.account().await;
             self.laws.compare(self.model.state());
             let kept = self.dice.of(&[40, 300, 100_000]);
             let recent = recent(&self.server.reader(), kept).await.expect("the journal is read");
             self.followers.restart(&recent, self.model.state().seq);
             let expected = self.model.state().digest();
-            self.model.restart();
+            let _before = self.model.restart();
             let queue_max = if self.plan.bursts() { 2 * BURST } else { self.dice.of(&[12, 30, 100, 1_000]) };
             let started = self.server.start(queue_max, None).await;
             if let Some(recovered) = self.server.recovered() {
