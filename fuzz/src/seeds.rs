@@ -1,11 +1,13 @@
 //! What fuzzing starts from: every kind of message as clients write it, heads, bodies, journal rows.
 
+use std::ops::Range;
+
 use countersign::access::operation::Operation;
-use countersign::domain::time::Moment;
 use countersign::engine::query::{Query, Sought, View};
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::token::Claims;
-use countersign::sequencer::codec;
+use countersign::sequencer::replay::Replay;
+use countersign::sequencer::{codec, recovery};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
 
@@ -107,23 +109,32 @@ fn bodies() -> Vec<(String, Vec<u8>)> {
     .collect()
 }
 
-/// The events of the world one by one, two rows of several, and the world as a snapshot.
+/// The first event of each kind as a row that follows on those before it, a row of several, the world as a snapshot, and
+/// both as they lie on a disk.
 fn journal() -> Vec<(String, Vec<u8>)> {
     let events = world::events();
-    let row = |events: &[(Moment, countersign::engine::event::Event)]| {
-        let mut body = vec![0];
-        for (at, event) in events {
-            codec::encode(&mut body, *at, world::principals()[0].actor, std::slice::from_ref(event));
+    let row = |range: Range<usize>| {
+        let mut bytes = vec![u8::try_from(4 * range.start).expect("the world is small")];
+        for (at, event) in &events[range] {
+            codec::encode(&mut bytes, *at, world::principals()[0].actor, std::slice::from_ref(event));
         }
-        body
+        bytes
     };
     let kinds = events.iter().map(|(_, event)| std::mem::discriminant(event)).collect::<Vec<_>>();
     let first = |at: &usize| !kinds[..*at].contains(&kinds[*at]);
     let mut all: Vec<_> =
-        (0..events.len()).filter(first).map(|at| (format!("event-{at:02}"), row(&events[at..=at]))).collect();
-    all.push(("row".to_owned(), row(&events[events.len() - 4..])));
-    let mut snapshot = vec![1];
-    snapshot.extend(postcard::to_allocvec(world::engine().state()).expect("the state is plain data"));
-    all.push(("snapshot".to_owned(), snapshot));
+        (0..events.len()).filter(first).map(|at| (format!("event-{at:02}"), row(at..at + 1))).collect();
+    let last = events.len() - 4..events.len();
+    let mut damaged = vec![2];
+    damaged.extend(codec::FORMAT.to_be_bytes());
+    damaged.extend(4_u32.to_be_bytes());
+    damaged.extend([0; 32]);
+    damaged.extend(&row(last.clone())[1..]);
+    let saved = recovery::snapshot(&Replay { state: world::engine().state().clone(), chain: [7; 32] });
+    let mut file = vec![3];
+    saved.write(&mut file).expect("it is written to memory");
+    let snapshot = [&[1], saved.body.as_slice()].concat();
+    let named = [("row", row(last)), ("snapshot", snapshot), ("damaged-row", damaged), ("damaged-snapshot", file)];
+    all.extend(named.map(|(name, bytes)| (name.to_owned(), bytes)));
     all
 }

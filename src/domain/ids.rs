@@ -8,11 +8,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A position in the journal: the number of an event, counted from 1; below 2^45.
+/// A position in the journal: the number of an event, counted from 1; below [`END`](Seq::END).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Seq(pub u64);
 
 impl Seq {
+    /// Above every sequence, so that offsets stay whole numbers in JSON.
+    pub const END: Seq = Seq(1 << 45);
+
     /// The offset of item `index` (0–254) that the event at this sequence yields on one channel (rule 41).
     pub fn offset(self, index: u8) -> u64 {
         self.0 * 256 + u64::from(index)

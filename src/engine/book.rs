@@ -49,6 +49,13 @@ struct Level {
     total: Quantity,
 }
 
+impl Level {
+    /// Shows so much more and so much less. What was added comes off again whatever the sum was, so it may wrap.
+    fn change(&mut self, more: Quantity, less: Quantity) {
+        self.total = Quantity(self.total.0.wrapping_add(more.0).wrapping_sub(less.0));
+    }
+}
+
 /// Open orders of a market.
 #[derive(Clone, Debug)]
 pub struct Book<T = Order> {
@@ -108,6 +115,11 @@ impl<T: Resting> Book<T> {
         Slot(slot)
     }
 
+    /// Whether the order in a slot rests in a level.
+    pub fn rests(&self, slot: Slot) -> bool {
+        self.entries[slot.0 as usize].rests
+    }
+
     /// Puts an open order at the end of its level.
     pub fn rest(&mut self, slot: Slot) {
         self.link(slot.0);
@@ -121,7 +133,7 @@ impl<T: Resting> Book<T> {
         if let Some((side, price)) = place.filter(|_| entry.rests && before.visible() != now)
             && let Some(level) = self.side_mut(side).get_mut(&price)
         {
-            level.total = Quantity(level.total.0 + now.0 - before.visible().0);
+            level.change(now, before.visible());
         }
         Some(before)
     }
@@ -151,7 +163,7 @@ impl<T: Resting> Book<T> {
         let shown = order.visible();
         let level =
             self.side_mut(side).entry(price).or_insert(Level { first: slot, last: NONE, total: Quantity::ZERO });
-        level.total = Quantity(level.total.0 + shown.0);
+        level.change(shown, Quantity::ZERO);
         let before = std::mem::replace(&mut level.last, slot);
         if before != NONE {
             self.entries[before as usize].after = slot;
@@ -175,7 +187,7 @@ impl<T: Resting> Book<T> {
         if before == NONE && after == NONE {
             levels.remove(&price);
         } else if let Some(level) = levels.get_mut(&price) {
-            level.total = Quantity(level.total.0 - shown.0);
+            level.change(Quantity::ZERO, shown);
             if before == NONE {
                 level.first = after;
             }

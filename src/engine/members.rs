@@ -222,6 +222,11 @@ impl Members {
         (1..=self.organizations.len()).contains(&(id.0 as usize))
     }
 
+    /// Whether there is an account of that number.
+    pub fn has_account(&self, id: AccountId) -> bool {
+        id.index() < self.accounts.len()
+    }
+
     /// Whose account it is.
     pub fn organization_of(&self, account: AccountId) -> OrganizationId {
         self.accounts[account.index()]

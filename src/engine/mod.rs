@@ -40,6 +40,7 @@ pub mod reject;
 pub mod rewards;
 pub mod rolling_totals;
 pub mod service_users;
+pub mod soundness;
 pub mod state;
 pub mod streams;
 pub mod switches;

@@ -16,7 +16,7 @@ use super::reference::Reference;
 use super::watches::Watches;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::ORGANIZATIONS_MAX;
-use crate::domain::money::{Amount, Price};
+use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, Side};
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -112,6 +112,11 @@ impl Orders {
     pub fn get(&self, id: OrderId) -> Option<&Order> {
         let (market, slot) = self.places.get(id)?;
         self.books[market.index()].get(slot)
+    }
+
+    /// Whether an order is in its market's book.
+    pub fn rests(&self, id: OrderId) -> bool {
+        self.places.get(id).is_some_and(|(market, slot)| self.books[market.index()].rests(slot))
     }
 
     /// The book of a market.
@@ -224,7 +229,7 @@ impl Orders {
     /// Lets holds and watches follow an order from what it still is in its book to what it is now.
     fn follow(&mut self, slot: Slot, order: &Order, reference: &Reference, ledger: &mut Ledger) {
         let Some(before) = self.books[order.market.index()].get(slot) else { return };
-        let delta = Amount(order.held.0 - before.held.0);
+        let delta = Amount(order.held.0.saturating_sub(before.held.0));
         ledger.hold(order.account, held_asset(order, reference), delta);
         if order.terms.is_some() {
             self.watches.remove(before);
@@ -271,7 +276,7 @@ impl<'de> Deserialize<'de> for Orders {
             if order.account.index() >= ORGANIZATIONS_MAX {
                 return Err(serde::de::Error::custom("an order of no account"));
             }
-            if order.qty < order.filled {
+            if !(Quantity::ZERO..=order.qty).contains(&order.filled) {
                 return Err(serde::de::Error::custom("an order filled beyond its quantity"));
             }
             if all.places.get(order.id).is_some() {

@@ -130,14 +130,14 @@ pub fn snapshot(Replay { state, chain }: &Replay) -> Snapshot {
 }
 
 /// The state in a snapshot, if this release can read it and it is whole.
-fn restore(snapshot: &Snapshot) -> Option<Replay> {
+pub fn restore(snapshot: &Snapshot) -> Option<Replay> {
     if snapshot.format != SNAPSHOT_FORMAT {
         return None;
     }
     // The bytes before their meaning: what was damaged is not even read.
     let intact = State::digest_of(&snapshot.body) == snapshot.digest;
     let state = intact.then(|| postcard::from_bytes::<State>(&snapshot.body).ok()).flatten();
-    let whole = state.filter(|state| state.seq == Seq(snapshot.seq));
+    let whole = state.filter(|state| state.seq == Seq(snapshot.seq) && state.seq < Seq::END);
     if whole.is_none() {
         tracing::warn!(seq = snapshot.seq, "a snapshot is damaged; replaying the journal instead");
     }

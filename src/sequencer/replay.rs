@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::codec::{self, Entry};
 use super::recovery::RecoveryError;
+use crate::engine::soundness;
 use crate::engine::state::State;
 use crate::storage::journal::{JournalError, Row};
 use crate::storage::{Digest, JournalReader, link};
@@ -49,7 +50,7 @@ impl Replay {
             rows.into_iter().for_each(|row| decoder.give(row));
             // While this page is decoded, the one before it is applied.
             for _ in 0..std::mem::replace(&mut ahead, page) {
-                self.apply(decoder.take()?);
+                self.apply(decoder.take()?)?;
                 after(self)?;
             }
             if page == 0 {
@@ -58,11 +59,26 @@ impl Replay {
         }
     }
 
-    fn apply(&mut self, row: Decoded) {
-        for entry in &row.entries {
-            entry.events.iter().for_each(|event| self.state.apply(entry.at, event));
+    /// Checks that one row follows, and applies it.
+    ///
+    /// # Errors
+    /// When it does not follow from the rows before it.
+    pub fn take(&mut self, row: &Row) -> Result<(), RecoveryError> {
+        let decoded = decode(row, self.state.seq.next().0, &self.chain)?;
+        Ok(self.apply(decoded)?)
+    }
+
+    fn apply(&mut self, row: Decoded) -> Result<(), JournalError> {
+        for Entry { at, events, .. } in &row.entries {
+            for event in events {
+                let seq = self.state.seq.next().0;
+                let unsound = |why: &str| JournalError::Corrupt { at: seq, why: format!("{why}, which cannot follow") };
+                soundness::check(&self.state, event).map_err(unsound)?;
+                self.state.apply(*at, event);
+            }
         }
         self.chain = row.chain;
+        Ok(())
     }
 }
 

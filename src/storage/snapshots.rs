@@ -3,7 +3,7 @@
 //! commit. All that is in them can be told again from the journal.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -57,7 +57,7 @@ impl Snapshots {
             tracing::warn!(%error, "the snapshots cannot be listed");
             Vec::new()
         });
-        let read = |(seq, path): (u64, PathBuf)| match read(&path) {
+        let read = |(seq, path): (u64, PathBuf)| match File::open(path).and_then(Snapshot::read) {
             Ok(snapshot) => Some(snapshot),
             Err(error) => {
                 tracing::warn!(seq, %error, "a snapshot cannot be read");
@@ -119,34 +119,47 @@ fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 fn write(dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let fresh = dir.join("new");
     let mut file = File::create(&fresh)?;
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend(snapshot.format.to_be_bytes());
-    header.extend(snapshot.seq.to_be_bytes());
-    header.extend(snapshot.chain);
-    header.extend(snapshot.digest);
-    header.extend(Sha256::digest(&header));
-    file.write_all(&header)?;
-    file.write_all(&snapshot.body)?;
+    snapshot.write(&mut file)?;
     file.sync_all()?;
     fs::rename(&fresh, dir.join(snapshot.seq.to_string()))?;
     File::open(dir)?.sync_all()
 }
 
-fn read(path: &Path) -> io::Result<Snapshot> {
-    let mut file = File::open(path)?;
-    let mut header = [0; HEADER_BYTES];
-    file.read_exact(&mut header)?;
-    let (mut fields, over_fields) = header.split_at(HEADER_BYTES - 32);
-    if Sha256::digest(fields).as_slice() != over_fields {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "its header is damaged"));
+impl Snapshot {
+    /// Writes it as its file holds it.
+    ///
+    /// # Errors
+    /// When the file takes no more.
+    pub fn write(&self, mut file: impl io::Write) -> io::Result<()> {
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        header.extend(self.format.to_be_bytes());
+        header.extend(self.seq.to_be_bytes());
+        header.extend(self.chain);
+        header.extend(self.digest);
+        header.extend(Sha256::digest(&header));
+        file.write_all(&header)?;
+        file.write_all(&self.body)
     }
-    let (mut format, mut seq, mut chain, mut digest) = ([0; 2], [0; 8], Digest::default(), Digest::default());
-    for field in [format.as_mut_slice(), &mut seq, &mut chain, &mut digest] {
-        fields.read_exact(field)?;
+
+    /// Reads a snapshot's file.
+    ///
+    /// # Errors
+    /// When it is cut short in its header, or that is damaged. The body is what it is; its digest tells.
+    pub fn read(mut file: impl io::Read) -> io::Result<Snapshot> {
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact(&mut header)?;
+        let (mut fields, over_fields) = header.split_at(HEADER_BYTES - 32);
+        if Sha256::digest(fields).as_slice() != over_fields {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its header is damaged"));
+        }
+        let (mut format, mut seq, mut chain, mut digest) = ([0; 2], [0; 8], Digest::default(), Digest::default());
+        for field in [format.as_mut_slice(), &mut seq, &mut chain, &mut digest] {
+            fields.read_exact(field)?;
+        }
+        let mut body = Vec::new();
+        file.read_to_end(&mut body)?;
+        Ok(Snapshot { seq: u64::from_be_bytes(seq), format: u16::from_be_bytes(format), chain, digest, body })
     }
-    let mut body = Vec::new();
-    file.read_to_end(&mut body)?;
-    Ok(Snapshot { seq: u64::from_be_bytes(seq), format: u16::from_be_bytes(format), chain, digest, body })
 }
 
 #[cfg(test)]

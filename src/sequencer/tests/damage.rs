@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::domain::ids::MarketId;
+use crate::domain::markets::MarketStatus;
 use crate::storage::head::{check_head, write_head};
 
 /// Rows of the journal, each of one asset.
@@ -171,4 +173,23 @@ async fn d6_69_a_head_file_of_another_journal_is_refused_until_it_is_removed() {
     }
     std::fs::remove_file(dir.path().join("head")).unwrap();
     assert_eq!(started_in(dir.path()).await, Ok(digest));
+}
+
+#[tokio::test]
+async fn d6_69_a_row_that_follows_by_its_digest_and_cannot_follow_by_what_it_says_is_refused() {
+    let status = Event::MarketStatusSet { market: MarketId(1), status: MarketStatus::Online };
+    for event in [asset(ROWS + 2), asset(0), status] {
+        let (dir, ..) = closed().await;
+        let mut journal = storage(dir.path()).journal().await.unwrap();
+        let mut body = Vec::new();
+        codec::encode(&mut body, Moment(99), SERVER.actor, std::slice::from_ref(&event));
+        let at = u64::from(ROWS) + 1;
+        journal.append(at, 1, codec::FORMAT, &body).await.unwrap();
+        let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
+        for refused in [recover(&reader, &snapshots).await.err(), verify(&reader, &snapshots).await.err()] {
+            let named =
+                matches!(&refused, Some(RecoveryError::Journal(JournalError::Corrupt { at: of, .. })) if *of == at);
+            assert!(named, "{event:?}: {refused:?}");
+        }
+    }
 }
