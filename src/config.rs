@@ -14,7 +14,6 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::access::tier::Tiers;
-use crate::domain::ids::OrganizationId;
 pub use crate::storage::postgres::DatabaseUrl;
 
 /// Everything that the operator may choose.
@@ -229,12 +228,6 @@ impl Config {
         if let Some(bad) = self.origins.iter().find(|origin| !is_origin(origin)) {
             let problem = format!("{bad:?} is not an origin such as \"https://trade.example.com\"");
             return Err(wrong("origins", problem));
-        }
-        if let Some(bad) = self.rates.organizations.keys().find(|id| OrganizationId::parse(id).is_none()) {
-            return Err(wrong(
-                "rates.organizations",
-                format!("{bad:?} is not the id of an Organization such as \"ORG2\""),
-            ));
         }
         if self.database.as_ref().is_some_and(|database| !database.is_sound()) {
             return Err(wrong("database", "give a URL such as \"postgres://user:password@host/name\""));

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::ids::OrganizationId;
 
@@ -52,8 +53,20 @@ impl Tier {
 pub struct Tiers {
     /// Of everybody who is not named.
     pub tier: Tier,
-    /// By the id of an Organization, such as `ORG2`.
-    pub organizations: BTreeMap<String, Tier>,
+    /// Of those that are; settings name them by id, such as `ORG2`.
+    #[serde(deserialize_with = "by_id")]
+    pub organizations: BTreeMap<OrganizationId, Tier>,
+}
+
+fn by_id<'de, D: Deserializer<'de>>(settings: D) -> Result<BTreeMap<OrganizationId, Tier>, D::Error> {
+    let named = BTreeMap::<String, Tier>::deserialize(settings)?;
+    let known = |(name, tier): (String, Tier)| match OrganizationId::parse(&name) {
+        Some(id) => Ok((id, tier)),
+        None => Err(D::Error::custom(format!(
+            "rates.organizations: {name:?} is not the id of an Organization such as \"ORG2\""
+        ))),
+    };
+    named.into_iter().map(known).collect()
 }
 
 impl Tiers {
@@ -64,9 +77,6 @@ impl Tiers {
 
     /// The tier of an Organization.
     pub fn of(&self, organization: OrganizationId) -> Tier {
-        if self.organizations.is_empty() {
-            return self.tier;
-        }
-        self.organizations.get(&organization.to_string()).copied().unwrap_or(self.tier)
+        self.organizations.get(&organization).copied().unwrap_or(self.tier)
     }
 }

@@ -152,49 +152,46 @@ impl Rates {
         now: Moment,
     ) -> Option<Rate> {
         let allowance = self.allowance(caller)?;
-        let mut last = None;
-        let costs = costs(command, events, now);
-        for (market, cost) in &costs {
-            let count = self.count(caller, *market, allowance, now) + cost;
-            self.counters.insert((caller.id, *market), Counter { count, at: now });
-            last = Some(Rate { cost: *cost, count, threshold: allowance.threshold });
+        let costs = || costs(command, events, now);
+        for (market, cost) in costs() {
+            let count = self.count(caller, market, allowance, now) + cost;
+            self.counters.insert((caller.id, market), Counter { count, at: now });
         }
-        last
+        // Of several pairs one is told.
+        let told = costs().map(|(market, _)| market).max()?;
+        let cost = costs().filter(|(market, _)| *market == told).map(|(_, cost)| cost).sum();
+        let count = self.count(caller, told, allowance, now);
+        Some(Rate { cost, count, threshold: allowance.threshold })
     }
 }
 
-/// What a command costs in each pair that it touched. Orders that fills bring about cost nothing, and neither do
-/// refusals, repetitions and whatever cancels everything.
-fn costs(command: &Command, events: &[Event], now: Moment) -> BTreeMap<MarketId, u64> {
-    let placed = || {
-        events.iter().find_map(|event| match event {
-            Event::OrderPlaced { order, .. } => Some(order.market),
-            _ => None,
-        })
+/// What a command costs, each with its pair. Orders that fills bring about cost nothing, and neither do refusals,
+/// repetitions and whatever cancels everything.
+fn costs(command: &Command, events: &[Event], now: Moment) -> impl Iterator<Item = (MarketId, u64)> {
+    let placed = match command {
+        Command::PlaceOrder(_) => Some(FIXED),
+        Command::PlaceBatch(all) => Some(OF_BATCH * all.len() as u64),
+        _ => None,
     };
-    let mut costs = BTreeMap::new();
-    let mut add = |market: MarketId, cost: u64| *costs.entry(market).or_default() += cost;
-    match command {
-        Command::PlaceOrder(_) => placed().into_iter().for_each(|market| add(market, FIXED)),
-        Command::PlaceBatch(all) => placed().into_iter().for_each(|market| add(market, OF_BATCH * all.len() as u64)),
-        Command::AmendOrder(_) | Command::EditOrder(_) | Command::CancelOrder(_) | Command::CancelBatch(_) => {
-            for event in events {
-                match event {
-                    Event::OrderAmended { order, .. } => add(order.market, FIXED + penalty(Act::Amend, order, now)),
-                    Event::OrderCanceled { order, reason: CancelReason::Edited } => {
-                        add(order.market, FIXED + penalty(Act::Edit, order, now));
-                    }
-                    Event::OrderCanceled {
-                        order,
-                        reason: CancelReason::UserRequested | CancelReason::AmendedToFilled,
-                    } => add(order.market, penalty(Act::Cancel, order, now)),
-                    _ => {}
-                }
-            }
+    let changes = matches!(
+        command,
+        Command::AmendOrder(_) | Command::EditOrder(_) | Command::CancelOrder(_) | Command::CancelBatch(_)
+    );
+    let market = events.iter().filter(move |_| placed.is_some()).find_map(|event| match event {
+        Event::OrderPlaced { order, .. } => Some(order.market),
+        _ => None,
+    });
+    let changed = events.iter().filter(move |_| changes).filter_map(move |event| match event {
+        Event::OrderAmended { order, .. } => Some((order.market, FIXED + penalty(Act::Amend, order, now))),
+        Event::OrderCanceled { order, reason: CancelReason::Edited } => {
+            Some((order.market, FIXED + penalty(Act::Edit, order, now)))
         }
-        _ => {}
-    }
-    costs
+        Event::OrderCanceled { order, reason: CancelReason::UserRequested | CancelReason::AmendedToFilled } => {
+            Some((order.market, penalty(Act::Cancel, order, now)))
+        }
+        _ => None,
+    });
+    market.zip(placed).into_iter().chain(changed)
 }
 
 fn penalty(act: Act, order: &Order, now: Moment) -> u64 {

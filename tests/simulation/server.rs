@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use countersign::access::tier::{Tier, Tiers};
+use countersign::domain::ids::OrganizationId;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
@@ -47,7 +48,7 @@ impl Settings {
         let tier = |dice: &mut Dice| dice.of(&[Tier::Unlimited, Tier::Unlimited, Tier::Pro, Tier::Starter]);
         let mut tiers = Tiers::all(tier(dice));
         if dice.one_in(2) {
-            tiers.organizations.insert("ORG2".to_owned(), tier(dice));
+            tiers.organizations.insert(OrganizationId(2), tier(dice));
         }
         Settings {
             tiers,

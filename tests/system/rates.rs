@@ -2,6 +2,7 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
+use countersign::domain::ids::OrganizationId;
 use serde_json::{Value, json};
 
 use super::world::{Wanted, World, key};
@@ -14,7 +15,7 @@ async fn world(tier: Tier) -> World {
     let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
     let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), other];
     World::configured(&keys, |config| {
-        config.rates = Tiers { tier, organizations: [("ORG2".to_owned(), Tier::Unlimited)].into() };
+        config.rates = Tiers { tier, organizations: [(OrganizationId(2), Tier::Unlimited)].into() };
     })
     .await
 }
