@@ -103,6 +103,8 @@ pub struct Limits {
     pub ping_s: usize,
     /// Items of each private channel that are kept at hand for clients that come back (rule 42).
     pub replay_ring: usize,
+    /// Items that all private channels together keep at hand; the oldest go first.
+    pub replay_items: usize,
     /// Seconds of each private channel that can be replayed from the journal.
     pub replay_s: usize,
 }
@@ -165,6 +167,7 @@ impl Default for Limits {
             messages_per_second: 20_000,
             pending_handshakes: 1_000,
             replay_ring: 4_096,
+            replay_items: 1_000_000,
             replay_s: 7 * 86_400,
         }
     }
@@ -252,6 +255,7 @@ impl Limits {
             ("limits.disconnect_grace_s", self.disconnect_grace_s, 0, 600),
             ("limits.ping_s", self.ping_s, 1, 300),
             ("limits.replay_ring", self.replay_ring, 1, 1_000_000),
+            ("limits.replay_items", self.replay_items, 1, 1_000_000_000),
             ("limits.replay_s", self.replay_s, 0, 366 * 86_400),
         ] {
             if !(least..=most).contains(&value) {
@@ -357,6 +361,9 @@ disconnect_grace_s = 5
 # Items of each private channel that are kept at hand for clients that come back.
 replay_ring = 4096
 
+# Items that all private channels together keep at hand; beyond it the oldest go.
+replay_items = 1000000
+
 # Seconds of each private channel that can be replayed from the journal; older offsets get a snapshot.
 replay_s = 604800
 
@@ -390,7 +397,7 @@ mod tests {
         assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
         let database = DatabaseUrl::parse("postgres://me@localhost/\"live\"").unwrap();
         assert_eq!(Config::parse(&commented(Some(&database))).unwrap().database, Some(database));
-        assert_eq!(stated["limits"].as_table().unwrap().len(), 13);
+        assert_eq!(stated["limits"].as_table().unwrap().len(), 14);
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::gateway::presence::Presence;
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
 use crate::gateway::secrets::MasterKey;
+use crate::gateway::subscriptions::RingLimits;
 use crate::gateway::throttle::Throttle;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::token::Tokens;
@@ -151,7 +152,7 @@ impl Server {
             snapshots: (Snapshots::under(&config.data_dir), config.limits.snapshot_events as u64),
             data_dir: config.data_dir.clone(),
             queue_max: config.limits.submit_queue,
-            ring_max: config.limits.replay_ring,
+            rings: RingLimits { each: config.limits.replay_ring, all: config.limits.replay_items },
             tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
@@ -334,7 +335,7 @@ struct Sequence {
     snapshots: (Snapshots, u64),
     data_dir: PathBuf,
     queue_max: usize,
-    ring_max: usize,
+    rings: RingLimits,
     tiers: Tiers,
     genesis: Option<Command>,
     seats: Arc<Seats>,
@@ -397,7 +398,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         snapshots: (snapshots, every),
         data_dir,
         queue_max,
-        ring_max,
+        rings,
         tiers,
         genesis,
         seats,
@@ -417,7 +418,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         let (seq, recent) = (engine.state().seq, recent.as_slice());
         let directory = Arc::new(Directory::new(engine.state()));
         copies = Some((Arc::clone(&directory), seq, market(engine, recent)));
-        Desk::new(directory, seats, (seq, recent, ring_max), feeds, metrics)
+        Desk::new(directory, seats, (seq, recent, rings), feeds, metrics)
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;

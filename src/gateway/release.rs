@@ -12,7 +12,7 @@ use super::directory::Directory;
 use super::fan_out::{self, News};
 use super::metrics::Metrics;
 use super::rights::{self, Credential, Holder};
-use super::subscriptions::{Address, Subscriptions};
+use super::subscriptions::{Address, RingLimits, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::event::Event;
@@ -66,16 +66,16 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk whose streams resume over `recent`, the last events up to `seq`, and over `ring_max` items each.
+    /// A desk whose streams resume over `recent`, the last events up to `seq`, and over as many items as `rings` hold.
     pub fn new(
         directory: Arc<Directory>,
         sockets: Arc<Seats>,
-        (seq, recent, ring_max): (Seq, &[Arc<Stamped>], usize),
+        (seq, recent, rings): (Seq, &[Arc<Stamped>], RingLimits),
         (market_data, history, fan_out): (MarketFeed, HistoryFeed, fan_out::Feed),
         metrics: Arc<Metrics>,
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
-        let mut subscriptions = Subscriptions::new(start, ring_max);
+        let mut subscriptions = Subscriptions::new(start, rings);
         for stamped in recent {
             subscriptions.tell(stamped, |_, _| {}, |_| {});
         }

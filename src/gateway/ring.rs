@@ -82,14 +82,21 @@ impl Ring {
         Ring { items: VecDeque::new(), complete_from: at.snapshot_offset(), max }
     }
 
-    /// Adds the next item; the oldest leaves a full ring.
-    pub fn push(&mut self, stamped: &Arc<Stamped>, route: Route) {
-        if self.items.len() == self.max
-            && let Some(oldest) = self.items.pop_front()
-        {
-            self.complete_from = offset(&oldest);
+    /// Adds the next item; the oldest leaves a full ring. Whether it holds one more now.
+    pub fn push(&mut self, stamped: &Arc<Stamped>, route: Route) -> bool {
+        let full = self.items.len() >= self.max;
+        if full {
+            self.shorten();
         }
         self.items.push_back((Arc::clone(stamped), route));
+        !full
+    }
+
+    /// Lets the oldest item go.
+    pub fn shorten(&mut self) {
+        if let Some(oldest) = self.items.pop_front() {
+            self.complete_from = offset(&oldest);
+        }
     }
 
     /// All items, as of `at`.

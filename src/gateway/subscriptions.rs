@@ -1,7 +1,7 @@
 //! Who follows which private channel, and the rings they resume from. Kept by the release step, so that a
 //! snapshot at S and the changes after S meet without a gap (rule 42).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::call::Follow;
@@ -40,6 +40,15 @@ pub struct Subscriber {
     pub member: Option<MemberId>,
 }
 
+/// How many items rings hold.
+#[derive(Clone, Copy, Debug)]
+pub struct RingLimits {
+    /// Each.
+    pub each: usize,
+    /// All together.
+    pub all: usize,
+}
+
 #[derive(Debug)]
 struct Channel {
     /// Shared with the fan-out while items are on their way there.
@@ -74,30 +83,48 @@ pub struct Subscriptions {
     last: Option<(Address, usize)>,
     /// Rings are complete from here on, as far as this many items reach.
     start: Seq,
-    ring_max: usize,
+    limits: RingLimits,
+    /// The channel of each item that rings hold, about in the order of their age: in a ring that is full the place of
+    /// the one that leaves is taken by the one that comes, so full rings are shortened before others.
+    kept: VecDeque<usize>,
     /// Rings hold everything up to here. A subscription is answered before the events of its own batch are told, so
     /// this may lie before it.
     told: Seq,
 }
 
 impl Subscriptions {
-    /// Rings of `ring_max` items that begin after `start`.
-    pub fn new(start: Seq, ring_max: usize) -> Subscriptions {
-        Subscriptions { channels: Vec::new(), places: HashMap::new(), last: None, start, ring_max, told: start }
+    /// Rings within `limits` that begin after `start`.
+    pub fn new(start: Seq, limits: RingLimits) -> Subscriptions {
+        let (channels, places, kept) = (Vec::new(), HashMap::new(), VecDeque::new());
+        Subscriptions { channels, places, last: None, start, limits, kept, told: start }
     }
 
     fn channel(&mut self, address: Address) -> &mut Channel {
-        let Subscriptions { channels, places, last, start, ring_max, .. } = self;
+        self.place(address).1
+    }
+
+    fn place(&mut self, address: Address) -> (usize, &mut Channel) {
+        let Subscriptions { channels, places, last, start, limits, .. } = self;
         let place = match last {
             Some((asked, place)) if *asked == address => *place,
             _ => *places.entry(address).or_insert_with(|| {
-                let ring = Ring::since(*start, *ring_max);
+                let ring = Ring::since(*start, limits.each);
                 channels.push(Channel { subscribers: Arc::default(), places: HashMap::new(), ring });
                 channels.len() - 1
             }),
         };
         *last = Some((address, place));
-        &mut channels[place]
+        (place, &mut channels[place])
+    }
+
+    /// Notes that the ring of that channel holds one more, and lets the oldest go when all hold too many.
+    fn keep(&mut self, place: usize) {
+        self.kept.push_back(place);
+        if self.kept.len() > self.limits.all
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            self.channels[oldest].ring.shorten();
+        }
     }
 
     /// Lets an outlet follow a channel from the snapshot at `at` on, or from an offset that it names; one that is
@@ -155,7 +182,7 @@ impl Subscriptions {
     ) {
         self.told = stamped.seq;
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
-            let channel = self.channel((route.owner, route.channel));
+            let (place, channel) = self.place((route.owner, route.channel));
             let shared = || Item::shared(Arc::clone(stamped), route);
             let behind = |subscriber: &&Subscriber| subscriber.since < stamped.seq;
             match &channel.subscribers[..] {
@@ -175,7 +202,9 @@ impl Subscriptions {
                     }
                 }
             }
-            channel.ring.push(stamped, route);
+            if channel.ring.push(stamped, route) {
+                self.keep(place);
+            }
         });
     }
 }

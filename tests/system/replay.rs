@@ -253,6 +253,35 @@ async fn balances_reach_back_over_the_ring_alone_unless_the_key_may_read_the_led
 }
 
 #[tokio::test]
+async fn all_rings_together_are_bounded_and_the_items_of_others_push_the_oldest_out() {
+    let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::Query]))];
+    let world = World::configured(&keys, |config| config.limits.replay_items = 100).await;
+    let (mut bot, mut narrow, mut maker) = (world.bot(1).await, world.bot(3).await, world.bot(2).await);
+    bot.call("subscribe", json!({"channel": "balances", "snapshot": false})).await;
+    maker.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    let now = ("get_balances", json!({}));
+    let all = items(&followed(&mut bot, now.clone()).await, "balances");
+    bot.call("unsubscribe", json!({"channel": "balances"})).await;
+    assert_eq!(replayed(&mut narrow, "balances", offset(&all[0]), all.len() - 1, now.clone()).await, all[1..]);
+    churn(&mut maker, 3).await;
+    // The other's own items are at hand as far as the bound reaches.
+    let theirs = items(&followed(&mut maker, now.clone()).await, "executions");
+    maker.call("unsubscribe", json!({"channel": "executions"})).await;
+    let recent = theirs.len() - 80;
+    assert_eq!(
+        replayed(&mut maker, "executions", offset(&theirs[recent]), 79, now.clone()).await,
+        theirs[recent + 1..]
+    );
+    // What they pushed out is in the journal, for who may read it.
+    let acknowledged = narrow.call("subscribe", json!({"channel": "balances", "from_offset": offset(&all[0])})).await;
+    assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
+    assert_eq!(narrow.frame("balances").await["type"], "snapshot");
+    assert_eq!(replayed(&mut bot, "balances", offset(&all[0]), all.len() - 1, now).await, all[1..]);
+}
+
+#[tokio::test]
 async fn query_dates_bound_a_replay_from_history_and_the_acknowledgement_says_so() {
     let world =
         World::configured(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], |config| config.limits.replay_ring = RING).await;
