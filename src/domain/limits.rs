@@ -14,6 +14,8 @@ pub const VOTES_MAX: usize = 50;
 pub const NONCES_MAX: usize = 1_024;
 /// Pending requests of one Organization.
 pub const REQUESTS_OPEN_MAX: usize = 10_000;
+/// Ended requests of one Organization that can still be looked up; the audit log tells of all.
+pub const REQUESTS_ENDED_MAX: usize = 10_000;
 /// Service Users of one Organization.
 pub const SERVICE_USERS_MAX: usize = 1_000;
 /// Organizations that one server may hold, each with one account.

@@ -1,6 +1,6 @@
 //! The one queue of governed work. It knows no workflow by name: a workflow file judges and carries out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::workflows::{Change, Drawn};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
+use crate::domain::limits::REQUESTS_ENDED_MAX;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
@@ -186,14 +187,17 @@ pub struct Request {
     pub reason: Option<String>,
 }
 
-/// The queue. Requests are kept for ever: their initiators' `client_id`s are, too.
+/// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Those that a Member gave a
+/// `client_id` are kept for ever, as it is (rule 30).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approvals {
     all: BTreeMap<RequestId, Request>,
-    by_organization: BTreeMap<OrganizationId, Vec<RequestId>>,
+    by_organization: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
     pending: BTreeMap<OrganizationId, BTreeSet<RequestId>>,
     expiries: BTreeSet<(Moment, RequestId)>,
     by_client_id: BTreeMap<(MemberId, ClientId), RequestId>,
+    /// Ended ones without such an id, in the order in which they ended.
+    ended: BTreeMap<OrganizationId, VecDeque<RequestId>>,
 }
 
 impl Approvals {
@@ -203,9 +207,9 @@ impl Approvals {
         if let Some(before) = self.all.insert(request.id, request.clone()) {
             self.expiries.remove(&(before.expires_at, before.id));
         } else {
-            self.by_organization.entry(request.organization).or_default().push(request.id);
-            if let (Initiator::Member(member, _), Some(id)) = (&request.initiator, request.client_id) {
-                self.by_client_id.insert((*member, id), request.id);
+            self.by_organization.entry(request.organization).or_default().insert(request.id);
+            if let Some(name) = name(request) {
+                self.by_client_id.insert(name, request.id);
             }
         }
         if request.state == RequestState::Pending {
@@ -213,6 +217,22 @@ impl Approvals {
             self.expiries.insert((request.expires_at, request.id));
         } else {
             pending.remove(&request.id);
+            self.end(request);
+        }
+    }
+
+    /// Notes that a request has ended, and forgets the one that ended first of too many.
+    fn end(&mut self, request: &Request) {
+        if name(request).is_some() {
+            return;
+        }
+        let ended = self.ended.entry(request.organization).or_default();
+        ended.push_back(request.id);
+        if ended.len() > REQUESTS_ENDED_MAX
+            && let Some(first) = ended.pop_front()
+        {
+            self.all.remove(&first);
+            self.by_organization.entry(request.organization).or_default().remove(&first);
         }
     }
 
@@ -260,6 +280,14 @@ impl Approvals {
         };
         let found = ids.filter_map(|id| self.all.get(id)).filter(wanted).take(sought.limit.unwrap_or(usize::MAX));
         found.map(|request| (request.clone(), can(state, request, member))).collect()
+    }
+}
+
+/// What a Member calls it.
+fn name(request: &Request) -> Option<(MemberId, ClientId)> {
+    match request.initiator {
+        Initiator::Member(member, _) => Some((member, request.client_id?)),
+        Initiator::ServiceUser(..) => None,
     }
 }
 

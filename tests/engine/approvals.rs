@@ -3,9 +3,11 @@
 use countersign::access::key::{KeySettings, SettingsChange};
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
-use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, WithdrawalId};
+use countersign::domain::ids::{AccountId, AssetId, MemberId, RequestId, ServiceUserId, WithdrawalId};
+use countersign::domain::limits::REQUESTS_ENDED_MAX;
 use countersign::domain::money::Amount;
-use countersign::engine::approvals::{Decision, RequestState};
+use countersign::domain::text::ClientId;
+use countersign::engine::approvals::{Approvals, Decision, Initiator, Request, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::members::Kyc;
 use countersign::engine::policy::PolicyTerms;
@@ -196,14 +198,30 @@ fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
 #[test]
 fn rule_30_a_members_client_id_is_kept_for_ever() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let initiation = Initiation {
-        client_id: Some(countersign::domain::text::ClientId::from("m-1").unwrap()),
-        ..Initiation::default()
-    };
+    let initiation = Initiation { client_id: Some(ClientId::from("m-1").unwrap()), ..Initiation::default() };
     let ask = |amount: &str| Command::Initiate(Box::new(outgoing(amount)), initiation.clone());
     let Reply::Request(first) = stage.run(&member(1), ask("1")).unwrap() else { panic!("a request") };
     stage.tick(100 * DAY);
     let Reply::Request(again) = stage.run(&member(1), ask("1")).unwrap() else { panic!("a request") };
     assert_eq!((again.id, again.state), (first.id, RequestState::Expired));
     assert_eq!(stage.refused(&member(1), ask("2")), Code::ClientIdNotUnique);
+}
+
+#[test]
+fn rule_40_of_ended_requests_the_last_can_be_looked_up_and_those_that_a_member_named() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let pending = Request { id: RequestId(2), ..stage.request(asked).clone() };
+    let ended = |id| Request { id: RequestId(id), state: RequestState::Canceled, ..pending.clone() };
+    let (initiator, client_id) = (Initiator::Member(MemberId(1), String::new()), ClientId::from("m-1").ok());
+    let mut approvals = Approvals::default();
+    approvals.apply(&Request { initiator, client_id, ..ended(1) });
+    approvals.apply(&pending);
+    let last = REQUESTS_ENDED_MAX as u64 + 3;
+    (3..=last).for_each(|id| approvals.apply(&ended(id)));
+    let kept = |approvals: &Approvals, id| approvals.find(pending.organization, RequestId(id)).is_ok();
+    assert_eq!([1, 2, 3, 4, last].map(|id| kept(&approvals, id)), [true, true, false, true, true]);
+    // In the order in which they ended.
+    approvals.apply(&ended(2));
+    assert_eq!([1, 2, 3, 4, 5, last].map(|id| kept(&approvals, id)), [true, true, false, false, true, true]);
 }
