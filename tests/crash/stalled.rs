@@ -20,8 +20,8 @@ const BATCHES: usize = 4;
 /// Rounds before the memory is looked at, and rounds in which every private stream must have been closed.
 const ROUNDS: usize = 60;
 const ROUNDS_MAX: usize = 500;
-/// Items that wait for a public socket which is behind; its queue has room for few more.
-const WAITING: usize = 200;
+/// Items that wait for a public socket which is behind; its queue has room for few more, as it gets a snapshot instead.
+const WAITING: usize = 60;
 /// Depths of the book that a public socket follows.
 const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
 
