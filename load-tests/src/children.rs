@@ -139,7 +139,7 @@ impl Drop for BaselineChild {
 /// A Countersign started for this run, killed at the end: its data is thrown away anyway.
 #[derive(Debug)]
 pub struct CountersignChild {
-    child: Child,
+    child: Running,
     /// Addresses and keys.
     pub ready: ReadyFile,
 }
@@ -164,16 +164,17 @@ impl CountersignChild {
         let also_log = log.try_clone().map_err(LoadError::io(what()))?;
         let mut command = countersign_command(server, &ready_file, directory, database);
         command.stdin(Stdio::null()).stdout(log).stderr(also_log);
-        let mut child = command.spawn().map_err(LoadError::io(what()))?;
+        // A run that is ended while this waits leaves no server behind.
+        let mut child = Running(command.spawn().map_err(LoadError::io(what()))?);
         let deadline = Instant::now() + READY_WAIT;
         loop {
             // The file may be seen half written; then it is read again.
             if let Ok(ready) = ReadyFile::read(&ready_file) {
                 return Ok(Self { child, ready });
             }
-            let ended = child.try_wait().map_err(LoadError::io(what()))?;
+            let ended = child.0.try_wait().map_err(LoadError::io(what()))?;
             if ended.is_some() || Instant::now() >= deadline {
-                end(&mut child);
+                drop(child);
                 let log = fs::read_to_string(&log_file).unwrap_or_default();
                 let tail = log.char_indices().rev().nth(2_000).map_or(log.as_str(), |(at, _)| &log[at..]);
                 let state = ended.map_or("it is not ready in time".into(), |status| format!("it ended, {status}"));
@@ -198,13 +199,17 @@ impl CountersignChild {
 
     /// The process id.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 }
 
-impl Drop for CountersignChild {
+/// A process that ends when this is dropped.
+#[derive(Debug)]
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        end(&mut self.child);
+        end(&mut self.0);
     }
 }
 
