@@ -109,10 +109,12 @@ impl<T: Named> Names<T> {
 
     /// Lets its name stand for this from now on.
     pub fn insert(&mut self, thing: T) -> Spot {
-        if let Some(before) = self.find(thing.name()) {
-            self.remove(before);
-        }
         let hash = self.hash(thing.name());
+        let known = self.table.find(spread(hash), |entry| self.is(*entry, hash, thing.name()));
+        if let Some((_, spot)) = known.copied() {
+            self.things[spot.0 as usize] = Some(thing);
+            return spot;
+        }
         let spot = self.free.pop().unwrap_or_else(|| {
             self.things.push(None);
             Spot(u32::try_from(self.things.len() - 1).expect("open and recent orders are limited far below 2^32"))

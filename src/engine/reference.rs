@@ -78,3 +78,43 @@ impl Reference {
         found.ok_or_else(|| Reject::field(Code::UnknownMarket, "symbol", "name a pair of the instrument channel"))
     }
 }
+
+#[cfg(test)]
+impl Reference {
+    /// BTC, with 8 decimals, USD and the market between them, as tests need them.
+    pub fn btc_usd(quote_decimals: u8, price_decimals: u8) -> Reference {
+        use crate::domain::money::{Amount, Price, Quantity};
+
+        let mut reference = Reference::default();
+        for (at, code, decimals) in [(0, "BTC", 8), (1, "USD", quote_decimals)] {
+            reference.add_asset(&Asset {
+                id: AssetId::at(at),
+                code: AssetCode::from(code).expect("a short code"),
+                decimals,
+                display_decimals: 2,
+                method: code.to_owned(),
+                network: code.to_owned(),
+                withdrawal_min: Amount(1),
+                withdrawal_fee: Amount(1),
+                deposit_min: Amount(1),
+            });
+        }
+        reference.add_market(&Market {
+            id: MarketId::at(0),
+            symbol: Symbol::from("BTC/USD").expect("a short symbol"),
+            base: AssetId::at(0),
+            quote: AssetId::at(1),
+            base_decimals: 8,
+            quote_decimals,
+            price_decimals,
+            qty_decimals: 8,
+            price_increment: Price(1),
+            qty_increment: Quantity(1),
+            qty_min: Quantity(1),
+            cost_min: Amount(1),
+            maker_ppm: 0,
+            taker_ppm: 0,
+        });
+        reference
+    }
+}

@@ -177,9 +177,7 @@ mod tests {
     use super::super::connection::{Occupied, Seats};
     use super::*;
     use crate::access::principal::Actor;
-    use crate::domain::assets::Asset;
     use crate::domain::ids::{AccountId, AssetId, Seq};
-    use crate::domain::money::Amount;
     use crate::domain::time::Moment;
     use crate::engine::deposits::DepositAddress;
     use crate::engine::event::Event;
@@ -189,18 +187,7 @@ mod tests {
     use crate::sequencer::Stamped;
 
     fn directory() -> Directory {
-        let mut state = State::default();
-        state.reference.add_asset(&Asset {
-            id: AssetId::at(0),
-            code: "BTC".parse().unwrap(),
-            decimals: 8,
-            display_decimals: 8,
-            method: "Bitcoin".to_owned(),
-            network: "Bitcoin".to_owned(),
-            withdrawal_min: Amount::ZERO,
-            withdrawal_fee: Amount::ZERO,
-            deposit_min: Amount::ZERO,
-        });
+        let state = State { reference: Reference::btc_usd(4, 1), ..State::default() };
         Directory::new(&state)
     }
 

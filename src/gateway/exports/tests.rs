@@ -9,11 +9,9 @@ use std::time::Duration;
 use super::job::{Job, PAGE_ROWS, part_name};
 use super::{Exports, file_name};
 use crate::access::principal::{Actor, Principal};
-use crate::domain::assets::Asset;
 use crate::domain::exports::{Format, Report};
 use crate::domain::ids::{AccountId, AssetId, DepositId, ExportId, LedgerId, OrganizationId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
-use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use crate::engine::event::Event;
@@ -39,7 +37,7 @@ fn at(seq: u64) -> Moment {
 
 /// A deposit of as many units as its sequence.
 fn deposited(seq: u64) -> Arc<Stamped> {
-    let (account, asset, amount) = (AccountId(1), AssetId(1), Amount(seq.cast_signed()));
+    let (account, asset, amount) = (AccountId(1), AssetId(2), Amount(seq.cast_signed()));
     let posting = |party, delta| Posting { party, asset, delta, fee: Amount::ZERO, balance: Amount(seq.cast_signed()) };
     let deposit = Box::new(Deposit {
         id: DepositId(seq),
@@ -67,19 +65,7 @@ fn line(seq: u64) -> String {
 }
 
 fn reference() -> Reference {
-    let mut reference = Reference::default();
-    reference.add_asset(&Asset {
-        id: AssetId(1),
-        code: AssetCode::from("USD").unwrap(),
-        decimals: 4,
-        display_decimals: 2,
-        method: "USD".to_owned(),
-        network: "USD".to_owned(),
-        withdrawal_min: Amount(1),
-        withdrawal_fee: Amount(1),
-        deposit_min: Amount(1),
-    });
-    reference
+    Reference::btc_usd(4, 1)
 }
 
 fn export() -> Export {

@@ -240,44 +240,13 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::assets::Asset;
-    use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, OrganizationId, ServiceUserId};
-    use crate::domain::text::{AssetCode, ClientOrderId, Symbol};
+    use crate::domain::ids::{AccountId, MarketId, OrderId, OrganizationId, ServiceUserId};
+    use crate::domain::text::ClientOrderId;
     use crate::wire::items as w;
     use crate::wire::leaf::Exact;
 
     fn reference() -> Reference {
-        let mut reference = Reference::default();
-        for (id, code, decimals) in [(AssetId(1), "BTC", 8), (AssetId(2), "USD", 4)] {
-            reference.add_asset(&Asset {
-                id,
-                code: AssetCode::from(code).unwrap(),
-                decimals,
-                display_decimals: 2,
-                method: code.to_owned(),
-                network: code.to_owned(),
-                withdrawal_min: Amount(1),
-                withdrawal_fee: Amount(1),
-                deposit_min: Amount(1),
-            });
-        }
-        reference.add_market(&Market {
-            id: MarketId(1),
-            symbol: Symbol::from("BTC/USD").unwrap(),
-            base: AssetId(1),
-            quote: AssetId(2),
-            base_decimals: 8,
-            quote_decimals: 4,
-            price_decimals: 1,
-            qty_decimals: 8,
-            price_increment: Price(1),
-            qty_increment: Quantity(1),
-            qty_min: Quantity(1),
-            cost_min: Amount(1),
-            maker_ppm: 0,
-            taker_ppm: 0,
-        });
-        reference
+        Reference::btc_usd(4, 1)
     }
 
     fn order() -> Order {

@@ -3,11 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::domain::assets::Asset;
-use crate::domain::ids::AssetId;
-use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Quantity};
-use crate::domain::text::{AssetCode, Symbol};
 
 /// Keeps what it is sent.
 #[derive(Default)]
@@ -39,40 +35,6 @@ impl Subscriber for Kept {
     }
 }
 
-fn reference() -> Reference {
-    let mut reference = Reference::default();
-    for (id, code) in [(AssetId(1), "BTC"), (AssetId(2), "USD")] {
-        reference.add_asset(&Asset {
-            id,
-            code: AssetCode::from(code).unwrap(),
-            decimals: 8,
-            display_decimals: 2,
-            method: String::new(),
-            network: String::new(),
-            withdrawal_min: Amount(1),
-            withdrawal_fee: Amount(1),
-            deposit_min: Amount(1),
-        });
-    }
-    reference.add_market(&Market {
-        id: MarketId(1),
-        symbol: Symbol::from("BTC/USD").unwrap(),
-        base: AssetId(1),
-        quote: AssetId(2),
-        base_decimals: 8,
-        quote_decimals: 8,
-        price_decimals: 0,
-        qty_decimals: 8,
-        price_increment: Price(1),
-        qty_increment: Quantity(1),
-        qty_min: Quantity(1),
-        cost_min: Amount(1),
-        maker_ppm: 0,
-        taker_ppm: 0,
-    });
-    reference
-}
-
 /// Of one trade in a minute.
 fn traded(minute: u64, price: i64) -> Candle {
     Candle::of(Moment(minute * MINUTE_US), 1, Price(price), Quantity(1), Amount(price))
@@ -80,7 +42,7 @@ fn traded(minute: u64, price: i64) -> Candle {
 
 #[tokio::test]
 async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_since() {
-    let from = Snapshot { reference: reference(), ..Snapshot::default() };
+    let from = Snapshot { reference: Reference::btc_usd(8, 0), ..Snapshot::default() };
     let mut projection = Projection::new(from, |text| Bytes::copy_from_slice(text.as_bytes()));
     let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
     let topic = Topic { channel: Operation::Ohlc, market: Some(MarketId(1)), depth: 1, bbo: false };
