@@ -7,21 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Makes and runs the server until the end of its input. Prints the directory once it takes connections.
-const SCRIPT: &str = r#"
-set -eu
-bin=$1
-dir=$(mktemp -d)
-cd "$dir"
-"$bin/initdb" -D "$dir/data" -U postgres -A trust -N >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
-"$bin/postgres" -D "$dir/data" -k "$dir" -c listen_addresses= -c max_connections=300 >>"$dir/log" 2>&1 &
-server=$!
-finish() { kill -INT "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$dir"; }
-trap finish EXIT
-until "$bin/pg_isready" -q -h "$dir" -U postgres; do kill -0 "$server" || { cat "$dir/log" >&2; exit 1; }; done
-echo "$dir"
-cat >/dev/null
-"#;
+/// Runs the server until the end of its input, then takes it away with its data.
+const SCRIPT: &str = include_str!("../../scripts/postgres");
 
 const HINT: &str = "this test needs Postgres: apt-get install postgresql (scripts/test does it)";
 
@@ -46,27 +33,14 @@ pub fn database() -> String {
 }
 
 fn start() -> Server {
-    let bin = binaries().expect(HINT);
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|this| std::os::unix::fs::MetadataExt::uid(&this) == 0);
-    // Postgres refuses to run as root.
-    let mut shell = if is_root { Command::new("runuser") } else { Command::new("env") };
-    let user: &[&str] = if is_root { &["-u", "postgres", "--"] } else { &[] };
-    let shell = shell.args(user).args(["bash", "-c", SCRIPT, "postgres"]).arg(&bin);
+    let mut shell = Command::new("bash");
+    shell.args(["-c", SCRIPT, "postgres", "-c", "max_connections=300"]);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(HINT);
-    let mut told = BufReader::new(shell.stdout.take().unwrap());
-    let mut socket = String::new();
-    told.read_line(&mut socket).unwrap();
-    assert!(!socket.is_empty(), "Postgres did not start; {HINT}");
-    Server { socket: PathBuf::from(socket.trim()), bin, _shell: shell }
-}
-
-/// The newest version's programs.
-fn binaries() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let mut found: Vec<PathBuf> = versions.filter_map(|version| Some(version.ok()?.path().join("bin"))).collect();
-    found.retain(|bin| bin.join("initdb").exists());
-    found.sort();
-    found.pop()
+    let mut told = String::new();
+    BufReader::new(shell.stdout.take().unwrap()).read_line(&mut told).unwrap();
+    let mut told = told.trim().splitn(3, ' ').skip(1).map(PathBuf::from);
+    let (bin, socket) = told.next().zip(told.next()).unwrap_or_else(|| panic!("Postgres did not start; {HINT}"));
+    Server { socket, bin, _shell: shell }
 }
 
 /// Ends the connection that holds the writer's fence of a database.
