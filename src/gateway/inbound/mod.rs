@@ -19,24 +19,48 @@ pub use error::WireError;
 pub use request::{Body, Channel, Filter, Page, Request, parse, set_step};
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::wire::leaf::Text;
+use crate::wire::params::AddOrder;
 
-/// A message: what is asked, with params not looked at yet.
+/// A message: what is asked, with most params not looked at yet.
 #[derive(Debug)]
 pub struct Envelope<'a> {
     /// The method's name.
     pub method: Text<'a>,
-    /// Its params, sound JSON.
-    pub params: Option<&'a RawValue>,
+    /// Its params.
+    pub params: Params<'a>,
     /// The client's own number for it.
     pub req_id: Option<i64>,
 }
 
-#[derive(Deserialize)]
+/// A message's params.
+#[derive(Debug)]
+pub enum Params<'a> {
+    /// Sound JSON, where there is any.
+    Raw(Option<&'a RawValue>),
+    /// Those of `add_order`, if nothing is wrong with their shape.
+    AddOrder(Box<AddOrder<'a>>),
+}
+
+/// An `add_order`, the message that there is most of, read in one pass.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Placement<'a> {
+    #[serde(borrow)]
+    method: Text<'a>,
+    #[serde(borrow, deserialize_with = "object")]
+    params: Box<AddOrder<'a>>,
+    req_id: Option<i64>,
+}
+
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Outer<'a> {
     #[serde(borrow)]
@@ -52,6 +76,9 @@ type Salvage<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a message's envelope.
 pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
+    if let Some(placement) = placement(text) {
+        return Ok(placement);
+    }
     // serde would take an array for a struct, member by member.
     if !text.trim_start().starts_with('{') {
         return Err(WireError::new("Malformed request"));
@@ -70,7 +97,35 @@ pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
         None => None,
         Some(raw) => Some(integer(raw).ok_or_else(|| WireError::field("req_id", "give an integer, or leave it out"))?),
     };
-    Ok(Envelope { method: outer.method, params: outer.params, req_id })
+    Ok(Envelope { method: outer.method, params: Params::Raw(outer.params), req_id })
+}
+
+/// An `add_order` as nearly all clients write it. Any other message, and one with something wrong in it, is read as all
+/// are.
+fn placement(text: &str) -> Option<Envelope<'_>> {
+    let named = text.strip_prefix("{\"method\":")?.trim_start();
+    if !named.starts_with("\"add_order\"") {
+        return None;
+    }
+    let Placement { method, params, req_id } = serde_json::from_str(text).ok()?;
+    Some(Envelope { method, params: Params::AddOrder(params), req_id })
+}
+
+/// serde would take an array for a struct, member by member.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Box<T>, D::Error> {
+    struct Members<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = Box<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Box<T>, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members)).map(Box::new)
+        }
+    }
+    deserializer.deserialize_map(Members(PhantomData))
 }
 
 fn integer(raw: &RawValue) -> Option<i64> {

@@ -3,7 +3,7 @@
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, decimal, moment, short};
-use super::{Envelope, WireError};
+use super::{Envelope, Params, WireError};
 use crate::domain::decimal::Decimal;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
@@ -26,9 +26,16 @@ struct Shared {
 }
 
 pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::AddOrder<'_> = params(e)?;
+    let read;
+    let asked = match &e.params {
+        Params::AddOrder(asked) => &**asked,
+        Params::Raw(_) => {
+            read = params(e)?;
+            &read
+        }
+    };
     if &*asked.order_type == "settle-position" {
-        return Ok((asked.token, Body::Command(Command::SettlePosition)));
+        return Ok((asked.token.clone(), Body::Command(Command::SettlePosition)));
     }
     let symbol = asked.symbol.as_deref().ok_or_else(|| WireError::field("symbol", "name a pair"))?;
     let shared = Shared {
@@ -36,8 +43,8 @@ pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         validate: asked.validate.unwrap_or(false),
         deadline: moment("deadline", asked.deadline.as_deref())?,
     };
-    let order = place_order(&shared, &asked)?;
-    Ok((asked.token, Body::Command(Command::PlaceOrder(order))))
+    let order = place_order(&shared, asked)?;
+    Ok((asked.token.clone(), Body::Command(Command::PlaceOrder(order))))
 }
 
 pub(super) fn batch_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {

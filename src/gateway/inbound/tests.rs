@@ -29,6 +29,33 @@ fn an_order_keeps_every_digit() {
     }
 }
 
+/// One that begins with its method is read in one pass, one that does not is not; what it asks for is the same.
+#[test]
+fn an_order_is_the_same_wherever_its_method_stands() {
+    let orders = [
+        r#"{"order_type":"limit","side":"sell","symbol":"BTC/USD","order_qty":1.25,"limit_price":"45283.1","cl_ord_id":"a-1","token":"T"}"#,
+        r#"{"order_type":"stop-loss-limit","side":"buy","symbol":"BTC/USD","order_qty":1,"limit_price":2,"triggers":{"price":"1e3"}}"#,
+        r#"{"order_type":"settle-position","side":"buy","token":"T"}"#,
+        r#"{"order_type":"limit","side":"up","symbol":"BTC/USD"}"#,
+        r#"{"order_type":"limit","symbol":"BTC/USD"}"#,
+        r#"{"order_type":"limit","side":"buy","symbol":"BTC/USD","lots":2}"#,
+        r#"["limit","buy","BTC/USD"]"#,
+        "null",
+        "7",
+    ];
+    for params in orders {
+        for req_id in ["7", "null", "7.5", "\"7\""] {
+            let first = format!(r#"{{"method": "add_order","params":{params},"req_id":{req_id}}}"#);
+            let last = format!(r#"{{"params":{params},"req_id":{req_id},"method":"add_order"}}"#);
+            let read = |text: &str| {
+                let request = parse_envelope(text).and_then(|envelope| parse(&envelope));
+                request.map(|request| format!("{request:?}"))
+            };
+            assert_eq!(read(&first), read(&last), "{first}");
+        }
+    }
+}
+
 #[test]
 fn refusals_have_the_protocols_texts_and_the_request_number() {
     let order = |rest: &str| {
