@@ -275,6 +275,17 @@ operations! {
     Custody,
 }
 
+/// The table, as each message is judged by it.
+const ROWS: &[Row; COUNT] = &{
+    let mut rows = [Operation::Ping.written(); COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        rows[at] = Operation::ALL[at].written();
+        at += 1;
+    }
+    rows
+};
+
 /// The workflows whose Execute may freeze (rule 27).
 const FREEZERS: &[Workflow] = &[Workflow::InitiateWithdrawal, Workflow::ManageAccess];
 
@@ -295,8 +306,12 @@ impl Operation {
     }
 
     /// Its row of the table.
+    pub const fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
+
     #[expect(clippy::too_many_lines, reason = "a table: one row an operation")]
-    pub const fn row(self) -> Row {
+    const fn written(self) -> Row {
         use Kind::{Read, Stream, Write};
         use MemberRight::{Acting, Holds, HoldsAny};
         use ServiceRight::Scopes;
