@@ -73,20 +73,26 @@ pub trait Named {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot(u32);
 
-/// What the names that clients choose stand for. The things lie in a slab, and the table only says where: it is small, so
-/// that a look-up touches little memory and its growth moves little. The hash is seeded anew in each process, so nobody
-/// can choose colliding names.
+/// Tables that the names are spread over. Each grows by itself, so that among millions of names none waits until all have
+/// moved.
+const TABLES: usize = 64;
+/// Things that lie side by side. They never move.
+const SEGMENT: usize = 4_096;
+
+/// What the names that clients choose stand for. The things lie in a slab, and the tables only say where: they are small,
+/// so that a look-up touches little memory and their growth moves little. The hash is seeded anew in each process, so
+/// nobody can choose colliding names.
 #[derive(Clone, Debug)]
 pub struct Names<T> {
-    things: Vec<Option<T>>,
+    segments: Vec<Vec<Option<T>>>,
     free: Vec<Spot>,
-    table: HashTable<(u32, Spot)>,
+    tables: [HashTable<(u32, Spot)>; TABLES],
     seed: Seed,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Names<T> {
-        Names { things: Vec::new(), free: Vec::new(), table: HashTable::new(), seed: Seed::default() }
+        Names { segments: Vec::new(), free: Vec::new(), tables: [const { HashTable::new() }; TABLES], seed: Seed::default() }
     }
 }
 
@@ -98,37 +104,34 @@ impl<T: Named> Names<T> {
 
     /// What lies there.
     pub fn at(&self, spot: Spot) -> Option<&T> {
-        self.things[spot.0 as usize].as_ref()
+        self.segments[spot.0 as usize / SEGMENT][spot.0 as usize % SEGMENT].as_ref()
     }
 
     /// Where what a name stands for lies.
     pub fn find(&self, name: &T::Name) -> Option<Spot> {
         let hash = self.hash(name);
-        self.table.find(spread(hash), |entry| self.is(*entry, hash, name)).map(|(_, spot)| *spot)
+        self.tables[table(hash)].find(spread(hash), |entry| self.is(*entry, hash, name)).map(|(_, spot)| *spot)
     }
 
     /// Lets its name stand for this from now on.
     pub fn insert(&mut self, thing: T) -> Spot {
         let hash = self.hash(thing.name());
-        let known = self.table.find(spread(hash), |entry| self.is(*entry, hash, thing.name()));
+        let known = self.tables[table(hash)].find(spread(hash), |entry| self.is(*entry, hash, thing.name()));
         if let Some((_, spot)) = known.copied() {
-            self.things[spot.0 as usize] = Some(thing);
+            *self.place(spot) = Some(thing);
             return spot;
         }
-        let spot = self.free.pop().unwrap_or_else(|| {
-            self.things.push(None);
-            Spot(u32::try_from(self.things.len() - 1).expect("open and recent orders are limited far below 2^32"))
-        });
-        self.things[spot.0 as usize] = Some(thing);
-        self.table.insert_unique(spread(hash), (hash, spot), |(hash, _)| spread(*hash));
+        let spot = self.free.pop().unwrap_or_else(|| self.fresh());
+        *self.place(spot) = Some(thing);
+        self.tables[table(hash)].insert_unique(spread(hash), (hash, spot), |(hash, _)| spread(*hash));
         spot
     }
 
     /// Forgets what lies there.
     pub fn remove(&mut self, spot: Spot) {
-        let Some(thing) = self.things[spot.0 as usize].take() else { return };
+        let Some(thing) = self.place(spot).take() else { return };
         let hash = self.hash(thing.name());
-        if let Ok(entry) = self.table.find_entry(spread(hash), |(_, other)| *other == spot) {
+        if let Ok(entry) = self.tables[table(hash)].find_entry(spread(hash), |(_, other)| *other == spot) {
             entry.remove();
         }
         self.free.push(spot);
@@ -136,9 +139,25 @@ impl<T: Named> Names<T> {
 
     /// All things, in an order that is their own.
     pub fn sorted_by_key<K: Ord>(&self, key: impl FnMut(&&T) -> K) -> Vec<&T> {
-        let mut all: Vec<&T> = self.things.iter().flatten().collect();
+        let mut all: Vec<&T> = self.segments.iter().flatten().flatten().collect();
         all.sort_by_key(key);
         all
+    }
+
+    fn place(&mut self, spot: Spot) -> &mut Option<T> {
+        &mut self.segments[spot.0 as usize / SEGMENT][spot.0 as usize % SEGMENT]
+    }
+
+    /// A place behind all others.
+    fn fresh(&mut self) -> Spot {
+        if self.segments.last().is_none_or(|last| last.len() == SEGMENT) {
+            self.segments.push(Vec::with_capacity(SEGMENT));
+        }
+        let segments = self.segments.len();
+        let last = &mut self.segments[segments - 1];
+        last.push(None);
+        let place = (segments - 1) * SEGMENT + last.len() - 1;
+        Spot(u32::try_from(place).expect("open and recent orders are limited far below 2^32"))
     }
 
     fn is(&self, (hash, spot): (u32, Spot), wanted: u32, name: &T::Name) -> bool {
@@ -151,7 +170,47 @@ impl<T: Named> Names<T> {
     }
 }
 
-/// The table wants all bits of a hash.
+/// The table of a hash.
+fn table(hash: u32) -> usize {
+    hash as usize % TABLES
+}
+
+/// A table wants all bits of a hash.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Thing(u64);
+
+    impl Named for Thing {
+        type Name = u64;
+
+        fn name(&self) -> &u64 {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn names_are_found_where_they_were_put_and_their_places_are_used_again() {
+        let count = 3 * SEGMENT as u64 + 1;
+        let mut names = Names::default();
+        let spots: Vec<Spot> = (0..count).map(|name| names.insert(Thing(name))).collect();
+        assert!((0..count).all(|name| names.find(&name) == Some(spots[name as usize])));
+        assert_eq!(names.insert(Thing(7)), spots[7], "a name stays where it was");
+        for gone in (0..count).step_by(3) {
+            names.remove(spots[gone as usize]);
+            assert!(names.find(&gone).is_none() && names.at(spots[gone as usize]).is_none());
+        }
+        for name in (0..count).step_by(3) {
+            let spot = names.insert(Thing(count + name));
+            assert!(spots.contains(&spot), "a place that was free");
+        }
+        let there: Vec<u64> = names.sorted_by_key(|thing| thing.0).iter().map(|thing| thing.0).collect();
+        let kept = (0..count).filter(|name| !name.is_multiple_of(3));
+        assert_eq!(there, kept.chain((0..count).step_by(3).map(|name| count + name)).collect::<Vec<u64>>());
+    }
 }
