@@ -28,6 +28,9 @@ pub struct Snapshot {
 
 /// How many are kept.
 const KEPT: usize = 2;
+/// Bytes of a snapshot that are written before they are synced. A commit that comes meanwhile waits for them on the disk,
+/// so it is not for all of a large state.
+const SYNC_BYTES: usize = 1 << 20;
 /// What comes before the body: format, sequence, chain and digest, and a digest over these.
 const HEADER_BYTES: usize = 2 + 8 + 32 + 32 + 32;
 
@@ -118,11 +121,33 @@ fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// Whoever reads, also after a power cut, finds the whole file or none.
 fn write(dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let fresh = dir.join("new");
-    let mut file = File::create(&fresh)?;
-    snapshot.write(&mut file)?;
-    file.sync_all()?;
+    let mut pieces = Pieces { file: File::create(&fresh)?, unsynced: 0 };
+    snapshot.write(&mut pieces)?;
+    pieces.file.sync_all()?;
     fs::rename(&fresh, dir.join(snapshot.seq.to_string()))?;
     File::open(dir)?.sync_all()
+}
+
+/// A file that is synced piece by piece.
+struct Pieces {
+    file: File,
+    unsynced: usize,
+}
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(&bytes[..bytes.len().min(SYNC_BYTES - self.unsynced)])?;
+        self.unsynced += written;
+        if self.unsynced == SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl Snapshot {
@@ -185,6 +210,17 @@ mod tests {
             assert_eq!(kept(&snapshots), [saved(10), saved(9)], "{snapshots:?}");
             snapshots.clear().unwrap();
             assert_eq!(kept(&snapshots), []);
+        }
+    }
+
+    #[test]
+    fn one_that_is_written_in_pieces_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::under(dir.path());
+        for length in [SYNC_BYTES - HEADER_BYTES, SYNC_BYTES, 3 * SYNC_BYTES + 1] {
+            let large = Snapshot { body: (0..length).map(|at| (at % 251) as u8).collect(), ..saved(1) };
+            snapshots.save(&large).unwrap();
+            assert_eq!(kept(&snapshots), [large]);
         }
     }
 
