@@ -130,7 +130,7 @@ fn operation(operation: Operation) -> (String, Value) {
         Kind::Write => "write",
         Kind::Stream => "stream",
     });
-    let (principals, proofs) = admitted(&row);
+    let (principals, proofs) = admitted(row);
     entry["x-principals"] = json!(principals);
     if !row.public {
         entry["security"] =

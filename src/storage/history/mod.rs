@@ -184,6 +184,9 @@ impl From<sqlx::migrate::MigrateError> for HistoryError {
     }
 }
 
+/// What SQLite keeps of the tables for writing, in KiB below zero: the pages that a batch changes, indexes included, so
+/// that none is written twice for it.
+const CACHE: &str = "-16384";
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
 
@@ -198,7 +201,8 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
                 .filename(dir.join("history.db"))
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal);
-            let writer = HistoryWriter::sqlite(options.clone().create_if_missing(true)).await?;
+            let writing = options.clone().create_if_missing(true).pragma("cache_size", CACHE).pragma("temp_store", "memory");
+            let writer = HistoryWriter::sqlite(writing).await?;
             let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
             Ok((writer, HistoryReader::new(Pool::Sqlite(pool.connect_with(options.read_only(true)).await?))))
         }

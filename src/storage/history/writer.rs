@@ -1,7 +1,5 @@
-//! The only writer of the history tables: a batch and its checkpoint in one transaction, one statement a
-//! table however many rows, because every statement costs a hand-off between threads or a round trip.
-
-use std::fmt::Write as _;
+//! The only writer of the history tables: a batch and its checkpoint in one transaction, many rows in one
+//! statement, because every statement costs a hand-off between threads or a round trip.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -12,6 +10,9 @@ use super::{HistoryBatch, HistoryError, time};
 
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
+
+/// Rows in one statement of SQLite, which wants a place for each value.
+const SQLITE_ROWS: usize = 128;
 
 /// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
 const FORGET: [&str; 2] = [
@@ -58,9 +59,20 @@ impl HistoryWriter {
             Connection::Sqlite(connection) => {
                 let mut transaction = connection.begin().await?;
                 for table in tables(batch) {
-                    let (rows, bodies) = packed(&table);
-                    let statement = AssertSqlSafe(table.statement(&unpacked(&table)));
-                    sqlx::query(statement).bind(rows).bind(bodies).execute(&mut *transaction).await?;
+                    let rows: Vec<usize> = (0..table.rows()).collect();
+                    for some in rows.chunks(SQLITE_ROWS) {
+                        let mut query = sqlx::query(AssertSqlSafe(table.statement(&values(&table, some.len()))));
+                        for (row, (_, column)) in
+                            some.iter().flat_map(|row| table.columns().iter().map(move |of| (*row, of)))
+                        {
+                            query = match column {
+                                Column::Integers(values) => query.bind(values[row]),
+                                Column::Texts(values) => query.bind(values[row]),
+                                Column::Bodies(values) => query.bind(values[row]),
+                            };
+                        }
+                        query.execute(&mut *transaction).await?;
+                    }
                 }
                 sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
                 transaction.commit().await?;
@@ -130,54 +142,10 @@ fn unnested(table: &Table<'_>) -> String {
     format!("unnest({}) AS new({})", places.join(", "), names.join(", "))
 }
 
-/// New rows for SQLite, which knows no arrays: $1 holds them as arrays of JSON, $2 their bodies end to end. For
-/// its body a row says where that begins, from 1, and how long it is.
-fn packed(table: &Table<'_>) -> (String, Vec<u8>) {
-    // Never empty, since SQLite takes bytes of length zero for a null.
-    let mut bodies = vec![0];
-    let mut rows = String::from("[");
-    for row in 0..table.rows() {
-        rows.push_str(if row == 0 { "[" } else { ",[" });
-        for (number, (_, column)) in table.columns().iter().enumerate() {
-            rows.push_str(if number == 0 { "" } else { "," });
-            let written = match column {
-                Column::Integers(values) => match values[row] {
-                    Some(value) => write!(rows, "{value}"),
-                    None => write!(rows, "null"),
-                },
-                Column::Texts(values) => {
-                    write!(rows, "{}", serde_json::to_string(&values[row]).expect("a text is JSON"))
-                }
-                Column::Bodies(values) => {
-                    let begin = bodies.len() + 1;
-                    bodies.extend_from_slice(values[row]);
-                    write!(rows, "{begin},{}", values[row].len())
-                }
-            };
-            written.expect("a String takes everything");
-        }
-        rows.push(']');
-    }
-    rows.push(']');
-    (rows, bodies)
-}
-
-/// What reads the rows that `packed` made.
-fn unpacked(table: &Table<'_>) -> String {
-    let mut place = 0;
-    let columns: Vec<String> = table
-        .columns()
-        .iter()
-        .map(|(name, column)| {
-            place += 1;
-            match column {
-                Column::Bodies(_) => {
-                    place += 1;
-                    format!("substr($2, value->>{}, value->>{}) AS {name}", place - 2, place - 1)
-                }
-                Column::Integers(_) | Column::Texts(_) => format!("value->>{} AS {name}", place - 1),
-            }
-        })
-        .collect();
-    format!("(SELECT {} FROM json_each($1)) AS new", columns.join(", "))
+/// So many new rows for SQLite, which knows no arrays: each value is bound by itself.
+fn values(table: &Table<'_>, rows: usize) -> String {
+    let columns = table.columns().iter().zip(1..);
+    let names: Vec<String> = columns.map(|((name, _), place)| format!("column{place} AS {name}")).collect();
+    let row = format!("({})", vec!["?"; names.len()].join(","));
+    format!("(SELECT {} FROM (VALUES {})) AS new", names.join(", "), vec![row; rows].join(","))
 }
