@@ -92,7 +92,12 @@ pub struct Names<T> {
 
 impl<T> Default for Names<T> {
     fn default() -> Names<T> {
-        Names { segments: Vec::new(), free: Vec::new(), tables: [const { HashTable::new() }; TABLES], seed: Seed::default() }
+        Names {
+            segments: Vec::new(),
+            free: Vec::new(),
+            tables: [const { HashTable::new() }; TABLES],
+            seed: Seed::default(),
+        }
     }
 }
 

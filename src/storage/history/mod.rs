@@ -201,7 +201,8 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
                 .filename(dir.join("history.db"))
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal);
-            let writing = options.clone().create_if_missing(true).pragma("cache_size", CACHE).pragma("temp_store", "memory");
+            let writing =
+                options.clone().create_if_missing(true).pragma("cache_size", CACHE).pragma("temp_store", "memory");
             let writer = HistoryWriter::sqlite(writing).await?;
             let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
             Ok((writer, HistoryReader::new(Pool::Sqlite(pool.connect_with(options.read_only(true)).await?))))
