@@ -1,10 +1,15 @@
 //! A client's byte stream, plain or under TLS: the one type that hyper, tungstenite and the sessions work on.
+//!
+//! What has come is read at once, however little room the reader has: tungstenite keeps its room for as long as the socket
+//! is open, so it has little, and a burst of orders would cost a call of the system for each few of them.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -12,20 +17,61 @@ use tokio_rustls::server::TlsStream;
 
 use super::line::Line;
 
+/// Bytes read from the system at once.
+const READ_BYTES: usize = 16 << 10;
+
+thread_local! {
+    /// Where bytes are read into; they do not stay.
+    static ROOM: RefCell<[u8; READ_BYTES]> = const { RefCell::new([0; READ_BYTES]) };
+}
+
 /// A connection.
 #[derive(Debug)]
 pub enum Socket {
     /// As it is; the line is gone once this direction was closed.
-    Plain(OwnedReadHalf, Option<Arc<Line>>),
+    Plain(Reading, Option<Arc<Line>>),
     /// Under TLS; boxed, because its state is large and most connections have none.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The reading half of a plain connection.
+#[derive(Debug)]
+pub struct Reading {
+    half: OwnedReadHalf,
+    /// What was read and the reader had no room for.
+    ahead: Bytes,
+}
+
+impl Reading {
+    fn poll(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            let half = Pin::new(&mut self.half);
+            if buf.remaining() >= READ_BYTES {
+                return half.poll_read(cx, buf);
+            }
+            return ROOM.with_borrow_mut(|room| {
+                let mut room = ReadBuf::new(room);
+                ready!(half.poll_read(cx, &mut room))?;
+                let (now, later) = room.filled().split_at(room.filled().len().min(buf.remaining()));
+                buf.put_slice(now);
+                self.ahead = Bytes::copy_from_slice(later);
+                Poll::Ready(Ok(()))
+            });
+        }
+        buf.put_slice(&self.ahead.split_to(self.ahead.len().min(buf.remaining())));
+        if self.ahead.is_empty() {
+            // An empty rest would keep what it is the rest of.
+            self.ahead = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Socket {
     /// A connection as it is.
     pub fn plain(stream: TcpStream) -> Socket {
         let (read, write) = stream.into_split();
-        Socket::Plain(read, Some(Arc::new(Line::new(write))))
+        Socket::Plain(Reading { half: read, ahead: Bytes::new() }, Some(Arc::new(Line::new(write))))
     }
 
     /// Where frames for many may be written past the session.
@@ -40,7 +86,7 @@ impl Socket {
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Socket::Plain(read, _) => Pin::new(read).poll_read(cx, buf),
+            Socket::Plain(reading, _) => reading.poll(cx, buf),
             Socket::Tls(socket) => Pin::new(socket).poll_read(cx, buf),
         }
     }
@@ -89,5 +135,36 @@ impl AsyncWrite for Socket {
             Socket::Plain(..) => true,
             Socket::Tls(socket) => socket.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_ahead_comes_in_order_and_the_end_after_it() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut socket = Socket::plain(listener.accept().await.unwrap().0);
+        let sent: Vec<u8> = (0..3 * READ_BYTES + 7).map(|at| (at % 251) as u8).collect();
+        client.write_all(&sent).await.unwrap();
+        drop(client);
+        let mut read = Vec::new();
+        // With little room, with as much as is read at once, and with more.
+        for room in [1, 100, 1_536, READ_BYTES, 2 * READ_BYTES].into_iter().cycle() {
+            let mut some = vec![0; room];
+            let count = socket.read(&mut some).await.unwrap();
+            if count == 0 {
+                break;
+            }
+            read.extend_from_slice(&some[..count]);
+        }
+        assert!(read == sent);
     }
 }
