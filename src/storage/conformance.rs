@@ -130,6 +130,7 @@ on_each_place!(
     a_row_written_behind_the_writer_is_a_conflict,
     a_second_writer_is_refused_while_the_first_lives,
     the_chain_finds_an_edit_a_removal_and_a_reorder,
+    a_last_row_that_says_it_holds_nothing_is_not_passed_over,
 );
 
 async fn rows_come_back_in_order_after_reopening(place: &Place) {
@@ -202,6 +203,13 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
         assert_eq!(place.first_break().await, Some(at), "{what}");
         place.tamper(|rows| rows.clone_from(&whole)).await;
     }
+}
+
+async fn a_last_row_that_says_it_holds_nothing_is_not_passed_over(place: &Place) {
+    drop(place.filled(2).await);
+    place.tamper(|rows| rows[1].count = 0).await;
+    assert_eq!(place.reader().await.rows(3, 9).await.unwrap().len(), 1);
+    assert_eq!(place.first_break().await, Some(3));
 }
 
 async fn rows_between_two_sequences_are_those_that_hold_any_of_them(place: &Place) {

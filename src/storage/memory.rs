@@ -93,7 +93,7 @@ impl Disk {
 impl Disk {
     pub(super) fn rows(&self, from_seq: u64, limit: u32) -> Vec<Row> {
         let contents = self.contents();
-        let from = contents.rows.iter().skip_while(|row| row.next_seq() <= from_seq);
+        let from = contents.rows.iter().skip_while(|row| row.first_seq < from_seq && row.next_seq() <= from_seq);
         from.take(limit as usize).cloned().collect()
     }
 

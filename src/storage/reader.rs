@@ -28,7 +28,8 @@ impl SqlReader {
              WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
              ORDER BY first_seq LIMIT $2";
         let mut rows = self.pool.all(statement, &[signed(from_seq).into(), limit.into()], row).await?;
-        rows.retain(|row| row.next_seq() > from_seq);
+        // One that says it holds nothing is damaged, and for who reads to refuse.
+        rows.retain(|row| row.first_seq >= from_seq || row.next_seq() > from_seq);
         Ok(rows)
     }
 
