@@ -11,8 +11,9 @@ use super::{HistoryBatch, HistoryError, time};
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
 
-/// Rows in one statement of SQLite, which wants a place for each value.
-const SQLITE_ROWS: usize = 128;
+/// Rows in one statement of SQLite, which wants a place for each value and takes 32,766 of them. They are few numbers, so
+/// that their statements stay prepared, and powers of four, so that few statements make any number of rows.
+const SQLITE_ROWS: [usize; 6] = [2_048, 512, 128, 32, 8, 2];
 
 /// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
 const FORGET: [&str; 2] = [
@@ -59,19 +60,21 @@ impl HistoryWriter {
             Connection::Sqlite(connection) => {
                 let mut transaction = connection.begin().await?;
                 for table in tables(batch) {
-                    let rows: Vec<usize> = (0..table.rows()).collect();
-                    for some in rows.chunks(SQLITE_ROWS) {
-                        let mut query = sqlx::query(AssertSqlSafe(table.statement(&values(&table, some.len()))));
-                        for (row, (_, column)) in
-                            some.iter().flat_map(|row| table.columns().iter().map(move |of| (*row, of)))
-                        {
-                            query = match column {
-                                Column::Integers(values) => query.bind(values[row]),
-                                Column::Texts(values) => query.bind(values[row]),
-                                Column::Bodies(values) => query.bind(values[row]),
-                            };
+                    let mut first = 0;
+                    while first < table.rows() {
+                        let last = first + rows_at_once(table.rows() - first);
+                        let mut query = sqlx::query(AssertSqlSafe(table.statement(&values(&table, last - first))));
+                        for row in first..last {
+                            for (_, column) in table.columns() {
+                                query = match column {
+                                    Column::Integers(values) => query.bind(values[row]),
+                                    Column::Texts(values) => query.bind(values[row]),
+                                    Column::Bodies(values) => query.bind(values[row]),
+                                };
+                            }
                         }
                         query.execute(&mut *transaction).await?;
+                        first = last;
                     }
                 }
                 sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
@@ -140,6 +143,11 @@ fn unnested(table: &Table<'_>) -> String {
     let places: Vec<String> = (1..=table.columns().len()).map(|place| format!("${place}")).collect();
     let names: Vec<&str> = table.columns().iter().map(|(name, _)| *name).collect();
     format!("unnest({}) AS new({})", places.join(", "), names.join(", "))
+}
+
+/// How many rows go into the next statement when so many are left.
+fn rows_at_once(left: usize) -> usize {
+    SQLITE_ROWS.into_iter().find(|rows| *rows <= left).unwrap_or(1)
 }
 
 /// So many new rows for SQLite, which knows no arrays: each value is bound by itself.
