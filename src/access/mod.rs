@@ -6,6 +6,7 @@
 pub mod key;
 pub mod operation;
 pub mod principal;
+mod row;
 pub mod scope;
 pub mod tier;
 pub mod workflow;
