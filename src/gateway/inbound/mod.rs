@@ -34,19 +34,12 @@ use crate::wire::params::AddOrder;
 pub struct Envelope<'a> {
     /// The method's name.
     pub method: Text<'a>,
-    /// Its params.
-    pub params: Params<'a>,
+    /// Its params, sound JSON; `None` where `order` has them.
+    pub params: Option<&'a RawValue>,
+    /// The params of an `add_order` that were read with the message.
+    pub order: Option<Box<AddOrder<'a>>>,
     /// The client's own number for it.
     pub req_id: Option<i64>,
-}
-
-/// A message's params.
-#[derive(Debug)]
-pub enum Params<'a> {
-    /// Sound JSON, where there is any.
-    Raw(Option<&'a RawValue>),
-    /// Those of `add_order`, if nothing is wrong with their shape.
-    AddOrder(Box<AddOrder<'a>>),
 }
 
 /// An `add_order`, the message that there is most of, read in one pass.
@@ -97,7 +90,7 @@ pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
         None => None,
         Some(raw) => Some(integer(raw).ok_or_else(|| WireError::field("req_id", "give an integer, or leave it out"))?),
     };
-    Ok(Envelope { method: outer.method, params: Params::Raw(outer.params), req_id })
+    Ok(Envelope { method: outer.method, params: outer.params, order: None, req_id })
 }
 
 /// An `add_order` as nearly all clients write it. Any other message, and one with something wrong in it, is read as all
@@ -108,7 +101,7 @@ fn placement(text: &str) -> Option<Envelope<'_>> {
         return None;
     }
     let Placement { method, params, req_id } = serde_json::from_str(text).ok()?;
-    Some(Envelope { method, params: Params::AddOrder(params), req_id })
+    Some(Envelope { method, params: None, order: Some(params), req_id })
 }
 
 /// serde would take an array for a struct, member by member.

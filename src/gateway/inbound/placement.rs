@@ -3,7 +3,7 @@
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, decimal, moment, short};
-use super::{Envelope, Params, WireError};
+use super::{Envelope, WireError};
 use crate::domain::decimal::Decimal;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
@@ -27,9 +27,9 @@ struct Shared {
 
 pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let read;
-    let asked = match &e.params {
-        Params::AddOrder(asked) => &**asked,
-        Params::Raw(_) => {
+    let asked = match &e.order {
+        Some(asked) => &**asked,
+        None => {
             read = params(e)?;
             &read
         }

@@ -11,7 +11,7 @@ use super::orders::{batch_cancel, cancel_order, orders, query_orders};
 use super::placement::{add_order, amend_order, batch_add, edit_order};
 use super::values::{limit, moment, owned, request_id, service_user, workflow};
 use super::venue::venue;
-use super::{Envelope, Params, WireError};
+use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::ids::{LedgerId, OrderId};
@@ -187,8 +187,7 @@ pub fn parse<'a>(envelope: &Envelope<'a>) -> Result<Request<'a>, WireError> {
 pub(super) type Parsed<'a> = Result<(Option<Text<'a>>, Body), WireError>;
 
 pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, WireError> {
-    let Params::Raw(params) = envelope.params else { return Err(WireError::new("EGeneral:Unknown method")) };
-    let text = params.map_or("{}", RawValue::get);
+    let text = envelope.params.map_or("{}", RawValue::get);
     if !text.starts_with('{') {
         return Err(WireError::field("params", "give an object"));
     }
@@ -231,8 +230,8 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
 fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     match operation {
         Operation::Ping => match e.params {
-            Params::Raw(None) => Ok((None, Body::Ping)),
-            _ => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),
+            None => Ok((None, Body::Ping)),
+            Some(_) => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),
         },
         Operation::AddOrder => add_order(e),
         Operation::BatchAdd => batch_add(e),
