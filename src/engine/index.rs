@@ -73,6 +73,13 @@ pub trait Named {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot(u32);
 
+impl Spot {
+    /// Its segment, and its place there.
+    fn place(self) -> (usize, usize) {
+        (self.0 as usize / SEGMENT, self.0 as usize % SEGMENT)
+    }
+}
+
 /// Tables that the names are spread over. Each grows by itself, so that among millions of names none waits until all have
 /// moved.
 const TABLES: usize = 64;
@@ -109,20 +116,19 @@ impl<T: Named> Names<T> {
 
     /// What lies there.
     pub fn at(&self, spot: Spot) -> Option<&T> {
-        self.segments[spot.0 as usize / SEGMENT][spot.0 as usize % SEGMENT].as_ref()
+        let (segment, place) = spot.place();
+        self.segments[segment][place].as_ref()
     }
 
     /// Where what a name stands for lies.
     pub fn find(&self, name: &T::Name) -> Option<Spot> {
-        let hash = self.hash(name);
-        self.tables[table(hash)].find(spread(hash), |entry| self.is(*entry, hash, name)).map(|(_, spot)| *spot)
+        self.find_hashed(self.hash(name), name)
     }
 
     /// Lets its name stand for this from now on.
     pub fn insert(&mut self, thing: T) -> Spot {
         let hash = self.hash(thing.name());
-        let known = self.tables[table(hash)].find(spread(hash), |entry| self.is(*entry, hash, thing.name()));
-        if let Some((_, spot)) = known.copied() {
+        if let Some(spot) = self.find_hashed(hash, thing.name()) {
             *self.place(spot) = Some(thing);
             return spot;
         }
@@ -150,7 +156,8 @@ impl<T: Named> Names<T> {
     }
 
     fn place(&mut self, spot: Spot) -> &mut Option<T> {
-        &mut self.segments[spot.0 as usize / SEGMENT][spot.0 as usize % SEGMENT]
+        let (segment, place) = spot.place();
+        &mut self.segments[segment][place]
     }
 
     /// A place behind all others.
@@ -165,8 +172,9 @@ impl<T: Named> Names<T> {
         Spot(u32::try_from(place).expect("open and recent orders are limited far below 2^32"))
     }
 
-    fn is(&self, (hash, spot): (u32, Spot), wanted: u32, name: &T::Name) -> bool {
-        hash == wanted && self.at(spot).is_some_and(|thing| thing.name() == name)
+    fn find_hashed(&self, hash: u32, name: &T::Name) -> Option<Spot> {
+        let is = |entry: &(u32, Spot)| entry.0 == hash && self.at(entry.1).is_some_and(|thing| thing.name() == name);
+        self.tables[table(hash)].find(spread(hash), is).map(|(_, spot)| *spot)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
