@@ -45,13 +45,9 @@ pub struct Reading {
 impl Reading {
     fn poll(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            let half = Pin::new(&mut self.half);
-            if buf.remaining() >= READ_BYTES {
-                return half.poll_read(cx, buf);
-            }
             return ROOM.with_borrow_mut(|room| {
                 let mut room = ReadBuf::new(room);
-                ready!(half.poll_read(cx, &mut room))?;
+                ready!(Pin::new(&mut self.half).poll_read(cx, &mut room))?;
                 let (now, later) = room.filled().split_at(room.filled().len().min(buf.remaining()));
                 buf.put_slice(now);
                 self.ahead = Bytes::copy_from_slice(later);

@@ -33,6 +33,7 @@ macro_rules! on_each_storage {
 
 on_each_storage!(
     telling_events_twice_changes_nothing_and_the_latest_row_counts,
+    a_batch_of_any_size_is_written_whole,
     a_candle_grows_with_what_is_new_and_not_with_what_it_has,
     pages_at_equal_times_neither_skip_nor_repeat,
     filters_admit_what_they_name,
@@ -103,6 +104,17 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts(storage:
     drop(reader);
     let (_writer, reader) = open(storage).await.unwrap();
     assert_eq!(reader.checkpoint().await.unwrap(), 7, "kept over a restart");
+}
+
+async fn a_batch_of_any_size_is_written_whole(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
+    // The second has a statement of each size that SQLite's rows are written with.
+    for (seq, count) in [(1, 3), (2, 2_048 + 512 + 128 + 32 + 8 + 2 + 1), (3, 4_096)] {
+        let orders: Vec<OrderRow> = (1..=count).map(|id| order(id, Some(seq * 100))).collect();
+        writer.apply(&HistoryBatch { orders: orders.clone(), ..HistoryBatch::default() }, seq).await.unwrap();
+        let written = reader.closed_orders(&Page { limit: 10_000, ..ALL }, &OrderFilter::default()).await.unwrap();
+        assert!(written.into_iter().rev().eq(orders), "{count} orders");
+    }
 }
 
 async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Storage) {

@@ -155,5 +155,5 @@ fn values(table: &Table<'_>, rows: usize) -> String {
     let columns = table.columns().iter().zip(1..);
     let names: Vec<String> = columns.map(|((name, _), place)| format!("column{place} AS {name}")).collect();
     let row = format!("({})", vec!["?"; names.len()].join(","));
-    format!("(SELECT {} FROM (VALUES {})) AS new", names.join(", "), vec![row; rows].join(","))
+    format!("(SELECT {} FROM (VALUES {})) AS new", names.join(", "), vec![row.as_str(); rows].join(","))
 }
