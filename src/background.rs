@@ -1,6 +1,8 @@
 //! Threads that stand back when processors are scarce: whoever waits for an order goes first.
 
 use std::io;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Handle};
@@ -9,8 +11,23 @@ use tokio::sync::oneshot;
 /// How much nicer a thread that stands back is: it gets about a tenth of what another gets beside it.
 const NICER: i32 = 10;
 
-/// Lets other threads go before the calling one, and those that it starts from now on.
-pub fn stand_back() {
+/// Starts a thread of this name, which stands back by the time this returns, and so do those that it starts.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    let (stood, stands) = mpsc::sync_channel::<()>(0);
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        stand_back();
+        drop(stood);
+        work()
+    })?;
+    // Nothing is ever sent: it ends with its other end.
+    let _ = stands.recv();
+    Ok(thread)
+}
+
+fn stand_back() {
     // Linux keeps a nice value for each thread, against POSIX (setpriority(2), "C library/kernel differences"), and
     // cuts what is above 19.
     let nicer = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + NICER));
@@ -35,11 +52,8 @@ impl Background {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel::<()>();
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            stand_back();
-            // Nothing is ever sent: it ends with its other end.
-            let _ = runtime.block_on(ended);
-        })?;
+        // Nothing is ever sent here either.
+        spawn(name, move || runtime.block_on(ended))?;
         Ok(Background { handle, _running: running })
     }
 

@@ -20,6 +20,8 @@ use crate::server::wall_clock;
 
 /// How long a step of the story may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a one-time code must stay good, in seconds.
+const CODE_NEEDED_S: u64 = 3;
 
 /// One socket.
 pub struct Client {
@@ -40,7 +42,7 @@ impl Client {
 
     /// Signs a Member in with the code of the step before this one, and connects with the cookie.
     pub async fn member(address: SocketAddr, person: &Person) -> Result<Client, Failure> {
-        let body = json!({"email": person.email, "password": person.password, "otp": code(person)?});
+        let body = json!({"email": person.email, "password": person.password, "otp": code(person).await?});
         let cookie = sign_in(address, &body.to_string()).await?;
         let origin = format!("http://{address}");
         Client::open(address, &[("Cookie", &cookie), ("Origin", &origin)]).await
@@ -128,7 +130,13 @@ impl Client {
 }
 
 /// A Member's one-time code of the 30 seconds before these: the present one stays free for the spectator.
-pub fn code(person: &Person) -> Result<String, Failure> {
+/// It is good until these 30 seconds end, so when little is left of them it waits for the next.
+pub async fn code(person: &Person) -> Result<String, Failure> {
+    let now = Duration::from_micros(wall_clock().0);
+    let left = STEP_S - now.as_secs() % STEP_S;
+    if left <= CODE_NEEDED_S {
+        tokio::time::sleep(Duration::from_secs(left)).await;
+    }
     let step = wall_clock().0 / 1_000_000 / STEP_S - 1;
     code_for_step(&person.totp_secret, step).ok_or_else(|| "a one-time code secret is base32".into())
 }

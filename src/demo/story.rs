@@ -53,7 +53,7 @@ pub async fn play(address: SocketAddr, credentials: &Credentials) -> Result<(), 
         Err(refusal) => say("Treasury Bot", format!("tries to approve its own request and is refused: {refusal}")),
         Ok(result) => expect(false, "a Service User never approves", &result)?,
     }
-    let otp = code(&credentials.members[1])?;
+    let otp = code(&credentials.members[1]).await?;
     let decided = bob.must("approve", json!({"requests": ballot, "otp": otp, "comment": "matches the plan"})).await?;
     let approved = &decided["requests"][0];
     expect(approved["request"]["state"] == "approved", "Bob's vote completes the request", approved)?;

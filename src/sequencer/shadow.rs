@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::recovery::{self, RecoveryError};
 use super::replay::Replay;
-use crate::background::stand_back;
+use crate::background;
 use crate::engine::state::State;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
@@ -123,11 +123,7 @@ impl Shadow {
     pub fn start(self) -> std::io::Result<Following> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ended, ending) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("shadow".to_owned());
-        let thread = thread.spawn(move || {
-            stand_back();
-            runtime.block_on(self.run(ending))
-        })?;
+        let thread = background::spawn("shadow", move || runtime.block_on(self.run(ending)))?;
         Ok(Following { ended, thread })
     }
 
