@@ -119,6 +119,7 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    seats: Arc<Seats>,
     listening: tokio::task::JoinHandle<()>,
     sequencer: oneshot::Receiver<Result<(), ServerError>>,
     dashboards: Background,
@@ -173,7 +174,7 @@ impl Server {
         let gateway = Arc::new(Gateway {
             directory: Arc::clone(&directory),
             handle,
-            seats,
+            seats: Arc::clone(&seats),
             tokens: Tokens::new(&master),
             master,
             market_data,
@@ -201,7 +202,7 @@ impl Server {
         let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
-        Ok(Server { address, stop, listening, sequencer, dashboards })
+        Ok(Server { address, stop, seats, listening, sequencer, dashboards })
     }
 
     /// Where it listens.
@@ -219,9 +220,10 @@ impl Server {
 
     /// Stops: no new connection, then everything accepted is answered and a snapshot saved.
     pub async fn stop(self) -> Result<(), ServerError> {
-        let Server { stop, listening, sequencer, dashboards, .. } = self;
+        let Server { stop, seats, listening, sequencer, dashboards, .. } = self;
         // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
         let _ = stop.send(true);
+        seats.stop();
         if let Err(error) = listening.await {
             tracing::error!(%error, "the listener ended badly");
         }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Poll;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc};
+use futures::task::AtomicWaker;
+use tokio::sync::mpsc;
 
 use super::call::Call;
 use super::fan_out::Batch;
@@ -130,30 +132,43 @@ impl Seats {
         let free = self.free.lock().expect("no holder of this lock panics").pop();
         let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
-        let (waiting, slow, revoked_at) = (AtomicUsize::new(0), Notify::new(), AtomicU64::new(0));
-        let (line, passes, seats) = (OnceLock::new(), AtomicU64::new(0), Arc::clone(self));
-        let outlet = Arc::new(Outlet { seat, peer, queue, waiting, slow, revoked_at, line, passes, seats });
+        let outlet = Arc::new(Outlet {
+            seat,
+            peer,
+            queue,
+            waiting: AtomicUsize::new(0),
+            slow: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            alarm: AtomicWaker::new(),
+            revoked_at: AtomicU64::new(0),
+            line: OnceLock::new(),
+            passes: AtomicU64::new(0),
+            seats: Arc::clone(self),
+        });
         self.open.lock().expect("no holder of this lock panics").insert(seat, Arc::downgrade(&outlet));
         (Occupied(outlet), parts)
     }
 
     /// Tells every open socket something on `status`.
     pub fn tell_all(&self, told: Told) {
-        let open = self.open.lock().expect("no holder of this lock panics");
-        let all: Vec<Arc<Outlet>> = open.values().filter_map(Weak::upgrade).collect();
-        // An outlet that ends here takes itself out of the map.
-        drop(open);
-        for outlet in all {
+        for outlet in self.all() {
             outlet.send(vec![Part::Tell(told)]);
         }
     }
 
+    /// Tells the session of every open socket that the server stops.
+    pub fn stop(&self) {
+        self.all().iter().for_each(|outlet| outlet.stop());
+    }
+
     /// Parts that wait to be written, on all sockets together.
     pub fn parts_waiting(&self) -> usize {
-        let open = self.open.lock().expect("no holder of this lock panics");
-        let all: Vec<Arc<Outlet>> = open.values().filter_map(Weak::upgrade).collect();
-        drop(open);
-        all.iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed)).sum()
+        self.all().iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed)).sum()
+    }
+
+    fn all(&self) -> Vec<Arc<Outlet>> {
+        // Not longer than this: an outlet that ends takes itself out of the map.
+        self.open.lock().expect("no holder of this lock panics").values().filter_map(Weak::upgrade).collect()
     }
 
     /// Notes how many sockets a holder has open; `false` when that is more than one may have.
@@ -196,7 +211,12 @@ pub struct Outlet {
     queue: mpsc::Sender<Vec<Part>>,
     /// Parts sent and not written yet.
     waiting: AtomicUsize,
-    slow: Notify,
+    /// The socket is too slow for its queue.
+    slow: AtomicBool,
+    /// The server stops.
+    stopping: AtomicBool,
+    /// Wakes the session for either. A session looks at it each time that it waits, so it is no more than this.
+    alarm: AtomicWaker,
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
     /// The open socket's, where frames may be passed to it.
@@ -216,7 +236,7 @@ impl Outlet {
         let taken = room && self.queue.try_send(parts).is_ok();
         if !taken {
             self.waiting.fetch_sub(count, Ordering::Relaxed);
-            self.slow.notify_one();
+            self.alarm(&self.slow);
         }
         taken
     }
@@ -250,7 +270,7 @@ impl Outlet {
 
     /// Not all that the socket follows could be told: it is closed, and may come back and resume.
     pub fn fell_behind(&self) {
-        self.slow.notify_one();
+        self.alarm(&self.slow);
     }
 
     /// Calls that the socket may have under way; each is answered by few parts, so its queue has room.
@@ -268,9 +288,32 @@ impl Outlet {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// Waits until the socket has been too slow for its queue.
+    /// Waits until the socket has been too slow for its queue. For its session alone.
     pub async fn too_slow(&self) {
-        self.slow.notified().await;
+        self.alarmed(&self.slow).await;
+    }
+
+    /// Tells the session that the server stops.
+    pub fn stop(&self) {
+        self.alarm(&self.stopping);
+    }
+
+    /// Waits until the session was told that the server stops. For it alone.
+    pub async fn stopping(&self) {
+        self.alarmed(&self.stopping).await;
+    }
+
+    fn alarm(&self, cause: &AtomicBool) {
+        cause.store(true, Ordering::Release);
+        self.alarm.wake();
+    }
+
+    async fn alarmed(&self, cause: &AtomicBool) {
+        std::future::poll_fn(|context| {
+            self.alarm.register(context.waker());
+            if cause.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Notes when the right behind the socket ended, which it is about to be told.

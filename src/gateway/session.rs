@@ -191,12 +191,15 @@ pub(super) fn run(
 
 impl Session {
     async fn serve(&mut self, socket: &mut WebSocket, parts: &mut mpsc::Receiver<Vec<Part>>) -> End {
-        let mut stopping = self.gateway.stopping.clone();
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let outlet = Arc::clone(&self.outlet);
         let line = socket.get_ref().line().map(Arc::clone);
         line.iter().for_each(|line| outlet.opened(line));
+        // All sockets may have been told before this one was among them.
+        if *self.gateway.stopping.borrow() {
+            outlet.stop();
+        }
         self.status();
         loop {
             if let Err(end) = self.write(socket).await {
@@ -217,7 +220,7 @@ impl Session {
                         answered = self.history.next(), if !self.history.is_empty() => Next::Answered(answered),
                         turned = turned(&mut self.replays), if !self.replays.is_empty() => Next::Turned(turned),
                         message = socket.next(), if self.reads() => Next::Message(message),
-                        () = super::listener::stopped(&mut stopping), if !self.stopping => Next::Stopping,
+                        () = outlet.stopping(), if !self.stopping => Next::Stopping,
                         _ = beat.tick() => Next::Beat,
                     }
                 });
