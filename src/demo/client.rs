@@ -130,15 +130,18 @@ impl Client {
 }
 
 /// A Member's one-time code of the 30 seconds before these: the present one stays free for the spectator.
-/// It is good until these 30 seconds end, so when little is left of them it waits for the next.
 pub async fn code(person: &Person) -> Result<String, Failure> {
-    let now = Duration::from_micros(wall_clock().0);
-    let left = STEP_S - now.as_secs() % STEP_S;
-    if left <= CODE_NEEDED_S {
-        tokio::time::sleep(Duration::from_secs(left)).await;
-    }
-    let step = wall_clock().0 / 1_000_000 / STEP_S - 1;
+    let now_s = || wall_clock().0 / 1_000_000;
+    tokio::time::sleep(Duration::from_secs(wait_s(now_s()))).await;
+    let step = now_s() / STEP_S - 1;
     code_for_step(&person.totp_secret, step).ok_or_else(|| "a one-time code secret is base32".into())
+}
+
+/// How many seconds to wait at `now_s`: a code of the step before is good until this step ends, so when little is left of
+/// it, the next.
+fn wait_s(now_s: u64) -> u64 {
+    let left = STEP_S - now_s % STEP_S;
+    if left <= CODE_NEEDED_S { left } else { 0 }
 }
 
 /// `POST /session`: the cookie.
@@ -158,4 +161,18 @@ async fn sign_in(address: SocketAddr, body: &str) -> Result<String, Failure> {
     }
     let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).ok_or("sign-in set no cookie")?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_stays_good_while_it_is_used() {
+        for now_s in 0..STEP_S {
+            let wait = wait_s(now_s);
+            assert!(wait <= CODE_NEEDED_S, "at {now_s}");
+            assert!(STEP_S - (now_s + wait) % STEP_S > CODE_NEEDED_S, "at {now_s}");
+        }
+    }
 }
