@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::Outlet;
@@ -34,10 +33,7 @@ impl Session {
         });
         let written = match futures::poll!(whole.as_mut()) {
             Poll::Ready(written) => written,
-            Poll::Pending => {
-                let stopping = self.gateway.stopping.clone();
-                Box::pin(patiently(whole, &self.outlet, stopping, self.ping() * 2)).await
-            }
+            Poll::Pending => Box::pin(patiently(whole, &self.outlet, self.ping() * 2)).await,
         };
         self.rest = Bytes::new();
         self.out.clear();
@@ -54,14 +50,13 @@ impl Session {
 async fn patiently(
     mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
     outlet: &Outlet,
-    mut stopping: watch::Receiver<bool>,
     dead_after: Duration,
 ) -> Result<(), End> {
     let too_slow = tokio::select! {
         biased;
         written = whole.as_mut() => return written,
         () = outlet.too_slow() => true,
-        () = super::listener::stopped(&mut stopping) => false,
+        () = outlet.stopping() => false,
         () = tokio::time::sleep(dead_after) => return Err(End::Gone),
     };
     match tokio::time::timeout(PATIENCE, whole).await {
