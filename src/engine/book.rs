@@ -78,6 +78,14 @@ impl<T: Resting> Book<T> {
         self.entries[slot.0 as usize].order.as_ref()
     }
 
+    /// Reads all that taking an order out will look at. What it comes to means nothing.
+    pub fn reads(&self, slot: Slot) -> bool {
+        let entry = &self.entries[slot.0 as usize];
+        let rests = |slot: u32| self.entries.get(slot as usize).is_some_and(|entry| entry.rests);
+        let order = |order: &T| order.place().is_some() && order.visible() != Quantity::ZERO;
+        rests(entry.before) ^ rests(entry.after) ^ entry.order.as_ref().is_some_and(order)
+    }
+
     /// The orders that an incoming order of `side` meets, in price-time priority.
     pub fn against(&self, side: Side) -> impl Iterator<Item = &T> {
         self.side(side.opposite()).flat_map(|(_, level)| self.queue(level))

@@ -2,7 +2,9 @@
 //! in [`trading`](super::trading).
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::book::{Book, Slot};
@@ -23,6 +25,8 @@ use crate::domain::time::Moment;
 
 /// Ended orders that an account's list may keep in any case.
 const ENDED_KEPT: usize = 64;
+/// Orders that are read ahead at most: they must not push each other out of the cache.
+const FORESEEN_MAX: usize = 32;
 
 /// Open orders, their books and the recent client ids.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +110,15 @@ impl Orders {
         }
         let slot = self.books[market.index()].insert(order, rests);
         self.places.insert(id, (market, slot));
+    }
+
+    /// Reads the first of these orders, if they are open, and their neighbours: first all places, then what is there, so
+    /// that no look-up waits for the one before it.
+    pub fn foresee(&self, ids: impl Iterator<Item = OrderId>) {
+        let places: ArrayVec<_, FORESEEN_MAX> = ids.filter_map(|id| self.places.get(id)).take(FORESEEN_MAX).collect();
+        for (market, slot) in places {
+            black_box(self.books[market.index()].reads(slot));
+        }
     }
 
     /// An open order.

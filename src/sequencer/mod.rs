@@ -281,6 +281,10 @@ impl<R: Release> Sequencer<R> {
 
 /// Puts submissions to the engine in order and notes the answers.
 fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
+    engine.foresee(taken.submissions.iter().filter_map(|submission| match &submission.work {
+        Work::Command(command) => Some(command),
+        Work::Query(_) => None,
+    }));
     for Submission { by, work, ticket } in taken.submissions {
         let outcome = match work {
             Work::Command(command) => {
