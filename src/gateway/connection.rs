@@ -139,6 +139,7 @@ impl Seats {
             waiting: AtomicUsize::new(0),
             slow: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             alarm: AtomicWaker::new(),
             revoked_at: AtomicU64::new(0),
             line: OnceLock::new(),
@@ -215,6 +216,8 @@ pub struct Outlet {
     slow: AtomicBool,
     /// The server stops.
     stopping: AtomicBool,
+    /// The socket has left its seat.
+    gone: AtomicBool,
     /// Wakes the session for either. A session looks at it each time that it waits, so it is no more than this.
     alarm: AtomicWaker,
     /// When the right behind the socket ended, in µs; 0 while it has not.
@@ -293,6 +296,11 @@ impl Outlet {
         self.alarmed(&self.slow).await;
     }
 
+    /// Whether the socket has left its seat: what comes for it now is for nobody, and would keep the seat for ever.
+    pub fn has_left(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     /// Tells the session that the server stops.
     pub fn stop(&self) {
         self.alarm(&self.stopping);
@@ -338,6 +346,8 @@ pub struct Occupied(pub Arc<Outlet>);
 
 impl Drop for Occupied {
     fn drop(&mut self) {
+        // Before the notice: whoever has not seen the one will see the other.
+        self.0.gone.store(true, Ordering::Release);
         self.0.seats.notify(Notice::Gone(self.0.seat));
     }
 }

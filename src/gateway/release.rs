@@ -76,6 +76,7 @@ impl Desk {
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
         let mut subscriptions = Subscriptions::new(start, rings);
+        metrics.at(seq);
         for stamped in recent {
             subscriptions.tell(stamped, |_, _| {}, |_| {});
         }
@@ -170,6 +171,7 @@ impl Desk {
         match ticket {
             // Who asked may have left; then nobody waits for the answer.
             Ticket::Ask(waiting) => drop(waiting.send(Some(outcome))),
+            Ticket::Open(outlet, ..) | Ticket::Call(outlet, _) if outlet.has_left() => {}
             Ticket::Open(outlet, cookie, waiting) => {
                 if let Some(session) = session_of(&outcome) {
                     self.bind(&outlet, session, cookie);
@@ -337,7 +339,8 @@ impl Release for Desk {
         for ticket in tickets {
             match ticket {
                 Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => drop(waiting.send(None)),
-                Ticket::Call(outlet, call) => self.part(&outlet, Part::Failed(call)),
+                Ticket::Call(outlet, call) if !outlet.has_left() => self.part(&outlet, Part::Failed(call)),
+                Ticket::Call(..) => {}
             }
         }
         self.send();

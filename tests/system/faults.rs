@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, next_nonce};
 use super::governance::ballot;
-use super::world::{World, key};
+use super::settings;
+use super::world::{World, key, with};
 
 const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
@@ -154,4 +156,28 @@ async fn d4_59_a_stop_under_load_leaves_no_unknown_outcome() {
         }
     }
     assert!(answered >= 20, "{answered} answered, {unanswered} never taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_that_leave_with_answers_under_way_leave_nothing_behind() {
+    let wide = KeySettings { nonce_window: u64::MAX, ..KeySettings::default() };
+    let world = World::new(&[with(wide)]).await;
+    let mut alice = world.member("alice").await;
+    let granted = settings::token(&world, 1, &next_nonce()).await;
+    let token = &granted["result"]["token"];
+    for number in 0..100 {
+        let mut order = limit(&format!("order-{number}"));
+        order["token"] = token.clone();
+        let subscribe = message("subscribe", 2, json!({"channel": "executions", "token": token}));
+        Client::bare(world.address).await.burst([message("add_order", 1, order), subscribe]).await;
+    }
+    let mut open = u64::MAX;
+    // The last ones may be on their way still; one that is forgotten would stay for ever.
+    for _ in 0..500 {
+        open = alice.call("service_users", json!({})).await["service_users"][0]["open_connections"].as_u64().unwrap();
+        if open == 0 {
+            break;
+        }
+    }
+    assert_eq!(open, 0, "sockets of the key that are gone");
 }
