@@ -1,6 +1,7 @@
 //! The commands of the program and what they print.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -48,17 +49,20 @@ enum Action {
         #[arg(long)]
         data: Option<PathBuf>,
         /// A Postgres database that holds the world's journal instead; goes with --data.
-        #[arg(long, value_parser = database, requires = "data")]
-        database: Option<DatabaseUrl>,
+        #[arg(long, requires = "data")]
+        database: Option<String>,
     },
     /// Write a commented settings file, the master key and the first venue key.
     Init {
         /// Directory for the settings file; made if it is not there.
         #[arg(long, default_value = ".")]
         dir: PathBuf,
+        /// Directory for the data, such as /var/lib/countersign, instead of `data` beside the settings.
+        #[arg(long)]
+        data: Option<PathBuf>,
         /// A Postgres database for the journal and the history, such as postgres://user@host/name.
-        #[arg(long, value_parser = database)]
-        database: Option<DatabaseUrl>,
+        #[arg(long)]
+        database: Option<String>,
     },
     /// Run the server until it is told to stop.
     Serve {
@@ -89,19 +93,28 @@ enum Action {
 /// What a command may end with; its text is for the person at the terminal.
 type Failure = Box<dyn std::error::Error>;
 
-/// Reads the arguments and runs the command they name.
-pub async fn run() -> Result<(), Failure> {
-    let arguments = Arguments::parse();
+/// Reads the arguments, runs the command they name and says why it failed, if it did.
+pub async fn run() -> ExitCode {
+    match perform(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            telemetry::ended(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(arguments: Arguments) -> Result<(), Failure> {
     if !matches!(arguments.command, Action::Serve { .. }) {
         telemetry::start(LogFormat::Text);
     }
     match arguments.command {
         Action::Demo { port, once, ready_file, data, database } => {
             let stop = signal()?;
-            let options = demo::Options { port, once, ready_file, data, database };
+            let options = demo::Options { port, once, ready_file, data, database: parsed(database)? };
             demo::run(options, stop).await.map_err(|failure| -> Failure { failure })
         }
-        Action::Init { dir, database } => init(&dir, database).await,
+        Action::Init { dir, data, database } => init(&dir, data, parsed(database)?).await,
         Action::Serve { config } => serve(&config).await,
         Action::Schemas { dir } => {
             std::fs::create_dir_all(&dir)?;
@@ -126,12 +139,16 @@ pub async fn run() -> Result<(), Failure> {
     }
 }
 
-fn database(url: &str) -> Result<DatabaseUrl, String> {
-    DatabaseUrl::parse(url).ok_or_else(|| "not a URL such as postgres://user@host/name".to_owned())
+/// Not left to clap, which would print a wrong one with its password.
+fn parsed(database: Option<String>) -> Result<Option<DatabaseUrl>, Failure> {
+    let parse = |url: String| {
+        DatabaseUrl::parse(&url).ok_or_else(|| "--database: not a URL such as postgres://user@host/name".into())
+    };
+    database.map(parse).transpose()
 }
 
 /// Refuses to touch what exists: a second `init` would otherwise orphan every secret sealed under the first key.
-async fn init(dir: &Path, database: Option<DatabaseUrl>) -> Result<(), Failure> {
+async fn init(dir: &Path, data: Option<PathBuf>, database: Option<DatabaseUrl>) -> Result<(), Failure> {
     std::fs::create_dir_all(dir)?;
     let settings = dir.join("countersign.toml");
     if settings.exists() {
@@ -148,10 +165,10 @@ async fn init(dir: &Path, database: Option<DatabaseUrl>) -> Result<(), Failure> 
         credential: 1,
         settings: KeySettings::default(),
     };
-    let data = dir.join("data");
+    let chosen = data.map(std::path::absolute).transpose()?;
+    let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
     let mut config = Config::default();
-    config.data_dir.clone_from(&data);
-    config.database.clone_from(&database);
+    (config.data_dir, config.database) = (data.clone(), database);
     let storage = server::storage(&config)?;
     let (journal, reader) = (storage.journal().await?, storage.reader().await?);
     let (mut sequencer, _handle) = sequencer::open(
@@ -167,7 +184,7 @@ async fn init(dir: &Path, database: Option<DatabaseUrl>) -> Result<(), Failure> 
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
     sequencer.run().await?;
-    std::fs::write(&settings, config::commented(database.as_ref()))?;
+    std::fs::write(&settings, config::commented(chosen.as_deref(), config.database.as_ref()))?;
     println!("settings    {}", settings.display());
     println!("master key  {} (keep a copy apart from the data)", key_file.display());
     println!("data        {}", data.display());
@@ -180,8 +197,9 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
     telemetry::start(config.log.format);
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
+    let scheme = if config.speaks_tls() { "https" } else { "http" };
     let server = Server::start(Plan { config, master, genesis: None }).await?;
-    println!("listening on http://{}", server.address());
+    println!("listening on {scheme}://{}", server.address());
     until_told(server).await
 }
 

@@ -120,9 +120,15 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// The text is not TOML, or a field is unknown or of the wrong type; tells line and field.
-    #[error("settings: {0}")]
-    Form(#[from] toml::de::Error),
+    /// The text is not TOML, or a field is unknown or of the wrong type. What stands there is not told: it may be the
+    /// database's password.
+    #[error("settings: {place}: {problem}")]
+    Form {
+        /// The line, counted from 1, and the name that it begins with.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
     /// A field has the right type and a value that cannot be.
     #[error("settings: {field}: {problem}")]
     Value {
@@ -194,7 +200,10 @@ impl Config {
 
     /// Settings from the text of a file, checked.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)?;
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Form {
+            place: place(text, error.span().map_or(0, |span| span.start)),
+            problem: problem(error.message()).to_owned(),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -287,103 +296,45 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
 }
 
-/// The file that `init` writes: every setting with its meaning and default, and the database, if one is wanted.
-pub fn commented(database: Option<&DatabaseUrl>) -> String {
-    let Some(database) = database else { return DEFAULT_FILE.to_owned() };
-    let value = toml::Value::String(database.reveal().to_owned());
-    let line = |line: &str| match line.starts_with("# database =") {
-        true => format!("database = {value}\n"),
-        false => format!("{line}\n"),
+/// A message of the parser's without the value that it tells.
+fn problem(message: &str) -> &str {
+    let tells_value = message.starts_with("invalid type") || message.starts_with("invalid value");
+    message.rfind("expected ").filter(|_| tells_value).map_or(message, |expected| &message[expected..])
+}
+
+/// Which line of a text a byte is in, and the name that the line begins with, if it does.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let name = line.split(['=', '#']).next().unwrap_or_default().trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+    match name.chars().all(plain) && line.contains(['=', '[']) {
+        true => format!("line {number}, {name}"),
+        false => format!("line {number}"),
+    }
+}
+
+/// The file that `init` writes: every setting with its meaning and default, but for what was chosen.
+pub fn commented(data_dir: Option<&Path>, database: Option<&DatabaseUrl>) -> String {
+    let data_dir = data_dir.map(|dir| dir.to_string_lossy().into_owned());
+    let database = database.map(|url| url.reveal().to_owned());
+    let line = |line: &str| match line.trim_start_matches("# ").split_once(" = ") {
+        Some((name @ "data_dir", _)) => stated(name, data_dir.as_ref(), line),
+        Some((name @ "database", _)) => stated(name, database.as_ref(), line),
+        _ => format!("{line}\n"),
     };
     DEFAULT_FILE.lines().map(line).collect()
 }
 
-const DEFAULT_FILE: &str = r#"# Settings of `countersign serve`. Every value below is the default; a name that is not known is
-# refused. Paths are relative to this file.
+fn stated(name: &str, chosen: Option<&String>, line: &str) -> String {
+    match chosen {
+        Some(value) => format!("{name} = {}\n", toml::Value::String(value.clone())),
+        None => format!("{line}\n"),
+    }
+}
 
-# Address and port to listen on.
-listen = "127.0.0.1:8080"
-
-# Traffic is plain HTTP. Off loopback that needs this consent, for instance behind a proxy that
-# ends TLS.
-allow_plain_off_loopback = false
-
-# Where the journal and the history live.
-data_dir = "data"
-
-# A Postgres database that holds the journal and the history instead; data_dir keeps the rest. Its
-# password may come from the PGPASSWORD variable or ~/.pgpass. One server writes to a database.
-# database = "postgres://countersign@localhost/countersign"
-
-# The master key that seals API secrets: mode 0600, outside data_dir, and in no backup that holds
-# the data. The variable COUNTERSIGN_MASTER_KEY wins over it.
-master_key_file = "master.key"
-
-# Exact origins that the Members' page is served from, such as "https://trade.example.com".
-# Empty: the listening address's own and localhost's.
-origins = []
-
-# Networks of proxies whose X-Forwarded-For is believed, such as "10.0.0.0/8".
-trusted_proxies = []
-
-[limits]
-# Connections open at once.
-max_connections = 10000
-
-# Bytes that may wait to be sent on one connection before it counts as too slow.
-send_queue_bytes = 1048576
-
-# Commands that may wait for the engine before clients are asked to retry.
-submit_queue = 16384
-
-# Events after which a snapshot is saved: a start after a crash replays about so many at most.
-snapshot_events = 1000000
-
-# WebSockets open at once: from one address (this host itself is not counted), and of one key or Member.
-connections_per_address = 1000
-connections_per_key = 10000
-
-# Market data subscriptions of one connection.
-subscriptions_per_connection = 1000
-
-# Messages a second on one connection, after a burst of a second's worth; beyond it is closed with 4009.
-messages_per_second = 20000
-
-# Handshakes judged at once; further ones wait their turn.
-pending_handshakes = 1000
-
-# Seconds without a message after which a Member's session ends.
-member_idle_s = 1800
-
-# Seconds that a Service User with cancel on disconnect has to come back.
-disconnect_grace_s = 5
-
-# Items of each private channel that are kept at hand for clients that come back.
-replay_ring = 4096
-
-# Items that all private channels together keep at hand; beyond it the oldest go.
-replay_items = 1000000
-
-# Seconds of each private channel that can be replayed from the journal; older offsets get a snapshot.
-replay_s = 604800
-
-[log]
-# A line for people ("text") or a JSON object a line ("json"). RUST_LOG chooses what is told; default "info".
-format = "text"
-
-[tls]
-# PEM files of the certificate (with those that vouch for it) and of its key, relative to this file: with both
-# the port speaks TLS. They are read anew when they change.
-# certificate = "server.crt"
-# key = "server.key"
-
-[rates]
-# How fast keys trade: starter, intermediate, pro or unlimited.
-tier = "pro"
-
-# Organizations in another tier, by id, such as { ORG2 = "unlimited" }.
-organizations = {}
-"#;
+const DEFAULT_FILE: &str = include_str!("config/countersign.toml");
 
 #[cfg(test)]
 mod tests {
@@ -391,13 +342,21 @@ mod tests {
 
     #[test]
     fn the_commented_file_states_every_default() {
-        assert_eq!(Config::parse(&commented(None)).unwrap(), Config::default());
-        let stated: toml::Table = commented(None).parse().unwrap();
+        assert_eq!(Config::parse(&commented(None, None)).unwrap(), Config::default());
+        let stated: toml::Table = commented(None, None).parse().unwrap();
         let fields = ["listen", "allow_plain_off_loopback", "data_dir", "master_key_file", "origins"];
         assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
+        // `Debug` names each limit once.
+        let limits = format!("{:?}", Limits::default()).matches(": ").count();
+        assert_eq!(stated["limits"].as_table().unwrap().len(), limits);
+    }
+
+    #[test]
+    fn the_commented_file_states_what_was_chosen() {
         let database = DatabaseUrl::parse("postgres://me@localhost/\"live\"").unwrap();
-        assert_eq!(Config::parse(&commented(Some(&database))).unwrap().database, Some(database));
-        assert_eq!(stated["limits"].as_table().unwrap().len(), 14);
+        let chosen = Config::parse(&commented(Some(Path::new("/var/lib/x")), Some(&database))).unwrap();
+        let data_dir = PathBuf::from("/var/lib/x");
+        assert_eq!(chosen, Config { data_dir, database: Some(database), ..Config::default() });
     }
 
     #[test]
@@ -420,7 +379,9 @@ mod tests {
             ("[limits]\nsnapshot_events = 0", "limits.snapshot_events"),
             ("[limits]\nping_s = 0", "limits.ping_s"),
             ("[rates]\ntier = 'gold'", "gold"),
-            ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
+            ("[rates.organizations]\nAcme = 'pro'", "Acme"),
+            ("# first\n[limits]\nping_s = 'often'", "line 3, ping_s"),
+            ("[limits\nping_s = 1", "line 1"),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
@@ -432,6 +393,17 @@ mod tests {
         let config = Config::parse("database = 'postgres://me:hush@db.example:5433/live'").unwrap();
         let printed = format!("{config:?} {}", config.database.as_ref().unwrap());
         assert!(!printed.contains("hush") && printed.contains("postgres://me:***@db.example:5433/live"), "{printed}");
+        for wrong in [
+            "database = \"postgres://me:hush@db.example/live",
+            "databse = 'postgres://me:hush@db.example/live'",
+            "database = 'postgress://me:hush@db.example/live'",
+            "database = postgres://me:hush@db.example/live",
+            "database = \"\"\"\npostgres://me:hush@db.example/live\"",
+            "limits = 'postgres://me:hush@db.example/live?a=b'",
+        ] {
+            let told = Config::parse(wrong).unwrap_err();
+            assert!(!format!("{told} {told:?}").contains("hush"), "{wrong}: {told}");
+        }
     }
 
     #[test]

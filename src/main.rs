@@ -6,11 +6,5 @@ use countersign::cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match cli::run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("countersign: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    cli::run().await
 }

@@ -106,6 +106,9 @@ pub enum ServerError {
     /// The secrets in the journal were sealed under another key (rule 29).
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
+    /// Nobody could ever sign in: the first entry of a journal is the venue's key.
+    #[error("the journal is empty: give the data directory, or the database, that `init` made its first entry in")]
+    Empty,
     /// The system gives no more threads.
     #[error("no thread for the dashboards: {0}")]
     Thread(std::io::Error),
@@ -424,6 +427,9 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;
+    if empty && genesis.is_none() {
+        return Err(ServerError::Empty);
+    }
     sequencer.start(genesis.filter(|_| empty)).await?;
     let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
     let (head, stages) = (sequencer.head(), sequencer.stages());

@@ -3,14 +3,32 @@
 
 pub mod histogram;
 
+use std::fmt::Display;
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
+/// How lines are written, once logging has started.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Says why the process ends: as a line of the log where each is JSON, else for who started it.
+pub fn ended(error: &dyn Display) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::error!(%error, "the process ends"),
+        _ => eprintln!("countersign: {error}"),
+    }
+}
+
 /// Starts logging; called once, by the program.
 pub fn start(format: LogFormat) {
+    FORMAT.get_or_init(|| format);
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for a terminal: in a file they stand between a name and its value.
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -64,6 +64,7 @@ impl Session {
         if let Some(token) = &request.token
             && let Err(error) = self.present(token, time_in)
         {
+            self.token_refused(error);
             self.reply(method, req_id, Err(error), time_in, time_in);
             return None;
         }

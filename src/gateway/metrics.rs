@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use axum::routing::get;
 use super::context::Gateway;
 use super::rights;
 use crate::access::principal::Actor;
+use crate::domain::ids::Seq;
 use crate::engine::event::Event;
 use crate::engine::reject::Code;
 use crate::sequencer::Stamped;
@@ -95,6 +97,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Notes the last event that is on disk.
+    pub(super) fn at(&self, seq: Seq) {
+        self.offset.store(seq.snapshot_offset(), Ordering::Relaxed);
+        self.head.store(seq.0, Ordering::Relaxed);
+    }
+
     /// Counts a batch that is on disk, and notes how many wait for those who follow.
     pub(super) fn released(&self, events: &[Arc<Stamped>], market_data_waiting: usize, history_waiting: usize) {
         let Some(last) = events.last() else { return };
@@ -102,8 +110,7 @@ impl Metrics {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.orders.fetch_add(orders as u64, Ordering::Relaxed);
-        self.offset.store(last.seq.snapshot_offset(), Ordering::Relaxed);
-        self.head.store(last.seq.0, Ordering::Relaxed);
+        self.at(last.seq);
         self.market_data_waiting.store(market_data_waiting, Ordering::Relaxed);
         self.history_waiting.store(history_waiting, Ordering::Relaxed);
     }
@@ -202,11 +209,18 @@ async fn answer(State(scrape): State<Scrape>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], scrape.text(&files)).into_response()
 }
 
-/// The files of the data directory with their bytes.
-fn file_sizes(dir: &std::path::Path) -> BTreeMap<String, u64> {
+/// The files of the data directory with their bytes, and its directories with what is in them.
+fn file_sizes(dir: &Path) -> BTreeMap<String, u64> {
+    let sized = entries(dir).filter_map(|(name, about)| match about.is_dir() {
+        true => Some((name.clone(), entries(&dir.join(name)).map(|(_, about)| about.len()).sum())),
+        false => about.is_file().then_some((name, about.len())),
+    });
+    sized.collect()
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = (String, Metadata)> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let sized = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.metadata().ok()?)));
-    sized.filter(|(_, about)| about.is_file()).map(|(name, about)| (name, about.len())).collect()
+    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.metadata().ok()?)))
 }
 
 impl Scrape {

@@ -113,6 +113,8 @@ pub(super) struct Session {
     pub(super) items: String,
     /// Names the socket to its client; counts from 1 since the start.
     pub(super) connection_id: u64,
+    /// The log has a refused token of this socket already.
+    pub(super) told_of_token: bool,
     cookie: Option<[u8; 32]>,
     /// What may still be sent, as the time that it is worth at the greatest rate, µs.
     credit_us: u64,
@@ -164,6 +166,7 @@ pub(super) fn run(
         out: Vec::new(),
         text: String::new(),
         items: String::new(),
+        told_of_token: false,
         cookie,
         credit_us: CREDIT_US,
         last_message: now,

@@ -23,6 +23,14 @@ impl Session {
         tracing::info!(connection = self.connection_id, who = %self.principal.actor, "socket bound");
     }
 
+    /// A token was not taken. Told once for a socket, which may try thousands a second.
+    pub(super) fn token_refused(&mut self, error: &str) {
+        if !std::mem::replace(&mut self.told_of_token, true) {
+            let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);
+            tracing::info!(connection, %who, %peer, error, "authentication refused");
+        }
+    }
+
     /// The socket is about to be closed.
     pub(super) fn closed(&self, end: End, open_for: Duration) {
         let (code, reason) = match end {

@@ -41,6 +41,30 @@ fn init_writes_settings_key_and_journal_and_shows_the_secret_once() {
 }
 
 #[test]
+fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_first_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(countersign(&["init", "--dir", "etc", "--data", "lib"], dir.path()).status.success());
+    let settings = dir.path().join("etc/countersign.toml");
+    let config = countersign::config::Config::load(&settings).unwrap();
+    assert_eq!(config.data_dir.canonicalize().unwrap(), dir.path().join("lib").canonicalize().unwrap());
+    assert!(config.data_dir.join("journal.db").exists());
+    let moved = std::fs::read_to_string(&settings).unwrap().replace("/lib\"", "/elsewhere\"");
+    std::fs::write(&settings, moved).unwrap();
+    let empty = countersign(&["serve", "--config", "etc/countersign.toml"], dir.path());
+    assert!(!empty.status.success());
+    assert!(err(&empty).contains("the journal is empty"), "{}", err(&empty));
+}
+
+#[test]
+fn the_password_of_a_database_is_not_printed_when_its_url_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = countersign(&["init", "--database", "postgress://me:hush@db.example/live"], dir.path());
+    assert!(!output.status.success());
+    let told = out(&output) + &err(&output);
+    assert!(told.contains("--database") && !told.contains("hush"), "{told}");
+}
+
+#[test]
 fn a_second_init_changes_nothing() {
     let (dir, _) = initialised();
     let key = std::fs::read(dir.path().join("master.key")).unwrap();

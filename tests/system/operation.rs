@@ -53,6 +53,7 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
         assert_eq!(value(&text, series), expected, "{series}");
     }
     assert!(value(&text, "countersign_data_bytes{file=\"journal.db\"}") > 0);
+    let head = value(&text, "countersign_journal_head_offset");
     for stage in ["queue", "engine", "journal", "release"] {
         assert!(value(&text, &format!("countersign_stage_seconds_count{{stage=\"{stage}\"}}")) >= 2, "{stage}");
     }
@@ -68,6 +69,11 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
     assert_eq!(value(&text, "countersign_revocation_seconds_count"), 1);
     assert_eq!(value(&text, "countersign_sockets_closed_total{code=\"4001\"}"), 1);
     assert_eq!(value(&text, "countersign_sockets{kind=\"service_user\"}"), 0);
+    let mut world = world;
+    world.restart().await;
+    let text = metrics(world.address).await;
+    assert!(value(&text, "countersign_journal_head_offset") > head, "a start knows where the journal ends");
+    assert!(value(&text, "countersign_data_bytes{file=\"snapshots\"}") > 0);
 }
 
 /// A server process on a directory of `init`'s, with its log in a file, and the first venue key and its secret.
