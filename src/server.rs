@@ -29,6 +29,7 @@ use crate::gateway::directory::Directory;
 use crate::gateway::exports::{self, Exports};
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
+use crate::gateway::passwords::Hashing;
 use crate::gateway::presence::Presence;
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
@@ -187,6 +188,7 @@ impl Server {
             signatures: Throttle::new(FAILURES_MAX),
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
+            hashing: Hashing::default(),
             activity,
             admission: Admission::new(config.limits.connections_per_address, config.limits.pending_handshakes),
             metrics: Arc::clone(&metrics),

@@ -12,6 +12,7 @@ use super::connection::Seats;
 use super::directory::Directory;
 use super::exports::Exports;
 use super::metrics::Metrics;
+use super::passwords::Hashing;
 use super::presence::Presence;
 use super::release::Ticket;
 use super::secrets::MasterKey;
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
     pub sprays: Throttle<IpAddr>,
+    /// Hashes passwords.
+    pub hashing: Hashing,
     /// Who may open a socket.
     pub admission: Arc<Admission>,
     /// What is counted for `/metrics`.

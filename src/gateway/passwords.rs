@@ -1,9 +1,13 @@
 //! What Members prove themselves with: passwords, one-time codes, and the bearer tokens of
 //! sessions and invitations.
 //!
-//! Hashing a password takes tens of milliseconds of CPU by design: callers run [`hash_password`]
-//! and [`verify_password`] in `spawn_blocking`. Of bearer tokens only the SHA-256 is kept; 256
+//! Hashing a password takes tens of milliseconds of CPU and 19 MiB by design: the port's requests go through
+//! [`Hashing`], which bounds how many do at once. Of bearer tokens only the SHA-256 is kept; 256
 //! random bits cannot be guessed, so they need no slow hash.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use argon2::{
     Argon2,
@@ -11,11 +15,58 @@ use argon2::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use totp_rs::{Algorithm, Builder, Secret, Totp};
 use zeroize::Zeroizing;
 
 /// Seconds that a one-time code belongs to.
 pub const STEP_S: u64 = 30;
+/// Passwords that may wait to be hashed.
+const WAITING_MAX: usize = 256;
+
+/// Hashes passwords off the runtime's threads, a few at once.
+#[derive(Debug)]
+pub struct Hashing {
+    /// For those that are hashed.
+    places: Arc<Semaphore>,
+    /// For those as well as for those that wait.
+    line: Semaphore,
+}
+
+impl Default for Hashing {
+    /// As many at once as there are processors.
+    fn default() -> Hashing {
+        Hashing::new(available_parallelism().map_or(1, NonZero::get), WAITING_MAX)
+    }
+}
+
+impl Hashing {
+    /// So many at once, while so many wait.
+    fn new(at_once: usize, waiting: usize) -> Hashing {
+        Hashing { places: Arc::new(Semaphore::new(at_once)), line: Semaphore::new(at_once + waiting) }
+    }
+
+    /// [`hash_password`], in its turn; `None` when too many wait.
+    pub async fn hash(&self, password: Zeroizing<String>) -> Option<String> {
+        self.run(move || hash_password(&password)).await
+    }
+
+    /// [`verify_password`], in its turn; `None` when too many wait.
+    pub async fn verify(&self, stored: Option<String>, password: Zeroizing<String>) -> Option<bool> {
+        self.run(move || verify_password(stored.as_deref(), &password)).await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _in_line = self.line.try_acquire().ok()?;
+        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        let work = move || {
+            // Kept here: who has hung up waits no more, but the work goes on.
+            let _place = place;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.ok()
+    }
+}
 
 /// The argon2id hash of a password as a PHC string, with a salt of its own.
 pub fn hash_password(password: &str) -> String {
@@ -75,10 +126,30 @@ pub fn bearer_hash(token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     /// Base32 of the ASCII secret of RFC 6238, appendix B.
     const RFC_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    #[tokio::test]
+    async fn d2_28_few_passwords_are_hashed_at_once_and_a_bounded_number_waits() {
+        let hashing = Hashing::new(1, 2);
+        let (go_on, told) = std::sync::mpsc::channel::<()>();
+        let mut first = Box::pin(hashing.run(move || told.recv().is_ok()));
+        let mut waiting = [(); 2].map(|()| Box::pin(hashing.run(|| true)));
+        assert!((&mut first).now_or_never().is_none());
+        assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+        assert_eq!(hashing.run(|| true).await, None, "one too many");
+        drop(first);
+        assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()), "its work goes on");
+        go_on.send(()).unwrap();
+        for waiting in waiting {
+            assert_eq!(waiting.await, Some(true));
+        }
+        assert_eq!(hashing.run(|| true).await, Some(true));
+    }
 
     #[test]
     fn a_password_verifies_against_its_own_hash_only() {

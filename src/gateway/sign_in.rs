@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 use super::context::{Gateway, Unanswered};
 use super::handshake::{self, origin};
 use super::listener::{Peer, Refusal};
-use super::passwords::{bearer_hash, hash_password, matching_step, new_bearer_token, new_totp_secret, verify_password};
+use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
 use crate::domain::ids::MemberId;
 use crate::domain::limits::MEMBER_SESSION_US;
+use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
 use crate::engine::reject::Code;
@@ -29,6 +30,8 @@ use crate::sequencer::handle::Work;
 const COOKIE: &str = "countersign_session";
 /// Bytes of a password, least and most.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
+/// When who finds too many passwords waiting to be hashed may try again, in seconds.
+const BUSY_S: u64 = 5;
 
 /// `/session` and `/invitations/{token}`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -113,38 +116,73 @@ async fn signed_in(
     checked_origin(gateway, headers)?;
     let SignIn { email, password, otp } = body(headers, bytes)?;
     let now = (gateway.clock)();
-    let who = (email.to_lowercase().chars().take(64).collect::<String>(), peer);
-    if let Some(wait) = gateway.sign_ins.wait_s(&who, now).or_else(|| gateway.sprays.wait_s(&peer, now)) {
-        return Err(Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait));
-    }
-    let wrong = || {
-        gateway.sign_ins.failed(who.clone(), now);
-        gateway.sprays.failed(peer, now);
-        Refusal::new(StatusCode::UNAUTHORIZED, "EGeneral:Permission denied: e-mail, password or code is wrong")
-    };
+    let attempt = Attempt::begin(gateway, &email, peer, now)?;
+    let wrong =
+        || Refusal::new(StatusCode::UNAUTHORIZED, "EGeneral:Permission denied: e-mail, password or code is wrong");
     let found = gateway.directory.members(|members| {
         members.by_email(&email).map(|member| (member.id, member.password_hash.clone(), member.totp_sealed.clone()))
     });
     let (member, stored, sealed) = found.map_or((None, None, None), |(id, hash, totp)| (Some(id), hash, totp));
     // An unknown address takes as long as a wrong password.
-    let right = tokio::task::spawn_blocking(move || verify_password(stored.as_deref(), &password));
-    let right = right.await.unwrap_or(false);
+    let Some(right) = gateway.hashing.verify(stored, password).await else {
+        attempt.take_back();
+        return Err(busy());
+    };
     let step = member.zip(sealed).and_then(|(id, sealed)| gateway.code_step(id, &sealed, &otp));
     let (Some(member), true, Some(step)) = (member, right, step) else { return Err(wrong()) };
     let token = new_bearer_token();
     let command = Command::OpenMemberSession { member, step, cookie_hash: bearer_hash(&token) };
     match gateway.ask(peer, 0, Work::Command(command)).await {
         Ok(_) => {
-            gateway.sign_ins.succeeded(&who);
+            attempt.succeeded();
             gateway.activity.touch(bearer_hash(&token), now);
             Ok(token)
         }
         Err(Unanswered::Refused(reject)) if reject.code == Code::CodeUsed => {
+            attempt.take_back();
             Err(Refusal::new(StatusCode::UNAUTHORIZED, reject.text()))
         }
         Err(Unanswered::Refused(_)) => Err(wrong()),
-        Err(Unanswered::Unavailable) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")),
+        Err(Unanswered::Unavailable) => {
+            attempt.take_back();
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable"))
+        }
     }
+}
+
+/// A sign-in on its way. It counts as failed, for its account and address and for its address, unless told otherwise.
+struct Attempt<'a> {
+    gateway: &'a Gateway,
+    who: (String, IpAddr),
+}
+
+impl Attempt<'_> {
+    fn begin<'a>(gateway: &'a Gateway, email: &str, peer: IpAddr, now: Moment) -> Result<Attempt<'a>, Refusal> {
+        let throttled = |wait| Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait);
+        let who = (email.to_lowercase().chars().take(64).collect::<String>(), peer);
+        gateway.sign_ins.attempt(who.clone(), now).map_err(throttled)?;
+        if let Err(wait) = gateway.sprays.attempt(peer, now) {
+            gateway.sign_ins.take_back(&who);
+            return Err(throttled(wait));
+        }
+        Ok(Attempt { gateway, who })
+    }
+
+    /// It was not judged, or nothing was wrong with what was given.
+    fn take_back(self) {
+        self.gateway.sign_ins.take_back(&self.who);
+        self.gateway.sprays.take_back(&self.who.1);
+    }
+
+    fn succeeded(self) {
+        self.gateway.sign_ins.succeeded(&self.who);
+        self.gateway.sprays.take_back(&self.who.1);
+    }
+}
+
+/// Too many passwords wait to be hashed.
+fn busy() -> Refusal {
+    Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", BUSY_S)
 }
 
 impl Gateway {
@@ -235,8 +273,7 @@ async fn accepted(
         (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {
             let secret = new_totp_secret();
             let totp_sealed = gateway.master.seal(&totp_context(member), secret.as_bytes());
-            let hashed = tokio::task::spawn_blocking(move || hash_password(&password)).await;
-            let password_hash = hashed.map_err(|_| bad("password", "try again"))?;
+            let password_hash = gateway.hashing.hash(password).await.ok_or_else(busy)?;
             let answer = json!({"error": [], "totp_secret": secret.as_str()});
             (Command::AcceptInvitation { token_hash, password_hash, totp_sealed }, answer)
         }

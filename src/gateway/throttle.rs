@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::domain::time::Moment;
 
@@ -33,32 +33,69 @@ impl<K: Hash + Eq> Throttle<K> {
 
     /// The seconds to wait, when there were too many failures.
     pub fn wait_s(&self, who: &K, now: Moment) -> Option<u64> {
-        let failures = self.failures.lock().expect("no holder of this lock panics");
+        self.wait(&self.lock(), who, now)
+    }
+
+    /// Notes a failure.
+    pub fn failed(&self, who: K, now: Moment) {
+        count(&mut self.lock(), who, now);
+    }
+
+    /// Notes a failure ahead of the judgement, so that of attempts at once no more are judged than of attempts one after
+    /// the other; [`Throttle::take_back`] if it was none.
+    ///
+    /// # Errors
+    /// The seconds to wait, when there were too many failures; this one is not noted then.
+    pub fn attempt(&self, who: K, now: Moment) -> Result<(), u64> {
+        let mut failures = self.lock();
+        match self.wait(&failures, &who, now) {
+            Some(wait) => Err(wait),
+            None => {
+                count(&mut failures, who, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes back what was noted of an attempt that did not fail.
+    pub fn take_back(&self, who: &K) {
+        let mut failures = self.lock();
+        if let Some(found) = failures.get_mut(who) {
+            found.count -= 1;
+            if found.count == 0 {
+                failures.remove(who);
+            }
+        }
+    }
+
+    /// Forgets the failures of who succeeded.
+    pub fn succeeded(&self, who: &K) {
+        self.lock().remove(who);
+    }
+
+    fn wait(&self, failures: &HashMap<K, Failures>, who: &K, now: Moment) -> Option<u64> {
         let found = failures.get(who).filter(|failures| failures.count >= self.failures_max)?;
         let left = found.since.plus_us(WINDOW_US).0.saturating_sub(now.0).min(WINDOW_US);
         now.is_near(found.since, WINDOW_US).then(|| left.div_ceil(1_000_000))
     }
 
-    /// Notes a failure.
-    pub fn failed(&self, who: K, now: Moment) {
-        let mut failures = self.failures.lock().expect("no holder of this lock panics");
-        if failures.len() >= ENTRIES_MAX {
-            failures.retain(|_, failures| now.is_near(failures.since, WINDOW_US));
-        }
-        if failures.len() >= ENTRIES_MAX && !failures.contains_key(&who) {
-            return;
-        }
-        let entry = failures.entry(who).or_insert(Failures { since: now, count: 0 });
-        if !now.is_near(entry.since, WINDOW_US) {
-            *entry = Failures { since: now, count: 0 };
-        }
-        entry.count += 1;
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Failures>> {
+        self.failures.lock().expect("no holder of this lock panics")
     }
+}
 
-    /// Forgets the failures of who succeeded.
-    pub fn succeeded(&self, who: &K) {
-        self.failures.lock().expect("no holder of this lock panics").remove(who);
+fn count<K: Hash + Eq>(failures: &mut HashMap<K, Failures>, who: K, now: Moment) {
+    if failures.len() >= ENTRIES_MAX {
+        failures.retain(|_, failures| now.is_near(failures.since, WINDOW_US));
     }
+    if failures.len() >= ENTRIES_MAX && !failures.contains_key(&who) {
+        return;
+    }
+    let entry = failures.entry(who).or_insert(Failures { since: now, count: 0 });
+    if !now.is_near(entry.since, WINDOW_US) {
+        *entry = Failures { since: now, count: 0 };
+    }
+    entry.count += 1;
 }
 
 #[cfg(test)]
@@ -103,6 +140,20 @@ mod tests {
         (0..10).for_each(|_| throttle.failed("alice", Moment(0)));
         throttle.succeeded(&"alice");
         assert_eq!(throttle.wait_s(&"alice", Moment(1)), None);
+    }
+
+    #[test]
+    fn an_attempt_counts_until_it_is_taken_back() {
+        let throttle = Throttle::new(2);
+        let now = Moment(0);
+        throttle.attempt("alice", now).unwrap();
+        throttle.attempt("alice", now).unwrap();
+        assert_eq!(throttle.attempt("alice", now), Err(60));
+        throttle.take_back(&"alice");
+        throttle.attempt("alice", now).unwrap();
+        assert_eq!(throttle.attempt("alice", now), Err(60), "the one that was refused was not noted");
+        (0..3).for_each(|_| throttle.take_back(&"alice"));
+        assert!(throttle.failures.lock().unwrap().is_empty(), "who has no failures takes no room");
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod settings;
 mod storms;
 mod story;
 mod streams;
+mod throttles;
 mod tls;
 mod volume;
 #[path = "../support/world.rs"]

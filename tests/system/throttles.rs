@@ -1,0 +1,57 @@
+//! Who guesses must wait, and nobody else: sign-ins by account and address, and by address (rule 4; checklist 28).
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::client::{PASSWORD, code, http};
+use super::world::World;
+
+/// A world that believes whom its clients say they come from.
+async fn world() -> World {
+    World::configured(&[], |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await
+}
+
+/// The status of a sign-in from an address.
+async fn sign_in(world: &World, from: &str, email: &str, password: &str) -> u16 {
+    let origin = format!("http://{}", world.address);
+    let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json"), ("X-Forwarded-For", from)];
+    let body = json!({"email": email, "password": password, "otp": code(0)}).to_string();
+    http(world.address, "POST", "/session", &headers, &body).await.0
+}
+
+fn count(statuses: &[u16], status: u16) -> usize {
+    statuses.iter().filter(|found| **found == status).count()
+}
+
+#[tokio::test]
+async fn d2_28_wrong_passwords_slow_their_sender_down_and_nobody_else() {
+    let world = world().await;
+    for _ in 0..10 {
+        assert_eq!(sign_in(&world, "203.0.113.9", "alice@acme.test", "wrong password").await, 401);
+    }
+    assert_eq!(sign_in(&world, "203.0.113.9", "alice@acme.test", PASSWORD).await, 429, "the pair waits");
+    assert_eq!(sign_in(&world, "203.0.113.10", "alice@acme.test", PASSWORD).await, 200, "not the victim elsewhere");
+    assert_eq!(sign_in(&world, "203.0.113.9", "bob@acme.test", PASSWORD).await, 200, "and not others there");
+}
+
+#[tokio::test]
+async fn d2_28_guesses_at_once_are_judged_no_more_than_guesses_one_after_the_other() {
+    let world = world().await;
+    let guesses = (0..40).map(|_| sign_in(&world, "203.0.113.9", "alice@acme.test", "a guess"));
+    let statuses = join_all(guesses).await;
+    assert_eq!((count(&statuses, 401), count(&statuses, 429)), (10, 30), "of one account");
+    let emails: Vec<String> = (0..130).map(|number| format!("m{number}@acme.test")).collect();
+    let statuses = join_all(emails.iter().map(|email| sign_in(&world, "203.0.113.10", email, "a guess"))).await;
+    assert_eq!((count(&statuses, 401), count(&statuses, 429)), (100, 30), "of one address");
+    assert_eq!(sign_in(&world, "203.0.113.11", "alice@acme.test", PASSWORD).await, 200);
+}
+
+#[tokio::test]
+async fn a_hundred_failures_of_any_accounts_make_their_address_wait() {
+    let world = world().await;
+    let emails: Vec<String> = (0..100).map(|number| format!("m{number}@acme.test")).collect();
+    let spray = emails.iter().map(|email| sign_in(&world, "203.0.113.9", email, "a guess"));
+    assert!(join_all(spray).await.iter().all(|status| *status == 401));
+    assert_eq!(sign_in(&world, "203.0.113.9", "alice@acme.test", PASSWORD).await, 429);
+    assert_eq!(sign_in(&world, "203.0.113.10", "alice@acme.test", PASSWORD).await, 200);
+}
