@@ -60,8 +60,8 @@ impl Drop for Admitted {
     }
 }
 
-/// An IPv6 network of 64 bits is one subscriber's, who has all its addresses.
-fn counted_as(peer: IpAddr) -> IpAddr {
+/// The address that what `peer` does counts for: an IPv6 network of 64 bits is one subscriber's, who has all its addresses.
+pub(super) fn counted_as(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))

@@ -47,7 +47,7 @@ pub struct Gateway {
     pub exports: Exports,
     /// Origins that cookies are accepted from.
     pub origins: Vec<String>,
-    /// Failed signatures, by key and address.
+    /// Failed signatures, by key and address (as `admission::counted_as` has it, here and below).
     pub signatures: Throttle<(String, IpAddr)>,
     /// Failed sign-ins, by e-mail and address.
     pub sign_ins: Throttle<(String, IpAddr)>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use super::admission::counted_as;
 use super::call::{Call, Follow, Then};
 use super::credentials::ApiCredentials;
 use super::fan_out;
@@ -194,7 +195,7 @@ impl Session {
         now: Moment,
     ) -> Result<(Command, Then), &'static str> {
         if let (Some(code), Actor::Member(member)) = (code, self.principal.actor) {
-            let who = (format!("code {member}"), self.principal.peer);
+            let who = (format!("code {member}"), counted_as(self.principal.peer));
             if self.gateway.sign_ins.wait_s(&who, now).is_some() {
                 return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
             }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::runtime::Handle;
 
+use super::admission::counted_as;
 use super::connection::Outlet;
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
@@ -140,7 +141,7 @@ pub(super) async fn open_signed(
     ticket: impl FnOnce(tokio::sync::oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
 ) -> Result<(Actor, u32), Refusal> {
     let now = (gateway.clock)();
-    let who = (signature.api_key.chars().take(64).collect::<String>(), peer);
+    let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
     if let Some(wait) = gateway.signatures.wait_s(&who, now) {
         return Err(Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait));
     }

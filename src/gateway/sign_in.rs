@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
 use super::handshake::{self, origin};
 use super::listener::{Peer, Refusal};
@@ -159,9 +160,9 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn begin<'a>(gateway: &'a Gateway, email: &str, peer: IpAddr, now: Moment) -> Result<Attempt<'a>, Refusal> {
         let throttled = |wait| Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait);
-        let who = (email.to_lowercase().chars().take(64).collect::<String>(), peer);
+        let who = (email.to_lowercase().chars().take(64).collect::<String>(), counted_as(peer));
         gateway.sign_ins.attempt(who.clone(), now).map_err(throttled)?;
-        if let Err(wait) = gateway.sprays.attempt(peer, now) {
+        if let Err(wait) = gateway.sprays.attempt(who.1, now) {
             gateway.sign_ins.take_back(&who);
             return Err(throttled(wait));
         }

@@ -1,14 +1,16 @@
 //! Who guesses must wait, and nobody else: sign-ins by account and address, and by address (rule 4; checklist 28).
 
+use countersign::access::scope::ScopeSet;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::client::{PASSWORD, code, http};
-use super::world::World;
+use super::client::{Client, PASSWORD, code, http};
+use super::world::{World, key};
 
 /// A world that believes whom its clients say they come from.
 async fn world() -> World {
-    World::configured(&[], |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await
+    World::configured(&[key(ScopeSet::ALL)], |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()])
+        .await
 }
 
 /// The status of a sign-in from an address.
@@ -54,4 +56,64 @@ async fn a_hundred_failures_of_any_accounts_make_their_address_wait() {
     assert!(join_all(spray).await.iter().all(|status| *status == 401));
     assert_eq!(sign_in(&world, "203.0.113.9", "alice@acme.test", PASSWORD).await, 429);
     assert_eq!(sign_in(&world, "203.0.113.10", "alice@acme.test", PASSWORD).await, 200);
+}
+
+/// An address of an IPv6 network of 64 bits, which is one subscriber's.
+fn in_one_network(number: u32) -> String {
+    format!("2001:db8:0:1:{number:x}::{number:x}")
+}
+/// Another network's.
+const ELSEWHERE: &str = "2001:db8:0:2::1";
+
+#[tokio::test]
+async fn d2_28_sign_ins_from_all_over_an_ipv6_network_count_as_from_one_address() {
+    let world = world().await;
+    for number in 0..10 {
+        assert_eq!(sign_in(&world, &in_one_network(number), "alice@acme.test", "a guess").await, 401);
+    }
+    assert_eq!(sign_in(&world, &in_one_network(10), "alice@acme.test", PASSWORD).await, 429, "of one account");
+    assert_eq!(sign_in(&world, ELSEWHERE, "alice@acme.test", PASSWORD).await, 200);
+    let guess = async |number: u32| {
+        let email = format!("m{number}@acme.test");
+        sign_in(&world, &in_one_network(number), &email, "a guess").await
+    };
+    let statuses = join_all((0..120).map(guess)).await;
+    assert_eq!((count(&statuses, 401), count(&statuses, 429)), (90, 30), "of any account, the ten among them");
+    assert_eq!(sign_in(&world, ELSEWHERE, "bob@acme.test", PASSWORD).await, 200);
+}
+
+#[tokio::test]
+async fn d2_28_signatures_from_all_over_an_ipv6_network_count_as_from_one_address() {
+    let world = world().await;
+    let forged = async |from: &str| {
+        let headers = [("API-Key", "key-1"), ("API-Nonce", "1"), ("API-Sign", "AAAA"), ("X-Forwarded-For", from)];
+        Client::open(world.address, &headers).await.err().unwrap().status
+    };
+    for number in 0..10 {
+        assert_eq!(forged(&in_one_network(number)).await, 401);
+    }
+    assert_eq!(forged(&in_one_network(10)).await, 429);
+    assert_eq!(forged(ELSEWHERE).await, 401);
+}
+
+#[tokio::test]
+async fn d2_28_codes_from_all_over_an_ipv6_network_count_as_from_one_address() {
+    let world = world().await;
+    let cookie = Client::sign_in(world.address, "alice@acme.test", 0).await;
+    let origin = format!("http://{}", world.address);
+    let guess = async |from: &str| {
+        let headers = [("Cookie", cookie.as_str()), ("Origin", &origin), ("X-Forwarded-For", from)];
+        let mut alice = Client::open(world.address, &headers).await.unwrap();
+        let wrong = json!({"name": "Dora", "email": "dora@acme.test", "otp": code(9),
+            "permissions": {"initiate_withdrawal": ["approve"]}});
+        alice.refused("invite_member", wrong).await
+    };
+    for number in 0..10 {
+        let refused = guess(&in_one_network(number)).await;
+        assert!(refused.starts_with("EGovernance:One-time code wrong"), "{refused}");
+    }
+    let refused = guess(&in_one_network(10)).await;
+    assert!(refused.starts_with("EAPI:Rate limit exceeded:otp"), "{refused}");
+    let refused = guess(ELSEWHERE).await;
+    assert!(refused.starts_with("EGovernance:One-time code wrong"), "{refused}");
 }
