@@ -89,7 +89,7 @@ pub struct Limits {
     pub disconnect_grace_s: usize,
     /// Seconds without a message after which a Member's session ends (rule 16).
     pub member_idle_s: usize,
-    /// WebSockets open at once from one address, or from one IPv6 network of 64 bits.
+    /// Connections, WebSockets or not, open at once from one address, or from one IPv6 network of 64 bits.
     pub connections_per_address: usize,
     /// WebSockets open at once of one key or Member.
     pub connections_per_key: usize,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use axum::extract::DefaultBodyLimit;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 
@@ -67,6 +68,8 @@ const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 const FAILURES_MAX: u32 = 10;
 /// Failed sign-ins in a minute, of any account, from one address.
 const SPRAYED_MAX: u32 = 100;
+/// Bytes of a request's body; beyond it 413. The largest that anybody needs has an e-mail, a password and a code.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Bytes that one waiting part of an answer is reckoned at.
 const PART_BYTES: usize = 512;
 
@@ -294,6 +297,7 @@ fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, stages: Arc<Stages>,
         .merge(dashboard::routes())
         .merge(sign_in::routes(Arc::clone(&gateway)))
         .merge(handshake::routes(gateway))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
 /// What the listener admits, and how; the certificate is followed from here on.
@@ -307,7 +311,12 @@ fn admission(
         tokio::spawn(certificate.follow(stopping.clone()));
     }
     let Config { limits, trusted_proxies, .. } = config;
-    listener::Limits { max_connections: limits.max_connections, trusted_proxies: trusted_proxies.clone(), tls }
+    listener::Limits {
+        max_connections: limits.max_connections,
+        connections_per_address: limits.connections_per_address,
+        trusted_proxies: trusted_proxies.clone(),
+        tls,
+    }
 }
 
 /// The certificate of the port, if it speaks TLS.

@@ -56,7 +56,7 @@ pub struct Gateway {
     /// Hashes passwords.
     pub hashing: Hashing,
     /// Who may open a socket.
-    pub admission: Arc<Admission>,
+    pub admission: Admission,
     /// What is counted for `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Bounds on what one socket takes up.

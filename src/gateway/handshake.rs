@@ -28,9 +28,6 @@ use crate::engine::reject::Code;
 use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
 
-/// When who has too many sockets may try again, in seconds.
-const CROWDED_S: u64 = 5;
-
 /// The WebSocket's route.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new().route("/v2", get(open)).with_state(gateway)
@@ -41,10 +38,8 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
     }
     let Peer(peer) = upgrade.peer;
-    let Some(admitted) = gateway.admission.enter(peer) else {
-        let text = "EAPI:Rate limit exceeded: too many connections from this address";
-        let refusal = Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S);
-        return turned_away(&gateway, &headers, peer, refusal);
+    let Some(admitted) = gateway.admission.sockets.enter(peer) else {
+        return turned_away(&gateway, &headers, peer, Refusal::crowded());
     };
     let (seat, parts) = gateway.seats.take(peer);
     let turn = gateway.admission.turn().await;

@@ -22,7 +22,7 @@ use axum::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -31,6 +31,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::admission::{Addresses, Admitted};
 use super::socket::Socket;
 
 /// Most bytes of a request's head; hyper answers 431 beyond.
@@ -43,12 +44,16 @@ const IDLE: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(30);
 /// After a failed accept (out of file descriptors, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// When who finds no place may try again, in seconds.
+const CROWDED_S: u64 = 5;
 
 /// What the listener must know.
 #[derive(Clone)]
 pub struct Limits {
     /// Connections open at once, upgraded ones included; at most `Semaphore::MAX_PERMITS`.
     pub max_connections: usize,
+    /// Connections of one address open at once; this host and trusted proxies are not counted.
+    pub connections_per_address: usize,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What takes connections under TLS; plain ones are taken without.
@@ -59,11 +64,11 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
-/// One place among [`Limits::max_connections`], free again when its last clone is dropped. A request
-/// extension, so that an upgraded socket can keep it.
+/// One place among [`Limits::max_connections`] and those of its address, free again when its last clone is dropped.
+/// A request extension, so that an upgraded socket can keep it.
 #[derive(Debug, Clone)]
 pub struct Place {
-    _permit: Arc<OwnedSemaphorePermit>,
+    _held: Arc<(OwnedSemaphorePermit, Option<Admitted>)>,
 }
 
 /// An answer in HTTP that refuses: `{"error": ["…"]}` with a status.
@@ -88,15 +93,25 @@ impl Refusal {
         Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
     }
 
+    /// To whom has as many connections as one address may.
+    pub fn crowded() -> Self {
+        let text = "EAPI:Rate limit exceeded: too many connections from this address";
+        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)
+    }
+
     /// What is wrong.
     pub fn text(&self) -> &str {
         &self.error
+    }
+
+    fn body(&self) -> Value {
+        json!({ "error": [self.error] })
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({ "error": [self.error] }))).into_response();
+        let mut response = (self.status, Json(self.body())).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -107,8 +122,9 @@ impl IntoResponse for Refusal {
 /// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way [`IDLE`] to finish, and
 /// returns when every connection is gone; ending upgraded ones is their sessions' work.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(limits.max_connections));
-    let proxies: Arc<[IpNet]> = limits.trusted_proxies.into();
+    let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
+    let tls = limits.tls.clone();
+    let places = Places::new(limits);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -122,18 +138,20 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
                 continue;
             }
         };
-        let Ok(permit) = places.clone().try_acquire_owned() else {
-            refuse_crowded(&socket);
-            continue;
+        let place = match places.take(address.ip()) {
+            Ok(place) => place,
+            Err(refusal) => {
+                tracing::debug!(peer = %address, error = refusal.text(), "connection turned away");
+                turn_away(&socket, &refusal);
+                continue;
+            }
         };
-        let place = Place { _permit: Arc::new(permit) };
-        let (app, proxies, tls) = (app.clone(), proxies.clone(), limits.tls.clone());
+        let (app, proxies, tls) = (app.clone(), places.proxies.clone(), tls.clone());
         let connection = Connection { app, peer: address, proxies, place, tls };
         tokio::spawn(connection.run(socket, stop.clone()));
     }
     drop(listener);
-    let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
-    let _ = places.acquire_many(all).await;
+    let _ = places.all.acquire_many(all).await;
 }
 
 /// Returns once `stop` is true or nobody is left to set it.
@@ -141,11 +159,43 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|&stop| stop).await;
 }
 
+/// The places for connections, in all and of one address.
+struct Places {
+    all: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    proxies: Arc<[IpNet]>,
+}
+
+impl Places {
+    fn new(limits: Limits) -> Places {
+        Places {
+            all: Arc::new(Semaphore::new(limits.max_connections)),
+            addresses: Addresses::new(limits.connections_per_address),
+            proxies: limits.trusted_proxies.into(),
+        }
+    }
+
+    /// A place for a connection from `peer`. A proxy speaks for many: of what it forwards the WebSockets are counted,
+    /// when they are opened, by whom they come from.
+    fn take(&self, peer: IpAddr) -> Result<Place, Refusal> {
+        let full = |_| Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S);
+        let permit = self.all.clone().try_acquire_owned().map_err(full)?;
+        let peer = peer.to_canonical();
+        let admitted = match is_among(&self.proxies, peer) {
+            true => None,
+            false => Some(self.addresses.enter(peer).ok_or_else(Refusal::crowded)?),
+        };
+        Ok(Place { _held: Arc::new((permit, admitted)) })
+    }
+}
+
 /// One try: a server that is full spends no task on who must go.
-fn refuse_crowded(socket: &TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-        content-length: 27\r\nretry-after: 5\r\nconnection: close\r\n\r\n{\"error\":[\"EService:Busy\"]}";
-    let _ = socket.try_write(ANSWER);
+fn turn_away(socket: &TcpStream, refusal: &Refusal) {
+    let body = refusal.body().to_string();
+    let (status, length) = (refusal.status, body.len());
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+    let answer = format!("{head}retry-after: {CROWDED_S}\r\nconnection: close\r\n\r\n{body}");
+    let _ = socket.try_write(answer.as_bytes());
 }
 
 struct Connection {
@@ -206,16 +256,19 @@ impl Connection {
 /// The address that a request comes from. `X-Forwarded-For` counts only as far as it was written
 /// by proxies we trust: read from its end, the first address that is not one of theirs.
 fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
-    let trusted = |address: IpAddr| proxies.iter().any(|net| net.contains(&address));
     let mut address = peer.to_canonical();
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     let mut hops = lines.flat_map(|line| line.to_str().unwrap_or("?").rsplit(','));
-    while trusted(address) {
+    while is_among(proxies, address) {
         // What cannot be read ends the chain at the proxy that passed it on.
         let Some(hop) = hops.next().and_then(parse_hop) else { break };
         address = hop;
     }
     address
+}
+
+fn is_among(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
 }
 
 fn parse_hop(text: &str) -> Option<IpAddr> {
@@ -231,6 +284,11 @@ mod tests {
 
     use super::*;
 
+    fn limits() -> Limits {
+        let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+        Limits { max_connections: 8, connections_per_address: 2, trusted_proxies, tls: None }
+    }
+
     /// A server on a free port, the switch that stops it, and its end.
     async fn start(max_connections: usize) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
         let app = Router::new()
@@ -239,7 +297,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let limits = Limits { max_connections, trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], tls: None };
+        let limits = Limits { max_connections, ..limits() };
         (address, stop, tokio::spawn(serve(listener, app, limits, stopped)))
     }
 
@@ -322,6 +380,22 @@ mod tests {
         assert!(answer.contains(&format!("content-length: {}\r\n", body.len())));
         drop(first);
         while !exchange(address, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.contains("200 OK") {}
+    }
+
+    #[test]
+    fn d7_79_an_address_takes_no_more_connections_than_it_may_and_leaves_places_to_others() {
+        let places = Places::new(limits());
+        let take = |peer: &str| places.take(peer.parse().unwrap());
+        let kept = [take("192.0.2.1").unwrap(), take("::ffff:192.0.2.1").unwrap()];
+        for _ in 0..8 {
+            assert_eq!(take("192.0.2.1").unwrap_err(), Refusal::crowded(), "upgraded or not");
+        }
+        let _others = [take("::ffff:192.0.2.2").unwrap(), take("2001:db8::1").unwrap(), take("2001:db8::2").unwrap()];
+        assert_eq!(take("2001:db8::3").unwrap_err(), Refusal::crowded(), "an IPv6 network is one address");
+        let _proxied = [take("10.0.0.1").unwrap(), take("10.0.0.1").unwrap(), take("10.0.0.1").unwrap()];
+        assert_eq!(take("10.0.0.1").unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE, "all eight are taken");
+        drop(kept);
+        take("192.0.2.1").unwrap();
     }
 
     #[tokio::test]

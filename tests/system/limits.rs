@@ -5,7 +5,7 @@ use std::time::Duration;
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, http};
 use super::world::{World, key};
 
 #[tokio::test]
@@ -47,6 +47,20 @@ async fn d7_79_a_key_and_an_address_have_so_many_sockets() {
     assert_eq!((refused.status, refused.retry_after), (429, true));
     assert!(refused.error.starts_with("EAPI:Rate limit exceeded"), "{refused:?}");
     from("192.0.2.2").await.unwrap();
+}
+
+#[tokio::test]
+async fn d7_79_a_body_beyond_sixteen_kib_is_refused() {
+    let world = World::configured(&[], |_| ()).await;
+    let origin = format!("http://{}", world.address);
+    let headers = [("Origin", origin.as_str()), ("Content-Type", "application/json")];
+    for path in ["/session", "/invitations/none", "/0/private/GetWebSocketsToken"] {
+        let body = json!({"email": "", "password": "", "otp": ""}).to_string();
+        let padded = |bytes: usize| format!("{body:bytes$}");
+        let status = async |bytes| http(world.address, "POST", path, &headers, &padded(bytes)).await.0;
+        assert_ne!(status(16 * 1024).await, 413, "{path}");
+        assert_eq!(status(16 * 1024 + 1).await, 413, "{path}");
+    }
 }
 
 #[tokio::test]
