@@ -62,15 +62,15 @@ impl Session {
             self.end_group(&mut group);
             match part {
                 Part::Answer(call, outcome) => {
-                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.landed(&call);
                     self.answer(call, outcome, &reference, now);
                 }
                 Part::Failed(call) => {
-                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.landed(&call);
                     self.refused_call(&call, FAILED, now);
                 }
                 Part::Started(call, started) => {
-                    self.in_flight = self.in_flight.saturating_sub(1);
+                    self.landed(&call);
                     self.begin(call, started, &reference, now);
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
@@ -82,6 +82,11 @@ impl Session {
         }
         self.end_group(&mut group);
         None
+    }
+
+    fn landed(&mut self, call: &Call) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.looking_back = self.looking_back.saturating_sub(usize::from(call.then.looks_back()));
     }
 
     /// What the key's counters may reach (protocol 7); `None` when nothing is counted.

@@ -57,6 +57,13 @@ pub enum Then {
     Audit(Box<Page>),
 }
 
+impl Then {
+    /// Whether history may be asked next.
+    pub fn looks_back(&self) -> bool {
+        matches!(self, Then::Subscribe(_) | Then::History(_) | Then::Find(_) | Then::Transfers(_) | Then::Audit(_))
+    }
+}
+
 /// Where a stream begins, and for which of the socket's subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Follow {

@@ -233,6 +233,7 @@ impl Session {
             Then::Bind => Principal { actor: Actor::Public, ..self.principal },
             _ => self.principal,
         };
+        self.looking_back += usize::from(call.then.looks_back());
         self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.outlet), call) });
     }
 
@@ -250,6 +251,7 @@ impl Session {
                 self.in_flight += count - back.len();
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
+                        self.looking_back -= usize::from(call.then.looks_back());
                         self.refused_call(&call, UNAVAILABLE, now);
                     }
                 }

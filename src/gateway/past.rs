@@ -22,7 +22,7 @@ use crate::history::{Busy, ClosedOrder, PastFill, Wanted};
 use crate::wire::results::{AuditLog, Ledgers};
 
 /// What a client is told that history does not answer in time.
-pub(super) const BUSY: &str = "EService:Busy: history is behind; retry in 1000 ms";
+pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 

@@ -37,6 +37,8 @@ use crate::wire::market_data::Status;
 
 /// Messages taken from the socket before they are submitted.
 const DRAIN_MAX: usize = 256;
+/// Pieces of the past that one socket asks history for at once; it is read on when one is told.
+const PAST_MAX: usize = 8;
 /// Deliveries taken from the release step before they are written.
 const DELIVERIES_MAX: usize = 64;
 /// A socket without a message or a subscription is closed after this (rule 6).
@@ -96,6 +98,8 @@ pub(super) struct Session {
     pub(super) topics: HashSet<Topic>,
     pub(super) submissions: Vec<Submission<Ticket>>,
     pub(super) in_flight: usize,
+    /// Of those in flight, or about to be, the ones that history may be asked for next.
+    pub(super) looking_back: usize,
     pub(super) history: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// Streams that history is telling the past of.
     pub(super) replays: Vec<BoxFuture<'static, Turned>>,
@@ -158,6 +162,7 @@ pub(super) fn run(
         topics: HashSet::new(),
         submissions: Vec::new(),
         in_flight: 0,
+        looking_back: 0,
         history: FuturesUnordered::new(),
         replays: Vec::new(),
         subscriptions: 0,
@@ -308,7 +313,7 @@ impl Session {
                     Some(upgrade::close_code(&error).map_or(End::Gone, |code| End::Close(code, "protocol error")))
                 }
             };
-            if end.is_some() || self.in_flight + self.submissions.len() >= self.outlet.in_flight_max() {
+            if end.is_some() || !self.reads() {
                 break;
             }
         }
@@ -326,7 +331,9 @@ impl Session {
 
     /// Whether the socket's messages are taken now.
     fn reads(&self) -> bool {
-        !self.stopping && self.in_flight < self.outlet.in_flight_max()
+        let in_flight = self.in_flight + self.submissions.len();
+        let past = self.looking_back + self.history.len() + self.replays.len();
+        !self.stopping && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
     }
 
     /// Notes that the peer is there, and may send more as time has passed.

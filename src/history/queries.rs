@@ -14,10 +14,10 @@ use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::storage::history::{CandleRow, Cursor, HistoryError, HistoryReader, OrderFilter, OrderRow, Page};
 
-/// How long a query waits for the tables (rule 40).
+/// How long a query may take (rule 40).
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The tables are behind, or cannot be read: ask again.
+/// The tables are behind, too many read them, or they cannot be read: ask again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
@@ -75,13 +75,25 @@ impl History {
         *self.reached.borrow()
     }
 
+    /// Waits for the tables to have the event at `seq`.
     pub(super) async fn reached(&self, seq: Seq) -> Result<(), Busy> {
         let mut reached = self.reached.clone();
-        let waiting = reached.wait_for(|at| *at >= seq.0);
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Busy),
-        }
+        patiently(async { reached.wait_for(|at| *at >= seq.0).await.map(drop).map_err(|_| Busy) }).await
+    }
+
+    /// Runs a query once the tables have the event at `seq`. Patience is one: for the tables, a connection and the rows.
+    pub(super) async fn query<T>(&self, seq: Seq, query: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
+        patiently(async {
+            self.reached(seq).await?;
+            query.await
+        })
+        .await
+    }
+
+    /// Takes every connection, so that queries wait for one until what this returns is dropped.
+    #[cfg(test)]
+    pub async fn occupy(&self) -> impl Sized + use<> {
+        self.reader.occupy().await
     }
 
     /// The cursor of a list, newest first, that begins with the last row as of the event at `seq`, stamped `at`.
@@ -92,88 +104,109 @@ impl History {
 
     /// `closed_orders`, by the time at which they closed.
     pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Closed, Busy> {
-        self.reached(grant.reached).await?;
-        let filter = OrderFilter {
-            market: wanted.market.map(|market| market.0.into()),
-            cl_ord_id: wanted.cl_ord_id.as_deref(),
-            userref: wanted.userref,
-        };
-        let rows = self.reader.closed_orders(&page(grant, wanted), &filter).await?;
-        let next = cursor(wanted, rows.last().map(|row| (row.closed_us.unwrap_or_default(), row.order_id)), rows.len());
-        Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+        self.query(grant.reached, async {
+            let filter = OrderFilter {
+                market: wanted.market.map(|market| market.0.into()),
+                cl_ord_id: wanted.cl_ord_id.as_deref(),
+                userref: wanted.userref,
+            };
+            let rows = self.reader.closed_orders(&page(grant, wanted), &filter).await?;
+            let next =
+                cursor(wanted, rows.last().map(|row| (row.closed_us.unwrap_or_default(), row.order_id)), rows.len());
+            Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+        })
+        .await
     }
 
     /// `ledgers`, by time.
     pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Entries, Busy> {
-        self.reached(grant.reached).await?;
-        let asset = wanted.asset.map(|asset| asset.0.into());
-        let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
-        let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.ledger_id)), rows.len());
-        Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+        self.query(grant.reached, async {
+            let asset = wanted.asset.map(|asset| asset.0.into());
+            let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
+            let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.ledger_id)), rows.len());
+            Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+        })
+        .await
     }
 
     /// `audit_log`, by time, each entry with the digest of its journal row.
     pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<AuditPage, Busy> {
-        self.reached(grant.reached).await?;
-        let organization = grant.organization.0.into();
-        let rows = self.reader.audit(&Page { account: organization, ..within(None, None, wanted) }).await?;
-        let seqs: Vec<u64> = rows.iter().map(|row| row.entry_offset / 256).collect();
-        let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
-            tracing::warn!(%error, "the journal's digests cannot be read");
-            Busy
-        })?;
-        let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.entry_offset)), rows.len());
-        let audited = rows
-            .iter()
-            .zip(hashes)
-            .filter_map(|(row, hash)| Some(Audited { entry: read(&row.body)?, offset: row.entry_offset, hash }));
-        Ok((audited.collect(), next))
+        self.query(grant.reached, async {
+            let organization = grant.organization.0.into();
+            let rows = self.reader.audit(&Page { account: organization, ..within(None, None, wanted) }).await?;
+            let seqs: Vec<u64> = rows.iter().map(|row| row.entry_offset / 256).collect();
+            let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
+                tracing::warn!(%error, "the journal's digests cannot be read");
+                Busy
+            })?;
+            let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.entry_offset)), rows.len());
+            let audited = rows
+                .iter()
+                .zip(hashes)
+                .filter_map(|(row, hash)| Some(Audited { entry: read(&row.body)?, offset: row.entry_offset, hash }));
+            Ok((audited.collect(), next))
+        })
+        .await
     }
 
     /// `trades_history`, by time.
     pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Fills, Busy> {
-        self.reached(grant.reached).await?;
-        let rows = self.reader.trades(&page(grant, wanted), wanted.market.map(|market| market.0.into())).await?;
-        let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.exec)), rows.len());
-        Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+        self.query(grant.reached, async {
+            let rows = self.reader.trades(&page(grant, wanted), wanted.market.map(|market| market.0.into())).await?;
+            let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.exec)), rows.len());
+            Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+        })
+        .await
     }
 
     /// The account's ledger entries among those named, within the granted dates.
     pub async fn ledger_entries_named(&self, grant: &HistoryGrant, ids: &[LedgerId]) -> Result<Vec<Entry>, Busy> {
-        self.reached(grant.reached).await?;
-        let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
-        let mut rows = self.reader.ledger_entries_by_id(grant.account.0.into(), &ids).await?;
-        rows.retain(|row| granted(grant, row.at_us));
-        Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
+        self.query(grant.reached, async {
+            let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+            let mut rows = self.reader.ledger_entries_by_id(grant.account.0.into(), &ids).await?;
+            rows.retain(|row| granted(grant, row.at_us));
+            Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
+        })
+        .await
     }
 
     /// The account's last fills within the granted dates, oldest first.
     pub async fn last_fills(&self, grant: &HistoryGrant, limit: usize) -> Result<Vec<PastFill>, Busy> {
-        self.reached(grant.reached).await?;
-        let wanted = Wanted { limit, ..Wanted::default() };
-        let rows = self.reader.trades(&page(grant, &wanted), None).await?;
-        Ok(rows.iter().rev().filter_map(|row| read(&row.body)).collect())
+        self.query(grant.reached, async {
+            let wanted = Wanted { limit, ..Wanted::default() };
+            let rows = self.reader.trades(&page(grant, &wanted), None).await?;
+            Ok(rows.iter().rev().filter_map(|row| read(&row.body)).collect())
+        })
+        .await
     }
 
     /// The closed orders among those named: by order id any of the account, by client id only the asker's own
     /// (rule 30), and only those whose close lies within the granted dates.
     pub async fn find(&self, grant: &HistoryGrant, ids: &[OrderId], cl_ord_ids: &[&str]) -> Result<Found, Busy> {
-        self.reached(grant.reached).await?;
-        let account = grant.account.0.into();
-        let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
-        let mut rows: Vec<OrderRow> = Vec::new();
-        if !ids.is_empty() {
-            rows.extend(self.reader.orders_by_id(account, &ids).await?);
-        }
-        if !cl_ord_ids.is_empty() {
-            let limit = u32::try_from(PAGE_MAX.max(ORDER_IDS_MAX)).unwrap_or(u32::MAX);
-            let named = self.reader.orders_by_client_id(account, cl_ord_ids, limit).await?;
-            let own = |order: &Order| grant.service_user.is_none_or(|asker| asker == order.owner);
-            rows.extend(named.into_iter().filter(|row| read(&row.body).is_some_and(|of: ClosedOrder| own(&of.order))));
-        }
-        rows.retain(|row| row.closed_us.is_some_and(|at| granted(grant, at)));
-        Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
+        self.query(grant.reached, async {
+            let account = grant.account.0.into();
+            let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+            let mut rows: Vec<OrderRow> = Vec::new();
+            if !ids.is_empty() {
+                rows.extend(self.reader.orders_by_id(account, &ids).await?);
+            }
+            if !cl_ord_ids.is_empty() {
+                let limit = u32::try_from(PAGE_MAX.max(ORDER_IDS_MAX)).unwrap_or(u32::MAX);
+                let named = self.reader.orders_by_client_id(account, cl_ord_ids, limit).await?;
+                let own = |order: &Order| grant.service_user.is_none_or(|asker| asker == order.owner);
+                rows.extend(
+                    named.into_iter().filter(|row| read(&row.body).is_some_and(|of: ClosedOrder| own(&of.order))),
+                );
+            }
+            rows.retain(|row| row.closed_us.is_some_and(|at| granted(grant, at)));
+            Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
+        })
+        .await
     }
+}
+
+async fn patiently<T>(wait: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(Busy))
 }
 
 /// Whether the key's dates show an entry at `at`: start ≤ t < end (rule 10).
@@ -209,4 +242,36 @@ pub(super) fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) ->
 fn parse_cursor(text: &str) -> Option<Cursor> {
     let (at, id) = text.split_once('.')?;
     Some(Cursor { at_us: at.parse().ok()?, id: id.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::AccountId;
+    use crate::storage::Storage;
+
+    /// The time is the runtime's, which goes on by itself once everybody waits.
+    #[tokio::test]
+    async fn rule_40_who_waits_for_a_connection_is_told_after_two_seconds_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::Sqlite(dir.path().to_owned());
+        drop(storage.journal().await.unwrap());
+        let (_feed, incoming) = crate::history::feed();
+        let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
+        let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
+        let (history, candles) = started.unwrap();
+        // The projector reads them over the same connections.
+        candles.await.unwrap();
+        let grant =
+            HistoryGrant { account: AccountId(1), service_user: None, from: None, until: None, reached: Seq(0) };
+        let occupied = history.occupy().await;
+        tokio::time::pause();
+        let began = tokio::time::Instant::now();
+        let page = history.closed_orders(&grant, &Wanted { limit: 1, ..Wanted::default() }).await;
+        assert_eq!((page, began.elapsed().as_secs()), (Err(Busy), PATIENCE.as_secs()));
+        tokio::time::resume();
+        drop(occupied);
+        let page = history.closed_orders(&grant, &Wanted { limit: 1, ..Wanted::default() }).await;
+        assert_eq!(page, Ok((Vec::new(), None)));
+    }
 }

@@ -37,29 +37,31 @@ impl History {
         asset: Option<AssetId>,
         open: Vec<T>,
     ) -> Result<TransferPage<T>, Busy> {
-        self.reached(grant.reached).await?;
-        let wanted = Wanted {
-            start: filter.start,
-            end: filter.end,
-            limit: filter.limit,
-            cursor: filter.before.map(|(at, id)| format!("{}.{id}", at.0)),
-            ..Wanted::default()
-        };
-        let rows = match filter.id {
-            Some(id) => {
-                let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;
-                found.into_iter().filter(|row| granted(grant, row.created_us)).collect()
-            }
-            None => {
-                let asset = asset.map(|asset| asset.0.into());
-                let key = TransferKey { kind: T::KIND, asset, method: filter.method.as_deref() };
-                self.reader.transfers(&page(grant, &wanted), &key).await?
-            }
-        };
-        let ended = rows.iter().filter_map(|row| read(&row.body)).filter(|of: &T| filter.admits(asset, of));
-        let all = merged(open, ended, filter.limit);
-        let next = cursor(&wanted, all.last().map(|of| (of.created_at().0, of.id())), all.len());
-        Ok((all, next))
+        self.query(grant.reached, async {
+            let wanted = Wanted {
+                start: filter.start,
+                end: filter.end,
+                limit: filter.limit,
+                cursor: filter.before.map(|(at, id)| format!("{}.{id}", at.0)),
+                ..Wanted::default()
+            };
+            let rows = match filter.id {
+                Some(id) => {
+                    let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;
+                    found.into_iter().filter(|row| granted(grant, row.created_us)).collect()
+                }
+                None => {
+                    let asset = asset.map(|asset| asset.0.into());
+                    let key = TransferKey { kind: T::KIND, asset, method: filter.method.as_deref() };
+                    self.reader.transfers(&page(grant, &wanted), &key).await?
+                }
+            };
+            let ended = rows.iter().filter_map(|row| read(&row.body)).filter(|of: &T| filter.admits(asset, of));
+            let all = merged(open, ended, filter.limit);
+            let next = cursor(&wanted, all.last().map(|of| (of.created_at().0, of.id())), all.len());
+            Ok((all, next))
+        })
+        .await
     }
 }
 

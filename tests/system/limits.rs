@@ -63,6 +63,34 @@ async fn d7_79_a_body_beyond_sixteen_kib_is_refused() {
     }
 }
 
+/// Rule 40. The tables stand still, because somebody else writes to them; so whoever asks them waits two seconds.
+#[tokio::test]
+async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_meanwhile() {
+    let world = World::configured(&[key(ScopeSet::ALL)], |_| ()).await;
+    let (mut greedy, mut modest) = (world.bot(1).await, world.bot(1).await);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.dir().join("history.db"));
+    let mut writer = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut writer).await.unwrap();
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
+    modest.call("add_order", order).await;
+    let asked = |queries: i64| {
+        let query = |number| json!({"method": "closed_orders", "req_id": number, "params": {}});
+        (1..=queries).map(query).chain([json!({"method": "ping", "req_id": 100})])
+    };
+    assert!(greedy.burst(asked(8)).await && modest.burst(asked(7)).await);
+    let first = async |bot: &mut Client| loop {
+        let reply = bot.next().await;
+        if reply["req_id"].is_i64() {
+            return reply;
+        }
+    };
+    assert_eq!(first(&mut modest).await["req_id"], 100, "seven leave room for more");
+    let reply = first(&mut greedy).await;
+    assert!(reply["error"].as_str().is_some_and(|error| error.starts_with("EService:Busy")), "{reply}");
+    assert_eq!(greedy.answer(100).await["method"], "pong");
+    sqlx::Connection::close(writer).await.unwrap();
+}
+
 #[tokio::test]
 async fn d7_80_subscribing_again_and_again_follows_no_more_than_the_limit() {
     let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.subscriptions_per_connection = 3).await;

@@ -21,8 +21,8 @@ pub(super) const PAGE_ROWS: usize = 1_000;
 /// Why a file could not be gone on with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stuck {
-    /// The tables are behind, or cannot be read.
-    #[error("history is behind")]
+    /// History does not answer in time.
+    #[error("history is busy")]
     Busy,
     /// The file cannot be written.
     #[error(transparent)]
@@ -74,7 +74,7 @@ impl Job {
         Ok(Job { export, progress, grant, wanted, file, path, text })
     }
 
-    /// Writes the next page; `false` after the last one.
+    /// Writes the next page; `false` after the last one. When history is busy nothing has changed.
     pub async fn page(&mut self, history: &History, reference: &Reference) -> Result<bool, Stuck> {
         let Export { format, columns, .. } = &self.export;
         let (rows, cursor) = match self.export.report {

@@ -84,12 +84,15 @@ impl Maker {
 
     /// Writes a page of an Organization's file, and finishes it after the last one.
     async fn advance(&mut self, organization: OrganizationId) -> Result<(), Stuck> {
-        // Out while it is worked on: what fails starts over.
+        // Out while it is worked on: what fails starts over, unless it was history that did not answer.
         let Some(mut job) = self.jobs.remove(&organization) else { return Ok(()) };
         let reference = self.gateway.directory.reference();
-        if job.page(&self.gateway.history, &reference).await? {
+        let page = job.page(&self.gateway.history, &reference).await;
+        if matches!(page, Ok(true) | Err(Stuck::Busy)) {
             self.jobs.insert(organization, job);
+            page?;
         } else {
+            page?;
             self.finish(job).await?;
             self.exports().changed();
         }

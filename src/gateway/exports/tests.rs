@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::{Job, PAGE_ROWS, part_name};
+use super::job::{Job, PAGE_ROWS, Stuck, part_name};
 use super::{Exports, file_name};
 use crate::access::principal::{Actor, Principal};
 use crate::domain::exports::{Format, Report};
@@ -115,6 +115,12 @@ async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memor
     drop(cut);
     let mut job = Job::begin(dir.path(), export(), at(ROWS)).await.unwrap();
     let (mut before, mut more) = (0, true);
+    // History has no time for it: the same file goes on afterwards.
+    let occupied = history.occupy().await;
+    tokio::time::pause();
+    assert!(matches!(job.page(&history, &reference).await, Err(Stuck::Busy)));
+    tokio::time::resume();
+    drop(occupied);
     while more {
         more = job.page(&history, &reference).await.unwrap();
         assert!(job.progress.rows - before <= PAGE_ROWS as u64);

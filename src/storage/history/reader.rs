@@ -63,6 +63,13 @@ impl HistoryReader {
         HistoryReader { pool }
     }
 
+    /// Takes every connection of the pool until what this returns is dropped.
+    #[cfg(test)]
+    pub async fn occupy(&self) -> impl Sized + use<> {
+        let Pool::Sqlite(pool) = &self.pool else { panic!("the tests that need it use SQLite") };
+        futures::future::try_join_all((0..super::CONNECTIONS_MAX).map(|_| pool.acquire())).await.unwrap()
+    }
+
     /// The last event that the tables contain; 0 before the first.
     pub async fn checkpoint(&self) -> Result<u64, HistoryError> {
         let seqs = self.pool.all("SELECT seq FROM checkpoint", &[], |record| unsigned(record, "seq")).await?;
