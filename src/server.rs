@@ -31,7 +31,7 @@ use crate::gateway::exports::{self, Exports};
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::passwords::Hashing;
-use crate::gateway::presence::Presence;
+use crate::gateway::presence::{self, Presence};
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
 use crate::gateway::secrets::MasterKey;
@@ -206,6 +206,7 @@ impl Server {
         });
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
         tokio::spawn(exports::make(Arc::clone(&gateway)));
+        presence::started(&gateway);
         let routes = routes(gateway, directory, stages, config.data_dir.clone());
         let limits = admission(&config, certificate, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));

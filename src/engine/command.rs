@@ -116,8 +116,8 @@ pub enum Command {
     CancelBatch(Vec<OrderRef>),
     /// `cancel_all`
     CancelAll,
-    /// The caller's last socket is gone, and it wants its orders gone as well.
-    Disconnected,
+    /// The Service User has had no socket for the grace, and wanted its orders gone then.
+    Disconnected(ServiceUserId),
     /// `cancel_all_orders_after`, in seconds; 0 disarms.
     CancelAllAfter(u64),
     /// Closing a position; there are none in this version (rule 13).
@@ -376,7 +376,7 @@ impl Command {
         Some(match self {
             Command::Genesis(_)
             | Command::Tick
-            | Command::Disconnected
+            | Command::Disconnected(_)
             | Command::FinishExport { .. }
             | Command::OpenSession { .. }
             | Command::OpenMemberSession { .. }
@@ -462,7 +462,7 @@ impl Command {
                 | Command::CancelAll
                 | Command::CancelAllAfter(_)
                 | Command::CancelOrders(_)
-                | Command::Disconnected
+                | Command::Disconnected(_)
                 | Command::CancelWithdrawal(_)
                 | Command::Vote { .. }
                 | Command::Execute { .. }

@@ -69,7 +69,6 @@ use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
 use crate::access::{Rights, permit};
 use crate::domain::ids::VenueKeyId;
-use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
 /// The engine: a state, and the events of the command at hand.
@@ -215,10 +214,6 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
         Command::CancelBatch(orders) => trading::cancel_batch(t, caller, orders),
         Command::CancelAll => trading::cancel_all(t, caller),
-        Command::Disconnected => {
-            let reason = CancelReason::Disconnected;
-            Ok(Reply::Canceled(trading::cancel_owned_by(t, caller.account, caller.id, reason)))
-        }
         Command::CancelAllAfter(timeout_s) => switches::arm(t, caller, *timeout_s),
         Command::SettlePosition => Err(Reject::of(Code::UnknownPosition)),
         Command::Earn(asked) => allocations::operate(t, caller, asked),
@@ -283,6 +278,7 @@ fn for_server(t: &mut Transition<'_>, command: &Command) -> Result<Reply, Reject
             timers::tick(t);
             Ok(Reply::Done)
         }
+        Command::Disconnected(id) => Ok(Reply::Canceled(service_users::disconnected(t, *id))),
         Command::FinishExport { export, started, rows } => exports::finish(t, *export, *started, *rows),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }

@@ -17,7 +17,7 @@ use super::{decisions, members, trading};
 use crate::access::key::{KeySettings, OnStop};
 use crate::access::principal::Principal;
 use crate::access::scope::{Scope, ScopeSet};
-use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
+use crate::domain::ids::{AccountId, MemberId, OrderId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
 use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
@@ -461,6 +461,14 @@ pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChan
     if !asks {
         decisions::cancel_of_service_user(t, id);
     }
+}
+
+/// The orders of a Service User that is gone are canceled. What becomes of them when a key stops is said by `on_stop` alone
+/// (rule 9).
+pub fn disconnected(t: &mut Transition<'_>, id: ServiceUserId) -> Vec<OrderId> {
+    let user = t.state().keys.all().get(id.index()).filter(|user| user.status == KeyStatus::Active);
+    let Some(account) = user.map(|user| user.account) else { return Vec::new() };
+    trading::cancel_owned_by(t, account, id, CancelReason::Disconnected)
 }
 
 /// Stops the keys whose expiration has come, and notes query end dates that have passed.

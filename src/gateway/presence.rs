@@ -1,67 +1,156 @@
-//! Which Service Users have a socket open, for cancel on disconnect: when the last socket of a key that asked for it
-//! is gone and none has come back within the grace, its orders are canceled. A planned stop is no disconnect.
+//! Which Service Users have a socket open, for cancel on disconnect: once a key that asked for it has had no socket for
+//! the grace, its orders are canceled. A planned stop is no disconnect; after any start a key has the grace anew.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::context::{Gateway, Unanswered};
+use super::listener;
 use crate::access::principal::{Actor, Principal};
 use crate::domain::ids::ServiceUserId;
 use crate::engine::command::Command;
+use crate::engine::service_users::KeyStatus;
 use crate::sequencer::handle::Work;
 
 /// How long a cancel that was not taken waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+const SERVER: Principal = Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
 
-/// Open sockets by Service User.
+/// The sockets of each Service User that has had one since the start.
 #[derive(Debug)]
 pub struct Presence {
-    open: Mutex<HashMap<ServiceUserId, usize>>,
+    of: Mutex<HashMap<ServiceUserId, Sockets>>,
     grace: Duration,
+}
+
+#[derive(Debug)]
+struct Sockets {
+    open: usize,
+    /// One that has gone asked for it, and the key has not been without a socket for the grace since.
+    asked: bool,
+    /// When the last one went.
+    left: Instant,
 }
 
 impl Presence {
     /// Nobody is there yet; who leaves has `grace` to come back.
     pub fn new(grace: Duration) -> Presence {
-        Presence { open: Mutex::default(), grace }
+        Presence { of: Mutex::default(), grace }
     }
 
     /// A socket of this Service User is open.
     pub fn enter(&self, id: ServiceUserId) {
-        *self.open.lock().expect("no holder of this lock panics").entry(id).or_default() += 1;
+        let mut of = self.of.lock().expect("no holder of this lock panics");
+        of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() }).open += 1;
     }
 
-    /// A socket of this Service User is gone.
-    pub fn leave(&self, id: ServiceUserId) {
-        let mut open = self.open.lock().expect("no holder of this lock panics");
-        if let Some(count) = open.get_mut(&id) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&id);
-            }
-        }
+    /// A socket of this Service User is gone, which `asked` for cancel on disconnect or did not. Whether the orders have
+    /// to go unless another one comes: it was the last, and one of them had asked or the key is `set` so.
+    fn leave(&self, id: ServiceUserId, asked: bool, set: bool) -> bool {
+        let mut of = self.of.lock().expect("no holder of this lock panics");
+        let Some(sockets) = of.get_mut(&id) else { return false };
+        sockets.open -= 1;
+        sockets.asked |= asked;
+        sockets.left = Instant::now();
+        sockets.open == 0 && (sockets.asked || set)
     }
 
+    /// Whether there has been no socket for the grace; what its sockets asked for is done with then.
     fn is_gone(&self, id: ServiceUserId) -> bool {
-        !self.open.lock().expect("no holder of this lock panics").contains_key(&id)
+        let mut of = self.of.lock().expect("no holder of this lock panics");
+        // Who has not come since the start is gone once the grace after it is over.
+        let Some(sockets) = of.get_mut(&id) else { return true };
+        let gone = sockets.open == 0 && sockets.left.elapsed() >= self.grace;
+        sockets.asked &= !gone;
+        gone
     }
 }
 
-/// Cancels the orders of a Service User unless a socket of it is back within the grace. While no command is taken it
-/// tries again.
-pub async fn cancel_unless_back(gateway: Arc<Gateway>, by: Principal, id: ServiceUserId) {
-    debug_assert_eq!(by.actor, Actor::ServiceUser(id));
-    let mut wait = gateway.presence.grace;
-    loop {
-        tokio::time::sleep(wait).await;
-        if !gateway.presence.is_gone(id) || *gateway.stopping.borrow() {
-            return;
+/// A socket of this Service User is gone, which `asked` for cancel on disconnect or did not.
+pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, asked: bool) {
+    let set = gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect);
+    if gateway.presence.leave(id, asked, set) {
+        tokio::spawn(cancel_unless_back(Arc::clone(gateway), vec![id]));
+    }
+}
+
+/// The server starts: nobody is there yet, and the keys that are set so have the grace to come.
+pub fn started(gateway: &Arc<Gateway>) {
+    let set = gateway.directory.keys(|keys| {
+        let set = keys.all().iter().filter(|user| user.settings.cancel_on_disconnect);
+        set.filter(|user| user.status == KeyStatus::Active).map(|user| user.id).collect::<Vec<_>>()
+    });
+    if !set.is_empty() {
+        tokio::spawn(cancel_unless_back(Arc::clone(gateway), set));
+    }
+}
+
+/// Cancels the orders of those that have no socket once the grace is over, unless the server stops before.
+async fn cancel_unless_back(gateway: Arc<Gateway>, ids: Vec<ServiceUserId>) {
+    let mut stopping = gateway.stopping.clone();
+    tokio::select! {
+        biased;
+        () = listener::stopped(&mut stopping) => {}
+        () = cancel_after_grace(&gateway, ids) => {}
+    }
+}
+
+/// While no command is taken it tries again.
+async fn cancel_after_grace(gateway: &Gateway, ids: Vec<ServiceUserId>) {
+    tokio::time::sleep(gateway.presence.grace).await;
+    for id in ids {
+        while gateway.presence.is_gone(id) {
+            match gateway.ask_as(SERVER, Work::Command(Command::Disconnected(id))).await {
+                Ok(_) | Err(Unanswered::Refused(_)) => break,
+                Err(Unanswered::Unavailable) => tokio::time::sleep(RETRY).await,
+            }
         }
-        match gateway.ask_as(by, Work::Command(Command::Disconnected)).await {
-            // A key that has stopped meanwhile has had its orders canceled by that (rule 9).
-            Ok(_) | Err(Unanswered::Refused(_)) => return,
-            Err(Unanswered::Unavailable) => wait = RETRY,
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ServiceUserId = ServiceUserId(1);
+    const GRACE: Duration = Duration::from_secs(5);
+
+    /// So many sockets are open.
+    fn presence(sockets: usize) -> Presence {
+        let presence = Presence::new(GRACE);
+        (0..sockets).for_each(|_| presence.enter(ID));
+        presence
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d4_57_what_one_socket_asked_for_holds_until_the_last_one_is_gone() {
+        let presence = presence(2);
+        assert!(!presence.leave(ID, true, false), "the other one is there");
+        tokio::time::advance(10 * GRACE).await;
+        assert!(!presence.is_gone(ID));
+        assert!(presence.leave(ID, false, false));
+        tokio::time::advance(GRACE).await;
+        assert!(presence.is_gone(ID));
+        presence.enter(ID);
+        assert!(!presence.leave(ID, false, false), "nobody has asked since");
+        presence.enter(ID);
+        assert!(presence.leave(ID, false, true), "the key is set so");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d4_57_the_grace_counts_from_when_the_last_socket_went() {
+        let presence = presence(1);
+        assert!(presence.leave(ID, true, false));
+        tokio::time::advance(GRACE / 2).await;
+        presence.enter(ID);
+        assert!(presence.leave(ID, false, false), "what was asked for holds over a gap within the grace");
+        tokio::time::advance(GRACE / 2).await;
+        assert!(!presence.is_gone(ID), "the timer of the first gap ends here");
+        tokio::time::advance(GRACE / 2).await;
+        assert!(presence.is_gone(ID));
     }
 }

@@ -456,20 +456,12 @@ impl Session {
         }
     }
 
-    /// A Service User's socket is gone; its orders may have to go as well.
-    fn absent(&self) {
-        let Actor::ServiceUser(id) = self.principal.actor else { return };
-        self.gateway.presence.leave(id);
-        let asked = self.channels.values().any(|following| following.options.cancel_on_disconnect);
-        let set = self.gateway.directory.keys(|keys| keys.service_user(id).settings.cancel_on_disconnect);
-        if (asked || set) && !self.stopping {
-            tokio::spawn(presence::cancel_unless_back(Arc::clone(&self.gateway), self.principal, id));
-        }
-    }
-
     async fn leave(&mut self) {
-        if self.bound {
-            self.absent();
+        if self.bound
+            && let Actor::ServiceUser(id) = self.principal.actor
+        {
+            let asked = self.channels.values().any(|following| following.options.cancel_on_disconnect);
+            presence::left(&self.gateway, id, asked);
         }
         for topic in std::mem::take(&mut self.topics) {
             self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;

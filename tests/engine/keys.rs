@@ -16,7 +16,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::access::AccessChange;
 
 use super::genesis::{key, with};
-use super::world::{DAY, SECOND, Stage, bot, limit, member, public, withdraw};
+use super::world::{DAY, SECOND, Stage, bot, limit, member, public, server, withdraw};
 
 fn open(number: u32, nonce: u64) -> Command {
     Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(number)), nonce }
@@ -77,6 +77,26 @@ fn rule_9_a_key_that_stops_takes_its_orders_and_requests_along_in_one_entry() {
         let open = stage.state().orders.open(AccountId(1), None).len();
         assert_eq!(open, if on_stop == OnStop::Cancel { 1 } else { 2 }, "the other key's order stays");
     }
+}
+
+#[test]
+fn d4_57_who_is_gone_loses_its_orders_whatever_kept_it_away_but_on_stop_says_what_becomes_of_a_stopped_keys() {
+    let keep = KeySettings { on_stop: OnStop::Keep, ..KeySettings::default() };
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), with(keep)], true);
+    let orders = [1, 2].map(|number| stage.placed(&bot(number), limit(Side::Buy, "1", "10", None)));
+    let off = SettingsChange { allow_websocket: Some(false), ..SettingsChange::default() };
+    stage.initiate(&member(1), edit(1, off, None, None)).unwrap();
+    stage.initiate(&member(1), edit(2, SettingsChange::default(), Some(true), None)).unwrap();
+    assert_eq!(stage.refused(&bot(1), Command::Disconnected(ServiceUserId(1))), Code::PermissionDenied);
+    for number in [1, 2, 9] {
+        stage.run(&server(), Command::Disconnected(ServiceUserId(number))).unwrap();
+    }
+    let reason = |event: &Event| match event {
+        Event::OrderCanceled { order, reason } => Some((order.id, *reason)),
+        _ => None,
+    };
+    let canceled: Vec<_> = stage.events.iter().filter_map(|(_, event)| reason(event)).collect();
+    assert_eq!(canceled, [(orders[0], CancelReason::Disconnected)]);
 }
 
 #[test]

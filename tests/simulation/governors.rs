@@ -73,7 +73,7 @@ fn ballots(dice: &mut Dice, known: &Known, organization: OrganizationId) -> Vec<
     ballots
 }
 
-fn service_user(dice: &mut Dice, known: &Known) -> ServiceUserId {
+pub fn service_user(dice: &mut Dice, known: &Known) -> ServiceUserId {
     ServiceUserId(dice.within(1, known.keys.len() as i64 + 1) as u32)
 }
 

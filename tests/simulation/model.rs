@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use countersign::access::principal::Actor;
 use countersign::access::tier::Tiers;
+use countersign::domain::orders::CancelReason;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::Command;
@@ -177,10 +178,15 @@ impl Model {
     }
 }
 
-/// Whether an event comes of the server's own ticks. What else the server asks for is that an export is made.
+/// Whether an event comes of the server's own ticks. What else the server asks for is that an export is made, and
+/// that the orders of who is gone are canceled.
 fn ticked(stamped: &Stamped) -> bool {
-    let made = matches!(&stamped.event, Event::ExportChanged { change: ExportChange::Made, .. });
-    stamped.by == Actor::Server && !made
+    let asked = match &stamped.event {
+        Event::ExportChanged { change, .. } => matches!(change, ExportChange::Made),
+        Event::OrderCanceled { reason, .. } => *reason == CancelReason::Disconnected,
+        _ => false,
+    };
+    stamped.by == Actor::Server && !asked
 }
 
 /// Asks as the sequencer does.

@@ -11,13 +11,17 @@ use countersign::engine::members::Kyc;
 use countersign::engine::withdrawals::WithdrawalStatus;
 
 use super::dice::Dice;
+use super::governors::service_user;
 use super::known::Known;
 use super::traders::{any_market, symbol};
 use super::treasury::{any_asset, asset, client_id, export_id, strategy};
 use super::world::SECOND;
 
-/// A file is made, or one that was lost is made again.
+/// A Service User's sockets have gone; or a file is made, or one that was lost is made again.
 pub fn report(dice: &mut Dice, known: &Known, now: Moment) -> Command {
+    if dice.one_in(2) {
+        return Command::Disconnected(service_user(dice, known));
+    }
     let started = now.minus_us(dice.below(60 * SECOND));
     Command::FinishExport { export: export_id(dice, known), started, rows: dice.below(1_000) }
 }

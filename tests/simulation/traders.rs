@@ -49,8 +49,7 @@ pub fn command(dice: &mut Dice, known: &Known, account: AccountId, now: Moment) 
         62..67 => Command::EditOrder(edit(dice, known, account, now)),
         67..92 => Command::CancelOrder(order_ref(dice, known, account)),
         92..95 => Command::CancelBatch((0..dice.within(2, 6)).map(|_| order_ref(dice, known, account)).collect()),
-        95 => Command::CancelAll,
-        96 => Command::Disconnected,
+        95..97 => Command::CancelAll,
         97 => Command::SettlePosition,
         _ => Command::CancelAllAfter(dice.of(&[0, 1, 5, 60, 3_600, 90_000])),
     }

@@ -1,9 +1,12 @@
 //! Orders ended in numbers, and what history keeps of them, over real sockets.
 
+use std::time::Duration;
+
 use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
+use super::client::Client;
 use super::world::{Wanted, World, key, with};
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
@@ -184,4 +187,81 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let open = watcher.call("open_orders", json!({})).await;
     let left: Vec<&Value> = open["orders"].as_array().unwrap().iter().map(|order| &order["order_id"]).collect();
     assert_eq!(left, [&own["order_id"]], "others' orders stay");
+}
+
+/// Told that it does not read what it was sent, the server closes; a session is over before its close frame is sent.
+async fn leave(mut client: Client) {
+    client.send_binary(Vec::new()).await;
+    assert_eq!(client.closed().await.0, 1003);
+}
+
+/// The order that is canceled next, which its owner's disconnect must be the reason of.
+async fn canceled(watcher: &mut Client) -> Value {
+    let item = watcher.item("executions", |item| item["exec_type"] == "canceled");
+    let item = tokio::time::timeout(Duration::from_secs(30), item).await.expect("an order is canceled");
+    assert_eq!(item["reason"], "Canceled on disconnect");
+    item["order_id"].clone()
+}
+
+async fn open(bot: &mut Client) -> Vec<Value> {
+    let open = bot.call("open_orders", json!({})).await;
+    open["orders"].as_array().unwrap().iter().map(|order| order["order_id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_unless_one_comes_back() {
+    let keys = vec![key(ScopeSet::ALL); 4];
+    let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 2).await;
+    let mut watcher = world.bot(4).await;
+    watcher.subscribe("executions").await;
+    let mut bots = Vec::new();
+    let mut orders = Vec::new();
+    for number in 1..=3 {
+        let mut bot = world.bot(number).await;
+        bot.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
+        orders.push(bot.call("add_order", limit("buy", "1", "10")).await["order_id"].clone());
+        bots.push(bot);
+    }
+    let stays = world.bot(1).await;
+    for bot in bots.drain(..2) {
+        leave(bot).await;
+    }
+    let _back = world.bot(2).await;
+    leave(bots.remove(0)).await;
+    // Its grace began last: those of the others are over as well.
+    assert_eq!(canceled(&mut watcher).await, orders[2]);
+    assert_eq!(open(&mut watcher).await, orders[..2]);
+    leave(stays).await;
+    assert_eq!(canceled(&mut watcher).await, orders[0]);
+    assert_eq!(open(&mut watcher).await, orders[1..2]);
+}
+
+#[tokio::test]
+async fn d4_57_a_planned_stop_is_no_disconnect_and_after_a_start_keys_set_so_have_the_grace_to_come() {
+    let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
+    let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), with(always)];
+    let mut world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 0).await;
+    let (mut asking, mut set) = (world.bot(1).await, world.bot(3).await);
+    asking.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
+    let kept = asking.call("add_order", limit("buy", "1", "10")).await;
+    let placed = set.call("add_order", limit("buy", "1", "11")).await;
+    world.stop().await;
+    assert_eq!((asking.closed().await.0, set.closed().await.0), (1012, 1012));
+
+    world.start().await;
+    let mut watcher = world.bot(2).await;
+    watcher.call("subscribe", json!({"channel": "executions", "from_offset": 0})).await;
+    assert_eq!(canceled(&mut watcher).await, placed["order_id"]);
+    assert_eq!(open(&mut watcher).await, [kept["order_id"].clone()]);
+}
+
+#[tokio::test]
+async fn d4_57_a_planned_stop_waits_for_no_grace() {
+    let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
+    let mut world = World::configured(&[with(always)], |config| config.limits.disconnect_grace_s = 600).await;
+    let mut bot = world.bot(1).await;
+    let kept = bot.call("add_order", limit("buy", "1", "10")).await;
+    leave(bot).await;
+    tokio::time::timeout(Duration::from_secs(60), world.restart()).await.expect("the grace is not over");
+    assert_eq!(open(&mut world.bot(1).await).await, [kept["order_id"].clone()]);
 }
