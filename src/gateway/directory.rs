@@ -42,6 +42,9 @@ impl Directory {
             match event {
                 Event::AssetAdded(asset) => self.change(|reference| reference.add_asset(asset)),
                 Event::MarketAdded(market) => self.change(|reference| reference.add_market(market)),
+                Event::MarketStatusSet { market, status } => {
+                    self.change(|reference| reference.set_status(*market, *status));
+                }
                 Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } => {
                     self.keys.write().expect("no holder of this lock panics").apply(stamped.at, event);
                 }

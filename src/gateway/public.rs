@@ -183,7 +183,7 @@ impl PairInfo {
             ordermin: units_text(market.qty_min.0, market.qty_decimals),
             costmin: units_text(market.cost_min.0, market.quote_decimals),
             tick_size: units_text(market.price_increment.0, market.price_decimals),
-            status: "online",
+            status: reference.status(market.id).name(),
         }
     }
 }

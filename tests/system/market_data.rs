@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, http};
 use super::world::{Wanted, World, key};
 
 /// A number without its point and leading zeros, padded to the pair's decimals as clients do.
@@ -225,11 +225,16 @@ async fn candles_add_up_and_are_the_same_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_status_of_a_market_is_told_to_who_follows_instruments() {
-    let world = World::new(&[]).await;
+async fn a_status_of_a_market_is_told_to_who_follows_instruments_and_to_who_asks_over_http() {
+    let mut world = World::new(&[]).await;
+    let asked = async |address| {
+        let (_, _, body) = http(address, "GET", "/0/public/AssetPairs", &[], "").await;
+        serde_json::from_str::<Value>(&body).unwrap()["result"]["BTC/USD"]["status"].clone()
+    };
     let mut bare = Client::bare(world.address).await;
     bare.call("subscribe", json!({"channel": "instrument"})).await;
     assert_eq!(bare.frame("instrument").await["data"]["pairs"][0]["status"], "online");
+    assert_eq!(asked(world.address).await, "online");
     world.venue().await.call("set_market_status", json!({"symbol": "BTC/USD", "status": "post_only"})).await;
     let update = bare.frame("instrument").await;
     let pair = &update["data"]["pairs"][0];
@@ -237,4 +242,7 @@ async fn a_status_of_a_market_is_told_to_who_follows_instruments() {
         (&update["type"], &pair["symbol"], &pair["status"]),
         (&json!("update"), &json!("BTC/USD"), &json!("post_only"))
     );
+    assert_eq!(asked(world.address).await, "post_only");
+    world.restart().await;
+    assert_eq!(asked(world.address).await, "post_only");
 }
