@@ -370,7 +370,7 @@ impl Session {
             self.outlet.passes(Some(follow.number));
         }
         if let Some(grant) = fills {
-            self.show_fills(call, grant);
+            self.show_fills(call, follow.number, grant);
         }
     }
 

@@ -7,7 +7,7 @@ use super::call::{Call, Then};
 use super::inbound::Page;
 use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{items, records};
-use super::session::Session;
+use super::session::{End, Session};
 use crate::access::operation::Operation;
 use crate::domain::ids::{OrderId, Seq};
 use crate::domain::text::{AssetCode, Symbol};
@@ -23,14 +23,16 @@ use crate::wire::results::{AuditLog, Ledgers};
 
 /// What a client is told that history does not answer in time.
 pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
+/// How a socket ends to which past fills were promised that history does not tell in time.
+const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 
 impl Session {
     /// The last fills as a snapshot frame of their own, once SQL has them (protocol 11.5).
-    pub(super) fn show_fills(&mut self, call: Call, grant: HistoryGrant) {
+    pub(super) fn show_fills(&mut self, call: Call, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        let call = Call { then: Then::Fills, ..call };
+        let call = Call { then: Then::Fills(number), ..call };
         self.history.push(Box::pin(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
             (call, fills.map(|fills| fills_text(&reference, &fills)))
@@ -142,11 +144,14 @@ impl Session {
 
     /// Writes an answer of history's.
     pub(super) fn looked_back(&mut self, (call, text): Answered) {
-        if let Then::Fills = call.then {
-            return match text {
+        if let Then::Fills(number) = call.then {
+            match text {
+                _ if !self.follows(call.operation, number) => {}
                 Ok(data) => self.frame(call.operation, true, &data),
-                Err(Busy) => tracing::warn!("a snapshot of fills was not ready in time and is left out"),
-            };
+                // The acknowledgement has promised them.
+                Err(Busy) => self.ending = Some(NO_FILLS),
+            }
+            return;
         }
         let now = (self.gateway.clock)();
         let result = text.as_deref().map_err(|Busy| BUSY);

@@ -235,6 +235,43 @@ async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
     assert_eq!((&narrow["snap_trades"], narrow["warnings"].as_array().unwrap().len()), (&json!(false), 1));
 }
 
+/// Keeps the server from writing its history until this is closed.
+async fn lock_history(world: &World) -> sqlx::sqlite::SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.dir().join("history.db"));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn past_fills_are_for_the_subscription_that_asked_and_the_stream_ends_when_they_are_not_ready() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "1", "1000")).await;
+    let asked = |fills: bool| json!({"channel": "executions", "snap_orders": false, "snap_trades": fills});
+
+    let locked = lock_history(&world).await;
+    bot.call("add_order", limit("buy", "0.4", "1000")).await;
+    assert_eq!(bot.call("subscribe", asked(true)).await["snap_trades"], true);
+    bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    assert_eq!(bot.call("subscribe", asked(false)).await["snap_trades"], false);
+    sqlx::Connection::close(locked).await.unwrap();
+    // The second asks what comes behind the fills for certain.
+    for _ in 0..2 {
+        let told = bot.call("trades_history", json!({})).await;
+        assert_eq!(told["trades"].as_array().unwrap().len(), 1);
+    }
+    let frames = bot.kept();
+    assert!(frames.iter().all(|frame| frame["channel"] != "executions"), "{frames:?}");
+
+    bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    let locked = lock_history(&world).await;
+    bot.call("add_order", limit("buy", "0.4", "1000")).await;
+    assert_eq!(bot.call("subscribe", asked(true)).await["snap_trades"], true);
+    assert_eq!(bot.closed().await, (1013, "past fills are not ready: reconnect".to_owned()));
+    sqlx::Connection::close(locked).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_read_the_askers_own_writes_while_others_trade_as_fast_as_they_can() {
     let world = World::new(&[key(ScopeSet::ALL), other(), other()]).await;
