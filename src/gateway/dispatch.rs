@@ -37,6 +37,8 @@ const TOKENS_MAX: usize = 8;
 const DEADLINE_US: u64 = 5_000_000;
 /// What a client is told that follows as much as it may.
 const CROWDED: &str = "EGeneral:Limit reached:symbol: this connection follows as much as it may; unsubscribe first";
+/// What a client is told that names more than it may follow: each name would have a reply of its own.
+const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: give at most as many as a connection may follow";
 /// What a client is told when the engine's queue is full.
 const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
@@ -384,6 +386,9 @@ impl Session {
             return Ok(vec![(String::new(), Some(topic(None)))]);
         }
         let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
+        if symbols.len() > self.gateway.limits.subscriptions_per_connection {
+            return Err(TOO_MANY_NAMES);
+        }
         let depth = match operation {
             Operation::Book => channel.depth.unwrap_or(DEPTHS[0]),
             Operation::Level3 => channel.depth.unwrap_or(ORDER_DEPTHS[0]),

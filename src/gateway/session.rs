@@ -39,6 +39,8 @@ use crate::wire::market_data::Status;
 const DRAIN_MAX: usize = 256;
 /// Pieces of the past that one socket asks history for at once; it is read on when one is told.
 const PAST_MAX: usize = 8;
+/// Bytes that the messages of a socket may have rendered before they are written and more are taken.
+const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
 const DELIVERIES_MAX: usize = 64;
 /// A socket without a message or a subscription is closed after this (rule 6).
@@ -313,7 +315,7 @@ impl Session {
                     Some(upgrade::close_code(&error).map_or(End::Gone, |code| End::Close(code, "protocol error")))
                 }
             };
-            if end.is_some() || !self.reads() {
+            if end.is_some() || !self.reads() || self.out.len() > RENDERED_MAX {
                 break;
             }
         }

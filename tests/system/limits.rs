@@ -1,5 +1,6 @@
 //! What one client may take up: messages, sockets, subscriptions (rule 45; settings `limits.*`).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
@@ -89,6 +90,47 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     assert!(reply["error"].as_str().is_some_and(|error| error.starts_with("EService:Busy")), "{reply}");
     assert_eq!(greedy.answer(100).await["method"], "pong");
     sqlx::Connection::close(writer).await.unwrap();
+}
+
+#[tokio::test]
+async fn d7_80_more_names_than_a_socket_may_follow_have_one_refusal() {
+    let world = World::configured(&[], |config| config.limits.subscriptions_per_connection = 3).await;
+    let mut bare = Client::bare(world.address).await;
+    let names = |count: usize| json!({"channel": "trade", "symbol": vec!["no/such"; count]});
+    for method in ["subscribe", "unsubscribe"] {
+        let error = bare.refused(method, names(4)).await;
+        assert!(error.starts_with("EGeneral:Invalid arguments:symbol"), "{error}");
+        assert_eq!(bare.reply("ping", Value::Null).await["method"], "pong");
+        let more = bare.kept();
+        assert!(more.iter().all(|frame| frame["channel"] == "status"), "{more:?}");
+    }
+}
+
+/// What one read brings has one time: what it made the server render is counted by it.
+#[tokio::test]
+async fn d7_80_refusals_of_many_messages_are_written_before_there_are_many() {
+    let world = World::new(&[]).await;
+    let mut bare = Client::bare(world.address).await;
+    let (messages, names) = (20, 1_000);
+    let message = json!({"method": "subscribe", "params": {"channel": "trade", "symbol": vec!["A"; names]}});
+    assert!(bare.burst(vec![message; messages]).await);
+    let mut rendered: HashMap<String, usize> = HashMap::new();
+    let mut longest = 0;
+    for _ in 0..messages * names {
+        let reply = loop {
+            let frame = bare.next().await;
+            if frame["method"] == "subscribe" {
+                break frame;
+            }
+        };
+        assert_eq!(reply["success"], false);
+        let length = reply.to_string().len();
+        longest = longest.max(length);
+        *rendered.entry(reply["time_in"].as_str().unwrap().to_owned()).or_default() += length;
+    }
+    assert!(messages * names * longest > 2 * 1024 * 1024, "more than one read may render");
+    let most = rendered.into_values().max().unwrap();
+    assert!(most <= 256 * 1024 + names * longest, "{most} bytes at once");
 }
 
 #[tokio::test]
