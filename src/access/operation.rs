@@ -71,7 +71,7 @@ operations! {
     CancelAll,
     /// Cancel every open order of the account unless told again in time.
     CancelAllOrdersAfter,
-    /// `add_order` with `order_type: settle-position`, which closes a position (rule 13).
+    /// `add_order` with `order_type: settle-position`, which closes a position.
     SettlePosition,
     /// Open orders.
     OpenOrders,

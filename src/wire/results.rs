@@ -10,7 +10,7 @@ use super::leaf::Exact;
 records! {
     /// Nothing more to say than that it was done.
     Done {}
-    /// Where the key's counter of the pair stands after the request (protocol 7); not of unlimited keys.
+    /// Where the key's counter of the pair stands after the request; not of unlimited keys.
     Rate { cost: Exact, count: Exact, remaining: Exact, maxratecount: u64 }
     /// `add_order`.
     Placed {
@@ -108,7 +108,7 @@ records! {
     }
     /// `export_add`.
     ExportAdded { export_id: String }
-    /// An export (protocol 9.2); `status` Queued, Processing or Processed, `rows` those written so far.
+    /// An export; `status` Queued, Processing or Processed, `rows` those written so far.
     Export {
         id: String,
         descr: String,

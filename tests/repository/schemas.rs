@@ -5,6 +5,8 @@ use std::fs;
 
 use countersign::wire::published;
 
+use crate::assert_none;
+
 #[test]
 fn the_committed_schemas_are_fresh() {
     let fresh: BTreeMap<String, String> = published().into_iter().collect();
@@ -19,4 +21,13 @@ fn the_committed_schemas_are_fresh() {
     for (name, text) in fresh {
         assert!(committed[&name] == text, "{name} is stale: run `cargo run -- schemas`");
     }
+}
+
+/// Whoever reads a schema has neither the rules nor the protocol's chapters.
+#[test]
+fn no_schema_cites_what_its_reader_does_not_have() {
+    let cites = |text: &str| ["(rule", "(protocol"].iter().any(|citation| text.contains(citation));
+    let citing: Vec<String> = published().into_iter().filter(|(_, text)| cites(text)).map(|(name, _)| name).collect();
+    assert_none("doc comments cite in the texts of:", &citing);
+    assert!(cites("A reply (protocol 1).") && !cites("what rules"));
 }
