@@ -21,8 +21,8 @@ export function codeInput(attributes = {}) {
 }
 
 /**
- * A form that asks for a change. `params()` gives the method's own; `done(result)` is told of the request.
- * The code is needed where the change takes effect at once, which the server decides.
+ * A form that asks for a change. `title` is text or children; `params()` gives the method's own; `done(result)` is
+ * told of the request. The code is needed where the change takes effect at once, which the server decides.
  */
 export function ask(app, { title, method, workflow, fields, params, done, verb = "Ask for it", needs = [] }) {
   const id = clientId();

@@ -34,6 +34,20 @@ const LETTERS = SCRIPTS.map((name) => [name, new RegExp(`\\p{Script=${name}}`, "
 const LATIN = /\p{Script=Latin}/u;
 const WIDE = /[\uff01-\uff5e\u{1d400}-\u{1d7ff}]/u;
 
+/** A character by its number, as in U+202E. */
+function numbered(symbol) {
+  return `U+${symbol.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** The scripts of a text other than Latin alone, in words, and whether they are mixed. */
+function scriptsOf(text) {
+  const scripts = LETTERS.filter(([, letters]) => letters.test(text)).map(([name]) => name);
+  if (WIDE.test(text)) scripts.push("look-alike Latin");
+  if (scripts.length === 0) return null;
+  const mixed = LATIN.test(text) || scripts.length > 1;
+  return { mixed, words: mixed ? `mixed: Latin and ${scripts.join(", ")}` : scripts.join(", ") };
+}
+
 /**
  * Somebody's text, so that it can only look like what it is: hidden characters by their number, letters of
  * other scripts named, its direction kept to itself.
@@ -41,19 +55,19 @@ const WIDE = /[\uff01-\uff5e\u{1d400}-\u{1d7ff}]/u;
 export function safe(text, attributes = {}) {
   const span = h("bdi", { dir: "ltr", class: "foreign", ...attributes });
   for (const symbol of String(text)) {
-    if (HIDDEN.test(symbol)) {
-      const code = symbol.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-      span.append(h("mark", { title: "a character that cannot be seen" }, `U+${code}`));
-    } else span.append(symbol);
+    const hidden = HIDDEN.test(symbol);
+    span.append(hidden ? h("mark", { title: "a character that cannot be seen" }, numbered(symbol)) : symbol);
   }
-  const scripts = LETTERS.filter(([, letters]) => letters.test(text)).map(([name]) => name);
-  if (WIDE.test(text)) scripts.push("look-alike Latin");
-  if (scripts.length > 0) {
-    const mixed = LATIN.test(text) || scripts.length > 1;
-    const words = mixed ? `mixed: Latin and ${scripts.join(", ")}` : scripts.join(", ");
-    span.append(h("small", { class: mixed ? "script mixed" : "script" }, words));
-  }
+  const scripts = scriptsOf(text);
+  if (scripts) span.append(h("small", { class: scripts.mixed ? "script mixed" : "script" }, scripts.words));
   return span;
+}
+
+/** The same where only text can stand: in a choice, in a desktop notification. */
+export function plain(text) {
+  const shown = Array.from(String(text), (symbol) => (HIDDEN.test(symbol) ? `[${numbered(symbol)}]` : symbol));
+  const scripts = scriptsOf(text);
+  return shown.join("") + (scripts ? ` (${scripts.words})` : "");
 }
 
 /** A time in the reader's zone, with the exact one behind it. */

@@ -7,6 +7,10 @@ use super::browser::Browser;
 use super::client::{Client, code};
 use super::world::{World, key};
 
+/// Counts desktop notifications in the place of the desktop.
+pub const NOTIFICATIONS: &str = "globalThis.notes = []; globalThis.Notification = class {
+    static permission = 'granted'; constructor(title, options) { notes.push(options.body); } };";
+
 pub async fn asked(bot: &mut Client, amount: &str) -> String {
     let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": amount})).await;
     withdrawal["request_id"].as_str().unwrap().to_owned()
@@ -29,8 +33,7 @@ async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
     let mut bot = world.bot(1).await;
     bot.subscribe("withdrawals").await;
     let browser = Browser::open(world.address).await;
-    // Counts desktop notifications in the place of the desktop.
-    browser.eval("globalThis.notes = []; globalThis.Notification = class { static permission = 'granted'; constructor(title, options) { notes.push(options.body); } };").await;
+    browser.eval(NOTIFICATIONS).await;
     browser.sign_in("bob", 0).await;
     assert!(browser.text("main").await.contains("Nothing waits for a decision"));
     let id = asked(&mut bot, "1.5").await;

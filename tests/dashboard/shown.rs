@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 use super::browser::{Browser, Look};
 use super::client::{Client, code, code_of};
 use super::demo::Demo;
-use super::queue::{asked, listed};
+use super::queue::{NOTIFICATIONS, asked, listed};
 use super::world::{World, key};
+
+/// A name that wants to be read as another one, or as markup.
+const HOSTILE: &str = "<img src=x onerror=alert(1)> p\u{430}ypal \u{202e}txt\u{200b}";
 
 #[tokio::test]
 async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
@@ -16,8 +19,7 @@ async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
     let mut alice = world.member("alice").await;
     let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)});
     alice.call("set_policy", policy).await;
-    let name = "<img src=x onerror=alert(1)> p\u{430}ypal \u{202e}txt\u{200b}";
-    let asked = json!({"name": name, "scopes": ["query"]});
+    let asked = json!({"name": HOSTILE, "scopes": ["query"]});
     let request = alice.call("create_service_user", asked).await;
     let id = request["request_id"].as_str().unwrap();
     let browser = Browser::open(world.address).await;
@@ -31,6 +33,38 @@ async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
     }
     assert_eq!(browser.eval("return document.querySelectorAll('main img').length").await, json!(0));
     browser.screenshot("hostile-name").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn d3_45_headings_choices_and_notifications_show_names_as_the_lists_do() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let params = json!({"name": HOSTILE, "scopes": ["withdraw"], "otp": code(0)});
+    let made = alice.call("create_service_user", params).await;
+    let [api_key, secret] = ["api_key", "api_secret"].map(|name| made[name].as_str().unwrap());
+    let browser = Browser::open(world.address).await;
+    browser.eval(NOTIFICATIONS).await;
+    browser.sign_in("alice", 1).await;
+    let as_text = "<img src=x onerror=alert(1)> p\u{430}ypal [U+202E]txt[U+200B] (mixed: Latin and Cyrillic)";
+    browser.go("#/withdraw").await;
+    browser.wait("option[value=SVC1]").await;
+    let choice = browser.eval("return document.querySelector('option[value=SVC1]').textContent").await;
+    assert_eq!(choice, json!(as_text));
+    let mut bot = Client::signed(world.address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
+    asked(&mut bot, "1").await;
+    browser.until("return notes.length === 1").await;
+    assert_eq!(browser.eval("return notes[0]").await, json!(format!("withdraw by {as_text}")));
+    browser.go("#/service-users").await;
+    for (button, title) in [("Edit", "Edit "), ("Rotate key", "Rotate the key of "), ("Remove", "Remove ")] {
+        browser.press("Look").await;
+        browser.press(button).await;
+        let heading = browser.text("main form h2").await;
+        assert!(heading.starts_with(title) && !heading.contains(['\u{202e}', '\u{200b}']), "{heading:?}");
+        for part in ["<img src=x onerror=alert(1)>", "U+202E", "U+200B", "mixed: Latin and Cyrillic"] {
+            assert!(heading.contains(part), "{part} is not in {heading}");
+        }
+    }
     browser.close().await;
 }
 

@@ -177,7 +177,7 @@ function edit(app, user, done) {
     return asked;
   };
   return ask(app, {
-    title: `Edit ${user.name}`,
+    title: ["Edit ", safe(user.name)],
     method: "edit_service_user",
     workflow: "manage_access",
     params,
@@ -189,7 +189,7 @@ function edit(app, user, done) {
 function rotate(app, user, done) {
   const overlap = h("input", { type: "number", min: "0", max: "604800", value: "3600" });
   return ask(app, {
-    title: `Rotate the key of ${user.name}`,
+    title: ["Rotate the key of ", safe(user.name)],
     method: "rotate_service_user_key",
     workflow: "manage_access",
     done,
@@ -200,7 +200,7 @@ function rotate(app, user, done) {
 
 function remove(app, user, done) {
   return ask(app, {
-    title: `Remove ${user.name}`,
+    title: ["Remove ", safe(user.name)],
     method: "remove_service_user",
     workflow: "manage_access",
     verb: "Ask for the removal",

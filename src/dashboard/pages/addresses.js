@@ -55,7 +55,7 @@ function add(app, done) {
 
 function remove(app, of, done) {
   return ask(app, {
-    title: `Remove ${of.key}`,
+    title: ["Remove ", safe(of.key)],
     method: "remove_address",
     workflow: "manage_addresses",
     verb: "Ask for the removal",

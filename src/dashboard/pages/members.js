@@ -84,7 +84,7 @@ function change(app, member, done) {
   const permissions = permissionFields(member.permissions);
   const suspended = h("input", { type: "checkbox", checked: member.status === "suspended" });
   const edit = ask(app, {
-    title: `Change ${member.name}`,
+    title: ["Change ", safe(member.name)],
     method: "edit_member",
     workflow: "manage_access",
     done,

@@ -1,7 +1,7 @@
 // What a withdrawal would need, and asking for one as a Member.
 
 import { ask, outcome } from "../ask.js";
-import { facts, field, h, safe } from "../dom.js";
+import { facts, field, h, plain, safe } from "../dom.js";
 
 /** The page. */
 export async function withdraw(app) {
@@ -56,7 +56,7 @@ export async function withdraw(app) {
   }
   if (app.may("manage_access", "view")) {
     const { service_users } = await app.call("service_users");
-    bot.append(...service_users.map((user) => h("option", { value: user.service_user_id }, user.name)));
+    bot.append(...service_users.map((user) => h("option", { value: user.service_user_id }, plain(user.name))));
   }
   const fields = [
     field("Asset", asset, "such as BTC"),
