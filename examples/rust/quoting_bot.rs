@@ -37,8 +37,8 @@ impl Account {
 
     /// Connects and subscribes to `executions` with these options.
     async fn connect(&self, mut executions: Value) -> Result<Bot, Failure> {
-        // A nonce is higher than any before on this key.
-        let nonce = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros().to_string();
+        // A nonce is higher than any before on this key: nanoseconds.
+        let nonce = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos().to_string();
         let mut request = self.url.as_str().into_client_request()?;
         let headers = request.headers_mut();
         headers.insert("API-Key", self.key.parse()?);
@@ -112,7 +112,7 @@ async fn main() -> Result<(), Failure> {
     let mut bot = account.connect(json!({"snap_orders": false})).await?;
 
     // One id for each intent, not for each try: whoever repeats it gets the same order, never a second one.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() % 1_000_000_000;
     let (first, second) = (format!("first-{now}"), format!("second-{now}"));
     let quote = |id: &str| {
         json!({"symbol": "BTC/USD", "side": "buy", "order_type": "limit", "order_qty": "0.01",

@@ -13,8 +13,8 @@ type Execution = { exec_type: string; order_id: string; cl_ord_id?: string; limi
 type Reply = { req_id?: number; success: boolean; error?: string; result: { order_id: string } };
 type Frame = { channel: string; data: unknown };
 
-/** The three headers of a signed upgrade. A nonce is higher than any before on this key. */
-function signed(nonce = String(Date.now() * 1_000)): Record<string, string> {
+/** The three headers of a signed upgrade. A nonce is higher than any before on this key: nanoseconds. */
+function signed(nonce = String(BigInt(Date.now()) * 1_000_000n)): Record<string, string> {
   const hash = createHash("sha256").update(nonce).digest();
   const sign = createHmac("sha512", Buffer.from(secret, "base64")).update("/v2").update(hash).digest("base64");
   return { "API-Key": key, "API-Nonce": nonce, "API-Sign": sign };

@@ -31,7 +31,11 @@ fn finish(command: &mut Command) -> String {
 /// Runs a script on the stock python-kraken-sdk, unmodified, against a demo of its own.
 fn stock_client(script: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let demo = Demo::start(dir.path(), None);
+    stock_client_of(&Demo::start(dir.path(), None), script)
+}
+
+/// The same against a demo that is there.
+fn stock_client_of(demo: &Demo, script: &str) -> String {
     let socket = demo.text("/ws");
     let [key, secret] = demo.treasury_bot();
     let python = installed(".venv/bin/python");
