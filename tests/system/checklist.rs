@@ -1,5 +1,5 @@
 //! The checklist's items that need a server and have no other place: origins, expiry under open sockets, replayed
-//! nonces, foreign ids, the time that a revocation takes.
+//! nonces, the time that a revocation takes.
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
@@ -9,7 +9,6 @@ use countersign::server::wall_clock;
 use serde_json::json;
 
 use super::client::{Client, PASSWORD, Refused, code, http};
-use super::genesis::Wanted;
 use super::world::{World, api_key, key, secret, with};
 
 /// A handshake of key 1 with this nonce.
@@ -98,36 +97,6 @@ async fn d2_18_a_refused_nonce_says_what_to_use_and_never_locks_the_key() {
         assert!(refused.error.starts_with("EAPI:Invalid nonce:nonce: use one above 5000"), "{refused:?}");
     }
     open(&world, 5_001).await.unwrap();
-}
-
-#[tokio::test]
-async fn d2_23_what_another_organization_has_is_refused_as_if_it_were_not_there() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let world = World::new(&[key(ScopeSet::ALL), other]).await;
-    let (mut mine, mut theirs) = (world.bot(1).await, world.bot(2).await);
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
-    let order = mine.call("add_order", order).await["order_id"].clone();
-    let withdrawal = mine.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let request = withdrawal["refid"].clone();
-    let (no_order, no_refid) = ("OAAAAA-AAAAA-AAAAAA", "FAAAAA-AAAAA-AAAAAA");
-    for (method, there, nowhere) in [
-        ("cancel_order", json!({"order_id": [order]}), json!({"order_id": [no_order]})),
-        ("amend_order", json!({"order_id": order, "order_qty": 2}), json!({"order_id": no_order, "order_qty": 2})),
-        ("cancel_withdrawal", json!({"refid": request}), json!({"refid": no_refid})),
-        ("withdraw_status", json!({"refid": request}), json!({"refid": no_refid})),
-        ("query_orders", json!({"order_ids": [order]}), json!({"order_ids": [no_order]})),
-    ] {
-        let mut reply = theirs.reply(method, there).await;
-        let mut expected = theirs.reply(method, nowhere).await;
-        for told in [&mut reply, &mut expected] {
-            for own in ["time_in", "time_out", "req_id"] {
-                told.as_object_mut().unwrap().remove(own);
-            }
-        }
-        let plain = reply.to_string().replace(order.as_str().unwrap(), no_order);
-        assert_eq!(plain.replace(request.as_str().unwrap(), no_refid), expected.to_string(), "{method}");
-    }
-    assert_eq!(mine.call("open_orders", json!({})).await["orders"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

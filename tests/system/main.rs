@@ -12,6 +12,7 @@ mod earn;
 mod exports;
 mod fan_out;
 mod faults;
+mod foreign;
 mod funding;
 #[path = "../support/genesis.rs"]
 mod genesis;
