@@ -41,12 +41,12 @@ async fn traded(world: &World) -> (Client, Client) {
 }
 
 /// Orders an export: its id.
-async fn ordered(bot: &mut Client, params: Value) -> String {
+pub async fn ordered(bot: &mut Client, params: Value) -> String {
     bot.call("export_add", params).await["export_id"].as_str().unwrap().to_owned()
 }
 
 /// Asks for its status until the export is made: that status.
-async fn processed(bot: &mut Client, id: &str) -> Value {
+pub async fn processed(bot: &mut Client, id: &str) -> Value {
     loop {
         let status = bot.call("export_status", json!({"export_id": id})).await["exports"][0].take();
         match status["status"].as_str().unwrap() {
@@ -56,7 +56,7 @@ async fn processed(bot: &mut Client, id: &str) -> Value {
     }
 }
 
-async fn link(bot: &mut Client, id: &str) -> String {
+pub async fn link(bot: &mut Client, id: &str) -> String {
     bot.call("export_retrieve", json!({"export_id": id})).await["url"].as_str().unwrap().to_owned()
 }
 

@@ -10,7 +10,10 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::client::{Client, code, code_of, http, next_nonce};
+use super::exports::{link, ordered, processed};
+use super::governance::ballot;
 use super::served::Served;
+use super::settings::token_of;
 use super::world::{World, key};
 
 pub async fn metrics(address: SocketAddr) -> String {
@@ -117,31 +120,78 @@ impl Canaries {
     }
 }
 
-/// A Member signs up, in and opens a socket; others fail at each step, with something that must not be told.
-async fn lives(address: SocketAddr, (api_key, secret): &(String, String), canaries: &mut Canaries) {
-    canaries.secret(secret);
-    let mut venue = Client::signed(address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
-    let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
-    let made = venue.call("create_organization", json!({"name": "New", "members": members})).await;
-    let invitation = canaries.secret(made["members"][0]["invitation"].as_str().unwrap());
-    let path = format!("/invitations/{invitation}");
-    let password = canaries.secret("canary password of Dora");
+/// An invited Member sets password and second factor, signs in and opens a socket: that, and the factor's secret.
+async fn joined(address: SocketAddr, invited: &Value, email: &str, canaries: &mut Canaries) -> (Client, String) {
+    let path = format!("/invitations/{}", canaries.secret(invited["invitation"].as_str().unwrap()));
+    let password = canaries.secret(format!("canary password of {email}"));
     let short = canaries.secret("shortcana");
     assert_eq!(canaries.post(address, &path, json!({"password": short})).await.0, 400);
     let (_, _, answer) = canaries.post(address, &path, json!({"password": password})).await;
     let totp = canaries.secret(answer["totp_secret"].as_str().unwrap());
-    let otp = code_of(&totp, 0);
-    assert_eq!(canaries.post(address, &path, json!({"otp": otp})).await.0, 200);
+    assert_eq!(canaries.post(address, &path, json!({"otp": code_of(&totp, 0)})).await.0, 200);
     let wrong = canaries.secret("canary password of nobody");
-    let sign_in = |password: &str| json!({"email": "dora@new.test", "password": password, "otp": code_of(&totp, 1)});
+    let sign_in = |password: &str| json!({"email": email, "password": password, "otp": code_of(&totp, 1)});
     assert_eq!(canaries.post(address, "/session", sign_in(&wrong)).await.0, 401);
     let (status, head, _) = canaries.post(address, "/session", sign_in(&password)).await;
     assert_eq!(status, 200, "{head}");
     let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().split(';').next().unwrap();
     canaries.secret(cookie.split_once('=').unwrap().1);
-    let origin = format!("http://{address}");
-    let mut dora = Client::open(address, &[("Cookie", cookie), ("Origin", &origin)]).await.unwrap();
-    dora.call("members", json!({})).await;
+    (Client::with_cookie(address, cookie).await.unwrap(), totp)
+}
+
+/// A change that Dora asks for and Emil approves: the key and the secret that Dora claims.
+async fn claimed(
+    [(dora, dora_totp), (emil, emil_totp)]: &mut [(Client, String); 2],
+    (method, params, steps): (&str, Value, i64),
+    canaries: &mut Canaries,
+) -> (String, Vec<u8>) {
+    let request = dora.call(method, params).await;
+    emil.call("approve", json!({"requests": ballot(&request), "otp": code_of(emil_totp, steps)})).await;
+    let claim = json!({"request_id": request["request_id"], "otp": code_of(dora_totp, steps)});
+    let claimed = dora.call("claim_secret", claim).await;
+    let secret = canaries.secret(claimed["api_secret"].as_str().unwrap());
+    (claimed["api_key"].as_str().unwrap().to_owned(), decode_secret(&secret).unwrap().to_vec())
+}
+
+/// What is shown once is shown: the secrets of a created and of a rotated key, a token, the link of an export.
+async fn issued(address: SocketAddr, mut members: [(Client, String); 2], canaries: &mut Canaries) {
+    let asked = json!({"name": "Bot", "scopes": ["export_data"]});
+    let (api_key, secret) = claimed(&mut members, ("create_service_user", asked, 0), canaries).await;
+    let mut bot = Client::signed(address, &api_key, &secret).await.unwrap();
+    let token = token_of(address, (&api_key, &secret), &next_nonce()).await;
+    let token = canaries.secret(token["result"]["token"].as_str().unwrap());
+    Client::bare(address).await.call("key_info", json!({"token": token})).await;
+    let export = ordered(&mut bot, json!({"report": "ledgers", "format": "csv"})).await;
+    processed(&mut bot, &export).await;
+    let url = link(&mut bot, &export).await;
+    canaries.secret(url.rsplit('/').next().unwrap());
+    assert_eq!(http(address, "GET", &url, &[], "").await.0, 200);
+    let (status, head, body) = http(address, "GET", &url, &[], "").await;
+    assert_eq!(status, 404, "a link serves once");
+    canaries.shown += &format!("{head}\n{body}\n");
+
+    let id = bot.call("key_info", json!({})).await["service_user_id"].take();
+    let asked = json!({"service_user_id": id});
+    let (api_key, secret) = claimed(&mut members, ("rotate_service_user_key", asked, 1), canaries).await;
+    Client::signed(address, &api_key, &secret).await.unwrap();
+    for method in ["audit_log", "service_users", "requests"] {
+        canaries.shown += &members[0].0.call(method, json!({})).await.to_string();
+    }
+}
+
+/// Two Members join and have secrets made; others fail at each step, with something that must not be told.
+async fn lives(address: SocketAddr, (api_key, secret): &(String, String), canaries: &mut Canaries) {
+    canaries.secret(secret);
+    let mut venue = Client::signed(address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
+    let members = json!([{"name": "Dora", "email": "dora@new.test"}, {"name": "Emil", "email": "emil@new.test"}]);
+    let made = venue.call("create_organization", json!({"name": "New", "members": members})).await;
+    let [dora, emil] = [&made["members"][0], &made["members"][1]];
+    for member in [dora, emil] {
+        venue.call("set_kyc", json!({"member_id": member["member_id"], "kyc": "verified"})).await;
+    }
+    let dora = joined(address, dora, "dora@new.test", canaries).await;
+    let emil = joined(address, emil, "emil@new.test", canaries).await;
+    issued(address, [dora, emil], canaries).await;
 
     let forged = canaries.secret("Y2FuYXJ5IHNpZ25hdHVyZQ==");
     let misplaced = canaries.secret("Y2FuYXJ5IHNlY3JldA==");

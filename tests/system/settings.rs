@@ -1,6 +1,8 @@
 //! The six settings of a key at the socket, the token that stock clients bring, and rights that change while
 //! sockets are open (rules 1 to 10).
 
+use std::net::SocketAddr;
+
 use countersign::access::key::KeySettings;
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::domain::time::Moment;
@@ -23,16 +25,17 @@ async fn refused(world: &World, number: u8) -> Refused {
 
 /// The token call, signed with `nonce`.
 pub async fn token(world: &World, number: u8, nonce: &str) -> Value {
+    token_of(world.address, (&api_key(number), &secret(number)), nonce).await
+}
+
+/// The answer to a signed request for a token.
+pub async fn token_of(address: SocketAddr, (api_key, secret): (&str, &[u8]), nonce: &str) -> Value {
     let body = format!("nonce={nonce}");
     let path = "/0/private/GetWebSocketsToken";
-    let sign = Signed { path, nonce, body: body.as_bytes() }.sign(&secret(number));
-    let name = api_key(number);
-    let headers = [
-        ("API-Key", name.as_str()),
-        ("API-Sign", sign.as_str()),
-        ("Content-Type", "application/x-www-form-urlencoded"),
-    ];
-    let (status, head, body) = http(world.address, "POST", path, &headers, &body).await;
+    let sign = Signed { path, nonce, body: body.as_bytes() }.sign(secret);
+    let headers =
+        [("API-Key", api_key), ("API-Sign", sign.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+    let (status, head, body) = http(address, "POST", path, &headers, &body).await;
     assert_eq!(status, 200);
     assert!(head.contains("content-type: application/json"), "{head}");
     serde_json::from_str(&body).unwrap()
