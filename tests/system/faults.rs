@@ -7,7 +7,7 @@ use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, next_nonce};
+use super::client::{Client, code, next_nonce};
 use super::governance::ballot;
 use super::settings;
 use super::world::{World, key, with};
@@ -78,14 +78,32 @@ async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_throu
         assert!(refused > 0, "twenty at once fit into a queue of eight");
         bot.call("cancel_all", json!({})).await;
     }
+    let mut alice = world.member("alice").await;
     bob.subscribe("approvals").await;
-    let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    let request = bob.item("approvals", |item| item["request_id"] == withdrawal["request_id"]).await;
-    let mut asked: Vec<Value> = (0..20).map(|number| message("get_balances", 1_000 + number, json!({}))).collect();
-    asked.push(message("reject", 2_000, json!({"requests": ballot(&request), "reason": "not ours"})));
-    assert!(bob.burst(asked).await);
-    let decided = bob.answer(2_000).await;
-    assert_eq!(decided["result"]["requests"][0]["request"]["state"], "rejected", "{decided}");
+    // What became of each, and what policy says to Execute, is the engine's word.
+    for (method, further, told) in [
+        ("reject", json!({"reason": "not ours"}), json!("rejected")),
+        ("approve", json!({"otp": code(0)}), json!("approved")),
+        (
+            "execute",
+            json!({"otp": code(0)}),
+            json!("EGovernance:Execute not allowed:request_id: it is completed by votes"),
+        ),
+    ] {
+        let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+        let request = bob.item("approvals", |item| item["request_id"] == withdrawal["request_id"]).await;
+        let voter = if method == "execute" { &mut alice } else { &mut bob };
+        let mut params = further;
+        params["requests"] = ballot(&request);
+        let mut asked: Vec<Value> = (0..20).map(|number| message("requests", 1_000 + number, json!({}))).collect();
+        asked.push(message(method, 2_000, params));
+        assert!(voter.burst(asked).await);
+        let decided = voter.answer(2_000).await;
+        let row = &decided["result"]["requests"][0];
+        assert!(row["request"]["state"] == told || row["error"] == told, "{method}: {decided}");
+        let full = voter.kept().iter().filter(|frame| frame["error"] == UNAVAILABLE).count();
+        assert!(full > 0, "{method}: twenty at once fit into a queue of eight");
+    }
 }
 
 /// Sends orders until the server closes the socket: the answers by client id, and how many were sent.
