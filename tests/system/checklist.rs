@@ -10,6 +10,7 @@ use countersign::server::wall_clock;
 use serde_json::json;
 
 use super::client::{Client, PASSWORD, Refused, code, http};
+use super::faults::trade_until_closed;
 use super::world::{World, api_key, key, secret, with};
 
 /// A handshake of key 1 with this nonce.
@@ -119,4 +120,53 @@ async fn d2_27_a_disabled_key_loses_all_its_sockets_within_a_second() {
     let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
     let within_a_second = format!("countersign_revocation_seconds_bucket{{le=\"1\"}} {SOCKETS}\n");
     assert!(metrics.contains(&within_a_second), "{metrics}");
+}
+
+#[tokio::test]
+async fn d2_27_a_suspended_and_a_signed_out_member_lose_all_their_sockets_within_a_second() {
+    const SOCKETS: usize = 20;
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let (mut bobs, mut carols) = (Vec::new(), Vec::new());
+    let bob = Client::sign_in(world.address, "bob@acme.test", 0).await;
+    let carol = Client::sign_in(world.address, "carol@acme.test", 0).await;
+    for _ in 0..SOCKETS {
+        bobs.push(Client::with_cookie(world.address, &bob).await.unwrap());
+        carols.push(Client::with_cookie(world.address, &carol).await.unwrap());
+    }
+    let suspend = json!({"member_id": "MEM2", "suspended": true, "strand_pending": true, "otp": code(0)});
+    alice.call("edit_member", suspend).await;
+    let origin = format!("http://{}", world.address);
+    let headers = [("Cookie", carol.as_str()), ("Origin", origin.as_str())];
+    assert_eq!(http(world.address, "DELETE", "/session", &headers, "").await.0, 200);
+    for socket in bobs.iter_mut().chain(&mut carols) {
+        assert_eq!(socket.closed().await.0, 4005);
+    }
+    for cookie in [bob, carol] {
+        assert_eq!(Client::with_cookie(world.address, &cookie).await.err().unwrap().status, 401);
+    }
+    let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
+    let within_a_second = format!("countersign_revocation_seconds_bucket{{le=\"1\"}} {}\n", 2 * SOCKETS);
+    assert!(metrics.contains(&within_a_second), "{metrics}");
+}
+
+#[tokio::test]
+async fn d2_27_what_a_disabled_key_had_under_way_is_dropped() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let (mut watcher, mut alice) = (world.bot(2).await, world.member("alice").await);
+    watcher.subscribe("executions").await;
+    let trading = tokio::spawn(trade_until_closed(world.bot(1).await, 1));
+    for _ in 0..20 {
+        watcher.item("executions", |item| item["exec_type"] == "new").await;
+    }
+    alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)})).await;
+    let (sent, answers) = trading.await.unwrap();
+    let accepted = answers.values().filter(|answer| answer["success"] == true).count();
+    assert!(accepted < sent, "{accepted} of {sent}");
+    assert_eq!(watcher.call("open_orders", json!({})).await["orders"], json!([]));
+    let told = watcher.kept();
+    let items = told.iter().filter(|frame| frame["channel"] == "executions").flat_map(|frame| frame["data"].as_array());
+    let kinds: Vec<&str> = items.flatten().map(|item| item["exec_type"].as_str().unwrap()).collect();
+    let stopped = kinds.iter().position(|kind| *kind == "canceled").unwrap();
+    assert!(kinds[stopped..].iter().all(|kind| *kind == "canceled"), "{kinds:?}");
 }

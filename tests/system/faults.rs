@@ -107,7 +107,7 @@ async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_throu
 }
 
 /// Sends orders until the server closes the socket: the answers by client id, and how many were sent.
-async fn trade_until_closed(mut bot: Client, name: usize) -> (usize, BTreeMap<String, Value>) {
+pub async fn trade_until_closed(mut bot: Client, name: usize) -> (usize, BTreeMap<String, Value>) {
     const AT_ONCE: usize = 16;
     let id = |number: usize| format!("s{name}-{number}");
     let (mut sent, mut answers) = (0, BTreeMap::new());
