@@ -32,6 +32,8 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
         (first["rate"]["cost"].to_string(), first["rate"]["maxratecount"].to_string()),
         ("1.0".into(), "60".into())
     );
+    let [count, remaining] = ["count", "remaining"].map(|name| first["rate"][name].as_f64().unwrap());
+    assert!((1.0..=60.0).contains(&count) && (count + remaining - 60.0).abs() < 0.001, "{first}");
     let told = bot.item("executions", |item| item["exec_type"] == "pending_new").await;
     assert_eq!(told["ratecount"], first["rate"]["count"], "{told}");
     // A cancel within five seconds costs eight: seven of them and eight orders are more than sixty.
