@@ -44,7 +44,7 @@ use crate::history::{self, History};
 use crate::market_data;
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
-use crate::sequencer::shadow::Shadow;
+use crate::sequencer::shadow::{Ending, Shadow};
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{self, Stamped};
 use crate::storage::head::{HEAD_FILE, check_head, write_head};
@@ -55,8 +55,10 @@ use crate::storage::{JournalReader, Storage, make_private};
 
 /// Events that streams may resume over after a restart (rule 42).
 const RECENT_EVENTS: u64 = 100_000;
-/// How often the journal's head is written beside it (rule 47).
-const HEAD_EVERY: Duration = Duration::from_secs(60);
+/// How often the journal's head is written beside it (rule 47), if it has moved.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
+/// How many of these pass between two lines of the log that tell it.
+const HEADS_A_LINE: u32 = 60;
 /// Connections that may wait to be accepted; the system has a limit of its own. When all clients come back at once, who finds
 /// no place here tries again only after a second, then after two, then after four.
 const BACKLOG: u32 = 4_096;
@@ -263,16 +265,24 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
     Ok((listener, bound))
 }
 
-/// Writes the journal's head beside it each minute.
-async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>) {
-    let mut minutes = tokio::time::interval(HEAD_EVERY);
-    while head.has_changed().is_ok() {
-        minutes.tick().await;
-        let (dir, head) = (dir.clone(), *head.borrow());
-        tracing::info!(seq = head.seq, digest = hex::encode(head.digest), "the journal's head");
-        let written = tokio::task::spawn_blocking(move || write_head(&dir, head)).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "the head file could not be written");
+/// Writes the journal's head beside it, and tells it in the log. A log that is damaged in its middle looks as one whose end
+/// was never written, so what was acknowledged since the last head is all that such damage can take unseen.
+async fn keep_head(dir: PathBuf, mut head: watch::Receiver<Head>) {
+    let mut ticks = tokio::time::interval(HEAD_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    head.mark_changed();
+    for tick in (0..HEADS_A_LINE).cycle() {
+        ticks.tick().await;
+        let Ok(moved) = head.has_changed() else { return };
+        let (dir, at) = (dir.clone(), *head.borrow_and_update());
+        if tick == 0 {
+            tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
+        }
+        if moved {
+            let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
+            if let Ok(Err(error)) = written {
+                tracing::warn!(%error, "the head file could not be written");
+            }
         }
     }
 }
@@ -402,8 +412,12 @@ fn run_sequencer(
 
 /// Runs the sequencer with its shadow beside it, which has the last word.
 async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Result<(), ServerError> {
-    let shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
-    let ending = sequencer.run().await?;
+    let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
+    let ending = tokio::select! {
+        ending = sequencer.run() => ending?,
+        // Nothing is acknowledged any more. It has its own word for the end, so this one is not looked at.
+        () = shadow.broken() => Ending::default(),
+    };
     // Not on this thread: the shadow may read over connections that only live while this runtime runs.
     tokio::task::spawn_blocking(move || shadow.finish(ending)).await.map_err(|_| ServerError::Sequencer)??;
     Ok(())

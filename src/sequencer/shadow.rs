@@ -1,6 +1,7 @@
 //! The shadow: a second state that follows the journal on a thread of its own and saves the snapshots, so that no
-//! command ever waits for one. It reads what is on disk and is told nothing else; when an orderly stop finds the
-//! engine's state to be another, one of the two is wrong, and no snapshot is left to start from.
+//! command ever waits for one. It reads what is on disk and is told nothing else; when that is not what was written, the
+//! server stops. When an orderly stop finds the engine's state to be another, one of the two is wrong, and no snapshot is
+//! left to start from.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ use crate::storage::{Digest, JournalReader};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What an orderly stop left: the engine's own word, to compare with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
     /// The last event's sequence.
     pub seq: u64,
@@ -123,8 +124,16 @@ impl Shadow {
     pub fn start(self) -> std::io::Result<Following> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (ended, ending) = oneshot::channel();
-        let thread = background::spawn("shadow", move || runtime.block_on(self.run(ending)))?;
-        Ok(Following { ended, thread })
+        let (breaks, broken) = oneshot::channel();
+        let thread = background::spawn("shadow", move || {
+            let outcome = runtime.block_on(self.run(ending));
+            if outcome.is_err() {
+                // Who follows may have gone; then the outcome is for nobody.
+                let _ = breaks.send(());
+            }
+            outcome
+        })?;
+        Ok(Following { ended, broken, thread })
     }
 
     async fn run(mut self, mut ending: oneshot::Receiver<Ending>) -> Result<(), RecoveryError> {
@@ -143,7 +152,7 @@ impl Shadow {
                         tracing::warn!(error, "the shadow cannot read the journal; it tries again");
                     }
                     Err(error) => {
-                        tracing::error!(%error, "the journal does not hold what was written; no snapshot is saved any more");
+                        tracing::error!(%error, "the journal does not hold what was written");
                         return Err(error);
                     }
                 }
@@ -164,10 +173,19 @@ fn save(snapshots: &Snapshots, replay: &Replay) {
 /// A shadow on its thread. Dropped, it ends by itself and saves nothing more.
 pub struct Following {
     ended: oneshot::Sender<Ending>,
+    broken: oneshot::Receiver<()>,
     thread: JoinHandle<Result<(), RecoveryError>>,
 }
 
 impl Following {
+    /// Waits until it has found that the journal does not hold what was written; [`finish`](Following::finish) says what.
+    /// Whatever is acknowledged from then on lies behind rows that no start would pass.
+    pub async fn broken(&mut self) {
+        if (&mut self.broken).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Tells it the ending, and waits until it has followed, compared and saved.
     ///
     /// # Errors

@@ -4,9 +4,12 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
+use countersign::domain::ids::Seq;
 use countersign::gateway::credentials::decode_secret;
+use countersign::storage::head::read_head;
 use serde_json::{Value, json};
 
 use super::client::{Client, code, code_of, http, next_nonce};
@@ -273,6 +276,27 @@ async fn snapshots_and_dashboards_stand_back_for_those_that_trade() {
         |name: &str| threads.iter().find(|(of, _)| of == name).unwrap_or_else(|| panic!("{name}: {threads:?}")).1;
     for (name, nicer) in [("sequencer", 0), ("shadow", 10), ("dashboards", 10)] {
         assert_eq!(nice(name), (nice("countersign") + nicer).min(19), "{name}: {threads:?}");
+    }
+}
+
+/// What was acknowledged since the head file was written is all that a log which is damaged in its middle can lose unseen.
+#[tokio::test]
+async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for _ in 0..2 {
+        let order =
+            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+        bot.call("add_order", order).await;
+        let offset = value(&metrics(world.address).await, "countersign_journal_head_offset");
+        let file = world.dir().join("head");
+        let followed = async {
+            // Each look waits for an answer of the server.
+            while read_head(&file).unwrap().is_none_or(|head| Seq(head.seq).snapshot_offset() < offset) {
+                bot.call("key_info", json!({})).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), followed).await.expect("the head file follows");
     }
 }
 

@@ -134,6 +134,18 @@ async fn a_row_that_is_not_what_was_written_ends_the_snapshots() {
     assert_eq!(followed.saved(), [4, 2]);
 }
 
+/// Law 1: what is acknowledged after that would lie behind a row that no start passes.
+#[tokio::test]
+async fn a_row_that_is_not_what_was_written_is_told_while_the_server_runs() {
+    let mut followed = Followed::new(2);
+    followed.journal(3).await;
+    followed.disk.damage(|rows, _| rows[2].body[3] ^= 1);
+    let mut following = followed.shadow.start().unwrap();
+    following.broken().await;
+    let found = following.finish(Ending::default()).unwrap_err();
+    assert!(matches!(found, RecoveryError::Journal(JournalError::Corrupt { at: 5, .. })), "{found}");
+}
+
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_saved_is_tried_again_with_the_next_due() {
     let mut followed = Followed::new(4);
