@@ -2,7 +2,7 @@
 //!
 //! An open loop's latency counts from the moment at which a request was due. A server that stalls is then charged for
 //! all that should have been sent meanwhile; measuring from the write instead would leave just those out (coordinated
-//! omission).
+//! omission). For the same reason every request that is due in the window counts, however late it is sent and answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,6 +73,44 @@ impl Schedule {
     }
 }
 
+/// What one connection has to send by the clock: request after request, each with the moment at which it is due.
+#[derive(Debug)]
+pub struct Arrivals {
+    schedule: Schedule,
+    start: Instant,
+    mark: u64,
+    /// The last mark before the end; nothing is due after it.
+    last: u64,
+    taken: u64,
+}
+
+impl Arrivals {
+    /// From `start` up to `end`.
+    pub fn new(schedule: Schedule, start: Instant, end: Instant) -> Self {
+        let marks = end.saturating_duration_since(start).as_nanos().saturating_sub(1) / TICK.as_nanos();
+        let last = u64::try_from(marks).unwrap_or(u64::MAX);
+        Self { schedule, start, mark: 0, last, taken: schedule.due(0) }
+    }
+
+    /// When the next request was due, if that is by mark `passed`. Mark by mark, so that each request knows it even after
+    /// a stall of this client.
+    pub fn take(&mut self, passed: u64) -> Option<Instant> {
+        while self.taken >= self.schedule.due(self.mark) {
+            if self.mark >= passed.min(self.last) {
+                return None;
+            }
+            self.mark += 1;
+        }
+        self.taken += 1;
+        Some(self.start + TICK * u32::try_from(self.mark).unwrap_or(u32::MAX))
+    }
+
+    /// Whether nothing is left.
+    pub fn is_over(&self) -> bool {
+        self.taken >= self.schedule.due(self.last)
+    }
+}
+
 /// A thread that tells the number of marks passed since the start, every [`TICK`].
 #[derive(Debug)]
 pub struct Pacer {
@@ -131,6 +169,21 @@ mod tests {
             let wanted = rate * 10.0;
             assert!((crate::figures::to_f64(due) - wanted).abs() <= f64::from(connections), "{due} of {wanted}");
         }
+    }
+
+    #[test]
+    fn each_request_is_due_at_its_own_mark_and_none_at_the_end_or_after_it() {
+        let start = Instant::now();
+        // One every second mark, the first at mark 2.
+        let schedule = Schedule::new(2_000.0, 0, 1);
+        let mut arrivals = Arrivals::new(schedule, start, start + 6 * TICK);
+        assert_eq!(arrivals.take(1), None);
+        assert_eq!(arrivals.take(2), Some(start + 2 * TICK));
+        assert_eq!(arrivals.take(3), None);
+        assert!(!arrivals.is_over());
+        assert_eq!(arrivals.take(u64::MAX), Some(start + 4 * TICK), "late, and due when it was due");
+        assert!(arrivals.is_over());
+        assert_eq!(arrivals.take(u64::MAX), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The order load: N connections on the caller's thread, in a closed or an open loop.
 //!
 //! Each connection reads all that is there, settles it, and sends what is to be sent in one write. There is one clock
-//! read per drain: a latency is measured up to the read that brought the reply.
+//! read per drain: a latency is measured up to the read that brought the reply. Throughput is of replies within the
+//! window. Latency is of the same replies in a closed loop, and in an open one of all that was due within the window.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::arrival::{Arrival, Pacer, Schedule, TICK};
+use crate::arrival::{Arrival, Arrivals, Pacer, Schedule};
 use crate::connection::{Connection, Received};
 use crate::error::LoadError;
 use crate::frames::text;
@@ -74,7 +75,8 @@ pub struct Duty {
     pub warm_up: Duration,
     /// The measured window.
     pub window: Duration,
-    /// How long after the window the last replies may take before they count as missing.
+    /// How long after the window the last replies may take before they count as missing. Where an open loop had to leave
+    /// requests unsent, it sends them that long, and their replies may take as long again.
     pub grace: Duration,
 }
 
@@ -91,11 +93,11 @@ pub struct Plan {
     pub run: u64,
 }
 
-/// What a run gave. Everything but `sent`, `answered`, `refusals`, `cancels_refused`, `late` and `acknowledged` counts replies inside the
-/// window only.
+/// What a run gave. Everything but `latencies`, `sent`, `answered`, `refusals`, `cancels_refused`, `late`, `unsent` and `acknowledged` counts
+/// replies inside the window only.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Latencies of accepted requests.
+    /// Latencies of accepted requests: of an open loop all that were due in the window, those never sent at their age.
     pub latencies: Histogram<u32>,
     /// The same over time.
     pub timeline: Timeline,
@@ -117,6 +119,8 @@ pub struct Outcome {
     pub answered: u64,
     /// Requests of an open loop that left more than 2 ms after they were due. Their latency counts from when they were due.
     pub late: u64,
+    /// Requests of an open loop that were due and could not be sent, nor within the grace after the window.
+    pub unsent: u64,
     /// Orders accepted over the whole run.
     pub acknowledged: OrderSet,
 }
@@ -140,6 +144,7 @@ struct Tally {
     sent: u64,
     answered: u64,
     late: u64,
+    unsent: u64,
     acknowledged: OrderSet,
 }
 
@@ -153,9 +158,28 @@ impl Tally {
         self.sent += other.sent;
         self.answered += other.answered;
         self.late += other.late;
+        self.unsent += other.unsent;
         self.acknowledged.merge(other.acknowledged);
         for (error, count) in other.refusals {
             *self.refusals.entry(error).or_default() += count;
+        }
+    }
+
+    fn outcome(self, timeline: Timeline) -> Outcome {
+        Outcome {
+            latencies: timeline.latencies(),
+            timeline,
+            orders: self.orders,
+            cancels: self.cancels,
+            amends: self.amends,
+            refusals: self.refusals,
+            cancels_refused: self.cancels_refused,
+            stream_frames: self.stream_frames,
+            sent: self.sent,
+            answered: self.answered,
+            late: self.late,
+            unsent: self.unsent,
+            acknowledged: self.acknowledged,
         }
     }
 }
@@ -192,14 +216,15 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
                 replies: Replies::default(),
                 timeline: &timeline,
                 window: window_start..window_end,
+                by_due: marks.is_some(),
                 tally: Tally::default(),
             };
-            let give_up = window_end + plan.duty.grace;
             match (plan.arrival, marks) {
                 (Arrival::Open { per_second }, Some(marks)) => {
-                    worker.open(Schedule::new(per_second, number, count), start, marks, give_up).await
+                    let schedule = Schedule::new(per_second, number, count);
+                    worker.open(Arrivals::new(schedule, start, window_end), marks, plan.duty.grace).await
                 }
-                _ => worker.closed(give_up).await,
+                _ => worker.closed(window_end + plan.duty.grace).await,
             }
         });
     }
@@ -209,26 +234,10 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
     }
     let timeline = Arc::into_inner(timeline).expect("all workers have ended");
     let timeline = timeline.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let Tally { orders, cancels, amends, refusals, cancels_refused, stream_frames, sent, answered, late, acknowledged } =
-        total;
-    if sent > answered {
-        return Err(LoadError::Unanswered { missing: sent - answered });
+    if total.sent > total.answered {
+        return Err(LoadError::Unanswered { missing: total.sent - total.answered });
     }
-    let latencies = timeline.latencies();
-    Ok(Outcome {
-        latencies,
-        timeline,
-        orders,
-        cancels,
-        amends,
-        refusals,
-        cancels_refused,
-        stream_frames,
-        sent,
-        answered,
-        late,
-        acknowledged,
-    })
+    Ok(total.outcome(timeline))
 }
 
 struct Worker<'a> {
@@ -239,6 +248,8 @@ struct Worker<'a> {
     replies: Replies,
     timeline: &'a Mutex<Timeline>,
     window: std::ops::Range<Instant>,
+    /// A latency belongs to the moment at which its request was due, not to that of its reply.
+    by_due: bool,
     tally: Tally,
 }
 
@@ -269,18 +280,18 @@ impl Worker<'_> {
     /// Sends what is due at each mark, whatever is outstanding.
     async fn open(
         mut self,
-        schedule: Schedule,
-        start: Instant,
+        mut arrivals: Arrivals,
         mut marks: tokio::sync::watch::Receiver<u64>,
-        give_up: Instant,
+        grace: Duration,
     ) -> Result<Tally, LoadError> {
-        let (mut mark, mut sent) = (0_u64, schedule.due(0));
-        let give_up = sleep_until(give_up);
+        let mut sends = true;
+        let give_up = sleep_until(self.window.end + grace);
         tokio::pin!(give_up);
         loop {
             let ended = Instant::now() >= self.window.end;
-            if ended && self.in_flight.outstanding() == 0 {
-                return Ok(self.tally);
+            let waiting = sends && !arrivals.is_over();
+            if ended && !waiting && self.in_flight.outstanding() == 0 {
+                break;
             }
             tokio::select! {
                 biased;
@@ -288,24 +299,36 @@ impl Worker<'_> {
                     result?;
                     self.settle_replies(Instant::now())?;
                 }
-                changed = marks.changed(), if !ended => {
+                changed = marks.changed(), if !ended || waiting => {
                     if changed.is_err() {
-                        return Ok(self.tally);
+                        break;
                     }
                     let passed = *marks.borrow_and_update();
-                    // Mark by mark, so that each request knows when it was due even after a stall of this client.
-                    while mark < passed && self.in_flight.has_room() {
-                        let at = start + TICK * u32::try_from(mark + 1).unwrap_or(u32::MAX);
-                        while sent < schedule.due(mark + 1) && self.in_flight.has_room() {
-                            self.send(at);
-                            self.tally.late += u64::from(at.elapsed() > LATE);
-                            sent += 1;
-                        }
-                        mark += u64::from(sent >= schedule.due(mark + 1));
+                    while self.in_flight.has_room() && let Some(due) = arrivals.take(passed) {
+                        self.send(due);
+                        self.tally.late += u64::from(due.elapsed() > LATE);
                     }
                 }
-                () = &mut give_up => return Ok(self.tally),
+                () = &mut give_up => {
+                    if !waiting {
+                        break;
+                    }
+                    // The last ones have only just been sent.
+                    sends = false;
+                    give_up.as_mut().reset(Instant::now() + grace);
+                }
             }
+        }
+        self.count_unsent(arrivals);
+        Ok(self.tally)
+    }
+
+    /// What was due and never sent took at least as long as it is old.
+    fn count_unsent(&mut self, mut arrivals: Arrivals) {
+        let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(due) = arrivals.take(u64::MAX) {
+            timeline.latency(due, due.elapsed());
+            self.tally.unsent += 1;
         }
     }
 
@@ -334,7 +357,11 @@ impl Worker<'_> {
                     if let Request::Limit(order) | Request::Market(order) = request {
                         self.tally.acknowledged.insert(self.number, order_number(order));
                     }
-                    if timeline.record(now, now.into_std().saturating_duration_since(at)) {
+                    timeline.latency(
+                        if self.by_due { Instant::from_std(at) } else { now },
+                        now.into_std().saturating_duration_since(at),
+                    );
+                    if timeline.reply(now) {
                         match request {
                             Request::Limit(_) | Request::Market(_) => self.tally.orders += 1,
                             Request::Cancel(_) => self.tally.cancels += 1,

@@ -60,7 +60,7 @@ pub async fn measure(
     let cpu = cpu.stop();
     let after = counters(target).await;
     let measurement = Measurement {
-        figures: Figures::new(&outcome.latencies, load.plan.duty.window),
+        figures: outcome.timeline.figures(),
         syncs_per_order: before.zip(after).and_then(|(before, after)| after.syncs_per_order_since(before)),
         cpu,
     };

@@ -120,6 +120,7 @@ impl Series {
             ("amends", outcome.amends),
             ("channel frames", outcome.stream_frames),
             ("late sends", outcome.late),
+            ("never sent", outcome.unsent),
         ];
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             extra.insert(name.into(), crate::figures::to_f64(count));

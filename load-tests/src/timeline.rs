@@ -1,4 +1,4 @@
-//! Latencies of a window cut into slices, so that a report can show how they went over time.
+//! Replies and latencies of a window cut into slices, so that a report can show how they went over time.
 
 use std::time::Duration;
 
@@ -13,13 +13,26 @@ const SLICES_MAX: u32 = 120;
 /// Shorter slices hold too few latencies for a p99.
 const SLICE_MIN: Duration = Duration::from_millis(100);
 
-/// One histogram a slice, shared by all connections of a run.
+/// What the slices hold, shared by all connections of a run.
 #[derive(Debug)]
 pub struct Timeline {
     start: Instant,
     window: Duration,
     slice: Duration,
-    slices: Vec<Histogram<u32>>,
+    slices: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    replies: u64,
+    latencies: Histogram<u32>,
+}
+
+impl Part {
+    fn figures(&self, length: Duration) -> Figures {
+        let per_second = to_f64(self.replies) / length.as_secs_f64();
+        Figures { per_second, ..Figures::new(&self.latencies, length) }
+    }
 }
 
 /// One slice of a run.
@@ -48,37 +61,51 @@ impl Timeline {
         Self { start, window, slice, slices: Vec::new() }
     }
 
-    /// Notes the latency of a reply that came at `at`; what comes outside the window is left out and told by `false`.
-    pub fn record(&mut self, at: Instant, latency: Duration) -> bool {
-        let Some(since) = at.checked_duration_since(self.start).filter(|since| *since < self.window) else {
-            return false;
-        };
+    /// Counts a reply that came at `at`; what comes outside the window is left out and told by `false`.
+    pub fn reply(&mut self, at: Instant) -> bool {
+        self.part(at).map(|part| part.replies += 1).is_some()
+    }
+
+    /// Notes a latency where `at` is; outside the window it is left out.
+    pub fn latency(&mut self, at: Instant, latency: Duration) {
+        if let Some(part) = self.part(at) {
+            part.latencies.saturating_record(nanoseconds(latency));
+        }
+    }
+
+    fn part(&mut self, at: Instant) -> Option<&mut Part> {
+        let since = at.checked_duration_since(self.start).filter(|since| *since < self.window)?;
         let index = usize::try_from(since.as_nanos() / self.slice.as_nanos()).unwrap_or(usize::MAX);
         while self.slices.len() <= index {
-            self.slices.push(latency_histogram());
+            self.slices.push(Part { replies: 0, latencies: latency_histogram() });
         }
-        self.slices[index].saturating_record(nanoseconds(latency));
-        true
+        self.slices.get_mut(index)
     }
 
     /// All latencies of the window.
     pub fn latencies(&self) -> Histogram<u32> {
         let mut all = latency_histogram();
-        for slice in &self.slices {
-            all.add(slice).expect("all latency histograms have the same bounds");
+        for part in &self.slices {
+            all.add(&part.latencies).expect("all latency histograms have the same bounds");
         }
         all
     }
 
-    /// The slices that hold anything.
+    /// Rate and latency of the whole window.
+    pub fn figures(&self) -> Figures {
+        let replies = self.slices.iter().map(|part| part.replies).sum();
+        Part { replies, latencies: self.latencies() }.figures(self.window)
+    }
+
+    /// The slices that hold latencies.
     pub fn slices(&self) -> Vec<Slice> {
         let ends = (1..).map(|number: u32| (self.slice * number).min(self.window));
-        let told = ends.zip(&self.slices).filter(|(_, latencies)| !latencies.is_empty());
-        told.map(|(end, latencies)| {
+        let told = ends.zip(&self.slices).filter(|(_, part)| !part.latencies.is_empty());
+        told.map(|(end, part)| {
             let length = end.saturating_sub(
                 self.slice * (u32::try_from(end.as_nanos().div_ceil(self.slice.as_nanos())).unwrap_or(1) - 1),
             );
-            Slice { at_s: end.as_secs_f64(), figures: Figures::new(latencies, length) }
+            Slice { at_s: end.as_secs_f64(), figures: part.figures(length) }
         })
         .collect()
     }
@@ -95,7 +122,7 @@ impl Timeline {
         }
         let rate = |from: usize| {
             let part = self.slices.iter().skip(from).take(count);
-            to_f64(part.map(Histogram::len).sum()) / part_seconds
+            to_f64(part.map(|part| part.replies).sum()) / part_seconds
         };
         Some((rate(0), rate(whole - count)))
     }
@@ -128,14 +155,19 @@ mod tests {
     fn a_reply_counts_in_the_slice_in_which_it_came_and_outside_the_window_nowhere() {
         let start = Instant::now();
         let mut timeline = Timeline::new(start, 120 * SECOND);
-        assert!(timeline.record(start, SECOND));
-        assert!(timeline.record(start + 119 * SECOND, 2 * SECOND));
-        assert!(!timeline.record(start + 120 * SECOND, SECOND));
-        assert!(!timeline.record(start.checked_sub(SECOND).unwrap(), SECOND));
+        let (last, after, before) = (start + 119 * SECOND, start + 120 * SECOND, start.checked_sub(SECOND).unwrap());
+        for (at, counts) in [(start, true), (last, true), (after, false), (before, false)] {
+            assert_eq!(timeline.reply(at), counts);
+            timeline.latency(at, SECOND);
+        }
         let slices = timeline.slices();
         assert_eq!(slices.iter().map(|slice| slice.at_s).collect::<Vec<_>>(), [1.0, 120.0]);
         assert!((slices[0].figures.per_second - 1.0).abs() < 1e-9);
         assert_eq!(timeline.latencies().len(), 2);
+        // What was due in the window is a latency of it, however late the reply; the rate is of replies.
+        timeline.latency(last, 9 * SECOND);
+        let figures = timeline.figures();
+        assert!(figures.max_us > 8_900_000.0 && (figures.per_second * 120.0 - 2.0).abs() < 1e-9, "{figures:?}");
     }
 
     #[test]
@@ -145,7 +177,7 @@ mod tests {
         for second in 0..600 {
             let rate = if second < 540 { 4 } else { 3 };
             for _ in 0..rate {
-                timeline.record(start + second * SECOND, SECOND);
+                timeline.reply(start + second * SECOND);
             }
         }
         assert_eq!(timeline.first_and_last(), Some((4.0, 3.0)));

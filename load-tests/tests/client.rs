@@ -13,6 +13,7 @@ use load_tests::connection::{Connection, Proof};
 use load_tests::credentials::ServiceUser;
 use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
+use load_tests::figures::to_f64;
 use load_tests::in_flight::MatchError;
 use load_tests::load::{Duty, Outcome, Plan, run};
 use load_tests::mix::{Mix, MixSettings};
@@ -20,6 +21,7 @@ use load_tests::signature::{Nonces, sign};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -122,6 +124,72 @@ async fn a_reply_to_nothing_is_noticed() {
         load(|_, request| vec![accepted(&json!({"method": "add_order", "req_id": 999_999_999})), accepted(request)])
             .await;
     assert!(matches!(invented, Err(LoadError::Matching(MatchError::Unknown(999_999_999)))), "{invented:?}");
+}
+
+/// Answers the first requests at once and then no more, until none has come for a while.
+async fn stalls_after(listener: TcpListener, answered_at_once: usize) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let (mut number, mut held) = (0, Vec::new());
+    loop {
+        match timeout(QUIET, socket.next()).await {
+            Ok(Some(Ok(Message::Text(request)))) => {
+                held.push(accepted(&serde_json::from_str(&request).unwrap()));
+                number += 1;
+                if number > answered_at_once {
+                    continue;
+                }
+            }
+            Ok(_) => return,
+            Err(_) => {}
+        }
+        for reply in held.drain(..) {
+            if socket.send(reply).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A stall over the end of an open loop's window: all that was due in it counts, what could be sent only after it too.
+#[tokio::test]
+async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
+    // The second is more than may be in flight.
+    for (rate, answered_at_once) in [(200.0, 20), (20_000.0, 0)] {
+        let (listener, endpoint) = listen().await;
+        let server = tokio::spawn(stalls_after(listener, answered_at_once));
+        let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
+        let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
+        let plan = Plan { arrival: Arrival::open(rate).unwrap(), mix, duty: DUTY, run: 1 };
+        let outcome = run(vec![connection], &plan).await.unwrap();
+        server.abort();
+        let (due, counted) = (rate * DUTY.window.as_secs_f64(), to_f64(outcome.latencies.len()));
+        assert!((due - 20.0..=due).contains(&counted), "{counted} of {due}");
+        assert_eq!((outcome.sent, outcome.unsent), (outcome.latencies.len(), 0));
+        let (figures, stall_us) = (outcome.timeline.figures(), to_f64(QUIET.as_micros() as u64));
+        assert!(figures.p99_us >= stall_us, "{figures:?}");
+        assert!(figures.per_second <= 25.0 / DUTY.window.as_secs_f64(), "replies after the window: {figures:?}");
+    }
+}
+
+/// What a server leaves no room for, even after the window, is as late as it is old.
+#[tokio::test]
+async fn what_is_never_sent_counts_at_its_age_and_is_told() {
+    let (listener, endpoint) = listen().await;
+    let server = tokio::spawn(stalls_after(listener, 0));
+    let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
+    let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
+    // A batch of 4,096 each 200 ms: some six of the fifteen are sent by a second after the window.
+    let duty = Duty { window: Duration::from_millis(150), grace: Duration::from_secs(1), ..DUTY };
+    let plan = Plan { arrival: Arrival::open(400_000.0).unwrap(), mix, duty, run: 1 };
+    let outcome = run(vec![connection], &plan).await.unwrap();
+    server.abort();
+    let counted = outcome.latencies.len();
+    assert!(outcome.unsent > 10_000 && (59_000..=60_000).contains(&counted), "{outcome:?}");
+    assert_eq!((outcome.sent, outcome.sent + outcome.unsent), (outcome.answered, counted));
+    assert!(outcome.timeline.figures().p99_us >= 1_000_000.0, "{:?}", outcome.timeline.figures());
 }
 
 #[tokio::test]

@@ -129,7 +129,9 @@ async fn measure(
         wanted += publisher.publish(ahead).await? * readers;
         let delivery = audience.wait_for(wanted).await?;
         burst += delivery.burst;
-        timeline.record(tokio::time::Instant::now(), delivery.total);
+        let now = tokio::time::Instant::now();
+        timeline.latency(now, delivery.total);
+        timeline.reply(now);
         all.add(audience.take_ages()).expect("all latency histograms have the same bounds");
     }
     let elapsed = start.elapsed();
