@@ -199,13 +199,13 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };
     let played = kinds::play(&mut stage).await;
     drop(stage.server.take());
+    let Stage { scenario, mut record, .. } = stage;
+    let judged = played
+        .and_then(|()| record.verdict(allow_refusals))
+        .and_then(|()| if args.require_goals { record.goals_met(&scenario.general.goals) } else { Ok(()) });
+    record.failed = judged.as_ref().err().map(ToString::to_string);
     // What was measured before something failed may tell why it did.
-    if played.is_ok() || !stage.record.series.is_empty() {
-        report(&stage.record, before.as_ref(), &args)?;
-    }
-    played?;
-    stage.record.verdict(allow_refusals)?;
-    if args.require_goals { stage.record.goals_met(&stage.scenario.general.goals) } else { Ok(()) }
+    judged.and(report(&record, before.as_ref(), &args))
 }
 
 /// A server that was started for this run gets as many Organizations as the scenario has keys.

@@ -38,6 +38,9 @@ pub struct Record {
     pub results: Vec<Measure>,
     /// What must hold.
     pub checks: Vec<Check>,
+    /// Why the run failed, if it did: the first error, or what the verdict found. Its figures are not to be quoted.
+    #[serde(default)]
+    pub failed: Option<String>,
 }
 
 /// One measurement.
@@ -177,6 +180,7 @@ impl Record {
             series: Vec::new(),
             results: Vec::new(),
             checks: Vec::new(),
+            failed: None,
         }
     }
 

@@ -272,6 +272,7 @@ async fn a_violated_check_fails_the_run_with_its_name() {
         assert_eq!(told.contains(SEEN), !succeeds, "{told}");
         let record: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(record["checks"].as_array().unwrap().len(), 7);
+        assert_eq!(record["failed"].as_str().is_some_and(|why| why.contains(SEEN)), !succeeds, "{}", record["failed"]);
     }
 }
 

@@ -55,6 +55,11 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
 /// The changes as a table of text.
 pub fn report(before: &Record, after: &Record) -> String {
     let mut text = format!("{} → {}\n", before.scenario, after.scenario);
+    for (which, record) in [("earlier", before), ("later", after)] {
+        if let Some(why) = &record.failed {
+            let _ = writeln!(text, "the {which} run FAILED: {why}");
+        }
+    }
     let _ = writeln!(text, "{:<64}{:>14}{:>14}{:>9}", "", "before", "after", "ratio");
     for change in changes(before, after) {
         let ratio = change.ratio().map_or("-".into(), |ratio| format!("{ratio:.3}"));
@@ -91,5 +96,15 @@ mod tests {
         assert_eq!(found[1].ratio(), Some(2.0));
         assert_eq!(found.len(), 4);
         assert!(report(&record(0.5, &[1.0]), &record(0.6, &[4.0])).contains("1.200"));
+    }
+
+    #[test]
+    fn a_run_that_failed_is_called_so() {
+        let failed = Record { failed: Some("refused: 3 x EService:Busy".into()), ..record(0.5, &[1.0]) };
+        let told = report(&failed, &record(0.6, &[4.0]));
+        assert!(
+            told.contains("earlier run FAILED: refused: 3 x EService:Busy") && !told.contains("later run"),
+            "{told}"
+        );
     }
 }

@@ -13,15 +13,17 @@ const STYLE: &str = include_str!("report.css");
 /// The page, beside an earlier run if there is one.
 pub fn page(record: &Record, before: Option<&Record>) -> String {
     let title = escape(&record.scenario);
+    let outcome = record.failed.as_ref().map_or("", |_| "<span class=\"badge bad\">failed</span> ");
     let verdict = match record.checks.iter().filter(|check| !check.holds()).count() {
         _ if record.checks.is_empty() => "<span class=\"badge\">no checks</span>".to_owned(),
         0 => format!("<span class=\"badge good\">all {} checks hold</span>", record.checks.len()),
         failed => format!("<span class=\"badge bad\">{failed} of {} checks failed</span>", record.checks.len()),
     };
     let mut body = format!(
-        "<header><h1>{title} {verdict}</h1><p>{}</p><p class=\"quiet\">{}</p></header>",
+        "<header><h1>{title} {outcome}{verdict}</h1><p>{}</p><p class=\"quiet\">{}</p>{}</header>",
         escape(&record.about),
-        moment(record.started_at)
+        moment(record.started_at),
+        failure("This run failed", record)
     );
     body += &results(&record.results);
     body += &plots(record);
@@ -34,6 +36,11 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>{title}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
+}
+
+fn failure(words: &str, record: &Record) -> String {
+    let told = |why: &String| format!("<p class=\"bad\">{words}: {}</p>", escape(why));
+    record.failed.as_ref().map_or(String::new(), told)
 }
 
 /// Text that cannot be taken for markup.
@@ -90,11 +97,12 @@ fn difference(before: &Record, after: &Record) -> String {
     });
     let differ = if before.settings == after.settings { "" } else { " Its settings were other ones." };
     format!(
-        "<section><h2>Beside the run of {}</h2><p class=\"quiet\">Ratios within a run can be compared between runs; \
+        "<section><h2>Beside the run of {}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
          plain rates and latencies of different days cannot.{differ}</p><table><tr><th>What</th>\
          <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th></tr>{}\
          </table></section>",
         moment(before.started_at),
+        failure("That run failed", before),
         rows.collect::<String>()
     )
 }
@@ -275,10 +283,12 @@ mod tests {
         let mut check = crate::checks::Check::new("<b>");
         check.violated("<img src=x>".into());
         record.checks.push(check);
+        record.failed = Some("<b>refused</b>".into());
         let page = page(&record, Some(&record));
         for wrong in ["<script", "<img", "http://", "https://", "url(", "@import"] {
             assert!(!page.contains(wrong), "{wrong}");
         }
         assert!(page.contains("1 of 1 checks failed"));
+        assert!(page.contains("This run failed: &lt;b&gt;refused") && page.contains("That run failed: "), "{page}");
     }
 }

@@ -45,7 +45,11 @@ pub fn number(value: f64) -> String {
 
 /// The whole run.
 pub fn report(record: &Record) -> String {
-    let mut text = format!("{}: {}\n\n{HEAD}\n", record.scenario, record.about);
+    let mut text = format!("{}: {}\n", record.scenario, record.about);
+    if let Some(why) = &record.failed {
+        let _ = writeln!(text, "FAILED: {why}");
+    }
+    let _ = writeln!(text, "\n{HEAD}");
     for series in &record.series {
         text += &line(series);
         text.push('\n');
