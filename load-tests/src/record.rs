@@ -209,7 +209,7 @@ impl Record {
         }
     }
 
-    /// What is wrong with the run, if anything: violated checks, refusals that were not allowed.
+    /// What is wrong with the run, if anything: that nothing was measured, violated checks, refusals that were not allowed.
     ///
     /// # Errors
     /// All of it in words.
@@ -219,6 +219,9 @@ impl Record {
         if !allow_refusals {
             let refusals = self.series.iter().flat_map(|series| &series.refusals);
             wrong.extend(refusals.map(|(error, count)| format!("refused: {count} x {error}")));
+        }
+        if self.series.iter().all(|series| series.count == 0) {
+            wrong.push("nothing was measured: without --server or --keys there are only baselines, if any".into());
         }
         if wrong.is_empty() { Ok(()) } else { Err(LoadError::Setup(wrong.join("\n       "))) }
     }
@@ -335,6 +338,10 @@ mod tests {
     #[test]
     fn a_violated_check_or_one_that_saw_nothing_fails_the_run() {
         let mut record = Record::new("test", "", String::new());
+        assert!(record.verdict(false).unwrap_err().to_string().contains("nothing was measured"));
+        record.series.push(series("server", 1, 0.0, false));
+        assert!(record.verdict(false).is_err(), "no request was accepted");
+        record.series[0].count = 1;
         assert!(record.verdict(false).is_ok());
         record.checks.push(Check { looked_at: 1, ..Check::new("balances") });
         assert!(record.verdict(false).is_ok());

@@ -298,6 +298,11 @@ impl Scenario {
             return Err(refuse("rounds and keys are at least 1".into()));
         }
         let kind = kind(own).map_err(refuse)?;
+        match &kind {
+            Kind::Orders(orders) if orders.shapes.is_empty() => return Err(refuse("shapes is empty".into())),
+            Kind::FanOut(fan_out) if fan_out.ahead.is_empty() => return Err(refuse("ahead is empty".into())),
+            _ => {}
+        }
         Ok(Self { name: name.into(), general, kind, settings })
     }
 
@@ -371,6 +376,8 @@ mod tests {
             ("kind = \"storm\"", "storm"),
             ("kind = \"orders\"\nseconds = 0", "seconds"),
             ("kind = \"orders\"\nshapes = [\"0x1\"]", "0x1"),
+            ("kind = \"orders\"\nshapes = []", "shapes"),
+            ("kind = \"fan_out\"\nahead = []", "ahead"),
             ("kind = \"orders\"\n[mix]\nquantity = \"many\"", "many"),
             ("kind = \"idle\"\nrounds = 0", "rounds"),
         ];

@@ -276,6 +276,16 @@ async fn a_violated_check_fails_the_run_with_its_name() {
     }
 }
 
+#[test]
+fn a_run_that_measures_nothing_fails() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/order-mix.toml");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
+    let output = command.arg("run").arg(scenario).arg("--directory").arg(directory).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("nothing was measured"), "{told}");
+}
+
 /// A server that sends these trades to whoever connects, one frame each.
 async fn trades(ids: &'static [u64]) -> Connection {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
