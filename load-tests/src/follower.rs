@@ -19,11 +19,63 @@ use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::mix::{own_order, run_prefix};
 use crate::order_set::OrderSet;
+use crate::side_thread::SideThread;
 use crate::signature::Nonces;
 
 const CHANNELS: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 const READ_BUFFER_BYTES: usize = 64 << 10;
 const SETTLE_POLL: Duration = Duration::from_millis(100);
+
+/// A listener for each key, all on a thread of their own.
+#[derive(Debug)]
+pub struct Followers {
+    _thread: SideThread,
+    followers: Vec<(String, Follower)>,
+}
+
+impl Followers {
+    /// Starts one for each key.
+    ///
+    /// # Errors
+    /// As [`Follower::start`].
+    pub async fn start(
+        ws: &Endpoint,
+        users: &[ServiceUser],
+        nonces: &mut Nonces,
+        run: u64,
+        patience: Duration,
+    ) -> Result<Self, LoadError> {
+        let thread = SideThread::start("followers")?;
+        let mut followers = Vec::with_capacity(users.len());
+        for user in users {
+            let (ws, follows, nonce) = (ws.clone(), user.clone(), nonces.next_nonce());
+            let started = thread.spawn(async move { Follower::start(&ws, &follows, nonce, run, patience).await });
+            followers.push((user.name.clone(), started.await.map_err(ended)??));
+        }
+        Ok(Self { _thread: thread, followers })
+    }
+
+    /// Ends them all. Key n of them has placed `acknowledged(n)`. One that was not there to the end is a check that failed.
+    pub async fn finish(self, acknowledged: impl Fn(usize) -> OrderSet) -> Vec<Check> {
+        let mut checks = Vec::new();
+        for (number, (owner, follower)) in self.followers.into_iter().enumerate() {
+            match follower.finish(acknowledged(number)).await {
+                Ok(told) => checks.extend(told),
+                Err(error) => {
+                    let mut lost = Check::new(format!("{owner}: followed to the end"));
+                    lost.looked_at = 1;
+                    lost.violated(error.to_string());
+                    checks.push(lost);
+                }
+            }
+        }
+        checks
+    }
+}
+
+fn ended(error: tokio::task::JoinError) -> LoadError {
+    LoadError::Setup(format!("a follower ended early: {error}"))
+}
 
 /// A running listener.
 #[derive(Debug)]
@@ -41,11 +93,11 @@ impl Follower {
     pub async fn start(
         ws: &Endpoint,
         user: &ServiceUser,
-        nonces: &mut Nonces,
+        nonce: u64,
         run: u64,
         patience: Duration,
     ) -> Result<Self, LoadError> {
-        let connection = Connection::open(ws, user.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
+        let connection = Connection::open(ws, user.proof(nonce), READ_BUFFER_BYTES).await?;
         let mut caller = Caller::new(connection);
         let mut streams = Streams::new(&user.name, run);
         for channel in CHANNELS {
@@ -75,7 +127,7 @@ impl Follower {
     pub async fn finish(self, acknowledged: OrderSet) -> Result<Vec<Check>, LoadError> {
         // A follower that failed has dropped its end; its own error says why.
         let _ = self.finish.send(acknowledged);
-        self.task.await.map_err(|error| LoadError::Setup(format!("a follower ended early: {error}")))?
+        self.task.await.map_err(ended)?
     }
 }
 

@@ -35,6 +35,7 @@ pub mod record;
 pub mod replies;
 pub mod report;
 pub mod scenario;
+pub mod side_thread;
 pub mod signature;
 pub mod stage;
 pub mod sync_loop;

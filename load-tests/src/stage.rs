@@ -7,7 +7,7 @@ use crate::arrival::Arrival;
 use crate::children::{Baseline, BaselineChild, CountersignChild, RunDirectory};
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
-use crate::follower::Follower;
+use crate::follower::Followers;
 use crate::load::{Plan, Shape};
 use crate::machine::{allowed_cores, pin};
 use crate::mix::{Mix, MixSettings};
@@ -151,23 +151,22 @@ impl Stage {
         extra: &[(&str, f64)],
     ) -> Result<(), LoadError> {
         let target = self.target()?.clone();
-        let mut followers = Vec::new();
-        if self.scenario.general.follow {
+        let followers = if self.scenario.general.follow {
             let patience = self.scenario.general.patience();
-            for user in &target.users {
-                followers.push(Follower::start(&target.ws, user, &mut self.nonces, load.plan.run, patience).await?);
-            }
-        }
+            Some(Followers::start(&target.ws, &target.users, &mut self.nonces, load.plan.run, patience).await?)
+        } else {
+            None
+        };
         let watch = Watch::start(&target, load.plan.duty.window);
         let (measurement, outcome) = measure(&target, &mut self.nonces, load, self.progress).await?;
         let looks = match watch {
             Some(watch) => watch.finish().await,
             None => Vec::new(),
         };
-        let keys = target.users.len().max(1);
-        for (number, follower) in followers.into_iter().enumerate() {
-            let own = outcome.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
-            for check in follower.finish(own).await? {
+        if let Some(followers) = followers {
+            let keys = target.users.len().max(1);
+            let own = |number| outcome.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
+            for check in followers.finish(own).await {
                 let name = format!("round {round}: {}", check.name);
                 self.record.checks.push(crate::checks::Check { name, ..check });
             }

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 const DUTY: Duty = Duty { warm_up: Duration::ZERO, window: Duration::from_millis(150), grace: Duration::from_secs(10) };
 
@@ -48,12 +49,14 @@ enum Fault {
     EntryForgotten,
     /// A ledger entry tells another amount than was booked.
     EntryWrong,
+    /// Who listens to executions is closed.
+    FollowerCutOff,
 }
 
 /// A subscription: where its frames go, and how many it had.
 struct Subscription {
     channel: String,
-    to: mpsc::UnboundedSender<String>,
+    to: mpsc::UnboundedSender<Message>,
     sequence: u64,
 }
 
@@ -76,10 +79,10 @@ impl State {
     }
 
     /// Answers a request; what it causes on the streams comes after the answer.
-    fn answer(&mut self, request: &Value, to: &mpsc::UnboundedSender<String>) {
+    fn answer(&mut self, request: &Value, to: &mpsc::UnboundedSender<Message>) {
         let method = request["method"].as_str().unwrap();
         let reply = json!({"method": method, "req_id": request["req_id"], "success": true, "result": {}});
-        to.send(reply.to_string()).unwrap();
+        to.send(Message::text(reply.to_string())).unwrap();
         match method {
             "subscribe" => {
                 let channel = request["params"]["channel"].as_str().unwrap().to_owned();
@@ -91,7 +94,7 @@ impl State {
                         self.balance(),
                         self.offset() + 255
                     );
-                    to.send(frame).unwrap();
+                    to.send(Message::text(frame)).unwrap();
                 }
                 self.subscriptions.push(subscription);
             }
@@ -127,9 +130,13 @@ impl State {
             let sequence = subscription.sequence;
             let frame = format!(r#"{{"channel":"{channel}","type":"update","sequence":{sequence},"data":{data}}}"#);
             // A reader that has gone is no concern of the others.
-            let send = |frame: String| drop(subscription.to.send(frame));
+            let send = |frame: String| drop(subscription.to.send(Message::text(frame)));
             match fault {
                 Fault::FrameDropped => {}
+                Fault::FollowerCutOff => {
+                    let close = CloseFrame { code: 4008.into(), reason: "slow consumer".into() };
+                    drop(subscription.to.send(Message::Close(Some(close))));
+                }
                 Fault::FramesSwapped => self.held = Some(frame),
                 Fault::FrameDoubled => {
                     send(frame.clone());
@@ -161,7 +168,7 @@ async fn serve_one(stream: TcpStream, state: Arc<Mutex<State>>) {
     let (to, mut frames) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(frame) = frames.recv().await {
-            if write.send(Message::text(frame)).await.is_err() {
+            if write.send(frame).await.is_err() {
                 return;
             }
         }
@@ -188,7 +195,7 @@ fn bot() -> ServiceUser {
 /// Orders on one connection with a follower beside them: the follower's verdicts by what they are about.
 async fn followed(fault: Fault) -> BTreeMap<String, Check> {
     let ws = start(fault).await;
-    let follower = Follower::start(&ws, &bot(), &mut Nonces::default(), 1, PATIENCE).await.unwrap();
+    let follower = Follower::start(&ws, &bot(), Nonces::default().next_nonce(), 1, PATIENCE).await.unwrap();
     let connection = Connection::open(&ws, Proof::Bare, 4_096).await.unwrap();
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
     let plan = Plan { arrival: Arrival::Closed { in_flight: 4 }, mix, duty: DUTY, run: 1 };
@@ -252,28 +259,39 @@ async fn balances_that_do_not_add_up_are_noticed() {
     fails(Fault::EntryWrong, &[REBUILT]).await;
 }
 
-/// The whole program against a wrong server: it exits with an error that names the check, and still reports.
+/// The whole program against a wrong server: what it printed, and whether it succeeded.
+async fn program(fault: Fault) -> (Value, String, bool) {
+    let ws = start(fault).await;
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrong-{fault:?}"));
+    std::fs::create_dir_all(&directory).unwrap();
+    let keys = directory.join("keys.json");
+    let ready = json!({"ws": format!("ws://{}/v2", ws.authority), "service_users": [bot()]});
+    std::fs::write(&keys, ready.to_string()).unwrap();
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/orders.toml");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
+    command.arg("run").arg(scenario).arg("--keys").arg(keys).arg("--directory").arg(&directory);
+    command.args(["--set", "seconds=0.3", "--set", "patience=2.0", "--set", "shapes=[\"2x2\"]", "--json"]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    (serde_json::from_slice(&output.stdout).unwrap(), told, output.status.success())
+}
+
 #[tokio::test]
 async fn a_violated_check_fails_the_run_with_its_name() {
     for (fault, succeeds) in [(Fault::None, true), (Fault::OrderForgotten, false)] {
-        let ws = start(fault).await;
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrong-{fault:?}"));
-        std::fs::create_dir_all(&directory).unwrap();
-        let keys = directory.join("keys.json");
-        let ready = json!({"ws": format!("ws://{}/v2", ws.authority), "service_users": [bot()]});
-        std::fs::write(&keys, ready.to_string()).unwrap();
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/orders.toml");
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
-        command.arg("run").arg(scenario).arg("--keys").arg(keys).arg("--directory").arg(&directory);
-        command.args(["--set", "seconds=0.3", "--set", "patience=2.0", "--set", "shapes=[\"2x2\"]", "--json"]);
-        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.success(), succeeds, "{told}");
+        let (record, told, succeeded) = program(fault).await;
+        assert_eq!(succeeded, succeeds, "{told}");
         assert_eq!(told.contains(SEEN), !succeeds, "{told}");
-        let record: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(record["checks"].as_array().unwrap().len(), 7);
         assert_eq!(record["failed"].as_str().is_some_and(|why| why.contains(SEEN)), !succeeds, "{}", record["failed"]);
     }
+}
+
+#[tokio::test]
+async fn a_follower_that_is_cut_off_fails_the_run_and_what_was_measured_stays() {
+    let (record, told, succeeded) = program(Fault::FollowerCutOff).await;
+    assert!(!succeeded && told.contains("Bot: followed to the end") && told.contains("4008 slow consumer"), "{told}");
+    assert!(record["series"][0]["count"].as_u64().unwrap() > 0, "{record}");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
@@ -22,6 +21,7 @@ use crate::machine::require_open_files;
 use crate::member::Session;
 use crate::publisher::{Approvals, Publisher};
 use crate::scenario::Dashboards;
+use crate::side_thread::SideThread;
 use crate::signature::Nonces;
 use crate::stage::{Contestant, Stage};
 use crate::target::Target;
@@ -110,10 +110,9 @@ async fn raw(
     Ok((Audience::new(readers, Numbers::None), Publisher::raw(address).await?))
 }
 
-/// Events published to an audience beside a load, on a thread of their own: on the orders' thread, a reply would wait until a
-/// thousand sockets before it were read, which is this client's doing and not the server's.
+/// Events published to an audience beside a load.
 struct Beside {
-    runtime: Runtime,
+    _thread: SideThread,
     publishing: JoinHandle<Result<(Check, usize), LoadError>>,
     stop: oneshot::Sender<()>,
 }
@@ -123,20 +122,17 @@ impl Beside {
         audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
         every: Duration,
     ) -> Result<Self, LoadError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("audience").enable_all().build();
-        let runtime = runtime.map_err(LoadError::io("start a runtime"))?;
-        let (audience, publisher) = runtime.spawn(audience).await.map_err(ended)??;
+        let thread = SideThread::start("audience")?;
+        let (audience, publisher) = thread.spawn(audience).await.map_err(ended)??;
         let (stop, stopped) = oneshot::channel();
-        let publishing = runtime.spawn(publish(audience, publisher, every, stopped));
-        Ok(Self { runtime, publishing, stop })
+        let publishing = thread.spawn(publish(audience, publisher, every, stopped));
+        Ok(Self { _thread: thread, publishing, stop })
     }
 
     /// The check over all deliveries, and the bytes of a frame.
     async fn stop(self) -> Result<(Check, usize), LoadError> {
         drop(self.stop);
-        let published = self.publishing.await.map_err(ended);
-        self.runtime.shutdown_background();
-        published?
+        self.publishing.await.map_err(ended)?
     }
 }
 

@@ -1,0 +1,53 @@
+//! A thread of its own for what must not hold up the load: on the load's thread, a reply would wait until whoever listens beside
+//! it has read, which is this client's doing and not the server's.
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::error::LoadError;
+
+/// A runtime with one thread. What still runs there ends when this is dropped, also where blocking is not allowed.
+#[derive(Debug)]
+pub struct SideThread {
+    runtime: Option<Runtime>,
+}
+
+impl SideThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn start(name: &str) -> Result<Self, LoadError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        Ok(Self { runtime: Some(runtime.map_err(LoadError::io("start a thread"))?) })
+    }
+
+    /// Runs a task there.
+    pub fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.as_ref().expect("it is there until the drop").spawn(task)
+    }
+}
+
+impl Drop for SideThread {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A runtime of its own would panic here.
+    #[tokio::test]
+    async fn it_may_be_dropped_among_other_tasks_with_its_own_still_running() {
+        let side = SideThread::start("side").unwrap();
+        let own = side.spawn(async { std::thread::current().name().map(str::to_owned) });
+        assert_eq!(own.await.unwrap().as_deref(), Some("side"));
+        let endless = side.spawn(std::future::pending::<()>());
+        drop(side);
+        assert!(endless.await.unwrap_err().is_cancelled());
+    }
+}
