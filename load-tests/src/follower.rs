@@ -77,6 +77,9 @@ fn ended(error: tokio::task::JoinError) -> LoadError {
     LoadError::Setup(format!("a follower ended early: {error}"))
 }
 
+/// What a key without the scope for a channel is told.
+const NO_SCOPE: &str = "EGeneral:Permission denied";
+
 /// A running listener.
 #[derive(Debug)]
 pub struct Follower {
@@ -85,11 +88,11 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Subscribes to every private channel that the key may have, and listens from then on. Only orders of `run` are told
+    /// Subscribes to every private channel that the key may have, and listens from then on; the others are told as skipped. Only orders of `run` are told
     /// apart. After the load the streams have `patience` to tell everything.
     ///
     /// # Errors
-    /// The handshake fails.
+    /// The handshake fails, or a subscription is refused for another reason than a missing scope.
     pub async fn start(
         ws: &Endpoint,
         user: &ServiceUser,
@@ -103,8 +106,13 @@ impl Follower {
         for channel in CHANNELS {
             let asked = caller.subscribe(subscription(channel, ""), |frame| streams.read(frame)).await;
             match asked {
-                // A key without the scope has nothing to follow there.
-                Ok(()) | Err(LoadError::Refused { .. }) => {}
+                Ok(()) => {}
+                Err(LoadError::Refused { error, .. }) if error.starts_with(NO_SCOPE) => {
+                    streams.ended.push(Check::skipped(format!("{} {channel}: not followed: {error}", user.name)));
+                }
+                Err(LoadError::Refused { error, .. }) => {
+                    return Err(LoadError::Refused { method: format!("subscribe to {channel}"), error });
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -222,7 +230,7 @@ pub struct Streams {
     numbering: BTreeMap<String, Numbering>,
     balances: Balances,
     seen: OrderSet,
-    /// Verdicts on subscriptions that have ended.
+    /// Verdicts on subscriptions that have ended, or never were.
     ended: Vec<Check>,
     repeated: Check,
     placed: Check,
@@ -263,7 +271,7 @@ impl Streams {
         let (Some(data), true) = (frame.data, CHANNELS.contains(&frame.channel)) else { return Ok(()) };
         let is_snapshot = frame.r#type == "snapshot";
         if !self.numbering.contains_key(frame.channel) {
-            let numbering = Numbering::new(&format!("{} {}", self.owner, frame.channel), 0);
+            let numbering = Numbering::new(&self.owner, frame.channel, 0);
             self.numbering.insert(frame.channel.into(), numbering);
         }
         let numbering = self.numbering.get_mut(frame.channel).expect("inserted above");
@@ -303,7 +311,7 @@ impl Streams {
         let numbering = self.numbering.remove(channel)?;
         let offset = numbering.offset();
         self.ended.extend(numbering.checks());
-        self.numbering.insert(channel.into(), Numbering::new(&format!("{} {channel}", self.owner), offset));
+        self.numbering.insert(channel.into(), Numbering::new(&self.owner, channel, offset));
         (offset > 0).then_some(offset)
     }
 

@@ -49,6 +49,12 @@ enum Fault {
     EntryForgotten,
     /// A ledger entry tells another amount than was booked.
     EntryWrong,
+    /// A frame of each stream has no sequence.
+    Unnumbered,
+    /// From the start, a subscription to `ledger` is refused.
+    SubscriptionRefused,
+    /// The same because the key has no scope for it, which is no fault.
+    NoScope,
     /// Who listens to executions is closed.
     FollowerCutOff,
 }
@@ -81,6 +87,15 @@ impl State {
     /// Answers a request; what it causes on the streams comes after the answer.
     fn answer(&mut self, request: &Value, to: &mpsc::UnboundedSender<Message>) {
         let method = request["method"].as_str().unwrap();
+        let refusal = match self.fault {
+            Fault::SubscriptionRefused => Some("EService:Unavailable"),
+            Fault::NoScope => Some("EGeneral:Permission denied"),
+            _ => None,
+        };
+        if let Some(error) = refusal.filter(|_| request["params"]["channel"] == "ledger") {
+            let reply = json!({"method": method, "req_id": request["req_id"], "success": false, "error": error});
+            return to.send(Message::text(reply.to_string())).unwrap();
+        }
         let reply = json!({"method": method, "req_id": request["req_id"], "success": true, "result": {}});
         to.send(Message::text(reply.to_string())).unwrap();
         match method {
@@ -120,7 +135,7 @@ impl State {
             r#"[{{"asset":"USD","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
         );
         if fault != Fault::EntryForgotten {
-            self.tell("balances", &entry, Fault::None);
+            self.tell("balances", &entry, if fault == Fault::Unnumbered { fault } else { Fault::None });
         }
     }
 
@@ -133,6 +148,7 @@ impl State {
             let send = |frame: String| drop(subscription.to.send(Message::text(frame)));
             match fault {
                 Fault::FrameDropped => {}
+                Fault::Unnumbered => send(format!(r#"{{"channel":"{channel}","type":"update","data":{data}}}"#)),
                 Fault::FollowerCutOff => {
                     let close = CloseFrame { code: 4008.into(), reason: "slow consumer".into() };
                     drop(subscription.to.send(Message::Close(Some(close))));
@@ -206,6 +222,7 @@ async fn followed(fault: Fault) -> BTreeMap<String, Check> {
 }
 
 const GAPS: &str = "Bot executions: sequence without gap or repetition";
+const BALANCES_GAPS: &str = "Bot balances: sequence without gap or repetition";
 const ORDER: &str = "Bot executions: offsets strictly increasing";
 const ONCE: &str = "Bot executions: each order new once";
 const SEEN: &str = "Bot executions: each acknowledged order seen";
@@ -251,6 +268,22 @@ async fn an_order_that_is_told_again_is_noticed_although_the_sequence_is_whole()
 #[tokio::test]
 async fn an_order_that_is_never_told_is_noticed_although_all_numbers_are_right() {
     fails(Fault::OrderForgotten, &[SEEN]).await;
+}
+
+#[tokio::test]
+async fn a_frame_without_a_sequence_is_noticed() {
+    fails(Fault::Unnumbered, &[GAPS, BALANCES_GAPS]).await;
+}
+
+#[tokio::test]
+async fn a_channel_is_left_out_only_where_the_key_has_no_scope_and_is_named() {
+    let (record, told, succeeded) = program(Fault::SubscriptionRefused).await;
+    assert!(!succeeded && told.contains("subscribe to ledger was refused: EService:Unavailable"), "{told}");
+    assert!(record["failed"].is_string(), "{record}");
+    let checks = followed(Fault::NoScope).await;
+    let skipped: Vec<&str> = checks.values().filter(|check| check.skipped).map(|check| check.name.as_str()).collect();
+    assert_eq!(skipped, ["Bot ledger: not followed: EGeneral:Permission denied"]);
+    assert!(checks.values().all(Check::holds), "{checks:?}");
 }
 
 #[tokio::test]

@@ -19,12 +19,20 @@ pub struct Check {
     pub violations: u64,
     /// The first of them in words.
     pub told: Vec<String>,
+    /// It could not be made, for a reason that its name tells and that is no fault of the server.
+    #[serde(default)]
+    pub skipped: bool,
 }
 
 impl Check {
     /// Nothing seen yet.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), looked_at: 0, violations: 0, told: Vec::new() }
+        Self { name: name.into(), looked_at: 0, violations: 0, told: Vec::new(), skipped: false }
+    }
+
+    /// One that cannot be made; the name says why.
+    pub fn skipped(name: impl Into<String>) -> Self {
+        Self { skipped: true, ..Self::new(name) }
     }
 
     /// Notes something wrong.
@@ -43,16 +51,17 @@ impl Check {
         self.told.truncate(TOLD_MAX);
     }
 
-    /// Whether something was looked at and nothing was wrong. A check that saw nothing proves nothing.
+    /// Whether something was looked at and nothing was wrong. A check that saw nothing proves nothing, unless it was skipped.
     pub fn holds(&self) -> bool {
-        self.violations == 0 && self.looked_at > 0
+        self.violations == 0 && (self.looked_at > 0 || self.skipped)
     }
 }
 
 impl std::fmt::Display for Check {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, looked_at, violations, told } = self;
+        let Self { name, looked_at, violations, told, skipped } = self;
         match (violations, looked_at) {
+            (0, 0) if *skipped => write!(formatter, "skipped {name}"),
             (0, 0) => write!(formatter, "FAILED  {name}: there was nothing to look at"),
             (0, _) => write!(formatter, "holds   {name} ({looked_at} looked at)"),
             _ => write!(formatter, "FAILED  {name}: {violations} of {looked_at}: {}", told.join("; ")),

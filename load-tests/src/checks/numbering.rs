@@ -1,10 +1,15 @@
-//! Numbers of a subscription: `sequence` counts its frames without a hole, `offset`s of its items only rise.
+//! Numbers of a subscription: `sequence` counts its frames without a hole, `offset`s of its items only rise. `executions` and
+//! `balances` have both, the other private channels offsets alone.
 
 use super::Check;
+
+/// Every frame of these has a `sequence`.
+const NUMBERED: [&str; 2] = ["executions", "balances"];
 
 /// Follows one subscription of one channel.
 #[derive(Debug)]
 pub struct Numbering {
+    numbered: bool,
     sequence: u64,
     offset: u64,
     gaps: Check,
@@ -12,9 +17,11 @@ pub struct Numbering {
 }
 
 impl Numbering {
-    /// A subscription that has sent nothing yet. `from` is the offset after which it was resumed, or 0.
-    pub fn new(stream: &str, from: u64) -> Self {
+    /// A subscription of `owner` that has sent nothing yet. `from` is the offset after which it was resumed, or 0.
+    pub fn new(owner: &str, channel: &str, from: u64) -> Self {
+        let stream = format!("{owner} {channel}");
         Self {
+            numbered: NUMBERED.contains(&channel),
             sequence: 0,
             offset: from,
             gaps: Check::new(format!("{stream}: sequence without gap or repetition")),
@@ -22,10 +29,15 @@ impl Numbering {
         }
     }
 
-    /// A frame came. The channels without `sequence` give `None`.
+    /// A frame came.
     pub fn frame(&mut self, sequence: Option<u64>) {
-        let Some(sequence) = sequence else { return };
-        self.gaps.looked_at += 1;
+        self.gaps.looked_at += u64::from(self.numbered || sequence.is_some());
+        let Some(sequence) = sequence else {
+            if self.numbered {
+                self.gaps.violated(format!("no sequence where {} was due", self.sequence + 1));
+            }
+            return;
+        };
         let expected = self.sequence + 1;
         if sequence != expected {
             self.gaps.violated(format!("sequence {sequence} where {expected} was due"));
@@ -66,7 +78,7 @@ mod tests {
     use super::*;
 
     fn violations(frames: &[(u64, &[u64])]) -> u64 {
-        let mut numbering = Numbering::new("executions", 0);
+        let mut numbering = Numbering::new("Bot", "executions", 0);
         for (sequence, offsets) in frames {
             numbering.frame(Some(*sequence));
             offsets.iter().for_each(|offset| numbering.item(*offset));
@@ -81,5 +93,14 @@ mod tests {
         assert_eq!(violations(&[(1, &[256]), (1, &[256])]), 2, "a frame came twice");
         assert_eq!(violations(&[(1, &[256]), (2, &[256])]), 1, "an item came twice");
         assert_eq!(violations(&[(2, &[512]), (1, &[256])]), 3, "two frames changed places");
+    }
+
+    #[test]
+    fn a_frame_without_a_sequence_is_wrong_where_there_must_be_one() {
+        for (channel, wrong) in [("executions", 1), ("balances", 1), ("ledger", 0)] {
+            let mut numbering = Numbering::new("Bot", channel, 0);
+            numbering.frame(None);
+            assert_eq!(numbering.checks().map(|check| check.violations).sum::<u64>(), wrong, "{channel}");
+        }
     }
 }

@@ -14,10 +14,11 @@ const STYLE: &str = include_str!("report.css");
 pub fn page(record: &Record, before: Option<&Record>) -> String {
     let title = escape(&record.scenario);
     let outcome = record.failed.as_ref().map_or("", |_| "<span class=\"badge bad\">failed</span> ");
+    let made = record.checks.iter().filter(|check| !check.skipped).count();
     let verdict = match record.checks.iter().filter(|check| !check.holds()).count() {
-        _ if record.checks.is_empty() => "<span class=\"badge\">no checks</span>".to_owned(),
-        0 => format!("<span class=\"badge good\">all {} checks hold</span>", record.checks.len()),
-        failed => format!("<span class=\"badge bad\">{failed} of {} checks failed</span>", record.checks.len()),
+        _ if made == 0 => "<span class=\"badge\">no checks</span>".to_owned(),
+        0 => format!("<span class=\"badge good\">all {made} checks hold</span>"),
+        failed => format!("<span class=\"badge bad\">{failed} of {made} checks failed</span>"),
     };
     let mut body = format!(
         "<header><h1>{title} {outcome}{verdict}</h1><p>{}</p><p class=\"quiet\">{}</p>{}</header>",
@@ -206,8 +207,13 @@ fn checks(record: &Record) -> String {
         return String::new();
     }
     let rows = record.checks.iter().map(|check| {
-        let (class, verdict) = if check.holds() { ("good", "holds") } else { ("bad", "failed") };
+        let (class, verdict) = match check {
+            check if !check.holds() => ("bad", "failed"),
+            check if check.skipped => ("quiet", "skipped"),
+            _ => ("good", "holds"),
+        };
         let told = match (check.violations, check.looked_at) {
+            (0, 0) if check.skipped => String::new(),
             (0, 0) => "there was nothing to look at".to_owned(),
             (0, _) => String::new(),
             (wrong, _) => format!("{wrong} wrong: {}", escape(&check.told.join("; "))),
