@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::connection::{Connection, Received};
-use crate::endpoint::{ANSWER_WAIT, within_time};
+use crate::endpoint::{ANSWER_WAIT, bounded};
 use crate::error::LoadError;
 use crate::frames::text;
 
@@ -17,7 +17,7 @@ const FIRST_REQ_ID: u64 = 1 << 52;
 pub struct Caller {
     /// The connection; channel frames that arrive between a request and its reply go to `call`'s callback.
     pub connection: Connection,
-    /// Longest silence before a reply.
+    /// Longest wait for a reply, whatever else arrives meanwhile.
     pub wait: Duration,
     req_id: u64,
 }
@@ -31,7 +31,7 @@ impl Caller {
     /// Asks and waits for the reply's `result`; other messages are dropped.
     ///
     /// # Errors
-    /// `Refused` with the server's text, or the socket ended.
+    /// `Refused` with the server's text, no reply in time, or the socket ended.
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, LoadError> {
         self.call_between(method, params, |_| Ok(())).await
     }
@@ -51,18 +51,20 @@ impl Caller {
         let request = json!({"method": method, "params": params, "req_id": req_id}).to_string();
         text(&mut self.connection.out, |out| out.extend_from_slice(request.as_bytes()));
         let wanted = format!("\"req_id\":{req_id}");
-        loop {
-            self.connection.flush().await?;
-            while let Received::Text(message) = self.connection.next_message()? {
-                if memchr::memmem::find(message, wanted.as_bytes()).is_none() {
-                    between(message)?;
-                    continue;
+        let answered = async {
+            loop {
+                self.connection.flush().await?;
+                while let Received::Text(message) = self.connection.next_message()? {
+                    if memchr::memmem::find(message, wanted.as_bytes()).is_none() {
+                        between(message)?;
+                        continue;
+                    }
+                    return result(method, message);
                 }
-                return result(method, message);
+                self.connection.receive().await?;
             }
-            let received = async { self.connection.receive().await.map_err(std::io::Error::other) };
-            within_time(self.wait, method, received).await?;
-        }
+        };
+        bounded(self.wait, &format!("wait for the reply to {method}"), answered).await
     }
 
     /// Subscribes to a channel; frames before the acknowledgement are given to `between`.

@@ -154,15 +154,22 @@ pub async fn within<T>(what: &str, step: impl Future<Output = std::io::Result<T>
 }
 
 /// The same by another wait.
-pub async fn within_time<T>(
+async fn within_time<T>(
     wait: Duration,
     what: &str,
     step: impl Future<Output = std::io::Result<T>>,
 ) -> Result<T, LoadError> {
-    match timeout(wait, step).await {
-        Ok(result) => result.map_err(LoadError::io(what)),
-        Err(_) => Err(LoadError::Io { what: what.into(), source: std::io::ErrorKind::TimedOut.into() }),
-    }
+    bounded(wait, what, async { step.await.map_err(LoadError::io(what)) }).await
+}
+
+/// Bounds several steps together, each of which gives its own error.
+pub async fn bounded<T>(
+    wait: Duration,
+    what: &str,
+    steps: impl Future<Output = Result<T, LoadError>>,
+) -> Result<T, LoadError> {
+    let late = |_| Err(LoadError::Io { what: what.into(), source: std::io::ErrorKind::TimedOut.into() });
+    timeout(wait, steps).await.unwrap_or_else(late)
 }
 
 #[cfg(test)]

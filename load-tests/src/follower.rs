@@ -15,7 +15,7 @@ use crate::checks::balances::{Balances, Item};
 use crate::checks::numbering::Numbering;
 use crate::connection::{Connection, Received};
 use crate::credentials::ServiceUser;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{ANSWER_WAIT, Endpoint, bounded};
 use crate::error::LoadError;
 use crate::mix::{own_order, run_prefix};
 use crate::order_set::OrderSet;
@@ -102,6 +102,8 @@ impl Follower {
     ) -> Result<Self, LoadError> {
         let connection = Connection::open(ws, user.proof(nonce), READ_BUFFER_BYTES).await?;
         let mut caller = Caller::new(connection);
+        // After a load, its frames come before a reply.
+        caller.wait = caller.wait.max(patience);
         let mut streams = Streams::new(&user.name, run);
         for channel in CHANNELS {
             let asked = caller.subscribe(subscription(channel, ""), |frame| streams.read(frame)).await;
@@ -193,15 +195,18 @@ async fn snapshot(ws: &Endpoint, user: &ServiceUser) -> Result<Balances, LoadErr
     let mut caller = Caller::new(connection);
     let mut streams = Streams::new("fresh", 0);
     caller.subscribe(subscription("balances", ""), |frame| streams.read(frame)).await?;
-    while !streams.numbering.contains_key("balances") {
-        while let Received::Text(frame) = caller.connection.next_message()? {
-            streams.read(frame)?;
-        }
-        if !streams.numbering.contains_key("balances") {
+    let told = async {
+        loop {
+            while let Received::Text(frame) = caller.connection.next_message()? {
+                streams.read(frame)?;
+            }
+            if streams.numbering.contains_key("balances") {
+                return Ok(streams.balances);
+            }
             caller.connection.receive().await?;
         }
-    }
-    Ok(streams.balances)
+    };
+    bounded(ANSWER_WAIT, "wait for a snapshot of balances", told).await
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::caller::{Caller, subscription};
 use crate::connection::{Connection, Received};
 use crate::credentials::MemberLogin;
-use crate::endpoint::within;
+use crate::endpoint::{ANSWER_WAIT, bounded, within};
 use crate::error::LoadError;
 use crate::frames::text;
 use crate::member::Session;
@@ -37,11 +37,13 @@ impl Publisher {
     /// Causes about `count` events and returns how many it were.
     ///
     /// # Errors
-    /// The server refuses, or a socket ended.
+    /// The server refuses or does not answer in ten seconds, or a socket ended.
     pub async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
         match self {
-            Self::Trades(trades) => trades.publish(count).await,
-            Self::Approvals(approvals) => approvals.publish(count).await,
+            Self::Trades(trades) => bounded(ANSWER_WAIT, "wait for trades", trades.publish(count)).await,
+            Self::Approvals(approvals) => {
+                bounded(ANSWER_WAIT, "wait for withdrawals and votes", approvals.publish(count)).await
+            }
             Self::Raw(stream) => {
                 let events = vec![b'.'; usize::from(count)];
                 within("publish", stream.write_all(&events)).await?;
@@ -95,7 +97,7 @@ impl Trades {
         self.connection.flush().await?;
         let (mut trades, mut ended) = (0, 0);
         while ended < count {
-            within("wait for trades", async { self.connection.receive().await.map_err(std::io::Error::other) }).await?;
+            self.connection.receive().await?;
             while let Received::Text(message) = self.connection.next_message()? {
                 let message: Value = serde_json::from_slice(message)
                     .map_err(|error| LoadError::Protocol(format!("not JSON: {error}")))?;
@@ -160,10 +162,7 @@ impl Approvals {
     }
 
     /// One withdrawal each, or the rejection of those that wait: as many events either way.
-    ///
-    /// # Errors
-    /// The server refuses, or a socket ended.
-    pub async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
+    async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
         if !self.pending.is_empty() {
             return self.reject().await;
         }
@@ -190,10 +189,7 @@ impl Approvals {
             }
         }
         while self.pending.len() < count {
-            within("wait for requests", async {
-                self.member.connection.receive().await.map_err(std::io::Error::other)
-            })
-            .await?;
+            self.member.connection.receive().await?;
             while let Received::Text(message) = self.member.connection.next_message()? {
                 self.pending.extend(pending(message));
             }
@@ -222,4 +218,41 @@ fn pending(message: &[u8]) -> Vec<Value> {
     let items = frame["data"].as_array().into_iter().flatten();
     let waiting = items.filter(|item| item["state"] == "pending" && item["action"] == "withdraw");
     waiting.map(|item| json!({"request_id": item["request_id"], "digest": item["digest"]})).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::connection::Proof;
+    use crate::endpoint::Endpoint;
+
+    /// A socket of a server that reads and never says a word.
+    async fn silent() -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            while let Some(Ok(_)) = futures::StreamExt::next(&mut socket).await {}
+        });
+        Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_not_waited_for_without_end() {
+        let (bot, member) = (Caller::new(silent().await), Caller::new(silent().await));
+        let approvals = Approvals { bot, member, withdrawal: Withdrawal::default(), pending: Vec::new() };
+        let (symbol, quantity) = ("BTC/USD".into(), "1".into());
+        let trades = Trades { connection: silent().await, symbol, quantity, orders: 0 };
+        tokio::time::pause();
+        for mut publisher in [Publisher::Approvals(Box::new(approvals)), Publisher::Trades(trades)] {
+            let error = publisher.publish(1).await.unwrap_err();
+            assert!(
+                matches!(&error, LoadError::Io { source, .. } if source.kind() == std::io::ErrorKind::TimedOut),
+                "{error:?}"
+            );
+        }
+    }
 }

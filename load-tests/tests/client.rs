@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use load_tests::arrival::Arrival;
-use load_tests::caller::subscribe;
+use load_tests::caller::{Caller, subscribe};
 use load_tests::connection::{Connection, Proof};
 use load_tests::credentials::ServiceUser;
 use load_tests::endpoint::Endpoint;
@@ -21,7 +21,7 @@ use load_tests::signature::{Nonces, sign};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -244,6 +244,29 @@ async fn a_refused_subscription_is_an_error_and_an_accepted_one_is_awaited() {
         let result = subscribe(connection, name, "BTC/USD").await;
         assert_eq!(result.is_ok(), accept, "{result:?}");
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_come_is_not_waited_for_although_heartbeats_come() {
+    let (listener, endpoint) = listen().await;
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let mut beat = interval(Duration::from_secs(1));
+        while socket.send(Message::text(r#"{"channel":"heartbeat"}"#)).await.is_ok() {
+            beat.tick().await;
+        }
+    });
+    let mut caller = Caller::new(Connection::open(&endpoint, Proof::Bare, 256).await.unwrap());
+    tokio::time::pause();
+    let (mut beats, since) = (0, tokio::time::Instant::now());
+    let count = |_: &[u8]| {
+        beats += 1;
+        Ok(())
+    };
+    let error = caller.call_between("get_balances", json!({}), count).await.unwrap_err();
+    assert!(error.to_string().contains("the reply to get_balances"), "{error}");
+    assert!(beats > 1 && since.elapsed() < 2 * caller.wait, "{beats}");
 }
 
 /// Reads one upgrade request and answers it with these bytes; returns the request's headers.
