@@ -1,5 +1,6 @@
 //! A listener on all private streams of one key while a load runs, which checks every frame.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -211,9 +212,10 @@ async fn snapshot(ws: &Endpoint, user: &ServiceUser) -> Result<Balances, LoadErr
 
 #[derive(Deserialize)]
 struct Frame<'a> {
-    channel: &'a str,
-    #[serde(default)]
-    r#type: &'a str,
+    #[serde(borrow)]
+    channel: Cow<'a, str>,
+    #[serde(borrow, default)]
+    r#type: Cow<'a, str>,
     sequence: Option<u64>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -222,9 +224,10 @@ struct Frame<'a> {
 #[derive(Deserialize)]
 struct Placed<'a> {
     offset: u64,
-    #[serde(default)]
-    exec_type: &'a str,
-    cl_ord_id: Option<&'a str>,
+    #[serde(borrow, default)]
+    exec_type: Cow<'a, str>,
+    #[serde(borrow)]
+    cl_ord_id: Option<Cow<'a, str>>,
 }
 
 /// What the streams have told so far.
@@ -273,13 +276,13 @@ impl Streams {
             Err(_) if memchr::memmem::find(message, br#""method""#).is_some() => return Ok(()),
             Err(error) => return Err(wrong(error)),
         };
-        let (Some(data), true) = (frame.data, CHANNELS.contains(&frame.channel)) else { return Ok(()) };
+        let (Some(data), true) = (frame.data, CHANNELS.contains(&&*frame.channel)) else { return Ok(()) };
         let is_snapshot = frame.r#type == "snapshot";
-        if !self.numbering.contains_key(frame.channel) {
-            let numbering = Numbering::new(&self.owner, frame.channel, 0);
-            self.numbering.insert(frame.channel.into(), numbering);
+        if !self.numbering.contains_key(&*frame.channel) {
+            let numbering = Numbering::new(&self.owner, &frame.channel, 0);
+            self.numbering.insert(frame.channel.clone().into_owned(), numbering);
         }
-        let numbering = self.numbering.get_mut(frame.channel).expect("inserted above");
+        let numbering = self.numbering.get_mut(&*frame.channel).expect("inserted above");
         numbering.frame(frame.sequence);
         if frame.channel == "balances" {
             for item in serde_json::from_str::<Vec<Item<'_>>>(data.get()).map_err(wrong)? {
@@ -300,7 +303,7 @@ impl Streams {
             }
             numbering.item(item.offset);
             let own = item.cl_ord_id.filter(|_| item.exec_type == "new");
-            if let Some((connection, order)) = own.and_then(|id| own_order(&self.run_prefix, id)) {
+            if let Some((connection, order)) = own.and_then(|id| own_order(&self.run_prefix, &id)) {
                 self.repeated.looked_at += 1;
                 if !self.seen.insert(connection, order) {
                     self.repeated.violated(format!("order {order} of connection {connection} is new again"));
@@ -344,5 +347,28 @@ impl Streams {
         if missing > 0 {
             self.placed.violated(format!("{missing} orders were acknowledged and never seen"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_characters_in_what_others_wrote_are_read() {
+        let mut streams = Streams::new("Bot", 1);
+        let own = format!("{}00010000000a", run_prefix(1));
+        let frame = format!(
+            r#"{{"channel":"executions","type":"update","sequence":1,"data":[
+                {{"exec_type":"new","cl_ord_id":"\"quoted\" \u00e9","offset":256}},
+                {{"exec_type":"new","offset":257}},
+                {{"exec_type":"ne\u0077","cl_ord_id":"{own}","offset":258}}]}}"#
+        );
+        streams.read(frame.as_bytes()).unwrap();
+        let balances = r#"{"channel":"balances","type":"update","sequence":1,"data":[
+            {"asset":"a\"b","amount":1,"wallet_type":"spot","wallet_id":"m\u00e4in","offset":256}]}"#;
+        streams.read(balances.as_bytes()).unwrap();
+        assert_eq!(streams.seen.len(), 1);
+        assert!(streams.balances.differences(&Balances::default())[0].starts_with("a\"b in spot/mäin"));
     }
 }

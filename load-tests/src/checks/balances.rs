@@ -1,5 +1,6 @@
 //! Balances rebuilt from a snapshot and the ledger entries after it, to be compared with a fresh snapshot.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -16,27 +17,31 @@ pub struct Item<'a> {
     /// Position in the stream.
     pub offset: u64,
     #[serde(borrow)]
-    asset: &'a str,
+    asset: Cow<'a, str>,
     #[serde(borrow)]
     wallets: Option<Vec<Wallet<'a>>>,
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
     #[serde(borrow)]
     fee: Option<&'a RawValue>,
-    wallet_type: Option<&'a str>,
-    wallet_id: Option<&'a str>,
+    #[serde(borrow)]
+    wallet_type: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    wallet_id: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Wallet<'a> {
-    r#type: &'a str,
-    id: &'a str,
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     #[serde(borrow)]
     balance: &'a RawValue,
 }
 
 /// Asset, wallet type and wallet id.
-type Place = (String, String, String);
+type Place = [String; 3];
 
 /// What is in each wallet, in units of 10^-18.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +56,7 @@ impl Balances {
     /// A balance that is no decimal number.
     pub fn set(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
         for Wallet { r#type, id, balance } in item.wallets.iter().flatten() {
-            let place = (item.asset.to_owned(), (*r#type).to_owned(), (*id).to_owned());
+            let place = [&item.asset, r#type, id].map(|part| part.clone().into_owned());
             self.wallets.insert(place, units(balance.get())?);
         }
         Ok(())
@@ -62,11 +67,11 @@ impl Balances {
     /// # Errors
     /// It is not a ledger entry.
     pub fn add(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
-        let (Some(amount), Some(kind), Some(id)) = (item.amount, item.wallet_type, item.wallet_id) else {
+        let (Some(amount), Some(kind), Some(id)) = (item.amount, &item.wallet_type, &item.wallet_id) else {
             return Err(LoadError::Protocol(format!("an update of balances for {} is no ledger entry", item.asset)));
         };
         let fee = item.fee.map_or(Ok(0), |fee| units(fee.get()))?;
-        let place = (item.asset.to_owned(), kind.to_owned(), id.to_owned());
+        let place = [&item.asset, kind, id].map(|part| part.clone().into_owned());
         *self.wallets.entry(place).or_default() += units(amount.get())? - fee;
         Ok(())
     }
@@ -76,11 +81,11 @@ impl Balances {
         let mut places: Vec<&Place> = self.wallets.keys().chain(fresh.wallets.keys()).collect();
         places.sort();
         places.dedup();
-        let of = |balances: &Self, place| balances.wallets.get(place).copied().unwrap_or(0);
+        let of = |balances: &Self, place: &Place| balances.wallets.get(place).copied().unwrap_or(0);
         let differ = places.into_iter().filter(|place| of(self, place) != of(fresh, place));
         differ
             .map(|place| {
-                let (asset, kind, id) = place;
+                let [asset, kind, id] = place;
                 let (rebuilt, told) = (of(self, place), of(fresh, place));
                 format!("{asset} in {kind}/{id}: rebuilt {rebuilt}e-{PLACES}, the snapshot says {told}e-{PLACES}")
             })
