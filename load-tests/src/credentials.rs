@@ -75,7 +75,7 @@ pub struct ServiceUser {
     pub api_key: String,
     /// Base64 secret.
     pub api_secret: String,
-    /// The Organization it belongs to; told for keys that `prepare` made, each of which has one of its own.
+    /// The Organization it belongs to. Where some tell theirs, as those that `prepare` made do, several keys are taken from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
 }

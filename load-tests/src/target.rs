@@ -76,20 +76,20 @@ impl Target {
         Ok(())
     }
 
-    /// Takes the first `count` keys of a file that `prepare` wrote instead of the one.
+    /// Takes the first `count` keys that tell their Organization, as those that `prepare` made do, instead of the one; where
+    /// none does, the first `count` of all.
     ///
     /// # Errors
     /// The file holds fewer.
     pub fn with_keys(mut self, ready: &ReadyFile, count: usize) -> Result<Self, LoadError> {
         if count > 1 {
-            let made = ready.service_users.iter().filter(|user| user.organization.is_some());
-            self.users = made.take(count).cloned().collect();
+            let any_tells = ready.service_users.iter().any(|user| user.organization.is_some());
+            let fit = ready.service_users.iter().filter(|user| !any_tells || user.organization.is_some());
+            self.users = fit.take(count).cloned().collect();
             if self.users.len() < count {
-                let found = self.users.len();
-                let advice = "make more with `load-tests prepare`";
-                return Err(LoadError::Setup(format!(
-                    "{count} keys are needed and {found} tell their Organization: {advice}"
-                )));
+                let which = if any_tells { "tell their Organization" } else { "are in the file" };
+                let (found, advice) = (self.users.len(), "make more with `load-tests prepare`");
+                return Err(LoadError::Setup(format!("{count} keys are needed and {found} {which}: {advice}")));
             }
         }
         Ok(self)
@@ -112,5 +112,33 @@ impl Target {
     /// None is known.
     pub fn web(&self) -> Result<&Endpoint, LoadError> {
         self.http.as_ref().ok_or_else(|| LoadError::Setup("the server's web address is not known: give --http".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of the keys that are taken from a file with these, told with their Organization or without.
+    fn taken(keys: &[(&str, bool)], count: usize) -> Result<Vec<String>, LoadError> {
+        let users = keys.iter().map(|(name, tells)| ServiceUser {
+            name: (*name).into(),
+            api_key: "k".into(),
+            api_secret: "cw==".into(),
+            organization: tells.then(|| "Acme".into()),
+        });
+        let ws = Some("ws://127.0.0.1:1/v2".into());
+        let ready = ReadyFile { http: None, ws, service_users: users.collect(), members: Vec::new(), venue: None };
+        let target = Target::from_ready(&ready, &Overrides::default())?.with_keys(&ready, count)?;
+        Ok(target.users.into_iter().map(|user| user.name).collect())
+    }
+
+    #[test]
+    fn keys_that_tell_their_organization_come_first_and_where_none_does_all_serve() {
+        assert_eq!(taken(&[("a", false), ("b", true), ("c", true)], 2).unwrap(), ["b", "c"]);
+        assert_eq!(taken(&[("a", false), ("b", false), ("c", false)], 2).unwrap(), ["a", "b"]);
+        assert_eq!(taken(&[("a", false), ("b", true)], 1).unwrap(), ["a"]);
+        assert!(taken(&[("a", false), ("b", true)], 2).unwrap_err().to_string().contains("1 tell their Organization"));
+        assert!(taken(&[("a", false)], 2).unwrap_err().to_string().contains("1 are in the file"));
     }
 }
