@@ -171,6 +171,9 @@ async fn ended() -> &'static str {
 
 async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let before = args.before.as_deref().map(Record::read).transpose()?;
+    for path in [&args.save, &args.html].into_iter().flatten() {
+        writable(path)?;
+    }
     let directory = RunDirectory::create(&args.directory)?;
     let server = match &args.server {
         Some(binary) => Some((binary.clone(), CountersignChild::start(binary, directory.path()).await?)),
@@ -205,7 +208,11 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         .and_then(|()| if args.require_goals { record.goals_met(&scenario.general.goals) } else { Ok(()) });
     record.failed = judged.as_ref().err().map(ToString::to_string);
     // What was measured before something failed may tell why it did.
-    judged.and(report(&record, before.as_ref(), &args))
+    let reported = report(&record, before.as_ref(), &args);
+    if let (Err(_), Err(error)) = (&judged, &reported) {
+        eprintln!("error: {error}");
+    }
+    judged.and(reported)
 }
 
 /// A server that was started for this run gets as many Organizations as the scenario has keys.
@@ -227,13 +234,9 @@ fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<()
             print!("\n{}", difference::report(before, record));
         }
     }
-    if let Some(path) = &args.save {
-        write(path, &json_text(record))?;
-    }
-    if let Some(path) = &args.html {
-        write(path, &html::page(record, before))?;
-    }
-    Ok(())
+    let saved = args.save.as_ref().map_or(Ok(()), |path| write(path, &json_text(record)));
+    let shown = args.html.as_ref().map_or(Ok(()), |path| write(path, &html::page(record, before)));
+    saved.and(shown)
 }
 
 fn compare_runs(before: &Path, after: &Path) -> Result<(), LoadError> {
@@ -273,6 +276,12 @@ async fn fan_out(bytes: usize) -> Result<(), LoadError> {
 fn wait_for_end() -> Result<(), LoadError> {
     let mut ignored = Vec::new();
     std::io::stdin().read_to_end(&mut ignored).map(drop).map_err(LoadError::io("wait for the end of standard input"))
+}
+
+/// Finds out before a run whether its result can be kept; what the file holds stays for now.
+fn writable(path: &Path) -> Result<(), LoadError> {
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).map_err(LoadError::io(format!("write {}", path.display())))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LoadError> {

@@ -327,14 +327,28 @@ async fn a_follower_that_is_cut_off_fails_the_run_and_what_was_measured_stays() 
     assert!(record["series"][0]["count"].as_u64().unwrap() > 0, "{record}");
 }
 
-#[test]
-fn a_run_that_measures_nothing_fails() {
+/// Why a run without a server failed.
+fn fails_without_server(more: &[&str]) -> String {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing");
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/order-mix.toml");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
-    let output = command.arg("run").arg(scenario).arg("--directory").arg(directory).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && told.contains("nothing was measured"), "{told}");
+    let output = command.arg("run").arg(scenario).arg("--directory").arg(directory).args(more).output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_run_that_measures_nothing_fails() {
+    let told = fails_without_server(&[]);
+    assert!(told.contains("nothing was measured"), "{told}");
+}
+
+#[test]
+fn a_result_that_could_not_be_kept_is_found_out_before_the_run() {
+    for option in ["--save", "--html"] {
+        let told = fails_without_server(&[option, "/no/such/directory/result"]);
+        assert!(told.contains("write /no/such/directory/result") && !told.contains("measured"), "{told}");
+    }
 }
 
 /// A server that sends these trades to whoever connects, one frame each.
