@@ -99,13 +99,20 @@ fn quantity_or_cash(asked: &PlaceOrder, market: &Market) -> Result<Quantity, Rej
     }
 }
 
+const SLICE: &str = "give at least a fifteenth of the quantity, and not more than it";
+
 /// The slice of an iceberg: at least a fifteenth of what may fill.
 pub(super) fn display(number: Decimal, whole: Quantity, market: &Market) -> Result<Quantity, Reject> {
     let size = Quantity(units(number, market.qty_decimals, "display_qty")?);
-    if size > whole || size.0 < whole.0 / DISPLAY_PARTS_MAX || size.0 % market.qty_increment.0 != 0 {
-        return Err(bad("display_qty", "give at least a fifteenth of the quantity, and not more than it"));
+    if size > whole || size.0 % market.qty_increment.0 != 0 {
+        return Err(bad("display_qty", SLICE));
     }
-    Ok(size)
+    check_slice(size, whole).map(|()| size)
+}
+
+/// Refuses a slice of which too many make the whole: each is a fill of its own.
+pub(super) fn check_slice(size: Quantity, whole: Quantity) -> Result<(), Reject> {
+    if size.0 < whole.0 / DISPLAY_PARTS_MAX { Err(bad("display_qty", SLICE)) } else { Ok(()) }
 }
 
 pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result<(), Reject> {

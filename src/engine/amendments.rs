@@ -1,6 +1,8 @@
 //! `amend_order` changes an open order in place (protocol 6.2); `edit_order` puts another in its place (6.3).
 
-use super::admission::{check_cost, check_deadline, checked_price, display, level, quantity, trailing_limit};
+use super::admission::{
+    check_cost, check_deadline, check_slice, checked_price, display, level, quantity, trailing_limit,
+};
 use super::caller::ServiceCaller;
 use super::command::{AmendOrder, EditOrder, OrderRef};
 use super::event::{Event, Place};
@@ -86,7 +88,11 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
             display.shown = display.shown.min(now.shown);
         }
     } else if let Some(display) = order.terms.as_mut().and_then(|terms| terms.display.as_mut()) {
-        display.shown = display.shown.min(order.qty.minus(order.filled));
+        let left = order.qty.minus(order.filled);
+        if order.qty > before.qty {
+            check_slice(display.size, left)?;
+        }
+        display.shown = display.shown.min(left);
     }
     if let Some(price) = asked.trigger_price {
         let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
@@ -222,7 +228,12 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
             let size = display(asked, qty, market)?;
             order = shown(order, size);
         }
-        (Some(size), None) => order = shown(order, size),
+        (Some(size), None) => {
+            if qty > before.qty {
+                check_slice(size, qty)?;
+            }
+            order = shown(order, size);
+        }
         (None, Some(_)) => return Err(bad("display_qty", "only an iceberg order has one")),
         (None, None) => {}
     }

@@ -83,6 +83,33 @@ fn a_trigger_and_a_slice_can_be_amended() {
     assert_eq!(floor.book(Side::Buy), [(20_000, 20_000_000)], "more is shown from the next slice on");
     floor.amend(alice, &slice("0.1")).unwrap();
     assert_eq!(floor.book(Side::Buy), [(20_000, 10_000_000)], "less at once");
+
+    // Each slice is a fill of its own: a quantity that grows must not make thousands of them.
+    let grown = |size: Option<&str>| AmendOrder {
+        order_qty: Some(decimal("2")),
+        display_qty: size.map(decimal),
+        ..amendment(iceberg)
+    };
+    assert_eq!(floor.amend(alice, &grown(None)).unwrap_err().field, Some("display_qty"));
+    let asked = EditOrder { order_qty: Some(decimal("2")), ..edit_of(iceberg) };
+    assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().field, Some("display_qty"));
+    floor.amend(alice, &grown(Some("0.2"))).unwrap();
+}
+
+/// An edit that changes nothing yet.
+fn edit_of(order: OrderId) -> EditOrder {
+    EditOrder {
+        order,
+        symbol: "BTC/USD".parse().unwrap(),
+        order_qty: None,
+        limit_price: None,
+        display_qty: None,
+        order_userref: None,
+        fee_preference: None,
+        post_only: None,
+        validate: false,
+        deadline: None,
+    }
 }
 
 #[test]
@@ -93,16 +120,9 @@ fn an_edit_replaces_an_order_whole_or_not_at_all() {
     floor.place(bob, &limit(Side::Sell, "1", "29000"));
     floor.told();
     let edit_of = |order, qty: Option<&str>, price: Option<&str>| EditOrder {
-        order,
-        symbol: "BTC/USD".parse().unwrap(),
         order_qty: qty.map(decimal),
         limit_price: price.map(decimal),
-        display_qty: None,
-        order_userref: None,
-        fee_preference: None,
-        post_only: None,
-        validate: false,
-        deadline: None,
+        ..edit_of(order)
     };
     let digest = floor.venue.state.digest();
     for (asked, code) in [
