@@ -1,6 +1,8 @@
 //! The file that names a running server and keys for it: the format of the demo's ready file.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -101,6 +103,26 @@ impl ReadyFile {
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let text = fs::read_to_string(path).map_err(LoadError::io(format!("read {}", path.display())))?;
         serde_json::from_str(&text).map_err(|error| LoadError::Setup(format!("{}: {error}", path.display())))
+    }
+
+    /// Writes it for its owner alone to read, from the moment it is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), LoadError> {
+        let text = serde_json::to_string(self).expect("a ready file is always JSON");
+        let fresh = path.with_extension("new");
+        let written = || {
+            // One that was left behind could be open to others.
+            match fs::remove_file(&fresh) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(text.as_bytes())?;
+            fs::rename(&fresh, path)
+        };
+        written().map_err(LoadError::io(format!("write {}", path.display())))
     }
 
     /// The key with this name, or the first one.

@@ -248,7 +248,7 @@ async fn prepare_keys(args: PrepareArgs) -> Result<(), LoadError> {
     let ready = ReadyFile::read(&args.keys)?;
     let target = Target::from_ready(&ready, &args.overrides)?;
     let prepared = prepare(&target, ready, args.organizations, &args.fund).await?;
-    write(&args.output, &json_text(&prepared))
+    prepared.write(&args.output)
 }
 
 /// The address goes to standard output first, the totals last: the parent process reads both.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use futures::{SinkExt, StreamExt};
 use load_tests::arrival::Arrival;
 use load_tests::caller::{Caller, subscribe};
 use load_tests::connection::{Connection, Proof};
-use load_tests::credentials::ServiceUser;
+use load_tests::credentials::{ReadyFile, ServiceUser};
 use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
 use load_tests::figures::to_f64;
@@ -281,6 +283,20 @@ async fn answer_once(listener: &TcpListener, answer: &str) -> BTreeMap<String, S
     assert!(request.starts_with("GET /v2 HTTP/1.1\r\n"), "{request}");
     let headers = request.lines().filter_map(|line| line.split_once(": "));
     headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
+}
+
+#[test]
+fn a_keys_file_is_for_its_owner_alone_whatever_was_there_before() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("owned-keys.json");
+    for old in [&path, &path.with_extension("new")] {
+        std::fs::write(old, "old").unwrap();
+        std::fs::set_permissions(old, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let user = ServiceUser { name: "Bot".into(), api_key: "k".into(), api_secret: "cw==".into(), organization: None };
+    let ready = ReadyFile { http: None, ws: None, service_users: vec![user], members: Vec::new(), venue: None };
+    ready.write(&path).unwrap();
+    assert_eq!(ReadyFile::read(&path).unwrap().service_users[0].api_secret, "cw==");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]

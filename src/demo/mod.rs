@@ -6,7 +6,9 @@ mod maker;
 mod story;
 mod world;
 
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use credentials::Credentials;
@@ -87,16 +89,27 @@ async fn serve(
 ) -> Result<(), Failure> {
     let ready = credentials.ready(server.address());
     if let Some(file) = ready_file {
-        // Whoever waits for the file never sees half of it.
-        let fresh = file.with_extension("new");
-        std::fs::write(&fresh, serde_json::to_string_pretty(&ready)? + "\n")?;
-        std::fs::rename(&fresh, file)?;
+        write_private(file, &(serde_json::to_string_pretty(&ready)? + "\n"))?;
     }
     print!("{}", credentials.guide(server.address()));
     tokio::select! {
         error = server.failed() => Err(error.into()),
         () = stop => Ok(()),
     }
+}
+
+/// Writes what holds secrets, for its owner alone to read from the moment it is there. Whoever waits for the file never sees
+/// half of it.
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    let fresh = file.with_extension("new");
+    // One that was left behind could be open to others.
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(text.as_bytes())?;
+    std::fs::rename(&fresh, file)
 }
 
 /// The directory of the world, removed at the end when nobody named it.
@@ -124,5 +137,26 @@ impl Drop for Scratch {
         {
             tracing::warn!(%error, dir = %self.dir.display(), "the demo's directory stays");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_ready_file_is_for_its_owner_alone_whatever_was_there_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ready.json");
+        for old in ["ready.json", "ready.new"] {
+            let old = dir.path().join(old);
+            std::fs::write(&old, "old").unwrap();
+            std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        write_private(&file, "secrets").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "secrets");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
