@@ -171,6 +171,9 @@ async fn ended() -> &'static str {
 
 async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let before = args.before.as_deref().map(Record::read).transpose()?;
+    if let Some(before) = &before {
+        difference::require_same_scenario(before, &scenario.name)?;
+    }
     for path in [&args.save, &args.html].into_iter().flatten() {
         writable(path)?;
     }
@@ -240,7 +243,9 @@ fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<()
 }
 
 fn compare_runs(before: &Path, after: &Path) -> Result<(), LoadError> {
-    print!("{}", difference::report(&Record::read(before)?, &Record::read(after)?));
+    let (before, after) = (Record::read(before)?, Record::read(after)?);
+    difference::require_same_scenario(&before, &after.scenario)?;
+    print!("{}", difference::report(&before, &after));
     Ok(())
 }
 

@@ -2,54 +2,78 @@
 
 use std::fmt::Write;
 
+use crate::error::LoadError;
 use crate::figures::{Figures, median, ratio};
 use crate::record::Record;
 
-/// One figure in both runs.
+/// One figure in both runs, or in one of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// Which figure.
     pub name: String,
     /// In the earlier run.
-    pub before: f64,
+    pub before: Option<f64>,
     /// In the later run.
-    pub after: f64,
+    pub after: Option<f64>,
+    /// Something else used the machine in either run: not to be quoted.
+    pub disturbed: bool,
 }
 
 impl Change {
     /// Later over earlier.
     pub fn ratio(&self) -> Option<f64> {
-        ratio(self.after, self.before)
+        ratio(self.after?, self.before?)
     }
 }
 
-/// Results that both runs have, then the medians of their measurements. Results are ratios within a run and can be
-/// compared between runs; plain rates and latencies of different days cannot.
+/// Sees that an earlier run is one of this scenario.
+///
+/// # Errors
+/// It is of another one, whose figures mean something else.
+pub fn require_same_scenario(before: &Record, scenario: &str) -> Result<(), LoadError> {
+    if before.scenario == scenario {
+        return Ok(());
+    }
+    Err(LoadError::Setup(format!("a run of {} cannot be compared with one of {scenario}", before.scenario)))
+}
+
+/// Results of both runs, then the medians of their measurements. Results are ratios within a run and can be compared
+/// between runs; plain rates and latencies of different days cannot.
 pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
-    let results = after.results.iter().filter_map(|result| {
-        let earlier = before.results.iter().find(|earlier| earlier.name == result.name)?;
-        Some(Change { name: result.name.clone(), before: earlier.value, after: result.value })
-    });
-    let mut names: Vec<&str> = after.series.iter().map(|series| series.name.as_str()).collect();
-    names.dedup();
-    let mut seen = Vec::new();
-    names.retain(|name| {
-        !seen.contains(name) && {
-            seen.push(*name);
-            true
-        }
+    let results = |record: &Record| record.results.iter().map(|result| result.name.clone()).collect();
+    let results = either(results(after), results(before)).into_iter().map(|name| {
+        let of = |record: &Record| record.results.iter().find(|result| result.name == name).cloned();
+        let (before, after) = (of(before), of(after));
+        let disturbed = [&before, &after].into_iter().flatten().any(|result| result.disturbed);
+        Change { name, before: before.map(|result| result.value), after: after.map(|result| result.value), disturbed }
     });
     type Take = fn(&Figures) -> f64;
-    let figures: [(&str, Take); 3] =
+    const FIGURES: [(&str, Take); 3] =
         [("rate", |of| of.per_second), ("p50 us", |of| of.p50_us), ("p99 us", |of| of.p99_us)];
-    let measured = names.into_iter().flat_map(|name| figures.map(|(figure, take)| (name, figure, take)));
-    let measured = measured.filter_map(|(name, figure, take)| {
-        let middle = |record: &Record| {
-            median(record.series.iter().filter(|series| series.name == name).map(|series| take(&series.figures)))
-        };
-        Some(Change { name: format!("{name}: {figure}"), before: middle(before)?, after: middle(after)? })
+    let series = |record: &Record| record.series.iter().map(|series| series.name.clone()).collect();
+    let measured = either(series(after), series(before)).into_iter().flat_map(|name| {
+        FIGURES.map(|(figure, take)| {
+            let of = |record: &Record| {
+                let rounds = record.series.iter().filter(|series| series.name == name);
+                median(rounds.map(|series| take(&series.figures)))
+            };
+            let mut rounds = before.series.iter().chain(&after.series).filter(|series| series.name == name);
+            let (name, disturbed) = (format!("{name}: {figure}"), rounds.any(|series| series.disturbed));
+            Change { name, before: of(before), after: of(after), disturbed }
+        })
     });
     results.chain(measured).collect()
+}
+
+/// Each name once, those of the first list before the rest of the second.
+fn either(first: Vec<String>, second: Vec<String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in first.into_iter().chain(second) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The changes as a table of text.
@@ -61,10 +85,15 @@ pub fn report(before: &Record, after: &Record) -> String {
         }
     }
     let _ = writeln!(text, "{:<64}{:>14}{:>14}{:>9}", "", "before", "after", "ratio");
-    for change in changes(before, after) {
+    let all = changes(before, after);
+    for change in &all {
         let ratio = change.ratio().map_or("-".into(), |ratio| format!("{ratio:.3}"));
-        let [before, after] = [change.before, change.after].map(super::text::number);
-        let _ = writeln!(text, "{:<64}{before:>14}{after:>14}{ratio:>9}", change.name);
+        let [before, after] = [change.before, change.after].map(|value| value.map_or("-".into(), super::text::number));
+        let mark = if change.disturbed { " *" } else { "" };
+        let _ = writeln!(text, "{:<64}{before:>14}{after:>14}{ratio:>9}{mark}", change.name);
+    }
+    if all.iter().any(|change| change.disturbed) {
+        text += "* disturbed in one of the runs at least: not to be quoted\n";
     }
     if before.settings != after.settings {
         text += "the settings of the two runs differ\n";
@@ -88,11 +117,36 @@ mod tests {
         record
     }
 
+    fn change(name: &str, before: f64, after: f64) -> Change {
+        Change { name: name.into(), before: Some(before), after: Some(after), disturbed: false }
+    }
+
+    #[test]
+    fn what_only_one_run_has_is_shown_and_what_was_disturbed_is_marked() {
+        let (mut before, mut after) = (record(0.5, &[1.0]), record(0.6, &[4.0]));
+        before.results[0].name = "of old".into();
+        before.series[0].disturbed = true;
+        after.results[0].disturbed = true;
+        let found = changes(&before, &after);
+        assert_eq!((found[0].before, found[0].after, found[0].disturbed), (None, Some(0.6), true));
+        assert_eq!((found[1].name.as_str(), found[1].before, found[1].ratio()), ("of old", Some(0.5), None));
+        assert!(!found[1].disturbed && found[2..].iter().all(|change| change.disturbed), "{found:?}");
+        let told = report(&before, &after);
+        assert!(told.contains("4.000 *") && told.contains("not to be quoted"), "{told}");
+    }
+
+    #[test]
+    fn runs_of_different_scenarios_are_not_compared() {
+        assert!(require_same_scenario(&record(0.5, &[]), "test").is_ok());
+        let error = require_same_scenario(&record(0.5, &[]), "soak").unwrap_err().to_string();
+        assert_eq!(error, "a run of test cannot be compared with one of soak");
+    }
+
     #[test]
     fn results_and_medians_of_measurements_are_compared_by_name() {
         let found = changes(&record(0.5, &[1.0, 9.0, 2.0]), &record(0.6, &[4.0]));
-        assert_eq!(found[0], Change { name: "share".into(), before: 0.5, after: 0.6 });
-        assert_eq!(found[1], Change { name: "E: rate".into(), before: 2.0, after: 4.0 });
+        assert_eq!(found[0], change("share", 0.5, 0.6));
+        assert_eq!(found[1], change("E: rate", 2.0, 4.0));
         assert_eq!(found[1].ratio(), Some(2.0));
         assert_eq!(found.len(), 4);
         assert!(report(&record(0.5, &[1.0]), &record(0.6, &[4.0])).contains("1.200"));

@@ -87,19 +87,22 @@ fn results(results: &[Measure]) -> String {
 }
 
 fn difference(before: &Record, after: &Record) -> String {
+    let told = |value: Option<f64>| value.map_or("–".into(), number);
     let rows = changes(before, after).into_iter().map(|change| {
         let ratio = change.ratio().map_or("–".into(), |ratio| format!("{ratio:.3}"));
         format!(
-            "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"figure\">{ratio}</td></tr>",
+            "<tr><td>{}{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"figure\">{ratio}</td></tr>",
             escape(&change.name),
-            number(change.before),
-            number(change.after)
+            if change.disturbed { " *" } else { "" },
+            told(change.before),
+            told(change.after)
         )
     });
     let differ = if before.settings == after.settings { "" } else { " Its settings were other ones." };
     format!(
         "<section><h2>Beside the run of {}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
-         plain rates and latencies of different days cannot.{differ}</p><table><tr><th>What</th>\
+         plain rates and latencies of different days cannot. * disturbed in one of the runs at least: not to be \
+         quoted.{differ}</p><table><tr><th>What</th>\
          <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th></tr>{}\
          </table></section>",
         moment(before.started_at),
