@@ -151,10 +151,12 @@ impl Series {
         }
     }
 
-    /// Adds who used the processors, and whether that disturbed.
+    /// Adds who used the processors, and whether that disturbed. A server whose process is not known is among the others, so
+    /// that only what the hypervisor withheld disturbs.
     #[must_use]
     pub fn with_cpu(mut self, cpu: &CpuUse) -> Self {
-        self.disturbed = cpu.others + cpu.stolen > OTHERS_CORES_MAX;
+        let others = if cpu.server.is_some() { cpu.others } else { 0.0 };
+        self.disturbed = others + cpu.stolen > OTHERS_CORES_MAX;
         if let Some(server) = cpu.server {
             self.extra.insert("server cores".into(), server);
         }
@@ -316,6 +318,18 @@ mod tests {
         assert_eq!((rounds([true, false]).value, rounds([true, false]).rounds), (0.5, 1));
         assert!(rounds([true, true]).disturbed);
         assert!((rounds([true, true]).value - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_server_that_is_not_known_does_not_disturb_its_own_measurement() {
+        for (server, others, stolen, disturbed) in
+            [(Some(1.0), 0.5, 0.0, true), (None, 0.5, 0.0, false), (None, 0.5, 0.2, true), (Some(1.0), 0.1, 0.0, false)]
+        {
+            let cpu = CpuUse { server, others, stolen, ..CpuUse::default() };
+            let series = series("server", 1, 1.0, false).with_cpu(&cpu);
+            assert_eq!(series.disturbed, disturbed, "{cpu:?}");
+            assert!((series.extra["other cores"] - others - stolen).abs() < 1e-9);
+        }
     }
 
     #[test]
