@@ -242,6 +242,9 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
     if amount < asset.deposit_min {
         return Err(Reject::field(Code::InvalidFundingAmount, "amount", "below the asset's least deposit"));
     }
+    if *status == DepositStatus::Success && !state.ledger.has_room(asset.id, amount) {
+        return Err(Reject::field(Code::InvalidFundingAmount, "amount", "out of range"));
+    }
     let pending = told.and_then(|told| state.deposits.transfers.get(told.id.0)).cloned();
     let deposit = match pending {
         Some(pending) => Deposit { status: *status, ..pending },

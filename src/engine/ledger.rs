@@ -85,7 +85,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Folds a movement in. Sums saturate rather than wrap; [`Ledger::breach`] then finds the imbalance.
+    /// Whether so much more may come in from outside. What is outside is the negative of all that is inside, so if it
+    /// stays within range everybody does.
+    pub fn has_room(&self, asset: AssetId, amount: Amount) -> bool {
+        self.counter(Party::Outside, asset).checked_sub(amount).is_some()
+    }
+
+    /// Folds a movement in. Sums saturate rather than wrap; whoever brings something in asks for
+    /// [room](Ledger::has_room) first, so that none does.
     pub fn post(&mut self, postings: &[Posting]) {
         for posting in postings {
             let balance = match posting.party {

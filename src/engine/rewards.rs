@@ -32,8 +32,7 @@ pub fn pay(
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another payout")),
         };
     }
-    // What is outside is the negative of all that is inside, so if it stays within range everybody does.
-    if state.ledger.counter(Party::Outside, strategy.asset).checked_sub(amount).is_none() {
+    if !state.ledger.has_room(strategy.asset, amount) {
         return Err(Reject::field(Code::InvalidArguments, "amount", "out of range"));
     }
     let earning: Vec<(AccountId, Amount)> =

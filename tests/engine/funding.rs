@@ -96,6 +96,19 @@ fn rule_36_a_deposit_is_credited_once_to_who_was_given_the_address() {
     assert_eq!(stage.refused(&bot(1), credit("t-2", 0, "1", DepositStatus::Success)), Code::PermissionDenied);
 }
 
+/// A balance that is at its end would take the credit and lose it.
+#[test]
+fn a_deposit_beyond_what_balances_can_hold_is_refused() {
+    let mut stage = stage(1);
+    own(&mut stage, 1, false);
+    stage.run(&venue(), credit("t-1", 0, "90000000000", DepositStatus::Success)).unwrap();
+    let more = |txid: &str, status| credit(txid, 0, "5000000000", status);
+    assert_eq!(stage.refused(&venue(), more("t-2", DepositStatus::Success)), Code::InvalidFundingAmount);
+    stage.run(&venue(), more("t-3", DepositStatus::Pending)).unwrap();
+    assert_eq!(stage.refused(&venue(), more("t-3", DepositStatus::Success)), Code::InvalidFundingAmount);
+    stage.state().ledger.check().unwrap();
+}
+
 #[test]
 fn a_pending_deposit_moves_money_only_when_it_succeeds() {
     for (ending, total) in [(DepositStatus::Success, 10_100_000_000), (DepositStatus::Failure, 10_000_000_000)] {

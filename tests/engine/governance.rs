@@ -65,6 +65,15 @@ fn sign_up(stage: &mut Stage, id: MemberId) {
     stage.run(&public(), Command::ConfirmInvitation { token_hash, step }).unwrap();
 }
 
+#[test]
+fn rule_17_who_was_invited_may_still_come_after_an_edit_of_their_rights() {
+    let mut stage = Stage::new(&[], false);
+    stage.initiate(&member(1), invite("dora", everywhere(&[Permission::View]))).unwrap();
+    let id = stage.state().members.by_email("dora@acme.test").unwrap().id;
+    stage.initiate(&member(1), edit(id.0, everywhere(&[Permission::View, Permission::Initiate]), None)).unwrap();
+    sign_up(&mut stage, id);
+}
+
 /// Two approvers, Alice and Bob; Carol views.
 fn stage(policy: bool) -> Stage {
     Stage::new(&[key(ScopeSet::ALL)], policy)

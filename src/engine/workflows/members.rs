@@ -114,7 +114,9 @@ impl Governed for MemberChange {
                 invitation,
                 ..Member::new(t.state().members.next_id(), request.organization)
             },
-            MemberChange::Edit { member, .. } | MemberChange::Reset { member } | MemberChange::Remove { member } => {
+            // Who was invited and has not come yet still may.
+            MemberChange::Edit { member, .. } => self.changed(t.state().members.member(*member)),
+            MemberChange::Reset { member } | MemberChange::Remove { member } => {
                 Member { invitation, ..self.changed(t.state().members.member(*member)) }
             }
         };
