@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::book::{Change, Changed, Ladder, Levels, changes};
 use super::candles::Candles;
-use super::ticker::Tape;
+use super::ticker::{Print, Tape};
 use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
 use crate::access::operation::Operation;
 use crate::domain::candles::{Candle, MINUTE_US, PastCandle};
@@ -26,6 +26,8 @@ use crate::sequencer::Stamped;
 
 /// Sends after which the task lets others run.
 const YIELD_AFTER: usize = 32;
+/// Trades in one frame at most.
+const PRINTS_MAX: usize = 500;
 /// How often a subscriber that was too slow is looked at again.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -48,7 +50,7 @@ struct Market {
     tape: Tape,
     candles: Candles,
     /// Trades not told yet, and when the first of them was.
-    fresh: usize,
+    fresh: Vec<Print>,
     fresh_since: Moment,
     best: (Ladder, Ladder),
     sent: HashMap<u32, (Ladder, Ladder)>,
@@ -227,12 +229,12 @@ impl Projection {
         let market = self.markets.get_mut(id.index())?;
         market.levels.apply(&stamped.event, stamped.at);
         if let Event::Traded(trade) = &stamped.event {
-            market.tape.traded(trade, stamped.at);
+            let print = market.tape.traded(trade, stamped.at);
             market.candles.traded(trade, stamped.at);
-            if market.fresh == 0 {
+            if market.fresh.is_empty() {
                 market.fresh_since = stamped.at;
             }
-            market.fresh += 1;
+            market.fresh.push(print);
         }
         Some(id)
     }
@@ -249,9 +251,15 @@ impl Projection {
             let text = match topic.channel {
                 Operation::Book => self.book_update(id, topic.depth),
                 Operation::Level3 => self.level3_update(id, topic.depth, &changes),
-                Operation::Ohlc if traded > 0 => Some(self.ohlc(id, topic.depth, false)),
-                Operation::Trade if traded > 0 => Some(self.trade_update(id, traded)),
-                Operation::Ticker if traded > 0 || (topic.bbo && moved) => Some(self.ticker(id, false)),
+                Operation::Ohlc if !traded.is_empty() => Some(self.ohlc(id, topic.depth, false)),
+                Operation::Trade => {
+                    for some in traded.chunks(PRINTS_MAX) {
+                        let text = frames::trades(self.reference.market(id), false, some.iter());
+                        self.tell(topic, text).await;
+                    }
+                    None
+                }
+                Operation::Ticker if !traded.is_empty() || (topic.bbo && moved) => Some(self.ticker(id, false)),
                 _ => None,
             };
             if let Some(text) = text {
@@ -303,12 +311,6 @@ impl Projection {
         let stretch = u64::from(interval) * MINUTE_US;
         let wanted = |candle: &&Candle| snapshot || candle.begin.plus_us(stretch) > market.fresh_since;
         frames::ohlc(of, snapshot, interval, market.candles.of(interval).filter(wanted), self.at)
-    }
-
-    fn trade_update(&self, id: MarketId, count: usize) -> String {
-        let tape = &self.markets[id.index()].tape;
-        let kept = tape.prints().count();
-        frames::trades(self.reference.market(id), false, tape.prints().skip(kept.saturating_sub(count)))
     }
 
     fn ticker(&mut self, id: MarketId, snapshot: bool) -> String {

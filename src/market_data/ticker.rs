@@ -65,15 +65,16 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Adds a trade.
-    pub fn traded(&mut self, trade: &Trade, at: Moment) {
+    /// Adds a trade. Returns it as it is told.
+    pub fn traded(&mut self, trade: &Trade, at: Moment) -> Print {
         let (price, qty) = (trade.price, trade.qty);
         if self.prints.len() == TRADES_MAX {
             self.prints.pop_front();
         }
         let order_type = trade.taker.order.order_type;
         let (trade_id, side) = (trade.trade_id, trade.taker_side);
-        self.prints.push_back(Print { trade_id, side, order_type, price, qty, at });
+        let print = Print { trade_id, side, order_type, price, qty, at };
+        self.prints.push_back(print);
         let number = at.0 / MINUTE_US;
         if self.minutes.back().is_none_or(|minute| minute.number != number) {
             self.minutes.push_back(Minute { number, open: price, high: price, low: price, volume: 0, cost: 0 });
@@ -86,6 +87,7 @@ impl Tape {
         }
         self.last = price;
         self.forget(at);
+        print
     }
 
     fn forget(&mut self, now: Moment) {

@@ -246,3 +246,24 @@ async fn a_status_of_a_market_is_told_to_who_follows_instruments_and_to_who_asks
     world.restart().await;
     assert_eq!(asked(world.address).await, "post_only");
 }
+
+/// More than the snapshot of `trade` holds.
+#[tokio::test]
+async fn a_sweep_of_many_orders_tells_every_trade() {
+    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let (mut buyer, mut seller) = (world.bot(1).await, world.bot(2).await);
+    let mut reader = Client::bare(world.address).await;
+    reader.call("subscribe", json!({"channel": "trade", "symbol": ["BTC/USD"]})).await;
+    let order = |side: &str, qty: f64| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": 20000});
+    for _ in 0..120 {
+        seller.call("add_order", order("sell", 0.01)).await;
+    }
+    buyer.call("add_order", order("buy", 1.2)).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&120) {
+        let frame = reader.frame("trade").await;
+        let ids = frame["data"].as_array().unwrap().iter().map(|print| print["trade_id"].as_u64().unwrap());
+        told.extend(ids);
+    }
+    assert!(told.iter().copied().eq(1..=120), "{told:?}");
+}

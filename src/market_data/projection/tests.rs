@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::domain::money::{Amount, Quantity};
+use crate::domain::orders::OrderType;
 
 /// Keeps what it is sent.
 #[derive(Default)]
@@ -50,7 +51,8 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     let candles = &mut projection.markets[0].candles;
     candles.add(1, traded(2, 40));
     candles.add(1, traded(3, 50));
-    projection.markets[0].fresh = 1;
+    let (side, order_type, at) = (Side::Buy, OrderType::Market, Moment(3 * MINUTE_US));
+    projection.markets[0].fresh = vec![Print { trade_id: 1, side, order_type, price: Price(50), qty: Quantity(1), at }];
     projection.publish(MarketId(1)).await;
     projection.catch_up().await;
     assert_eq!(*early.0.lock().unwrap(), Vec::<serde_json::Value>::new());
