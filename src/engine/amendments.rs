@@ -24,11 +24,11 @@ fn bad(field: &'static str, advice: &str) -> Reject {
     Reject::field(Code::InvalidArguments, field, advice)
 }
 
-/// The one open order that the caller names.
+/// The one open order that the caller names; not one whose time is over, whether or not Tick has run (rule 39).
 fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {
     let orders = &t.state().orders;
     let last = orders.find(caller, which).pop().and_then(|id| orders.get(id));
-    last.cloned().ok_or_else(|| Reject::of(Code::UnknownOrder))
+    last.filter(|order| !order.is_expired(t.now())).cloned().ok_or_else(|| Reject::of(Code::UnknownOrder))
 }
 
 /// `amend_order`: less keeps the order's place, more or another limit puts it at the end of its level, and a limit

@@ -2,7 +2,7 @@
 
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
-use countersign::engine::command::{AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
+use countersign::engine::command::{AmendOrder, AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::ledger::Party;
 use countersign::engine::reject::Code;
 use countersign::engine::trading::cancel;
@@ -160,9 +160,11 @@ fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() 
     let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", "31000") };
     assert_eq!(floor.refused(alice, &gtd), Code::InvalidArguments, "without a date");
     assert_eq!(floor.refused(alice, &with(gtd.clone(), until(floor.venue.now))), Code::InvalidArguments);
-    floor.place(alice, &with(gtd.clone(), until(end)));
+    let resting = floor.place(alice, &with(gtd.clone(), until(end)));
     floor.told();
     floor.venue.now = end;
+    let crossing = AmendOrder { limit_price: Some(decimal("100")), ..amendment(resting) };
+    assert_eq!(floor.amend(alice, &crossing).unwrap_err().code, Code::UnknownOrder, "its time is over");
     floor.place(bob, &PlaceOrder { post_only: true, ..limit(Side::Buy, "0.1", "31000") });
     assert_eq!(floor.told(), ["placed limit rests"], "whoever comes later does not meet it");
     floor.wait(0);
