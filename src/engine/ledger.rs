@@ -85,10 +85,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether so much more may come in from outside. What is outside is the negative of all that is inside, so if it
-    /// stays within range everybody does.
+    /// Whether so much more may come in from outside. What is outside is the negative of all that is inside; if that sum
+    /// stays within range, everybody does.
     pub fn has_room(&self, asset: AssetId, amount: Amount) -> bool {
-        self.counter(Party::Outside, asset).checked_sub(amount).is_some()
+        amount.checked_sub(self.counter(Party::Outside, asset)).is_some()
     }
 
     /// Folds a movement in. Sums saturate rather than wrap; whoever brings something in asks for

@@ -10,6 +10,7 @@ use countersign::engine::approvals::Decision;
 use countersign::engine::command::{Command, Credit, Paid, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus, OwnAddress};
 use countersign::engine::event::Event;
+use countersign::engine::ledger::Party;
 use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
@@ -106,6 +107,13 @@ fn a_deposit_beyond_what_balances_can_hold_is_refused() {
     assert_eq!(stage.refused(&venue(), more("t-2", DepositStatus::Success)), Code::InvalidFundingAmount);
     stage.run(&venue(), more("t-3", DepositStatus::Pending)).unwrap();
     assert_eq!(stage.refused(&venue(), more("t-3", DepositStatus::Success)), Code::InvalidFundingAmount);
+    stage.state().ledger.check().unwrap();
+    // To the last unit: one more would be 2^63.
+    let left = i64::MAX + stage.state().ledger.counter(Party::Outside, BTC).0;
+    let units = |units: i64| format!("{}.{:08}", units / 100_000_000, units % 100_000_000);
+    let last = |txid: &str, amount: i64| credit(txid, 0, &units(amount), DepositStatus::Success);
+    assert_eq!(stage.refused(&venue(), last("t-4", left + 1)), Code::InvalidFundingAmount);
+    stage.run(&venue(), last("t-5", left)).unwrap();
     stage.state().ledger.check().unwrap();
 }
 
