@@ -197,7 +197,7 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
     telemetry::start(config.log.format);
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
-    let scheme = if config.speaks_tls() { "https" } else { "http" };
+    let scheme = config.scheme();
     let server = Server::start(Plan { config, master, genesis: None }).await?;
     println!("listening on {scheme}://{}", server.address());
     until_told(server).await

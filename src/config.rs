@@ -214,8 +214,13 @@ impl Config {
         if !self.origins.is_empty() {
             return self.origins.clone();
         }
-        let scheme = if self.speaks_tls() { "https" } else { "http" };
+        let scheme = self.scheme();
         vec![origin(scheme, &bound.ip().to_string(), bound), origin(scheme, "localhost", bound)]
+    }
+
+    /// What a URL of the port begins with: `https` under TLS, else `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.speaks_tls() { "https" } else { "http" }
     }
 
     /// Whether the port speaks TLS.
@@ -302,17 +307,17 @@ fn problem(message: &str) -> &str {
     message.rfind("expected ").filter(|_| tells_value).map_or(message, |expected| &message[expected..])
 }
 
-/// Which line of a text a byte is in, and the name that the line begins with, if it does.
+/// Which line of a text a byte is in, and the setting that stands there, if its name does.
 fn place(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let number = before.matches('\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default();
-    let name = line.split(['=', '#']).next().unwrap_or_default().trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
-    match name.chars().all(plain) && line.contains(['=', '[']) {
-        true => format!("line {number}, {name}"),
-        false => format!("line {number}"),
-    }
+    let plain = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let header = |line: &'_ str| line.trim().strip_prefix('[').map(|name| name.trim_end_matches(']').to_owned());
+    let table = text.lines().take(number).filter_map(header).last().filter(|name| plain(&name.as_str()));
+    let name = line.split_once('=').map(|(name, _)| name.trim()).filter(plain);
+    let named: Vec<String> = table.into_iter().chain(name.map(str::to_owned)).collect();
+    if named.is_empty() { format!("line {number}") } else { format!("line {number}, {}", named.join(".")) }
 }
 
 /// The file that `init` writes: every setting with its meaning and default, but for what was chosen.
@@ -379,9 +384,10 @@ mod tests {
             ("[limits]\nsnapshot_events = 0", "limits.snapshot_events"),
             ("[limits]\nping_s = 0", "limits.ping_s"),
             ("[rates]\ntier = 'gold'", "gold"),
-            ("[rates.organizations]\nAcme = 'pro'", "Acme"),
-            ("# first\n[limits]\nping_s = 'often'", "line 3, ping_s"),
+            ("[rates.organizations]\nAcme = 'pro'", "rates.organizations"),
+            ("# first\n[limits]\nping_s = 'often'", "line 3, limits.ping_s: expected"),
             ("[limits\nping_s = 1", "line 1"),
+            ("listen = 5", "line 1, listen: expected"),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");

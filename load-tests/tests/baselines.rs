@@ -140,9 +140,9 @@ async fn both_loops_run_against_baselines_as_child_processes() {
         // A machine that is busy elsewhere may leave the window empty; the first requests are always sent.
         assert!(outcome.sent >= if arrival == closed { 4 * 8 } else { 1 }, "{outcome:?}");
         assert_eq!(outcome.sent, outcome.answered);
-        assert_eq!(outcome.refused(), 0);
-        // In an open loop what was due counts, not what was answered.
-        assert!(arrival == open || outcome.latencies.len() == outcome.orders, "{outcome:?}");
+        // In an open loop what was due counts, not what was answered: 2,000 a second for a tenth of one.
+        let counted = if arrival == open { 200 } else { outcome.orders };
+        assert_eq!((outcome.latencies.len(), outcome.refused()), (counted, 0));
         assert_eq!(outcome.acknowledged.len(), outcome.sent);
         match baseline {
             Baseline::D(_) => assert!(totals.records == outcome.sent && totals.syncs > 0, "{totals:?}"),
