@@ -44,7 +44,7 @@ use crate::history::{self, History};
 use crate::market_data;
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
-use crate::sequencer::shadow::{Ending, Shadow};
+use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{self, Stamped};
 use crate::storage::head::{HEAD_FILE, check_head, write_head};
@@ -414,9 +414,9 @@ fn run_sequencer(
 async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Result<(), ServerError> {
     let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
     let ending = tokio::select! {
-        ending = sequencer.run() => ending?,
-        // Nothing is acknowledged any more. It has its own word for the end, so this one is not looked at.
-        () = shadow.broken() => Ending::default(),
+        ending = sequencer.run() => Some(ending?),
+        // Nothing is acknowledged any more.
+        () = shadow.broken() => None,
     };
     // Not on this thread: the shadow may read over connections that only live while this runtime runs.
     tokio::task::spawn_blocking(move || shadow.finish(ending)).await.map_err(|_| ServerError::Sequencer)??;

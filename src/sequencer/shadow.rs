@@ -23,7 +23,7 @@ use crate::storage::{Digest, JournalReader};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What an orderly stop left: the engine's own word, to compare with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// The last event's sequence.
     pub seq: u64,
@@ -186,13 +186,13 @@ impl Following {
         }
     }
 
-    /// Tells it the ending, and waits until it has followed, compared and saved.
+    /// Tells it the ending, if it has not ended by itself, and waits until it has followed, compared and saved.
     ///
     /// # Errors
     /// As [`Shadow::finish`], or what ended it before.
-    pub fn finish(self, ending: Ending) -> Result<(), RecoveryError> {
+    pub fn finish(self, ending: Option<Ending>) -> Result<(), RecoveryError> {
         // One that has ended by itself says why below.
-        let _ = self.ended.send(ending);
+        let _ = ending.map(|ending| self.ended.send(ending));
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

@@ -142,7 +142,7 @@ async fn a_row_that_is_not_what_was_written_is_told_while_the_server_runs() {
     followed.disk.damage(|rows, _| rows[2].body[3] ^= 1);
     let mut following = followed.shadow.start().unwrap();
     following.broken().await;
-    let found = following.finish(Ending::default()).unwrap_err();
+    let found = following.finish(None).unwrap_err();
     assert!(matches!(found, RecoveryError::Journal(JournalError::Corrupt { at: 5, .. })), "{found}");
 }
 
