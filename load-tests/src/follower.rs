@@ -89,8 +89,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Subscribes to every private channel that the key may have, and listens from then on; the others are told as skipped. Only orders of `run` are told
-    /// apart. After the load the streams have `patience` to tell everything.
+    /// Subscribes to every private channel that the key may have, and listens from then on; the others are told as
+    /// skipped. Only orders of `run` are told apart. After the load the streams have `patience` to tell everything.
     ///
     /// # Errors
     /// The handshake fails, or a subscription is refused for another reason than a missing scope.

@@ -1,7 +1,7 @@
 //! Who is asking.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,4 +43,10 @@ pub struct Principal {
     pub peer: IpAddr,
     /// Version of the credential that bound the socket; a rotated one no longer admits (rule 5).
     pub credential: u32,
+}
+
+impl Principal {
+    /// The server itself, which speaks from its own host.
+    pub const SERVER: Principal =
+        Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
 }

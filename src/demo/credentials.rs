@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use crate::gateway::credentials::ApiCredentials;
 use crate::gateway::passwords::{new_bearer_token, new_totp_secret};
+use crate::gateway::secrets::create_private;
 
 const FILE: &str = "demo.json";
 
@@ -79,8 +79,7 @@ impl Credentials {
 
     /// Keeps them for the next run, for their owner alone to read.
     pub fn save(&self, dir: &Path) -> Result<(), Failure> {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(dir.join(FILE))?;
+        let mut file = create_private(&dir.join(FILE))?;
         file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
         Ok(file.sync_all()?)
     }

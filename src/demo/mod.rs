@@ -8,14 +8,13 @@ mod world;
 
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use credentials::Credentials;
 
 use crate::access::tier::{Tier, Tiers};
 use crate::config::{Config, DatabaseUrl};
-use crate::gateway::secrets::MasterKey;
+use crate::gateway::secrets::{MasterKey, create_private};
 use crate::server::{Plan, Server};
 
 /// What may go wrong, in words for the person at the terminal.
@@ -107,8 +106,7 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(text.as_bytes())?;
+    create_private(&fresh)?.write_all(text.as_bytes())?;
     std::fs::rename(&fresh, file)
 }
 

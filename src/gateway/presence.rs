@@ -2,7 +2,6 @@
 //! the grace, its orders are canceled. A planned stop is no disconnect; after any start a key has the grace anew.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 
 use super::context::{Gateway, Unanswered};
 use super::listener;
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::Principal;
 use crate::domain::ids::ServiceUserId;
 use crate::engine::command::Command;
 use crate::engine::service_users::KeyStatus;
@@ -18,7 +17,6 @@ use crate::sequencer::handle::Work;
 
 /// How long a cancel that was not taken waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-const SERVER: Principal = Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
 
 /// The sockets of each Service User that has had one since the start.
 #[derive(Debug)]
@@ -104,7 +102,7 @@ async fn cancel_after_grace(gateway: &Gateway, ids: Vec<ServiceUserId>) {
     tokio::time::sleep(gateway.presence.grace).await;
     for id in ids {
         while gateway.presence.is_gone(id) {
-            match gateway.ask_as(SERVER, Work::Command(Command::Disconnected(id))).await {
+            match gateway.ask_as(Principal::SERVER, Work::Command(Command::Disconnected(id))).await {
                 Ok(_) | Err(Unanswered::Refused(_)) => break,
                 Err(Unanswered::Unavailable) => tokio::time::sleep(RETRY).await,
             }

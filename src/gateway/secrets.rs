@@ -25,6 +25,14 @@ pub const MASTER_KEY_VARIABLE: &str = "COUNTERSIGN_MASTER_KEY";
 
 const NONCE_BYTES: usize = 24;
 
+/// Creates a file for its owner alone to read, from the moment it is there.
+///
+/// # Errors
+/// When there is one already, or the system refuses.
+pub fn create_private(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Why there is no usable master key. The messages tell the operator what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
@@ -108,7 +116,7 @@ impl MasterKey {
     pub fn generate(path: &Path) -> Result<Self, MasterKeyError> {
         let failed = |source| file_error(path, source);
         let key = Self(Zeroizing::new(rand::random()));
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        let mut file = create_private(path).map_err(failed)?;
         let text = Zeroizing::new(BASE64_STANDARD.encode(*key.0) + "\n");
         file.write_all(text.as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)?;

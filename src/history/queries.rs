@@ -77,17 +77,17 @@ impl History {
 
     /// Waits for the tables to have the event at `seq`.
     pub(super) async fn reached(&self, seq: Seq) -> Result<(), Busy> {
-        let mut reached = self.reached.clone();
-        patiently(async { reached.wait_for(|at| *at >= seq.0).await.map(drop).map_err(|_| Busy) }).await
+        self.query(seq, async { Ok(()) }).await
     }
 
     /// Runs a query once the tables have the event at `seq`. Patience is one: for the tables, a connection and the rows.
     pub(super) async fn query<T>(&self, seq: Seq, query: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
-        patiently(async {
-            self.reached(seq).await?;
+        let mut reached = self.reached.clone();
+        let answered = async {
+            reached.wait_for(|at| *at >= seq.0).await.map_err(|_| Busy)?;
             query.await
-        })
-        .await
+        };
+        tokio::time::timeout(PATIENCE, answered).await.unwrap_or(Err(Busy))
     }
 
     /// Takes every connection, so that queries wait for one until what this returns is dropped.
@@ -203,10 +203,6 @@ impl History {
         })
         .await
     }
-}
-
-async fn patiently<T>(wait: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(Busy))
 }
 
 /// Whether the key's dates show an entry at `at`: start ≤ t < end (rule 10).

@@ -46,10 +46,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// Submissions after which a batch takes no more; bounds the size of a row.
 const BATCH_MAX: usize = 8_192;
 
-/// What the server itself asks.
-const SERVER: Principal =
-    Principal { actor: Actor::Server, peer: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), credential: 0 };
-
 /// The single writer, recovered and ready to run.
 pub struct Sequencer<R: Release> {
     engine: Engine,
@@ -137,10 +133,10 @@ impl<R: Release> Sequencer<R> {
         }
         let now = (self.clock)();
         for command in genesis.iter().chain([&Command::Tick]) {
-            if let Err(reject) = self.engine.handle(now, &SERVER, command) {
+            if let Err(reject) = self.engine.handle(now, &Principal::SERVER, command) {
                 return Err(JournalError::Unavailable(reject.text()));
             }
-            self.open.record(&mut self.engine, SERVER.actor);
+            self.open.record(&mut self.engine, Actor::Server);
         }
         self.commit().await?;
         self.let_out();
@@ -272,10 +268,10 @@ impl<R: Release> Sequencer<R> {
 
     fn tick(&mut self) {
         let now = (self.clock)();
-        if let Err(reject) = self.engine.handle(now, &SERVER, &Command::Tick) {
+        if let Err(reject) = self.engine.handle(now, &Principal::SERVER, &Command::Tick) {
             tracing::error!(reject = reject.text(), "the engine refused a tick");
         }
-        self.open.record(&mut self.engine, SERVER.actor);
+        self.open.record(&mut self.engine, Actor::Server);
     }
 }
 

@@ -272,7 +272,7 @@ async fn d6_69_a_damaged_row_refuses_to_start_and_says_where() {
     killed_after(dir.path(), 1).await;
     let mut journal = storage(dir.path()).journal().await.unwrap();
     let mut body = Vec::new();
-    codec::encode(&mut body, Moment(1), SERVER.actor, &[asset(2)]);
+    codec::encode(&mut body, Moment(1), Actor::Server, &[asset(2)]);
     journal.append(2, 2, codec::FORMAT, &body).await.unwrap();
     let reader = reader(dir.path()).await;
     let refused = recover(&reader, &snapshots(dir.path())).await.unwrap_err();

@@ -24,7 +24,7 @@ pub const DAY: u64 = 86_400 * SECOND;
 /// 2023-11-14.
 pub const START: Moment = Moment(1_700_000_000_000_000);
 
-pub const SERVER: Principal = by(Actor::Server, 0);
+pub const SERVER: Principal = Principal::SERVER;
 pub const VENUE: Principal = by(Actor::Venue(VenueKeyId(1)), 1);
 
 pub const fn by(actor: Actor, credential: u32) -> Principal {

@@ -135,12 +135,29 @@ async fn dora(world: &World) -> (Client, String) {
     (Client::with_cookie(world.address, cookie).await.unwrap(), totp.to_owned())
 }
 
+/// Acme with a bot and Alice, and another Organization with a bot and Dora; with the secret of her one-time codes.
+struct Neighbours {
+    world: World,
+    bot: Client,
+    foreign_bot: Client,
+    alice: Client,
+    dora: Client,
+    totp: String,
+}
+
+impl Neighbours {
+    async fn new() -> Neighbours {
+        let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+        let world = World::new(&[key(ScopeSet::ALL), other]).await;
+        let (bot, foreign_bot) = (world.bot(1).await, world.bot(2).await);
+        let (alice, (dora, totp)) = (world.member("alice").await, dora(&world).await);
+        Neighbours { world, bot, foreign_bot, alice, dora, totp }
+    }
+}
+
 #[tokio::test]
 async fn d2_23_every_method_answers_about_what_another_organization_has_as_if_it_were_not_there() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let world = World::new(&[key(ScopeSet::ALL), other]).await;
-    let (mut bot, mut foreign_bot) = (world.bot(1).await, world.bot(2).await);
-    let (mut alice, (mut dora, totp)) = (world.member("alice").await, dora(&world).await);
+    let Neighbours { world, mut bot, mut foreign_bot, mut alice, mut dora, totp } = Neighbours::new().await;
     let things = things(&mut bot).await;
     let creation = unclaimed(&mut alice, &mut world.member("bob").await).await;
     let samples = Operation::ALL.into_iter().filter(|operation| operation.row().kind != Kind::Stream);
@@ -194,10 +211,7 @@ async fn busy(world: &World, bot: &mut Client) {
 
 #[tokio::test]
 async fn d2_23_no_subscription_and_no_offset_leads_to_what_another_organization_has() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let world = World::new(&[key(ScopeSet::ALL), other]).await;
-    let (mut bot, mut foreign_bot) = (world.bot(1).await, world.bot(2).await);
-    let (mut alice, (mut dora, totp)) = (world.member("alice").await, dora(&world).await);
+    let Neighbours { world, mut bot, mut foreign_bot, mut alice, mut dora, totp } = Neighbours::new().await;
     for channel in PRIVATE {
         let of_members = channel == "approvals";
         let (owner, stranger) = if of_members { (&mut alice, &mut dora) } else { (&mut bot, &mut foreign_bot) };

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::job::{Job, Stuck, part_name};
 use super::{Exports, file_name};
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::Principal;
 use crate::domain::ids::OrganizationId;
 use crate::engine::command::Command;
 use crate::engine::exports::Export;
@@ -28,9 +27,6 @@ use crate::sequencer::handle::{Answer, Work};
 const SWEEP: Duration = Duration::from_secs(60);
 /// How long what failed waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// The server itself.
-const SERVER: Principal = Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
 
 /// Makes files until the server stops; what is unfinished then starts over after the restart.
 pub async fn make(gateway: Arc<Gateway>) {
@@ -87,14 +83,16 @@ impl Maker {
         // Out while it is worked on: what fails starts over, unless it was history that did not answer.
         let Some(mut job) = self.jobs.remove(&organization) else { return Ok(()) };
         let reference = self.gateway.directory.reference();
-        let page = job.page(&self.gateway.history, &reference).await;
-        if matches!(page, Ok(true) | Err(Stuck::Busy)) {
-            self.jobs.insert(organization, job);
-            page?;
-        } else {
-            page?;
-            self.finish(job).await?;
-            self.exports().changed();
+        match job.page(&self.gateway.history, &reference).await {
+            Ok(false) => {
+                self.finish(job).await?;
+                self.exports().changed();
+            }
+            page @ (Ok(true) | Err(Stuck::Busy)) => {
+                self.jobs.insert(organization, job);
+                page?;
+            }
+            Err(stuck) => return Err(stuck),
         }
         self.publish();
         Ok(())
@@ -103,7 +101,7 @@ impl Maker {
     async fn finish(&mut self, job: Job) -> Result<(), Stuck> {
         let (export, progress) = job.finish(&self.exports().dir).await?;
         let command = Command::FinishExport { export: export.id, started: progress.started, rows: progress.rows };
-        match self.gateway.ask_as(SERVER, Work::Command(command)).await {
+        match self.gateway.ask_as(Principal::SERVER, Work::Command(command)).await {
             // It was removed meanwhile; the next comparison takes the file away.
             Ok(_) | Err(Unanswered::Refused(_)) => Ok(()),
             Err(Unanswered::Unavailable) => Err(Stuck::Busy),
@@ -132,7 +130,7 @@ impl Maker {
         let mut all: Vec<Export> = Vec::new();
         loop {
             let query = Query::AllExports(all.last().map(|last| last.id));
-            match self.gateway.ask_as(SERVER, Work::Query(query)).await {
+            match self.gateway.ask_as(Principal::SERVER, Work::Query(query)).await {
                 Ok(Answer::View(View::Exports(page))) if page.is_empty() => return Ok(all),
                 Ok(Answer::View(View::Exports(page))) => all.extend(page),
                 Ok(_) | Err(_) => return Err(Stuck::Busy),

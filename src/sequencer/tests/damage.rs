@@ -25,7 +25,7 @@ async fn closed() -> (tempfile::TempDir, Digest, Head) {
 
 async fn append(journal: &mut Journal, row: u16) {
     let mut body = Vec::new();
-    codec::encode(&mut body, Moment(u64::from(row)), SERVER.actor, &[asset(row)]);
+    codec::encode(&mut body, Moment(u64::from(row)), Actor::Server, &[asset(row)]);
     journal.append(u64::from(row), 1, codec::FORMAT, &body).await.unwrap();
 }
 
@@ -182,7 +182,7 @@ async fn d6_69_a_row_that_follows_by_its_digest_and_cannot_follow_by_what_it_say
         let (dir, ..) = closed().await;
         let mut journal = storage(dir.path()).journal().await.unwrap();
         let mut body = Vec::new();
-        codec::encode(&mut body, Moment(99), SERVER.actor, std::slice::from_ref(&event));
+        codec::encode(&mut body, Moment(99), Actor::Server, std::slice::from_ref(&event));
         let at = u64::from(ROWS) + 1;
         journal.append(at, 1, codec::FORMAT, &body).await.unwrap();
         let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
