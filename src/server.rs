@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
@@ -22,23 +21,19 @@ use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
-use crate::gateway::activity::{self, Activity};
-use crate::gateway::admission::Admission;
+use crate::gateway::activity;
 use crate::gateway::connection::Seats;
-use crate::gateway::context::Gateway;
+use crate::gateway::context::{Gateway, Links};
 use crate::gateway::directory::Directory;
-use crate::gateway::exports::{self, Exports};
+use crate::gateway::exports;
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
-use crate::gateway::passwords::Hashing;
-use crate::gateway::presence::{self, Presence};
+use crate::gateway::presence;
 use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::subscriptions::RingLimits;
-use crate::gateway::throttle::Throttle;
 use crate::gateway::tls::{Certificate, Files, TlsError};
-use crate::gateway::token::Tokens;
 use crate::gateway::{fan_out, frame, handshake, health, private, sign_in};
 use crate::history::{self, History};
 use crate::market_data;
@@ -66,14 +61,8 @@ const BACKLOG: u32 = 4_096;
 /// needs. Left to itself it keeps megabytes, so that a thousand readers that stand still cost gigabytes, and writes that
 /// nobody will read, before one of them is noticed.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-/// Failures in a minute, of one account or key from one address, after which further ones wait.
-const FAILURES_MAX: u32 = 10;
-/// Failed sign-ins in a minute, of any account, from one address.
-const SPRAYED_MAX: u32 = 100;
 /// Bytes of a request's body; beyond it 413. The largest that anybody needs has an e-mail, a password and a code.
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// Bytes that one waiting part of an answer is reckoned at.
-const PART_BYTES: usize = 512;
 
 /// What a server needs to run.
 #[derive(Debug)]
@@ -152,7 +141,7 @@ impl Server {
         let Plan { config, master, genesis } = plan;
         let certificate = certificate(&config)?;
         let storage = storage(&config)?;
-        let seats = Seats::new(config.limits.send_queue_bytes / PART_BYTES, config.limits.connections_per_key);
+        let seats = Seats::within(&config.limits);
         let metrics = Arc::new(Metrics::default());
         let (market_feed, market_batches) = market_data::feed();
         let (history_feed, history_batches) = history::feed();
@@ -175,37 +164,21 @@ impl Server {
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(keep_head(config.data_dir.clone(), head));
-        let activity = sessions_in_use(&config, &directory);
         let (history, past) = open_history(&config, &storage, journal, history_batches, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared);
-        let gateway = Arc::new(Gateway {
+        let links = Links {
             directory: Arc::clone(&directory),
             handle,
             seats: Arc::clone(&seats),
-            tokens: Tokens::new(&master),
-            master,
             market_data,
             history,
-            exports: Exports::under(&config.data_dir),
-            origins: config.origins(address),
-            signatures: Throttle::new(FAILURES_MAX),
-            sign_ins: Throttle::new(FAILURES_MAX),
-            sprays: Throttle::new(SPRAYED_MAX),
-            hashing: Hashing::default(),
-            activity,
-            admission: Admission::new(config.limits.connections_per_address, config.limits.pending_handshakes),
-            metrics: Arc::clone(&metrics),
-            limits: config.limits.clone(),
-            presence: Presence::new(Duration::from_secs(config.limits.disconnect_grace_s as u64)),
-            clock: wall_clock,
-            tiers: config.rates.clone(),
-            secure: config.speaks_tls(),
+            metrics,
             stopping: stopping.clone(),
             dashboards: dashboards.handle(),
-            sockets_opened: AtomicU64::new(0),
-        });
+        };
+        let gateway = Gateway::new(&config, address, master, wall_clock, links);
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
         tokio::spawn(exports::make(Arc::clone(&gateway)));
         presence::started(&gateway);
@@ -242,13 +215,6 @@ impl Server {
         drop(dashboards);
         sequencer.await.map_err(|_| ServerError::Sequencer)?
     }
-}
-
-/// When each Member's session was last used: as far as is known, now.
-fn sessions_in_use(config: &Config, directory: &Directory) -> Activity {
-    let idle = Duration::from_secs(config.limits.member_idle_s as u64);
-    let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
-    Activity::new(idle, open.into_iter(), wall_clock())
 }
 
 /// Opens the port; tells where it is, which the system chooses when the settings leave it open.

@@ -6,7 +6,7 @@ const COMMITS: &str = "countersign_journal_commits_total";
 const ORDERS: &str = "countersign_orders_accepted_total";
 
 const EVENTS: &str = "countersign_journal_events_total";
-const SEND_QUEUE: &str = "countersign_send_queue_parts";
+const SEND_QUEUE: &str = "countersign_send_queue_bytes";
 const HISTORY_LAG: &str = "countersign_history_lag_events";
 
 /// Events that the server's process has journalled, where the page tells.
@@ -19,8 +19,8 @@ pub async fn history_lag(endpoint: &Endpoint) -> Option<f64> {
     counter(&endpoint.get("/metrics").await.ok()?, HISTORY_LAG)
 }
 
-/// Parts that wait to be written on all sockets, where the page tells.
-pub async fn send_queue_parts(endpoint: &Endpoint) -> Option<f64> {
+/// Bytes that wait to be written on all sockets, as the server reckons them, where the page tells.
+pub async fn send_queue_bytes(endpoint: &Endpoint) -> Option<f64> {
     counter(&endpoint.get("/metrics").await.ok()?, SEND_QUEUE)
 }
 

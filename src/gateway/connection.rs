@@ -16,6 +16,7 @@ use super::line::{Line, Passed};
 use super::rights::Holder;
 use super::ring::Item;
 use crate::access::operation::Operation;
+use crate::config::Limits;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::query::{HistoryGrant, Owner, View};
@@ -31,6 +32,9 @@ const MARKET_DATA_MAX: usize = 64;
 
 /// Parts that one call causes on its own socket, usually: an answer and its events.
 const PARTS_PER_CALL: usize = 8;
+
+/// Bytes that a waiting part is reckoned at: most are rendered only when they are written.
+const PART_BYTES: usize = 512;
 
 /// Something for a socket to write.
 #[derive(Debug)]
@@ -113,6 +117,11 @@ pub struct Seats {
 }
 
 impl Seats {
+    /// Seats within these bounds.
+    pub fn within(limits: &Limits) -> Arc<Seats> {
+        Seats::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
+    }
+
     /// Seats whose sockets may have `parts_max` parts waiting, `sockets_max` of them for one key or Member.
     pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Seats> {
         Arc::new(Seats {
@@ -162,9 +171,9 @@ impl Seats {
         self.all().iter().for_each(|outlet| outlet.stop());
     }
 
-    /// Parts that wait to be written, on all sockets together.
-    pub fn parts_waiting(&self) -> usize {
-        self.all().iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed)).sum()
+    /// Bytes that wait to be written, on all sockets together, as they are reckoned.
+    pub fn bytes_waiting(&self) -> usize {
+        self.all().iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed) * PART_BYTES).sum()
     }
 
     fn all(&self) -> Vec<Arc<Outlet>> {

@@ -1,8 +1,9 @@
 //! What every route and session of the gateway shares.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -20,12 +21,37 @@ use super::throttle::Throttle;
 use super::token::Tokens;
 use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::domain::time::Moment;
 use crate::engine::reject::{Code, Reject};
 use crate::history::History;
 use crate::market_data::MarketData;
 use crate::sequencer::handle::{Answer, Handle, Submission, Work};
+
+/// Failures in a minute, of one account or key from one address, after which further ones wait.
+const FAILURES_MAX: u32 = 10;
+/// Failed sign-ins in a minute, of any account, from one address.
+const SPRAYED_MAX: u32 = 100;
+
+/// What the gateway is joined to.
+pub struct Links {
+    /// Names, keys and Members as released.
+    pub directory: Arc<Directory>,
+    /// The way into the sequencer.
+    pub handle: Handle<Ticket>,
+    /// Numbers for sockets.
+    pub seats: Arc<Seats>,
+    /// Public market data.
+    pub market_data: MarketData,
+    /// Orders, trades and ledger entries of the past.
+    pub history: History,
+    /// What is counted for `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// True once the server is stopping.
+    pub stopping: watch::Receiver<bool>,
+    /// Where Members' sessions run.
+    pub dashboards: tokio::runtime::Handle,
+}
 
 /// What every route and session shares.
 pub struct Gateway {
@@ -89,6 +115,47 @@ pub enum Unanswered {
 }
 
 impl Gateway {
+    /// A gateway with these settings that listens on `address`, and with what it is joined to.
+    pub fn new(
+        config: &Config,
+        address: SocketAddr,
+        master: MasterKey,
+        clock: fn() -> Moment,
+        links: Links,
+    ) -> Arc<Gateway> {
+        let Links { directory, handle, seats, market_data, history, metrics, stopping, dashboards } = links;
+        let limits = &config.limits;
+        // When each Member's session was last used: as far as is known, now.
+        let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
+        let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), clock());
+        Arc::new(Gateway {
+            directory,
+            handle,
+            seats,
+            tokens: Tokens::new(&master),
+            master,
+            market_data,
+            history,
+            exports: Exports::under(&config.data_dir),
+            origins: config.origins(address),
+            signatures: Throttle::new(FAILURES_MAX),
+            sign_ins: Throttle::new(FAILURES_MAX),
+            sprays: Throttle::new(SPRAYED_MAX),
+            hashing: Hashing::default(),
+            admission: Admission::new(limits.connections_per_address, limits.pending_handshakes),
+            metrics,
+            limits: limits.clone(),
+            presence: Presence::new(Duration::from_secs(limits.disconnect_grace_s as u64)),
+            activity,
+            tiers: config.rates.clone(),
+            secure: config.speaks_tls(),
+            clock,
+            stopping,
+            dashboards,
+            sockets_opened: AtomicU64::new(0),
+        })
+    }
+
     /// Asks the engine on behalf of nobody in particular at `peer`.
     pub async fn ask(&self, peer: IpAddr, credential: u32, work: Work) -> Result<Answer, Unanswered> {
         self.open(peer, credential, work, Ticket::Ask).await

@@ -38,25 +38,32 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
     }
     let Peer(peer) = upgrade.peer;
-    let Some(admitted) = gateway.admission.sockets.enter(peer) else {
-        return turned_away(&gateway, &headers, peer, Refusal::crowded());
-    };
-    let (seat, parts) = gateway.seats.take(peer);
-    let turn = gateway.admission.turn().await;
-    let judged = authenticate(&gateway, &headers, &seat.0).await;
-    drop(turn);
-    match judged {
-        Ok(principal) => {
-            let hash = cookie(&headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
-            let opened = Opened { principal, cookie: hash, origin: origin(&headers).map(str::to_owned) };
-            let sessions = match principal.actor {
+    match judge(&gateway, &headers, peer).await {
+        Ok((place, opened)) => {
+            let sessions = match opened.principal.actor {
                 Actor::Member(_) => gateway.dashboards.clone(),
                 _ => Handle::current(),
             };
-            upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, (seat, admitted, parts), opened))
+            upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, place, opened))
         }
         Err(refusal) => turned_away(&gateway, &headers, peer, refusal),
     }
+}
+
+/// Whose a new socket of `peer` is, and its place; or why it cannot be.
+pub(super) async fn judge(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    peer: IpAddr,
+) -> Result<(session::Place, Opened), Refusal> {
+    let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
+    let (seat, parts) = gateway.seats.take(peer);
+    let turn = gateway.admission.turn().await;
+    let principal = authenticate(gateway, headers, &seat.0).await?;
+    drop(turn);
+    let cookie = cookie(headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
+    let opened = Opened { principal, cookie, origin: origin(headers).map(str::to_owned) };
+    Ok(((seat, admitted, parts), opened))
 }
 
 fn turned_away(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: Refusal) -> Response {

@@ -134,6 +134,9 @@ pub(super) struct Session {
     pub(super) stopping: bool,
 }
 
+/// A socket's seat, its place among its address's, and the queue of its parts.
+pub(super) type Place = (Occupied, Admitted, mpsc::Receiver<Vec<Part>>);
+
 /// What the handshake found.
 pub(super) struct Opened {
     /// Whose the socket is.
@@ -144,11 +147,11 @@ pub(super) struct Opened {
     pub(super) origin: Option<String>,
 }
 
-/// A session from its beginning to its end; `seat`, its place among its address's and the queue of its parts are its own.
+/// A session from its beginning to its end.
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    (seat, admitted, mut parts): (Occupied, Admitted, mpsc::Receiver<Vec<Part>>),
+    (seat, admitted, mut parts): Place,
     Opened { principal, cookie, origin }: Opened,
 ) -> impl Future<Output = ()> + Send {
     let now = Instant::now();

@@ -19,6 +19,8 @@ const DEPTH: usize = 100;
 /// write.
 const QUEUED: u64 = 60;
 const TAKEN: u64 = 4 + 64;
+/// What the server reckons a part at that waits.
+const PART_BYTES: u64 = 512;
 /// Of the bots, who read.
 const OTHERS: u64 = 16;
 
@@ -114,7 +116,7 @@ impl Picture {
 }
 
 async fn parts_waiting(world: &World) -> u64 {
-    value(&metrics(world.address).await, "countersign_send_queue_parts")
+    value(&metrics(world.address).await, "countersign_send_queue_bytes") / PART_BYTES
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -53,7 +53,7 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
         ("countersign_sockets{kind=\"service_user\"}", 1),
         ("countersign_sockets{kind=\"public\"}", 1),
         ("countersign_handshakes_refused_total{status=\"401\"}", 1),
-        ("countersign_send_queue_parts", 0),
+        ("countersign_send_queue_bytes", 0),
         ("countersign_revocation_seconds_count", 0),
     ] {
         assert_eq!(value(&text, series), expected, "{series}");

@@ -201,7 +201,7 @@ async fn d4_54_a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody
     still.subscribe("executions").await;
     // Until the queue behind the socket's buffers grows no more. From then on it has 5 s to take what is there.
     let (mut round, mut waiting, mut before) = (0, 0, 0);
-    while waiting < 500 || waiting > before {
+    while waiting < 500 * 512 || waiting > before {
         for number in 0..250 {
             let id = round * 1_000 + number;
             let order = limit("buy", "0.1", "10");
@@ -211,7 +211,7 @@ async fn d4_54_a_reader_that_stands_still_is_closed_with_a_name_and_harms_nobody
             assert_eq!(bot.answer(round * 1_000 + number).await["success"], true);
         }
         round += 1;
-        before = std::mem::replace(&mut waiting, value(&metrics(world.address).await, "countersign_send_queue_parts"));
+        before = std::mem::replace(&mut waiting, value(&metrics(world.address).await, "countersign_send_queue_bytes"));
     }
     assert_eq!(still.closed().await, (4008, "slow consumer".to_owned()));
     bot.call("cancel_all", json!({})).await;

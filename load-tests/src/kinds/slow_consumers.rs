@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
 use crate::machine::{require_open_files, resident_kib};
-use crate::metrics::send_queue_parts;
+use crate::metrics::send_queue_bytes;
 use crate::scenario::SlowConsumers;
 use crate::stage::{Contestant, Stage};
 use crate::target::Target;
@@ -44,14 +44,14 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
         let mut load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         load.plan.duty.warm_up = Duration::try_from_secs_f64(settings.stall).unwrap_or_default();
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
-        let waiting = send_queue_parts(target.web()?).await;
+        let waiting = send_queue_bytes(target.web()?).await;
         let after = target.process.map(resident_kib).transpose()?;
         drop(stalled);
         let growth = before.zip(after).map(|(before, after)| to_f64(after) - to_f64(before));
         let each = growth.and_then(|growth| ratio(growth, f64::from(settings.stalled)));
         let series = stage.record.series.last_mut().expect("a measurement was added");
         series.extra.extend(each.map(|kib| (KIB.to_owned(), kib)));
-        series.extra.extend(waiting.map(|parts| ("parts that wait to be sent".to_owned(), parts)));
+        series.extra.extend(waiting.map(|bytes| ("bytes that wait to be sent".to_owned(), bytes)));
     }
     stage.conclude("p99 with stalled subscribers / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
     stage.conclude(KIB, |round| round.get(WITH)?.extra.get(KIB).copied());
