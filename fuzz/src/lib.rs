@@ -7,6 +7,8 @@ mod genesis;
 mod journal;
 mod requests;
 pub mod seeds;
+mod server;
+mod session;
 mod world;
 
 use std::collections::BTreeSet;
@@ -19,10 +21,11 @@ use countersign::access::operation::Operation;
 use countersign::gateway::untrusted::{self, Bodies, Claim};
 use countersign::gateway::upgrade;
 pub use journal::journal;
+pub use session::session;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
 
-/// A socket whose other end has sent these bytes and reads nothing back.
+/// The end of a connection whose other end has sent these bytes and reads nothing back.
 struct Sent<'a>(&'a [u8]);
 
 impl Read for Sent<'_> {

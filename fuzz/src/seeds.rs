@@ -9,8 +9,8 @@ use countersign::gateway::token::Claims;
 use countersign::sequencer::replay::Replay;
 use countersign::sequencer::{codec, recovery};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
 
+use super::session::framed;
 use super::world::{self, NOW};
 
 /// A message and its params, for each operation; `@…` is an id of the world. An empty line has no params.
@@ -23,6 +23,7 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "handshake" => handshakes(),
         "journal" => journal(),
         "rest" => bodies(),
+        "session" => conversations(),
         _ => Vec::new(),
     }
 }
@@ -50,6 +51,7 @@ fn messages() -> Vec<(String, String)> {
         .replace("@DIGEST", &request.digest)
         .replace("@REFID", &withdrawal.to_string())
         .replace("@EXPORT", &exports[0].id.to_string())
+        .replace("@OTP", &world::code())
         .replace("@TOKEN", &world::tokens().mint(&claims));
     let whole = |(at, line): (usize, &str)| {
         let (method, params) = line.split_once(' ').unwrap_or((line, ""));
@@ -61,17 +63,25 @@ fn messages() -> Vec<(String, String)> {
 
 fn frames() -> Vec<(String, Vec<u8>)> {
     let messages = messages();
-    let mut wire = Vec::new();
-    let mut socket = WebSocket::from_raw_socket(std::io::Cursor::new(&mut wire), Role::Client, None);
-    for (_, text) in messages.iter().take(3) {
-        socket.send(Message::text(text.as_str())).expect("it is written to memory");
-    }
-    socket.send(Message::Ping(b"alive"[..].into())).expect("it is written to memory");
-    socket.close(None).expect("it is written to memory");
-    drop(socket);
+    let first = messages.iter().take(3).map(|(_, text)| Message::text(text.as_str()));
+    let wire = framed(first.chain([Message::Ping(b"alive"[..].into()), Message::Close(None)]));
     let mut all: Vec<_> = messages.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
     all.push(("frames".to_owned(), wire));
     all
+}
+
+/// All messages one after the other, in the order of `messages.txt` and the other way round, and half a message.
+fn conversations() -> Vec<(String, Vec<u8>)> {
+    let texts: Vec<String> = messages().into_iter().map(|(_, text)| text).collect();
+    let backwards: Vec<String> = texts.iter().rev().cloned().collect();
+    let half = framed([Message::text(texts[0].as_str())]);
+    let named = |name: &str, bytes: Vec<u8>| (name.to_owned(), bytes);
+    vec![
+        named("all", texts.join("\n").into_bytes()),
+        named("backwards", backwards.join("\n").into_bytes()),
+        named("binary", framed([Message::text(texts[0].as_str()), Message::Binary(b"no text"[..].into())])),
+        named("half", [half.as_slice(), &half[..half.len() / 2]].concat()),
+    ]
 }
 
 fn handshakes() -> Vec<(String, Vec<u8>)> {

@@ -18,8 +18,14 @@ use countersign::engine::event::Event;
 use countersign::engine::exports::AskedExport;
 use countersign::engine::query::Reply;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
+use countersign::gateway::passwords::{bearer_hash, code_for_step};
 use countersign::gateway::secrets::MasterKey;
+use countersign::gateway::sign_in::totp_context;
 use countersign::gateway::token::Tokens;
+use countersign::sequencer::codec;
+use countersign::storage::journal::Row;
+use countersign::storage::memory::Disk;
+use countersign::storage::{Digest, link};
 
 use super::genesis::{self, Secrets, Wanted, key, people};
 
@@ -29,13 +35,31 @@ pub const NOW: Moment = Moment(1_700_000_000_000_000);
 /// Of the key in the corpus of handshakes.
 pub const SECRET: [u8; 64] = [1; 64];
 
-/// The tokens of a server whose master key is all zero.
+/// Of the Member's session.
+pub const COOKIE: &str = "a-page-that-is-open";
+
+/// Of the Member's second factor, in base32.
+const TOTP: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+
+/// A master key that is all zero.
+pub fn master() -> MasterKey {
+    MasterKey::from_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("32 bytes in base64")
+}
+
+/// The tokens of its server.
 pub fn tokens() -> &'static Tokens {
-    static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
-        let text = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-        Tokens::new(&MasterKey::from_text(text).expect("32 bytes in base64"))
-    });
+    static TOKENS: LazyLock<Tokens> = LazyLock::new(|| Tokens::new(&master()));
     &TOKENS
+}
+
+/// What the Member's app shows.
+pub fn code() -> String {
+    code_for_step(TOTP, step()).expect("a secret")
+}
+
+/// The step of a one-time code.
+fn step() -> u64 {
+    NOW.0 / 30_000_000
 }
 
 fn by(actor: Actor) -> Principal {
@@ -54,6 +78,21 @@ pub fn engine() -> &'static Engine {
     &world().0
 }
 
+/// A disk of its own for it.
+pub fn disk() -> Disk {
+    static ROW: LazyLock<Row> = LazyLock::new(|| {
+        let mut body = Vec::new();
+        let by = principals()[0].actor;
+        events().iter().for_each(|(at, event)| codec::encode(&mut body, *at, by, std::slice::from_ref(event)));
+        let count = u32::try_from(events().len()).expect("the world is small");
+        let digest = link(&Digest::default(), 1, count, codec::FORMAT, &body);
+        Row { first_seq: 1, count, format: codec::FORMAT, body, digest }
+    });
+    let disk = Disk::default();
+    disk.damage(|rows, _| rows.push(ROW.clone()));
+    disk
+}
+
 /// Everything that happened in it.
 pub fn events() -> &'static [(Moment, Event)] {
     &world().1
@@ -61,7 +100,13 @@ pub fn events() -> &'static [(Moment, Event)] {
 
 fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
     static WORLD: LazyLock<(Engine, Vec<(Moment, Event)>)> = LazyLock::new(|| {
-        let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
+        let master = master();
+        let secrets = Secrets {
+            sealed: &|number| master.seal(genesis::api_key(number).as_bytes(), &SECRET),
+            member: &|id| (Some(String::new()), Some(master.seal(&totp_context(id), TOTP.as_bytes()))),
+        };
+        let signed_in =
+            Command::OpenMemberSession { member: MemberId(1), step: step() - 1, cookie_hash: bearer_hash(COOKIE) };
         let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
         let [bot, _, venue] = principals();
         let maker = by(Actor::ServiceUser(ServiceUserId(2)));
@@ -82,6 +127,7 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
                 &by(Actor::Server),
                 Command::Genesis(genesis::events(&[key(ScopeSet::ALL), other], &people(), true, &secrets)),
             ),
+            (&by(Actor::Public), signed_in),
             (&bot, Command::PlaceOrder(order(Side::Buy, "90"))),
             (&maker, Command::PlaceOrder(order(Side::Buy, "95"))),
             (&maker, Command::PlaceOrder(order(Side::Sell, "105"))),

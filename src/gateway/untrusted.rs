@@ -1,15 +1,22 @@
-//! What strangers send before anybody knows them, read as the routes read it but from plain bytes: for the fuzz
+//! What strangers send, read as the routes read it but from plain bytes, or without the HTTP before it: for the fuzz
 //! targets of `fuzz/`, and for the test that replays their corpora.
+
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::context::Gateway;
 use super::credentials::Signed;
-use super::handshake::{Signature, origin};
+use super::handshake::{self, Signature, origin};
 use super::private;
+use super::session;
 use super::sign_in::{self, cookie};
-use super::upgrade;
+use super::socket::Socket;
+use super::upgrade::{self, WebSocket};
 
 /// What a request's head says of who sends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +31,16 @@ pub struct Claim {
     pub cookie: bool,
     /// It says where its page comes from.
     pub origin: bool,
+}
+
+/// A WebSocket from its handshake, whose headers these are, to its end: `stream` brings frames. `false` if the handshake
+/// is refused.
+pub async fn socket(gateway: Arc<Gateway>, headers: &HeaderMap, stream: TcpStream) -> bool {
+    let Ok(peer) = stream.peer_addr() else { return false };
+    let Ok((place, opened)) = handshake::judge(&gateway, headers, peer.ip()).await else { return false };
+    let socket = WebSocket::from_raw_socket(Socket::plain(stream), Role::Server, Some(upgrade::config())).await;
+    session::run(gateway, socket, place, opened).await;
+    true
 }
 
 /// Reads the head of a request for `/v2`.

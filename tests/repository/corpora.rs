@@ -7,10 +7,10 @@ mod targets;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use countersign::access::operation::Operation;
+use countersign::access::operation::{Kind, Operation};
 use targets::seeds::seeds;
 
-const TARGETS: [&str; 4] = ["frame_dispatch_inbound", "handshake", "journal", "rest"];
+const TARGETS: [&str; 5] = ["frame_dispatch_inbound", "handshake", "journal", "rest", "session"];
 
 /// Puts an input through a target; whether it was understood.
 fn run(target: &str, bytes: &[u8]) -> bool {
@@ -19,6 +19,7 @@ fn run(target: &str, bytes: &[u8]) -> bool {
         "handshake" => targets::handshake(bytes) != Default::default(),
         "journal" => targets::journal(bytes),
         "rest" => targets::rest(bytes) != Default::default(),
+        "session" => !targets::session(bytes).is_empty(),
         other => panic!("no target {other}"),
     }
 }
@@ -33,6 +34,12 @@ fn what_fuzzing_starts_from_is_understood() {
         seeds("frame_dispatch_inbound").iter().flat_map(|(_, bytes)| targets::frame_dispatch_inbound(bytes)).collect();
     let missing: Vec<Operation> = Operation::ALL.into_iter().filter(|of| !operations.contains(of)).collect();
     assert_eq!(missing, [], "a message for it belongs in fuzz/src/messages.txt");
+    let answered: BTreeSet<String> = seeds("session").iter().flat_map(|(_, bytes)| targets::session(bytes)).collect();
+    // These two are answered as `pong` and as `add_order`.
+    let renamed = [Operation::Ping, Operation::SettlePosition];
+    let asks = |of: &Operation| of.row().kind != Kind::Stream && !renamed.contains(of);
+    let missing = Operation::ALL.into_iter().filter(|of| asks(of) && !answered.contains(of.name()));
+    assert_eq!(missing.collect::<Vec<_>>(), [], "the server answers it");
 }
 
 /// `WRITE_CORPORA=1` writes the seeds there first; what fuzzing found stays.
