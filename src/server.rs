@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 
@@ -174,7 +177,7 @@ impl Server {
             seats: Arc::clone(&seats),
             market_data,
             history,
-            metrics,
+            metrics: Arc::clone(&metrics),
             stopping: stopping.clone(),
             dashboards: dashboards.handle(),
         };
@@ -183,7 +186,7 @@ impl Server {
         tokio::spawn(exports::make(Arc::clone(&gateway)));
         presence::started(&gateway);
         let routes = routes(gateway, directory, stages, config.data_dir.clone());
-        let limits = admission(&config, certificate, &stopping);
+        let limits = admission(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
         Ok(Server { address, stop, seats, listening, sequencer, dashboards })
@@ -275,12 +278,25 @@ fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, stages: Arc<Stages>,
         .merge(sign_in::routes(Arc::clone(&gateway)))
         .merge(handshake::routes(gateway))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(map_response(too_large))
+}
+
+/// A body beyond the limit is refused before its route sees it; here in the words that every refusal has.
+async fn too_large(response: Response) -> Response {
+    match response.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => {
+            let error = format!("EGeneral:Invalid arguments: a body has at most {BODY_BYTES_MAX} bytes");
+            listener::Refusal::new(status, error).into_response()
+        }
+        _ => response,
+    }
 }
 
 /// What the listener admits, and how; the certificate is followed from here on.
 fn admission(
     config: &Config,
     certificate: Option<Arc<Certificate>>,
+    metrics: Arc<Metrics>,
     stopping: &watch::Receiver<bool>,
 ) -> listener::Limits {
     let tls = certificate.as_ref().map(Certificate::acceptor);
@@ -293,6 +309,7 @@ fn admission(
         connections_per_address: limits.connections_per_address,
         trusted_proxies: trusted_proxies.clone(),
         tls,
+        metrics,
     }
 }
 

@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::admission::{Addresses, Admitted};
+use super::metrics::Metrics;
 use super::socket::Socket;
 
 /// Most bytes of a request's head; hyper answers 431 beyond.
@@ -58,6 +59,8 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
     /// What takes connections under TLS; plain ones are taken without.
     pub tls: Option<TlsAcceptor>,
+    /// Where those are counted who find no place.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The address a request truly comes from; a request extension.
@@ -123,7 +126,7 @@ impl IntoResponse for Refusal {
 /// returns when every connection is gone; ending upgraded ones is their sessions' work.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
-    let tls = limits.tls.clone();
+    let (tls, metrics) = (limits.tls.clone(), Arc::clone(&limits.metrics));
     let places = Places::new(limits);
     loop {
         let accepted = tokio::select! {
@@ -142,6 +145,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
             Ok(place) => place,
             Err(refusal) => {
                 tracing::debug!(peer = %address, error = refusal.text(), "connection turned away");
+                metrics.handshake_refused(refusal.status.as_u16());
                 turn_away(&socket, &refusal);
                 continue;
             }
@@ -286,7 +290,7 @@ mod tests {
 
     fn limits() -> Limits {
         let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
-        Limits { max_connections: 8, connections_per_address: 2, trusted_proxies, tls: None }
+        Limits { max_connections: 8, connections_per_address: 2, trusted_proxies, tls: None, metrics: Arc::default() }
     }
 
     /// A server on a free port, the switch that stops it, and its end.

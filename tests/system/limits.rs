@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::client::{Client, http};
 use super::world::{World, key};
@@ -58,10 +60,30 @@ async fn d7_79_a_body_beyond_sixteen_kib_is_refused() {
     for path in ["/session", "/invitations/none", "/0/private/GetWebSocketsToken"] {
         let body = json!({"email": "", "password": "", "otp": ""}).to_string();
         let padded = |bytes: usize| format!("{body:bytes$}");
-        let status = async |bytes| http(world.address, "POST", path, &headers, &padded(bytes)).await.0;
-        assert_ne!(status(16 * 1024).await, 413, "{path}");
-        assert_eq!(status(16 * 1024 + 1).await, 413, "{path}");
+        let answer = async |bytes| http(world.address, "POST", path, &headers, &padded(bytes)).await;
+        assert_ne!(answer(16 * 1024).await.0, 413, "{path}");
+        let (status, _, body) = answer(16 * 1024 + 1).await;
+        let error = json!({"error": ["EGeneral:Invalid arguments: a body has at most 16384 bytes"]});
+        assert_eq!((status, body), (413, error.to_string()), "{path}");
     }
+}
+
+#[tokio::test]
+async fn d7_79_a_full_server_turns_connections_away_and_counts_them() {
+    let world = World::configured(&[], |config| config.limits.max_connections = 1).await;
+    let told = async |mut socket: TcpStream, request: &str| {
+        // One that was turned away may be closed already.
+        let _ = socket.write_all(request.as_bytes()).await;
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer).await;
+        answer
+    };
+    let first = TcpStream::connect(world.address).await.unwrap();
+    let second = TcpStream::connect(world.address).await.unwrap();
+    let answer = told(second, "").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 5\r\n"), "{answer}");
+    let page = told(first, "GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(page.contains("countersign_handshakes_refused_total{status=\"503\"} 1"), "{page}");
 }
 
 /// Rule 40. The tables stand still, because somebody else writes to them; so whoever asks them waits two seconds.

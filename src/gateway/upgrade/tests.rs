@@ -1,6 +1,7 @@
 //! Upgrades and their sockets, over real connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::{Router, routing::any};
 use futures::{SinkExt, StreamExt};
@@ -56,7 +57,13 @@ async fn start() -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let limits = Limits { max_connections: 8, connections_per_address: 8, trusted_proxies: Vec::new(), tls: None };
+    let limits = Limits {
+        max_connections: 8,
+        connections_per_address: 8,
+        trusted_proxies: Vec::new(),
+        tls: None,
+        metrics: Arc::default(),
+    };
     let task = tokio::spawn(listener::serve(listener, app, limits, stopped));
     Server { address, reports, stop, task }
 }
@@ -282,7 +289,13 @@ async fn d7_86_a_session_that_panics_ends_alone_and_frees_its_place() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (_stop, stopped) = watch::channel(false);
-    let limits = Limits { max_connections: 2, connections_per_address: 8, trusted_proxies: Vec::new(), tls: None };
+    let limits = Limits {
+        max_connections: 2,
+        connections_per_address: 8,
+        trusted_proxies: Vec::new(),
+        tls: None,
+        metrics: Arc::default(),
+    };
     tokio::spawn(listener::serve(listener, app, limits, stopped));
     let connect = async || tokio_tungstenite::connect_async(format!("ws://{address}/v2")).await;
     let mut other = connect().await.unwrap().0;
