@@ -216,8 +216,7 @@ impl Record {
     /// # Errors
     /// All of it in words.
     pub fn verdict(&self, allow_refusals: bool) -> Result<(), LoadError> {
-        let mut wrong: Vec<String> =
-            self.checks.iter().filter(|check| !check.holds()).map(ToString::to_string).collect();
+        let mut wrong: Vec<String> = self.checks.iter().filter_map(Check::wrong).collect();
         if !allow_refusals {
             let refusals = self.series.iter().flat_map(|series| &series.refusals);
             wrong.extend(refusals.map(|(error, count)| format!("refused: {count} x {error}")));

@@ -51,20 +51,28 @@ impl Check {
         self.told.truncate(TOLD_MAX);
     }
 
-    /// Whether something was looked at and nothing was wrong. A check that saw nothing proves nothing, unless it was skipped.
+    /// Whether something was looked at and nothing was wrong.
     pub fn holds(&self) -> bool {
-        self.violations == 0 && (self.looked_at > 0 || self.skipped)
+        self.wrong().is_none()
+    }
+
+    /// What was wrong, and on whose stream. A check that saw nothing proves nothing, unless it was skipped.
+    pub fn wrong(&self) -> Option<String> {
+        let Self { name, looked_at, violations, told, skipped } = self;
+        match (violations, looked_at) {
+            (0, 0) if !skipped => Some(format!("{name}: there was nothing to look at")),
+            (0, _) => None,
+            _ => Some(format!("{name}: {violations} of {looked_at}: {}", told.join("; "))),
+        }
     }
 }
 
 impl std::fmt::Display for Check {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, looked_at, violations, told, skipped } = self;
-        match (violations, looked_at) {
-            (0, 0) if *skipped => write!(formatter, "skipped {name}"),
-            (0, 0) => write!(formatter, "FAILED  {name}: there was nothing to look at"),
-            (0, _) => write!(formatter, "holds   {name} ({looked_at} looked at)"),
-            _ => write!(formatter, "FAILED  {name}: {violations} of {looked_at}: {}", told.join("; ")),
+        match (self.wrong(), self.looked_at) {
+            (Some(wrong), _) => write!(formatter, "FAILED  {wrong}"),
+            (None, 0) => write!(formatter, "skipped {}", self.name),
+            (None, looked_at) => write!(formatter, "holds   {} ({looked_at} looked at)", self.name),
         }
     }
 }
