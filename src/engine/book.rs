@@ -92,7 +92,7 @@ impl<T: Resting> Book<T> {
     }
 
     /// The levels of a side, best first: the price, what its orders show together, and they in their order.
-    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, Quantity, impl Iterator<Item = &T>)> {
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = (Price, Quantity, impl Iterator<Item = &T> + Clone)> {
         self.side(side).map(|(price, level)| (price, level.total, self.queue(level)))
     }
 
@@ -215,7 +215,7 @@ impl<T: Resting> Book<T> {
         levels.map(|(price, level)| (*price, *level))
     }
 
-    fn queue(&self, level: Level) -> impl Iterator<Item = &T> {
+    fn queue(&self, level: Level) -> impl Iterator<Item = &T> + Clone {
         let next = |slot: u32| (slot != NONE).then_some(slot);
         std::iter::successors(next(level.first), move |slot| next(self.entries[*slot as usize].after))
             .filter_map(|slot| self.entries[slot as usize].order.as_ref())

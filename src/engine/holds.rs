@@ -1,5 +1,7 @@
 //! What an order holds, and what of it a fill leaves (rules 31, 34).
 
+use std::ops::ControlFlow;
+
 use super::book::Book;
 use super::reject::{Code, Reject};
 use crate::domain::markets::Market;
@@ -18,59 +20,113 @@ pub(super) fn reaches(order: &Order, price: Price) -> bool {
     }
 }
 
-/// The orders that `order` would trade with as things stand, in order: live ones at prices that it reaches, up to
-/// where it would meet its own Organization and end.
-pub(super) fn makers<'a>(book: &'a Book, order: &'a Order, now: Moment) -> impl Iterator<Item = (&'a Order, Price)> {
+/// The fills that `order` would have as things stand, one after the other and each as large as its maker has it, until
+/// `each` has seen enough or the order would meet its own Organization and end. An iceberg's next slice waits behind
+/// whatever else is at its price, as it does in the book.
+pub(super) fn walk(
+    book: &Book,
+    order: &Order,
+    now: Moment,
+    mut each: impl FnMut(Quantity, Price) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let own = |maker: &Order| maker.organization == order.organization;
     let passes_own = order.self_trade() == SelfTrade::CancelOldest;
-    book.against(order.side)
-        .filter(move |maker| !maker.is_expired(now))
-        .map_while(move |maker| maker.limit.filter(|price| reaches(order, *price)).map(|price| (maker, price)))
-        .take_while(move |(maker, _)| passes_own || !own(maker))
-        .filter(move |(maker, _)| !own(maker))
+    for (price, _, queue) in book.levels(order.side.opposite()) {
+        if !reaches(order, price) {
+            break;
+        }
+        let live = queue.filter(|maker| !maker.is_expired(now));
+        let mut hides = false;
+        for maker in live.clone() {
+            match (own(maker), passes_own) {
+                (true, true) => continue,
+                (true, false) => return ControlFlow::Break(()),
+                (false, _) => {}
+            }
+            each(maker.visible(), price)?;
+            hides |= maker.visible() < maker.remaining();
+        }
+        let mut round = 0;
+        while std::mem::take(&mut hides) {
+            for maker in live.clone().filter(|maker| !own(maker)) {
+                let Some((behind, size)) = hidden(maker, round) else { continue };
+                each(Quantity(behind.min(size)), price)?;
+                hides |= behind > size;
+            }
+            round += 1;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// What an iceberg still hides when its present slice and `round` more are used up, and the size of a slice.
+fn hidden(maker: &Order, round: i64) -> Option<(i64, i64)> {
+    let display = maker.terms.as_ref()?.display?;
+    let size = display.size.0.max(1);
+    let behind = maker.remaining().0.saturating_sub(display.shown.0).saturating_sub(size.saturating_mul(round));
+    (behind > 0).then_some((behind, size))
 }
 
 /// What the order must hold: a sell its base, a limit buy its limit, a market buy what walking the book costs,
-/// with the taker's fee where that is paid in the same currency.
-pub(super) fn needed(book: &Book, market: &Market, order: &Order, now: Moment) -> Result<Amount, Reject> {
+/// with the taker's fee where that is paid in the same currency. The walk goes no further than `funds`.
+pub(super) fn needed(
+    book: &Book,
+    market: &Market,
+    order: &Order,
+    now: Moment,
+    funds: Amount,
+) -> Result<Amount, Reject> {
     let sum = match (order.side, order.limit) {
-        (Side::Buy, None) => walked(book, market, order, now),
+        (Side::Buy, None) => walked(book, market, order, now, funds),
         (Side::Buy, Some(_)) | (Side::Sell, _) => wanted(market, order, order.remaining()),
     };
-    sum.ok_or_else(|| Reject::field(Code::InvalidArguments, "order_qty", "out of range"))
+    let sum = sum.ok_or_else(|| Reject::field(Code::InvalidArguments, "order_qty", "out of range"))?;
+    if sum > funds { Err(Reject::of(Code::InsufficientFunds)) } else { Ok(sum) }
 }
 
-/// What a market buy costs, fill by fill. An iceberg trades in slices, each of which rounds its fee up: one unit
-/// for each is enough.
-fn walked(book: &Book, market: &Market, order: &Order, now: Moment) -> Option<Amount> {
-    let (mut left, mut sum) = (order.remaining(), Amount::ZERO);
-    for (maker, price) in makers(book, order, now) {
-        if left == Quantity::ZERO {
-            break;
-        }
-        let qty = left.min(maker.remaining());
+/// What a market buy costs, fill by fill, each rounded as it will be; or more than `funds`.
+fn walked(book: &Book, market: &Market, order: &Order, now: Moment, funds: Amount) -> Option<Amount> {
+    let (mut left, mut sum) = (order.remaining(), Some(Amount::ZERO));
+    let with_fee = fee_is_held(order);
+    let cost = |price, qty| {
         let cost = market.cost(price, qty)?;
-        sum = sum.checked_add(cost)?;
-        if fee_is_held(order) {
-            let display = maker.terms.as_ref().and_then(|terms| terms.display);
-            let slices = display.map_or(0, |display| qty.0 / display.size.0.max(1) + 1);
-            sum = sum.checked_add(cost.fee(market.taker_ppm)?)?.checked_add(Amount(slices))?;
-        }
+        if with_fee { cost.checked_add(cost.fee(market.taker_ppm)?) } else { Some(cost) }
+    };
+    let _ = walk(book, order, now, |slice, price| {
+        let qty = left.min(slice);
         left = left.minus(qty);
-    }
-    Some(sum)
+        sum = sum.zip(cost(price, qty)).and_then(|(sum, cost)| sum.checked_add(cost));
+        match sum.is_some_and(|sum| sum <= funds) && left > Quantity::ZERO {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    });
+    sum
 }
 
-/// The quantity that a quote amount buys as the book stands: `cash_order_qty`.
-pub(super) fn bought_for(cash: Amount, book: &Book, market: &Market, order: &Order, now: Moment) -> Quantity {
+/// The quantity that a quote amount buys as the book stands: `cash_order_qty`. Where it is plainly more than `funds`
+/// buy, no further than that.
+pub(super) fn bought_for(
+    cash: Amount,
+    book: &Book,
+    market: &Market,
+    order: &Order,
+    now: Moment,
+    funds: Amount,
+) -> Quantity {
     let (mut left, mut qty) = (cash, Quantity::ZERO);
-    for (maker, price) in makers(book, order, now) {
-        let Some(affordable) = market.affordable(price, left) else { break };
-        let part = affordable.min(maker.remaining());
-        let (Some(cost), false) = (market.cost(price, part), part == Quantity::ZERO) else { break };
+    let _ = walk(book, order, now, |slice, price| {
+        let part = market.affordable(price, left).map_or(slice, |affordable| affordable.min(slice));
+        let Some(cost) = market.cost(price, part).filter(|_| part > Quantity::ZERO) else {
+            return ControlFlow::Break(());
+        };
         left = Amount(left.0 - cost.0);
         qty = Quantity(qty.0.saturating_add(part.0));
-    }
+        match part == slice && (cash.0 - left.0 <= funds.0 || qty < market.qty_min) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    });
     Quantity(qty.0 - qty.0 % market.qty_increment.0)
 }
 

@@ -1,7 +1,9 @@
 //! A live order against the book: fills, self-trade prevention, slices of icebergs, and what becomes of the rest.
 
+use std::ops::ControlFlow;
+
 use super::event::{Event, Fill, Trade};
-use super::holds::{after_fill, makers, reaches};
+use super::holds::{after_fill, reaches, walk};
 use super::ledger::{Movement, Party, Wallet};
 use super::transition::Transition;
 use crate::domain::markets::Market;
@@ -32,10 +34,11 @@ pub(super) fn end(t: &mut Transition<'_>, order: Order, reason: CancelReason) {
 /// Whether the book would fill an order whole.
 fn fills_whole(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
     let mut left = order.remaining();
-    makers(t.state().orders.book(market.id), order, t.now()).any(|(maker, _)| {
-        left = left.minus(left.min(maker.remaining()));
-        left == Quantity::ZERO
-    })
+    let _ = walk(t.state().orders.book(market.id), order, t.now(), |slice, _| {
+        left = left.minus(left.min(slice));
+        if left > Quantity::ZERO { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    left == Quantity::ZERO
 }
 
 /// Trades until nothing meets the order; what is left of it, unless it has ended.

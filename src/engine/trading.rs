@@ -120,17 +120,15 @@ pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, relea
     if !order.order_type.is_limit() && !meets(t, market, &order) {
         return Err(Reject::of(Code::NoLiquidity));
     }
+    let available = state.ledger.available(order.account, held_asset(&order, &state.reference));
+    let funds = Amount(available.0.saturating_add(released.0));
     if let Some(cash) = order.terms.as_ref().and_then(|terms| terms.cash).filter(|_| order.qty == Quantity::ZERO) {
-        order.qty = bought_for(cash, book, market, &order, now);
+        order.qty = bought_for(cash, book, market, &order, now, funds);
         if order.qty < market.qty_min {
             return Err(Reject::of(Code::OrderMinimum));
         }
     }
-    order.held = needed(book, market, &order, now)?;
-    let available = state.ledger.available(order.account, held_asset(&order, &state.reference));
-    if available.0.saturating_add(released.0) < order.held.0 {
-        return Err(Reject::of(Code::InsufficientFunds));
-    }
+    order.held = needed(book, market, &order, now, funds)?;
     Ok(order)
 }
 

@@ -7,6 +7,7 @@ mod approvals;
 mod checklist;
 mod earn;
 mod exports;
+mod fees;
 mod floor;
 mod funding;
 mod funds;

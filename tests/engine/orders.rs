@@ -2,16 +2,16 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::domain::ids::AccountId;
-use countersign::domain::orders::{CancelReason, Side, TimeInForce};
+use countersign::domain::orders::{CancelReason, OrderType, Side, TimeInForce};
 use countersign::domain::text::ClientOrderId;
-use countersign::engine::command::{Command, OrderRef, PlaceOrder};
+use countersign::engine::command::{AskedTerms, Command, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
 use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 
 use super::genesis::{Wanted, key};
-use super::world::{SECOND, Stage, bot, limit};
+use super::world::{SECOND, Stage, bot, decimal, limit};
 
 /// Bot 1 of Acme, bot 2 of the other Organization.
 fn stage() -> Stage {
@@ -48,6 +48,20 @@ fn fill_or_kill_fills_whole_or_leaves_no_trace_in_the_book() {
     stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.2", "101"));
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 3));
+}
+
+#[test]
+fn fill_or_kill_does_not_count_on_slices_behind_an_order_of_ones_own() {
+    let mut stage = stage();
+    let Command::PlaceOrder(order) = limit(Side::Sell, "1", "100", None) else { panic!("an order") };
+    let terms = AskedTerms { display_qty: Some(decimal("0.1")), ..AskedTerms::default() };
+    let terms = Some(Box::new(terms));
+    stage.placed(&bot(2), Command::PlaceOrder(PlaceOrder { order_type: OrderType::Iceberg, terms, ..order }));
+    stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
+    stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.5", "100"));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (0, 1));
+    stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.1", "100"));
+    assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (1, 1), "the slice in front");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Entry {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Naive {
     pub orders: Vec<Entry>,
     pub last: Option<i64>,
@@ -82,27 +82,15 @@ impl Naive {
     }
 
     /// Whether it could be filled whole without meeting an own order that would stop it.
+    /// Tried out on a copy: an iceberg's later slices may lie behind what ends the order.
     fn fills_whole(&self, order: &Entry) -> bool {
-        let mut makers: Vec<&Entry> = self
-            .orders
-            .iter()
-            .filter(|maker| {
-                let alive = maker.ends.is_none_or(|end| end > self.now);
-                maker.buys != order.buys && maker.turn.is_some() && alive && order.admits(maker.limit.unwrap())
-            })
-            .collect();
-        makers.sort_by_key(|maker| (if order.buys { maker.limit.unwrap() } else { -maker.limit.unwrap() }, maker.turn));
-        let mut left = order.left;
-        for maker in makers {
-            if maker.who == order.who {
-                if order.self_trade == SelfTrade::CancelOldest {
-                    continue;
-                }
-                break;
-            }
-            left -= left.min(maker.left);
-        }
-        left == 0
+        let mut trial = self.clone();
+        let at = trial.at(order.id);
+        trial.orders[at].patience = TimeInForce::Ioc;
+        let seen = trial.fills.len();
+        trial.go_live(order.id);
+        let filled: i64 = trial.fills[seen..].iter().filter(|fill| fill.1 == order.id).map(|fill| fill.2).sum();
+        filled == order.left
     }
 
     /// Whether the order was taken.

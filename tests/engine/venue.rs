@@ -32,6 +32,11 @@ pub struct Venue {
 impl Venue {
     /// BTC with 8 decimals and USD with 2, traded in steps of 1 USD and 0.00000001 BTC; 0.1 % and 0.2 % fees.
     pub fn new() -> Venue {
+        Venue::of(usual())
+    }
+
+    /// The same assets, traded in this market.
+    pub fn of(market: Market) -> Venue {
         let mut venue = Venue { now: Moment(1_000_000), ..Venue::default() };
         for (id, code, decimals) in [(BTC, "BTC", 8), (USD, "USD", 2)] {
             venue.emit(Event::AssetAdded(Asset {
@@ -46,22 +51,7 @@ impl Venue {
                 deposit_min: Amount(1),
             }));
         }
-        venue.emit(Event::MarketAdded(Market {
-            id: MARKET,
-            symbol: Symbol::from("BTC/USD").unwrap(),
-            base: BTC,
-            quote: USD,
-            base_decimals: 8,
-            quote_decimals: 2,
-            price_decimals: 0,
-            qty_decimals: 8,
-            price_increment: Price(1),
-            qty_increment: Quantity(1),
-            qty_min: Quantity(1_000),
-            cost_min: Amount(1),
-            maker_ppm: 1_000,
-            taker_ppm: 2_000,
-        }));
+        venue.emit(Event::MarketAdded(market));
         venue
     }
 
@@ -120,6 +110,26 @@ impl Venue {
         let mut state = State::default();
         self.events.iter().for_each(|(at, event)| state.apply(*at, event));
         state
+    }
+}
+
+/// The market of a new venue.
+pub fn usual() -> Market {
+    Market {
+        id: MARKET,
+        symbol: Symbol::from("BTC/USD").unwrap(),
+        base: BTC,
+        quote: USD,
+        base_decimals: 8,
+        quote_decimals: 2,
+        price_decimals: 0,
+        qty_decimals: 8,
+        price_increment: Price(1),
+        qty_increment: Quantity(1),
+        qty_min: Quantity(1_000),
+        cost_min: Amount(1),
+        maker_ppm: 1_000,
+        taker_ppm: 2_000,
     }
 }
 
