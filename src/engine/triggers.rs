@@ -109,12 +109,17 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
     moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 
-/// Lets an order whose trigger was reached go live.
+/// Lets an order whose trigger was reached go live; one whose time is over ends, whether or not Tick has run (rule 39).
 fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId) {
     let orders = &t.state().orders;
     let (Some(order), Some(last)) = (orders.get(id), orders.last_price(market.id)) else {
         return;
     };
+    if order.is_expired(t.now()) {
+        let order = order.clone();
+        end(t, order, CancelReason::Expired);
+        return;
+    }
     let Some(trigger) = order.trigger().copied() else { return };
     let mut order = with_trigger(order, Trigger { fired: Some((t.now(), last)), ..trigger });
     if let Some(distance) = order.terms.as_ref().and_then(|terms| terms.limit) {

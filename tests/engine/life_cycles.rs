@@ -181,6 +181,28 @@ fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() 
 }
 
 #[test]
+fn rule_39_a_trigger_that_is_reached_after_an_orders_date_and_before_the_tick_sets_nothing_off() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    let end = floor.venue.now.plus_us(10 * SECOND);
+    floor.place(bob, &limit(Side::Buy, "1", "28000"));
+    let until = |order: PlaceOrder| {
+        let terms = AskedTerms { expire_time: Some(end), ..*order.terms.clone().unwrap() };
+        with(PlaceOrder { time_in_force: TimeInForce::Gtd, ..order }, terms)
+    };
+    floor.place(alice, &until(triggered(OrderType::StopLoss, Side::Sell, "0.5", "29000", None)));
+    floor.place(alice, &until(triggered(OrderType::StopLossLimit, Side::Sell, "0.5", "28900", Some("31000"))));
+    floor.venue.now = end;
+    floor.told();
+    let seen = floor.seen;
+    floor.print("28800");
+    floor.seen = seen;
+    assert_eq!(floor.told()[2..], ["traded 100000 at 28800", "ended Expired", "ended Expired"]);
+    floor.wait(0);
+    assert_eq!(floor.told(), [""; 0], "each ended once");
+}
+
+#[test]
 fn a_quote_amount_buys_what_it_pays_for() {
     let mut floor = floor();
     let (alice, bob) = (floor.alice, floor.bob);
