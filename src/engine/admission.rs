@@ -2,6 +2,7 @@
 //! book and funds are looked at.
 
 use super::caller::ServiceCaller;
+use super::client_ids::Asked;
 use super::command::{AskedConditional, AskedTerms, AskedTrigger, PlaceOrder};
 use super::reject::{Code, Reject};
 use super::transition::Transition;
@@ -21,17 +22,46 @@ fn bad(field: &'static str, advice: &str) -> Reject {
     Reject::field(Code::InvalidArguments, field, advice)
 }
 
-/// The order that was asked for, nothing held yet. A quantity given in quote is still to be found: zero.
-pub(super) fn order(
+/// What a request to place an order comes to.
+pub(super) enum Admitted {
+    /// An order, nothing held yet. A quantity given in quote is still to be found: zero.
+    Order(Order),
+    /// The order that was placed by the same request before.
+    Repeat(OrderId),
+    /// The client id names an order that was asked for in other words.
+    Other,
+}
+
+/// Reads a request. One that repeats another under its client id is read as of then: what has passed since of its
+/// deadline, start and end makes no other request of it (rule 30).
+pub(super) fn admitted(
     t: &Transition<'_>,
     caller: ServiceCaller,
     asked: &PlaceOrder,
     market: &Market,
-) -> Result<Order, Reject> {
+) -> Result<Admitted, Reject> {
+    let named = asked.cl_ord_id.and_then(|id| t.state().orders.named(caller.id, id, t.now()));
+    if let Some(first) = &named
+        && order(t, caller, asked, market, first.at).is_ok_and(|order| *first.asked == Asked::of(&order))
+    {
+        return Ok(Admitted::Repeat(first.order));
+    }
     check_deadline(asked.deadline, t.now())?;
+    let order = order(t, caller, asked, market, t.now())?;
+    Ok(if named.is_some() { Admitted::Other } else { Admitted::Order(order) })
+}
+
+/// The order that was asked for at `now`, whatever its deadline.
+fn order(
+    t: &Transition<'_>,
+    caller: ServiceCaller,
+    asked: &PlaceOrder,
+    market: &Market,
+    now: Moment,
+) -> Result<Order, Reject> {
     let qty = quantity_or_cash(asked, market)?;
     let limit = static_limit(asked, market)?;
-    let terms = asked.terms.as_ref().map(|more| terms(asked, more, qty, market, t.now())).transpose()?;
+    let terms = asked.terms.as_ref().map(|more| terms(asked, more, qty, market, now)).transpose()?;
     if asked.terms.is_none() && asked.order_type.is_triggered() {
         return Err(bad("triggers", "an order of this type needs a trigger"));
     }
@@ -57,7 +87,7 @@ pub(super) fn order(
         qty,
         cl_ord_id: asked.cl_ord_id,
         userref: asked.order_userref,
-        opened_at: t.now(),
+        opened_at: now,
         filled: Quantity::ZERO,
         cost: Amount::ZERO,
         fee: Amount::ZERO,

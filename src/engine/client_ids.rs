@@ -43,6 +43,17 @@ impl Asked {
     }
 }
 
+/// The order that an id was given to.
+#[derive(Clone, Copy, Debug)]
+pub struct First<'a> {
+    /// Which.
+    pub order: OrderId,
+    /// In which words it was asked for.
+    pub asked: &'a Asked,
+    /// When it was accepted.
+    pub at: Moment,
+}
+
 /// An id and what it stands for. There is one for each order of the last minute, so it holds no more than it must.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Given {
@@ -70,16 +81,17 @@ pub struct ClientIds {
 }
 
 impl ClientIds {
-    /// The order that the id was given to, and in which words.
+    /// The order that the id was given to, in which words and when.
     pub fn get(
         &self,
         owner: ServiceUserId,
         id: ClientOrderId,
         now: Moment,
         is_open: impl Fn(OrderId) -> bool,
-    ) -> Option<(OrderId, &Asked)> {
+    ) -> Option<First<'_>> {
         let given = self.given.get(&(owner, id))?;
-        (now < given.until || is_open(given.order)).then_some((given.order, &given.asked))
+        let at = given.until.minus_us(CLIENT_ORDER_ID_KEPT_US);
+        (now < given.until || is_open(given.order)).then_some(First { order: given.order, asked: &given.asked, at })
     }
 
     /// The last order that had the id.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::book::{Book, Slot};
 use super::caller::ServiceCaller;
-use super::client_ids::{Asked, ClientIds};
+use super::client_ids::{ClientIds, First};
 use super::command::OrderRef;
 use super::event::{Event, Place};
 use super::index::Index;
@@ -202,8 +202,8 @@ impl Orders {
         id.filter(own).into_iter().collect()
     }
 
-    /// The order that a client id still answers with, and in which words it was asked for.
-    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<(OrderId, &Asked)> {
+    /// The order that a client id still answers with.
+    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<First<'_>> {
         self.client_ids.get(owner, id, now, |id| self.places.get(id).is_some())
     }
 

@@ -1,8 +1,7 @@
 //! `add_order`, `batch_add` and the cancels: who may go live, and what is told to whom asked.
 
-use super::admission;
+use super::admission::{self, Admitted};
 use super::caller::ServiceCaller;
-use super::client_ids::Asked;
 use super::command::{OrderRef, PlaceOrder};
 use super::event::Event;
 use super::holds::{bought_for, needed, reaches};
@@ -21,14 +20,14 @@ use crate::domain::orders::{CancelReason, Order};
 /// Places an order, or only checks it.
 pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) -> Result<Reply, Reject> {
     let market = t.state().reference.find_market(&asked.symbol)?.clone();
-    let order = admission::order(t, caller, asked, &market)?;
-    if let Some((first, words)) = order.cl_ord_id.and_then(|id| t.state().orders.named(caller.id, id, t.now())) {
-        if *words == Asked::of(&order) {
-            return Ok(Reply::Placed { order: Some(first), repeated: true });
+    let order = match admission::admitted(t, caller, asked, &market)? {
+        Admitted::Order(order) => order,
+        Admitted::Repeat(first) => return Ok(Reply::Placed { order: Some(first), repeated: true }),
+        Admitted::Other => {
+            let advice = "an open or recent order has it with other terms; choose another";
+            return Err(Reject::field(Code::ClientOrderIdNotUnique, "cl_ord_id", advice));
         }
-        let advice = "an open or recent order has it with other terms; choose another";
-        return Err(Reject::field(Code::ClientOrderIdNotUnique, "cl_ord_id", advice));
-    }
+    };
     if t.state().orders.open_count(caller.account) >= OPEN_ORDERS_MAX {
         return Err(Reject::of(Code::OrdersLimit));
     }
@@ -48,7 +47,7 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
 pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[PlaceOrder]) -> Result<Reply, Reject> {
     for asked in orders {
         let market = t.state().reference.find_market(&asked.symbol)?.clone();
-        admission::order(t, caller, asked, &market)?;
+        admission::admitted(t, caller, asked, &market)?;
     }
     let place_one = |asked: &PlaceOrder| match place(t, caller, asked) {
         Ok(Reply::Placed { order, repeated }) => Ok((order, repeated)),

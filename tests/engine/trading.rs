@@ -3,13 +3,14 @@
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, OrderStatus, Side, TimeInForce};
 use countersign::engine::caller::ServiceCaller;
-use countersign::engine::command::{OrderRef, PlaceOrder};
+use countersign::engine::command::{AskedTerms, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::Party;
 use countersign::engine::query::Reply;
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
-use countersign::engine::trading::{cancel, cancel_all, place};
+use countersign::engine::trading::{cancel, cancel_all, place, place_batch};
+use countersign::engine::triggers;
 use proptest::prelude::*;
 
 use crate::venue::{BTC, MARKET, USD, Venue, limit, market, named};
@@ -333,4 +334,45 @@ proptest! {
         venue.events[at - 1..].iter().for_each(|(at, event)| copy.apply(*at, event));
         prop_assert_eq!(copy.digest(), venue.state.digest());
     }
+}
+
+#[test]
+fn rule_30_a_repeat_is_answered_whatever_has_passed_of_the_times_that_it_names() {
+    let mut venue = Venue::new();
+    let alice = venue.trader(1);
+    venue.fund(alice, USD, 1_000_000);
+    let at = |seconds: u64| Some(venue.now.plus_us(seconds * 1_000_000));
+    let (soon, later) = (at(5), at(20));
+    let order = |id| named(limit(Side::Buy, "1", "100"), id);
+    let with = |order, terms| PlaceOrder { terms: Some(Box::new(terms)), ..order };
+    let timed = PlaceOrder { deadline: soon, ..order("deadline") };
+    let started = with(order("start"), AskedTerms { effective_time: soon, ..AskedTerms::default() });
+    let begun = with(order("begun"), AskedTerms { effective_time: at(0), ..AskedTerms::default() });
+    let until = PlaceOrder { time_in_force: TimeInForce::Gtd, ..order("end") };
+    let until = with(until, AskedTerms { effective_time: soon, expire_time: later, ..AskedTerms::default() });
+    let all = [timed, started, begun, until];
+    let first = all.each_ref().map(|asked| venue.run(|t| place(t, alice, asked)).unwrap());
+    for seconds in [0, 5, 10, 20] {
+        venue.now = venue.now.plus_us(seconds * 1_000_000);
+        venue.run(triggers::tick);
+        for (asked, first) in all.iter().zip(&first) {
+            let Reply::Placed { order, .. } = first else { panic!("an order") };
+            let again = Reply::Placed { order: *order, repeated: true };
+            let taken = venue.run(|t| place(t, alice, asked));
+            assert_eq!(taken.as_ref(), Ok(&again), "{asked:?} at {:?}", venue.now);
+            let batch = venue.run(|t| place_batch(t, alice, std::slice::from_ref(asked)));
+            assert_eq!(batch, Ok(Reply::Batch(vec![Ok((*order, true))])), "{asked:?} at {:?}", venue.now);
+        }
+    }
+    // Another body is another body, and what is late is late.
+    let [timed, started, _, until] = &all;
+    let code = |venue: &mut Venue, asked: &PlaceOrder| venue.run(|t| place(t, alice, asked)).unwrap_err().code;
+    let other = PlaceOrder { order_userref: Some(1), deadline: None, ..timed.clone() };
+    assert_eq!(code(&mut venue, &other), Code::ClientOrderIdNotUnique);
+    let other = PlaceOrder { cl_ord_id: started.cl_ord_id, terms: None, ..timed.clone() };
+    assert_eq!(code(&mut venue, &other), Code::DeadlineElapsed);
+    let other = PlaceOrder { deadline: None, ..other };
+    assert_eq!(code(&mut venue, &other), Code::ClientOrderIdNotUnique, "the start is part of the body");
+    let other = named(until.clone(), "other");
+    assert_eq!(code(&mut venue, &other), Code::InvalidArguments);
 }
