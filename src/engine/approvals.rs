@@ -187,6 +187,13 @@ pub struct Request {
     pub reason: Option<String>,
 }
 
+impl Request {
+    /// Whether it can still be decided at `now`, whether or not Tick has run (rule 39).
+    pub fn is_open(&self, now: Moment) -> bool {
+        self.state == RequestState::Pending && now < self.expires_at
+    }
+}
+
 /// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Those that a Member gave a
 /// `client_id` are kept for ever, as it is (rule 30).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,7 +276,7 @@ impl Approvals {
     }
 
     /// Requests that a Member may view, newest first, with what the Member may do with each now.
-    pub fn visible(&self, state: &State, member: MemberId, sought: &Sought) -> Vec<(Request, Can)> {
+    pub fn visible(&self, state: &State, member: MemberId, sought: &Sought, now: Moment) -> Vec<(Request, Can)> {
         let organization = state.members.member(member).organization;
         let ids = self.by_organization.get(&organization).into_iter().flatten().rev();
         let wanted = |request: &&Request| {
@@ -279,7 +286,7 @@ impl Approvals {
                 && may_view(&state.members, request, member)
         };
         let found = ids.filter_map(|id| self.all.get(id)).filter(wanted).take(sought.limit.unwrap_or(usize::MAX));
-        found.map(|request| (request.clone(), can(state, request, member))).collect()
+        found.map(|request| (request.clone(), can(state, request, member, now))).collect()
     }
 }
 
@@ -308,16 +315,20 @@ fn own(request: &Request, member: MemberId) -> bool {
     matches!(request.initiator, Initiator::Member(initiator, _) if initiator == member)
 }
 
-/// What a Member may do with a request now.
-pub fn can(state: &State, request: &Request, member: MemberId) -> Can {
+/// What a Member may do with a request at `now`: what the engine would take, given a fresh code. A freeze or a halt
+/// leaves what only stops money, and time that is over ends all but taking back (rules 15, 27, 35, 39).
+pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> Can {
     if request.state != RequestState::Pending {
         return Can::default();
     }
+    let open = request.is_open(now);
+    let change = request.change.governed();
+    let goes_on = open && state.halted.is_none() && change.allowed(state, request.organization).is_ok();
     let votes = may_vote(state, request, member).is_ok();
     Can {
-        approve: votes,
-        reject: votes,
-        execute: may_execute(state, request, member).is_ok(),
+        approve: goes_on && votes,
+        reject: open && votes,
+        execute: goes_on && may_execute(state, request, member).is_ok(),
         cancel: own(request, member),
     }
 }

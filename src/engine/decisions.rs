@@ -207,7 +207,7 @@ fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> 
     if !may_view(&t.state().members, request, caller.id) {
         return Err(Reject::field(Code::UnknownRequest, "request_id", "name a request that you may view"));
     }
-    if request.state != RequestState::Pending || request.expires_at <= t.now() {
+    if !request.is_open(t.now()) {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
     }
     if request.digest != ballot.digest {

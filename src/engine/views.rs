@@ -210,7 +210,7 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
     Ok(match query {
         Query::Subscribe(Operation::Approvals) | Query::Resume(Operation::Approvals) => {
             let sought = Sought { state: Some(RequestState::Pending), ..Sought::default() };
-            let pending = state.approvals.visible(state, caller.id, &sought);
+            let pending = state.approvals.visible(state, caller.id, &sought, now);
             snapshot(state, Owner::Organization(organization), View::Requests(pending))
         }
         Query::Subscribe(channel) | Query::Resume(channel) => {
@@ -222,13 +222,13 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             Box::new(state.members.organization(organization).clone()),
             state.freezes.get(organization).cloned().map(Box::new),
         ),
-        Query::Requests(sought) => View::Requests(state.approvals.visible(state, caller.id, sought)),
+        Query::Requests(sought) => View::Requests(state.approvals.visible(state, caller.id, sought, now)),
         Query::Request(id) => {
             let found = state.approvals.find(organization, *id)?;
             if !may_view(&state.members, found, caller.id) {
                 return Err(unknown_request());
             }
-            View::Requests(vec![(found.clone(), can(state, found, caller.id))])
+            View::Requests(vec![(found.clone(), can(state, found, caller.id, now))])
         }
         Query::ServiceUsers => {
             let listed = |service_user: ServiceUser| Listed {

@@ -25,7 +25,7 @@ use super::model::*;
 use super::world::{SECOND, Stage, bot, member, to_cold, venue, withdraw};
 
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     BotAsks,
     MemberAsks(usize),
     Vote { by: usize, which: usize, approve: bool },
@@ -43,8 +43,8 @@ enum Step {
 }
 
 /// The engine and the model, side by side.
-struct Pair {
-    stage: Stage,
+pub struct Pair {
+    pub stage: Stage,
     model: Model,
 }
 
@@ -59,12 +59,12 @@ fn terms(of: Terms) -> PolicyTerms {
     }
 }
 
-fn person(of: usize) -> countersign::access::principal::Principal {
+pub fn person(of: usize) -> countersign::access::principal::Principal {
     member(u32::try_from(of).unwrap() + 1)
 }
 
 impl Pair {
-    fn new() -> Pair {
+    pub fn new() -> Pair {
         let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
         joined(&mut stage, "dora", &Permission::ALL);
         joined(&mut stage, "emil", &Permission::ALL);
@@ -119,7 +119,7 @@ impl Pair {
         }
     }
 
-    fn play(&mut self, step: &Step) {
+    pub fn play(&mut self, step: &Step) {
         self.model.steps += 1;
         let pick = |which: usize| (!self.model.asked.is_empty()).then(|| which % self.model.asked.len());
         match step {
@@ -229,7 +229,7 @@ impl Pair {
         }
     }
 
-    fn agree(&mut self) {
+    pub fn agree(&mut self) {
         // Codes take half a minute each, and the stage's clock is the one that counts.
         self.stage.tick(0);
         for asked in &mut self.model.asked {
@@ -263,7 +263,7 @@ impl Pair {
     }
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     let who = 0..5usize;
     let workflow = prop_oneof![Just(ACCESS), Just(POLICIES), Just(WITHDRAWAL)];
     let terms = (1..4u32, 1..3u32, any::<bool>(), any::<bool>()).prop_map(|(quorum, reject, execute, exclude)| Terms {

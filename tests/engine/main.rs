@@ -18,6 +18,7 @@ mod keys;
 mod life_cycles;
 mod members;
 mod model;
+mod offers;
 mod orders;
 mod random;
 mod reference_book;
