@@ -6,24 +6,31 @@ use super::policy::Verdict;
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::access::workflow::{Permission, Workflow};
-use crate::domain::ids::{MemberId, OrganizationId};
+use crate::domain::ids::{MemberId, OrganizationId, ServiceUserId};
 
 /// The Members, one of them perhaps as it would be.
 #[derive(Clone, Copy)]
 pub struct Electorate<'a> {
     state: &'a State,
     changed: Option<&'a Member>,
+    /// Who would manage a key as well.
+    manager: Option<(ServiceUserId, MemberId)>,
 }
 
 impl<'a> Electorate<'a> {
     /// The Members as they are.
     pub fn now(state: &'a State) -> Electorate<'a> {
-        Electorate { state, changed: None }
+        Electorate { state, changed: None, manager: None }
     }
 
     /// The Members once `changed` replaces its record.
     pub fn after(state: &'a State, changed: &'a Member) -> Electorate<'a> {
-        Electorate { state, changed: Some(changed) }
+        Electorate { state, changed: Some(changed), manager: None }
+    }
+
+    /// The Members once one of them manages a key as well.
+    fn managing(state: &'a State, key: ServiceUserId, member: MemberId) -> Electorate<'a> {
+        Electorate { state, changed: None, manager: Some((key, member)) }
     }
 
     fn record(&self, id: MemberId) -> &Member {
@@ -61,7 +68,9 @@ impl<'a> Electorate<'a> {
 
     fn manages(&self, initiator: InitiatorId, member: MemberId) -> bool {
         match initiator {
-            InitiatorId::ServiceUser(id) => self.state.keys.service_user(id).managers.contains(&member),
+            InitiatorId::ServiceUser(id) => {
+                self.manager == Some((id, member)) || self.state.keys.service_user(id).managers.contains(&member)
+            }
             InitiatorId::Member(_) => false,
         }
     }
@@ -119,6 +128,21 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
         }
     }
     strands_nothing(state, changed.organization, strand_pending, |request, verdict| {
+        !now.can_pass(request, verdict) || after.can_pass(request, verdict)
+    })
+}
+
+/// As [`keeps_quorums`], where a Member takes a key in hand: from then on the Member's votes on its requests do not count
+/// (rule 22).
+pub fn keeps_approvers(
+    state: &State,
+    organization: OrganizationId,
+    key: ServiceUserId,
+    member: MemberId,
+    strand_pending: bool,
+) -> Result<(), Reject> {
+    let (now, after) = (Electorate::now(state), Electorate::managing(state, key, member));
+    strands_nothing(state, organization, strand_pending, |request, verdict| {
         !now.can_pass(request, verdict) || after.can_pass(request, verdict)
     })
 }

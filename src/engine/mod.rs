@@ -11,6 +11,7 @@ pub mod amendments;
 pub mod approvals;
 pub mod book;
 pub mod caller;
+pub mod claims;
 pub mod client_ids;
 pub mod closes;
 pub mod command;
@@ -240,7 +241,7 @@ fn for_member(t: &mut Transition<'_>, caller: MemberCaller, command: &Command) -
         Command::CancelRequest(request) => decisions::cancel(t, caller, *request),
         Command::Freeze { scope, reason } => freezes::freeze(t, caller, *scope, reason),
         Command::CancelOrders(service_user) => freezes::cancel_orders(t, caller, *service_user),
-        Command::ClaimSecret { request, step } => service_users::claim_secret(t, caller, *request, *step),
+        Command::ClaimSecret { request, step } => claims::claim_secret(t, caller, *request, *step),
         _ => Err(Reject::of(Code::PermissionDenied)),
     }
 }

@@ -5,15 +5,14 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::caller::{MemberCaller, ServiceCaller};
+use super::caller::ServiceCaller;
 use super::event::Event;
-use super::members::CodePurpose;
 use super::nonces::Nonces;
 use super::query::{Reply, Session};
 use super::reject::{Code, Reject};
 use super::state::State;
 use super::transition::Transition;
-use super::{decisions, members, trading};
+use super::{decisions, trading};
 use crate::access::key::{KeySettings, OnStop};
 use crate::access::principal::Principal;
 use crate::access::scope::{Scope, ScopeSet};
@@ -320,6 +319,16 @@ impl Keys {
 }
 
 impl ServiceUser {
+    /// Whether its key was good once and is no more (rule 9).
+    pub fn has_stopped(&self) -> bool {
+        matches!(self.status, KeyStatus::Disabled | KeyStatus::Expired | KeyStatus::Removed)
+    }
+
+    /// Whether withdrawals that it has asked for go on waiting (rule 9).
+    pub fn may_have_requests(&self) -> bool {
+        self.scopes.holds(Scope::Withdraw) && !self.has_stopped()
+    }
+
     /// Whether a credential of that version is still kept, be its time over or not.
     pub fn bears(&self, version: u32) -> bool {
         let retiring = self.retiring.as_ref();
@@ -385,75 +394,12 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
     Ok(Reply::Session(session))
 }
 
-/// Hands a created key's secret to the Member who asked for it, once (rule 28).
-pub fn claim_secret(
-    t: &mut Transition<'_>,
-    caller: MemberCaller,
-    request: RequestId,
-    step: u64,
-) -> Result<Reply, Reject> {
-    let now = t.now();
-    let claimable = t.state().keys.made_by(request).filter(|user| {
-        let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
-        open && (user.status == KeyStatus::Unclaimed || user.rotation.is_some())
-    });
-    let nothing = || Reject::field(Code::NothingToClaim, "request_id", "name your own unclaimed creation; else rotate");
-    let mut user = claimable.ok_or_else(nothing)?.clone();
-    members::check_code(t.state(), caller.id, CodePurpose::Action, step, now)?;
-    t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });
-    user.managers = managed_by(&user, caller.id);
-    user = match user.rotation.is_some() {
-        true => rotated(user, now),
-        false => {
-            let status = if user.settings.expired(now) { KeyStatus::Expired } else { KeyStatus::Active };
-            ServiceUser { claim: None, status, ..user }
-        }
-    };
-    t.emit(Event::ServiceUserChanged { service_user: Box::new(user.clone()), change: ServiceUserChange::Claimed });
-    Ok(Reply::Claimed(Box::new(user)))
-}
-
-/// The record once the drawn key has taken over; the one before serves on for the overlap.
-pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
-    let Some(Rotation { api_key, secret_sealed, overlap_s }) = user.rotation.clone() else { return user };
-    let until = now.plus_us(overlap_s.saturating_mul(1_000_000));
-    let before = Retiring {
-        api_key: user.api_key.clone(),
-        secret_sealed: user.secret_sealed.clone(),
-        credential: user.credential,
-        until,
-    };
-    // A first key that nobody ever claimed has no bearer to wait for.
-    let bearers = overlap_s > 0 && user.status != KeyStatus::Unclaimed;
-    let status = if user.status == KeyStatus::Unclaimed { KeyStatus::Active } else { user.status };
-    ServiceUser {
-        api_key,
-        secret_sealed,
-        credential: user.credential + 1,
-        status,
-        claim: None,
-        rotation: None,
-        retiring: bearers.then_some(before),
-        ..user
-    }
-}
-
-/// The managers of a key once `member` has had a hand in it (rule 22).
-pub fn managed_by(user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
-    let mut managers = user.managers.clone();
-    if !managers.contains(&member) {
-        managers.push(member);
-    }
-    managers
-}
-
 /// Brings a changed record into force, with everything that follows from it in the same journal entry
 /// (rule 9): a key that stopped loses orders and pending withdrawals, one without Withdraw the latter.
 pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChange) {
     let (id, account) = (user.id, user.account);
-    let stopped = matches!(user.status, KeyStatus::Disabled | KeyStatus::Expired | KeyStatus::Removed);
-    let cancels = stopped && user.settings.on_stop == OnStop::Cancel;
-    let asks = user.scopes.holds(Scope::Withdraw) && !stopped;
+    let cancels = user.has_stopped() && user.settings.on_stop == OnStop::Cancel;
+    let asks = user.may_have_requests();
     t.emit(Event::ServiceUserChanged { service_user: Box::new(user), change });
     if cancels {
         trading::cancel_owned_by(t, account, id, CancelReason::KeyStopped);

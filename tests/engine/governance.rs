@@ -389,3 +389,32 @@ fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
     let Reply::Claimed(user) = stage.run(&member(1), claim(again.id, step)).unwrap() else { panic!("a key") };
     assert_eq!((user.status, user.retiring), (KeyStatus::Active, None), "nobody ever held the first key");
 }
+
+#[test]
+fn rule_23_what_was_asked_for_since_counts_when_a_policy_comes_into_force() {
+    let mut stage = stage(false);
+    let rename = |name: &str| {
+        let (service_user, name) = (ServiceUserId(1), Some(name.to_owned()));
+        let settings = Default::default();
+        Change::Access(AccessChange::Edit { service_user, name, scopes: None, settings, disabled: None })
+    };
+    stage.initiate(&member(1), rename("Hers")).unwrap();
+    for workflow in [Workflow::InitiateWithdrawal, Workflow::ManagePolicies] {
+        stage.initiate(&member(1), set(workflow, PolicyTerms::of(1))).unwrap();
+    }
+    let stricter = set(Workflow::InitiateWithdrawal, PolicyTerms::of(2));
+    let request = stage.initiate(&member(1), stricter.clone()).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Failed);
+    assert_eq!(stage.request(asked).policy.as_ref().unwrap().quorum, 1);
+    let initiation = Initiation { strand_pending: true, ..stage.asked(&stricter) };
+    let Reply::Request(request) = stage.run(&member(1), Command::Initiate(Box::new(stricter), initiation)).unwrap()
+    else {
+        panic!("a request")
+    };
+    assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.request(asked).policy.as_ref().unwrap().quorum, 2);
+    // What sets the policy of its own workflow is not in its own way.
+    let own = stage.initiate(&member(1), set(Workflow::ManagePolicies, PolicyTerms::of(2))).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, own.id).unwrap().state, RequestState::Approved);
+}

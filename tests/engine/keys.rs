@@ -3,19 +3,23 @@
 use countersign::access::key::{KeySettings, OnStop, SettingsChange};
 use countersign::access::operation::Operation;
 use countersign::access::scope::{Scope, ScopeSet};
-use countersign::domain::ids::{AccountId, AssetId, ServiceUserId};
+use countersign::access::workflow::{Permission, Workflow};
+use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
-use countersign::engine::approvals::RequestState;
-use countersign::engine::command::Command;
+use countersign::engine::approvals::{Decision, Request, RequestState};
+use countersign::engine::command::{Command, Initiation};
 use countersign::engine::event::Event;
-use countersign::engine::query::{Query, View};
-use countersign::engine::reject::Code;
+use countersign::engine::policy::PolicyTerms;
+use countersign::engine::query::{Query, Reply, View};
+use countersign::engine::reject::{Code, Reject};
 use countersign::engine::service_users::{KeyRef, KeyStatus};
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::members::MemberChange;
 
 use super::genesis::{key, with};
+use super::governance::{joined, set};
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, server, withdraw};
 
 fn open(number: u32, nonce: u64) -> Command {
@@ -132,4 +136,69 @@ fn rule_10_past_the_query_end_only_present_state_is_left() {
     let balances = stage.ask(&bot(1), &Query::Subscribe(Operation::Balances)).unwrap();
     assert!(matches!(balances, View::Snapshot { live: false, .. }), "{balances:?}");
     stage.run(&bot(1), limit(Side::Buy, "1", "10", None)).unwrap();
+}
+
+fn rename(number: u32, name: &str) -> Change {
+    let (service_user, name) = (ServiceUserId(number), Some(name.to_owned()));
+    Change::Access(AccessChange::Edit {
+        service_user,
+        name,
+        scopes: None,
+        settings: SettingsChange::default(),
+        disabled: None,
+    })
+}
+
+fn rotate(number: u32) -> Change {
+    Change::Access(AccessChange::Rotate { service_user: ServiceUserId(number), overlap_s: 60 })
+}
+
+/// Alice asks for a change that may leave pending requests without enough approvers.
+fn stranding(stage: &mut Stage, change: Change) -> Result<Request, Reject> {
+    let initiation = Initiation { strand_pending: true, ..stage.asked(&change) };
+    match stage.run(&member(1), Command::Initiate(Box::new(change), initiation))? {
+        Reply::Request(request) => Ok(*request),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn rule_23_who_takes_a_key_in_hand_leaves_its_requests_enough_approvers_or_says_that_they_may_be_stranded() {
+    for change in [rename(1, "Renamed"), rotate(1)] {
+        let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], false);
+        stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, PolicyTerms::of(2))).unwrap();
+        let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+        let refusal = stage.initiate(&member(1), change.clone()).unwrap_err();
+        assert_eq!((refusal.code, refusal.field), (Code::ImpossibleQuorum, Some("strand_pending")), "{change:?}");
+        stage.initiate(&member(1), rename(2, "Other")).expect("the key of no pending request");
+        assert_eq!(stranding(&mut stage, change.clone()).unwrap().state, RequestState::Executed);
+        assert_eq!(stage.vote(&member(1), Decision::Approve, asked).unwrap_err().code, Code::NotEligible);
+        stage.initiate(&member(1), rename(1, "Again")).expect("it makes nothing worse");
+        assert_eq!(stage.state_of(asked), RequestState::Pending);
+    }
+    // What comes between asking and approving counts as well; what takes Withdraw strands nothing, for it cancels.
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, PolicyTerms::of(2))).unwrap();
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let renaming = stage.initiate(&member(1), rename(1, "Renamed")).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, renaming.id).unwrap().state, RequestState::Failed);
+    let scopes = Some(ScopeSet::of(&[Scope::Query]));
+    let narrowed = stage.initiate(&member(1), edit(1, SettingsChange::default(), None, scopes)).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, narrowed.id).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.state_of(asked), RequestState::Canceled);
+}
+
+#[test]
+fn rule_22_who_has_left_manages_no_key_any_more_from_its_next_change_on() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let dora = joined(&mut stage, "dora", &Permission::ALL);
+    let managers = |stage: &Stage| stage.state().keys.service_user(ServiceUserId(1)).managers.clone();
+    stage.initiate(&member(dora), rename(1, "Hers")).unwrap();
+    assert_eq!(managers(&stage), [MemberId(dora)]);
+    stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
+    stage.initiate(&member(1), rename(1, "His")).unwrap();
+    assert_eq!(managers(&stage), [MemberId(1)]);
+    stage.initiate(&member(1), rotate(1)).unwrap();
+    assert_eq!(managers(&stage), [MemberId(1)]);
 }

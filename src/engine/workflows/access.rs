@@ -10,14 +10,14 @@ use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::{OrganizationId, ServiceUserId};
+use crate::domain::ids::{MemberId, OrganizationId, ServiceUserId};
 use crate::domain::limits::{CLAIM_US, NETWORKS_MAX, OVERLAP_MAX_S, SERVICE_USERS_MAX};
 use crate::domain::time::Moment;
-use crate::engine::approvals::{Initiator, Request};
+use crate::engine::approvals::{Initiator, InitiatorId, Request};
+use crate::engine::claims::{managed_by, rotated};
+use crate::engine::electorate::keeps_approvers;
 use crate::engine::reject::{Code, Reject};
-use crate::engine::service_users::{
-    self, Claim, KeyStatus, Rotation, ServiceUser, ServiceUserChange, managed_by, rotated,
-};
+use crate::engine::service_users::{self, Claim, KeyStatus, Rotation, ServiceUser, ServiceUserChange};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 use crate::engine::venue::checked_name;
@@ -95,11 +95,14 @@ impl Governed for AccessChange {
         if matches!(self, AccessChange::Create { .. }) && keys.of(asking.organization).len() >= SERVICE_USERS_MAX {
             return Err(Reject::of(Code::LimitReached));
         }
-        self.payload(t.state(), asking.organization).map(Draft::from)
+        let draft = self.payload(t.state(), asking.organization).map(Draft::from)?;
+        self.strands_nothing(t.state(), asking.organization, asking.initiator.id(), asking.strand_pending, t.now())?;
+        Ok(draft)
     }
 
-    fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
-        unchanged(&self.payload(state, request.organization)?, request)
+    fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject> {
+        unchanged(&self.payload(state, request.organization)?, request)?;
+        self.strands_nothing(state, request.organization, request.initiator.id(), request.strand_pending, now)
     }
 
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, at_once: bool) {
@@ -110,7 +113,9 @@ impl Governed for AccessChange {
             }
             AccessChange::Edit { service_user, .. } => {
                 let before = t.state().keys.service_user(*service_user);
-                (brought_into_force(before, self.edited(before), request, t.now()), ServiceUserChange::Edited)
+                let after =
+                    ServiceUser { managers: managers(t, before, request), ..in_force(self.edited(before), t.now()) };
+                (after, ServiceUserChange::Edited)
             }
             AccessChange::Rotate { service_user, overlap_s } => {
                 let before = t.state().keys.service_user(*service_user).clone();
@@ -184,29 +189,54 @@ fn with_new_key(
     else {
         return None;
     };
-    let managers = managed_by(&before, *member);
+    let managers = managed_by(&t.state().members, &before, *member);
     let rotation = Some(Rotation { api_key: api_key.clone(), secret_sealed: secret_sealed.clone(), overlap_s });
     let user = ServiceUser { managers, rotation, claim: claim(t, request, at_once), ..before };
     Some(if at_once { rotated(user, t.now()) } else { user })
 }
 
-/// An edited record: who edited manages it, and dates take effect.
-fn brought_into_force(before: &ServiceUser, after: ServiceUser, request: &Request, now: Moment) -> ServiceUser {
-    let managers = match request.initiator {
-        Initiator::Member(member, _) => managed_by(before, member),
-        Initiator::ServiceUser(..) => after.managers.clone(),
-    };
-    let expired = after.settings.expired(now);
-    let status = match after.status {
+/// Who manages an edited key: who edited it, too.
+fn managers(t: &Transition<'_>, before: &ServiceUser, request: &Request) -> Vec<MemberId> {
+    match request.initiator {
+        Initiator::Member(member, _) => managed_by(&t.state().members, before, member),
+        Initiator::ServiceUser(..) => before.managers.clone(),
+    }
+}
+
+/// The record with its dates in force.
+fn in_force(user: ServiceUser, now: Moment) -> ServiceUser {
+    let expired = user.settings.expired(now);
+    let status = match user.status {
         KeyStatus::Active if expired => KeyStatus::Expired,
         KeyStatus::Expired if !expired => KeyStatus::Active,
         status => status,
     };
-    let query_ended = after.settings.query_end.is_some_and(|end| end <= now);
-    ServiceUser { managers, status, query_ended, ..after }
+    let query_ended = user.settings.query_end.is_some_and(|end| end <= now);
+    ServiceUser { status, query_ended, ..user }
 }
 
 impl AccessChange {
+    /// Refuses to take a key in hand where its pending requests would lack approvers, unless that is accepted (rule 23).
+    /// An edit that stops the key or takes Withdraw from it ends them.
+    fn strands_nothing(
+        &self,
+        state: &State,
+        organization: OrganizationId,
+        initiator: InitiatorId,
+        strand_pending: bool,
+        now: Moment,
+    ) -> Result<(), Reject> {
+        let (AccessChange::Edit { service_user, .. } | AccessChange::Rotate { service_user, .. }) = self else {
+            return Ok(());
+        };
+        let InitiatorId::Member(member) = initiator else { return Ok(()) };
+        let before = state.keys.find(organization, *service_user)?;
+        match in_force(self.edited(before), now).may_have_requests() {
+            true => keeps_approvers(state, organization, *service_user, member, strand_pending),
+            false => Ok(()),
+        }
+    }
+
     /// What an approver sees, if the change is sound on the state as it is.
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         match self {

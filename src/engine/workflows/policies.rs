@@ -7,7 +7,7 @@ use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
 use crate::domain::decimal::Decimal;
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{OrganizationId, RequestId};
 use crate::domain::limits::{RULE_NAMES_MAX, RULES_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::Request;
@@ -71,15 +71,7 @@ impl Governed for PolicyChange {
         let (state, organization) = (t.state(), asking.organization);
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, organization, *workflow, terms)?;
-            let electorate = Electorate::now(state);
-            strands_nothing(state, organization, asking.strand_pending, |request, verdict| {
-                if request.workflow != *workflow {
-                    return true;
-                }
-                let present = Policy { organization, workflow: *workflow, version: 0, terms: terms.clone() };
-                let both = verdict.stricter(&present.verdict(request.subject.as_ref()));
-                !electorate.can_pass(request, verdict) || electorate.can_pass(request, &both)
-            })?;
+            strands_none(state, organization, (*workflow, terms), asking.strand_pending, None)?;
         }
         self.payload(state, organization).map(Draft::from)
     }
@@ -87,6 +79,8 @@ impl Governed for PolicyChange {
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, request.organization, *workflow, terms)?;
+            let (strand_pending, by) = (request.strand_pending, Some(request.id));
+            strands_none(state, request.organization, (*workflow, terms), strand_pending, by)?;
         }
         unchanged(&self.payload(state, request.organization)?, request)
     }
@@ -119,6 +113,26 @@ impl PolicyChange {
         let from = present.map_or(Canonical::Null, |policy| shown(&policy.terms));
         Ok(Canonical::object([("workflow", Canonical::text(workflow.name())), ("from", from), ("to", to)]))
     }
+}
+
+/// Refuses terms under which a pending request, other than the one `by` which they are set, would lack approvers unless
+/// that is accepted (rule 23).
+fn strands_none(
+    state: &State,
+    organization: OrganizationId,
+    (workflow, terms): (Workflow, &PolicyTerms),
+    strand_pending: bool,
+    by: Option<RequestId>,
+) -> Result<(), Reject> {
+    let electorate = Electorate::now(state);
+    let present = Policy { organization, workflow, version: 0, terms: terms.clone() };
+    strands_nothing(state, organization, strand_pending, |request, verdict| {
+        if request.workflow != workflow || by == Some(request.id) {
+            return true;
+        }
+        let both = verdict.stricter(&present.verdict(request.subject.as_ref()));
+        !electorate.can_pass(request, verdict) || electorate.can_pass(request, &both)
+    })
 }
 
 /// Terms as approvers see them; `set_policy` takes the same members.

@@ -1,0 +1,75 @@
+//! A drawn key becomes somebody's: its secret is claimed, it takes over from the one before, and who had a hand in it
+//! manages it (rules 22, 28).
+
+use super::caller::MemberCaller;
+use super::event::Event;
+use super::members::{CodePurpose, MemberStatus, Members, check_code};
+use super::query::Reply;
+use super::reject::{Code, Reject};
+use super::service_users::{KeyStatus, Retiring, Rotation, ServiceUser, ServiceUserChange};
+use super::transition::Transition;
+use crate::domain::ids::{MemberId, RequestId};
+use crate::domain::time::Moment;
+
+/// Hands a created key's secret to the Member who asked for it, once (rule 28).
+pub fn claim_secret(
+    t: &mut Transition<'_>,
+    caller: MemberCaller,
+    request: RequestId,
+    step: u64,
+) -> Result<Reply, Reject> {
+    let now = t.now();
+    let claimable = t.state().keys.made_by(request).filter(|user| {
+        let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
+        open && (user.status == KeyStatus::Unclaimed || user.rotation.is_some())
+    });
+    let nothing = || Reject::field(Code::NothingToClaim, "request_id", "name your own unclaimed creation; else rotate");
+    let mut user = claimable.ok_or_else(nothing)?.clone();
+    check_code(t.state(), caller.id, CodePurpose::Action, step, now)?;
+    t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });
+    user.managers = managed_by(&t.state().members, &user, caller.id);
+    user = match user.rotation.is_some() {
+        true => rotated(user, now),
+        false => {
+            let status = if user.settings.expired(now) { KeyStatus::Expired } else { KeyStatus::Active };
+            ServiceUser { claim: None, status, ..user }
+        }
+    };
+    t.emit(Event::ServiceUserChanged { service_user: Box::new(user.clone()), change: ServiceUserChange::Claimed });
+    Ok(Reply::Claimed(Box::new(user)))
+}
+
+/// The record once the drawn key has taken over; the one before serves on for the overlap.
+pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
+    let Some(Rotation { api_key, secret_sealed, overlap_s }) = user.rotation.clone() else { return user };
+    let until = now.plus_us(overlap_s.saturating_mul(1_000_000));
+    let before = Retiring {
+        api_key: user.api_key.clone(),
+        secret_sealed: user.secret_sealed.clone(),
+        credential: user.credential,
+        until,
+    };
+    // A first key that nobody ever claimed has no bearer to wait for.
+    let bearers = overlap_s > 0 && user.status != KeyStatus::Unclaimed;
+    let status = if user.status == KeyStatus::Unclaimed { KeyStatus::Active } else { user.status };
+    ServiceUser {
+        api_key,
+        secret_sealed,
+        credential: user.credential + 1,
+        status,
+        claim: None,
+        rotation: None,
+        retiring: bearers.then_some(before),
+        ..user
+    }
+}
+
+/// The managers of a key once `member` has had a hand in it (rule 22). Who has left never votes again and is not kept.
+pub fn managed_by(members: &Members, user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
+    let here = |id: &&MemberId| members.member(**id).status != MemberStatus::Removed;
+    let mut managers: Vec<MemberId> = user.managers.iter().filter(here).copied().collect();
+    if !managers.contains(&member) {
+        managers.push(member);
+    }
+    managers
+}
