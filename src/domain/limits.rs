@@ -82,3 +82,5 @@ pub const SCHEDULE_MAX_US: u64 = 31 * 86_400_000_000;
 pub const DISPLAY_PARTS_MAX: i64 = 15;
 /// Trailing stops of one market: each trade looks at every one.
 pub const TRAILING_MAX: usize = 1_000;
+/// Trailing stops of one account in one market, so that none takes the room of all.
+pub const TRAILING_ACCOUNT_MAX: usize = 100;

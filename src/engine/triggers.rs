@@ -10,7 +10,6 @@ use super::state::State;
 use super::trading::{ready, rests};
 use super::transition::Transition;
 use crate::domain::ids::{MarketId, OrderId};
-use crate::domain::limits::TRAILING_MAX;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
@@ -23,7 +22,7 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
     }
     let Some(trigger) = order.trigger().copied() else { return Ok(order) };
     let bad = |advice: &str| Reject::field(Code::InvalidArguments, "triggers", advice);
-    if order.order_type.trails() && state.orders.watches().trailing(market.id).count() >= TRAILING_MAX {
+    if order.order_type.trails() && !state.orders.watches().has_room_for(&order) {
         return Err(Reject::of(Code::OrdersLimit));
     }
     let last = state.orders.last_price(market.id);

@@ -1,9 +1,11 @@
 //! What open orders wait for: a price of their market, a start, an end. Kept in step with the orders by
 //! [`Orders`](super::orders::Orders); nothing here decides.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::ids::{MarketId, OrderId};
+use crate::domain::ids::{AccountId, MarketId, OrderId};
+use crate::domain::limits::{TRAILING_ACCOUNT_MAX, TRAILING_MAX};
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, OrderStatus};
 use crate::domain::terms::Watch;
@@ -15,6 +17,8 @@ struct Triggers {
     rising: BTreeSet<(Price, OrderId)>,
     falling: BTreeSet<(Price, OrderId)>,
     trailing: BTreeSet<OrderId>,
+    /// How many of these an account has.
+    trailing_of: BTreeMap<AccountId, usize>,
 }
 
 /// All of them.
@@ -41,8 +45,8 @@ impl Watches {
             Watch::Rising => of.rising.insert((price, order.id)),
             Watch::Falling => of.falling.insert((price, order.id)),
         };
-        if order.order_type.trails() {
-            of.trailing.insert(order.id);
+        if order.order_type.trails() && of.trailing.insert(order.id) {
+            *of.trailing_of.entry(order.account).or_default() += 1;
         }
     }
 
@@ -57,7 +61,14 @@ impl Watches {
             Watch::Rising => of.rising.remove(&(price, order.id)),
             Watch::Falling => of.falling.remove(&(price, order.id)),
         };
-        of.trailing.remove(&order.id);
+        if of.trailing.remove(&order.id)
+            && let Entry::Occupied(mut count) = of.trailing_of.entry(order.account)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     /// An order whose trigger `last` reaches: the one that a moving price meets first, the older at the same.
@@ -74,6 +85,13 @@ impl Watches {
     pub fn is_idle(&self, market: MarketId) -> bool {
         let of = &self.triggers[market.index()];
         of.rising.is_empty() && of.falling.is_empty()
+    }
+
+    /// Whether there is room for a trailing stop in its market; it may be there already.
+    pub fn has_room_for(&self, order: &Order) -> bool {
+        let of = &self.triggers[order.market.index()];
+        let own = of.trailing_of.get(&order.account).copied().unwrap_or_default();
+        of.trailing.contains(&order.id) || of.trailing.len() < TRAILING_MAX && own < TRAILING_ACCOUNT_MAX
     }
 
     /// The trailing stops of a market.

@@ -101,6 +101,26 @@ fn a_trailing_stop_follows_the_price_up_and_never_down() {
 }
 
 #[test]
+fn no_account_takes_the_room_that_a_market_has_for_trailing_stops() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let stop = triggered(OrderType::TrailingStop, Side::Sell, "0.1", "500", None);
+    let own: Vec<_> = (0..100).map(|_| floor.place(alice, &stop)).collect();
+    assert_eq!(floor.refused(alice, &stop), Code::OrdersLimit);
+    let wider = AmendOrder { trigger_price: Some(decimal("600")), ..amendment(own[0]) };
+    floor.amend(alice, &wider).expect("one of those that are there");
+    floor.venue.run(|t| cancel(t, alice, &OrderRef::Id(own[0]))).unwrap();
+    floor.place(alice, &stop);
+    for number in 2..=10 {
+        let trader = floor.venue.trader(number);
+        for _ in 0..100 {
+            floor.place(trader, &stop);
+        }
+    }
+    assert_eq!(floor.refused(floor.venue.trader(11), &stop), Code::OrdersLimit, "a thousand in all");
+}
+
+#[test]
 fn relative_triggers_are_seen_from_the_last_price() {
     let mut floor = floor();
     let alice = floor.alice;
