@@ -11,6 +11,7 @@ use super::event::Event;
 use super::policy::{Policy, PolicyTerms};
 use super::query::{Reply, Session};
 use super::reject::{Code, Reject};
+use super::roster::Roster;
 use super::state::State;
 use super::transition::Transition;
 use super::venue::checked_name;
@@ -175,7 +176,7 @@ pub struct Members {
     organizations: Vec<Organization>,
     /// The Organization of each account, by number.
     accounts: Vec<OrganizationId>,
-    members: Vec<Member>,
+    members: Roster,
     by_email: BTreeMap<String, MemberId>,
     sessions: BTreeMap<[u8; 32], MemberSession>,
 }
@@ -190,13 +191,10 @@ impl Members {
             }
             Event::MemberChanged(member) => {
                 self.by_email.insert(member.email.clone(), member.id);
-                match self.members.get_mut(member.id.index()) {
-                    Some(old) => *old = (**member).clone(),
-                    None => self.members.push((**member).clone()),
-                }
+                self.members.put((**member).clone());
             }
             Event::CodeSpent { member, purpose, step } => {
-                let Some(member) = self.members.get_mut(member.index()) else { return };
+                let Some(member) = self.members.get_mut(*member) else { return };
                 match purpose {
                     CodePurpose::SignIn => member.sign_in_step = *step,
                     CodePurpose::Action => member.action_step = *step,
@@ -234,30 +232,29 @@ impl Members {
 
     /// The Member of a number that a record names.
     pub fn member(&self, id: MemberId) -> &Member {
-        &self.members[id.index()]
+        &self.members.all()[id.index()]
     }
 
     /// A Member of that Organization who is not removed.
     pub fn find(&self, organization: OrganizationId, id: MemberId) -> Result<&Member, Reject> {
-        let found = self.members.get(id.index());
+        let found = self.members.all().get(id.index());
         let found = found.filter(|found| found.organization == organization && found.status != MemberStatus::Removed);
         found.ok_or_else(|| Reject::field(Code::UnknownSubject, "member_id", "name a Member of your Organization"))
     }
 
     /// The number of the Member who is invited next.
     pub fn next_id(&self) -> MemberId {
-        MemberId::at(self.members.len())
+        MemberId::at(self.members.all().len())
     }
 
     /// The Members of an Organization that are not removed.
     pub fn of(&self, organization: OrganizationId) -> impl Iterator<Item = &Member> {
-        let all = self.members.iter();
-        all.filter(move |member| member.organization == organization && member.status != MemberStatus::Removed)
+        self.members.of(organization).filter(|member| member.status != MemberStatus::Removed)
     }
 
     /// Every Member, by number.
     pub fn all(&self) -> &[Member] {
-        &self.members
+        self.members.all()
     }
 
     /// Every open session.
@@ -273,7 +270,7 @@ impl Members {
 
     /// The Member as a caller, while signing in is allowed.
     pub fn admit(&self, id: MemberId) -> Result<MemberCaller, Reject> {
-        let member = self.members.get(id.index()).filter(|member| member.status == MemberStatus::Active);
+        let member = self.members.all().get(id.index()).filter(|member| member.status == MemberStatus::Active);
         let member = member.ok_or(Code::InvalidSession)?;
         let account = self.organization(member.organization).accounts[0];
         Ok(MemberCaller { id, organization: member.organization, account })
@@ -301,7 +298,7 @@ impl Members {
             let invitation = member.invitation.as_ref();
             invitation.is_some_and(|open| open.token_hash == *token_hash && now < open.expires_at)
         };
-        self.members.iter().find(open)
+        self.members.all().iter().find(open)
     }
 }
 
@@ -427,7 +424,7 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
         name: name.to_owned(),
         accounts: vec![AccountId::at(members.accounts.len())],
     };
-    let first = members.members.len();
+    let first = members.members.all().len();
     let expires_at = t.now().plus_us(INVITATION_US);
     let invite = |(at, invitee): (usize, &Invitee)| Member {
         name: invitee.name.clone(),
@@ -454,7 +451,8 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
 
 /// `set_kyc`. Who loses it can no longer count: votes on pending requests are struck (rule 22).
 pub fn set_kyc(t: &mut Transition<'_>, member: MemberId, kyc: Kyc) -> Result<Reply, Reject> {
-    let found = t.state().members.members.get(member.index()).filter(|found| found.status != MemberStatus::Removed);
+    let found =
+        t.state().members.members.all().get(member.index()).filter(|found| found.status != MemberStatus::Removed);
     let unknown = || Reject::field(Code::UnknownSubject, "member_id", "name a Member");
     let member = Member { kyc, ..found.ok_or_else(unknown)?.clone() };
     t.emit(Event::MemberChanged(Box::new(member.clone())));

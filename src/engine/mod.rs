@@ -40,6 +40,7 @@ pub mod reference;
 pub mod reject;
 pub mod rewards;
 pub mod rolling_totals;
+pub mod roster;
 pub mod service_users;
 pub mod soundness;
 pub mod state;

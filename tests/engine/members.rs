@@ -6,9 +6,10 @@ use countersign::access::workflow::Workflow;
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
 use countersign::engine::command::{Command, Invitee, OrderRef};
-use countersign::engine::members::{Kyc, MemberStatus};
+use countersign::engine::members::{Kyc, MemberStatus, Members};
 use countersign::engine::query::{Query, Reply, Sought};
 use countersign::engine::reject::Code;
+use countersign::engine::roster::Roster;
 
 use super::genesis::key;
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, venue, withdraw};
@@ -34,6 +35,25 @@ fn rule_7_orders_are_the_accounts_and_client_ids_the_callers() {
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.run(&bot(2), Command::CancelAll).unwrap();
     assert!(stage.state().orders.open(AccountId(1), None).is_empty());
+}
+
+#[test]
+fn members_are_found_by_their_organization_before_and_after_a_snapshot() {
+    let mut stage = Stage::new(&[], true);
+    stage.run(&venue(), organization(&["dora", "emil"])).unwrap();
+    let bytes = postcard::to_allocvec(&stage.state().members).unwrap();
+    let restored: Members = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(restored, stage.state().members);
+    for of in restored.all().iter().map(|member| member.organization) {
+        let listed: Vec<_> = restored.of(of).collect();
+        let all = restored.all().iter().filter(|member| member.organization == of);
+        assert_eq!(listed, all.collect::<Vec<_>>());
+    }
+    assert_eq!(restored.of(OrganizationId(99)).count(), 0);
+    let records = stage.state().members.all();
+    let swapped: Vec<_> = records.iter().rev().collect();
+    assert_eq!(postcard::from_bytes::<Roster>(&postcard::to_allocvec(records).unwrap()).unwrap().all(), records);
+    assert!(postcard::from_bytes::<Roster>(&postcard::to_allocvec(&swapped).unwrap()).is_err(), "out of order");
 }
 
 #[test]
