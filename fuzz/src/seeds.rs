@@ -35,7 +35,7 @@ fn messages() -> Vec<(String, String)> {
     let Ok(View::Requests(requests)) = engine.query(NOW, &member, &Query::Requests(Sought::default())) else {
         panic!("the Member sees the request");
     };
-    let Ok(View::Orders(orders)) = engine.query(NOW, &bot, &Query::OpenOrders { symbol: None }) else {
+    let Ok(View::OpenOrders(orders, _)) = engine.query(NOW, &bot, &Query::OpenOrders(Default::default())) else {
         panic!("the Service User sees its order");
     };
     let asked = Query::Exports(Operation::ExportStatus, None);

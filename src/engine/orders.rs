@@ -14,6 +14,7 @@ use super::command::OrderRef;
 use super::event::{Event, Place};
 use super::index::Index;
 use super::ledger::Ledger;
+use super::query::OrdersSought;
 use super::reference::Reference;
 use super::watches::Watches;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
@@ -155,6 +156,23 @@ impl Orders {
     /// Open orders of an account, oldest first.
     pub fn open(&self, account: AccountId, market: Option<MarketId>) -> Vec<Order> {
         self.open_orders(account).filter(|order| market.is_none_or(|market| market == order.market)).cloned().collect()
+    }
+
+    /// A page of the open orders of an account, oldest first, and where the next one begins. Only the page is copied.
+    pub fn page(
+        &self,
+        account: AccountId,
+        market: Option<MarketId>,
+        sought: &OrdersSought,
+    ) -> (Vec<Order>, Option<OrderId>) {
+        let opened = self.by_account.get(account.index()).map_or(&[][..], |opened| &opened.ids);
+        let first = sought.after.map_or(0, |after| opened.partition_point(|id| *id <= after));
+        let of_market = |order: &&Order| market.is_none_or(|market| market == order.market);
+        let open = opened[first..].iter().filter_map(|id| self.get(*id)).filter(of_market);
+        let mut found = open.filter(|order| sought.seeks(order));
+        let page: Vec<Order> = found.by_ref().take(sought.limit.unwrap_or(usize::MAX)).cloned().collect();
+        let next = found.next().and_then(|_| page.last()).map(|last| last.id);
+        (page, next)
     }
 
     fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {

@@ -42,11 +42,8 @@ pub enum Query {
     KeyInfo,
     /// `get_balances`
     Balances,
-    /// `open_orders`
-    OpenOrders {
-        /// Only this market.
-        symbol: Option<Symbol>,
-    },
+    /// `open_orders`, oldest first
+    OpenOrders(OrdersSought),
     /// The open part of `query_orders`; what is not open is asked of history.
     Orders(Vec<OrderRef>),
     /// Leave to read history by this operation: accounts and dates (rule 40).
@@ -105,6 +102,35 @@ pub struct Sought {
     pub before: Option<RequestId>,
     /// At most this many; all when `None`.
     pub limit: Option<usize>,
+}
+
+/// Which open orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrdersSought {
+    /// Only this market.
+    pub symbol: Option<Symbol>,
+    /// Only the order with this client id.
+    pub cl_ord_id: Option<String>,
+    /// Only orders of this group.
+    pub order_userref: Option<i64>,
+    /// Only orders placed from here on.
+    pub start: Option<Moment>,
+    /// Only orders placed before here.
+    pub end: Option<Moment>,
+    /// Only orders after this one: where the page before ended.
+    pub after: Option<OrderId>,
+    /// At most this many; all when `None`.
+    pub limit: Option<usize>,
+}
+
+impl OrdersSought {
+    /// Whether it is one of them, its market and the page aside.
+    pub fn seeks(&self, order: &Order) -> bool {
+        self.cl_ord_id.as_deref().is_none_or(|id| order.cl_ord_id.as_deref() == Some(id))
+            && self.order_userref.is_none_or(|group| order.userref == Some(group))
+            && self.start.is_none_or(|start| start <= order.opened_at)
+            && self.end.is_none_or(|end| order.opened_at < end)
+    }
 }
 
 /// A withdrawal that is only being considered.
@@ -233,6 +259,8 @@ pub enum View {
     Balances(Vec<Balance>),
     /// Orders.
     Orders(Vec<Order>),
+    /// `open_orders`: a page, and where the next one begins.
+    OpenOrders(Vec<Order>, Option<OrderId>),
     /// `query_orders`: those that are open, and leave to look for the others if the key has it.
     Found(Vec<Order>, Option<HistoryGrant>),
     /// Leave to read history.
@@ -385,7 +413,7 @@ impl Query {
             | Query::Addresses(operation, _) => *operation,
             Query::KeyInfo => Operation::KeyInfo,
             Query::Balances => Operation::GetBalances,
-            Query::OpenOrders { .. } => Operation::OpenOrders,
+            Query::OpenOrders(_) => Operation::OpenOrders,
             Query::Orders(_) => Operation::QueryOrders,
             Query::EarnStrategies(_) => Operation::EarnStrategies,
             Query::EarnAllocations(_) => Operation::EarnAllocations,

@@ -79,9 +79,10 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
             Box::new(state.members.organization(caller.organization).clone()),
         ),
         Query::Balances => View::Balances(state.ledger.balances(account)),
-        Query::OpenOrders { symbol } => {
-            let market = symbol.as_ref().map(|symbol| state.reference.find_market(symbol)).transpose()?;
-            View::Orders(state.orders.open(account, market.map(|market| market.id)))
+        Query::OpenOrders(sought) => {
+            let market = sought.symbol.as_ref().map(|symbol| state.reference.find_market(symbol)).transpose()?;
+            let (orders, next) = state.orders.page(account, market.map(|market| market.id), sought);
+            View::OpenOrders(orders, next)
         }
         Query::Orders(refs) => found(state, caller, refs),
         Query::History(_) => View::History(grant(state, caller)),

@@ -17,7 +17,6 @@ use crate::access::operation::Operation;
 use crate::access::principal::Actor;
 use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
-use crate::domain::orders::Order;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
@@ -252,10 +251,6 @@ impl Session {
             (Then::Narrow(filter), View::Requests(all)) => {
                 results::requests(&mut json, &all, call.operation, filter.limit);
             }
-            (Then::Narrow(filter), View::Orders(orders)) => {
-                let (page, cursor) = page(orders, filter);
-                results::open_orders(&mut json, reference, &page, cursor);
-            }
             (Then::Narrow(filter), view) => {
                 let view = narrow(view, filter);
                 results::view(&mut json, reference, call.operation, &view);
@@ -430,22 +425,6 @@ fn acknowledgement(
         warnings: (!warnings.is_empty()).then_some(warnings),
         ..Subscribed::default()
     }
-}
-
-/// The open orders that the filter wants, oldest first, as many as fit; and, if there are more, the last of them.
-fn page(mut orders: Vec<Order>, filter: &Filter) -> (Vec<Order>, Option<OrderId>) {
-    orders.retain(|order| {
-        filter.cl_ord_id.as_deref().is_none_or(|id| order.cl_ord_id.as_deref() == Some(id))
-            && filter.order_userref.is_none_or(|group| order.userref == Some(group))
-            && filter.start.is_none_or(|start| start <= order.opened_at)
-            && filter.end.is_none_or(|end| order.opened_at < end)
-            && filter.after.is_none_or(|after| after < order.id)
-    });
-    let limit = filter.limit.unwrap_or(usize::MAX);
-    let more = orders.len() > limit;
-    orders.truncate(limit);
-    let cursor = orders.last().filter(|_| more).map(|last| last.id);
-    (orders, cursor)
 }
 
 /// A view less what the request's own filter leaves out.

@@ -4,7 +4,7 @@ use countersign::access::operation::Operation;
 use countersign::domain::ids::{RequestId, ServiceUserId};
 use countersign::engine::command::OrderRef;
 use countersign::engine::holdings::EarnSought;
-use countersign::engine::query::{Query, Sought};
+use countersign::engine::query::{OrdersSought, Query, Sought};
 use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
@@ -17,7 +17,7 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
     let sought = EarnSought { limit: 5, ..EarnSought::default() };
     match dice.below(16) {
         0 => Query::Balances,
-        1 => Query::OpenOrders { symbol: None },
+        1 => Query::OpenOrders(OrdersSought { limit: Some(5), ..OrdersSought::default() }),
         2 => Query::Orders(vec![OrderRef::ClientId(client_order_id(dice))]),
         3 => Query::KeyInfo,
         4 => Query::EarnAllocations(sought),

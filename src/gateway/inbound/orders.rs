@@ -7,7 +7,7 @@ use crate::access::operation::Operation;
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::engine::command::{Command, OrderRef};
-use crate::engine::query::Query;
+use crate::engine::query::{OrdersSought, Query};
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
@@ -79,16 +79,16 @@ pub(super) fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
         let unknown = || WireError::field("cursor", "give the cursor of the page before");
         let after = asked.cursor.as_deref().map(|text| OrderId::parse(text).ok_or_else(unknown));
-        let filter = Filter {
+        let sought = OrdersSought {
+            symbol,
             cl_ord_id: owned(&asked.cl_ord_id),
             order_userref: asked.order_userref,
             start: moment("start", asked.start.as_deref())?,
             end: moment("end", asked.end.as_deref())?,
             after: after.transpose()?,
             limit: Some(limit),
-            ..Filter::default()
         };
-        Body::Query(Query::OpenOrders { symbol }, filter)
+        Body::Query(Query::OpenOrders(sought), Filter::default())
     } else {
         Body::History(Page {
             symbol: owned(&asked.symbol),

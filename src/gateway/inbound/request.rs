@@ -14,7 +14,7 @@ use super::venue::venue;
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
-use crate::domain::ids::{LedgerId, OrderId};
+use crate::domain::ids::LedgerId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::domain::time::Moment;
 use crate::engine::approvals::RequestState;
@@ -114,16 +114,6 @@ impl Channel {
 /// What narrows a view after the engine gave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only the order with this client id.
-    pub cl_ord_id: Option<String>,
-    /// Only orders of this group.
-    pub order_userref: Option<i64>,
-    /// Only orders placed from here on.
-    pub start: Option<Moment>,
-    /// Only orders placed before here.
-    pub end: Option<Moment>,
-    /// Only orders after this one: where the page before ended.
-    pub after: Option<OrderId>,
     /// Only this method.
     pub method: Option<String>,
     /// Only this network.

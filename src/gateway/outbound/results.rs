@@ -170,6 +170,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
         }
         View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders, None),
+        View::OpenOrders(orders, next) => open_orders(out, reference, orders, *next),
         View::Exports(all) => exports(out, all, |_| None),
         View::Strategies(all, next) => json(out, &earn::strategies(reference, all, *next)),
         View::Allocations(all) => json(out, &earn::allocations(reference, all)),
