@@ -51,6 +51,15 @@ pub fn cut_writer(url: &str) {
     assert_eq!(sql(url, cut), "t");
 }
 
+/// Ends every connection of a database but the one that holds the writer's fence.
+#[allow(dead_code, reason = "each suite uses its part")]
+pub fn cut_others(url: &str) {
+    let cut = "SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()
+                 AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')";
+    assert_eq!(sql(url, cut), "t");
+}
+
 /// Runs a statement on a database, and gives what it says.
 #[allow(dead_code, reason = "each suite uses its part")]
 pub fn sql(url: &str, statement: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::world::{MASTER, Wanted, World, key};
 
-use server::{cut_writer, database, sql};
+use server::{cut_others, cut_writer, database, sql};
 
 async fn world(url: &str) -> World {
     let keys = [key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }];
@@ -75,6 +75,33 @@ async fn a_server_whose_database_goes_away_acknowledges_nothing_more_and_says_th
     world.start().await;
     let open = world.bot(1).await.call("open_orders", json!({})).await;
     assert_eq!(open["orders"].as_array().unwrap().len(), 1, "what was not acknowledged is not there: {open}");
+}
+
+#[tokio::test]
+async fn history_whose_connections_are_cut_catches_up_by_itself() {
+    let url = database();
+    let world = world(&url).await;
+    let mut bot = world.bot(1).await;
+    let mut closed = Vec::new();
+    for cut in [false, true] {
+        if cut {
+            cut_others(&url);
+        }
+        let order = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
+        bot.call("cancel_order", json!({"order_id": [order]})).await;
+        closed.insert(0, order);
+        // Each answer but the last says that history is behind, and takes its two seconds.
+        let mut told = Value::Null;
+        for _ in 0..10 {
+            told = bot.reply("closed_orders", json!({})).await;
+            if told["success"] == json!(true) {
+                break;
+            }
+        }
+        let orders = told["result"]["orders"].as_array().unwrap_or_else(|| panic!("{told}"));
+        let ids: Vec<Value> = orders.iter().map(|order| order["order_id"].clone()).collect();
+        assert_eq!(ids, closed);
+    }
 }
 
 /// Another process on the data of `world`.

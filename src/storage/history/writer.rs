@@ -33,7 +33,39 @@ pub struct HistoryWriter {
 #[derive(Debug)]
 enum Connection {
     Sqlite(SqliteConnection),
-    Postgres(PgConnection),
+    Postgres(Box<Reconnecting>),
+}
+
+/// A connection to Postgres, and how another is made: nothing hangs on this one, so that a new one goes on where it ended.
+#[derive(Debug)]
+struct Reconnecting {
+    options: PgConnectOptions,
+    /// None after a failure, which may have been the connection's.
+    open: Option<PgConnection>,
+}
+
+impl Reconnecting {
+    async fn to(options: PgConnectOptions) -> Result<Reconnecting, HistoryError> {
+        let open = Some(options.connect().await?);
+        Ok(Reconnecting { options, open })
+    }
+
+    /// The connection; after a failure another one.
+    async fn connection(&mut self) -> Result<&mut PgConnection, HistoryError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.options.connect().await?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// Passes on how the connection was used.
+    fn used(&mut self, done: Result<(), HistoryError>) -> Result<(), HistoryError> {
+        if done.is_err() {
+            self.open = None;
+        }
+        done
+    }
 }
 
 impl HistoryWriter {
@@ -44,60 +76,27 @@ impl HistoryWriter {
     }
 
     pub(super) async fn postgres(options: PgConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut connection = options.connect().await?;
-        sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut connection).await?;
-        sqlx::migrate!("src/storage/migrations/postgres/history").run(&mut connection).await?;
-        Ok(HistoryWriter { connection: Connection::Postgres(connection) })
+        let mut postgres = Reconnecting::to(options).await?;
+        let connection = postgres.connection().await?;
+        sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut *connection).await?;
+        sqlx::migrate!("src/storage/migrations/postgres/history").run(connection).await?;
+        Ok(HistoryWriter { connection: Connection::Postgres(Box::new(postgres)) })
     }
 
     /// Adds a batch and moves the checkpoint to `seq`, the last event that the batch comes from; all of it or
     /// nothing. The checkpoint never goes back.
     ///
     /// # Errors
-    /// When nothing was written, or it is not known to be; the checkpoint tells.
+    /// When nothing was written, or it is not known to be; the checkpoint tells. In Postgres the next try makes a new
+    /// connection.
     pub async fn apply(&mut self, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => {
-                let mut transaction = connection.begin().await?;
-                for table in tables(batch) {
-                    let mut first = 0;
-                    while first < table.rows() {
-                        let last = first + rows_at_once(table.rows() - first);
-                        let mut query = sqlx::query(AssertSqlSafe(table.statement(&values(&table, last - first))));
-                        for row in first..last {
-                            for (_, column) in table.columns() {
-                                query = match column {
-                                    Column::Integers(values) => query.bind(values[row]),
-                                    Column::Texts(values) => query.bind(values[row]),
-                                    Column::Bodies(values) => query.bind(values[row]),
-                                };
-                            }
-                        }
-                        query.execute(&mut *transaction).await?;
-                        first = last;
-                    }
-                }
-                sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
-                transaction.commit().await?;
-            }
-            Connection::Postgres(connection) => {
-                let mut transaction = connection.begin().await?;
-                for table in tables(batch) {
-                    let mut query = sqlx::query(AssertSqlSafe(table.statement(&unnested(&table))));
-                    for (_, column) in table.columns() {
-                        query = match column {
-                            Column::Integers(values) => query.bind(values),
-                            Column::Texts(values) => query.bind(values),
-                            Column::Bodies(values) => query.bind(values),
-                        };
-                    }
-                    query.execute(&mut *transaction).await?;
-                }
-                sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
-                transaction.commit().await?;
+            Connection::Sqlite(connection) => apply_to_sqlite(connection, batch, seq).await,
+            Connection::Postgres(postgres) => {
+                let done = apply_to_postgres(postgres.connection().await?, batch, seq).await;
+                postgres.used(done)
             }
         }
-        Ok(())
     }
 
     /// Forgets where the items of private streams lie that are older than `before_us`, block by block, and notes up
@@ -112,17 +111,13 @@ impl HistoryWriter {
                 for statement in FORGET {
                     sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
                 }
-                transaction.commit().await?;
+                Ok(transaction.commit().await?)
             }
-            Connection::Postgres(connection) => {
-                let mut transaction = connection.begin().await?;
-                for statement in FORGET {
-                    sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
-                }
-                transaction.commit().await?;
+            Connection::Postgres(postgres) => {
+                let done = forget_in_postgres(postgres.connection().await?, before_us).await;
+                postgres.used(done)
             }
         }
-        Ok(())
     }
 
     /// Ends the writing.
@@ -132,10 +127,67 @@ impl HistoryWriter {
     pub async fn close(self) -> Result<(), HistoryError> {
         match self.connection {
             Connection::Sqlite(connection) => connection.close().await?,
-            Connection::Postgres(connection) => connection.close().await?,
+            Connection::Postgres(postgres) => {
+                if let Some(open) = postgres.open {
+                    open.close().await?;
+                }
+            }
         }
         Ok(())
     }
+}
+
+async fn apply_to_sqlite(
+    connection: &mut SqliteConnection,
+    batch: &HistoryBatch,
+    seq: u64,
+) -> Result<(), HistoryError> {
+    let mut transaction = connection.begin().await?;
+    for table in tables(batch) {
+        let mut first = 0;
+        while first < table.rows() {
+            let last = first + rows_at_once(table.rows() - first);
+            let mut query = sqlx::query(AssertSqlSafe(table.statement(&values(&table, last - first))));
+            for row in first..last {
+                for (_, column) in table.columns() {
+                    query = match column {
+                        Column::Integers(values) => query.bind(values[row]),
+                        Column::Texts(values) => query.bind(values[row]),
+                        Column::Bodies(values) => query.bind(values[row]),
+                    };
+                }
+            }
+            query.execute(&mut *transaction).await?;
+            first = last;
+        }
+    }
+    sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
+    let mut transaction = connection.begin().await?;
+    for table in tables(batch) {
+        let mut query = sqlx::query(AssertSqlSafe(table.statement(&unnested(&table))));
+        for (_, column) in table.columns() {
+            query = match column {
+                Column::Integers(values) => query.bind(values),
+                Column::Texts(values) => query.bind(values),
+                Column::Bodies(values) => query.bind(values),
+            };
+        }
+        query.execute(&mut *transaction).await?;
+    }
+    sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn forget_in_postgres(connection: &mut PgConnection, before_us: u64) -> Result<(), HistoryError> {
+    let mut transaction = connection.begin().await?;
+    for statement in FORGET {
+        sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
+    }
+    Ok(transaction.commit().await?)
 }
 
 /// New rows for Postgres: each column is bound as an array.
