@@ -183,6 +183,10 @@ impl<R: Release> Sequencer<R> {
                         None => running = false,
                     },
                     _ = ticks.tick() => self.tick(),
+                    error = self.journal.fence_lost() => {
+                        tracing::error!(%error, "the writer's fence is gone; no command is accepted");
+                        return Err(error);
+                    }
                 }
             }
             match self.commit().await {

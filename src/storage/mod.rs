@@ -121,6 +121,15 @@ impl Journal {
         }
     }
 
+    /// Waits until the writer's fence is gone, and says how; while it is held, for ever. May be dropped and asked again.
+    pub async fn fence_lost(&mut self) -> JournalError {
+        match self {
+            Journal::Postgres(journal) => journal.fence_lost().await,
+            // The system, and memory, hold theirs as long as the writer lives.
+            Journal::Sqlite(_) | Journal::Memory(_) => std::future::pending().await,
+        }
+    }
+
     /// Ends the writing in order and lets go of the fence.
     ///
     /// # Errors

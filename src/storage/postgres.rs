@@ -8,10 +8,12 @@ pub(super) mod tests;
 
 use std::fmt;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio::time::Instant;
 
 use super::database::{Pool, Record};
 use super::journal::{Head, JournalError};
@@ -21,6 +23,8 @@ use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 const FENCE: i64 = 0x0063_6f75_6e74_6572;
 /// How long a start waits for the fence: the connection of a writer that was killed outlives it a little.
 const FENCE_WAIT: &str = "2s";
+/// How often a writer at rest looks whether it still has the fence.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where a Postgres database is; prints without its password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -73,6 +77,8 @@ impl fmt::Display for DatabaseUrl {
 pub struct PostgresJournal {
     writer: PgConnection,
     head: Head,
+    /// When the writer's connection was last used.
+    used: Instant,
 }
 
 impl PostgresJournal {
@@ -85,7 +91,7 @@ impl PostgresJournal {
             .await
             .map_err(|error| JournalError::Unavailable(error.to_string()))?;
         let head = read_head(&mut writer).await?;
-        Ok(PostgresJournal { writer, head })
+        Ok(PostgresJournal { writer, head, used: Instant::now() })
     }
 
     pub(super) fn head(&self) -> Head {
@@ -100,6 +106,7 @@ impl PostgresJournal {
         body: &[u8],
     ) -> Result<(), JournalError> {
         let head = self.head.then(first_seq, count, format, body)?;
+        self.used = Instant::now();
         let done = sqlx::query(APPEND)
             .bind(signed(first_seq))
             .bind(i64::from(count))
@@ -114,6 +121,19 @@ impl PostgresJournal {
         }
         self.head = head;
         Ok(())
+    }
+
+    /// Waits until the connection, and so the fence, is gone: it is tried whenever it was not used for a while.
+    pub(super) async fn fence_lost(&mut self) -> JournalError {
+        loop {
+            tokio::time::sleep_until(self.used + LOOK).await;
+            // Noted first: who drops this and asks again does not make it look more often. An answer that nobody
+            // waited for is read before the next statement's.
+            self.used = Instant::now();
+            if let Err(error) = self.writer.ping().await {
+                return error.into();
+            }
+        }
     }
 
     pub(super) async fn close(self) -> Result<(), JournalError> {

@@ -4,6 +4,7 @@
 mod server;
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
 use countersign::config::DatabaseUrl;
@@ -75,6 +76,21 @@ async fn a_server_whose_database_goes_away_acknowledges_nothing_more_and_says_th
     world.start().await;
     let open = world.bot(1).await.call("open_orders", json!({})).await;
     assert_eq!(open["orders"].as_array().unwrap().len(), 1, "what was not acknowledged is not there: {open}");
+}
+
+#[tokio::test]
+async fn a_server_at_rest_whose_fence_is_gone_stops_by_itself() {
+    let url = database();
+    let mut world = world(&url).await;
+    let mut bot = world.bot(1).await;
+    bot.call("add_order", limit("buy", "0.1", "10")).await;
+    cut_writer(&url);
+    let mut server = world.server.take().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), server.failed()).await;
+    let why = ended.expect("it notices though nobody asks it for anything").to_string();
+    assert!(why.contains("the journal is unavailable"), "{why}");
+    let refused = bot.refused("add_order", limit("buy", "0.1", "11")).await;
+    assert!(refused.starts_with("EService:"), "{refused}");
 }
 
 #[tokio::test]
