@@ -3,8 +3,9 @@
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::journal::{Head, JournalError, Row};
-use super::memory::Disk;
-use super::postgres::tests::{sql, storage};
+use super::memory::{Disk, Fault};
+use super::postgres::tests::{admit as admit_in_postgres, sql, storage};
+use super::sqlite::tests::admit as admit_in_sqlite;
 use super::{Journal, JournalReader, Storage, link};
 
 /// A change of the stored rows behind the journal's back.
@@ -53,6 +54,17 @@ impl Place {
             journal.append(row * 2 + 1, 2, 1, format!("row {row}").as_bytes()).await.unwrap();
         }
         journal
+    }
+
+    /// Whether the storage takes what this writer writes: that it does not is known for sure, and passes.
+    async fn admit(&self, journal: &mut Journal, writes: bool) {
+        match (self, journal) {
+            (Place::Sqlite(dir), Journal::Sqlite(journal)) => admit_in_sqlite(dir.path(), journal, writes).await,
+            (Place::Postgres(_), Journal::Postgres(journal)) => admit_in_postgres(journal, writes).await,
+            (Place::Memory(disk), Journal::Memory(_)) if writes => disk.heal(),
+            (Place::Memory(disk), Journal::Memory(_)) => disk.fail(Fault::Full),
+            _ => panic!("another place's journal"),
+        }
     }
 
     /// Puts other rows in place of the stored ones, behind the journal's back.
@@ -128,6 +140,8 @@ on_each_place!(
     rows_between_two_sequences_are_those_that_hold_any_of_them,
     a_wrong_sequence_is_refused_and_writes_nothing,
     a_row_written_behind_the_writer_is_a_conflict,
+    a_probe_leaves_nothing_and_finds_what_was_written_behind_the_writer,
+    what_the_storage_refuses_is_not_there_and_a_probe_tells_when_it_takes_writes_again,
     a_second_writer_is_refused_while_the_first_lives,
     the_chain_finds_an_edit_a_removal_and_a_reorder,
     a_last_row_that_says_it_holds_nothing_is_not_passed_over,
@@ -174,6 +188,40 @@ async fn a_row_written_behind_the_writer_is_a_conflict(place: &Place) {
     let refused = journal.append(3, 1, 1, b"x").await.unwrap_err();
     assert!(matches!(refused, JournalError::Conflict { expected: 3, found: 7 }), "{refused}");
     assert_eq!(journal.head().seq, 2);
+}
+
+async fn a_probe_leaves_nothing_and_finds_what_was_written_behind_the_writer(place: &Place) {
+    let mut journal = place.filled(0).await;
+    journal.probe().await.unwrap();
+    for first_seq in [1, 2] {
+        journal.append(first_seq, 1, 1, b"x").await.unwrap();
+        journal.probe().await.unwrap();
+        assert_eq!(journal.head().seq, first_seq);
+    }
+    assert_eq!(place.reader().await.rows(1, 9).await.unwrap().len(), 2);
+    place.tamper(|rows| rows.push(Row { first_seq: 5, ..rows[0].clone() })).await;
+    let refused = journal.probe().await.unwrap_err();
+    assert!(matches!(refused, JournalError::Conflict { expected: 3, found: 6 }), "{refused}");
+}
+
+async fn what_the_storage_refuses_is_not_there_and_a_probe_tells_when_it_takes_writes_again(place: &Place) {
+    let mut journal = place.filled(2).await;
+    let head = journal.head();
+    place.admit(&mut journal, false).await;
+    let refused = journal.append(5, 1, 1, b"refused").await.unwrap_err();
+    assert!(matches!(refused, JournalError::Unwritable(_)), "{refused}");
+    for _ in 0..2 {
+        let refused = journal.probe().await.unwrap_err();
+        assert!(matches!(refused, JournalError::Unwritable(_)), "{refused}");
+        assert_eq!(journal.head(), head);
+        assert_eq!(place.reader().await.rows(1, 9).await.unwrap().len(), 2, "reads are served meanwhile");
+    }
+    place.admit(&mut journal, true).await;
+    journal.probe().await.unwrap();
+    journal.append(5, 1, 1, b"taken").await.unwrap();
+    let rows = place.reader().await.rows(5, 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.body.as_slice()).collect::<Vec<_>>(), [b"taken"]);
+    assert_eq!(place.first_break().await, None);
 }
 
 async fn a_second_writer_is_refused_while_the_first_lives(place: &Place) {

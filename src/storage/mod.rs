@@ -115,8 +115,7 @@ impl Journal {
     pub async fn probe(&mut self) -> Result<(), JournalError> {
         match self {
             Journal::Sqlite(journal) => journal.probe().await,
-            // It ends its connection rather than say that it cannot write.
-            Journal::Postgres(_) => Ok(()),
+            Journal::Postgres(journal) => journal.probe().await,
             Journal::Memory(journal) => journal.probe(),
         }
     }

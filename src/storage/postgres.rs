@@ -11,6 +11,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use serde::Deserialize;
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::Instant;
@@ -25,6 +26,9 @@ const FENCE: i64 = 0x0063_6f75_6e74_6572;
 const FENCE_WAIT: &str = "2s";
 /// How often a writer at rest looks whether it still has the fence.
 const LOOK: Duration = Duration::from_secs(1);
+/// Makes a table of four megabytes, which is free disk space with which writing begins. Unlogged: on a disk that is full,
+/// filling the log up would end the database.
+const ROOM: &str = "CREATE UNLOGGED TABLE room AS SELECT repeat('.', 1000) AS filler FROM generate_series(1, 4096)";
 
 /// Where a Postgres database is; prints without its password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -114,13 +118,27 @@ impl PostgresJournal {
             .bind(body)
             .bind(head.digest.as_slice())
             .execute(&mut self.writer)
-            .await?;
+            .await
+            .map_err(refused)?;
         if done.rows_affected() != 1 {
             let found = read_head(&mut self.writer).await?.seq + 1;
             return Err(JournalError::Conflict { expected: first_seq, found });
         }
         self.head = head;
         Ok(())
+    }
+
+    /// Tries whether the database takes writes, with room to spare; nothing of it stays. What was acknowledged needs no
+    /// second look: the database ends rather than go on after a failed sync.
+    pub(super) async fn probe(&mut self) -> Result<(), JournalError> {
+        self.used = Instant::now();
+        let there = read_head(&mut self.writer).await?;
+        if there != self.head {
+            return Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 });
+        }
+        let mut tried = self.writer.begin().await?;
+        sqlx::query(ROOM).execute(&mut *tried).await.map_err(refused)?;
+        Ok(tried.rollback().await?)
     }
 
     /// Waits until the connection, and so the fence, is gone: it is tried whenever it was not used for a while.
@@ -162,6 +180,15 @@ async fn take_fence(writer: &mut PgConnection, url: &DatabaseUrl) -> Result<(), 
             sqlx::query("RESET lock_timeout").execute(writer).await?;
             Ok(())
         }
+    }
+}
+
+/// What a statement that writes was refused with. It was taken back whole, and the connection, with the fence, is there.
+fn refused(error: sqlx::Error) -> JournalError {
+    match error.as_database_error().and_then(DatabaseError::code).as_deref() {
+        // disk_full, out_of_memory, read_only_sql_transaction.
+        Some("53100" | "53200" | "25006") => JournalError::Unwritable(error.to_string()),
+        _ => error.into(),
     }
 }
 

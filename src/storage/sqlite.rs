@@ -3,7 +3,7 @@
 
 mod checkpoint;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -1,8 +1,10 @@
 //! A Postgres of the tests' own: private directory, Unix socket, no port. It ends with the process that asked for
 //! it, however that ends: a shell waits for the end of its input and then takes all of it away.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,11 +14,28 @@ const SCRIPT: &str = include_str!("../../scripts/postgres");
 
 const HINT: &str = "this test needs Postgres: apt-get install postgresql (scripts/test does it)";
 
-struct Server {
+pub struct Server {
     socket: PathBuf,
     bin: PathBuf,
-    /// Holds the shell's input open.
-    _shell: Child,
+    /// Its input is held open.
+    shell: Child,
+}
+
+impl Server {
+    /// Makes a directory the server's own, and lets it through the private one around it.
+    #[allow(dead_code, reason = "each suite uses its part")]
+    pub fn give(&self, outer: &Path, dir: &Path) {
+        std::fs::set_permissions(outer, Permissions::from_mode(0o711)).unwrap();
+        let owner = std::fs::metadata(&self.socket).unwrap();
+        std::os::unix::fs::chown(dir, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
 }
 
 static SERVER: OnceLock<Server> = OnceLock::new();
@@ -24,15 +43,20 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// The URL of a new, empty database.
 pub fn database() -> String {
-    let server = SERVER.get_or_init(start);
+    database_on(SERVER.get_or_init(start), &[])
+}
+
+/// The URL of a new, empty database on a server, made with further arguments.
+pub fn database_on(server: &Server, arguments: &[&str]) -> String {
     let name = format!("test{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     let mut create = Command::new(server.bin.join("createdb"));
-    let made = create.arg("-h").arg(&server.socket).args(["-U", "postgres", &name]).status().unwrap();
+    let made = create.arg("-h").arg(&server.socket).args(["-U", "postgres", &name]).args(arguments).status().unwrap();
     assert!(made.success());
     format!("postgres://postgres@localhost/{name}?host={}", server.socket.display())
 }
 
-fn start() -> Server {
+/// A server that ends with what this returns.
+pub fn start() -> Server {
     let mut shell = Command::new("bash");
     shell.args(["-c", SCRIPT, "postgres", "-c", "max_connections=300"]);
     let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(HINT);
@@ -40,7 +64,7 @@ fn start() -> Server {
     BufReader::new(shell.stdout.take().unwrap()).read_line(&mut told).unwrap();
     let mut told = told.trim().splitn(3, ' ').skip(1).map(PathBuf::from);
     let (bin, socket) = told.next().zip(told.next()).unwrap_or_else(|| panic!("Postgres did not start; {HINT}"));
-    Server { socket, bin, _shell: shell }
+    Server { socket, bin, shell }
 }
 
 /// Ends the connection that holds the writer's fence of a database.

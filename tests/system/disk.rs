@@ -19,13 +19,13 @@ const SIZE: usize = 24 << 20;
 /// Orders that are listed together: fewer than a list may have.
 const GROUP: usize = 400;
 
-fn order(number: usize) -> Value {
+pub(super) fn order(number: usize) -> Value {
     json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1",
         "limit_price": 1_000 + number % 100, "order_userref": number / GROUP})
 }
 
 /// Orders until one is not acknowledged; those that were, and what the first other one was told.
-async fn order_until_refused(bot: &mut Client, acknowledged: &mut Vec<Value>) -> String {
+pub(super) async fn order_until_refused(bot: &mut Client, acknowledged: &mut Vec<Value>) -> String {
     loop {
         let reply = bot.reply("add_order", order(acknowledged.len())).await;
         match reply["success"] == json!(true) {
@@ -36,7 +36,7 @@ async fn order_until_refused(bot: &mut Client, acknowledged: &mut Vec<Value>) ->
 }
 
 /// Whether exactly these orders are open.
-async fn assert_open(bot: &mut Client, orders: &[Value]) {
+pub(super) async fn assert_open(bot: &mut Client, orders: &[Value]) {
     let mut open = BTreeSet::new();
     for group in 0..=orders.len() / GROUP {
         let told = bot.call("open_orders", json!({"order_userref": group, "limit": 500})).await;
@@ -49,7 +49,7 @@ async fn assert_open(bot: &mut Client, orders: &[Value]) {
     assert!(lost.is_empty() && invented.is_empty(), "acknowledged, open, lost: {counts:?}; invented: {invented:?}");
 }
 
-async fn system(bot: &mut Client) -> Value {
+pub(super) async fn system(bot: &mut Client) -> Value {
     bot.frame("status").await["data"][0]["system"].clone()
 }
 
@@ -83,14 +83,14 @@ async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mu
 }
 
 /// Waits until commands are taken again, and one is.
-async fn order_again(bot: &mut Client, acknowledged: &mut Vec<Value>) {
+pub(super) async fn order_again(bot: &mut Client, acknowledged: &mut Vec<Value>) {
     assert_eq!(system(bot).await, "online");
     acknowledged.push(bot.call("add_order", order(acknowledged.len())).await["order_id"].clone());
     assert_open(bot, acknowledged).await;
 }
 
 /// Stops a server whose disk fails: what it ends with.
-async fn stop(world: &mut World) -> String {
+pub(super) async fn stop(world: &mut World) -> String {
     world.server.take().unwrap().stop().await.unwrap_err().to_string()
 }
 

@@ -10,9 +10,12 @@ use countersign::access::scope::ScopeSet;
 use countersign::config::DatabaseUrl;
 use serde_json::{Value, json};
 
+use super::client::{Client, http};
+use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
+use super::volume::Volume;
 use super::world::{MASTER, Wanted, World, key};
 
-use server::{cut_others, cut_writer, database, sql};
+use server::{cut_others, cut_writer, database, database_on, sql};
 
 async fn world(url: &str) -> World {
     let keys = [key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }];
@@ -118,6 +121,95 @@ async fn history_whose_connections_are_cut_catches_up_by_itself() {
         let ids: Vec<Value> = orders.iter().map(|order| order["order_id"].clone()).collect();
         assert_eq!(ids, closed);
     }
+}
+
+/// A bot on a new world, and the orders that it was acknowledged.
+async fn begun(url: &str) -> (World, Client, Vec<Value>) {
+    let world = world(url).await;
+    let mut bot = world.bot(1).await;
+    assert_eq!(system(&mut bot).await, "online");
+    let mut acknowledged = Vec::new();
+    for number in 0..20 {
+        acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
+    }
+    (world, bot, acknowledged)
+}
+
+/// Orders until the database refuses a row, which is told; of the present, reads are served.
+async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mut Vec<Value>) {
+    let refused = order_until_refused(bot, acknowledged).await;
+    assert!(refused.starts_with("EService:Unavailable: the outcome is not known"), "{refused}");
+    assert_eq!(system(bot).await, "maintenance");
+    let refused = bot.refused("add_order", order(1)).await;
+    assert!(refused.starts_with("EService:Unavailable: nothing was done"), "{refused}");
+    assert_open(bot, acknowledged).await;
+    let (status, ..) = http(world.address, "GET", "/healthz", &[], "").await;
+    assert_eq!(status, 503);
+    let mut bare = Client::bare(world.address).await;
+    assert_eq!(system(&mut bare).await, "maintenance");
+    bare.call("subscribe", json!({"channel": "book", "symbol": ["BTC/USD"]})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_a_database_that_turns_read_only_is_told_reads_go_on_and_it_goes_on_when_it_takes_writes() {
+    let server = server::start();
+    let url = database_on(&server, &[]);
+    let (mut world, mut bot, mut acknowledged) = begun(&url).await;
+    let turn = |statement| {
+        sql(&url, statement);
+        sql(&url, "SELECT pg_reload_conf()");
+    };
+    for again in [true, true, false] {
+        bot.call("closed_orders", json!({})).await;
+        let before = acknowledged.len();
+        turn("ALTER SYSTEM SET default_transaction_read_only = on");
+        order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
+        // History may not have had an order that the journal just had.
+        if acknowledged.len() == before {
+            bot.call("closed_orders", json!({})).await;
+        }
+        if again {
+            turn("ALTER SYSTEM RESET default_transaction_read_only");
+            order_again(&mut bot, &mut acknowledged).await;
+        }
+    }
+    drop(bot);
+    let stopped = stop(&mut world).await;
+    assert!(stopped.contains("the storage takes no writes"), "{stopped}");
+    turn("ALTER SYSTEM RESET default_transaction_read_only");
+    world.start().await;
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_a_database_on_a_full_disk_is_told_reads_go_on_and_it_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = dir.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let disk = Volume::in_memory(&small, 64 << 20);
+    let server = server::start();
+    server.give(dir.path(), &small);
+    sql(&database_on(&server, &[]), &format!("CREATE TABLESPACE small LOCATION '{}'", small.display()));
+    let url = database_on(&server, &["--tablespace", "small"]);
+    let (mut world, mut bot, mut acknowledged) = begun(&url).await;
+    disk.fill();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
+    disk.free();
+    order_again(&mut bot, &mut acknowledged).await;
+
+    disk.fill();
+    order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
+    drop(bot);
+    let stopped = stop(&mut world).await;
+    assert!(stopped.contains("the storage takes no writes"), "{stopped}");
+    world.start().await;
+    let mut bare = Client::bare(world.address).await;
+    assert_eq!(system(&mut bare).await, "maintenance");
+    disk.free();
+    assert_eq!(system(&mut bare).await, "online");
+    assert_open(&mut world.bot(1).await, &acknowledged).await;
+    drop(bare);
+    world.stop().await;
 }
 
 /// Another process on the data of `world`.

@@ -7,7 +7,7 @@ pub use server::{cut_writer, sql};
 
 use super::{DatabaseUrl, PostgresJournal};
 use crate::storage::Storage;
-use crate::storage::journal::JournalError;
+use crate::storage::journal::{Head, JournalError};
 
 fn url() -> DatabaseUrl {
     DatabaseUrl::parse(&server::database()).unwrap()
@@ -16,6 +16,12 @@ fn url() -> DatabaseUrl {
 /// A new, empty database.
 pub fn storage() -> Storage {
     Storage::Postgres(url())
+}
+
+/// Whether the database takes what is written over the writer's connection.
+pub async fn admit(journal: &mut PostgresJournal, writes: bool) {
+    let set = sqlx::AssertSqlSafe(format!("SET default_transaction_read_only = {}", !writes));
+    sqlx::query(set).execute(&mut journal.writer).await.unwrap();
 }
 
 #[tokio::test]
@@ -55,4 +61,20 @@ async fn acknowledged_rows_wait_for_the_disk_whatever_the_database_is_set_to() {
     let mut journal = PostgresJournal::open(&url).await.unwrap();
     let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut journal.writer).await.unwrap();
     assert_eq!(set, "on");
+}
+
+#[tokio::test]
+async fn what_passes_is_told_from_what_does_not() {
+    let url = url();
+    let mut journal = PostgresJournal::open(&url).await.unwrap();
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION USING ERRCODE = convert_from(NEW.body, 'UTF8'); END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON journal.journal FOR EACH ROW EXECUTE FUNCTION public.refuse()";
+    sql(url.reveal(), refuse);
+    for (code, passes) in [("53100", true), ("53200", true), ("25006", true), ("58030", false), ("42501", false)] {
+        let refused = journal.append(1, 1, 1, code.as_bytes()).await.unwrap_err();
+        assert_eq!(matches!(refused, JournalError::Unwritable(_)), passes, "{code}: {refused}");
+        assert_eq!(matches!(refused, JournalError::Unavailable(_)), !passes, "{code}: {refused}");
+        assert_eq!(journal.head(), Head::default());
+    }
 }

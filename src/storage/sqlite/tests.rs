@@ -14,6 +14,16 @@ async fn filled(dir: &Path, rows: u64) -> SqliteJournal {
     journal
 }
 
+/// Whether the disk takes what is written: as if it were read-only, for the connection and, beside it, for the reserve.
+pub async fn admit(dir: &Path, journal: &mut SqliteJournal, writes: bool) {
+    let in_the_way = dir.join("reserve.new");
+    if writes {
+        return std::fs::remove_dir(in_the_way).unwrap();
+    }
+    std::fs::create_dir(in_the_way).unwrap();
+    sqlx::query("PRAGMA query_only = 1").execute(&mut journal.writer).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_log_starts_over_under_a_writer_that_never_pauses() {
     let dir = tempfile::tempdir().unwrap();
