@@ -36,8 +36,9 @@ struct Projector {
     reached: watch::Sender<u64>,
 }
 
-/// Opens the tables and starts the task; it first catches up with the journal. The candles come once the tables have
-/// reached the event at `until`, and are as of it.
+/// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
+/// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The candles come once the
+/// tables have reached the event at `until`, and are as of it.
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.
@@ -48,8 +49,17 @@ pub async fn start(
     kept: Duration,
     until: Seq,
 ) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>), HistoryError> {
-    let (writer, reader) = history::open(storage).await?;
-    let seq = reader.checkpoint().await?;
+    let (mut writer, reader) = history::open(storage).await?;
+    let mut seq = reader.checkpoint().await?;
+    if seq > until.0 {
+        tracing::warn!(
+            seq,
+            journal = until.0,
+            "the history tables tell of more than the journal has; they are made anew"
+        );
+        writer.clear().await?;
+        seq = 0;
+    }
     let (reached, following) = watch::channel(seq);
     let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
     let noted = Noted::default();

@@ -18,8 +18,13 @@ use super::world::{MASTER, Wanted, World, key};
 use server::{cut_others, cut_writer, database, database_on, sql};
 
 async fn world(url: &str) -> World {
+    world_in(DatabaseUrl::parse(url)).await
+}
+
+/// In this database, or else in SQLite.
+async fn world_in(database: Option<DatabaseUrl>) -> World {
     let keys = [key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }];
-    World::configured(&keys, |config| config.database = DatabaseUrl::parse(url)).await
+    World::configured(&keys, |config| config.database = database).await
 }
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
@@ -210,6 +215,50 @@ async fn d6_70_a_database_on_a_full_disk_is_told_reads_go_on_and_it_goes_on_when
     assert_open(&mut world.bot(1).await, &acknowledged).await;
     drop(bare);
     world.stop().await;
+}
+
+/// A world's journal as it stands, while no server runs; what is returned puts it back, as a restore from a backup does.
+fn backed_up(world: &World, url: Option<&str>) -> impl FnOnce() + use<> {
+    let dir = world.dir().to_owned();
+    let copy = dir.join("backup.db");
+    let end = match url {
+        Some(url) => sql(url, "SELECT max(first_seq) FROM journal.journal"),
+        None => std::fs::copy(dir.join("journal.db"), &copy).unwrap().to_string(),
+    };
+    let url = url.map(str::to_owned);
+    move || {
+        match url {
+            Some(url) => drop(sql(&url, &format!("DELETE FROM journal.journal WHERE first_seq > {end}"))),
+            None => std::fs::rename(copy, dir.join("journal.db")).unwrap(),
+        }
+        std::fs::remove_file(dir.join("head")).unwrap();
+        std::fs::remove_dir_all(dir.join("snapshots")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn history_that_tells_of_more_than_a_restored_journal_is_made_anew() {
+    let url = database();
+    for (mut world, url) in [(world_in(None).await, None), (world(&url).await, Some(url.as_str()))] {
+        let trade = async |world: &World| {
+            world.bot(2).await.call("add_order", limit("sell", "1", "1000")).await;
+            world.bot(1).await.call("add_order", limit("buy", "1", "1000")).await;
+        };
+        trade(&world).await;
+        let before = told(&world).await;
+        world.stop().await;
+        let restore = backed_up(&world, url);
+        world.start().await;
+        trade(&world).await;
+        assert_ne!(told(&world).await["trades_history"], before["trades_history"]);
+        world.stop().await;
+        restore();
+        world.start().await;
+        assert_eq!(told(&world).await, before);
+        trade(&world).await;
+        let after = told(&world).await;
+        assert_eq!(after["trades_history"]["trades"].as_array().unwrap().len(), 2, "{after}");
+    }
 }
 
 /// Another process on the data of `world`.

@@ -20,7 +20,16 @@ pub(super) enum Column<'a> {
 
 /// The tables that a batch adds to.
 pub(super) fn tables(batch: &HistoryBatch) -> impl Iterator<Item = Table<'_>> {
-    let all = [
+    all(batch).into_iter().filter(|table| table.rows() > 0)
+}
+
+/// The names of all tables that a batch may add to.
+pub(super) fn names() -> [&'static str; 7] {
+    all(&HistoryBatch::default()).map(|table| table.name)
+}
+
+fn all(batch: &HistoryBatch) -> [Table<'_>; 7] {
+    [
         orders(batch),
         trades(batch),
         ledger_entries(batch),
@@ -28,8 +37,7 @@ pub(super) fn tables(batch: &HistoryBatch) -> impl Iterator<Item = Table<'_>> {
         transfers(batch),
         candles(&batch.candles),
         stream_blocks(&batch.streams),
-    ];
-    all.into_iter().filter(|table| table.rows() > 0)
+    ]
 }
 
 impl Table<'_> {

@@ -39,6 +39,7 @@ on_each_storage!(
     filters_admit_what_they_name,
     a_batch_given_up_halfway_leaves_all_or_nothing,
     blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time,
+    cleared_tables_are_as_new,
 );
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
@@ -250,4 +251,42 @@ async fn blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time(storage: 
         assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (kept, since), "{before_us}");
     }
     assert_eq!(reader.stream_blocks("b 2", 0, 9).await.unwrap(), (vec![], 3 * 256 - 1));
+}
+
+async fn cleared_tables_are_as_new(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
+    let candle = CandleRow {
+        market: 1,
+        interval: 5,
+        begin_us: 300_000_000,
+        prices: [5, 9, 4, 6],
+        trades: 3,
+        volume: 30,
+        cost: 300,
+        seqs: (6, 6),
+    };
+    let batch = HistoryBatch {
+        orders: vec![order(1, Some(20))],
+        trades: vec![trade(1, 20)],
+        ledger_entries: vec![entry(1, 1, 20)],
+        audit: vec![audited(1, 20)],
+        transfers: vec![transfer(1, "deposit", 20)],
+        candles: vec![candle],
+        streams: [0, 3].map(|block| StreamRow { stream: "a 1".to_owned(), block, at_us: 20 + block }).to_vec(),
+    };
+    writer.apply(&batch, 1_100).await.unwrap();
+    writer.forget_streams(30).await.unwrap();
+    assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (vec![3], 3 * 256 - 1));
+    writer.clear().await.unwrap();
+    assert_eq!(reader.checkpoint().await.unwrap(), 0);
+    assert_eq!(reader.closed_orders(&ALL, &OrderFilter::default()).await.unwrap(), []);
+    assert_eq!(reader.trades(&ALL, None).await.unwrap(), []);
+    assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), []);
+    assert_eq!(reader.audit(&ALL).await.unwrap(), []);
+    assert_eq!(reader.transfers(&ALL, &of_kind("deposit")).await.unwrap(), []);
+    assert_eq!(reader.candles(9).await.unwrap(), []);
+    assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (vec![], 0));
+    writer.apply(&batch, 7).await.unwrap();
+    assert_eq!(reader.checkpoint().await.unwrap(), 7);
+    assert_eq!(reader.candles(9).await.unwrap(), [candle]);
 }

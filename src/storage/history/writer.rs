@@ -5,11 +5,14 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
-use super::tables::{Column, Table, tables};
+use super::tables::{Column, Table, names, tables};
 use super::{HistoryBatch, HistoryError, time};
 
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
+
+/// Nothing has been told, and nothing forgotten.
+const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since SET seq = 0"];
 
 /// Rows in one statement of SQLite, which wants a place for each value and takes 32,766 of them. They are few numbers, so
 /// that their statements stay prepared, and powers of four, so that few statements make any number of rows.
@@ -116,6 +119,32 @@ impl HistoryWriter {
             Connection::Postgres(postgres) => {
                 let done = forget_in_postgres(postgres.connection().await?, before_us).await;
                 postgres.used(done)
+            }
+        }
+    }
+
+    /// Empties the tables, so that everything is told again.
+    ///
+    /// # Errors
+    /// When they are as they were.
+    pub async fn clear(&mut self) -> Result<(), HistoryError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => {
+                let mut transaction = connection.begin().await?;
+                let emptied = names().map(|table| format!("DELETE FROM {table}"));
+                for statement in emptied.into_iter().chain(BEGUN.map(str::to_owned)) {
+                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+                }
+                Ok(transaction.commit().await?)
+            }
+            Connection::Postgres(postgres) => {
+                let mut transaction = postgres.connection().await?.begin().await?;
+                // At once, however much is there.
+                let emptied = format!("TRUNCATE {}", names().join(", "));
+                for statement in [emptied].into_iter().chain(BEGUN.map(str::to_owned)) {
+                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+                }
+                Ok(transaction.commit().await?)
             }
         }
     }
