@@ -4,7 +4,7 @@
 use super::caller::ServiceCaller;
 use super::client_ids::Asked;
 use super::command::{AskedConditional, AskedTerms, AskedTrigger, PlaceOrder};
-use super::reject::{Code, Reject};
+use super::reject::{Code, Reject, bad};
 use super::transition::Transition;
 use crate::domain::decimal::{Decimal, DecimalError};
 use crate::domain::ids::OrderId;
@@ -17,10 +17,6 @@ use crate::domain::time::Moment;
 
 /// Decimals of a percentage: its unit is a millionth of the price.
 const PERCENT_DECIMALS: u8 = 4;
-
-fn bad(field: &'static str, advice: &str) -> Reject {
-    Reject::field(Code::InvalidArguments, field, advice)
-}
 
 /// What a request to place an order comes to.
 pub(super) enum Admitted {

@@ -10,7 +10,7 @@ use super::holds::wanted;
 use super::matching::{end, run, shown};
 use super::orders::held_asset;
 use super::query::Reply;
-use super::reject::{Code, Reject};
+use super::reject::{Code, Reject, bad};
 use super::trading::{check_status, launch, meets, ready};
 use super::transition::Transition;
 use super::triggers::{armed, settle};
@@ -19,10 +19,6 @@ use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
 use crate::domain::terms::{Level, PriceType, Terms, Trigger};
-
-fn bad(field: &'static str, advice: &str) -> Reject {
-    Reject::field(Code::InvalidArguments, field, advice)
-}
 
 /// The one open order that the caller names; not one whose time is over, whether or not Tick has run (rule 39).
 fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {

@@ -248,6 +248,11 @@ impl Reject {
     }
 }
 
+/// The refusal of a value that cannot be, with what to give instead.
+pub fn bad(field: &'static str, advice: &str) -> Reject {
+    Reject::field(Code::InvalidArguments, field, advice)
+}
+
 impl From<Code> for Reject {
     fn from(code: Code) -> Reject {
         Reject::of(code)

@@ -5,7 +5,7 @@
 use super::closes::close;
 use super::event::Event;
 use super::matching::{end, run};
-use super::reject::{Code, Reject};
+use super::reject::{Code, Reject, bad};
 use super::state::State;
 use super::trading::{ready, rests};
 use super::transition::Transition;
@@ -21,7 +21,6 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
         return Ok(order);
     }
     let Some(trigger) = order.trigger().copied() else { return Ok(order) };
-    let bad = |advice: &str| Reject::field(Code::InvalidArguments, "triggers", advice);
     if order.order_type.trails() && !state.orders.watches().has_room_for(&order) {
         return Err(Reject::of(Code::OrdersLimit));
     }
@@ -29,10 +28,11 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
     if matches!(trigger.level, Level::Static(_)) {
         return Ok(order);
     }
-    let last = last.ok_or_else(|| bad("there is no trade yet that it could be relative to; give a static price"))?;
+    let last =
+        last.ok_or_else(|| bad("triggers", "there is no trade yet that it could be relative to; give a static price"))?;
     let peak = order.order_type.trails().then_some(last);
     let price = trigger_price(market, &order, trigger.level, last);
-    let price = price.ok_or_else(|| bad("it comes to no price above zero"))?;
+    let price = price.ok_or_else(|| bad("triggers", "it comes to no price above zero"))?;
     Ok(with_trigger(&order, Trigger { price, peak, ..trigger }))
 }
 

@@ -6,7 +6,7 @@ use super::deposits::DepositAddress;
 use super::earn::{LockType, Periods, Strategy};
 use super::event::Event;
 use super::query::Reply;
-use super::reject::{Code, Reject};
+use super::reject::{Code, Reject, bad};
 use super::transition::Transition;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::{Decimal, DecimalError};
@@ -21,10 +21,6 @@ use crate::domain::text::{AssetCode, Symbol};
 
 /// Decimals of a price or quantity together; products of both stay within 128 bits.
 const PRICE_DECIMALS_MAX: u8 = 12;
-
-fn bad(field: &'static str, advice: &str) -> Reject {
-    Reject::field(Code::InvalidArguments, field, advice)
-}
 
 /// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
 pub(super) fn checked_name(field: &'static str, text: &str) -> Result<(), Reject> {

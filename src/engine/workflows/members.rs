@@ -14,7 +14,7 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::{InitiatorId, Request};
 use crate::engine::electorate::keeps_quorums;
 use crate::engine::members::{self, Invitation, Kyc, Member, MemberStatus};
-use crate::engine::reject::{Code, Reject};
+use crate::engine::reject::{Code, Reject, bad};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 
@@ -162,7 +162,6 @@ impl MemberChange {
         initiator: InitiatorId,
         strand_pending: bool,
     ) -> Result<(), Reject> {
-        let bad = |field, advice: &str| Err(Reject::field(Code::InvalidArguments, field, advice));
         let Some(id) = self.about() else {
             let MemberChange::Invite { name, email, .. } = self else { return Ok(()) };
             if state.members.of(organization).count() >= MEMBERS_MAX {
@@ -178,17 +177,17 @@ impl MemberChange {
                     crate::engine::venue::checked_name("name", name)?;
                 }
                 if *suspended == Some(true) && before.status == MemberStatus::Invited {
-                    return bad("suspended", "the Member has not signed up yet; remove the invitation instead");
+                    return Err(bad("suspended", "the Member has not signed up yet; remove the invitation instead"));
                 }
                 if differences(before, &after).is_empty() {
-                    return bad("params", "name at least one change");
+                    return Err(bad("params", "name at least one change"));
                 }
                 if initiator == InitiatorId::Member(id) && raises(before, &after) {
                     return Err(Reject::field(Code::OwnRequest, "member_id", "another Member has to ask for it"));
                 }
             }
             MemberChange::Reset { .. } if before.status == MemberStatus::Suspended => {
-                return bad("member_id", "the Member is suspended");
+                return Err(bad("member_id", "the Member is suspended"));
             }
             MemberChange::Invite { .. } | MemberChange::Reset { .. } | MemberChange::Remove { .. } => {}
         }

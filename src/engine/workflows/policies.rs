@@ -15,7 +15,7 @@ use crate::engine::decisions;
 use crate::engine::electorate::{Electorate, strands_nothing};
 use crate::engine::event::Event;
 use crate::engine::policy::{Policy, PolicyTerms, Rule};
-use crate::engine::reject::{Code, Reject};
+use crate::engine::reject::{Code, Reject, bad};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 
@@ -176,24 +176,23 @@ fn check_terms(
     workflow: Workflow,
     terms: &PolicyTerms,
 ) -> Result<(), Reject> {
-    let bad = |field, advice: &str| Err(Reject::field(Code::InvalidArguments, field, advice));
     if terms.quorum == 0 {
-        return bad("quorum", "give at least 1");
+        return Err(bad("quorum", "give at least 1"));
     }
     if terms.reject_quorum == 0 {
-        return bad("reject_quorum", "give at least 1");
+        return Err(bad("reject_quorum", "give at least 1"));
     }
     if !(1..=PERIOD_MAX_S).contains(&terms.expires_after_s) {
-        return bad("expires_after_s", "give 1 second to 90 days");
+        return Err(bad("expires_after_s", "give 1 second to 90 days"));
     }
     if terms.cool_down_s > 0 && (workflow != Workflow::ManageAddresses || terms.cool_down_s > PERIOD_MAX_S) {
-        return bad("cool_down_s", "give at most 90 days, and only for manage_addresses");
+        return Err(bad("cool_down_s", "give at most 90 days, and only for manage_addresses"));
     }
     if !terms.rules.is_empty() && workflow != Workflow::InitiateWithdrawal {
-        return bad("rules", "only initiate_withdrawal has rules");
+        return Err(bad("rules", "only initiate_withdrawal has rules"));
     }
     if terms.rules.len() > RULES_MAX {
-        return bad("rules", "give at most 50");
+        return Err(bad("rules", "give at most 50"));
     }
     terms.rules.iter().try_for_each(|rule| check_rule(state, rule))?;
     let eligible = Electorate::now(state).approvers(organization, workflow).len();
@@ -205,20 +204,20 @@ fn check_terms(
 }
 
 fn check_rule(state: &State, rule: &Rule) -> Result<(), Reject> {
-    let bad = |advice: &str| Err(Reject::field(Code::InvalidArguments, "rules", advice));
+    let wrong = |advice| Err(bad("rules", advice));
     if rule.quorum == 0 {
-        return bad("a rule's quorum is at least 1");
+        return wrong("a rule's quorum is at least 1");
     }
     let asset = rule.asset.map(|code| state.reference.find_asset(&code)).transpose()?;
     for from in [rule.amount_from, rule.total_24h_from].into_iter().flatten() {
-        let Some(asset) = asset else { return bad("amount_from and total_24h_from need asset") };
+        let Some(asset) = asset else { return wrong("amount_from and total_24h_from need asset") };
         if !from.units(asset.decimals).is_ok_and(|units| units >= 0) {
-            return bad("an amount must fit the asset and not be negative");
+            return wrong("an amount must fit the asset and not be negative");
         }
     }
     let named = |count: Option<usize>| count.is_none_or(|count| (1..=RULE_NAMES_MAX).contains(&count));
     if !named(rule.keys.as_ref().map(Vec::len)) || !named(rule.initiators.as_ref().map(Vec::len)) {
-        return bad("keys and initiators name 1 to 100");
+        return wrong("keys and initiators name 1 to 100");
     }
     Ok(())
 }
