@@ -4,7 +4,7 @@
 use super::caller::ServiceCaller;
 use super::client_ids::Asked;
 use super::command::{AskedConditional, AskedTerms, AskedTrigger, PlaceOrder};
-use super::reject::{Code, Reject, bad};
+use super::reject::{Code, Reject};
 use super::transition::Transition;
 use crate::domain::decimal::{Decimal, DecimalError};
 use crate::domain::ids::OrderId;
@@ -59,10 +59,10 @@ fn order(
     let limit = static_limit(asked, market)?;
     let terms = asked.terms.as_ref().map(|more| terms(asked, more, qty, market, now)).transpose()?;
     if asked.terms.is_none() && asked.order_type.is_triggered() {
-        return Err(bad("triggers", "an order of this type needs a trigger"));
+        return Err(Reject::invalid("triggers", "an order of this type needs a trigger"));
     }
     if asked.terms.is_none() && asked.order_type == OrderType::Iceberg {
-        return Err(bad("display_qty", "an iceberg order needs one"));
+        return Err(Reject::invalid("display_qty", "an iceberg order needs one"));
     }
     if let Some(price) = limit {
         check_cost(market, price, qty)?;
@@ -97,7 +97,9 @@ fn order(
 pub(super) fn check_deadline(deadline: Option<Moment>, now: Moment) -> Result<(), Reject> {
     match deadline {
         Some(deadline) if deadline <= now => Err(Reject::of(Code::DeadlineElapsed)),
-        Some(deadline) if deadline > now.plus_us(DEADLINE_MAX_US) => Err(bad("deadline", "give at most 60 s from now")),
+        Some(deadline) if deadline > now.plus_us(DEADLINE_MAX_US) => {
+            Err(Reject::invalid("deadline", "give at most 60 s from now"))
+        }
         _ => Ok(()),
     }
 }
@@ -109,7 +111,7 @@ pub(super) fn quantity(number: Decimal, market: &Market) -> Result<Quantity, Rej
         return Err(Reject::of(Code::OrderMinimum));
     }
     if qty.0 % market.qty_increment.0 != 0 {
-        return Err(bad("order_qty", "use a multiple of the pair's qty_increment"));
+        return Err(Reject::invalid("order_qty", "use a multiple of the pair's qty_increment"));
     }
     Ok(qty)
 }
@@ -119,9 +121,9 @@ fn quantity_or_cash(asked: &PlaceOrder, market: &Market) -> Result<Quantity, Rej
     match (asked.order_qty, cash) {
         (Some(qty), None) => quantity(qty, market),
         (None, Some(_)) if asked.order_type == OrderType::Market && asked.side == Side::Buy => Ok(Quantity::ZERO),
-        (None, Some(_)) => Err(bad("cash_order_qty", "only a market buy can have it; give order_qty")),
-        (Some(_), Some(_)) => Err(bad("cash_order_qty", "give it or order_qty, not both")),
-        (None, None) => Err(bad("order_qty", "say how much")),
+        (None, Some(_)) => Err(Reject::invalid("cash_order_qty", "only a market buy can have it; give order_qty")),
+        (Some(_), Some(_)) => Err(Reject::invalid("cash_order_qty", "give it or order_qty, not both")),
+        (None, None) => Err(Reject::invalid("order_qty", "say how much")),
     }
 }
 
@@ -131,14 +133,14 @@ const SLICE: &str = "give at least a fifteenth of the quantity, and not more tha
 pub(super) fn display(number: Decimal, whole: Quantity, market: &Market) -> Result<Quantity, Reject> {
     let size = Quantity(units(number, market.qty_decimals, "display_qty")?);
     if size > whole || size.0 % market.qty_increment.0 != 0 {
-        return Err(bad("display_qty", SLICE));
+        return Err(Reject::invalid("display_qty", SLICE));
     }
     check_slice(size, whole).map(|()| size)
 }
 
 /// Refuses a slice of which too many make the whole: each is a fill of its own.
 pub(super) fn check_slice(size: Quantity, whole: Quantity) -> Result<(), Reject> {
-    if size.0 < whole.0 / DISPLAY_PARTS_MAX { Err(bad("display_qty", SLICE)) } else { Ok(()) }
+    if size.0 < whole.0 / DISPLAY_PARTS_MAX { Err(Reject::invalid("display_qty", SLICE)) } else { Ok(()) }
 }
 
 pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result<(), Reject> {
@@ -154,11 +156,11 @@ fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Re
     match (asked.order_type.is_limit(), asked.limit_price) {
         (true, Some(_)) if asked.order_type == OrderType::TrailingStopLimit => Ok(None),
         (true, Some(_)) if price_type.is_some_and(|kind| kind != PriceType::Static) => {
-            Err(bad("limit_price_type", "only a trailing-stop-limit order has another than static"))
+            Err(Reject::invalid("limit_price_type", "only a trailing-stop-limit order has another than static"))
         }
         (true, Some(price)) => checked_price(price, market).map(Some),
-        (true, None) => Err(bad("limit_price", "an order of this type needs one")),
-        (false, Some(_)) => Err(bad("limit_price", "an order of this type has none")),
+        (true, None) => Err(Reject::invalid("limit_price", "an order of this type needs one")),
+        (false, Some(_)) => Err(Reject::invalid("limit_price", "an order of this type has none")),
         (false, None) => Ok(None),
     }
 }
@@ -168,19 +170,19 @@ fn check_patience(asked: &PlaceOrder) -> Result<(), Reject> {
     let (kind, tif) = (asked.order_type, asked.time_in_force);
     let expires = asked.terms.as_ref().is_some_and(|terms| terms.expire_time.is_some());
     if (tif == TimeInForce::Gtd) != expires {
-        return Err(bad("expire_time", "give it with time_in_force gtd, and only then"));
+        return Err(Reject::invalid("expire_time", "give it with time_in_force gtd, and only then"));
     }
     if tif == TimeInForce::Fok && kind != OrderType::Limit {
-        return Err(bad("time_in_force", "only a limit order can be fill or kill"));
+        return Err(Reject::invalid("time_in_force", "only a limit order can be fill or kill"));
     }
     if tif == TimeInForce::Gtd && kind == OrderType::Market {
-        return Err(bad("time_in_force", "a market order does not wait"));
+        return Err(Reject::invalid("time_in_force", "a market order does not wait"));
     }
     if kind == OrderType::Iceberg && !tif.waits() {
-        return Err(bad("time_in_force", "an iceberg order waits: give gtc or gtd"));
+        return Err(Reject::invalid("time_in_force", "an iceberg order waits: give gtc or gtd"));
     }
     if asked.post_only && (!kind.is_limit() || !tif.waits()) {
-        return Err(bad("post_only", "only an order that rests at a limit can have it"));
+        return Err(Reject::invalid("post_only", "only an order that rests at a limit can have it"));
     }
     Ok(())
 }
@@ -194,14 +196,14 @@ fn terms(asked: &PlaceOrder, more: &AskedTerms, qty: Quantity, market: &Market, 
     }
     let display = match (asked.order_type == OrderType::Iceberg, more.display_qty) {
         (true, Some(size)) => Some(display(size, qty, market)?),
-        (true, None) => return Err(bad("display_qty", "an iceberg order needs one")),
-        (false, Some(_)) => return Err(bad("display_qty", "only an iceberg order has one")),
+        (true, None) => return Err(Reject::invalid("display_qty", "an iceberg order needs one")),
+        (false, Some(_)) => return Err(Reject::invalid("display_qty", "only an iceberg order has one")),
         (false, None) => None,
     };
     let trigger = match (asked.order_type.is_triggered(), &more.trigger) {
         (true, Some(of)) => Some(trigger(asked.order_type, of, market)?),
-        (true, None) => return Err(bad("triggers", "an order of this type needs a trigger")),
-        (false, Some(_)) => return Err(bad("triggers", "an order of this type has none")),
+        (true, None) => return Err(Reject::invalid("triggers", "an order of this type needs a trigger")),
+        (false, Some(_)) => return Err(Reject::invalid("triggers", "an order of this type has none")),
         (false, None) => None,
     };
     let limit = asked.limit_price.filter(|_| asked.order_type == OrderType::TrailingStopLimit);
@@ -228,10 +230,10 @@ fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Mo
     let latest = now.plus_us(SCHEDULE_MAX_US);
     let start = more.effective_time.filter(|start| *start > now);
     if start.is_some_and(|start| start > latest) {
-        return Err(bad("effective_time", "give at most a month from now"));
+        return Err(Reject::invalid("effective_time", "give at most a month from now"));
     }
     if more.expire_time.is_some_and(|end| end <= start.unwrap_or(now) || end > latest) {
-        return Err(bad("expire_time", "give a time after the start and at most a month from now"));
+        return Err(Reject::invalid("expire_time", "give a time after the start and at most a month from now"));
     }
     Ok((start, more.expire_time))
 }
@@ -240,7 +242,10 @@ fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Resu
     let kind = asked.price_type.unwrap_or(if order_type.trails() { PriceType::Quote } else { PriceType::Static });
     let level = level(asked.price, kind, market, "triggers")?;
     if order_type.trails() && !matches!(level, Level::Pct(1..1_000_000) | Level::Quote(1..)) {
-        return Err(bad("triggers", "a trailing stop needs a positive distance, of price_type pct or quote"));
+        return Err(Reject::invalid(
+            "triggers",
+            "a trailing stop needs a positive distance, of price_type pct or quote",
+        ));
     }
     let price = if let Level::Static(price) = level { price } else { Price::default() };
     Ok(Trigger { reference: asked.reference, level, price, peak: None, fired: None })
@@ -249,7 +254,7 @@ fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Resu
 /// The limit of a trailing stop-limit, a distance from its trigger; in quote unless it says otherwise.
 pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &Market) -> Result<Level, Reject> {
     match kind.unwrap_or(PriceType::Quote) {
-        PriceType::Static => Err(bad("limit_price_type", "the limit of a trailing stop is pct or quote")),
+        PriceType::Static => Err(Reject::invalid("limit_price_type", "the limit of a trailing stop is pct or quote")),
         kind => level(number, kind, market, "limit_price"),
     }
 }
@@ -257,10 +262,10 @@ pub(super) fn trailing_limit(number: Decimal, kind: Option<PriceType>, market: &
 fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional, Reject> {
     let kind = asked.order_type;
     if matches!(kind, OrderType::Market | OrderType::Iceberg) {
-        return Err(bad("conditional", "a closing order is a limit order or has a trigger"));
+        return Err(Reject::invalid("conditional", "a closing order is a limit order or has a trigger"));
     }
     if kind.is_limit() != asked.limit.is_some() || kind.is_triggered() != asked.trigger.is_some() {
-        return Err(bad(
+        return Err(Reject::invalid(
             "conditional",
             "give limit_price and trigger_price as the type of the closing order needs them",
         ));
@@ -270,7 +275,10 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
     };
     let closing = Conditional { order_type: kind, limit: read(asked.limit)?, trigger: read(asked.trigger)? };
     if kind.trails() && !matches!(closing.trigger, Some(Level::Pct(1..1_000_000) | Level::Quote(1..))) {
-        return Err(bad("conditional", "a trailing stop needs a positive trigger_price of type pct or quote"));
+        return Err(Reject::invalid(
+            "conditional",
+            "a trailing stop needs a positive trigger_price of type pct or quote",
+        ));
     }
     Ok(closing)
 }
@@ -279,8 +287,8 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
 pub(super) fn level(number: Decimal, kind: PriceType, market: &Market, field: &'static str) -> Result<Level, Reject> {
     let distance = |decimals| match number.units(decimals) {
         Ok(units) => Ok(units),
-        Err(DecimalError::ExcessDecimals) => Err(bad(field, "too many decimals")),
-        Err(DecimalError::Malformed | DecimalError::OutOfRange) => Err(bad(field, "out of range")),
+        Err(DecimalError::ExcessDecimals) => Err(Reject::invalid(field, "too many decimals")),
+        Err(DecimalError::Malformed | DecimalError::OutOfRange) => Err(Reject::invalid(field, "out of range")),
     };
     match kind {
         PriceType::Static => checked_price(number, market).map(Level::Static),
@@ -306,10 +314,8 @@ pub(super) fn checked_price(price: Decimal, market: &Market) -> Result<Price, Re
 pub(super) fn units(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
     match number.units(decimals) {
         Ok(units) if units > 0 => Ok(units),
-        Ok(_) => Err(bad(field, "must be above zero")),
-        Err(DecimalError::ExcessDecimals) => {
-            Err(Reject::field(Code::InvalidArguments, field, format!("at most {decimals} decimals")))
-        }
-        Err(_) => Err(bad(field, "out of range")),
+        Ok(_) => Err(Reject::invalid(field, "must be above zero")),
+        Err(DecimalError::ExcessDecimals) => Err(Reject::invalid(field, format!("at most {decimals} decimals"))),
+        Err(_) => Err(Reject::invalid(field, "out of range")),
     }
 }

@@ -87,7 +87,7 @@ fn check(
         return Err(Reject::of(Code::EarnTier));
     }
     if asked.auto_compound.is_some() && !strategy.leaves_a_choice() {
-        return Err(Reject::field(Code::InvalidArguments, "auto_compound", "the strategy leaves no choice"));
+        return Err(Reject::invalid("auto_compound", "the strategy leaves no choice"));
     }
     let nothing = Position::default();
     let position = state.earn.position(strategy.id, caller.account).unwrap_or(&nothing);

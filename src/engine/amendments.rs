@@ -10,7 +10,7 @@ use super::holds::wanted;
 use super::matching::{end, run, shown};
 use super::orders::held_asset;
 use super::query::Reply;
-use super::reject::{Code, Reject, bad};
+use super::reject::{Code, Reject};
 use super::trading::{check_status, launch, meets, ready};
 use super::transition::Transition;
 use super::triggers::{armed, settle};
@@ -33,12 +33,15 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     check_deadline(asked.deadline, t.now())?;
     let before = one(t, caller, &asked.order)?;
     if before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some()) {
-        return Err(bad("order_id", "an order with a conditional close cannot be amended; cancel it and place anew"));
+        return Err(Reject::invalid(
+            "order_id",
+            "an order with a conditional close cannot be amended; cancel it and place anew",
+        ));
     }
     let market = t.state().reference.market(before.market).clone();
     let mut order = amended(t, &before, asked, &market)?;
     if order == before {
-        return Err(bad("order_qty", "nothing is to be amended: name a value that differs"));
+        return Err(Reject::invalid("order_qty", "nothing is to be amended: name a value that differs"));
     }
     if order.qty == order.filled {
         // It ends where it stands, whatever else was asked.
@@ -75,7 +78,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
     }
     if let Some(size) = asked.display_qty {
         let Some(now) = before.terms.as_ref().and_then(|terms| terms.display) else {
-            return Err(bad("display_qty", "only an iceberg order has one"));
+            return Err(Reject::invalid("display_qty", "only an iceberg order has one"));
         };
         let size = display(size, order.remaining(), market)?;
         // A smaller slice shows at once, a larger one when the present is used up.
@@ -92,12 +95,15 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
     }
     if let Some(price) = asked.trigger_price {
         let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
-            return Err(bad("trigger_price", "only an order that waits for its trigger has one"));
+            return Err(Reject::invalid("trigger_price", "only an order that waits for its trigger has one"));
         };
         let usual = if order.order_type.trails() { PriceType::Quote } else { PriceType::Static };
         let level = level(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
         if order.order_type.trails() && !matches!(level, Level::Pct(1..1_000_000) | Level::Quote(1..)) {
-            return Err(bad("trigger_price", "a trailing stop needs a positive distance, of type pct or quote"));
+            return Err(Reject::invalid(
+                "trigger_price",
+                "a trailing stop needs a positive distance, of type pct or quote",
+            ));
         }
         let price = if let Level::Static(price) = level { price } else { trigger.price };
         if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
@@ -115,7 +121,7 @@ fn relimit(
     market: &Market,
 ) -> Result<(), Reject> {
     if !order.order_type.is_limit() {
-        return Err(bad("limit_price", "an order of this type has none"));
+        return Err(Reject::invalid("limit_price", "an order of this type has none"));
     }
     let waiting_distance = order.terms.as_mut().filter(|terms| terms.limit.is_some());
     match waiting_distance {
@@ -123,7 +129,10 @@ fn relimit(
             terms.limit = Some(trailing_limit(price, asked.limit_price_type, market)?);
         }
         _ if asked.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
-            return Err(bad("limit_price_type", "only a waiting trailing-stop-limit order has another than static"));
+            return Err(Reject::invalid(
+                "limit_price_type",
+                "only a waiting trailing-stop-limit order has another than static",
+            ));
         }
         _ => order.limit = Some(checked_price(price, market)?),
     }
@@ -146,8 +155,8 @@ fn judged(
     if crosses && (asked.post_only || order.post_only) {
         return Err(Reject::field(Code::PostOnly, "limit_price", "the order would take; choose another limit"));
     }
-    order.held = wanted(market, order, order.remaining())
-        .ok_or_else(|| Reject::field(Code::InvalidArguments, "order_qty", "out of range"))?;
+    order.held =
+        wanted(market, order, order.remaining()).ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
     let available = t.state().ledger.available(order.account, held_asset(order, &t.state().reference));
     if available.0.saturating_add(before.held.0) < order.held.0 {
         return Err(Reject::of(Code::InsufficientFunds));
@@ -165,13 +174,13 @@ pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) ->
     let before = one(t, caller, &OrderRef::Id(asked.order))?;
     let market = t.state().reference.find_market(&asked.symbol)?.clone();
     if before.market != market.id {
-        return Err(bad("symbol", "name the pair of the order"));
+        return Err(Reject::invalid("symbol", "name the pair of the order"));
     }
     let conditional = before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
     if before.order_type.is_triggered() || conditional || before.cl_ord_id.is_some() || before.waits() {
         let advice =
             "an order with a trigger, a start, a conditional close or a cl_ord_id cannot be edited; use amend_order";
-        return Err(bad("order_id", advice));
+        return Err(Reject::invalid("order_id", advice));
     }
     let order = edited(t, &before, asked, &market)?;
     let order = ready(t, &market, order, before.held)?;
@@ -190,7 +199,7 @@ pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) ->
 fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market) -> Result<Order, Reject> {
     let whole = asked.order_qty.map_or(Ok(before.qty), |qty| quantity(qty, market))?;
     if whole <= before.filled {
-        return Err(bad("order_qty", "give more than the order has filled, or cancel it"));
+        return Err(Reject::invalid("order_qty", "give more than the order has filled, or cancel it"));
     }
     let qty = whole.minus(before.filled);
     if qty < market.qty_min {
@@ -230,7 +239,7 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
             }
             order = shown(order, size);
         }
-        (None, Some(_)) => return Err(bad("display_qty", "only an iceberg order has one")),
+        (None, Some(_)) => return Err(Reject::invalid("display_qty", "only an iceberg order has one")),
         (None, None) => {}
     }
     Ok(order)

@@ -188,7 +188,7 @@ fn spend_once(t: &mut Transition<'_>, member: MemberId, code: &mut Option<u64>) 
 
 fn check_message(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject> {
     if !(1..=VOTES_MAX).contains(&ballots.len()) {
-        return Err(Reject::field(Code::InvalidArguments, "requests", "name 1 to 50 requests"));
+        return Err(Reject::invalid("requests", "name 1 to 50 requests"));
     }
     check_comment("comment", comment)
 }
@@ -197,7 +197,7 @@ fn check_message(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject
 pub fn check_comment(field: &'static str, comment: Option<&str>) -> Result<(), Reject> {
     match comment.is_none_or(|comment| !comment.trim().is_empty() && comment.len() <= COMMENT_BYTES_MAX) {
         true => Ok(()),
-        false => Err(Reject::field(Code::InvalidArguments, field, "give 1 to 500 bytes")),
+        false => Err(Reject::invalid(field, "give 1 to 500 bytes")),
     }
 }
 

@@ -196,7 +196,7 @@ pub fn addresses(
 ) -> Result<Reply, Reject> {
     let asset = find_asset(t.state(), code)?;
     if method.is_some_and(|method| method != asset.method) {
-        return Err(Reject::field(Code::InvalidArguments, "method", "name the asset's method, or leave it out"));
+        return Err(Reject::invalid("method", "name the asset's method, or leave it out"));
     }
     let asset = asset.id;
     let deposits = &t.state().deposits;

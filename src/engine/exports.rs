@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::caller::ServiceCaller;
 use super::event::Event;
 use super::query::Reply;
-use super::reject::{Code, Reject, bad};
+use super::reject::{Code, Reject};
 use super::state::State;
 use super::transition::Transition;
 use crate::access::key::KeySettings;
@@ -175,10 +175,10 @@ pub fn of(
 /// `export_add`. The key's dates bound it now and for ever; a later change of them hides it.
 pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -> Result<Reply, Reject> {
     if asked.description.len() > COMMENT_BYTES_MAX || asked.description.chars().any(char::is_control) {
-        return Err(bad("description", "give at most 500 bytes without control characters"));
+        return Err(Reject::invalid("description", "give at most 500 bytes without control characters"));
     }
     if asked.start.zip(asked.end).is_some_and(|(start, end)| end <= start) {
-        return Err(bad("end", "give a time after start"));
+        return Err(Reject::invalid("end", "give a time after start"));
     }
     let full = |advice: &str| Err(Reject::field(Code::LimitReached, "report", advice));
     let exports = &t.state().exports;

@@ -80,7 +80,7 @@ pub(super) fn needed(
         (Side::Buy, None) => walked(book, market, order, now, funds),
         (Side::Buy, Some(_)) | (Side::Sell, _) => wanted(market, order, order.remaining()),
     };
-    let sum = sum.ok_or_else(|| Reject::field(Code::InvalidArguments, "order_qty", "out of range"))?;
+    let sum = sum.ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
     if sum > funds { Err(Reject::of(Code::InsufficientFunds)) } else { Ok(sum) }
 }
 

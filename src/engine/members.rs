@@ -388,7 +388,7 @@ pub fn accept_invitation(
 pub fn confirm_invitation(t: &mut Transition<'_>, token_hash: [u8; 32], step: u64) -> Result<Reply, Reject> {
     let mut member = invited(t, &token_hash)?;
     if member.password_hash.is_none() || member.totp_sealed.is_none() {
-        return Err(Reject::field(Code::InvalidArguments, "password", "set a password first"));
+        return Err(Reject::invalid("password", "set a password first"));
     }
     check_code(t.state(), member.id, CodePurpose::SignIn, step, t.now())?;
     member.invitation = None;
@@ -410,7 +410,7 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
         return Err(Reject::field(Code::Exists, "name", "choose another name"));
     }
     if !(1..=FIRST_MEMBERS_MAX).contains(&invitees.len()) {
-        return Err(Reject::field(Code::InvalidArguments, "members", "name 1 to 20"));
+        return Err(Reject::invalid("members", "name 1 to 20"));
     }
     for (at, invitee) in invitees.iter().enumerate() {
         check_names(t.state(), &invitee.name, &invitee.email)?;

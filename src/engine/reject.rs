@@ -239,6 +239,11 @@ impl Reject {
         Reject { code, field: Some(field), advice: Some(advice.into()) }
     }
 
+    /// A refusal for a value of `field` that cannot be, with what to give instead.
+    pub fn invalid(field: &'static str, advice: impl Into<String>) -> Reject {
+        Reject::field(Code::InvalidArguments, field, advice)
+    }
+
     /// The text on the wire: the code's, then `:<field>: <advice>` where there is a field (rule 45).
     pub fn text(&self) -> String {
         match (self.field, &self.advice) {
@@ -246,11 +251,6 @@ impl Reject {
             _ => self.code.text().to_owned(),
         }
     }
-}
-
-/// The refusal of a value that cannot be, with what to give instead.
-pub fn bad(field: &'static str, advice: &str) -> Reject {
-    Reject::field(Code::InvalidArguments, field, advice)
 }
 
 impl From<Code> for Reject {

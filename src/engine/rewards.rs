@@ -33,13 +33,13 @@ pub fn pay(
         };
     }
     if !state.ledger.has_room(strategy.asset, amount) {
-        return Err(Reject::field(Code::InvalidArguments, "amount", "out of range"));
+        return Err(Reject::invalid("amount", "out of range"));
     }
     let earning: Vec<(AccountId, Amount)> =
         state.earn.holders(strategy.id).map(|(account, position)| (account, position.allocated)).collect();
     let parts = split(amount, &earning);
     if parts.is_empty() {
-        return Err(Reject::field(Code::InvalidArguments, "strategy_id", "nobody has funds earning in it"));
+        return Err(Reject::invalid("strategy_id", "nobody has funds earning in it"));
     }
     let payout = EarnPayout {
         id: EarnOperationId(t.next_seq().0),

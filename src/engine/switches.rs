@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::caller::ServiceCaller;
 use super::event::Event;
 use super::query::Reply;
-use super::reject::{Code, Reject};
+use super::reject::Reject;
 use super::trading;
 use super::transition::Transition;
 use crate::domain::ids::AccountId;
@@ -38,7 +38,7 @@ impl Switches {
 /// `cancel_all_orders_after`: arms the account's switch anew, or disarms it with 0.
 pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Result<Reply, Reject> {
     if timeout_s >= SWITCH_MAX_S {
-        return Err(Reject::field(Code::InvalidArguments, "timeout", "give less than a day, in seconds"));
+        return Err(Reject::invalid("timeout", "give less than a day, in seconds"));
     }
     let at = (timeout_s > 0).then(|| t.now().plus_us(timeout_s * 1_000_000));
     t.emit(Event::SwitchSet { account: caller.account, at });

@@ -5,7 +5,7 @@
 use super::closes::close;
 use super::event::Event;
 use super::matching::{end, run};
-use super::reject::{Code, Reject, bad};
+use super::reject::{Code, Reject};
 use super::state::State;
 use super::trading::{ready, rests};
 use super::transition::Transition;
@@ -28,11 +28,12 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
     if matches!(trigger.level, Level::Static(_)) {
         return Ok(order);
     }
-    let last =
-        last.ok_or_else(|| bad("triggers", "there is no trade yet that it could be relative to; give a static price"))?;
+    let last = last.ok_or_else(|| {
+        Reject::invalid("triggers", "there is no trade yet that it could be relative to; give a static price")
+    })?;
     let peak = order.order_type.trails().then_some(last);
     let price = trigger_price(market, &order, trigger.level, last);
-    let price = price.ok_or_else(|| bad("triggers", "it comes to no price above zero"))?;
+    let price = price.ok_or_else(|| Reject::invalid("triggers", "it comes to no price above zero"))?;
     Ok(with_trigger(&order, Trigger { price, peak, ..trigger }))
 }
 

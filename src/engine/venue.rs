@@ -6,7 +6,7 @@ use super::deposits::DepositAddress;
 use super::earn::{LockType, Periods, Strategy};
 use super::event::Event;
 use super::query::Reply;
-use super::reject::{Code, Reject, bad};
+use super::reject::{Code, Reject};
 use super::transition::Transition;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::{Decimal, DecimalError};
@@ -25,15 +25,15 @@ const PRICE_DECIMALS_MAX: u8 = 12;
 /// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
 pub(super) fn checked_name(field: &'static str, text: &str) -> Result<(), Reject> {
     let sound = !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
-    if sound { Ok(()) } else { Err(bad(field, "give 1 to 64 bytes without control characters")) }
+    if sound { Ok(()) } else { Err(Reject::invalid(field, "give 1 to 64 bytes without control characters")) }
 }
 
 fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<Amount, Reject> {
     match number.units(decimals) {
         Ok(units) if units >= 0 => Ok(Amount(units)),
-        Ok(_) => Err(bad(field, "must not be negative")),
-        Err(DecimalError::ExcessDecimals) => Err(bad(field, "has more decimals than the asset")),
-        Err(_) => Err(bad(field, "out of range")),
+        Ok(_) => Err(Reject::invalid(field, "must not be negative")),
+        Err(DecimalError::ExcessDecimals) => Err(Reject::invalid(field, "has more decimals than the asset")),
+        Err(_) => Err(Reject::invalid(field, "out of range")),
     }
 }
 
@@ -45,13 +45,13 @@ pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reje
     }
     let upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
     if asked.code.is_empty() || !asked.code.bytes().all(upper) {
-        return Err(bad("asset", "give 1 to 11 capital letters and digits"));
+        return Err(Reject::invalid("asset", "give 1 to 11 capital letters and digits"));
     }
     if reference.find_asset(&asked.code).is_ok() {
         return Err(Reject::field(Code::Exists, "asset", "choose another code"));
     }
     if asked.decimals > DECIMALS_MAX || asked.display_decimals > asked.decimals {
-        return Err(bad("decimals", "give at most 12, and no more of them for display"));
+        return Err(Reject::invalid("decimals", "give at most 12, and no more of them for display"));
     }
     checked_name("method", &asked.method)?;
     checked_name("network", &asked.network)?;
@@ -85,19 +85,19 @@ fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Rejec
     if reference.find_market(&asked.symbol).is_ok() {
         return Err(Reject::field(Code::Exists, "symbol", "choose another pair"));
     }
-    let (base, quote) = parts(&asked.symbol).ok_or_else(|| bad("symbol", "give BASE/QUOTE"))?;
+    let (base, quote) = parts(&asked.symbol).ok_or_else(|| Reject::invalid("symbol", "give BASE/QUOTE"))?;
     let (base, quote) = (reference.find_asset(&base)?, reference.find_asset(&quote)?);
     if base.id == quote.id {
-        return Err(bad("symbol", "give two different assets"));
+        return Err(Reject::invalid("symbol", "give two different assets"));
     }
     if asked.qty_decimals > base.decimals {
-        return Err(bad("qty_decimals", "give no more than the base asset has"));
+        return Err(Reject::invalid("qty_decimals", "give no more than the base asset has"));
     }
     if asked.price_decimals > PRICE_DECIMALS_MAX {
-        return Err(bad("price_decimals", "give at most 12"));
+        return Err(Reject::invalid("price_decimals", "give at most 12"));
     }
     if asked.maker_ppm > 1_000_000 || asked.taker_ppm > 1_000_000 {
-        return Err(bad("taker_ppm", "give at most 1000000"));
+        return Err(Reject::invalid("taker_ppm", "give at most 1000000"));
     }
     Ok(Market {
         id: MarketId::at(reference.markets().len()),
@@ -152,17 +152,17 @@ fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy,
     let all =
         [Some(periods.bonding_s), Some(periods.exit_queue_s), Some(periods.unbonding_s), asked.payout_frequency_s];
     if all.into_iter().flatten().any(|seconds| seconds > EARN_PERIOD_MAX_S) {
-        return Err(bad("lock_type", "give at most ten years"));
+        return Err(Reject::invalid("lock_type", "give at most ten years"));
     }
     let amount = |number, field| units(number, asset.decimals, field).map(Amount);
     let min = amount(asked.min, "user_min_allocation")?;
     let cap = |cap: Option<Decimal>, field| match cap.map(|cap| amount(cap, field)).transpose()? {
-        Some(cap) if cap < min => Err(bad(field, "give no less than the minimum")),
+        Some(cap) if cap < min => Err(Reject::invalid(field, "give no less than the minimum")),
         cap => Ok(cap),
     };
     let (low, high) = (per_cent(asked.apr.0)?, per_cent(asked.apr.1)?);
     if low > high {
-        return Err(bad("apr_estimate", "give a low estimate no higher than the high one"));
+        return Err(Reject::invalid("apr_estimate", "give a low estimate no higher than the high one"));
     }
     let named = asked.organizations.iter().flatten();
     if let Some(unknown) = named.clone().find(|id| !state.members.has(**id)) {
@@ -185,7 +185,7 @@ fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy,
 fn per_cent(number: Decimal) -> Result<u32, Reject> {
     let advice = "give per cent, at most 1000 and with at most 4 decimals";
     let ppm = number.units(4).ok().and_then(|ppm| u32::try_from(ppm).ok()).filter(|ppm| *ppm <= 10_000_000);
-    ppm.ok_or_else(|| bad("apr_estimate", advice))
+    ppm.ok_or_else(|| Reject::invalid("apr_estimate", advice))
 }
 
 /// `add_deposit_addresses`.
@@ -196,11 +196,11 @@ pub fn add_deposit_addresses(
 ) -> Result<Reply, Reject> {
     let asset = t.state().reference.find_asset(asset)?.id;
     if !(1..=DEPOSIT_ADDRESSES_MAX).contains(&addresses.len()) {
-        return Err(bad("addresses", "give 1 to 1000"));
+        return Err(Reject::invalid("addresses", "give 1 to 1000"));
     }
     for (at, new) in addresses.iter().enumerate() {
         if new.address.is_empty() || new.address.len() > 128 {
-            return Err(bad("addresses", "give 1 to 128 bytes each"));
+            return Err(Reject::invalid("addresses", "give 1 to 128 bytes each"));
         }
         if addresses[..at].contains(new) || t.state().deposits.knows(asset, new) {
             return Err(Reject::field(Code::Exists, "addresses", "give each address once"));

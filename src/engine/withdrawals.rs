@@ -273,7 +273,7 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
         return standing.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(other);
     }
     if let Some(most) = max_fee {
-        let excess = |_| Reject::field(Code::InvalidArguments, "max_fee", "give no more decimals than the asset has");
+        let excess = |_| Reject::invalid("max_fee", "give no more decimals than the asset has");
         if asset.withdrawal_fee.0 > most.units(asset.decimals).map_err(excess)? {
             return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
         }

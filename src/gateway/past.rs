@@ -161,7 +161,7 @@ impl Session {
 
 /// The rows that a page asks for, its names resolved.
 fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
-    let unknown = |field| Reject::field(crate::engine::reject::Code::InvalidArguments, field, "no such name");
+    let unknown = |field| Reject::invalid(field, "no such name");
     let market = page.symbol.as_deref().map(|symbol| {
         let symbol = Symbol::from(symbol).map_err(|_| unknown("symbol"))?;
         reference.find_market(&symbol).map(|market| market.id)

@@ -11,7 +11,7 @@ use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::query::{Owner, View};
-use crate::engine::reject::{Code, Reject};
+use crate::engine::reject::Reject;
 use crate::engine::streams::routes;
 use crate::sequencer::Stamped;
 
@@ -21,7 +21,7 @@ pub const TOO_OLD: &str = "EQuery:Offset too old: snapshot follows";
 /// The refusal of an offset that no item of the channel has.
 pub fn unknown_offset() -> Reject {
     let advice = "give an offset that this channel told, or 0 for all that is kept";
-    Reject::field(Code::InvalidArguments, "from_offset", advice)
+    Reject::invalid("from_offset", advice)
 }
 
 /// A channel of one owner.

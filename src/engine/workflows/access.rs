@@ -86,7 +86,7 @@ impl Governed for AccessChange {
         let keys = &t.state().keys;
         if self.needs() == Needs::Key {
             let Some(Drawn::Key { api_key, .. }) = &asking.drawn else {
-                return Err(Reject::field(Code::InvalidArguments, "api_key", "a key must be drawn for it"));
+                return Err(Reject::invalid("api_key", "a key must be drawn for it"));
             };
             if api_key.is_empty() || keys.is_taken(api_key) {
                 return Err(Reject::field(Code::Exists, "api_key", "draw another one"));
@@ -255,7 +255,7 @@ impl AccessChange {
                 check_terms(state, organization, Some(*service_user), &after.name, &after.settings)?;
                 let changes = differences(before, &after);
                 if changes.is_empty() {
-                    return Err(Reject::field(Code::InvalidArguments, "params", "name at least one change"));
+                    return Err(Reject::invalid("params", "name at least one change"));
                 }
                 Ok(Canonical::object([
                     ("service_user_id", Canonical::text(service_user)),
@@ -266,7 +266,7 @@ impl AccessChange {
             AccessChange::Rotate { service_user, overlap_s } => {
                 let user = state.keys.find(organization, *service_user)?;
                 if *overlap_s > OVERLAP_MAX_S {
-                    return Err(Reject::field(Code::InvalidArguments, "overlap_s", "give at most seven days"));
+                    return Err(Reject::invalid("overlap_s", "give at most seven days"));
                 }
                 Ok(Canonical::object([
                     ("service_user_id", Canonical::text(service_user)),
@@ -318,7 +318,7 @@ fn check_terms(
         return Err(Reject::field(Code::LimitReached, "ip_allowlist", "give at most 100 networks"));
     }
     if settings.query_start.zip(settings.query_end).is_some_and(|(start, end)| start >= end) {
-        return Err(Reject::field(Code::InvalidArguments, "query_end", "must be after query_start"));
+        return Err(Reject::invalid("query_end", "must be after query_start"));
     }
     Ok(())
 }

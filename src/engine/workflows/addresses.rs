@@ -115,12 +115,12 @@ fn check_form(state: &State, asset: &AssetCode, address: &WithdrawalAddress) -> 
     let asset = state.reference.find_asset(asset)?;
     checked_name("key", &address.key)?;
     if address.method != asset.method {
-        return Err(Reject::field(Code::InvalidArguments, "method", "name the asset's method"));
+        return Err(Reject::invalid("method", "name the asset's method"));
     }
     let plain =
         |text: &str| (1..=ADDRESS_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !plain(&address.address) || address.tag.as_deref().is_some_and(|tag| !plain(tag)) {
-        return Err(Reject::field(Code::InvalidArguments, "address", "give 1 to 128 printable ASCII characters"));
+        return Err(Reject::invalid("address", "give 1 to 128 printable ASCII characters"));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::{InitiatorId, Request};
 use crate::engine::electorate::keeps_quorums;
 use crate::engine::members::{self, Invitation, Kyc, Member, MemberStatus};
-use crate::engine::reject::{Code, Reject, bad};
+use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 
@@ -88,7 +88,7 @@ impl Governed for MemberChange {
 
     fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
         if self.needs() == Needs::Invitation && !matches!(asking.drawn, Some(Drawn::Invitation { .. })) {
-            return Err(Reject::field(Code::InvalidArguments, "invitation", "one must be drawn for it"));
+            return Err(Reject::invalid("invitation", "one must be drawn for it"));
         }
         self.sound(t.state(), asking.organization, asking.initiator.id(), asking.strand_pending)?;
         self.payload(t.state(), asking.organization).map(Draft::from)
@@ -177,17 +177,20 @@ impl MemberChange {
                     crate::engine::venue::checked_name("name", name)?;
                 }
                 if *suspended == Some(true) && before.status == MemberStatus::Invited {
-                    return Err(bad("suspended", "the Member has not signed up yet; remove the invitation instead"));
+                    return Err(Reject::invalid(
+                        "suspended",
+                        "the Member has not signed up yet; remove the invitation instead",
+                    ));
                 }
                 if differences(before, &after).is_empty() {
-                    return Err(bad("params", "name at least one change"));
+                    return Err(Reject::invalid("params", "name at least one change"));
                 }
                 if initiator == InitiatorId::Member(id) && raises(before, &after) {
                     return Err(Reject::field(Code::OwnRequest, "member_id", "another Member has to ask for it"));
                 }
             }
             MemberChange::Reset { .. } if before.status == MemberStatus::Suspended => {
-                return Err(bad("member_id", "the Member is suspended"));
+                return Err(Reject::invalid("member_id", "the Member is suspended"));
             }
             MemberChange::Invite { .. } | MemberChange::Reset { .. } | MemberChange::Remove { .. } => {}
         }

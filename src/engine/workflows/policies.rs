@@ -15,7 +15,7 @@ use crate::engine::decisions;
 use crate::engine::electorate::{Electorate, strands_nothing};
 use crate::engine::event::Event;
 use crate::engine::policy::{Policy, PolicyTerms, Rule};
-use crate::engine::reject::{Code, Reject, bad};
+use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 
@@ -177,22 +177,22 @@ fn check_terms(
     terms: &PolicyTerms,
 ) -> Result<(), Reject> {
     if terms.quorum == 0 {
-        return Err(bad("quorum", "give at least 1"));
+        return Err(Reject::invalid("quorum", "give at least 1"));
     }
     if terms.reject_quorum == 0 {
-        return Err(bad("reject_quorum", "give at least 1"));
+        return Err(Reject::invalid("reject_quorum", "give at least 1"));
     }
     if !(1..=PERIOD_MAX_S).contains(&terms.expires_after_s) {
-        return Err(bad("expires_after_s", "give 1 second to 90 days"));
+        return Err(Reject::invalid("expires_after_s", "give 1 second to 90 days"));
     }
     if terms.cool_down_s > 0 && (workflow != Workflow::ManageAddresses || terms.cool_down_s > PERIOD_MAX_S) {
-        return Err(bad("cool_down_s", "give at most 90 days, and only for manage_addresses"));
+        return Err(Reject::invalid("cool_down_s", "give at most 90 days, and only for manage_addresses"));
     }
     if !terms.rules.is_empty() && workflow != Workflow::InitiateWithdrawal {
-        return Err(bad("rules", "only initiate_withdrawal has rules"));
+        return Err(Reject::invalid("rules", "only initiate_withdrawal has rules"));
     }
     if terms.rules.len() > RULES_MAX {
-        return Err(bad("rules", "give at most 50"));
+        return Err(Reject::invalid("rules", "give at most 50"));
     }
     terms.rules.iter().try_for_each(|rule| check_rule(state, rule))?;
     let eligible = Electorate::now(state).approvers(organization, workflow).len();
@@ -204,7 +204,7 @@ fn check_terms(
 }
 
 fn check_rule(state: &State, rule: &Rule) -> Result<(), Reject> {
-    let wrong = |advice| Err(bad("rules", advice));
+    let wrong = |advice| Err(Reject::invalid("rules", advice));
     if rule.quorum == 0 {
         return wrong("a rule's quorum is at least 1");
     }
