@@ -101,6 +101,18 @@ async fn a_server_at_rest_whose_fence_is_gone_stops_by_itself() {
     assert!(refused.starts_with("EService:"), "{refused}");
 }
 
+/// What history tells, which may be behind: each answer that says so takes its two seconds.
+async fn closed_orders(bot: &mut Client) -> Value {
+    let mut told = Value::Null;
+    for _ in 0..10 {
+        told = bot.reply("closed_orders", json!({})).await;
+        if told["success"] == json!(true) {
+            return told["result"].take();
+        }
+    }
+    panic!("{told}")
+}
+
 #[tokio::test]
 async fn history_whose_connections_are_cut_catches_up_by_itself() {
     let url = database();
@@ -114,15 +126,8 @@ async fn history_whose_connections_are_cut_catches_up_by_itself() {
         let order = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
         bot.call("cancel_order", json!({"order_id": [order]})).await;
         closed.insert(0, order);
-        // Each answer but the last says that history is behind, and takes its two seconds.
-        let mut told = Value::Null;
-        for _ in 0..10 {
-            told = bot.reply("closed_orders", json!({})).await;
-            if told["success"] == json!(true) {
-                break;
-            }
-        }
-        let orders = told["result"]["orders"].as_array().unwrap_or_else(|| panic!("{told}"));
+        let told = closed_orders(&mut bot).await;
+        let orders = told["orders"].as_array().unwrap();
         let ids: Vec<Value> = orders.iter().map(|order| order["order_id"].clone()).collect();
         assert_eq!(ids, closed);
     }
@@ -165,13 +170,13 @@ async fn d6_70_a_database_that_turns_read_only_is_told_reads_go_on_and_it_goes_o
         sql(&url, "SELECT pg_reload_conf()");
     };
     for again in [true, true, false] {
-        bot.call("closed_orders", json!({})).await;
+        closed_orders(&mut bot).await;
         let before = acknowledged.len();
         turn("ALTER SYSTEM SET default_transaction_read_only = on");
         order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
         // History may not have had an order that the journal just had.
         if acknowledged.len() == before {
-            bot.call("closed_orders", json!({})).await;
+            closed_orders(&mut bot).await;
         }
         if again {
             turn("ALTER SYSTEM RESET default_transaction_read_only");
@@ -229,7 +234,17 @@ fn backed_up(world: &World, url: Option<&str>) -> impl FnOnce() + use<> {
     move || {
         match url {
             Some(url) => drop(sql(&url, &format!("DELETE FROM journal.journal WHERE first_seq > {end}"))),
-            None => std::fs::rename(copy, dir.join("journal.db")).unwrap(),
+            None => {
+                std::fs::rename(copy, dir.join("journal.db")).unwrap();
+                for beside in ["journal.db-wal", "journal.db-shm"] {
+                    // They are there as long as a reader of the server that stopped is.
+                    let _ = std::fs::remove_file(dir.join(beside));
+                }
+            }
+        }
+        // A head that is being written comes first; then none is, since a directory stands in its way.
+        while std::fs::create_dir(dir.join("head.new")).is_err() {
+            std::thread::yield_now();
         }
         std::fs::remove_file(dir.join("head")).unwrap();
         std::fs::remove_dir_all(dir.join("snapshots")).unwrap();
