@@ -57,7 +57,7 @@ async fn d1_05_a_cookie_opens_a_socket_from_exactly_our_origins() {
 
 #[tokio::test]
 async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
-    let soon = KeySettings { expires_at: Some(wall_clock().plus_us(1_500_000)), ..KeySettings::default() };
+    let soon = KeySettings { expires_at: Some(wall_clock().plus_us(4_000_000)), ..KeySettings::default() };
     let world = World::new(&[with(soon), key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     bot.subscribe("executions").await;
