@@ -203,11 +203,12 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     until_told(server).await
 }
 
-/// Serves until a signal, or until the journal fails.
+/// Serves until a signal, or until the journal fails; stops in order either way.
 async fn until_told(mut server: Server) -> Result<(), Failure> {
     let told = signal()?;
     tokio::select! {
-        error = server.failed() => return Err(error.into()),
+        // What it says is told once the sockets are closed.
+        _ = server.failed() => {}
         () = told => {}
     }
     Ok(server.stop().await?)

@@ -123,6 +123,8 @@ pub struct Server {
     seats: Arc<Seats>,
     listening: tokio::task::JoinHandle<()>,
     sequencer: oneshot::Receiver<Result<(), ServerError>>,
+    /// Why the sequencer ended by itself, once that was heard.
+    failure: Option<ServerError>,
     dashboards: Background,
 }
 
@@ -189,7 +191,7 @@ impl Server {
         let limits = admission(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
-        Ok(Server { address, stop, seats, listening, sequencer, dashboards })
+        Ok(Server { address, stop, seats, listening, sequencer, failure: None, dashboards })
     }
 
     /// Where it listens.
@@ -197,17 +199,25 @@ impl Server {
         self.address
     }
 
-    /// Waits until the sequencer ends by itself, which only a failed journal makes it do.
-    pub async fn failed(&mut self) -> ServerError {
-        match (&mut self.sequencer).await {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) | Err(_) => ServerError::Sequencer,
-        }
+    /// Waits until the sequencer ends by itself, which only a failed journal makes it do, and says why. The sockets are
+    /// open still: [`stop`](Server::stop) comes next.
+    pub async fn failed(&mut self) -> &ServerError {
+        let failure = match self.failure.take() {
+            Some(failure) => failure,
+            None => match (&mut self.sequencer).await {
+                Ok(Err(error)) => error,
+                Ok(Ok(())) | Err(_) => ServerError::Sequencer,
+            },
+        };
+        self.failure.insert(failure)
     }
 
     /// Stops: no new connection, then everything accepted is answered and a snapshot saved.
+    ///
+    /// # Errors
+    /// When the journal has failed, be it before; the sockets are closed in order then, too.
     pub async fn stop(self) -> Result<(), ServerError> {
-        let Server { stop, seats, listening, sequencer, dashboards, .. } = self;
+        let Server { stop, seats, listening, sequencer, failure, dashboards, .. } = self;
         // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
         let _ = stop.send(true);
         seats.stop();
@@ -216,7 +226,10 @@ impl Server {
         }
         // Its sessions have ended: the listener has waited for them.
         drop(dashboards);
-        sequencer.await.map_err(|_| ServerError::Sequencer)?
+        match failure {
+            Some(failure) => Err(failure),
+            None => sequencer.await.map_err(|_| ServerError::Sequencer)?,
+        }
     }
 }
 

@@ -130,7 +130,7 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
     let opened = sequencer::open(journal, &reader(disk), &snapshots(disk), || NOW, queue, tiers, release).await;
     let (sequencer, handle) = opened.expect("the world is sound");
     let (directory, market) = begun.expect("it was opened");
-    tokio::spawn(sequencer.run());
+    tokio::spawn(sequencer.run(std::future::pending()));
     tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
     let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared);
     let links = Links {

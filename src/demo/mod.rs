@@ -92,9 +92,11 @@ async fn serve(
     }
     print!("{}", credentials.guide(server.address()));
     tokio::select! {
-        error = server.failed() => Err(error.into()),
-        () = stop => Ok(()),
+        // The stop that follows says why.
+        _ = server.failed() => {}
+        () = stop => {}
     }
+    Ok(())
 }
 
 /// Writes what holds secrets, for its owner alone to read from the moment it is there. Whoever waits for the file never sees

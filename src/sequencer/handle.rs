@@ -155,6 +155,11 @@ impl<T> Inbox<T> {
         Some(self.taken(drain))
     }
 
+    /// Takes no more submissions; those that wait are still [`next`](Inbox::next).
+    pub(super) fn close(&mut self) {
+        self.queue.close();
+    }
+
     /// What is waiting right now, if anything.
     pub(super) fn ready(&mut self) -> Option<Taken<T>> {
         let drain = self.queue.try_recv().ok()?;

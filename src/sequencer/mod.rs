@@ -164,8 +164,18 @@ impl<R: Release> Sequencer<R> {
     /// answers queries only. Returns what it ends with.
     ///
     /// # Errors
-    /// When the journal fails for good. Nothing that was not on disk has been shown; the caller stops the server.
+    /// When the journal fails for good. Nothing that was not on disk has been shown, and what was accepted is answered;
+    /// the caller stops the server.
     pub async fn run(mut self) -> Result<Ending, JournalError> {
+        if let Err(error) = self.serve().await {
+            self.refuse_waiting().await;
+            return Err(error);
+        }
+        self.journal.close().await?;
+        Ok(Ending::of(self.engine.state()))
+    }
+
+    async fn serve(&mut self) -> Result<(), JournalError> {
         if let Some(cause) = self.unwritable.take() {
             self.until_writable(cause).await?;
         }
@@ -195,8 +205,7 @@ impl<R: Release> Sequencer<R> {
             }
         }
         self.let_out();
-        self.journal.close().await?;
-        Ok(Ending::of(self.engine.state()))
+        Ok(())
     }
 
     /// Releases the batch that is on disk, if one is.

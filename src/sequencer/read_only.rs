@@ -65,6 +65,16 @@ impl<R: Release> Sequencer<R> {
         Ok(())
     }
 
+    /// Takes nothing more, and refuses what waits still: nothing of it was done.
+    pub(super) async fn refuse_waiting(&mut self) {
+        self.inbox.close();
+        while let Some(taken) = self.inbox.next().await {
+            let refuse = |of: Submission<R::Ticket>| (of.ticket, Err(Reject::of(Code::ReadOnly)));
+            let answers = taken.submissions.into_iter().map(refuse).collect();
+            self.release.release(Released { events: Arc::default(), answers });
+        }
+    }
+
     /// Forgets what the engine did beyond the last durable batch: its state is again what the journal gives.
     async fn go_back(&mut self) -> Result<(), recovery::RecoveryError> {
         let state = recovery::recover(&self.reader, &self.snapshots).await?;

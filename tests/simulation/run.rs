@@ -291,17 +291,23 @@ impl Run {
     async fn turn(&mut self) {
         let life = self.server.turn().await;
         self.history.take(self.now, self.server.waiting());
-        self.hear();
+        self.hear(life);
         if life == Life::Failed {
             self.restart().await;
         }
     }
 
     /// Takes what was let out to everybody who follows it.
-    fn hear(&mut self) {
+    fn hear(&mut self, life: Life) {
         let mut failed = 0;
         for told in self.server.told() {
             match told {
+                Told::Released(batch) if life == Life::Failed && nothing_done(&batch) => {
+                    // They stood behind those whose outcome only a start tells.
+                    let unknown = self.history.set_aside(failed);
+                    batch.answers.iter().for_each(|(ticket, _)| drop(self.history.answer(*ticket)));
+                    self.history.put_back(unknown);
+                }
                 Told::Released(batch) => self.released(&batch),
                 Told::Failed(tickets) => {
                     let open = self.history.tickets().take(tickets.len());
@@ -316,7 +322,7 @@ impl Run {
                 // Reads go on without a start: what was shown is there, and the rest is as good as forgotten.
                 Told::Accepting(false) => {
                     self.hooks.hit("only reads served");
-                    self.read_only = Some((self.history.set_aside(failed), self.model.restart()));
+                    self.read_only = Some((self.history.set_aside(std::mem::take(&mut failed)), self.model.restart()));
                 }
             }
         }
@@ -359,7 +365,7 @@ impl Run {
         for _ in 0..TURNS_MAX {
             let life = self.server.turn().await;
             self.history.take(self.now, 0);
-            self.hear();
+            self.hear(life);
             if life != Life::Running {
                 if life == Life::Stopped {
                     self.hooks.hit("stop with a snapshot");
@@ -409,4 +415,10 @@ impl Run {
         again.handle(self.now, &SERVER, &Command::Tick).expect("a tick is never refused");
         assert_eq!(again.events(), [], "liveness: something due did not happen");
     }
+}
+
+/// Whether a batch only tells that nothing was done: there is no writing any more.
+fn nothing_done(batch: &Released<usize>) -> bool {
+    let mut outcomes = batch.answers.iter().map(|(_, outcome)| outcome);
+    batch.events.is_empty() && outcomes.all(|told| told.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly))
 }

@@ -9,6 +9,7 @@ mod conflation;
 mod cuts;
 mod disk;
 mod earn;
+mod endings;
 mod exports;
 mod fan_out;
 mod faults;

@@ -83,7 +83,7 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
 }
 
 /// A server process on a directory of `init`'s, with its log in a file, and the first venue key and its secret.
-async fn serve(dir: &Path) -> (Served, (String, String)) {
+pub async fn serve(dir: &Path) -> (Served, (String, String)) {
     let made = Command::new(env!("CARGO_BIN_EXE_countersign")).arg("init").arg("--dir").arg(dir).output().unwrap();
     let made = String::from_utf8(made.stdout).unwrap();
     let shown = |name: &str| {

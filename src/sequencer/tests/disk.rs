@@ -152,6 +152,30 @@ async fn d6_70_any_other_failure_ends_it_and_what_was_not_answered_is_there_whol
     }
 }
 
+/// A batch takes no more than so many requests: what waits behind it is not even tried when its append fails.
+#[tokio::test]
+async fn d6_70_what_waits_behind_the_batch_that_fails_is_told_that_nothing_was_done() {
+    let disk = Disk::default();
+    let (sender, mut released) = unbounded_channel();
+    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
+    let snapshots = Snapshots::Memory(disk.clone());
+    let opened = open(journal, &reader, &snapshots, clock, 4 * BATCH_MAX, Tiers::default(), |_| Probe(sender)).await;
+    let (mut sequencer, handle) = opened.unwrap();
+    sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
+    released.recv().await.unwrap();
+    handle.submit([open_session(1)].into_iter().chain((1..BATCH_MAX).map(looking)).collect()).unwrap();
+    handle.submit(vec![open_session(2), looking(3)]).unwrap();
+    disk.fail(Fault::Refused);
+    let ended = sequencer.run().await;
+    assert!(matches!(ended, Err(JournalError::Unavailable(_))), "{ended:?}");
+    let failed = released.recv().await.unwrap().answers;
+    assert_eq!(failed.len(), BATCH_MAX);
+    let waited = released.recv().await.expect("an answer to what waited").answers;
+    let told: Vec<_> = waited.into_iter().map(|(ticket, outcome)| (ticket, outcome.unwrap_err().code)).collect();
+    assert_eq!(told, [(2, Code::ReadOnly), (3, Code::ReadOnly)]);
+    assert!(handle.submit(vec![looking(4)]).is_err(), "nobody would answer");
+}
+
 #[tokio::test(start_paused = true)]
 async fn d6_70_who_writes_beside_a_full_disk_stops_the_server() {
     let disk = Disk::default();

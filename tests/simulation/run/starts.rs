@@ -4,7 +4,7 @@ use countersign::sequencer::recovery::recent;
 use countersign::sequencer::{Stamped, codec};
 use countersign::storage::journal::Row;
 
-use super::{BURST, Run};
+use super::{BURST, Life, Run};
 
 impl Run {
     /// Starts the server again on what its disk holds, and compares that with what everybody was told.
@@ -34,13 +34,13 @@ impl Run {
                 // The disk failed again under the first tick.
                 Err(_) => self.server.disk.heal(),
             }
-            self.hear();
+            self.hear(Life::Running);
         }
         if !intact {
             self.server.disk.damage(|_, snapshots| snapshots.clear());
         }
         self.server.disk.heal();
-        self.hear();
+        self.hear(Life::Running);
     }
 
     /// Snapshots are a convenience: spoils them sometimes. Whether they are as they were saved.

@@ -1,0 +1,68 @@
+//! A server whose journal fails for good: what is under way is answered, every socket is closed in order, and the end
+//! says why.
+
+use std::path::Path;
+
+use countersign::access::scope::ScopeSet;
+use countersign::gateway::credentials::decode_secret;
+use countersign::storage::Storage;
+use serde_json::json;
+
+use super::client::Client;
+use super::operation::serve;
+use super::world::{World, key};
+
+/// Requests that are sent at once.
+const AT_ONCE: usize = 200;
+
+/// Writes a row behind the back of the server on `dir`, which finds it with its next one. Only without its lock does a
+/// second writer get so far.
+async fn write_behind(dir: &Path) {
+    std::fs::remove_file(dir.join("lock")).unwrap();
+    let mut journal = Storage::Sqlite(dir.to_owned()).journal().await.unwrap();
+    let next = journal.head().seq + 1;
+    journal.append(next, 1, 1, b"of somebody else").await.unwrap();
+}
+
+#[tokio::test]
+async fn d6_70_a_journal_that_fails_for_good_leaves_no_request_unanswered_and_no_socket_without_a_close_frame() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut bare) = (world.bot(1).await, Client::bare(world.address).await);
+    write_behind(world.dir()).await;
+    let order = |number: usize| {
+        let order =
+            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+        json!({"method": "add_order", "req_id": number + 1_000, "params": order})
+    };
+    bot.burst((0..AT_ONCE).map(order)).await;
+    for number in 0..AT_ONCE {
+        let answer = bot.answer(number as i64 + 1_000).await;
+        let told = answer["error"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        assert!(told.starts_with("EService:Unavailable"), "{told}");
+    }
+    let mut server = world.server.take().unwrap();
+    for _ in 0..2 {
+        let why = server.failed().await.to_string();
+        assert!(why.contains("another writer"), "{why}");
+    }
+    let why = server.stop().await.unwrap_err().to_string();
+    assert!(why.contains("another writer"), "{why}");
+    for socket in [&mut bot, &mut bare] {
+        assert_eq!(socket.closed().await, (1012, "planned restart".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn d6_70_a_process_whose_journal_fails_closes_its_sockets_and_then_ends_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, (api_key, secret)) = serve(dir.path()).await;
+    let mut bare = Client::bare(server.address).await;
+    write_behind(&dir.path().join("data")).await;
+    let refused = Client::signed(server.address, &api_key, &decode_secret(&secret).unwrap()).await.err().unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(bare.closed().await, (1012, "planned restart".to_owned()));
+    let ended = tokio::task::spawn_blocking(move || server.ended()).await.unwrap();
+    assert!(!ended.success());
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.lines().last().unwrap().contains("another writer"), "{log}");
+}
