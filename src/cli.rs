@@ -183,7 +183,7 @@ async fn init(dir: &Path, data: Option<PathBuf>, database: Option<DatabaseUrl>) 
     .await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(_handle);
-    sequencer.run().await?;
+    sequencer.run(std::future::pending()).await.close().await?;
     std::fs::write(&settings, config::commented(chosen.as_deref(), config.database.as_ref()))?;
     println!("settings    {}", settings.display());
     println!("master key  {} (keep a copy apart from the data)", key_file.display());

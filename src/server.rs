@@ -409,13 +409,14 @@ fn run_sequencer(
 /// Runs the sequencer with its shadow beside it, which has the last word.
 async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Result<(), ServerError> {
     let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
-    let ending = tokio::select! {
-        ending = sequencer.run() => Some(ending?),
-        // Nothing is acknowledged any more.
-        () = shadow.broken() => None,
-    };
+    let ended = sequencer.run(shadow.broken()).await;
+    let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
     // Not on this thread: the shadow may read over connections that only live while this runtime runs.
-    tokio::task::spawn_blocking(move || shadow.finish(ending)).await.map_err(|_| ServerError::Sequencer)??;
+    let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
+    // Not before the shadow has ended: with the fence another process may start.
+    let closed = ended.close().await;
+    followed.map_err(|_| ServerError::Sequencer)??;
+    closed?;
     Ok(())
 }
 

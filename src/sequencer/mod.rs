@@ -57,12 +57,36 @@ pub struct Sequencer<R: Release> {
     inbox: Inbox<R::Ticket>,
     clock: fn() -> Moment,
     open: Open<R::Ticket>,
+    /// On its way to the disk.
+    under_way: Open<R::Ticket>,
     /// On disk, and let out as soon as the next batch is on its way there.
     durable: Option<Durable<R::Ticket>>,
     head: watch::Sender<Head>,
     stages: Arc<Stages>,
     /// Why the storage took no writes when it was opened.
     unwritable: Option<JournalError>,
+}
+
+/// What a sequencer leaves. As long as it is there, nobody else gets the fence.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it ended with, or why the journal failed; `None` when it was told to give up.
+    pub outcome: Option<Result<Ending, JournalError>>,
+    journal: Journal,
+}
+
+impl Ended {
+    /// Lets go of the fence; the journal is closed in order, unless it has failed.
+    ///
+    /// # Errors
+    /// Why the journal failed, or cannot be closed.
+    pub async fn close(self) -> Result<Option<Ending>, JournalError> {
+        let ending = self.outcome.transpose()?;
+        if ending.is_some() {
+            self.journal.close().await?;
+        }
+        Ok(ending)
+    }
 }
 
 /// A batch that is on disk, and since when.
@@ -103,8 +127,7 @@ pub async fn open<R: Release>(
     let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
     let release = release(&engine);
     let head = watch::Sender::new(journal.head());
-    let (reader, open, durable) = (reader.clone(), Open::default(), None);
-    let snapshots = snapshots.clone();
+    let (reader, snapshots) = (reader.clone(), snapshots.clone());
     let sequencer = Sequencer {
         engine,
         tiers,
@@ -114,8 +137,9 @@ pub async fn open<R: Release>(
         release,
         inbox,
         clock,
-        open,
-        durable,
+        open: Open::default(),
+        under_way: Open::default(),
+        durable: None,
         head,
         stages,
         unwritable,
@@ -161,18 +185,21 @@ impl<R: Release> Sequencer<R> {
     }
 
     /// Runs until every handle is dropped and answers all that was accepted. While the storage takes no writes it
-    /// answers queries only. Returns what it ends with.
+    /// answers queries only.
     ///
-    /// # Errors
-    /// When the journal fails for good. Nothing that was not on disk has been shown, and what was accepted is answered;
-    /// the caller stops the server.
-    pub async fn run(mut self) -> Result<Ending, JournalError> {
-        if let Err(error) = self.serve().await {
-            self.refuse_waiting().await;
-            return Err(error);
+    /// It ends early when the journal fails for good, or once `broken` is done: then nothing more is acknowledged, and
+    /// what was accepted is told that its outcome is not known, or that nothing was done. The caller stops the server.
+    pub async fn run(mut self, broken: impl Future<Output = ()>) -> Ended {
+        let served = tokio::select! {
+            biased;
+            () = broken => None,
+            served = self.serve() => Some(served),
+        };
+        if !matches!(served, Some(Ok(()))) {
+            self.give_up().await;
         }
-        self.journal.close().await?;
-        Ok(Ending::of(self.engine.state()))
+        let outcome = served.map(|served| served.map(|()| Ending::of(self.engine.state())));
+        Ended { outcome, journal: self.journal }
     }
 
     async fn serve(&mut self) -> Result<(), JournalError> {
@@ -218,20 +245,20 @@ impl<R: Release> Sequencer<R> {
     /// Journals the open batch. Meanwhile the one before it is released and the next one filled. `false` once the
     /// queue is closed.
     async fn commit(&mut self) -> Result<bool, JournalError> {
-        let batch = self.open.take();
-        if batch.is_empty() {
+        if self.open.is_empty() {
             return Ok(true);
         }
+        self.under_way = self.open.take();
         let mut more = true;
-        let appended = match batch.events.first() {
+        let appended = match self.under_way.events.first().map(|first| first.seq.0) {
             None => {
                 self.let_out();
                 Ok(())
             }
-            Some(first) => {
-                let count = u32::try_from(batch.events.len()).expect("BATCH_MAX bounds a batch");
-                let (seq, body) = (first.seq.0, batch.body.as_slice());
-                let Sequencer { engine, journal, inbox, clock, open, durable, release, stages, .. } = self;
+            Some(seq) => {
+                let Sequencer { engine, journal, inbox, clock, open, under_way, durable, release, stages, .. } = self;
+                let count = u32::try_from(under_way.events.len()).expect("BATCH_MAX bounds a batch");
+                let body = under_way.body.as_slice();
                 let begun = Instant::now();
                 let mut append = pin!(journal.append(seq, count, codec::FORMAT, body));
                 std::future::poll_fn(|context| {
@@ -259,11 +286,11 @@ impl<R: Release> Sequencer<R> {
         self.let_out();
         if let Err(error) = appended {
             tracing::error!(%error, "the journal failed; no command is accepted");
-            let unanswered = batch.answers.into_iter().chain(std::mem::take(&mut self.open).answers);
-            self.release.failed(unanswered.map(|(ticket, _)| ticket).collect());
+            self.forget_unanswered();
             return Err(error);
         }
         self.head.send_replace(self.journal.head());
+        let batch = std::mem::take(&mut self.under_way);
         let batch = Released { events: Arc::new(batch.events), answers: batch.answers };
         self.durable = Some(Durable { batch, since: Instant::now() });
         Ok(more)

@@ -65,13 +65,25 @@ impl<R: Release> Sequencer<R> {
         Ok(())
     }
 
-    /// Takes nothing more, and refuses what waits still: nothing of it was done.
-    pub(super) async fn refuse_waiting(&mut self) {
+    /// Answers whom nobody else will: the outcome of what the engine has done is not known, and of what waits still
+    /// nothing was done. Takes nothing more.
+    pub(super) async fn give_up(&mut self) {
+        self.forget_unanswered();
         self.inbox.close();
         while let Some(taken) = self.inbox.next().await {
             let refuse = |of: Submission<R::Ticket>| (of.ticket, Err(Reject::of(Code::ReadOnly)));
             let answers = taken.submissions.into_iter().map(refuse).collect();
             self.release.release(Released { events: Arc::default(), answers });
+        }
+    }
+
+    /// What the engine has done and nobody was told may be on disk or not.
+    pub(super) fn forget_unanswered(&mut self) {
+        let durable = self.durable.take().map(|durable| durable.batch.answers);
+        let open = [std::mem::take(&mut self.under_way).answers, std::mem::take(&mut self.open).answers];
+        let unanswered: Vec<_> = durable.into_iter().chain(open).flatten().map(|(ticket, _)| ticket).collect();
+        if !unanswered.is_empty() {
+            self.release.failed(unanswered);
         }
     }
 

@@ -28,7 +28,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Applies rows until the state has reached `until` or the journal ends, and calls `after` after each.
+    /// Applies rows until the state has reached `until` or the journal ends, and calls `after` after each. Dropped, it
+    /// has applied some of them.
     ///
     /// # Errors
     /// When the journal cannot be read, or a row does not follow from the rows before it; and what `after` says.
@@ -44,7 +45,9 @@ impl Replay {
         let mut next = self.state.seq.next().0;
         let (decoder, mut ahead) = (Decoder::start(next, self.chain)?, 0);
         loop {
-            let rows = if next <= until { reader.rows(next, PAGE).await? } else { Vec::new() };
+            let mut rows = if next <= until { reader.rows(next, PAGE).await? } else { Vec::new() };
+            // One that is not the next is for the decoder to refuse, wherever it begins.
+            rows.truncate(rows.partition_point(|row| row.first_seq <= until).max(1));
             next = rows.last().map_or(next, Row::next_seq);
             let page = rows.len();
             rows.into_iter().for_each(|row| decoder.give(row));

@@ -140,13 +140,18 @@ impl Shadow {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let look = async {
+                looks.tick().await;
+                self.catch_up().await
+            };
             tokio::select! {
+                biased;
                 ending = &mut ending => return match ending {
                     Ok(ending) => self.finish(ending).await,
                     // The journal failed: what is on disk only a restart tells.
                     Err(_) => Ok(()),
                 },
-                _ = looks.tick() => match self.catch_up().await {
+                looked = look => match looked {
                     Ok(()) => {}
                     Err(RecoveryError::Journal(JournalError::Unavailable(error))) => {
                         tracing::warn!(error, "the shadow cannot read the journal; it tries again");

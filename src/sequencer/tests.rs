@@ -108,6 +108,12 @@ async fn on(disk: &Disk) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<
     (sequencer, handle, receiver)
 }
 
+/// What it ends with when nobody tells it to give up.
+async fn running(sequencer: Sequencer<Probe>) -> Result<Ending, JournalError> {
+    let ending = sequencer.run(std::future::pending()).await.close().await?;
+    Ok(ending.expect("it gives up only when it is told to"))
+}
+
 /// Writes `assets` as the genesis of a new journal and stops without a snapshot, as a kill would.
 async fn killed_after(dir: &Path, assets: u16) -> [u8; 32] {
     let (mut sequencer, _handle, mut released) = opened(dir).await;
@@ -159,7 +165,7 @@ async fn everything_accepted_is_answered_in_order_before_a_stop() {
     handle.submit((0..100).map(ask).collect()).unwrap();
     handle.submit((100..150).map(ask).collect()).unwrap();
     drop(handle);
-    sequencer.run().await.unwrap();
+    running(sequencer).await.unwrap();
     let mut answered = Vec::<(usize, Outcome)>::new();
     while let Some(batch) = released.recv().await {
         assert!(batch.events.is_empty());
@@ -179,7 +185,7 @@ async fn what_is_taken_while_the_last_batch_is_on_its_way_is_journalled_and_answ
     released.recv().await.unwrap();
     disk.slow(3);
     handle.submit(vec![open_session(1)]).unwrap();
-    let mut run = std::pin::pin!(sequencer.run());
+    let mut run = std::pin::pin!(running(sequencer));
     assert!(run.as_mut().now_or_never().is_none(), "the first batch is on its way");
     handle.submit(vec![open_session(2)]).unwrap();
     drop(handle);
@@ -204,7 +210,7 @@ async fn d6_74_stamps_never_go_back_when_the_wall_clock_does() {
     let (mut sequencer, handle) = opened.unwrap();
     sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
     released.recv().await.unwrap();
-    let running = tokio::spawn(sequencer.run());
+    let running = tokio::spawn(running(sequencer));
     let mut stamps = Vec::new();
     for (nonce, shown) in [(1, 2_000_000), (2, 90_000_000_000), (3, 5), (4, 3_000_000), (5, 90_000_000_001)] {
         JUMPY.store(shown, Ordering::Relaxed);

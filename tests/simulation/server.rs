@@ -95,7 +95,7 @@ pub enum Life {
     Failed,
 }
 
-type Running = Pin<Box<dyn Future<Output = Result<Ending, JournalError>>>>;
+type Running = Pin<Box<dyn Future<Output = Result<Option<Ending>, JournalError>>>>;
 
 pub struct Server {
     pub disk: Disk,
@@ -139,7 +139,7 @@ impl Server {
         sequencer.start(genesis).await?;
         self.shadow = Some(sequencer.shadow(reader, snapshots, self.settings.snapshot_events));
         self.handle = Some(handle);
-        self.run = Some(Box::pin(sequencer.run()));
+        self.run = Some(Box::pin(async { sequencer.run(std::future::pending()).await.close().await }));
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Server {
         let life = match done.await {
             None => return Life::Running,
             Some(Ok(ending)) => {
-                if let Some(shadow) = self.shadow.take() {
+                if let (Some(shadow), Some(ending)) = (self.shadow.take(), ending) {
                     shadow.finish(ending).await.expect("law 4: the journal replays to the engine's state");
                 }
                 Life::Stopped

@@ -158,3 +158,18 @@ async fn a_snapshot_that_cannot_be_saved_is_tried_again_with_the_next_due() {
     followed.shadow.catch_up().await.unwrap();
     assert_eq!(followed.saved(), [8]);
 }
+
+/// What lies behind the head is not this writer's, or not known to be on disk.
+#[tokio::test]
+async fn it_follows_no_further_than_the_head_and_the_ending() {
+    let mut followed = Followed::new(1_000);
+    followed.journal(3).await;
+    let (ending, head) = (followed.ending().await, followed.journal.head());
+    followed.journal(2).await;
+    followed.head.send_replace(head);
+    followed.shadow.catch_up().await.unwrap();
+    assert_eq!(followed.shadow.replay.state.seq.0, 6);
+    let snapshots = followed.snapshots();
+    followed.shadow.finish(ending).await.unwrap();
+    assert_eq!(snapshots.newest_first().map(|snapshot| snapshot.seq).collect::<Vec<_>>(), [6]);
+}

@@ -31,7 +31,7 @@ async fn play<T>(disk: &Disk, script: impl AsyncFnOnce(Asking) -> T) -> Result<E
         released.recv().await.unwrap();
     }
     sequencer.start(None).await.unwrap();
-    let (ended, _kept) = tokio::join!(sequencer.run(), script(Asking { handle, released }));
+    let (ended, _kept) = tokio::join!(running(sequencer), script(Asking { handle, released }));
     ended
 }
 
@@ -166,7 +166,7 @@ async fn d6_70_what_waits_behind_the_batch_that_fails_is_told_that_nothing_was_d
     handle.submit([open_session(1)].into_iter().chain((1..BATCH_MAX).map(looking)).collect()).unwrap();
     handle.submit(vec![open_session(2), looking(3)]).unwrap();
     disk.fail(Fault::Refused);
-    let ended = sequencer.run().await;
+    let ended = running(sequencer).await;
     assert!(matches!(ended, Err(JournalError::Unavailable(_))), "{ended:?}");
     let failed = released.recv().await.unwrap().answers;
     assert_eq!(failed.len(), BATCH_MAX);
@@ -188,4 +188,49 @@ async fn d6_70_who_writes_beside_a_full_disk_stops_the_server() {
     });
     let ended = ended.await;
     assert!(matches!(ended, Err(JournalError::Conflict { .. } | JournalError::Unwritable(_))), "{ended:?}");
+}
+
+/// Found by the shadow while a batch is on its way: whoever waits is told, and nobody else gets the fence meanwhile.
+#[tokio::test]
+async fn a_sequencer_that_is_told_to_give_up_answers_whoever_waits_and_keeps_the_fence_until_it_is_closed() {
+    let disk = Disk::default();
+    let (mut sequencer, handle, mut released) = on(&disk).await;
+    sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
+    released.recv().await.unwrap();
+    disk.slow(u32::MAX);
+    handle.submit(vec![open_session(1)]).unwrap();
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let mut run = std::pin::pin!(sequencer.run(async { told.await.unwrap() }));
+    assert!(run.as_mut().now_or_never().is_none(), "the first batch is on its way");
+    handle.submit(vec![open_session(2)]).unwrap();
+    assert!(run.as_mut().now_or_never().is_none(), "the second is filled");
+    handle.submit(vec![looking(3)]).unwrap();
+    tell.send(()).unwrap();
+    let ended = run.await;
+    assert!(ended.outcome.is_none(), "{ended:?}");
+    let mut answers = Vec::new();
+    while let Some(batch) = released.recv().await {
+        let codes = batch.answers.into_iter().map(|(ticket, outcome)| (ticket, outcome.unwrap_err().code));
+        answers.extend(codes);
+    }
+    assert_eq!(answers, [(1, Code::Halted), (2, Code::Halted), (3, Code::ReadOnly)]);
+    assert!(matches!(disk.journal(), Err(JournalError::Locked(_))));
+    assert_eq!(ended.close().await.unwrap(), None);
+    disk.journal().unwrap();
+}
+
+#[tokio::test]
+async fn a_sequencer_that_has_ended_keeps_the_fence_until_it_is_closed() {
+    for fault in [None, Some(Fault::Refused)] {
+        let disk = Disk::default();
+        let (mut sequencer, handle, _released) = on(&disk).await;
+        sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
+        handle.submit(vec![open_session(1)]).unwrap();
+        drop(handle);
+        fault.into_iter().for_each(|fault| disk.fail(fault));
+        let ended = sequencer.run(std::future::pending()).await;
+        assert!(matches!(disk.journal(), Err(JournalError::Locked(_))), "{fault:?}");
+        assert_eq!(ended.close().await.is_err(), fault.is_some());
+        disk.journal().unwrap();
+    }
 }
