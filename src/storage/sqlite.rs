@@ -133,7 +133,10 @@ impl SqliteJournal {
         if there != self.head {
             return Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 });
         }
-        checkpoint::fold(&mut self.writer, self.files).await?;
+        if !checkpoint::fold(&mut self.writer, self.files).await? {
+            let why = "somebody reads journal.db, so its log cannot be folded in";
+            return Err(JournalError::Unwritable(why.to_owned()));
+        }
         // A commit of one page; the number itself is nobody's.
         sqlx::query("PRAGMA user_version = 0").execute(&mut self.writer).await?;
         self.files.forget(added)?;
@@ -156,10 +159,16 @@ impl SqliteJournal {
         }
     }
 
-    /// Ends the last transaction and folds the log into the database file.
+    /// Ends the last transaction and folds the log into the database file. While somebody reads it, the log stays beside
+    /// it, for the next start: nothing is lost by that.
+    ///
+    /// # Errors
+    /// When the disk refuses; what was appended stays.
     pub async fn close(mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
-        checkpoint::fold(&mut self.writer, self.files).await?;
+        if !checkpoint::fold(&mut self.writer, self.files).await? {
+            tracing::warn!("somebody reads journal.db, so its log stays beside it: keep the two together");
+        }
         self.writer.close().await?;
         Ok(())
     }

@@ -100,12 +100,9 @@ pub(super) async fn pass(connection: &mut SqliteConnection, files: &Files) -> Re
     Ok(run(connection, files, "PRAGMA wal_checkpoint(PASSIVE)").await?.try_get("checkpointed")?)
 }
 
-/// Copies what the log holds, syncs it and empties the log.
-pub(super) async fn fold(writer: &mut SqliteConnection, files: &Files) -> Result<(), JournalError> {
-    match run(writer, files, "PRAGMA wal_checkpoint(TRUNCATE)").await?.try_get::<i64, _>("busy")? {
-        0 => Ok(()),
-        _ => Err(JournalError::Unwritable("somebody reads journal.db, so its log cannot be folded in".to_owned())),
-    }
+/// Copies what the log holds, syncs it and empties the log; `false` when somebody has read it for too long, and it stays.
+pub(super) async fn fold(writer: &mut SqliteConnection, files: &Files) -> Result<bool, JournalError> {
+    Ok(run(writer, files, "PRAGMA wal_checkpoint(TRUNCATE)").await?.try_get::<i64, _>("busy")? == 0)
 }
 
 async fn run(

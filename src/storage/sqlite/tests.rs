@@ -77,6 +77,28 @@ async fn d6_70_a_probe_writes_anew_what_was_copied_and_never_synced() {
     assert_eq!(reader(copy.path()).await.unwrap().rows(1, 1_000).await.unwrap().len(), 101);
 }
 
+#[tokio::test]
+async fn a_close_beside_a_long_reader_leaves_the_log_and_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = filled(dir.path(), 3).await;
+    let mut looking = options(&dir.path().join("journal.db")).connect().await.unwrap();
+    let mut snapshot = looking.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM journal").execute(&mut *snapshot).await.unwrap();
+    // Behind what is looked at, so that it cannot be copied.
+    journal.append(7, 1, 1, b"unseen by who looks").await.unwrap();
+    let head = journal.head();
+    // Otherwise it waits for the reader, five seconds.
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut journal.writer).await.unwrap();
+    journal.close().await.unwrap();
+    let copy = copied(dir.path());
+    snapshot.commit().await.unwrap();
+    looking.close().await.unwrap();
+    assert!(std::fs::metadata(copy.path().join("journal.db-wal")).unwrap().len() > 0, "nobody was in the way");
+    for dir in [copy.path(), dir.path()] {
+        assert_eq!(SqliteJournal::open(dir).await.unwrap().head(), head);
+    }
+}
+
 /// What a power cut would leave of a journal: its files as they are now, without the shared memory.
 fn copied(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
