@@ -228,6 +228,7 @@ fn signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -> Result<(), Failure> {
+    storage.check_log()?;
     let reader = storage.reader().await?;
     let verified = verify(&reader, snapshots).await?;
     println!("events      {}", verified.seq);

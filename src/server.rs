@@ -247,8 +247,8 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
     Ok((listener, bound))
 }
 
-/// Writes the journal's head beside it, and tells it in the log. A log that is damaged in its middle looks as one whose end
-/// was never written, so what was acknowledged since the last head is all that such damage can take unseen.
+/// Writes the journal's head beside it, and tells it in the log. A log whose last commit is damaged looks as one that never
+/// had it, so what was acknowledged since the last head is all that such damage can take unseen.
 async fn keep_head(dir: PathBuf, mut head: watch::Receiver<Head>) {
     let mut ticks = tokio::time::interval(HEAD_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -433,6 +433,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         feeds,
         metrics,
     } = sequence;
+    storage.check_log()?;
     storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
         // Before anybody writes: what is refused stays as it is.

@@ -79,6 +79,14 @@ pub enum JournalError {
         /// What is wrong there.
         why: String,
     },
+    /// The log of `journal.db` has lost what was confirmed as stored: stop, and say so to a person.
+    #[error("the journal is damaged: journal.db-wal at byte {at}: {why}")]
+    Log {
+        /// Where the first frame begins that is not as it was written.
+        at: u64,
+        /// What is lost.
+        why: String,
+    },
     /// Another process writes there.
     #[error("{0} is in use by another process")]
     Locked(String),

@@ -51,10 +51,23 @@ impl Storage {
         }
     }
 
+    /// Looks whether the journal has lost what its database would not even miss. Who opens it for writing does so too.
+    ///
+    /// # Errors
+    /// [`JournalError::Log`] if it has; `Unavailable` when it cannot be read.
+    pub fn check_log(&self) -> Result<(), JournalError> {
+        match self {
+            Storage::Sqlite(dir) => sqlite::check_log(dir),
+            // A log of its own, and its own checks.
+            Storage::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Opens or creates the journal and takes the writer's fence, which is held as long as the journal lives.
     ///
     /// # Errors
-    /// [`JournalError::Locked`] while another process has it; `Unavailable` when it cannot be opened.
+    /// [`JournalError::Locked`] while another process has it; [`JournalError::Log`] when it has lost what it held, and
+    /// nothing is changed; `Unavailable` when it cannot be opened.
     pub async fn journal(&self) -> Result<Journal, JournalError> {
         match self {
             Storage::Sqlite(dir) => Ok(Journal::Sqlite(SqliteJournal::open(dir).await?)),

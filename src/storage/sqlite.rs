@@ -4,6 +4,7 @@
 mod checkpoint;
 #[cfg(test)]
 pub(super) mod tests;
+mod wal;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -49,10 +50,12 @@ impl SqliteJournal {
     /// Opens or creates the journal of a data directory, which is made private to its owner.
     ///
     /// # Errors
-    /// [`JournalError::Locked`] while another process has it; `Unavailable` when it cannot be opened.
+    /// [`JournalError::Locked`] while another process has it; `Log` when its log lost what it held, and then nothing is
+    /// changed; `Unavailable` when it cannot be opened.
     pub async fn open(dir: &Path) -> Result<SqliteJournal, JournalError> {
         make_private(dir).map_err(|error| JournalError::Unavailable(format!("{}: {error}", dir.display())))?;
         let fence = Fence::take(dir)?;
+        wal::check(dir)?;
         let path = dir.join("journal.db");
         let mut writer = options(&path).create_if_missing(true).connect().await?;
         sqlx::migrate!("src/storage/migrations/sqlite/journal")
@@ -205,6 +208,19 @@ pub(super) fn release_reserve(dir: &Path) -> Result<(), JournalError> {
             Err(JournalError::Unavailable(format!("{}/{RESERVE}: {error}", dir.display())))
         }
         _ => Ok(()),
+    }
+}
+
+/// Looks at the log of a data directory that nobody writes to; one that is written to was looked at by its writer.
+///
+/// # Errors
+/// As [`SqliteJournal::open`].
+pub(super) fn check_log(dir: &Path) -> Result<(), JournalError> {
+    // Not made here: a copy that is only looked at stays as it is.
+    let written = dir.join("lock").exists().then(|| Fence::take(dir));
+    match written {
+        Some(Err(JournalError::Locked(_))) => Ok(()),
+        _held => wal::check(dir),
     }
 }
 

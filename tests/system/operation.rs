@@ -279,7 +279,7 @@ async fn snapshots_and_dashboards_stand_back_for_those_that_trade() {
     }
 }
 
-/// What was acknowledged since the head file was written is all that a log which is damaged in its middle can lose unseen.
+/// What was acknowledged since the head file was written is all that a log which is damaged at its end can lose unseen.
 #[tokio::test]
 async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
