@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use countersign::access::scope::ScopeSet;
 use countersign::config::Config;
+use countersign::gateway::secrets::MasterKey;
+use countersign::server::{Plan, Server};
 use serde_json::{Value, json};
 
 use super::client::{Client, http, next_nonce};
@@ -240,4 +243,36 @@ async fn d6_69_a_journal_shorter_than_its_head_file_says_is_refused_by_the_serve
     assert!(refused.contains("if that is meant, remove"), "{refused}");
     std::fs::remove_file(world.dir().join("head")).unwrap();
     world.start().await;
+}
+
+/// As a kill leaves it, within the second in which the head file does not yet tell of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_69_a_log_damaged_in_its_midst_is_refused_by_the_server_and_by_verify() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for number in 0..40 {
+        bot.call("add_order", order(number)).await;
+    }
+    let killed = tempfile::tempdir().unwrap();
+    for file in ["journal.db", "journal.db-wal"] {
+        std::fs::copy(world.dir().join(file), killed.path().join(file)).unwrap();
+    }
+    let log = killed.path().join("journal.db-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let place = format!("the journal is damaged: journal.db-wal at byte {}:", middle - (middle - 32) % 4_120);
+
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    verify.arg("verify").arg("--data").arg(killed.path());
+    let verified = tokio::task::block_in_place(|| verify.output().unwrap());
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(!verified.status.success() && said.contains(&place), "{said}");
+
+    let config = Config::at(world.address, killed.path().to_owned());
+    let plan = Plan { config, master: MasterKey::from_text(MASTER).unwrap(), genesis: None };
+    let refused = Server::start(plan).await.unwrap_err().to_string();
+    assert!(refused.starts_with(&place), "{refused}");
+    assert!(std::fs::read(&log).unwrap() == bytes, "somebody wrote");
 }
