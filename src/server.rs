@@ -1,7 +1,7 @@
 //! The only file that joins the parts; start and stop order.
 //!
 //! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it.
-//! Stop: sessions are told and answered, the port closes, the sequencer ends and its shadow saves a snapshot.
+//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the fence goes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
