@@ -14,6 +14,8 @@ mod recovery;
 
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 fn main() {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -28,7 +30,6 @@ fn main() {
 
 /// Processor time that this thread has used.
 fn thread_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
-    let on_cpu = text.split(' ').next().and_then(|field| field.parse().ok());
-    Duration::from_nanos(on_cpu.expect("its first field is in nanoseconds"))
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(used).expect("it is not negative")
 }
