@@ -22,7 +22,6 @@ use crate::dashboard;
 use crate::domain::candles::PastCandle;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
-use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::gateway::activity;
 use crate::gateway::connection::Seats;
@@ -40,11 +39,11 @@ use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::{fan_out, frame, handshake, health, private, sign_in};
 use crate::history::{self, History};
 use crate::market_data;
+use crate::sequencer;
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
 use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
-use crate::sequencer::{self, Stamped};
 use crate::storage::head::{HEAD_FILE, check_head, write_head};
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
@@ -444,10 +443,11 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
     let mut copies = None;
     let opened = sequencer::open(writer, &journal, &snapshots, wall_clock, queue_max, tiers, |engine| {
-        let (seq, recent) = (engine.state().seq, recent.as_slice());
-        let directory = Arc::new(Directory::new(engine.state()));
-        copies = Some((Arc::clone(&directory), seq, market(engine, recent)));
-        Desk::new(directory, seats, (seq, recent, rings), feeds, metrics)
+        let (state, recent) = (engine.state(), recent.as_slice());
+        let directory = Arc::new(Directory::new(state));
+        let market = market_data::Snapshot::of(state, recent);
+        copies = Some((Arc::clone(&directory), state.seq, market));
+        Desk::new(directory, seats, (state.seq, recent, rings), feeds, metrics)
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;
@@ -459,18 +459,6 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     let (head, stages) = (sequencer.head(), sequencer.stages());
     let shadow = sequencer.shadow(journal.clone(), snapshots, every);
     Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, head, stages }))
-}
-
-/// What market data begins with.
-fn market(engine: &Engine, recent: &[Arc<Stamped>]) -> market_data::Snapshot {
-    let state = engine.state();
-    let trades = recent.iter().filter(|stamped| matches!(stamped.event, crate::engine::event::Event::Traded(_)));
-    market_data::Snapshot {
-        reference: state.reference.clone(),
-        orders: state.orders.queued().cloned().collect(),
-        trades: trades.cloned().collect(),
-        at: state.at,
-    }
 }
 
 /// The wall clock, in microseconds; before 1970 it is 1970.

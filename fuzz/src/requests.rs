@@ -1,6 +1,6 @@
 //! From a message's text to its answer, without a socket.
 
-use countersign::access::operation::{MemberRight, Operation, ServiceRight};
+use countersign::access::operation::Operation;
 use countersign::access::principal::Principal;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
@@ -14,6 +14,7 @@ use countersign::gateway::outbound::{items, results};
 use countersign::sequencer::codec;
 use serde_json::value::RawValue;
 
+use super::server::Client;
 use super::world::{NOW, engine, principals, tokens};
 
 /// What a message asks for, if it is understood. It is judged for each kind of principal that might ask.
@@ -23,11 +24,8 @@ pub fn dispatch(text: &str) -> Option<Operation> {
     if let Some(token) = &request.token {
         let _ = tokens().verify(token, NOW);
     }
-    let row = request.operation.row();
-    let [bot, member, venue] = principals();
-    let may_ask =
-        [(bot, row.service_user != ServiceRight::No), (member, row.member != MemberRight::No), (venue, row.venue)];
-    for (by, _) in may_ask.into_iter().filter(|(_, may)| *may) {
+    let clients = Client::ALL.into_iter().zip(principals());
+    for (_, by) in clients.filter(|(client, _)| client.may_ask(request.operation)) {
         match request.body.clone() {
             Body::Command(command) | Body::Coded(command, _) | Body::Invite(command) => carry_out(&by, command),
             Body::Cancel(orders) => {

@@ -1,12 +1,13 @@
 //! A server for one socket: gateway, sequencer and projections as they are, on a journal in memory, with a clock that
-//! stands still. Past a timeout goes by as soon as nobody has anything to do, so history, which would read from disk,
-//! never answers in time.
+//! stands still. Every wait ends as soon as nobody has anything to do, so history, which would read from disk, never
+//! answers in time.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
+use countersign::access::operation::{MemberRight, Operation, ServiceRight};
 use countersign::config::Config;
 use countersign::engine::Engine;
 use countersign::engine::state::State;
@@ -47,6 +48,19 @@ pub enum Client {
 }
 
 impl Client {
+    /// All of them, in the order of `world::principals`.
+    pub const ALL: [Client; 3] = [Client::Bot, Client::Member, Client::Venue];
+
+    /// Whether it may ask for this at all.
+    pub fn may_ask(self, operation: Operation) -> bool {
+        let row = operation.row();
+        match self {
+            Client::Bot => row.service_user != ServiceRight::No,
+            Client::Member => row.member != MemberRight::No,
+            Client::Venue => row.venue,
+        }
+    }
+
     /// The headers of its handshake.
     fn headers(self) -> HeaderMap {
         let signed = |key| {
@@ -122,7 +136,7 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
     let release = |engine: &Engine| {
         let state = engine.state();
         let directory = Arc::new(Directory::new(state));
-        begun = Some((Arc::clone(&directory), market(state)));
+        begun = Some((Arc::clone(&directory), market_data::Snapshot::of(state, &[])));
         let feeds = (market_feed, history_feed, fan_out_feed);
         Desk::new(directory, Arc::clone(&seats), (state.seq, &[], rings), feeds, Arc::clone(&metrics))
     };
@@ -144,11 +158,6 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
         dashboards: Handle::current(),
     };
     (Gateway::new(&config, ADDRESS, world::master(), || NOW, links), seats)
-}
-
-fn market(state: &State) -> market_data::Snapshot {
-    let orders = state.orders.queued().cloned().collect();
-    market_data::Snapshot { reference: state.reference.clone(), orders, trades: Vec::new(), at: state.at }
 }
 
 /// Tables that nobody fills, and the runtime that opened them.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Cursor;
 
-use countersign::access::operation::{Kind, MemberRight, Operation, ServiceRight};
+use countersign::access::operation::{Kind, Operation};
 use countersign::gateway::{inbound, upgrade};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
@@ -23,7 +23,7 @@ pub fn session(bytes: &[u8]) -> BTreeSet<String> {
     };
     let understood: BTreeSet<Operation> = texts.iter().filter_map(|text| operation(text)).collect();
     let mut answered = BTreeSet::new();
-    for client in [Client::Bot, Client::Member, Client::Venue] {
+    for client in Client::ALL {
         let may_ask = understood.iter().any(|operation| client.may_ask(*operation));
         // Who sends what nobody understands is one as good as the other.
         if may_ask || understood.is_empty() && client == Client::Bot {
@@ -31,17 +31,6 @@ pub fn session(bytes: &[u8]) -> BTreeSet<String> {
         }
     }
     answered
-}
-
-impl Client {
-    fn may_ask(self, operation: Operation) -> bool {
-        let row = operation.row();
-        match self {
-            Client::Bot => row.service_user != ServiceRight::No,
-            Client::Member => row.member != MemberRight::No,
-            Client::Venue => row.venue,
-        }
-    }
 }
 
 /// What a message asks for, if it is understood.

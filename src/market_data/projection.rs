@@ -22,6 +22,7 @@ use crate::domain::orders::{Order, Side};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::reference::Reference;
+use crate::engine::state::State;
 use crate::sequencer::Stamped;
 
 /// Sends after which the task lets others run.
@@ -42,6 +43,19 @@ pub struct Snapshot {
     pub trades: Vec<Arc<Stamped>>,
     /// The stamp.
     pub at: Moment,
+}
+
+impl Snapshot {
+    /// As of `state`; `recent` are the last events that led to it.
+    pub fn of(state: &State, recent: &[Arc<Stamped>]) -> Snapshot {
+        let trades = recent.iter().filter(|stamped| matches!(stamped.event, Event::Traded(_)));
+        Snapshot {
+            reference: state.reference.clone(),
+            orders: state.orders.queued().cloned().collect(),
+            trades: trades.cloned().collect(),
+            at: state.at,
+        }
+    }
 }
 
 #[derive(Default)]
