@@ -1,7 +1,8 @@
 //! The only file that joins the parts; start and stop order.
 //!
 //! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it.
-//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot, the fence goes.
+//! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot and the head file
+//! has the last row, the fence goes, history has written all.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::access::tier::Tiers;
 use crate::background::Background;
@@ -50,6 +52,8 @@ use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::{JournalReader, Storage, make_private};
 
+/// How long a stop waits until history has written what was released.
+const HISTORY_WAIT: Duration = Duration::from_secs(5);
 /// Events that streams may resume over after a restart (rule 42).
 const RECENT_EVENTS: u64 = 100_000;
 /// How often the journal's head is written beside it (rule 47), if it has moved.
@@ -120,10 +124,11 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     seats: Arc<Seats>,
-    listening: tokio::task::JoinHandle<()>,
+    listening: JoinHandle<()>,
     sequencer: oneshot::Receiver<Result<(), ServerError>>,
     /// Why the sequencer ended by itself, once that was heard.
     failure: Option<ServerError>,
+    projecting: JoinHandle<()>,
     dashboards: Background,
 }
 
@@ -135,7 +140,6 @@ struct Running {
     seq: Seq,
     market: market_data::Snapshot,
     journal: JournalReader,
-    head: watch::Receiver<Head>,
     stages: Arc<Stages>,
 }
 
@@ -163,12 +167,11 @@ impl Server {
             metrics: Arc::clone(&metrics),
         };
         let (running, sequencer) = start_sequencer(sequence).await?;
-        let Running { directory, handle, seq, market, journal, head, stages } = running;
+        let Running { directory, handle, seq, market, journal, stages } = running;
         try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
-        tokio::spawn(keep_head(config.data_dir.clone(), head));
-        let (history, past) = open_history(&config, &storage, journal, history_batches, seq).await?;
+        let (history, past, projecting) = open_history(&config, &storage, journal, history_batches, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared);
@@ -190,7 +193,7 @@ impl Server {
         let limits = admission(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
-        Ok(Server { address, stop, seats, listening, sequencer, failure: None, dashboards })
+        Ok(Server { address, stop, seats, listening, sequencer, failure: None, projecting, dashboards })
     }
 
     /// Where it listens.
@@ -216,7 +219,7 @@ impl Server {
     /// # Errors
     /// When the journal has failed, be it before; the sockets are closed in order then, too.
     pub async fn stop(self) -> Result<(), ServerError> {
-        let Server { stop, seats, listening, sequencer, failure, dashboards, .. } = self;
+        let Server { stop, seats, listening, sequencer, failure, mut projecting, dashboards, .. } = self;
         // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
         let _ = stop.send(true);
         seats.stop();
@@ -225,10 +228,16 @@ impl Server {
         }
         // Its sessions have ended: the listener has waited for them.
         drop(dashboards);
-        match failure {
+        let ended = match failure {
             Some(failure) => Err(failure),
-            None => sequencer.await.map_err(|_| ServerError::Sequencer)?,
+            None => sequencer.await.unwrap_or(Err(ServerError::Sequencer)),
+        };
+        // It ends once it has written what the sequencer let out.
+        if tokio::time::timeout(HISTORY_WAIT, &mut projecting).await.is_err() {
+            projecting.abort();
+            tracing::warn!("history is behind; the next start goes on where it has come to");
         }
+        ended
     }
 }
 
@@ -248,22 +257,29 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
 
 /// Writes the journal's head beside it, and tells it in the log. A log whose last commit is damaged looks as one that never
 /// had it, so what was acknowledged since the last head is all that such damage can take unseen.
-async fn keep_head(dir: PathBuf, mut head: watch::Receiver<Head>) {
+///
+/// It ends with the head that the journal has once `ended` is closed.
+async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, mut ended: oneshot::Receiver<()>) {
     let mut ticks = tokio::time::interval(HEAD_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    head.mark_changed();
+    let mut written = None;
     for tick in (0..HEADS_A_LINE).cycle() {
-        ticks.tick().await;
-        let Ok(moved) = head.has_changed() else { return };
-        let (dir, at) = (dir.clone(), *head.borrow_and_update());
-        if tick == 0 {
+        let last = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = &mut ended => true,
+        };
+        let (dir, at) = (dir.clone(), *head.borrow());
+        if tick == 0 || last {
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
         }
-        if moved {
-            let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
-            if let Ok(Err(error)) = written {
-                tracing::warn!(%error, "the head file could not be written");
+        if written != Some(at) {
+            match tokio::task::spawn_blocking(move || write_head(&dir, at)).await {
+                Ok(Err(error)) => tracing::warn!(%error, "the head file could not be written"),
+                Ok(Ok(())) | Err(_) => written = Some(at),
             }
+        }
+        if last {
+            return;
         }
     }
 }
@@ -345,7 +361,7 @@ async fn open_history(
     journal: JournalReader,
     incoming: history::Incoming,
     seq: Seq,
-) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>), ServerError> {
+) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>, JoinHandle<()>), ServerError> {
     let kept = Duration::from_secs(config.limits.replay_s as u64);
     Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept, seq).await?)
 }
@@ -391,12 +407,13 @@ fn run_sequencer(
             return;
         }
     };
+    let data_dir = sequence.data_dir.clone();
     runtime.block_on(async move {
         match open_sequencer(sequence).await {
             Ok((sequencer, shadow, running)) => {
                 // Who starts a server waits for this; if that task is gone, so is the handle, and `run` ends.
                 let _ = started.send(Ok(running));
-                let _ = ended.send(run_beside(sequencer, shadow).await);
+                let _ = ended.send(run_beside(sequencer, shadow, data_dir).await);
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -405,16 +422,25 @@ fn run_sequencer(
     });
 }
 
-/// Runs the sequencer with its shadow beside it, which has the last word.
-async fn run_beside(sequencer: sequencer::Sequencer<Desk>, shadow: Shadow) -> Result<(), ServerError> {
+/// Runs the sequencer with the head file's writer and the shadow beside it, which has the last word.
+async fn run_beside(
+    sequencer: sequencer::Sequencer<Desk>,
+    shadow: Shadow,
+    data_dir: PathBuf,
+) -> Result<(), ServerError> {
     let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
+    let (running, stopped) = oneshot::channel();
+    let head = tokio::spawn(keep_head(data_dir, sequencer.head(), stopped));
     let ended = sequencer.run(shadow.broken()).await;
+    drop(running);
     let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
     // Not on this thread: the shadow may read over connections that only live while this runtime runs.
     let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
-    // Not before the shadow has ended: with the fence another process may start.
+    // Not before these have ended: with the fence another process may start.
+    let headed = head.await;
     let closed = ended.close().await;
     followed.map_err(|_| ServerError::Sequencer)??;
+    headed.map_err(|_| ServerError::Sequencer)?;
     closed?;
     Ok(())
 }
@@ -456,9 +482,9 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     }
     sequencer.start(genesis.filter(|_| empty)).await?;
     let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
-    let (head, stages) = (sequencer.head(), sequencer.stages());
+    let stages = sequencer.stages();
     let shadow = sequencer.shadow(journal.clone(), snapshots, every);
-    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, head, stages }))
+    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
 }
 
 /// The wall clock, in microseconds; before 1970 it is 1970.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::streams::Noted;
 use super::{History, Incoming, queries, rows};
@@ -38,7 +39,8 @@ struct Projector {
 
 /// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
 /// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The candles come once the
-/// tables have reached the event at `until`, and are as of it.
+/// tables have reached the event at `until`, and are as of it. The task ends once the feed is closed and all that came by
+/// it is written.
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.
@@ -48,7 +50,7 @@ pub async fn start(
     incoming: Incoming,
     kept: Duration,
     until: Seq,
-) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>), HistoryError> {
+) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>, JoinHandle<()>), HistoryError> {
     let (mut writer, reader) = history::open(storage).await?;
     let mut seq = reader.checkpoint().await?;
     if seq > until.0 {
@@ -66,8 +68,8 @@ pub async fn start(
     let projector =
         Projector { writer, journal: journal.clone(), noted, kept_us, forgot_us: 0, seq, saved: seq, reached };
     let (candles, past) = oneshot::channel();
-    tokio::spawn(projector.run(incoming, (until, reader.clone(), candles)));
-    Ok((History { reader, journal, streams, reached: following }, past))
+    let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), candles)));
+    Ok((History { reader, journal, streams, reached: following }, past, projecting))
 }
 
 impl Projector {

@@ -255,7 +255,7 @@ mod tests {
         let (_feed, incoming) = crate::history::feed();
         let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
         let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
-        let (history, candles) = started.unwrap();
+        let (history, candles, _) = started.unwrap();
         // The projector reads them over the same connections.
         candles.await.unwrap();
         let grant =

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use batch::Open;
 pub use batch::{Release, Released, Stamped};
+use futures::FutureExt as _;
 use handle::{Answer, Inbox, Submission, Taken, Work};
 use recovery::RecoveryError;
 use replay::Replay;
@@ -211,6 +212,10 @@ impl<R: Release> Sequencer<R> {
         let mut running = true;
         // The queue may close while a batch is on its way: what was taken meanwhile is committed as well.
         while running || !self.open.is_empty() {
+            // What falls due does not wait until nobody asks for anything.
+            if ticks.tick().now_or_never().is_some() {
+                self.tick();
+            }
             if self.open.is_empty() {
                 self.let_out();
                 tokio::select! {

@@ -15,10 +15,11 @@ use super::*;
 use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{AssetId, VenueKeyId};
+use crate::domain::ids::{AssetId, MemberId, OrganizationId, VenueKeyId};
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 use crate::engine::event::Event;
+use crate::engine::members::MemberSession;
 use crate::engine::reject::Code;
 use crate::engine::service_users::{KeyRef, VenueKey};
 use crate::storage::memory::Disk;
@@ -77,6 +78,12 @@ fn open_session(ticket: usize) -> Submission<usize> {
     let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 1 };
     let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
     Submission { by, work: Work::Command(command), ticket }
+}
+
+/// Asked by nobody in particular, and refused.
+fn cancel_all(ticket: usize) -> Submission<usize> {
+    let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 0 };
+    Submission { by, work: Work::Command(Command::CancelAll), ticket }
 }
 
 fn storage(dir: &Path) -> Storage {
@@ -158,12 +165,8 @@ async fn everything_accepted_is_answered_in_order_before_a_stop() {
     let dir = tempfile::tempdir().unwrap();
     killed_after(dir.path(), 2).await;
     let (sequencer, handle, mut released) = opened(dir.path()).await;
-    let ask = |ticket| {
-        let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 0 };
-        Submission { by, work: Work::Command(Command::CancelAll), ticket }
-    };
-    handle.submit((0..100).map(ask).collect()).unwrap();
-    handle.submit((100..150).map(ask).collect()).unwrap();
+    handle.submit((0..100).map(cancel_all).collect()).unwrap();
+    handle.submit((100..150).map(cancel_all).collect()).unwrap();
     drop(handle);
     running(sequencer).await.unwrap();
     let mut answered = Vec::<(usize, Outcome)>::new();
@@ -221,6 +224,63 @@ async fn d6_74_stamps_never_go_back_when_the_wall_clock_does() {
     drop(handle);
     running.await.unwrap().unwrap();
     verify(&reader, &snapshots).await.unwrap();
+}
+
+/// Asks something new at each release, so that the queue is never empty.
+struct Insisting {
+    handle: Option<Handle<usize>>,
+    released: UnboundedSender<Released<usize>>,
+}
+
+impl Release for Insisting {
+    type Ticket = usize;
+
+    fn release(&mut self, batch: Released<usize>) {
+        if let Some(handle) = &self.handle {
+            handle.submit(vec![cancel_all(0)]).unwrap();
+        }
+        if !batch.events.is_empty() && self.released.send(batch).is_err() {
+            self.handle = None;
+        }
+    }
+
+    fn failed(&mut self, _tickets: Vec<usize>) {}
+
+    fn accepting(&mut self, _accepts: bool) {}
+}
+
+/// What the wall clock shows to a server that is never at rest.
+static BUSY: AtomicU64 = AtomicU64::new(1);
+
+/// Rule 39: how soon what is due happens does not depend on how much is asked.
+#[tokio::test(start_paused = true)]
+async fn what_falls_due_happens_while_the_queue_is_never_empty() {
+    let disk = Disk::default();
+    let (sender, mut released) = unbounded_channel();
+    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
+    let clock = || Moment(BUSY.load(Ordering::Relaxed));
+    let release = |_: &Engine| Insisting { handle: None, released: sender };
+    let opened = open(journal, &reader, &Snapshots::Memory(disk), clock, 1_000, Tiers::default(), release).await;
+    let (mut sequencer, handle) = opened.unwrap();
+    let (member, organization, ends_at) = (MemberId(1), OrganizationId(1), Moment(2));
+    let session = MemberSession { cookie_hash: [7; 32], member, organization, ends_at };
+    let opened = Event::SessionOpened(session.clone());
+    sequencer.start(Some(Command::Genesis(vec![opened.clone()]))).await.unwrap();
+    handle.submit(vec![cancel_all(0)]).unwrap();
+    sequencer.release.handle = Some(handle);
+    BUSY.store(ends_at.0, Ordering::Relaxed);
+    let running = tokio::spawn(sequencer.run(std::future::pending()));
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        tokio::time::advance(TICK).await;
+        told.extend(released.try_recv().into_iter().flat_map(|batch| batch.events.to_vec()));
+    }
+    assert_eq!(
+        told.iter().map(|stamped| &stamped.event).collect::<Vec<_>>(),
+        [&opened, &Event::SessionClosed(session)]
+    );
+    drop(released);
+    running.abort();
 }
 
 #[tokio::test]

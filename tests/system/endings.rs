@@ -6,7 +6,8 @@ use std::path::Path;
 use countersign::access::scope::ScopeSet;
 use countersign::gateway::credentials::decode_secret;
 use countersign::storage::Storage;
-use serde_json::json;
+use countersign::storage::head::{HEAD_FILE, read_head};
+use serde_json::{Value, json};
 
 use super::client::Client;
 use super::operation::serve;
@@ -14,6 +15,10 @@ use super::world::{World, key};
 
 /// Requests that are sent at once.
 const AT_ONCE: usize = 200;
+
+fn order() -> Value {
+    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10})
+}
 
 /// Writes a row behind the back of the server on `dir`, which finds it with its next one. Only without its lock does a
 /// second writer get so far.
@@ -29,12 +34,8 @@ async fn d6_70_a_journal_that_fails_for_good_leaves_no_request_unanswered_and_no
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bot, mut bare) = (world.bot(1).await, Client::bare(world.address).await);
     write_behind(world.dir()).await;
-    let order = |number: usize| {
-        let order =
-            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
-        json!({"method": "add_order", "req_id": number + 1_000, "params": order})
-    };
-    bot.burst((0..AT_ONCE).map(order)).await;
+    let request = |number: usize| json!({"method": "add_order", "req_id": number + 1_000, "params": order()});
+    bot.burst((0..AT_ONCE).map(request)).await;
     for number in 0..AT_ONCE {
         let answer = bot.answer(number as i64 + 1_000).await;
         let told = answer["error"].as_str().unwrap_or_else(|| panic!("{answer}"));
@@ -49,6 +50,18 @@ async fn d6_70_a_journal_that_fails_for_good_leaves_no_request_unanswered_and_no
     assert!(why.contains("another writer"), "{why}");
     for socket in [&mut bot, &mut bare] {
         assert_eq!(socket.closed().await, (1012, "planned restart".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn when_a_server_has_stopped_its_head_file_tells_where_the_journal_ends() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    for _ in 0..3 {
+        world.bot(1).await.call("add_order", order()).await;
+        world.stop().await;
+        let journal = Storage::Sqlite(world.dir().to_owned()).journal().await.unwrap().head();
+        assert_eq!(read_head(&world.dir().join(HEAD_FILE)).unwrap(), Some(journal));
+        world.start().await;
     }
 }
 

@@ -242,10 +242,6 @@ fn backed_up(world: &World, url: Option<&str>) -> impl FnOnce() + use<> {
                 }
             }
         }
-        // A head that is being written comes first; then none is, since a directory stands in its way.
-        while std::fs::create_dir(dir.join("head.new")).is_err() {
-            std::thread::yield_now();
-        }
         std::fs::remove_file(dir.join("head")).unwrap();
         std::fs::remove_dir_all(dir.join("snapshots")).unwrap();
     }

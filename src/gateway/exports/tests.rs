@@ -91,7 +91,7 @@ async fn filled(dir: &Path) -> History {
     drop(storage.journal().await.unwrap());
     let (mut feed, incoming) = history::feed();
     let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-    let (history, _) = history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
+    let (history, ..) = history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
     let all: Vec<u64> = (1..=ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));
