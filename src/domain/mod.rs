@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod candles;
 pub mod canonical;
+pub mod cursor;
 pub mod decimal;
 pub mod exports;
 pub mod ids;

@@ -9,6 +9,7 @@ use super::admission::units;
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::domain::assets::Asset;
+use crate::domain::cursor::Cursor;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, AssetId};
 use crate::domain::limits::RECENT_TRANSFERS_MAX;
@@ -48,8 +49,8 @@ pub struct TransferFilter {
     pub start: Option<Moment>,
     /// Made before this time.
     pub end: Option<Moment>,
-    /// Older than the one made then with this number, where the page before ended.
-    pub before: Option<(Moment, u64)>,
+    /// Older than the one at which the page before ended.
+    pub before: Option<Cursor>,
     /// At most this many, the newest first.
     pub limit: usize,
 }
@@ -62,7 +63,7 @@ impl TransferFilter {
             && self.id.is_none_or(|only| only == of.id())
             && self.start.is_none_or(|start| start <= of.created_at())
             && self.end.is_none_or(|end| of.created_at() < end)
-            && self.before.is_none_or(|before| (of.created_at(), of.id()) < before)
+            && self.before.is_none_or(|before| Cursor { at: of.created_at(), id: of.id() } < before)
     }
 }
 

@@ -9,6 +9,7 @@ use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{items, records};
 use super::session::{End, Session};
 use crate::access::operation::Operation;
+use crate::domain::cursor::Cursor;
 use crate::domain::ids::{OrderId, Seq};
 use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
@@ -64,12 +65,12 @@ impl Session {
                     .await
                     .map(|entries| entries_text(&reference, &entries, None)),
                 Operation::TradesHistory => history.trades(&grant, &wanted).await.map(|(fills, cursor)| {
-                    format!("{{\"trades\":{}{}}}", fills_text(&reference, &fills), cursor_text(cursor.as_deref()))
+                    format!("{{\"trades\":{}{}}}", fills_text(&reference, &fills), cursor_text(cursor))
                 }),
                 _ => history
                     .closed_orders(&grant, &wanted)
                     .await
-                    .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor.as_deref())),
+                    .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor)),
             };
             (call, text)
         }));
@@ -82,7 +83,7 @@ impl Session {
         filter: TransferFilter,
         grant: HistoryGrant,
         open: Vec<T>,
-        text: fn(&Reference, &[T], Option<String>) -> String,
+        text: fn(&Reference, &[T], Option<Cursor>) -> String,
         reference: &Reference,
     ) {
         let asset = filter.asset.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
@@ -103,7 +104,8 @@ impl Session {
         self.history.push(Box::pin(async move {
             let text = history.audit_log(&grant, &wanted).await.map(|(entries, cursor)| {
                 let mut text = String::new();
-                items::json(&mut text, &AuditLog { entries: entries.iter().map(records::audit).collect(), cursor });
+                let entries = entries.iter().map(records::audit).collect();
+                items::json(&mut text, &AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) });
                 text
             });
             (call, text)
@@ -179,20 +181,20 @@ fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
         start: page.start,
         end: page.end,
         limit: page.limit,
-        cursor: page.cursor.clone(),
+        cursor: page.cursor,
     })
 }
 
 /// Ledger entries and where the next page begins.
-fn entries_text(reference: &Reference, entries: &[Entry], cursor: Option<String>) -> String {
+fn entries_text(reference: &Reference, entries: &[Entry], cursor: Option<Cursor>) -> String {
     let entries = entries.iter().map(|entry| records::entry(reference, entry)).collect();
     let mut text = String::new();
-    items::json(&mut text, &Ledgers { entries, cursor });
+    items::json(&mut text, &Ledgers { entries, cursor: cursor.map(|cursor| cursor.to_string()) });
     text
 }
 
 /// The member that says where the next page begins, if there is one.
-fn cursor_text(cursor: Option<&str>) -> String {
+fn cursor_text(cursor: Option<Cursor>) -> String {
     cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default()
 }
 
@@ -212,7 +214,7 @@ fn orders_text(
     reference: &Reference,
     open: Vec<(OrderId, String)>,
     closed: &[ClosedOrder],
-    cursor: Option<&str>,
+    cursor: Option<Cursor>,
 ) -> String {
     let mut all = open;
     for closed in closed {

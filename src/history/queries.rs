@@ -6,13 +6,14 @@ use super::History;
 use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read, read_candle};
 use crate::domain::candles::{CANDLES_MAX, PastCandle};
+use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
-use crate::storage::history::{CandleRow, Cursor, HistoryError, HistoryReader, OrderFilter, OrderRow, Page};
+use crate::storage::history::{CandleRow, HistoryError, HistoryReader, OrderFilter, OrderRow, Page, SortKey};
 
 /// How long a query may take (rule 40).
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,7 +49,7 @@ pub struct Wanted {
     /// At most.
     pub limit: usize,
     /// Behind this row.
-    pub cursor: Option<String>,
+    pub cursor: Option<Cursor>,
 }
 
 /// The candles that the tables hold now, oldest first.
@@ -59,13 +60,13 @@ pub(super) async fn candles(reader: &HistoryReader) -> Result<Vec<PastCandle>, H
 }
 
 /// A page of closed orders, newest first, and where the next begins.
-pub type Closed = (Vec<ClosedOrder>, Option<String>);
+pub type Closed = (Vec<ClosedOrder>, Option<Cursor>);
 /// A page of ledger entries, newest first, and where the next begins.
-pub type Entries = (Vec<Entry>, Option<String>);
+pub type Entries = (Vec<Entry>, Option<Cursor>);
 /// A page of fills, newest first, and where the next begins.
-pub type Fills = (Vec<PastFill>, Option<String>);
+pub type Fills = (Vec<PastFill>, Option<Cursor>);
 /// A page of the audit log, newest first, and where the next begins.
-pub type AuditPage = (Vec<Audited>, Option<String>);
+pub type AuditPage = (Vec<Audited>, Option<Cursor>);
 /// Orders found by name.
 pub type Found = Vec<ClosedOrder>;
 
@@ -97,9 +98,9 @@ impl History {
     }
 
     /// The cursor of a list, newest first, that begins with the last row as of the event at `seq`, stamped `at`.
-    pub fn cursor_after(at: Moment, seq: Seq) -> String {
+    pub fn cursor_after(at: Moment, seq: Seq) -> Cursor {
         // Stamps never go back (rule 39), so a later event's rows come before this place by time or by id.
-        format!("{}.{}", at.0, seq.next().offset(0))
+        Cursor { at, id: seq.next().offset(0) }
     }
 
     /// `closed_orders`, by the time at which they closed.
@@ -218,9 +219,9 @@ pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
 fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page {
     let latest = from.into_iter().chain(wanted.start).max().map_or(0, |at| at.0);
     let earliest = until.into_iter().chain(wanted.end).min().map_or(u64::MAX, |at| at.0);
-    let after = wanted.cursor.as_deref().and_then(parse_cursor);
+    let after = wanted.cursor.map(|cursor| SortKey { at_us: cursor.at.0, id: cursor.id });
     // Said once more as a bound of its own, so that a page deep in the past is looked up, not counted off.
-    let behind = after.map_or(u64::MAX, |after: Cursor| after.at_us.saturating_add(1));
+    let behind = after.map_or(u64::MAX, |after| after.at_us.saturating_add(1));
     Page {
         account: 0,
         start_us: latest,
@@ -231,13 +232,8 @@ fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page 
 }
 
 /// The cursor behind a full page; a page that is not full is the last one.
-pub(super) fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) -> Option<String> {
-    last.filter(|_| count >= wanted.limit).map(|(at, id)| format!("{at}.{id}"))
-}
-
-fn parse_cursor(text: &str) -> Option<Cursor> {
-    let (at, id) = text.split_once('.')?;
-    Some(Cursor { at_us: at.parse().ok()?, id: id.parse().ok()? })
+pub(super) fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) -> Option<Cursor> {
+    last.filter(|_| count >= wanted.limit).map(|(at, id)| Cursor { at: Moment(at), id })
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use serde::de::DeserializeOwned;
 use super::History;
 use super::queries::{Busy, Wanted, cursor, granted, page};
 use super::rows::{bytes, read};
+use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
 use crate::engine::query::HistoryGrant;
 use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::storage::history::{TransferKey, TransferRow};
 
 /// A page of deposits or withdrawals, newest first, and where the next begins.
-pub type TransferPage<T> = (Vec<T>, Option<String>);
+pub type TransferPage<T> = (Vec<T>, Option<Cursor>);
 
 /// The row of one that has ended; open ones have none.
 pub(super) fn row<T: Transfer + Serialize>(of: &T) -> Option<TransferRow> {
@@ -42,7 +43,7 @@ impl History {
                 start: filter.start,
                 end: filter.end,
                 limit: filter.limit,
-                cursor: filter.before.map(|(at, id)| format!("{}.{id}", at.0)),
+                cursor: filter.before,
                 ..Wanted::default()
             };
             let rows = match filter.id {

@@ -3,6 +3,7 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
+use countersign::domain::cursor::Cursor;
 use countersign::domain::ids::{AccountId, AssetId, WithdrawalId};
 use countersign::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW, RECENT_TRANSFERS_MAX};
 use countersign::domain::money::Amount;
@@ -260,7 +261,7 @@ fn open_withdrawals_are_filtered_and_paged_and_the_last_ended_ones_begin_the_cha
     let at = |seconds| Some(first.plus_us(seconds * SECOND));
     assert_eq!(open_withdrawals(&stage, TransferFilter { start: at(1), end: at(3), ..all() }), ids[2..4]);
     assert_eq!(open_withdrawals(&stage, TransferFilter { limit: 2, ..all() }), ids[..2]);
-    let before = Some((at(3).unwrap(), ids[1].0));
+    let before = Some(Cursor { at: at(3).unwrap(), id: ids[1].0 });
     assert_eq!(open_withdrawals(&stage, TransferFilter { before, ..all() }), ids[2..]);
     assert_eq!(open_withdrawals(&stage, TransferFilter { id: Some(ids[3].0), ..all() }), [ids[3]]);
     assert_eq!(open_withdrawals(&stage, TransferFilter { asset: Some(asset("ETH")), ..all() }), []);

@@ -1,9 +1,10 @@
 //! Earn: what a Service User asks for, and the strategies that a venue operator adds.
 
 use super::request::{Body, Filter, Parsed, params};
-use super::values::{decimal, limit, optional_short, organization, short, strategy};
+use super::values::{cursor, decimal, limit, optional_short, organization, short, strategy};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
+use crate::domain::ids::StrategyId;
 use crate::engine::command::{Command, EarnMove, NewStrategy};
 use crate::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
 use crate::engine::holdings::EarnSought;
@@ -22,7 +23,7 @@ pub(super) fn earn<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
                 asset: optional_short("asset", asked.asset.as_deref())?,
                 wallets: asked.lock_type.map(wallets).transpose()?,
                 ascending: asked.ascending.unwrap_or(false),
-                after: asked.cursor.as_deref().map(strategy).transpose()?,
+                after: cursor(&asked.cursor, StrategyId::parse)?,
                 limit: limit(asked.limit)?,
                 ..EarnSought::default()
             };
@@ -35,7 +36,7 @@ pub(super) fn earn<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
                 converted: optional_short("converted_asset", asked.converted_asset.as_deref())?,
                 hide_zero: asked.hide_zero_allocations.unwrap_or(false),
                 ascending: asked.ascending.unwrap_or(false),
-                after: asked.cursor.as_deref().map(strategy).transpose()?,
+                after: cursor(&asked.cursor, StrategyId::parse)?,
                 limit: limit(asked.limit)?,
                 wallets: None,
             };

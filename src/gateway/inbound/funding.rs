@@ -5,6 +5,7 @@ use super::request::{Body, Filter, Parsed, params};
 use super::values::{cursor, decimal, deposit, limit, moment, optional_short, owned, short, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
+use crate::domain::cursor::Cursor;
 use crate::engine::command::{Command, Withdraw};
 use crate::engine::query::Query;
 use crate::engine::transfers::TransferFilter;
@@ -80,7 +81,7 @@ fn status<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         id: asked.refid.as_deref().map(id).transpose()?,
         start: moment("start", asked.start.as_deref())?,
         end: moment("end", asked.end.as_deref())?,
-        before: asked.cursor.as_deref().map(cursor).transpose()?,
+        before: cursor(&asked.cursor, Cursor::parse)?,
         limit: limit(asked.limit)?,
     };
     let query =

@@ -1,9 +1,10 @@
 //! Orders: canceled and asked for.
 
 use super::request::{Body, Filter, Page, Parsed, params};
-use super::values::{client_order_id, limit, moment, owned, short};
+use super::values::{client_order_id, cursor, limit, moment, owned, short};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
+use crate::domain::cursor::Cursor;
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::engine::command::{Command, OrderRef};
@@ -77,15 +78,13 @@ pub(super) fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     let limit = limit(asked.limit)?;
     let body = if operation == Operation::OpenOrders {
         let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
-        let unknown = || WireError::field("cursor", "give the cursor of the page before");
-        let after = asked.cursor.as_deref().map(|text| OrderId::parse(text).ok_or_else(unknown));
         let sought = OrdersSought {
             symbol,
             cl_ord_id: owned(&asked.cl_ord_id),
             order_userref: asked.order_userref,
             start: moment("start", asked.start.as_deref())?,
             end: moment("end", asked.end.as_deref())?,
-            after: after.transpose()?,
+            after: cursor(&asked.cursor, OrderId::parse)?,
             limit: Some(limit),
         };
         Body::Query(Query::OpenOrders(sought), Filter::default())
@@ -97,7 +96,7 @@ pub(super) fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
             start: moment("start", asked.start.as_deref())?,
             end: moment("end", asked.end.as_deref())?,
             limit,
-            cursor: owned(&asked.cursor),
+            cursor: cursor(&asked.cursor, Cursor::parse)?,
             ..Page::default()
         })
     };

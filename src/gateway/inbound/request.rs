@@ -9,12 +9,13 @@ use super::exports::exports;
 use super::funding::funding;
 use super::orders::{batch_cancel, cancel_order, orders, query_orders};
 use super::placement::{add_order, amend_order, batch_add, edit_order};
-use super::values::{limit, moment, owned, request_id, service_user, workflow};
+use super::values::{cursor, limit, moment, owned, request_id, service_user, workflow};
 use super::venue::venue;
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
-use crate::domain::ids::LedgerId;
+use crate::domain::cursor::Cursor;
+use crate::domain::ids::{LedgerId, RequestId};
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::domain::time::Moment;
 use crate::engine::approvals::RequestState;
@@ -146,7 +147,7 @@ pub struct Page {
     /// At most this many.
     pub limit: usize,
     /// Where the page before ended.
-    pub cursor: Option<String>,
+    pub cursor: Option<Cursor>,
     /// The ledger entries named.
     pub ledger_ids: Vec<LedgerId>,
 }
@@ -359,7 +360,7 @@ fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         start: moment("start", asked.start.as_deref())?,
         end: moment("end", asked.end.as_deref())?,
         limit: limit(asked.limit)?,
-        cursor: owned(&asked.cursor),
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
     Ok((asked.token, Body::History(page)))
@@ -372,7 +373,7 @@ fn trades<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         start: moment("start", asked.start.as_deref())?,
         end: moment("end", asked.end.as_deref())?,
         limit: limit(asked.limit)?,
-        cursor: owned(&asked.cursor),
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
     Ok((asked.token, Body::History(page)))
@@ -395,7 +396,7 @@ fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         start: moment("start", asked.start.as_deref())?,
         end: moment("end", asked.end.as_deref())?,
         limit: limit(asked.limit)?,
-        cursor: owned(&asked.cursor),
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
     Ok((asked.token, Body::Audit(page)))
@@ -406,7 +407,7 @@ fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let unknown = || WireError::field("state", "give the state of a request");
     let state = asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?;
     let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
-    let before = asked.cursor.as_deref().map(request_id).transpose()?;
+    let before = cursor(&asked.cursor, RequestId::parse)?;
     let limit = Some(limit(asked.limit)?);
     let filter = Filter { limit, ..Filter::default() };
     Ok((asked.token, Body::Query(Query::Requests(Sought { state, workflow, before, limit }), filter)))

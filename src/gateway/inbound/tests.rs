@@ -100,3 +100,27 @@ fn what_an_acknowledgement_holds_is_accepted_back() {
     let Body::Subscribe(channel) = accept(text).body else { panic!() };
     assert_eq!((channel.symbols, channel.depth), (Some(vec!["BTC/USD".to_owned()]), Some(10)));
 }
+
+#[test]
+fn a_cursor_that_no_page_gave_is_refused_by_name() {
+    let paged = [
+        "ledgers",
+        "trades_history",
+        "closed_orders",
+        "audit_log",
+        "deposit_status",
+        "withdraw_status",
+        "open_orders",
+        "requests",
+        "earn_strategies",
+        "earn_allocations",
+    ];
+    for method in paged {
+        for cursor in ["", "nowhere", "1.", ".1", "1.2.3", "18446744073709551616.1"] {
+            let text = format!(r#"{{"method":"{method}","req_id":3,"params":{{"cursor":"{cursor}"}}}}"#);
+            let expected = "EGeneral:Invalid arguments:cursor: give the cursor of the page before";
+            let request = parse_envelope(&text).and_then(|envelope| parse(&envelope));
+            assert_eq!(request.map_err(|refusal| refusal.text), Err(expected.to_owned()), "{text}");
+        }
+    }
+}

@@ -73,10 +73,10 @@ pub(super) fn deposit(text: &str) -> Result<DepositId, WireError> {
     DepositId::parse(text).ok_or_else(|| WireError::new("EFunding:Invalid reference id"))
 }
 
-/// Where the page before ended: the time and the number of its last row.
-pub(super) fn cursor(text: &str) -> Result<(Moment, u64), WireError> {
-    let read = text.split_once('.').and_then(|(at, id)| Some((Moment(at.parse().ok()?), id.parse().ok()?)));
-    read.ok_or_else(|| WireError::field("cursor", "give the cursor of the page before"))
+/// Where the page before ended; lists that come in the order of an id have the id of its last row there.
+pub(super) fn cursor<T>(text: &Option<Text<'_>>, parse: fn(&str) -> Option<T>) -> Result<Option<T>, WireError> {
+    let unknown = || WireError::field("cursor", "give the cursor of the page before");
+    text.as_deref().map(|text| parse(text).ok_or_else(unknown)).transpose()
 }
 
 pub(super) fn service_user(text: &str) -> Result<ServiceUserId, WireError> {

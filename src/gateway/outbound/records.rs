@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::access::key::{KeySettings, OnStop};
+use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
 use crate::domain::money::Amount;
 use crate::engine::approvals;
@@ -182,15 +183,15 @@ pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
 }
 
 /// The result of `deposit_status`.
-pub fn deposits_text(reference: &Reference, all: &[deposits::Deposit], cursor: Option<String>) -> String {
+pub fn deposits_text(reference: &Reference, all: &[deposits::Deposit], cursor: Option<Cursor>) -> String {
     let deposits = all.iter().map(|of| deposit(reference, of, None)).collect();
-    text(&r::Deposits { deposits, cursor })
+    text(&r::Deposits { deposits, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
 /// The result of `withdraw_status`.
-pub fn withdrawals_text(reference: &Reference, all: &[withdrawals::Withdrawal], cursor: Option<String>) -> String {
+pub fn withdrawals_text(reference: &Reference, all: &[withdrawals::Withdrawal], cursor: Option<Cursor>) -> String {
     let withdrawals = all.iter().map(|of| withdrawal(reference, of, false, None)).collect();
-    text(&r::Withdrawals { withdrawals, cursor })
+    text(&r::Withdrawals { withdrawals, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
 fn text(result: &impl serde::Serialize) -> String {

@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::Storage;
 use super::database::Pool;
 
-pub use reader::{Cursor, HistoryReader, OrderFilter, Page, TransferKey};
+pub use reader::{HistoryReader, OrderFilter, Page, SortKey, TransferKey};
 pub use writer::HistoryWriter;
 
 /// An order as its latest event left it.

@@ -4,12 +4,12 @@
 use super::{AuditRow, CandleRow, HistoryError, LedgerRow, OrderRow, TradeRow, TransferRow, id, time};
 use crate::storage::database::{Pool, Record, Value};
 
-/// Where a page ended: the next one begins behind it.
+/// What lists are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// The last row's time, in µs.
+pub struct SortKey {
+    /// The row's time, in µs.
     pub at_us: u64,
-    /// The last row's id.
+    /// The row's id.
     pub id: u64,
 }
 
@@ -22,8 +22,8 @@ pub struct Page {
     pub start_us: u64,
     /// The time before which all rows lie, in µs.
     pub end_us: u64,
-    /// The end of the page before; `None` for the first.
-    pub after: Option<Cursor>,
+    /// The last row of the page before; `None` for the first.
+    pub after: Option<SortKey>,
     /// Rows at most.
     pub limit: u32,
 }

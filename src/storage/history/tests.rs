@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use crate::storage::Storage;
 
 use super::{
-    AuditRow, CandleRow, Cursor, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, StreamRow, TradeRow,
+    AuditRow, CandleRow, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, SortKey, StreamRow, TradeRow,
     TransferKey, TransferRow, open,
 };
 
@@ -148,7 +148,7 @@ async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
     loop {
         let rows = reader.trades(&page, None).await.unwrap();
         let Some(last) = rows.last() else { break };
-        page.after = Some(Cursor { at_us: last.at_us, id: last.exec });
+        page.after = Some(SortKey { at_us: last.at_us, id: last.exec });
         seen.extend(rows.iter().map(|row| row.exec));
         let added = HistoryBatch { trades: vec![trade(100 + last.exec, 70)], ..HistoryBatch::default() };
         writer.apply(&added, 1).await.unwrap();
@@ -192,7 +192,7 @@ async fn filters_admit_what_they_name(storage: &Storage) {
     };
     assert_eq!(found(&ALL, all).await, [3, 2]);
     assert_eq!(found(&between, all).await, [2], "start ≤ t < end");
-    assert_eq!(found(&Page { after: Some(Cursor { at_us: 30, id: 3 }), ..ALL }, all).await, [2]);
+    assert_eq!(found(&Page { after: Some(SortKey { at_us: 30, id: 3 }), ..ALL }, all).await, [2]);
     assert_eq!(found(&ALL, TransferKey { asset: Some(2), ..all }).await, [3]);
     assert_eq!(found(&ALL, TransferKey { method: Some("wire"), ..all }).await, [3]);
     assert_eq!(reader.transfer(1, "withdrawal", 2).await.unwrap(), Some(transfer(2, "withdrawal", 20)));

@@ -1,0 +1,28 @@
+//! Where a page of a list ended, as clients are given it and give it back.
+
+use std::fmt;
+
+use super::time::Moment;
+
+/// The place of a page's last row in a list that comes newest first: the next page begins behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The row's time.
+    pub at: Moment,
+    /// The row's number, which tells apart rows of one time.
+    pub id: u64,
+}
+
+impl Cursor {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Cursor> {
+        let (at, id) = text.split_once('.')?;
+        Some(Cursor { at: Moment(at.parse().ok()?), id: id.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.at.0, self.id)
+    }
+}
