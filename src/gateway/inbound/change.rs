@@ -1,16 +1,14 @@
-//! What Members ask for: votes, and governed changes.
+//! Governed changes, as Members ask for them.
 
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, member, moment, optional_short, owned, request_id, service_user, short, workflow};
+use super::values::{decimal, member, moment, optional_short, owned, service_user, short, workflow};
 use super::{Envelope, WireError};
 use crate::access::key::{KeySettings, OnStop, SettingsChange};
-use crate::access::operation::Operation;
 use crate::access::scope::{Scope, ScopeSet};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, ServiceUserId};
-use crate::domain::limits::VOTES_MAX;
-use crate::engine::approvals::{Decision, InitiatorId};
-use crate::engine::command::{Ballot, Command, Initiation};
+use crate::engine::approvals::InitiatorId;
+use crate::engine::command::{Command, Initiation};
 use crate::engine::policy::{PolicyTerms, Rule};
 use crate::engine::withdrawals::WithdrawalAddress;
 use crate::engine::workflows::Change;
@@ -26,73 +24,128 @@ use crate::wire::params as p;
 /// How long an old key stays good beside its successor when nothing is said, seconds.
 const OVERLAP_S: u64 = 3_600;
 
-/// Votes, Execute and the claim of a secret.
-pub(super) fn coded<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    match operation {
-        Operation::Reject => {
-            let asked: p::Reject<'_> = params(e)?;
-            let (ballots, comment) = (ballots(&asked.requests)?, Some((*asked.reason).to_owned()));
-            let command = Command::Vote { decision: Decision::Reject, ballots, step: None, comment };
-            Ok((asked.token, Body::Coded(command, None)))
-        }
-        Operation::ClaimSecret => {
-            let asked: p::ClaimSecret<'_> = params(e)?;
-            let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: 0 };
-            Ok((asked.token, Body::Coded(command, Some((*asked.otp).to_owned()))))
-        }
-        _ => {
-            let asked: p::Vote<'_> = params(e)?;
-            let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
-            let command = match operation {
-                Operation::Execute => Command::Execute { ballots, step: 0, comment },
-                _ => Command::Vote { decision: Decision::Approve, ballots, step: None, comment },
-            };
-            Ok((asked.token, Body::Coded(command, owned(&asked.otp))))
-        }
+pub(super) fn create_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::CreateServiceUser<'_> = params(e)?;
+    if asked.accounts.iter().flatten().any(|account| &**account != "main") {
+        return Err(WireError::field("accounts", "give main, or leave it out"));
     }
+    let settings = settings(asked.settings.as_ref())?.on(&KeySettings::default());
+    let name = (*asked.name).to_owned();
+    let change = AccessChange::Create { name, scopes: scopes(&asked.scopes)?, settings };
+    initiate(Change::Access(change), asked.manner())
 }
 
-/// A governed change.
-pub(super) fn initiate<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    let (change, manner) = match operation {
-        Operation::CreateServiceUser
-        | Operation::EditServiceUser
-        | Operation::RotateServiceUserKey
-        | Operation::RemoveServiceUser => access(operation, e)?,
-        Operation::InviteMember | Operation::EditMember | Operation::ResetMember | Operation::RemoveMember => {
-            members(operation, e)?
-        }
-        Operation::SetPolicy => set_policy(&params(e)?)?,
-        Operation::RemovePolicy => {
-            let asked: p::RemovePolicy<'_> = params(e)?;
-            (Change::Policies(PolicyChange::Remove { workflow: workflow(&asked.workflow)? }), asked.manner())
-        }
-        Operation::AddAddress => {
-            let asked: p::AddAddress<'_> = params(e)?;
-            let address = WithdrawalAddress {
-                key: (*asked.key).to_owned(),
-                method: (*asked.method).to_owned(),
-                address: (*asked.address).to_owned(),
-                tag: owned(&asked.tag),
-            };
-            let asset = short("asset", &asked.asset)?;
-            (Change::Addresses(AddressChange::Add { asset, address }), asked.manner())
-        }
-        Operation::RemoveAddress => {
-            let asked: p::RemoveAddress<'_> = params(e)?;
-            let (asset, key) = (short("asset", &asked.asset)?, (*asked.key).to_owned());
-            (Change::Addresses(AddressChange::Remove { asset, key }), asked.manner())
-        }
-        Operation::Unfreeze => {
-            let asked: p::Unfreeze<'_> = params(e)?;
-            (Change::Unfreeze(Unfreeze { reason: (*asked.reason).to_owned() }), asked.manner())
-        }
-        _ => {
-            let asked: p::InitiateWithdrawal<'_> = params(e)?;
-            let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
-            (Change::Withdrawal(change), asked.manner())
-        }
+pub(super) fn edit_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EditServiceUser<'_> = params(e)?;
+    let change = AccessChange::Edit {
+        service_user: service_user(&asked.service_user_id)?,
+        name: owned(&asked.name),
+        scopes: asked.scopes.as_deref().map(scopes).transpose()?,
+        settings: settings(asked.settings.as_ref())?,
+        disabled: asked.disabled,
     };
+    initiate(Change::Access(change), asked.manner())
+}
+
+pub(super) fn rotate_service_user_key<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::RotateServiceUserKey<'_> = params(e)?;
+    let service_user = service_user(&asked.service_user_id)?;
+    let overlap_s = asked.overlap_s.unwrap_or(OVERLAP_S);
+    initiate(Change::Access(AccessChange::Rotate { service_user, overlap_s }), asked.manner())
+}
+
+pub(super) fn remove_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::RemoveServiceUser<'_> = params(e)?;
+    let service_user = service_user(&asked.service_user_id)?;
+    initiate(Change::Access(AccessChange::Remove { service_user }), asked.manner())
+}
+
+pub(super) fn invite_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::InviteMember<'_> = params(e)?;
+    let change = MemberChange::Invite {
+        name: (*asked.name).to_owned(),
+        email: (*asked.email).to_owned(),
+        permissions: permissions(&asked.permissions)?,
+    };
+    initiate(Change::Members(change), asked.manner())
+}
+
+pub(super) fn edit_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EditMember<'_> = params(e)?;
+    let change = MemberChange::Edit {
+        member: member(&asked.member_id)?,
+        name: owned(&asked.name),
+        permissions: asked.permissions.as_ref().map(permissions).transpose()?.unwrap_or_default(),
+        suspended: asked.suspended,
+    };
+    initiate(Change::Members(change), asked.manner())
+}
+
+pub(super) fn reset_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::MemberRef<'_> = params(e)?;
+    let member = member(&asked.member_id)?;
+    initiate(Change::Members(MemberChange::Reset { member }), asked.manner())
+}
+
+pub(super) fn remove_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::MemberRef<'_> = params(e)?;
+    let member = member(&asked.member_id)?;
+    initiate(Change::Members(MemberChange::Remove { member }), asked.manner())
+}
+
+pub(super) fn set_policy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::SetPolicy<'_> = params(e)?;
+    let usual = PolicyTerms::of(asked.quorum);
+    let rules = asked.rules.iter().flatten().map(rule).collect::<Result<_, _>>()?;
+    let terms = PolicyTerms {
+        reject_quorum: asked.reject_quorum.unwrap_or(usual.reject_quorum),
+        allow_execute: asked.allow_execute.unwrap_or(usual.allow_execute),
+        expires_after_s: asked.expires_after_s.unwrap_or(usual.expires_after_s),
+        exclude_key_managers: asked.exclude_key_managers.unwrap_or(usual.exclude_key_managers),
+        cool_down_s: asked.cool_down_s.unwrap_or(usual.cool_down_s),
+        rules,
+        ..usual
+    };
+    let change = PolicyChange::Set { workflow: workflow(&asked.workflow)?, terms };
+    initiate(Change::Policies(change), asked.manner())
+}
+
+pub(super) fn remove_policy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::RemovePolicy<'_> = params(e)?;
+    let change = PolicyChange::Remove { workflow: workflow(&asked.workflow)? };
+    initiate(Change::Policies(change), asked.manner())
+}
+
+pub(super) fn add_address<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AddAddress<'_> = params(e)?;
+    let address = WithdrawalAddress {
+        key: (*asked.key).to_owned(),
+        method: (*asked.method).to_owned(),
+        address: (*asked.address).to_owned(),
+        tag: owned(&asked.tag),
+    };
+    let asset = short("asset", &asked.asset)?;
+    initiate(Change::Addresses(AddressChange::Add { asset, address }), asked.manner())
+}
+
+pub(super) fn remove_address<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::RemoveAddress<'_> = params(e)?;
+    let (asset, key) = (short("asset", &asked.asset)?, (*asked.key).to_owned());
+    initiate(Change::Addresses(AddressChange::Remove { asset, key }), asked.manner())
+}
+
+pub(super) fn unfreeze<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Unfreeze<'_> = params(e)?;
+    initiate(Change::Unfreeze(Unfreeze { reason: (*asked.reason).to_owned() }), asked.manner())
+}
+
+pub(super) fn initiate_withdrawal<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::InitiateWithdrawal<'_> = params(e)?;
+    let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
+    initiate(Change::Withdrawal(change), asked.manner())
+}
+
+fn initiate<'a>(change: Change, manner: p::Manner<'a>) -> Parsed<'a> {
     let initiation = Initiation {
         execute: manner.execute.unwrap_or(false),
         step: None,
@@ -108,78 +161,6 @@ pub(super) fn withdrawal_change(asset: &str, key: &str, amount: Number<'_>) -> R
     Ok(WithdrawalChange { asset: short("asset", asset)?, key: key.to_owned(), amount: decimal("amount", amount)? })
 }
 
-type Asked<'a> = Result<(Change, p::Manner<'a>), WireError>;
-
-fn access<'a>(operation: Operation, e: &Envelope<'a>) -> Asked<'a> {
-    let (change, manner) = match operation {
-        Operation::CreateServiceUser => {
-            let asked: p::CreateServiceUser<'_> = params(e)?;
-            if asked.accounts.iter().flatten().any(|account| &**account != "main") {
-                return Err(WireError::field("accounts", "give main, or leave it out"));
-            }
-            let settings = settings(asked.settings.as_ref())?.on(&KeySettings::default());
-            let name = (*asked.name).to_owned();
-            (AccessChange::Create { name, scopes: scopes(&asked.scopes)?, settings }, asked.manner())
-        }
-        Operation::EditServiceUser => {
-            let asked: p::EditServiceUser<'_> = params(e)?;
-            let change = AccessChange::Edit {
-                service_user: service_user(&asked.service_user_id)?,
-                name: owned(&asked.name),
-                scopes: asked.scopes.as_deref().map(scopes).transpose()?,
-                settings: settings(asked.settings.as_ref())?,
-                disabled: asked.disabled,
-            };
-            (change, asked.manner())
-        }
-        Operation::RotateServiceUserKey => {
-            let asked: p::RotateServiceUserKey<'_> = params(e)?;
-            let service_user = service_user(&asked.service_user_id)?;
-            let overlap_s = asked.overlap_s.unwrap_or(OVERLAP_S);
-            (AccessChange::Rotate { service_user, overlap_s }, asked.manner())
-        }
-        _ => {
-            let asked: p::RemoveServiceUser<'_> = params(e)?;
-            (AccessChange::Remove { service_user: service_user(&asked.service_user_id)? }, asked.manner())
-        }
-    };
-    Ok((Change::Access(change), manner))
-}
-
-fn members<'a>(operation: Operation, e: &Envelope<'a>) -> Asked<'a> {
-    let (change, manner) = match operation {
-        Operation::InviteMember => {
-            let asked: p::InviteMember<'_> = params(e)?;
-            let change = MemberChange::Invite {
-                name: (*asked.name).to_owned(),
-                email: (*asked.email).to_owned(),
-                permissions: permissions(&asked.permissions)?,
-            };
-            (change, asked.manner())
-        }
-        Operation::EditMember => {
-            let asked: p::EditMember<'_> = params(e)?;
-            let change = MemberChange::Edit {
-                member: member(&asked.member_id)?,
-                name: owned(&asked.name),
-                permissions: asked.permissions.as_ref().map(permissions).transpose()?.unwrap_or_default(),
-                suspended: asked.suspended,
-            };
-            (change, asked.manner())
-        }
-        _ => {
-            let asked: p::MemberRef<'_> = params(e)?;
-            let member = member(&asked.member_id)?;
-            let change = match operation {
-                Operation::ResetMember => MemberChange::Reset { member },
-                _ => MemberChange::Remove { member },
-            };
-            (change, asked.manner())
-        }
-    };
-    Ok((Change::Members(change), manner))
-}
-
 fn permissions(asked: &p::Permissions<'_>) -> Result<PermissionSets, WireError> {
     let named = [
         (Workflow::ManageAccess, &asked.manage_access),
@@ -193,22 +174,6 @@ fn permissions(asked: &p::Permissions<'_>) -> Result<PermissionSets, WireError> 
     };
     let given = named.into_iter().filter_map(|(workflow, names)| Some((workflow, names.as_ref()?)));
     given.map(|(workflow, names)| Ok((workflow, names.iter().map(permission).collect::<Result<_, _>>()?))).collect()
-}
-
-fn set_policy<'a>(asked: &p::SetPolicy<'a>) -> Asked<'a> {
-    let usual = PolicyTerms::of(asked.quorum);
-    let rules = asked.rules.iter().flatten().map(rule).collect::<Result<_, _>>()?;
-    let terms = PolicyTerms {
-        reject_quorum: asked.reject_quorum.unwrap_or(usual.reject_quorum),
-        allow_execute: asked.allow_execute.unwrap_or(usual.allow_execute),
-        expires_after_s: asked.expires_after_s.unwrap_or(usual.expires_after_s),
-        exclude_key_managers: asked.exclude_key_managers.unwrap_or(usual.exclude_key_managers),
-        cool_down_s: asked.cool_down_s.unwrap_or(usual.cool_down_s),
-        rules,
-        ..usual
-    };
-    let change = PolicyChange::Set { workflow: workflow(&asked.workflow)?, terms };
-    Ok((Change::Policies(change), asked.manner()))
 }
 
 fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
@@ -227,16 +192,6 @@ fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
         quorum: asked.quorum,
         allow_execute: asked.allow_execute,
     })
-}
-
-fn ballots(asked: &[p::Ballot<'_>]) -> Result<Vec<Ballot>, WireError> {
-    if !(1..=VOTES_MAX).contains(&asked.len()) {
-        return Err(WireError::field("requests", "name 1 to 50 requests"));
-    }
-    let ballot = |asked: &p::Ballot<'_>| {
-        Ok(Ballot { request: request_id(&asked.request_id)?, digest: (*asked.digest).to_owned() })
-    };
-    asked.iter().map(ballot).collect()
 }
 
 fn scopes(names: &[Text<'_>]) -> Result<ScopeSet, WireError> {

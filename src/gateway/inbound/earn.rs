@@ -1,9 +1,8 @@
-//! Earn: what a Service User asks for, and the strategies that a venue operator adds.
+//! Earn: what a Service User asks for, and the strategies and rewards of a venue operator.
 
-use super::request::{Body, Filter, Parsed, params};
+use super::request::{Body, Parsed, params, query};
 use super::values::{cursor, decimal, limit, optional_short, organization, short, strategy};
 use super::{Envelope, WireError};
-use crate::access::operation::Operation;
 use crate::domain::ids::StrategyId;
 use crate::engine::command::{Command, EarnMove, NewStrategy};
 use crate::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
@@ -13,62 +12,60 @@ use crate::engine::query::Query;
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
-/// What a Service User asks of Earn.
-pub(super) fn earn<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    let query = |query| Body::Query(query, Filter::default());
-    match operation {
-        Operation::EarnStrategies => {
-            let asked: p::EarnStrategies<'_> = params(e)?;
-            let sought = EarnSought {
-                asset: optional_short("asset", asked.asset.as_deref())?,
-                wallets: asked.lock_type.map(wallets).transpose()?,
-                ascending: asked.ascending.unwrap_or(false),
-                after: cursor(&asked.cursor, StrategyId::parse)?,
-                limit: limit(asked.limit)?,
-                ..EarnSought::default()
-            };
-            Ok((asked.token, query(Query::EarnStrategies(sought))))
-        }
-        Operation::EarnAllocations => {
-            let asked: p::EarnAllocations<'_> = params(e)?;
-            let sought = EarnSought {
-                asset: optional_short("asset", asked.asset.as_deref())?,
-                converted: optional_short("converted_asset", asked.converted_asset.as_deref())?,
-                hide_zero: asked.hide_zero_allocations.unwrap_or(false),
-                ascending: asked.ascending.unwrap_or(false),
-                after: cursor(&asked.cursor, StrategyId::parse)?,
-                limit: limit(asked.limit)?,
-                wallets: None,
-            };
-            Ok((asked.token, query(Query::EarnAllocations(sought))))
-        }
-        Operation::EarnAllocate => {
-            let asked: p::EarnAllocate<'_> = params(e)?;
-            let command = EarnMove {
-                strategy: strategy(&asked.strategy_id)?,
-                amount: decimal("amount", asked.amount)?,
-                allocate: true,
-                auto_compound: asked.auto_compound,
-                client_id: optional_short("client_id", asked.client_id.as_deref())?,
-            };
-            Ok((asked.token, Body::Command(Command::Earn(command))))
-        }
-        Operation::EarnDeallocate => {
-            let asked: p::EarnDeallocate<'_> = params(e)?;
-            let command = EarnMove {
-                strategy: strategy(&asked.strategy_id)?,
-                amount: decimal("amount", asked.amount)?,
-                allocate: false,
-                auto_compound: None,
-                client_id: optional_short("client_id", asked.client_id.as_deref())?,
-            };
-            Ok((asked.token, Body::Command(Command::Earn(command))))
-        }
-        _ => {
-            let asked: p::EarnStatus<'_> = params(e)?;
-            Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
-        }
-    }
+pub(super) fn earn_strategies<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EarnStrategies<'_> = params(e)?;
+    let sought = EarnSought {
+        asset: optional_short("asset", asked.asset.as_deref())?,
+        wallets: asked.lock_type.map(wallets).transpose()?,
+        ascending: asked.ascending.unwrap_or(false),
+        after: cursor(&asked.cursor, StrategyId::parse)?,
+        limit: limit(asked.limit)?,
+        ..EarnSought::default()
+    };
+    Ok((asked.token, query(Query::EarnStrategies(sought))))
+}
+
+pub(super) fn earn_allocations<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EarnAllocations<'_> = params(e)?;
+    let sought = EarnSought {
+        asset: optional_short("asset", asked.asset.as_deref())?,
+        converted: optional_short("converted_asset", asked.converted_asset.as_deref())?,
+        hide_zero: asked.hide_zero_allocations.unwrap_or(false),
+        ascending: asked.ascending.unwrap_or(false),
+        after: cursor(&asked.cursor, StrategyId::parse)?,
+        limit: limit(asked.limit)?,
+        wallets: None,
+    };
+    Ok((asked.token, query(Query::EarnAllocations(sought))))
+}
+
+pub(super) fn earn_allocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EarnAllocate<'_> = params(e)?;
+    let command = EarnMove {
+        strategy: strategy(&asked.strategy_id)?,
+        amount: decimal("amount", asked.amount)?,
+        allocate: true,
+        auto_compound: asked.auto_compound,
+        client_id: optional_short("client_id", asked.client_id.as_deref())?,
+    };
+    Ok((asked.token, Body::Command(Command::Earn(command))))
+}
+
+pub(super) fn earn_deallocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EarnDeallocate<'_> = params(e)?;
+    let command = EarnMove {
+        strategy: strategy(&asked.strategy_id)?,
+        amount: decimal("amount", asked.amount)?,
+        allocate: false,
+        auto_compound: None,
+        client_id: optional_short("client_id", asked.client_id.as_deref())?,
+    };
+    Ok((asked.token, Body::Command(Command::Earn(command))))
+}
+
+pub(super) fn earn_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::EarnStatus<'_> = params(e)?;
+    Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
 }
 
 /// The wallets of the lock types named; v2's other two exist and no strategy here has them.
@@ -85,11 +82,11 @@ fn wallets(names: Names<'_>) -> Result<Vec<Wallet>, WireError> {
     Ok(wallets)
 }
 
-/// `add_earn_strategy`.
-pub(super) fn new_strategy(asked: &p::AddEarnStrategy<'_>) -> Result<NewStrategy, WireError> {
+pub(super) fn add_earn_strategy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AddEarnStrategy<'_> = params(e)?;
     let amount = |field, number: Option<_>| number.map(|number| decimal(field, number)).transpose();
     let ids = asked.organizations.as_ref().map(|ids| ids.iter().map(|id| organization(id)).collect());
-    Ok(NewStrategy {
+    let strategy = NewStrategy {
         asset: short("asset", &asked.asset)?,
         lock: lock_type(&asked.lock_type)?,
         min: decimal("user_min_allocation", asked.user_min_allocation)?,
@@ -100,7 +97,18 @@ pub(super) fn new_strategy(asked: &p::AddEarnStrategy<'_>) -> Result<NewStrategy
         yield_source: asked.yield_source.as_ref().map_or(Ok(YieldSource::Staking), yield_source)?,
         payout_frequency_s: asked.lock_type.payout_frequency,
         organizations: ids.transpose()?,
-    })
+    };
+    Ok((asked.token, Body::Command(Command::AddEarnStrategy { strategy })))
+}
+
+pub(super) fn pay_earn_reward<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::PayEarnReward<'_> = params(e)?;
+    let command = Command::PayEarnReward {
+        strategy: strategy(&asked.strategy_id)?,
+        amount: decimal("amount", asked.amount)?,
+        client_id: short("client_id", &asked.client_id)?,
+    };
+    Ok((asked.token, Body::Command(command)))
 }
 
 fn lock_type(asked: &p::LockType<'_>) -> Result<LockType, WireError> {

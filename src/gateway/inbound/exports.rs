@@ -11,38 +11,37 @@ use crate::engine::query::Query;
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
-/// `export_add`, `export_status`, `export_retrieve`, `export_remove`.
-pub(super) fn exports<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
-    match operation {
-        Operation::ExportAdd => {
-            let asked: p::ExportAdd<'_> = params(e)?;
-            let unknown = || WireError::field("report", "give trades or ledgers");
-            let report = Report::parse(&asked.report).ok_or_else(unknown)?;
-            let unknown = || WireError::field("format", "give csv or tsv");
-            let order = AskedExport {
-                report,
-                format: Format::parse(&asked.format).ok_or_else(unknown)?,
-                columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
-                start: moment("start", asked.start.as_deref())?,
-                end: moment("end", asked.end.as_deref())?,
-                description: asked.description.as_deref().unwrap_or_default().to_owned(),
-            };
-            Ok((asked.token, Body::Command(Command::AddExport(order))))
-        }
-        Operation::ExportRemove => {
-            let asked: p::ExportRef<'_> = params(e)?;
-            Ok((asked.token, Body::Command(Command::RemoveExport(export_id(&asked.export_id)?))))
-        }
-        Operation::ExportRetrieve => {
-            let asked: p::ExportRef<'_> = params(e)?;
-            Ok((asked.token, query(Query::Exports(operation, Some(export_id(&asked.export_id)?)))))
-        }
-        _ => {
-            let asked: p::ExportStatus<'_> = params(e)?;
-            let id = asked.export_id.as_deref().map(export_id).transpose()?;
-            Ok((asked.token, query(Query::Exports(operation, id))))
-        }
-    }
+pub(super) fn export_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::ExportAdd<'_> = params(e)?;
+    let unknown = || WireError::field("report", "give trades or ledgers");
+    let report = Report::parse(&asked.report).ok_or_else(unknown)?;
+    let unknown = || WireError::field("format", "give csv or tsv");
+    let order = AskedExport {
+        report,
+        format: Format::parse(&asked.format).ok_or_else(unknown)?,
+        columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        description: asked.description.as_deref().unwrap_or_default().to_owned(),
+    };
+    Ok((asked.token, Body::Command(Command::AddExport(order))))
+}
+
+pub(super) fn export_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::ExportStatus<'_> = params(e)?;
+    let id = asked.export_id.as_deref().map(export_id).transpose()?;
+    Ok((asked.token, query(Query::Exports(Operation::ExportStatus, id))))
+}
+
+pub(super) fn export_retrieve<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::ExportRef<'_> = params(e)?;
+    let id = export_id(&asked.export_id)?;
+    Ok((asked.token, query(Query::Exports(Operation::ExportRetrieve, Some(id)))))
+}
+
+pub(super) fn export_remove<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::ExportRef<'_> = params(e)?;
+    Ok((asked.token, Body::Command(Command::RemoveExport(export_id(&asked.export_id)?))))
 }
 
 /// The report's columns by name, in the order given, each once.

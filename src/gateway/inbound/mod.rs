@@ -6,6 +6,8 @@ mod earn;
 mod error;
 mod exports;
 mod funding;
+mod governance;
+mod history;
 mod orders;
 mod placement;
 mod request;

@@ -1,10 +1,8 @@
-//! Orders: canceled and asked for.
+//! Orders: canceled, and the open ones asked for.
 
-use super::request::{Body, Filter, Page, Parsed, params};
-use super::values::{client_order_id, cursor, limit, moment, owned, short};
+use super::request::{Body, Parsed, params, query};
+use super::values::{client_order_id, cursor, limit, moment, optional_short, owned};
 use super::{Envelope, WireError};
-use crate::access::operation::Operation;
-use crate::domain::cursor::Cursor;
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::engine::command::{Command, OrderRef};
@@ -59,11 +57,16 @@ pub(super) fn batch_cancel<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     }
 }
 
+pub(super) fn cancel_all_orders_after<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::CancelAllOrdersAfter<'_> = params(e)?;
+    Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout))))
+}
+
 pub(super) fn query_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::QueryOrders<'_> = params(e)?;
     let orders = order_refs(asked.order_id, asked.cl_ord_id)?;
     bounded(&orders)?;
-    Ok((asked.token, Body::Query(Query::Orders(orders), Filter::default())))
+    Ok((asked.token, query(Query::Orders(orders))))
 }
 
 fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
@@ -73,32 +76,16 @@ fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
     }
 }
 
-pub(super) fn orders<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn open_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Orders<'_> = params(e)?;
-    let limit = limit(asked.limit)?;
-    let body = if operation == Operation::OpenOrders {
-        let symbol = asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?;
-        let sought = OrdersSought {
-            symbol,
-            cl_ord_id: owned(&asked.cl_ord_id),
-            order_userref: asked.order_userref,
-            start: moment("start", asked.start.as_deref())?,
-            end: moment("end", asked.end.as_deref())?,
-            after: cursor(&asked.cursor, OrderId::parse)?,
-            limit: Some(limit),
-        };
-        Body::Query(Query::OpenOrders(sought), Filter::default())
-    } else {
-        Body::History(Page {
-            symbol: owned(&asked.symbol),
-            cl_ord_id: owned(&asked.cl_ord_id),
-            order_userref: asked.order_userref,
-            start: moment("start", asked.start.as_deref())?,
-            end: moment("end", asked.end.as_deref())?,
-            limit,
-            cursor: cursor(&asked.cursor, Cursor::parse)?,
-            ..Page::default()
-        })
+    let sought = OrdersSought {
+        limit: Some(limit(asked.limit)?),
+        symbol: optional_short("symbol", asked.symbol.as_deref())?,
+        cl_ord_id: owned(&asked.cl_ord_id),
+        order_userref: asked.order_userref,
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        after: cursor(&asked.cursor, OrderId::parse)?,
     };
-    Ok((asked.token, body))
+    Ok((asked.token, query(Query::OpenOrders(sought))))
 }

@@ -3,25 +3,16 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::change::{coded, initiate, withdrawal_change};
-use super::earn::earn;
-use super::exports::exports;
-use super::funding::funding;
-use super::orders::{batch_cancel, cancel_order, orders, query_orders};
-use super::placement::{add_order, amend_order, batch_add, edit_order};
-use super::values::{cursor, limit, moment, owned, request_id, service_user, workflow};
-use super::venue::venue;
+use super::values::workflow;
 use super::{Envelope, WireError};
+use super::{change, earn, exports, funding, governance, history, orders, placement, venue};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::cursor::Cursor;
-use crate::domain::ids::{LedgerId, RequestId};
-use crate::domain::limits::ORDER_IDS_MAX;
+use crate::domain::ids::LedgerId;
 use crate::domain::time::Moment;
-use crate::engine::approvals::RequestState;
 use crate::engine::command::{Command, OrderRef};
-use crate::engine::freezes::FreezeScope;
-use crate::engine::query::{Query, Sought};
+use crate::engine::query::Query;
 use crate::wire::leaf::{Names, Text};
 use crate::wire::params as p;
 
@@ -220,110 +211,83 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
 #[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
 fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     match operation {
-        Operation::Ping => match e.params {
-            None => Ok((None, Body::Ping)),
-            Some(_) => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),
-        },
-        Operation::AddOrder => add_order(e),
-        Operation::BatchAdd => batch_add(e),
-        Operation::AmendOrder => amend_order(e),
-        Operation::EditOrder => edit_order(e),
-        Operation::CancelOrder => cancel_order(e),
+        Operation::Ping => ping(e),
+        Operation::AddOrder => placement::add_order(e),
+        Operation::BatchAdd => placement::batch_add(e),
+        Operation::AmendOrder => placement::amend_order(e),
+        Operation::EditOrder => placement::edit_order(e),
+        Operation::CancelOrder => orders::cancel_order(e),
+        Operation::BatchCancel => orders::batch_cancel(e),
         Operation::CancelAll => nothing(e, Body::Command(Command::CancelAll)),
+        Operation::CancelAllOrdersAfter => orders::cancel_all_orders_after(e),
+        Operation::OpenOrders => orders::open_orders(e),
+        Operation::QueryOrders => orders::query_orders(e),
+        Operation::ClosedOrders => history::closed_orders(e),
+        Operation::TradesHistory => history::trades_history(e),
+        Operation::Ledgers => history::ledgers(e),
+        Operation::QueryLedgers => history::query_ledgers(e),
+        Operation::AuditLog => history::audit_log(e),
+        Operation::ExportAdd => exports::export_add(e),
+        Operation::ExportStatus => exports::export_status(e),
+        Operation::ExportRetrieve => exports::export_retrieve(e),
+        Operation::ExportRemove => exports::export_remove(e),
+        Operation::GetBalances => funding::get_balances(e),
+        Operation::DepositMethods => funding::deposit_methods(e),
+        Operation::DepositAddresses => funding::deposit_addresses(e),
+        Operation::DepositStatus => funding::deposit_status(e),
+        Operation::WithdrawMethods => funding::withdraw_methods(e),
+        Operation::WithdrawAddresses | Operation::Addresses => funding::addresses(operation, e),
+        Operation::WithdrawInfo => funding::withdraw_info(e),
+        Operation::Withdraw => funding::withdraw(e),
+        Operation::WithdrawStatus => funding::withdraw_status(e),
+        Operation::WithdrawCancel => funding::withdraw_cancel(e),
+        Operation::EarnStrategies => earn::earn_strategies(e),
+        Operation::EarnAllocations => earn::earn_allocations(e),
+        Operation::EarnAllocate => earn::earn_allocate(e),
+        Operation::EarnDeallocate => earn::earn_deallocate(e),
+        Operation::EarnStatus => earn::earn_status(e),
         Operation::KeyInfo => nothing(e, query(Query::KeyInfo)),
         Operation::MemberInfo => nothing(e, query(Query::MemberInfo)),
         Operation::ServiceUsers => nothing(e, query(Query::ServiceUsers)),
         Operation::Policies => nothing(e, query(Query::Policies)),
         Operation::Members => nothing(e, query(Query::Members)),
-        Operation::OpenOrders | Operation::ClosedOrders => orders(operation, e),
-        Operation::QueryOrders => query_orders(e),
-        Operation::BatchCancel => batch_cancel(e),
-        Operation::CancelAllOrdersAfter => {
-            let asked: p::CancelAllOrdersAfter<'_> = params(e)?;
-            Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout))))
-        }
-        Operation::Ledgers => ledgers(e),
-        Operation::TradesHistory => trades(e),
-        Operation::QueryLedgers => query_ledgers(e),
-        Operation::ExportAdd | Operation::ExportStatus | Operation::ExportRetrieve | Operation::ExportRemove => {
-            exports(operation, e)
-        }
-        Operation::GetBalances => {
-            let asked: p::GetBalances<'_> = params(e)?;
-            match asked.account.as_deref() {
-                None | Some("main") => Ok((asked.token, query(Query::Balances))),
-                Some(_) => Err(WireError::field("account", "give main, or leave it out")),
-            }
-        }
-        Operation::EarnStrategies
-        | Operation::EarnAllocations
-        | Operation::EarnAllocate
-        | Operation::EarnDeallocate
-        | Operation::EarnStatus => earn(operation, e),
-        Operation::DepositMethods
-        | Operation::DepositAddresses
-        | Operation::DepositStatus
-        | Operation::WithdrawMethods
-        | Operation::WithdrawAddresses
-        | Operation::Addresses
-        | Operation::WithdrawInfo
-        | Operation::Withdraw
-        | Operation::WithdrawStatus
-        | Operation::WithdrawCancel => funding(operation, e),
-        Operation::Requests => requests(e),
-        Operation::RequestInfo => {
-            let asked: p::RequestRef<'_> = params(e)?;
-            Ok((asked.token, query(Query::Request(request_id(&asked.request_id)?))))
-        }
-        Operation::CancelRequest => {
-            let asked: p::RequestRef<'_> = params(e)?;
-            Ok((asked.token, Body::Command(Command::CancelRequest(request_id(&asked.request_id)?))))
-        }
-        Operation::Approve | Operation::Execute | Operation::Reject | Operation::ClaimSecret => coded(operation, e),
-        Operation::CreateServiceUser
-        | Operation::EditServiceUser
-        | Operation::RotateServiceUserKey
-        | Operation::RemoveServiceUser
-        | Operation::InviteMember
-        | Operation::EditMember
-        | Operation::ResetMember
-        | Operation::RemoveMember
-        | Operation::Unfreeze
-        | Operation::SetPolicy
-        | Operation::RemovePolicy
-        | Operation::AddAddress
-        | Operation::RemoveAddress
-        | Operation::InitiateWithdrawal => initiate(operation, e),
-        Operation::Freeze => {
-            let asked: p::Freeze<'_> = params(e)?;
-            let unknown = || WireError::field("scope", "give withdrawals or all");
-            let scope = FreezeScope::parse(&asked.scope).ok_or_else(unknown)?;
-            Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
-        }
-        Operation::CancelOrders => {
-            let asked: p::CancelOrders<'_> = params(e)?;
-            Ok((asked.token, Body::Command(Command::CancelOrders(service_user(&asked.service_user_id)?))))
-        }
-        Operation::PolicyExplain => {
-            let asked: p::PolicyExplain<'_> = params(e)?;
-            let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
-            let service_user = asked.service_user_id.as_deref().map(service_user).transpose()?;
-            Ok((asked.token, query(Query::Explain { change, service_user })))
-        }
-        Operation::AuditLog => audit_log(e),
-        Operation::CreateOrganization
-        | Operation::AddAsset
-        | Operation::AddMarket
-        | Operation::SetMarketStatus
-        | Operation::AddEarnStrategy
-        | Operation::AddDepositAddresses
-        | Operation::CreditDeposit
-        | Operation::SettleWithdrawal
-        | Operation::FailWithdrawal
-        | Operation::PayEarnReward
-        | Operation::SetKyc
-        | Operation::Halt
-        | Operation::Resume => venue(operation, e),
+        Operation::Requests => governance::requests(e),
+        Operation::RequestInfo => governance::request_info(e),
+        Operation::CancelRequest => governance::cancel_request(e),
+        Operation::Approve => governance::approve(e),
+        Operation::Reject => governance::reject(e),
+        Operation::Execute => governance::execute(e),
+        Operation::ClaimSecret => governance::claim_secret(e),
+        Operation::Freeze => governance::freeze(e),
+        Operation::CancelOrders => governance::cancel_orders(e),
+        Operation::PolicyExplain => governance::policy_explain(e),
+        Operation::CreateServiceUser => change::create_service_user(e),
+        Operation::EditServiceUser => change::edit_service_user(e),
+        Operation::RotateServiceUserKey => change::rotate_service_user_key(e),
+        Operation::RemoveServiceUser => change::remove_service_user(e),
+        Operation::InviteMember => change::invite_member(e),
+        Operation::EditMember => change::edit_member(e),
+        Operation::ResetMember => change::reset_member(e),
+        Operation::RemoveMember => change::remove_member(e),
+        Operation::Unfreeze => change::unfreeze(e),
+        Operation::SetPolicy => change::set_policy(e),
+        Operation::RemovePolicy => change::remove_policy(e),
+        Operation::AddAddress => change::add_address(e),
+        Operation::RemoveAddress => change::remove_address(e),
+        Operation::InitiateWithdrawal => change::initiate_withdrawal(e),
+        Operation::CreateOrganization => venue::create_organization(e),
+        Operation::AddAsset => venue::add_asset(e),
+        Operation::AddMarket => venue::add_market(e),
+        Operation::SetMarketStatus => venue::set_market_status(e),
+        Operation::AddEarnStrategy => earn::add_earn_strategy(e),
+        Operation::AddDepositAddresses => venue::add_deposit_addresses(e),
+        Operation::CreditDeposit => venue::credit_deposit(e),
+        Operation::SettleWithdrawal => venue::settle_withdrawal(e),
+        Operation::FailWithdrawal => venue::fail_withdrawal(e),
+        Operation::PayEarnReward => earn::pay_earn_reward(e),
+        Operation::SetKyc => venue::set_kyc(e),
+        Operation::Halt => venue::halt(e),
+        Operation::Resume => nothing(e, Body::Command(Command::Resume)),
         Operation::SettlePosition
         | Operation::Status
         | Operation::Instrument
@@ -352,63 +316,9 @@ fn nothing<'a>(e: &Envelope<'a>, body: Body) -> Parsed<'a> {
     Ok((asked.token, body))
 }
 
-fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::Ledgers<'_> = params(e)?;
-    let page = Page {
-        asset: owned(&asked.asset),
-        entry_type: owned(&asked.r#type),
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
-        limit: limit(asked.limit)?,
-        cursor: cursor(&asked.cursor, Cursor::parse)?,
-        ..Page::default()
-    };
-    Ok((asked.token, Body::History(page)))
-}
-
-fn trades<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::Trades<'_> = params(e)?;
-    let page = Page {
-        symbol: owned(&asked.symbol),
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
-        limit: limit(asked.limit)?,
-        cursor: cursor(&asked.cursor, Cursor::parse)?,
-        ..Page::default()
-    };
-    Ok((asked.token, Body::History(page)))
-}
-
-fn query_ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::QueryLedgers<'_> = params(e)?;
-    let names = asked.ledger_id.list().ok_or_else(|| WireError::new("Ledger_id field must be an array"))?;
-    if !(1..=ORDER_IDS_MAX).contains(&names.len()) {
-        return Err(WireError::field("ledger_id", "name 1 to 50 entries"));
+fn ping<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    match e.params {
+        None => Ok((None, Body::Ping)),
+        Some(_) => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),
     }
-    // Whatever no server wrote names no entry.
-    let ledger_ids = names.iter().filter_map(|name| LedgerId::parse(name)).collect();
-    Ok((asked.token, Body::History(Page { ledger_ids, ..Page::default() })))
-}
-
-fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::AuditLog<'_> = params(e)?;
-    let page = Page {
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
-        limit: limit(asked.limit)?,
-        cursor: cursor(&asked.cursor, Cursor::parse)?,
-        ..Page::default()
-    };
-    Ok((asked.token, Body::Audit(page)))
-}
-
-fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
-    let asked: p::Requests<'_> = params(e)?;
-    let unknown = || WireError::field("state", "give the state of a request");
-    let state = asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?;
-    let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
-    let before = cursor(&asked.cursor, RequestId::parse)?;
-    let limit = Some(limit(asked.limit)?);
-    let filter = Filter { limit, ..Filter::default() };
-    Ok((asked.token, Body::Query(Query::Requests(Sought { state, workflow, before, limit }), filter)))
 }

@@ -1,0 +1,89 @@
+//! What Members ask for besides changes: requests and votes on them, freezes, what a policy comes to.
+
+use super::change::withdrawal_change;
+use super::request::{Body, Filter, Parsed, params, query};
+use super::values::{cursor, limit, owned, request_id, service_user, workflow};
+use super::{Envelope, WireError};
+use crate::domain::ids::RequestId;
+use crate::domain::limits::VOTES_MAX;
+use crate::engine::approvals::{Decision, RequestState};
+use crate::engine::command::{Ballot, Command};
+use crate::engine::freezes::FreezeScope;
+use crate::engine::query::{Query, Sought};
+use crate::wire::params as p;
+
+pub(super) fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Requests<'_> = params(e)?;
+    let unknown = || WireError::field("state", "give the state of a request");
+    let state = asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?;
+    let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
+    let before = cursor(&asked.cursor, RequestId::parse)?;
+    let limit = Some(limit(asked.limit)?);
+    let filter = Filter { limit, ..Filter::default() };
+    Ok((asked.token, Body::Query(Query::Requests(Sought { state, workflow, before, limit }), filter)))
+}
+
+pub(super) fn request_info<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::RequestRef<'_> = params(e)?;
+    Ok((asked.token, query(Query::Request(request_id(&asked.request_id)?))))
+}
+
+pub(super) fn cancel_request<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::RequestRef<'_> = params(e)?;
+    Ok((asked.token, Body::Command(Command::CancelRequest(request_id(&asked.request_id)?))))
+}
+
+pub(super) fn approve<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Vote<'_> = params(e)?;
+    let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
+    let command = Command::Vote { decision: Decision::Approve, ballots, step: None, comment };
+    Ok((asked.token, Body::Coded(command, owned(&asked.otp))))
+}
+
+pub(super) fn reject<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Reject<'_> = params(e)?;
+    let (ballots, comment) = (ballots(&asked.requests)?, Some((*asked.reason).to_owned()));
+    let command = Command::Vote { decision: Decision::Reject, ballots, step: None, comment };
+    Ok((asked.token, Body::Coded(command, None)))
+}
+
+pub(super) fn execute<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Vote<'_> = params(e)?;
+    let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
+    Ok((asked.token, Body::Coded(Command::Execute { ballots, step: 0, comment }, owned(&asked.otp))))
+}
+
+pub(super) fn claim_secret<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::ClaimSecret<'_> = params(e)?;
+    let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: 0 };
+    Ok((asked.token, Body::Coded(command, Some((*asked.otp).to_owned()))))
+}
+
+pub(super) fn freeze<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Freeze<'_> = params(e)?;
+    let unknown = || WireError::field("scope", "give withdrawals or all");
+    let scope = FreezeScope::parse(&asked.scope).ok_or_else(unknown)?;
+    Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
+}
+
+pub(super) fn cancel_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::CancelOrders<'_> = params(e)?;
+    Ok((asked.token, Body::Command(Command::CancelOrders(service_user(&asked.service_user_id)?))))
+}
+
+pub(super) fn policy_explain<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::PolicyExplain<'_> = params(e)?;
+    let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
+    let service_user = asked.service_user_id.as_deref().map(service_user).transpose()?;
+    Ok((asked.token, query(Query::Explain { change, service_user })))
+}
+
+fn ballots(asked: &[p::Ballot<'_>]) -> Result<Vec<Ballot>, WireError> {
+    if !(1..=VOTES_MAX).contains(&asked.len()) {
+        return Err(WireError::field("requests", "name 1 to 50 requests"));
+    }
+    let ballot = |asked: &p::Ballot<'_>| {
+        Ok(Ballot { request: request_id(&asked.request_id)?, digest: (*asked.digest).to_owned() })
+    };
+    asked.iter().map(ballot).collect()
+}

@@ -1,0 +1,74 @@
+//! Pages of the past: closed orders, trades, ledger entries, the audit log.
+
+use super::request::{Body, Page, Parsed, params};
+use super::values::{cursor, limit, moment, owned};
+use super::{Envelope, WireError};
+use crate::domain::cursor::Cursor;
+use crate::domain::ids::LedgerId;
+use crate::domain::limits::ORDER_IDS_MAX;
+use crate::wire::params as p;
+
+pub(super) fn closed_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Orders<'_> = params(e)?;
+    let page = Page {
+        limit: limit(asked.limit)?,
+        symbol: owned(&asked.symbol),
+        cl_ord_id: owned(&asked.cl_ord_id),
+        order_userref: asked.order_userref,
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
+        ..Page::default()
+    };
+    Ok((asked.token, Body::History(page)))
+}
+
+pub(super) fn trades_history<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Trades<'_> = params(e)?;
+    let page = Page {
+        symbol: owned(&asked.symbol),
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        limit: limit(asked.limit)?,
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
+        ..Page::default()
+    };
+    Ok((asked.token, Body::History(page)))
+}
+
+pub(super) fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::Ledgers<'_> = params(e)?;
+    let page = Page {
+        asset: owned(&asked.asset),
+        entry_type: owned(&asked.r#type),
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        limit: limit(asked.limit)?,
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
+        ..Page::default()
+    };
+    Ok((asked.token, Body::History(page)))
+}
+
+pub(super) fn query_ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::QueryLedgers<'_> = params(e)?;
+    let names = asked.ledger_id.list().ok_or_else(|| WireError::new("Ledger_id field must be an array"))?;
+    if !(1..=ORDER_IDS_MAX).contains(&names.len()) {
+        return Err(WireError::field("ledger_id", "name 1 to 50 entries"));
+    }
+    // Whatever no server wrote names no entry.
+    let ledger_ids = names.iter().filter_map(|name| LedgerId::parse(name)).collect();
+    Ok((asked.token, Body::History(Page { ledger_ids, ..Page::default() })))
+}
+
+pub(super) fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+    let asked: p::AuditLog<'_> = params(e)?;
+    let page = Page {
+        start: moment("start", asked.start.as_deref())?,
+        end: moment("end", asked.end.as_deref())?,
+        limit: limit(asked.limit)?,
+        cursor: cursor(&asked.cursor, Cursor::parse)?,
+        ..Page::default()
+    };
+    Ok((asked.token, Body::Audit(page)))
+}
