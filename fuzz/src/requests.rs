@@ -31,7 +31,7 @@ pub fn dispatch(text: &str) -> Option<Operation> {
             Body::Cancel(orders) => {
                 orders.into_iter().for_each(|order| carry_out(&by, Command::CancelOrder(order)));
             }
-            Body::Query(query, _) => {
+            Body::Query(query) => {
                 if let Ok(view) = engine().query(NOW, &by, &query) {
                     written(|out| results::view(out, &engine().state().reference, request.operation, &view));
                 }

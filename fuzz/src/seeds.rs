@@ -32,7 +32,7 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 fn messages() -> Vec<(String, String)> {
     let engine = world::engine();
     let [bot, member, ..] = world::principals();
-    let Ok(View::Requests(requests)) = engine.query(NOW, &member, &Query::Requests(Sought::default())) else {
+    let Ok(View::Requests(requests, _)) = engine.query(NOW, &member, &Query::Requests(Sought::default())) else {
         panic!("the Member sees the request");
     };
     let Ok(View::OpenOrders(orders, _)) = engine.query(NOW, &bot, &Query::OpenOrders(Default::default())) else {

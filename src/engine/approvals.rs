@@ -275,8 +275,15 @@ impl Approvals {
         self.all.get(&id)
     }
 
-    /// Requests that a Member may view, newest first, with what the Member may do with each now.
-    pub fn visible(&self, state: &State, member: MemberId, sought: &Sought, now: Moment) -> Vec<(Request, Can)> {
+    /// A page of the requests that a Member may view, newest first, with what the Member may do with each now, and
+    /// where the next one begins.
+    pub fn page(
+        &self,
+        state: &State,
+        member: MemberId,
+        sought: &Sought,
+        now: Moment,
+    ) -> (Vec<(Request, Can)>, Option<RequestId>) {
         let organization = state.members.member(member).organization;
         let ids = self.by_organization.get(&organization).into_iter().flatten().rev();
         let wanted = |request: &&Request| {
@@ -285,8 +292,11 @@ impl Approvals {
                 && sought.before.is_none_or(|before| request.id < before)
                 && may_view(&state.members, request, member)
         };
-        let found = ids.filter_map(|id| self.all.get(id)).filter(wanted).take(sought.limit.unwrap_or(usize::MAX));
-        found.map(|request| (request.clone(), can(state, request, member, now))).collect()
+        let mut found = ids.filter_map(|id| self.all.get(id)).filter(wanted);
+        let shown = |request: &Request| (request.clone(), can(state, request, member, now));
+        let page: Vec<_> = found.by_ref().take(sought.limit.unwrap_or(usize::MAX)).map(shown).collect();
+        let next = found.next().and_then(|_| page.last()).map(|(last, _)| last.id);
+        (page, next)
     }
 }
 

@@ -59,11 +59,11 @@ pub enum Query {
     /// `earn_status`
     EarnStatus(StrategyId),
     /// `deposit_methods` and `withdraw_methods`
-    Methods(Operation, Option<AssetCode>),
+    Methods(Operation, MethodFilter),
     /// The open part of `deposit_status`; the others are asked of history.
     Deposits(TransferFilter),
     /// `withdraw_addresses` and `addresses`
-    Addresses(Operation, Option<AssetCode>),
+    Addresses(Operation, AddressFilter),
     /// `withdraw_info`
     WithdrawInfo(WithdrawalChange),
     /// The open part of `withdraw_status`; the others are asked of history.
@@ -89,6 +89,50 @@ pub enum Query {
     },
     /// Leave to read the audit log.
     Audit,
+}
+
+/// Which methods; `None` admits all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MethodFilter {
+    /// Of this asset.
+    pub asset: Option<AssetCode>,
+    /// Only this method.
+    pub method: Option<String>,
+    /// Only on this network.
+    pub network: Option<String>,
+}
+
+impl MethodFilter {
+    /// Whether it admits the method of an asset, which is the one that it names.
+    pub fn admits(&self, asset: &Asset) -> bool {
+        named(&self.method, &asset.method) && named(&self.network, &asset.network)
+    }
+}
+
+/// Which withdrawal addresses; `None` admits all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressFilter {
+    /// Of this asset.
+    pub asset: Option<AssetCode>,
+    /// Only by this method.
+    pub method: Option<String>,
+    /// Only the one of this name.
+    pub key: Option<String>,
+    /// Only those that may be used, or that may not yet.
+    pub verified: Option<bool>,
+}
+
+impl AddressFilter {
+    /// Whether it admits an address of the asset that it names, which may be used or not yet.
+    pub fn admits(&self, listed: &ListedAddress, usable: bool) -> bool {
+        named(&self.method, &listed.address.method)
+            && named(&self.key, &listed.address.key)
+            && self.verified.is_none_or(|verified| verified == usable)
+    }
+}
+
+fn named(only: &Option<String>, name: &str) -> bool {
+    only.as_deref().is_none_or(|only| only == name)
 }
 
 /// Which requests.
@@ -297,8 +341,10 @@ pub enum View {
     Explained(Option<Verdict>, Vec<(MemberId, String)>),
     /// Leave to read the audit log.
     Audit(AuditGrant),
-    /// Requests, with what the asking Member may do.
-    Requests(Vec<(Request, Can)>),
+    /// `requests`: a page, with what the asking Member may do, and where the next one begins.
+    Requests(Vec<(Request, Can)>, Option<RequestId>),
+    /// `request_info`
+    Request(Box<Request>, Can),
     /// Service Users.
     ServiceUsers(Vec<Listed>),
     /// Policies.

@@ -6,7 +6,7 @@ use super::command::OrderRef;
 use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
-use super::query::{AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
+use super::query::{AddressFilter, AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_service};
 use super::state::State;
@@ -103,11 +103,12 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
             let asset = funding_asset(state, filter.asset.as_ref())?;
             View::OpenWithdrawals(state.withdrawals.transfers().open(account, filter, asset), grant(state, caller))
         }
-        Query::Methods(_, code) => View::Assets(match funding_asset(state, code.as_ref())? {
-            Some(id) => vec![state.reference.asset(id).clone()],
-            None => state.reference.assets().to_vec(),
-        }),
-        Query::Addresses(_, code) => addresses(state, now, caller.organization, code.as_ref())?,
+        Query::Methods(_, filter) => {
+            let asset = funding_asset(state, filter.asset.as_ref())?;
+            let all = asset.map_or(state.reference.assets(), |id| std::slice::from_ref(state.reference.asset(id)));
+            View::Assets(all.iter().filter(|asset| filter.admits(asset)).cloned().collect())
+        }
+        Query::Addresses(_, filter) => addresses(state, now, caller.organization, filter)?,
         Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(state, caller, change, now)?)),
         Query::Bind(_)
         | Query::BindMember(_)
@@ -147,14 +148,11 @@ fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
     }
 }
 
-fn addresses(
-    state: &State,
-    now: Moment,
-    organization: OrganizationId,
-    code: Option<&AssetCode>,
-) -> Result<View, Reject> {
-    let all = state.withdrawals.addresses(organization, funding_asset(state, code)?);
-    Ok(View::Addresses(all.into_iter().map(|listed| (listed.clone(), listed.usable_at <= now)).collect()))
+fn addresses(state: &State, now: Moment, organization: OrganizationId, filter: &AddressFilter) -> Result<View, Reject> {
+    let all = state.withdrawals.addresses(organization, funding_asset(state, filter.asset.as_ref())?);
+    let judged = all.into_iter().map(|listed| (listed.usable_at <= now, listed));
+    let admitted = judged.filter(|(usable, listed)| filter.admits(listed, *usable));
+    Ok(View::Addresses(admitted.map(|(usable, listed)| (listed, usable)).collect()))
 }
 
 /// The snapshot of a Service User's channel. After the query end date only `balances` still gives one
@@ -211,8 +209,8 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
     Ok(match query {
         Query::Subscribe(Operation::Approvals) | Query::Resume(Operation::Approvals) => {
             let sought = Sought { state: Some(RequestState::Pending), ..Sought::default() };
-            let pending = state.approvals.visible(state, caller.id, &sought, now);
-            snapshot(state, Owner::Organization(organization), View::Requests(pending))
+            let (pending, next) = state.approvals.page(state, caller.id, &sought, now);
+            snapshot(state, Owner::Organization(organization), View::Requests(pending, next))
         }
         Query::Subscribe(channel) | Query::Resume(channel) => {
             let items = account_items(state, now, caller.account, (*channel, matches!(query, Query::Subscribe(_))))?;
@@ -223,13 +221,16 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             Box::new(state.members.organization(organization).clone()),
             state.freezes.get(organization).cloned().map(Box::new),
         ),
-        Query::Requests(sought) => View::Requests(state.approvals.visible(state, caller.id, sought, now)),
+        Query::Requests(sought) => {
+            let (page, next) = state.approvals.page(state, caller.id, sought, now);
+            View::Requests(page, next)
+        }
         Query::Request(id) => {
             let found = state.approvals.find(organization, *id)?;
             if !may_view(&state.members, found, caller.id) {
                 return Err(unknown_request());
             }
-            View::Requests(vec![(found.clone(), can(state, found, caller.id, now))])
+            View::Request(Box::new(found.clone()), can(state, found, caller.id, now))
         }
         Query::ServiceUsers => {
             let listed = |service_user: ServiceUser| Listed {
@@ -242,7 +243,7 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
         Query::Explain { change, service_user } => explain(state, now, caller, change, *service_user)?,
         Query::Audit => View::Audit(AuditGrant { organization, reached: state.seq }),
         Query::Policies => View::Policies(state.policies.of(organization)),
-        Query::Addresses(_, code) => addresses(state, now, organization, code.as_ref())?,
+        Query::Addresses(_, filter) => addresses(state, now, organization, filter)?,
         _ => return Err(Reject::of(Code::PermissionDenied)),
     })
 }

@@ -4,7 +4,6 @@ use super::call::{Call, Then};
 use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
 use super::fan_out;
-use super::inbound::Filter;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, records, results};
 use super::passwords::bearer_hash;
@@ -248,13 +247,6 @@ impl Session {
                 let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
                 results::service_users(&mut json, &all, open);
             }
-            (Then::Narrow(filter), View::Requests(all)) => {
-                results::requests(&mut json, &all, call.operation, filter.limit);
-            }
-            (Then::Narrow(filter), view) => {
-                let view = narrow(view, filter);
-                results::view(&mut json, reference, call.operation, &view);
-            }
             (_, view) => results::view(&mut json, reference, call.operation, &view),
         }
         self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
@@ -424,25 +416,5 @@ fn acknowledgement(
         workflow: options.workflow.map(|workflow| workflow.name()),
         warnings: (!warnings.is_empty()).then_some(warnings),
         ..Subscribed::default()
-    }
-}
-
-/// A view less what the request's own filter leaves out.
-fn narrow(view: View, filter: &Filter) -> View {
-    let named = |only: &Option<String>, name: &str| only.as_deref().is_none_or(|only| only == name);
-    match view {
-        View::Assets(mut all) => {
-            all.retain(|asset| named(&filter.method, &asset.method) && named(&filter.network, &asset.network));
-            View::Assets(all)
-        }
-        View::Addresses(mut all) => {
-            all.retain(|(listed, usable)| {
-                named(&filter.method, &listed.address.method)
-                    && named(&filter.key, &listed.address.key)
-                    && filter.verified.is_none_or(|verified| verified == *usable)
-            });
-            View::Addresses(all)
-        }
-        other => other,
     }
 }

@@ -1,6 +1,6 @@
 //! What a session must remember of a request until its answer is released.
 
-use super::inbound::{Filter, Page};
+use super::inbound::Page;
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -39,8 +39,6 @@ pub enum Then {
     Fills(u64),
     /// A stream begins, or goes on behind what history told of it.
     Subscribe(Follow),
-    /// The view is narrowed.
-    Narrow(Box<Filter>),
     /// History is asked next.
     History(Box<Page>),
     /// History is asked for those that are not open.

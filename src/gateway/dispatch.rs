@@ -171,11 +171,11 @@ impl Session {
                 }
                 self.ask(Work::Command(command), call(Then::Invitations(tokens.into())));
             }
-            Body::Query(query, filter) => {
+            Body::Query(query) => {
                 let then = match &query {
                     Query::Orders(orders) => Then::Find(orders.clone().into()),
                     Query::Deposits(filter) | Query::Withdrawals(filter) => Then::Transfers(Box::new(filter.clone())),
-                    _ => Then::Narrow(Box::new(filter)),
+                    _ => Then::Reply,
                 };
                 self.ask(Work::Query(query), call(then));
             }

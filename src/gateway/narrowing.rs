@@ -69,9 +69,9 @@ pub(super) fn narrowed(
         options.assets.as_ref().is_none_or(|list| list.iter().any(|of| **of == *code))
     };
     match view {
-        View::Requests(mut all) => {
+        View::Requests(mut all, next) => {
             all.retain(|(request, _)| options.workflow.is_none_or(|workflow| workflow == request.workflow));
-            View::Requests(all)
+            View::Requests(all, next)
         }
         View::Deposits(mut all) => {
             all.retain(|of| (of.is_open() || within(of.created_at)) && wanted(of.asset));

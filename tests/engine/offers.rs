@@ -34,12 +34,12 @@ fn compare(stage: &Stage) -> usize {
     let mut offers = 0;
     for by in (0..5).map(person) {
         // Who is suspended is offered nothing.
-        let Ok(View::Requests(seen)) = stage.ask(&by, &Query::Requests(Sought::default())) else { continue };
+        let Ok(View::Requests(seen, _)) = stage.ask(&by, &Query::Requests(Sought::default())) else { continue };
         for (request, can) in seen {
             let done = done(stage, &by, &request);
             assert_eq!(can, done, "{by:?} {request:?} {:?}", stage.state().halted);
             let alone = stage.ask(&by, &Query::Request(request.id));
-            assert_eq!(alone, Ok(View::Requests(vec![(request, done)])));
+            assert_eq!(alone, Ok(View::Request(Box::new(request), done)));
             offers += [can.approve, can.reject, can.execute, can.cancel].iter().filter(|offer| **offer).count();
         }
     }

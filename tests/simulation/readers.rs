@@ -4,7 +4,7 @@ use countersign::access::operation::Operation;
 use countersign::domain::ids::{RequestId, ServiceUserId};
 use countersign::engine::command::OrderRef;
 use countersign::engine::holdings::EarnSought;
-use countersign::engine::query::{OrdersSought, Query, Sought};
+use countersign::engine::query::{AddressFilter, MethodFilter, OrdersSought, Query, Sought};
 use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
@@ -28,8 +28,11 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
         9 => Query::WithdrawInfo(withdrawal(dice)),
         10 => Query::Exports(Operation::ExportStatus, None),
         11 => Query::Exports(Operation::ExportRetrieve, Some(export_id(dice, known))),
-        12 => Query::Methods(Operation::DepositMethods, Some(any_asset(dice, known))),
-        13 => Query::Addresses(Operation::WithdrawAddresses, None),
+        12 => {
+            let asset = Some(any_asset(dice, known));
+            Query::Methods(Operation::DepositMethods, MethodFilter { asset, ..MethodFilter::default() })
+        }
+        13 => Query::Addresses(Operation::WithdrawAddresses, AddressFilter::default()),
         14 => Query::History(Operation::Ledgers),
         _ => {
             let channel = dice.of(&[Operation::Balances, Operation::Executions, Operation::Ledger]);
@@ -53,7 +56,7 @@ pub fn of_member(dice: &mut Dice, known: &Known) -> Query {
             let service_user = dice.one_in(2).then(|| ServiceUserId(dice.within(1, 4) as u32));
             Query::Explain { change: withdrawal(dice), service_user }
         }
-        7 => Query::Addresses(Operation::Addresses, None),
+        7 => Query::Addresses(Operation::Addresses, AddressFilter::default()),
         8 => Query::Audit,
         _ => Query::Subscribe(Operation::Approvals),
     }

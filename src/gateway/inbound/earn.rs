@@ -1,6 +1,6 @@
 //! Earn: what a Service User asks for, and the strategies and rewards of a venue operator.
 
-use super::request::{Body, Parsed, params, query};
+use super::request::{Body, Parsed, params};
 use super::values::{cursor, decimal, limit, optional_short, organization, short, strategy};
 use super::{Envelope, WireError};
 use crate::domain::ids::StrategyId;
@@ -22,7 +22,7 @@ pub(super) fn earn_strategies<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         limit: limit(asked.limit)?,
         ..EarnSought::default()
     };
-    Ok((asked.token, query(Query::EarnStrategies(sought))))
+    Ok((asked.token, Body::Query(Query::EarnStrategies(sought))))
 }
 
 pub(super) fn earn_allocations<'a>(e: &Envelope<'a>) -> Parsed<'a> {
@@ -36,7 +36,7 @@ pub(super) fn earn_allocations<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         limit: limit(asked.limit)?,
         wallets: None,
     };
-    Ok((asked.token, query(Query::EarnAllocations(sought))))
+    Ok((asked.token, Body::Query(Query::EarnAllocations(sought))))
 }
 
 pub(super) fn earn_allocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
@@ -65,7 +65,7 @@ pub(super) fn earn_deallocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 
 pub(super) fn earn_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::EarnStatus<'_> = params(e)?;
-    Ok((asked.token, query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
+    Ok((asked.token, Body::Query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
 }
 
 /// The wallets of the lock types named; v2's other two exist and no strategy here has them.

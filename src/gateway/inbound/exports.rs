@@ -1,6 +1,6 @@
 //! Params of exports.
 
-use super::request::{Body, Parsed, params, query};
+use super::request::{Body, Parsed, params};
 use super::values::{export_id, moment};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
@@ -30,13 +30,13 @@ pub(super) fn export_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 pub(super) fn export_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::ExportStatus<'_> = params(e)?;
     let id = asked.export_id.as_deref().map(export_id).transpose()?;
-    Ok((asked.token, query(Query::Exports(Operation::ExportStatus, id))))
+    Ok((asked.token, Body::Query(Query::Exports(Operation::ExportStatus, id))))
 }
 
 pub(super) fn export_retrieve<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::ExportRef<'_> = params(e)?;
     let id = export_id(&asked.export_id)?;
-    Ok((asked.token, query(Query::Exports(Operation::ExportRetrieve, Some(id)))))
+    Ok((asked.token, Body::Query(Query::Exports(Operation::ExportRetrieve, Some(id)))))
 }
 
 pub(super) fn export_remove<'a>(e: &Envelope<'a>) -> Parsed<'a> {

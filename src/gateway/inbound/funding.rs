@@ -1,45 +1,48 @@
 //! Balances, deposits and withdrawals: asked for, looked up, and how they are done.
 
 use super::change::withdrawal_change;
-use super::request::{Body, Filter, Parsed, params, query};
+use super::request::{Body, Parsed, params};
 use super::values::{cursor, decimal, deposit, limit, moment, optional_short, owned, short, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
 use crate::engine::command::{Command, Withdraw};
-use crate::engine::query::Query;
+use crate::engine::query::{AddressFilter, MethodFilter, Query};
 use crate::engine::transfers::TransferFilter;
 use crate::wire::params as p;
 
 pub(super) fn get_balances<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::GetBalances<'_> = params(e)?;
     match asked.account.as_deref() {
-        None | Some("main") => Ok((asked.token, query(Query::Balances))),
+        None | Some("main") => Ok((asked.token, Body::Query(Query::Balances))),
         Some(_) => Err(WireError::field("account", "give main, or leave it out")),
     }
 }
 
 pub(super) fn deposit_methods<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::ByAsset<'_> = params(e)?;
-    let filter = Filter { method: owned(&asked.method), ..Filter::default() };
     let asset = optional_short("asset", asked.asset.as_deref())?;
-    Ok((asked.token, Body::Query(Query::Methods(Operation::DepositMethods, asset), filter)))
+    let filter = MethodFilter { asset, method: owned(&asked.method), network: None };
+    Ok((asked.token, Body::Query(Query::Methods(Operation::DepositMethods, filter))))
 }
 
 pub(super) fn withdraw_methods<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::WithdrawMethods<'_> = params(e)?;
-    let filter = Filter { network: owned(&asked.network), ..Filter::default() };
     let asset = optional_short("asset", asked.asset.as_deref())?;
-    Ok((asked.token, Body::Query(Query::Methods(Operation::WithdrawMethods, asset), filter)))
+    let filter = MethodFilter { asset, method: None, network: owned(&asked.network) };
+    Ok((asked.token, Body::Query(Query::Methods(Operation::WithdrawMethods, filter))))
 }
 
 /// `withdraw_addresses`, and `addresses` with which Members ask the same.
 pub(super) fn addresses<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::WithdrawAddresses<'_> = params(e)?;
-    let filter =
-        Filter { method: owned(&asked.method), key: owned(&asked.key), verified: asked.verified, ..Filter::default() };
-    let asset = optional_short("asset", asked.asset.as_deref())?;
-    Ok((asked.token, Body::Query(Query::Addresses(operation, asset), filter)))
+    let filter = AddressFilter {
+        asset: optional_short("asset", asked.asset.as_deref())?,
+        method: owned(&asked.method),
+        key: owned(&asked.key),
+        verified: asked.verified,
+    };
+    Ok((asked.token, Body::Query(Query::Addresses(operation, filter))))
 }
 
 pub(super) fn deposit_addresses<'a>(e: &Envelope<'a>) -> Parsed<'a> {
@@ -52,7 +55,7 @@ pub(super) fn deposit_addresses<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 pub(super) fn withdraw_info<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::WithdrawInfo<'_> = params(e)?;
     let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
-    Ok((asked.token, query(Query::WithdrawInfo(change))))
+    Ok((asked.token, Body::Query(Query::WithdrawInfo(change))))
 }
 
 pub(super) fn withdraw<'a>(e: &Envelope<'a>) -> Parsed<'a> {
@@ -75,14 +78,14 @@ pub(super) fn deposit_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::TransferStatus<'_> = params(e)?;
     let id = asked.refid.as_deref().map(deposit).transpose()?.map(|id| id.0);
     let filter = transfer_filter(&asked, id)?;
-    Ok((asked.token, query(Query::Deposits(filter))))
+    Ok((asked.token, Body::Query(Query::Deposits(filter))))
 }
 
 pub(super) fn withdraw_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::TransferStatus<'_> = params(e)?;
     let id = asked.refid.as_deref().map(withdrawal).transpose()?.map(|id| id.0);
     let filter = transfer_filter(&asked, id)?;
-    Ok((asked.token, query(Query::Withdrawals(filter))))
+    Ok((asked.token, Body::Query(Query::Withdrawals(filter))))
 }
 
 fn transfer_filter(asked: &p::TransferStatus<'_>, id: Option<u64>) -> Result<TransferFilter, WireError> {

@@ -1,7 +1,7 @@
 //! What Members ask for besides changes: requests and votes on them, freezes, what a policy comes to.
 
 use super::change::withdrawal_change;
-use super::request::{Body, Filter, Parsed, params, query};
+use super::request::{Body, Parsed, params};
 use super::values::{cursor, limit, owned, request_id, service_user, workflow};
 use super::{Envelope, WireError};
 use crate::domain::ids::RequestId;
@@ -15,17 +15,18 @@ use crate::wire::params as p;
 pub(super) fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
     let unknown = || WireError::field("state", "give the state of a request");
-    let state = asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?;
-    let workflow = asked.workflow.as_deref().map(workflow).transpose()?;
-    let before = cursor(&asked.cursor, RequestId::parse)?;
-    let limit = Some(limit(asked.limit)?);
-    let filter = Filter { limit, ..Filter::default() };
-    Ok((asked.token, Body::Query(Query::Requests(Sought { state, workflow, before, limit }), filter)))
+    let sought = Sought {
+        state: asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?,
+        workflow: asked.workflow.as_deref().map(workflow).transpose()?,
+        before: cursor(&asked.cursor, RequestId::parse)?,
+        limit: Some(limit(asked.limit)?),
+    };
+    Ok((asked.token, Body::Query(Query::Requests(sought))))
 }
 
 pub(super) fn request_info<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::RequestRef<'_> = params(e)?;
-    Ok((asked.token, query(Query::Request(request_id(&asked.request_id)?))))
+    Ok((asked.token, Body::Query(Query::Request(request_id(&asked.request_id)?))))
 }
 
 pub(super) fn cancel_request<'a>(e: &Envelope<'a>) -> Parsed<'a> {
@@ -75,7 +76,7 @@ pub(super) fn policy_explain<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::PolicyExplain<'_> = params(e)?;
     let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
     let service_user = asked.service_user_id.as_deref().map(service_user).transpose()?;
-    Ok((asked.token, query(Query::Explain { change, service_user })))
+    Ok((asked.token, Body::Query(Query::Explain { change, service_user })))
 }
 
 fn ballots(asked: &[p::Ballot<'_>]) -> Result<Vec<Ballot>, WireError> {

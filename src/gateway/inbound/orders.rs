@@ -1,6 +1,6 @@
 //! Orders: canceled, and the open ones asked for.
 
-use super::request::{Body, Parsed, params, query};
+use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, cursor, limit, moment, optional_short, owned};
 use super::{Envelope, WireError};
 use crate::domain::ids::OrderId;
@@ -66,7 +66,7 @@ pub(super) fn query_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::QueryOrders<'_> = params(e)?;
     let orders = order_refs(asked.order_id, asked.cl_ord_id)?;
     bounded(&orders)?;
-    Ok((asked.token, query(Query::Orders(orders))))
+    Ok((asked.token, Body::Query(Query::Orders(orders))))
 }
 
 fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
@@ -87,5 +87,5 @@ pub(super) fn open_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         end: moment("end", asked.end.as_deref())?,
         after: cursor(&asked.cursor, OrderId::parse)?,
     };
-    Ok((asked.token, query(Query::OpenOrders(sought))))
+    Ok((asked.token, Body::Query(Query::OpenOrders(sought))))
 }

@@ -46,7 +46,7 @@ pub enum Body {
     /// `create_organization`; the gateway draws the invitation tokens, whose hashes are zero here.
     Invite(Command),
     /// Ask the engine.
-    Query(Query, Filter),
+    Query(Query),
     /// Ask history, with the engine's leave.
     History(Page),
     /// Ask the audit log, with the engine's leave.
@@ -101,21 +101,6 @@ impl Channel {
     pub fn wants_snapshot(&self, operation: Operation) -> bool {
         self.snap_orders.filter(|_| operation == Operation::Executions).or(self.snapshot).unwrap_or(true)
     }
-}
-
-/// What narrows a view after the engine gave it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only this method.
-    pub method: Option<String>,
-    /// Only this network.
-    pub network: Option<String>,
-    /// Only the address of this name.
-    pub key: Option<String>,
-    /// Only addresses that may be used, or that may not yet.
-    pub verified: Option<bool>,
-    /// At most this many.
-    pub limit: Option<usize>,
 }
 
 /// A page of history.
@@ -246,11 +231,11 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         Operation::EarnAllocate => earn::earn_allocate(e),
         Operation::EarnDeallocate => earn::earn_deallocate(e),
         Operation::EarnStatus => earn::earn_status(e),
-        Operation::KeyInfo => nothing(e, query(Query::KeyInfo)),
-        Operation::MemberInfo => nothing(e, query(Query::MemberInfo)),
-        Operation::ServiceUsers => nothing(e, query(Query::ServiceUsers)),
-        Operation::Policies => nothing(e, query(Query::Policies)),
-        Operation::Members => nothing(e, query(Query::Members)),
+        Operation::KeyInfo => nothing(e, Body::Query(Query::KeyInfo)),
+        Operation::MemberInfo => nothing(e, Body::Query(Query::MemberInfo)),
+        Operation::ServiceUsers => nothing(e, Body::Query(Query::ServiceUsers)),
+        Operation::Policies => nothing(e, Body::Query(Query::Policies)),
+        Operation::Members => nothing(e, Body::Query(Query::Members)),
         Operation::Requests => governance::requests(e),
         Operation::RequestInfo => governance::request_info(e),
         Operation::CancelRequest => governance::cancel_request(e),
@@ -305,10 +290,6 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
         | Operation::Approvals
         | Operation::Custody => Err(WireError::new("EGeneral:Unknown method")),
     }
-}
-
-pub(super) fn query(query: Query) -> Body {
-    Body::Query(query, Filter::default())
 }
 
 fn nothing<'a>(e: &Envelope<'a>, body: Body) -> Parsed<'a> {

@@ -10,12 +10,11 @@ use crate::domain::ids::{ExportId, MemberId, OrderId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
-use crate::engine::approvals::Request;
 use crate::engine::exports::Export;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
-use crate::engine::query::{Balance, Can, Listed, Reply, View, WithdrawInfo};
+use crate::engine::query::{Balance, Listed, Reply, View, WithdrawInfo};
 use crate::engine::rates::Rate;
 use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
@@ -200,7 +199,11 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             let eligible = eligible.iter().map(named).collect();
             json(out, &r::Explained { policy: verdict.as_ref().map(records::verdict), eligible });
         }
-        View::Requests(all) => requests(out, all, operation, None),
+        View::Requests(all, next) => {
+            let requests = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
+            json(out, &r::Requests { requests, cursor: next.map(|id| id.to_string()) });
+        }
+        View::Request(of, can) => json(out, &records::request(of, Some(*can), None)),
         View::ServiceUsers(all) => service_users(out, all, |_| 0),
         View::Policies(all) => json(out, &r::Policies { policies: all.iter().map(records::policy).collect() }),
     }
@@ -254,16 +257,6 @@ fn key_info(user: &ServiceUser, organization: &Organization) -> r::KeyInfo {
         accounts: vec!["main"],
         settings: records::settings(&user.settings),
     }
-}
-
-/// Appends the result of `requests`, with where the next page begins if this one is full, or of `request_info`.
-pub fn requests(out: &mut String, all: &[(Request, Can)], operation: Operation, limit: Option<usize>) {
-    let mut requests: Vec<_> = all.iter().map(|(of, can)| records::request(of, Some(*can), None)).collect();
-    if operation == Operation::RequestInfo {
-        return requests.pop().map_or((), |request| json(out, &request));
-    }
-    let last = all.last().filter(|_| limit.is_some_and(|limit| all.len() >= limit));
-    json(out, &r::Requests { requests, cursor: last.map(|(of, _)| of.id.to_string()) });
 }
 
 /// Appends the result of `export_status`; `progress` tells of those that are being made.
@@ -435,7 +428,7 @@ pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) 
         View::Holdings(all) => {
             all.iter().for_each(|of| each(&mut |out| json(out, &earn::position(reference, of, offset))));
         }
-        View::Requests(all) => {
+        View::Requests(all, _) => {
             all.iter().for_each(|(of, _)| each(&mut |out| json(out, &records::request(of, None, Some(offset)))));
         }
         _ => {}
