@@ -171,13 +171,13 @@ impl Session {
     /// Answers a command.
     fn done(&mut self, call: &Call, reply: Reply, rate: Option<Rate>, reference: &Reference, now: Moment) {
         let mut json = String::new();
-        let (req_id, time_in) = (call.req_id, call.time_in);
+        let envelope = call.envelope(now);
         match (&call.then, reply) {
             // The reply that there are most of goes straight into its frame.
             (Then::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
                 let named = (cl_ord_id.as_deref(), *userref);
                 let result = |out: &mut String| results::placed(out, order, named, repeated, rate);
-                return self.push(|text| outbound::success(text, "add_order", req_id, result, time_in, now));
+                return self.push(|text| envelope.success(text, result));
             }
             (Then::Order(which), Reply::Canceled(ids)) => {
                 return self.canceled(call, which, &ids, rate.as_ref(), now);
@@ -186,8 +186,7 @@ impl Session {
                 let error = rows.iter().find_map(|row| row.as_ref().err()).map(Reject::text);
                 let row = |row| batch_row(row, rate.clone());
                 items::json(&mut json, &rows.iter().zip(named).map(row).collect::<Vec<_>>());
-                let error = error.as_deref();
-                return self.push(|text| outbound::batch_placed(text, req_id, &json, error, time_in, now));
+                return self.push(|text| envelope.batch_placed(text, &json, error.as_deref()));
             }
             (Then::Order(OrderRef::ClientId(id)), Reply::Amended { order, amend_id }) => {
                 let cl_ord_id = Some(id.to_string());
@@ -197,7 +196,7 @@ impl Session {
             (Then::BatchCanceled, Reply::Canceled(ids)) => {
                 let count = ids.len();
                 items::json(&mut json, &Count { count, rate });
-                return self.push(|text| outbound::batch_canceled(text, req_id, &json, count, time_in, now));
+                return self.push(|text| envelope.batch_canceled(text, &json, count));
             }
             (Then::Named(refid), Reply::WithdrawalCanceled(canceled)) => {
                 results::withdrawal_canceled(&mut json, refid.clone(), canceled);
@@ -215,7 +214,7 @@ impl Session {
             }
             (_, reply) => results::reply(&mut json, reference, &reply, rate),
         }
-        self.reply(call.operation.name(), req_id, Ok(&json), time_in, now);
+        self.reply(envelope, Ok(&json));
     }
 
     /// Answers a query, or asks history with the leave that the engine gave.
@@ -249,7 +248,7 @@ impl Session {
             }
             (_, view) => results::view(&mut json, reference, call.operation, &view),
         }
-        self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
+        self.reply(call.envelope(now), Ok(&json));
     }
 
     /// `export_status`, or the link of `export_retrieve`.
@@ -277,7 +276,7 @@ impl Session {
             };
             let mut json = String::new();
             items::json(&mut json, &Canceled { order_id: id.to_string(), cl_ord_id, rate: rate.cloned() });
-            self.reply(call.operation.name(), call.req_id, Ok(&json), call.time_in, now);
+            self.reply(call.envelope(now), Ok(&json));
         }
     }
 
@@ -370,7 +369,7 @@ impl Session {
         let result = Subscribed { maxratecount, ..acknowledgement(channel, &following.options, warnings, fills) };
         let mut json = String::new();
         items::json(&mut json, &result);
-        self.reply("subscribe", call.req_id, Ok(&json), call.time_in, now);
+        self.reply(call.envelope(now), Ok(&json));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a session must remember of a request until its answer is released.
 
 use super::inbound::Page;
+use super::outbound::Envelope;
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -18,6 +19,18 @@ pub struct Call {
     pub time_in: Moment,
     /// What the answer needs besides the engine's words.
     pub then: Then,
+}
+
+impl Call {
+    /// What its reply begins and ends with when it is made at `time_out`.
+    pub fn envelope(&self, time_out: Moment) -> Envelope<'static> {
+        let method = match (&self.then, self.operation) {
+            (Then::Subscribe(_), _) => "subscribe",
+            (_, Operation::SettlePosition) => Operation::AddOrder.name(),
+            (_, operation) => operation.name(),
+        };
+        Envelope { method, req_id: self.req_id, time_in: self.time_in, time_out }
+    }
 }
 
 /// What the answer needs besides the engine's words.

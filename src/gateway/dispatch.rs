@@ -9,7 +9,7 @@ use super::call::{Call, Follow, Then};
 use super::credentials::ApiCredentials;
 use super::fan_out;
 use super::inbound::{self, Body, Channel, Request, WireError, set_step};
-use super::outbound;
+use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::private::claimed;
 use super::release::Ticket;
@@ -46,15 +46,15 @@ impl Session {
     /// Answers a message at once, or adds what it asks to the submissions. What few messages have to wait for, market
     /// data, is handed back: a session keeps no room for it while it is at rest.
     pub(super) fn message(&mut self, text: &str, time_in: Moment) -> Option<BoxFuture<'_, ()>> {
-        let envelope = match inbound::parse_envelope(text) {
-            Ok(envelope) => envelope,
+        let message = match inbound::parse_envelope(text) {
+            Ok(message) => message,
             Err(refusal) => {
                 self.refuse(&refusal, time_in);
                 return None;
             }
         };
-        let (req_id, method) = (envelope.req_id, &*envelope.method);
-        let request = match inbound::parse(&envelope) {
+        let envelope = Envelope::at_once(&message.method, message.req_id, time_in);
+        let request = match inbound::parse(&message) {
             Ok(request) => request,
             Err(refusal) => {
                 self.refuse(&refusal, time_in);
@@ -68,21 +68,21 @@ impl Session {
             && let Err(error) = self.present(token, time_in)
         {
             self.token_refused(error);
-            self.reply(method, req_id, Err(error), time_in, time_in);
+            self.reply(envelope, Err(error));
             return None;
         }
         let row = request.operation.row();
         if self.principal.actor == Actor::Public && !row.public {
-            self.reply(method, req_id, Err("Token(s) not found"), time_in, time_in);
+            self.reply(envelope, Err("Token(s) not found"));
             return None;
         }
-        self.perform(method, request, req_id, time_in)
+        self.perform(request, envelope)
     }
 
     fn refuse(&mut self, refusal: &WireError, now: Moment) {
         self.gateway.metrics.malformed();
         let method = refusal.method.as_deref().unwrap_or("error");
-        self.reply(method, refusal.req_id, Err(&refusal.text), now, now);
+        self.reply(Envelope::at_once(method, refusal.req_id, now), Err(&refusal.text));
     }
 
     /// Takes a token: the first one binds the socket, later ones must be of the same principal (rules 5, 6).
@@ -124,17 +124,13 @@ impl Session {
         Ok(())
     }
 
-    fn perform(
-        &mut self,
-        method: &str,
-        request: Request<'_>,
-        req_id: Option<i64>,
-        time_in: Moment,
-    ) -> Option<BoxFuture<'_, ()>> {
+    /// Does what a request asks; `envelope` is for what is answered at once.
+    fn perform(&mut self, request: Request<'_>, envelope: Envelope<'_>) -> Option<BoxFuture<'_, ()>> {
         let Request { operation, body, .. } = request;
+        let Envelope { req_id, time_in, .. } = envelope;
         let call = |then| Call { operation, req_id, time_in, then };
         match body {
-            Body::Ping => self.push(|text| outbound::pong(text, req_id, time_in, time_in)),
+            Body::Ping => self.push(|text| Envelope { method: "pong", ..envelope }.pong(text)),
             Body::Subscribe(channel) => return Some(Box::pin(self.subscribe(operation, channel, req_id, time_in))),
             Body::Unsubscribe(channel) => return Some(Box::pin(self.unsubscribe(operation, channel, req_id, time_in))),
             Body::Command(mut command) => {
@@ -158,7 +154,7 @@ impl Session {
             }
             Body::Coded(command, code) => match self.coded(command, code.as_deref(), time_in) {
                 Ok((command, then)) => self.ask(Work::Command(command), call(then)),
-                Err(error) => self.reply(method, req_id, Err(error), time_in, time_in),
+                Err(error) => self.reply(envelope, Err(error)),
             },
             Body::Invite(mut command) => {
                 let mut tokens = Vec::new();
@@ -267,7 +263,6 @@ impl Session {
             self.unbind();
             return;
         }
-        let subscribes = matches!(call.then, Then::Subscribe(_));
         if let Then::Subscribe(follow) = call.then {
             if !self.follows(call.operation, follow.number) {
                 return self.ended_early(call, follow, now);
@@ -280,12 +275,7 @@ impl Session {
             }
         }
         tracing::debug!(connection = self.connection_id, who = %self.principal.actor, ?error, "refused");
-        let method = match call.operation {
-            _ if subscribes => "subscribe",
-            Operation::SettlePosition => Operation::AddOrder.name(),
-            operation => operation.name(),
-        };
-        self.reply(method, call.req_id, Err(error), call.time_in, now);
+        self.reply(call.envelope(now), Err(error));
     }
 
     /// A token's key was not admitted: the socket is nobody's again.
@@ -297,10 +287,11 @@ impl Session {
     }
 
     async fn subscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+        let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
             Operation::Status => {
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
-                self.acknowledge("subscribe", req_id, &result, now);
+                self.acknowledge(envelope, &result);
                 self.status();
             }
             Operation::Instrument
@@ -309,11 +300,11 @@ impl Session {
             | Operation::Level3
             | Operation::Trade
             | Operation::Ohlc => {
-                self.follow_market(operation, channel, req_id, now).await;
+                self.follow_market(operation, channel, envelope).await;
             }
             _ => {
                 if self.channels.contains_key(&operation) {
-                    return self.reply("subscribe", req_id, Err("Already subscribed"), now, now);
+                    return self.reply(envelope, Err("Already subscribed"));
                 }
                 self.subscriptions += 1;
                 let (number, from_offset) = (self.subscriptions, channel.from_offset);
@@ -326,41 +317,41 @@ impl Session {
     }
 
     /// One acknowledgement for each symbol (protocol 3).
-    async fn follow_market(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+    async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
         // What everybody's orders add up to is public; the orders are for who has a key.
         let service_user = matches!(self.principal.actor, Actor::ServiceUser(_));
         if operation == Operation::Level3 && !service_user {
-            return self.reply("subscribe", req_id, Err("EGeneral:Permission denied"), now, now);
+            return self.reply(envelope, Err("EGeneral:Permission denied"));
         }
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
-            Err(error) => return self.reply("subscribe", req_id, Err(error), now, now),
+            Err(error) => return self.reply(envelope, Err(error)),
         };
         for (symbol, topic) in topics {
             let Some(topic) = topic else {
-                self.refuse_symbol("subscribe", req_id, &symbol, &format!("Currency pair not supported {symbol}"), now);
+                self.refuse_symbol(envelope, &symbol, &format!("Currency pair not supported {symbol}"));
                 continue;
             };
             if let Some(error) = self.too_many_orders(topic) {
-                self.refuse_symbol("subscribe", req_id, &symbol, error, now);
+                self.refuse_symbol(envelope, &symbol, error);
                 continue;
             }
             if self.topics.len() >= self.gateway.limits.subscriptions_per_connection && !self.topics.contains(&topic) {
-                self.refuse_symbol("subscribe", req_id, &symbol, CROWDED, now);
+                self.refuse_symbol(envelope, &symbol, CROWDED);
                 continue;
             }
             if !self.topics.insert(topic) {
-                self.refuse_symbol("subscribe", req_id, &symbol, "Already subscribed", now);
+                self.refuse_symbol(envelope, &symbol, "Already subscribed");
                 continue;
             }
             let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
             let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
             let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, &symbol) };
-            self.acknowledge("subscribe", req_id, &result, now);
+            self.acknowledge(envelope, &result);
             let subscriber = Arc::clone(&self.outlet);
             if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
                 self.topics.remove(&topic);
-                self.refuse_symbol("subscribe", req_id, &symbol, UNAVAILABLE, now);
+                self.refuse_symbol(envelope, &symbol, UNAVAILABLE);
             }
         }
     }
@@ -417,6 +408,7 @@ impl Session {
     }
 
     async fn unsubscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+        let envelope = Envelope::at_once("unsubscribe", req_id, now);
         let missing = "EGeneral:Invalid arguments:channel: not subscribed";
         match operation {
             Operation::Instrument
@@ -427,15 +419,15 @@ impl Session {
             | Operation::Ohlc => {
                 let topics = match self.topics_of(operation, &channel) {
                     Ok(topics) => topics,
-                    Err(error) => return self.reply("unsubscribe", req_id, Err(error), now, now),
+                    Err(error) => return self.reply(envelope, Err(error)),
                 };
                 for (symbol, topic) in topics {
                     let Some(topic) = topic.filter(|topic| self.topics.remove(topic)) else {
-                        self.refuse_symbol("unsubscribe", req_id, &symbol, missing, now);
+                        self.refuse_symbol(envelope, &symbol, missing);
                         continue;
                     };
                     self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
-                    self.acknowledge("unsubscribe", req_id, &acknowledged(topic, &symbol), now);
+                    self.acknowledge(envelope, &acknowledged(topic, &symbol));
                 }
             }
             _ => {
@@ -447,24 +439,24 @@ impl Session {
                         self.outlet.unsubscribed(operation, following.number);
                     }
                     None if operation == Operation::Status => {}
-                    None => return self.reply("unsubscribe", req_id, Err(missing), now, now),
+                    None => return self.reply(envelope, Err(missing)),
                 }
                 let result = Subscribed { channel: operation.name(), ..Subscribed::default() };
-                self.acknowledge("unsubscribe", req_id, &result, now);
+                self.acknowledge(envelope, &result);
             }
         }
     }
 
     /// Appends a successful reply with a wire type as its result.
-    pub(super) fn acknowledge(&mut self, method: &str, req_id: Option<i64>, result: &Subscribed, now: Moment) {
+    fn acknowledge(&mut self, envelope: Envelope<'_>, result: &Subscribed) {
         let mut json = String::new();
-        outbound::items::json(&mut json, result);
-        self.reply(method, req_id, Ok(&json), now, now);
+        items::json(&mut json, result);
+        self.reply(envelope, Ok(&json));
     }
 
     /// A refusal that names its symbol at top level (rule 45).
-    fn refuse_symbol(&mut self, method: &str, req_id: Option<i64>, symbol: &str, error: &str, now: Moment) {
-        self.push(|text| outbound::refusal(text, method, req_id, symbol, error, now, now));
+    fn refuse_symbol(&mut self, envelope: Envelope<'_>, symbol: &str, error: &str) {
+        self.push(|text| envelope.refusal(text, symbol, error));
     }
 }
 

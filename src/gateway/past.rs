@@ -157,7 +157,7 @@ impl Session {
         }
         let now = (self.gateway.clock)();
         let result = text.as_deref().map_err(|Busy| BUSY);
-        self.reply(call.operation.name(), call.req_id, result, call.time_in, now);
+        self.reply(call.envelope(now), result);
     }
 }
 

@@ -138,7 +138,7 @@ impl Session {
         self.outlet.unsubscribed(call.operation, follow.number);
         if !follow.acknowledged {
             let error = "EGeneral:Invalid arguments:channel: unsubscribed before it began";
-            self.reply("subscribe", call.req_id, Err(error), call.time_in, now);
+            self.reply(call.envelope(now), Err(error));
         }
     }
 }

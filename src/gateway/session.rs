@@ -22,7 +22,7 @@ use super::answers::Answered;
 use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
 use super::frame;
-use super::outbound;
+use super::outbound::{self, Envelope};
 use super::presence;
 use super::release::Ticket;
 use super::replay::Turned;
@@ -30,7 +30,6 @@ use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::upgrade::{self, WebSocket};
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
-use crate::domain::time::Moment;
 use crate::market_data::Topic;
 use crate::sequencer::handle::Submission;
 use crate::wire::market_data::Status;
@@ -481,15 +480,8 @@ impl Session {
     }
 
     /// Appends a reply.
-    pub(super) fn reply(
-        &mut self,
-        method: &str,
-        req_id: Option<i64>,
-        result: Result<&str, &str>,
-        time_in: Moment,
-        time_out: Moment,
-    ) {
-        self.push(|text| outbound::reply(text, method, req_id, result, time_in, time_out));
+    pub(super) fn reply(&mut self, envelope: Envelope<'_>, result: Result<&str, &str>) {
+        self.push(|text| envelope.reply(text, result));
     }
 }
 

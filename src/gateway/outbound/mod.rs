@@ -104,106 +104,83 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What every answer begins with.
-fn envelope<'a>(out: &'a mut String, method: &str, req_id: Option<i64>) -> Object<'a> {
-    let mut object = Object::open(out);
-    object.text("method", method);
-    if let Some(req_id) = req_id {
-        object.integer("req_id", req_id);
+/// What every reply begins and ends with.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// The method that it answers.
+    pub method: &'a str,
+    /// The client's own number for the request.
+    pub req_id: Option<i64>,
+    /// When the request came.
+    pub time_in: Moment,
+    /// When the reply was made.
+    pub time_out: Moment,
+}
+
+impl<'a> Envelope<'a> {
+    /// The envelope of a reply that is made when the request comes.
+    pub fn at_once(method: &'a str, req_id: Option<i64>, now: Moment) -> Envelope<'a> {
+        Envelope { method, req_id, time_in: now, time_out: now }
     }
-    object
-}
 
-/// A reply's envelope: `success` with a result that is JSON already, or the text of a refusal.
-pub fn reply(
-    out: &mut String,
-    method: &str,
-    req_id: Option<i64>,
-    result: Result<&str, &str>,
-    time_in: Moment,
-    time_out: Moment,
-) {
-    let mut object = envelope(out, method, req_id);
-    object.flag("success", result.is_ok());
-    match result {
-        Ok(json) => object.raw("result", json),
-        Err(text) => object.text("error", text),
-    };
-    object.plain("time_in", time_in).plain("time_out", time_out);
-    object.close();
-}
-
-/// The reply of a success whose result `write` appends.
-pub fn success(
-    out: &mut String,
-    method: &str,
-    req_id: Option<i64>,
-    write: impl FnOnce(&mut String),
-    time_in: Moment,
-    time_out: Moment,
-) {
-    let mut object = envelope(out, method, req_id);
-    object.flag("success", true).written("result", write).plain("time_in", time_in).plain("time_out", time_out);
-    object.close();
-}
-
-/// The reply to `batch_add` past validation: its rows, and the first refusal among them (rule 45).
-pub fn batch_placed(
-    out: &mut String,
-    req_id: Option<i64>,
-    rows: &str,
-    error: Option<&str>,
-    time_in: Moment,
-    time_out: Moment,
-) {
-    let mut object = envelope(out, "batch_add", req_id);
-    object.flag("success", error.is_none()).raw("result", rows);
-    if let Some(error) = error {
-        object.text("error", error);
+    /// Writes a reply around the members that `write` adds.
+    fn around(&self, out: &mut String, write: impl FnOnce(&mut Object<'_>)) {
+        let mut object = Object::open(out);
+        object.text("method", self.method);
+        if let Some(req_id) = self.req_id {
+            object.integer("req_id", req_id);
+        }
+        write(&mut object);
+        object.plain("time_in", self.time_in).plain("time_out", self.time_out);
+        object.close();
     }
-    object.plain("time_in", time_in).plain("time_out", time_out);
-    object.close();
-}
 
-/// The reply to `batch_cancel`, whose count stands at top level as well (protocol 6.4).
-pub fn batch_canceled(
-    out: &mut String,
-    req_id: Option<i64>,
-    result: &str,
-    count: usize,
-    time_in: Moment,
-    time_out: Moment,
-) {
-    let mut object = envelope(out, "batch_cancel", req_id);
-    object
-        .flag("success", true)
-        .raw("result", result)
-        .integer("orders_cancelled", i64::try_from(count).unwrap_or(i64::MAX));
-    object.plain("time_in", time_in).plain("time_out", time_out);
-    object.close();
-}
+    /// `success` with a result that is JSON already, or the text of a refusal.
+    pub fn reply(&self, out: &mut String, result: Result<&str, &str>) {
+        self.around(out, |object| {
+            match result {
+                Ok(json) => object.flag("success", true).raw("result", json),
+                Err(text) => object.flag("success", false).text("error", text),
+            };
+        });
+    }
 
-/// The refusal of one symbol, which names it at top level.
-pub fn refusal(
-    out: &mut String,
-    method: &str,
-    req_id: Option<i64>,
-    symbol: &str,
-    error: &str,
-    time_in: Moment,
-    time_out: Moment,
-) {
-    let mut object = envelope(out, method, req_id);
-    object.flag("success", false).text("error", error).text("symbol", symbol);
-    object.plain("time_in", time_in).plain("time_out", time_out);
-    object.close();
-}
+    /// A success whose result `write` appends.
+    pub fn success(&self, out: &mut String, write: impl FnOnce(&mut String)) {
+        self.around(out, |object| {
+            object.flag("success", true).written("result", write);
+        });
+    }
 
-/// `pong`, which never has `success`.
-pub fn pong(out: &mut String, req_id: Option<i64>, time_in: Moment, time_out: Moment) {
-    let mut object = envelope(out, "pong", req_id);
-    object.plain("time_in", time_in).plain("time_out", time_out);
-    object.close();
+    /// The reply to `batch_add` past validation: its rows, and the first refusal among them (rule 45).
+    pub fn batch_placed(&self, out: &mut String, rows: &str, error: Option<&str>) {
+        self.around(out, |object| {
+            object.flag("success", error.is_none()).raw("result", rows);
+            if let Some(error) = error {
+                object.text("error", error);
+            }
+        });
+    }
+
+    /// The reply to `batch_cancel`, whose count stands at top level as well (protocol 6.4).
+    pub fn batch_canceled(&self, out: &mut String, result: &str, count: usize) {
+        self.around(out, |object| {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            object.flag("success", true).raw("result", result).integer("orders_cancelled", count);
+        });
+    }
+
+    /// The refusal of one symbol, which names it at top level (rule 45).
+    pub fn refusal(&self, out: &mut String, symbol: &str, error: &str) {
+        self.around(out, |object| {
+            object.flag("success", false).text("error", error).text("symbol", symbol);
+        });
+    }
+
+    /// `pong`, which never has `success`.
+    pub fn pong(&self, out: &mut String) {
+        self.around(out, |_| {});
+    }
 }
 
 /// A channel frame around a shared data part; `sequence` on executions and balances only (rule 43).
@@ -224,7 +201,7 @@ mod tests {
     fn envelopes_are_as_clients_read_them() {
         let at = Moment(1_716_480_000_000_001);
         let mut out = String::new();
-        reply(&mut out, "add_order", Some(3), Err("a \"b\""), at, at);
+        Envelope::at_once("add_order", Some(3), at).reply(&mut out, Err("a \"b\""));
         assert_eq!(
             out,
             r#"{"method":"add_order","req_id":3,"success":false,"error":"a \"b\"","time_in":"2024-05-23T16:00:00.000001Z","time_out":"2024-05-23T16:00:00.000001Z"}"#
