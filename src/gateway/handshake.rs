@@ -19,7 +19,7 @@ use super::listener::{Peer, Refusal};
 use super::passwords::bearer_hash;
 use super::release::Ticket;
 use super::session::{self, Opened};
-use super::sign_in::{cookie, origin_is_ours};
+use super::sign_in::{check_origin, cookie};
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Principal};
 use crate::engine::command::Command;
@@ -35,7 +35,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 
 async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: Upgrade) -> Response {
     if *gateway.stopping.borrow() {
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
+        return Refusal::unavailable().into_response();
     }
     let Peer(peer) = upgrade.peer;
     match judge(&gateway, &headers, peer).await {
@@ -92,24 +92,18 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
         return Ok(Principal { actor, credential, ..bare });
     }
     let Some(token) = cookie(headers) else { return Ok(bare) };
-    if !origin_is_ours(gateway, headers) {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "EGeneral:Permission denied:origin: it is not in the list"));
-    }
+    check_origin(gateway, headers)?;
     let hash = bearer_hash(token);
     let query = Work::Query(Query::BindMember(hash));
     let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
     match gateway.open(outlet.peer, 0, query, ticket).await {
         Ok(Answer::View(View::Bound(session))) => match *session {
             Session::Member(id) => Ok(Principal { actor: Actor::Member(id), ..bare }),
-            Session::ServiceUser(..) | Session::Venue(..) => Err(unavailable()),
+            Session::ServiceUser(..) | Session::Venue(..) => Err(Refusal::unavailable()),
         },
         Err(Unanswered::Refused(_)) => Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())),
-        Ok(_) | Err(Unanswered::Unavailable) => Err(unavailable()),
+        Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
     }
-}
-
-fn unavailable() -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
 }
 
 /// The three headers of a signed request.
@@ -170,7 +164,7 @@ pub(super) async fn open_signed(
             Code::PermissionDenied => Refusal::new(StatusCode::FORBIDDEN, reject.text()),
             _ => unauthorized(reject.text()),
         }),
-        Ok(_) | Err(Unanswered::Unavailable) => Err(unavailable()),
+        Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
     }
 }
 

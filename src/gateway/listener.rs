@@ -96,6 +96,11 @@ impl Refusal {
         Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
     }
 
+    /// When the engine does not answer, or the server is stopping.
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
+    }
+
     /// To whom has as many connections as one address may.
     pub fn crowded() -> Self {
         let text = "EAPI:Rate limit exceeded: too many connections from this address";

@@ -48,20 +48,16 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-/// Whether the request's Origin is there and exactly one of ours.
-pub(super) fn origin_is_ours(gateway: &Gateway, headers: &HeaderMap) -> bool {
-    origin(headers).is_some_and(|origin| gateway.origins.iter().any(|ours| ours == origin))
+/// Refuses a request whose Origin is not there or not exactly one of ours.
+pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal> {
+    match origin(headers).is_some_and(|origin| gateway.origins.iter().any(|ours| ours == origin)) {
+        true => Ok(()),
+        false => Err(Refusal::new(StatusCode::FORBIDDEN, "EGeneral:Permission denied:origin: it is not in the list")),
+    }
 }
 
 fn refused(status: StatusCode, text: impl Into<String>) -> Response {
     Refusal::new(status, text).into_response()
-}
-
-fn checked_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refusal> {
-    match origin_is_ours(gateway, headers) {
-        true => Ok(()),
-        false => Err(Refusal::new(StatusCode::FORBIDDEN, "EGeneral:Permission denied:origin: it is not in the list")),
-    }
 }
 
 /// The JSON body of a request that says it is JSON.
@@ -114,7 +110,7 @@ async fn signed_in(
     headers: &HeaderMap,
     bytes: &Bytes,
 ) -> Result<Zeroizing<String>, Refusal> {
-    checked_origin(gateway, headers)?;
+    check_origin(gateway, headers)?;
     let SignIn { email, password, otp } = body(headers, bytes)?;
     let now = (gateway.clock)();
     let attempt = Attempt::begin(gateway, &email, peer, now)?;
@@ -146,7 +142,7 @@ async fn signed_in(
         Err(Unanswered::Refused(_)) => Err(wrong()),
         Err(Unanswered::Unavailable) => {
             attempt.take_back();
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable"))
+            Err(Refusal::unavailable())
         }
     }
 }
@@ -211,7 +207,7 @@ async fn signed_in_now(
     match gateway.ask(peer, 0, Work::Query(Query::BindMember(bearer_hash(token)))).await {
         Ok(_) => Json(json!({"error": []})).into_response(),
         Err(Unanswered::Refused(_)) => invalid(),
-        Err(Unanswered::Unavailable) => refused(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable"),
+        Err(Unanswered::Unavailable) => Refusal::unavailable().into_response(),
     }
 }
 
@@ -220,7 +216,7 @@ async fn sign_out(
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = checked_origin(&gateway, &headers) {
+    if let Err(refusal) = check_origin(&gateway, &headers) {
         return refusal.into_response();
     }
     let Some(token) = cookie(&headers) else {
@@ -233,7 +229,7 @@ async fn sign_out(
             ([(header::SET_COOKIE, gone)], Json(json!({"error": []}))).into_response()
         }
         Err(Unanswered::Refused(reject)) => refused(StatusCode::UNAUTHORIZED, reject.text()),
-        Err(Unanswered::Unavailable) => refused(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable"),
+        Err(Unanswered::Unavailable) => Refusal::unavailable().into_response(),
     }
 }
 
@@ -289,7 +285,7 @@ async fn accepted(
     match gateway.ask(peer, 0, Work::Command(command)).await {
         Ok(_) => Ok(Json(answer).into_response()),
         Err(Unanswered::Refused(reject)) => Err(Refusal::new(StatusCode::BAD_REQUEST, reject.text())),
-        Err(Unanswered::Unavailable) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")),
+        Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
     }
 }
 

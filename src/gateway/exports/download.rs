@@ -49,9 +49,7 @@ async fn fetch(
         Err(Unanswered::Refused(reject)) => {
             return Refusal::new(StatusCode::FORBIDDEN, reject.text()).into_response();
         }
-        Ok(_) | Err(Unanswered::Unavailable) => {
-            return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable").into_response();
-        }
+        Ok(_) | Err(Unanswered::Unavailable) => return Refusal::unavailable().into_response(),
     };
     let Some(export) = export else { return gone().into_response() };
     let opened = async {
