@@ -1,7 +1,7 @@
 //! Countersign: a self-hosted WebSocket trading and approval server.
 //!
-//! A service user signs; a member countersigns. The modules are listed in the order in which they
-//! may import one another (`tests/repository` holds the rule; ARCHITECTURE.md draws it).
+//! A service user signs; a member countersigns. Each module imports only from those listed before it
+//! (`tests/repository` holds the rule; ARCHITECTURE.md draws it).
 
 pub mod domain;
 
@@ -13,6 +13,12 @@ pub mod wire;
 
 pub mod storage;
 
+pub mod config;
+
+pub mod telemetry;
+
+pub mod background;
+
 pub mod sequencer;
 
 pub mod market_data;
@@ -21,10 +27,10 @@ pub mod history;
 
 pub mod gateway;
 
-pub mod background;
-pub mod cli;
-pub mod config;
 pub mod dashboard;
-pub mod demo;
+
 pub mod server;
-pub mod telemetry;
+
+pub mod demo;
+
+pub mod cli;

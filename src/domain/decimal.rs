@@ -73,11 +73,6 @@ impl Decimal {
             .ok_or(DecimalError::OutOfRange)
     }
 
-    /// Whether the number is below zero.
-    pub fn is_negative(self) -> bool {
-        self.mantissa < 0
-    }
-
     /// Appends the decimal with as many decimals as it has.
     pub fn write(self, out: &mut String) {
         write_units(out, self.mantissa, self.scale);
