@@ -33,12 +33,11 @@ use crate::gateway::exports;
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::presence;
-use crate::gateway::public::{self, Public};
 use crate::gateway::release::{Desk, Ticket};
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::subscriptions::RingLimits;
 use crate::gateway::tls::{Certificate, Files, TlsError};
-use crate::gateway::{fan_out, frame, handshake, health, private, sign_in};
+use crate::gateway::{fan_out, frame, handshake, health, private, public, sign_in};
 use crate::history::{self, History};
 use crate::market_data;
 use crate::sequencer;
@@ -176,7 +175,7 @@ impl Server {
         dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared);
         let links = Links {
-            directory: Arc::clone(&directory),
+            directory,
             handle,
             seats: Arc::clone(&seats),
             market_data,
@@ -189,7 +188,7 @@ impl Server {
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
         tokio::spawn(exports::make(Arc::clone(&gateway)));
         presence::started(&gateway);
-        let routes = routes(gateway, directory, stages, config.data_dir.clone());
+        let routes = routes(gateway, stages, config.data_dir.clone());
         let limits = admission(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
@@ -295,10 +294,9 @@ pub fn storage(config: &Config) -> Result<Storage, JournalError> {
 }
 
 /// Everything that the port answers.
-fn routes(gateway: Arc<Gateway>, directory: Arc<Directory>, stages: Arc<Stages>, data_dir: PathBuf) -> axum::Router {
-    let scrape = Scrape { metrics: Arc::clone(&gateway.metrics), stages, gateway: Arc::clone(&gateway), data_dir };
-    public::routes(Public { directory, clock: wall_clock })
-        .merge(metrics::routes(scrape))
+fn routes(gateway: Arc<Gateway>, stages: Arc<Stages>, data_dir: PathBuf) -> axum::Router {
+    public::routes(Arc::clone(&gateway))
+        .merge(metrics::routes(Scrape { stages, gateway: Arc::clone(&gateway), data_dir }))
         .merge(health::routes(Arc::clone(&gateway)))
         .merge(private::routes(Arc::clone(&gateway)))
         .merge(exports::routes(Arc::clone(&gateway)))

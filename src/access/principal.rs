@@ -49,4 +49,9 @@ impl Principal {
     /// The server itself, which speaks from its own host.
     pub const SERVER: Principal =
         Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
+
+    /// Whoever is at `peer`: no credential was proved yet.
+    pub fn public(peer: IpAddr) -> Principal {
+        Principal { actor: Actor::Public, peer, credential: 0 }
+    }
 }

@@ -1,10 +1,12 @@
 //! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16).
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::context::Gateway;
+use crate::access::principal::Principal;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::sequencer::handle::Work;
@@ -52,8 +54,7 @@ pub async fn sweep(gateway: Arc<Gateway>) {
         let now = (gateway.clock)();
         for cookie_hash in gateway.activity.idled(now) {
             let command = Command::CloseMemberSession { cookie_hash };
-            let local = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-            match gateway.ask(local, 0, Work::Command(command)).await {
+            match gateway.ask(Principal::public(Ipv4Addr::LOCALHOST.into()), Work::Command(command)).await {
                 // Closed now, or signed out before.
                 Ok(_) | Err(super::context::Unanswered::Refused(_)) => {}
                 Err(super::context::Unanswered::Unavailable) => gateway.activity.touch(cookie_hash, now),

@@ -19,14 +19,14 @@ use super::release::Ticket;
 use super::secrets::MasterKey;
 use super::throttle::Throttle;
 use super::token::Tokens;
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::Principal;
 use crate::access::tier::Tiers;
 use crate::config::{Config, Limits};
 use crate::domain::time::Moment;
 use crate::engine::reject::{Code, Reject};
 use crate::history::History;
 use crate::market_data::MarketData;
-use crate::sequencer::handle::{Answer, Handle, Submission, Work};
+use crate::sequencer::handle::{Answer, Handle, Outcome, Submission, Work};
 
 /// Failures in a minute, of one account or key from one address, after which further ones wait.
 const FAILURES_MAX: u32 = 10;
@@ -156,32 +156,17 @@ impl Gateway {
         })
     }
 
-    /// Asks the engine on behalf of nobody in particular at `peer`.
-    pub async fn ask(&self, peer: IpAddr, credential: u32, work: Work) -> Result<Answer, Unanswered> {
-        self.open(peer, credential, work, Ticket::Ask).await
+    /// Asks the engine on behalf of a principal without a socket.
+    pub async fn ask(&self, by: Principal, work: Work) -> Result<Answer, Unanswered> {
+        self.open(by, work, Ticket::Ask).await
     }
 
-    /// Asks with a ticket of the caller's making.
+    /// Asks with a ticket that makes a socket the principal's once the engine has agreed.
     pub async fn open(
-        &self,
-        peer: IpAddr,
-        credential: u32,
-        work: Work,
-        ticket: impl FnOnce(oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
-    ) -> Result<Answer, Unanswered> {
-        self.submit(Principal { actor: Actor::Public, peer, credential }, work, ticket).await
-    }
-
-    /// Asks on behalf of a principal without a socket: the server, or who asked for a link.
-    pub async fn ask_as(&self, by: Principal, work: Work) -> Result<Answer, Unanswered> {
-        self.submit(by, work, Ticket::Ask).await
-    }
-
-    async fn submit(
         &self,
         by: Principal,
         work: Work,
-        ticket: impl FnOnce(oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
+        ticket: impl FnOnce(oneshot::Sender<Option<Outcome>>) -> Ticket,
     ) -> Result<Answer, Unanswered> {
         let (sender, answer) = oneshot::channel();
         let submitted = self.handle.submit(vec![Submission { by, work, ticket: ticket(sender) }]);

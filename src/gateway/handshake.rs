@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::admission::counted_as;
 use super::connection::Outlet;
@@ -26,7 +27,7 @@ use crate::engine::command::Command;
 use crate::engine::query::{Query, Reply, Session, View};
 use crate::engine::reject::Code;
 use crate::engine::service_users::KeyRef;
-use crate::sequencer::handle::{Answer, Work};
+use crate::sequencer::handle::{Answer, Outcome, Work};
 
 /// The WebSocket's route.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -83,7 +84,7 @@ pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refu
 }
 
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {
-    let bare = Principal { actor: Actor::Public, peer: outlet.peer, credential: 0 };
+    let bare = Principal::public(outlet.peer);
     if let Some(signature) = Signature::of(headers)? {
         let opened = open_signed(gateway, &signature, Signed::handshake(signature.nonce), outlet.peer, |answer| {
             Ticket::Open(Arc::clone(outlet), None, answer)
@@ -96,7 +97,7 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     let hash = bearer_hash(token);
     let query = Work::Query(Query::BindMember(hash));
     let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
-    match gateway.open(outlet.peer, 0, query, ticket).await {
+    match gateway.open(bare, query, ticket).await {
         Ok(Answer::View(View::Bound(session))) => match *session {
             Session::Member(id) => Ok(Principal { actor: Actor::Member(id), ..bare }),
             Session::ServiceUser(..) | Session::Venue(..) => Err(Refusal::unavailable()),
@@ -133,8 +134,8 @@ pub(super) async fn open_signed(
     gateway: &Gateway,
     signature: &Signature<'_>,
     signed: Signed<'_>,
-    peer: std::net::IpAddr,
-    ticket: impl FnOnce(tokio::sync::oneshot::Sender<Option<crate::sequencer::handle::Outcome>>) -> Ticket,
+    peer: IpAddr,
+    ticket: impl FnOnce(oneshot::Sender<Option<Outcome>>) -> Ticket,
 ) -> Result<(Actor, u32), Refusal> {
     let now = (gateway.clock)();
     let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
@@ -155,7 +156,7 @@ pub(super) async fn open_signed(
     }
     let nonce = signed.nonce.parse().map_err(|_| refused(Code::InvalidNonce))?;
     let work = Work::Command(Command::OpenSession { key, nonce });
-    match gateway.open(peer, credential, work, ticket).await {
+    match gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
         Ok(Answer::Reply(Reply::Session(_))) => {
             gateway.signatures.succeeded(&who);
             Ok((actor(key), credential))

@@ -188,11 +188,9 @@ fn place(list: &[u16], number: u16) -> usize {
 /// What a scrape looks at.
 #[derive(Clone)]
 pub struct Scrape {
-    /// What was counted.
-    pub metrics: Arc<Metrics>,
     /// How long commands take at each stage.
     pub stages: Arc<Stages>,
-    /// Queues and followers.
+    /// Queues, followers and what was counted.
     pub gateway: Arc<Gateway>,
     /// Whose files are measured.
     pub data_dir: PathBuf,
@@ -236,12 +234,12 @@ impl Scrape {
         }
         let name = "countersign_revocation_seconds";
         page.family(name, "histogram", "From the event that ends a right to the close of a socket that had it.");
-        self.metrics.revocation.write(&mut page.0, name, "");
+        self.gateway.metrics.revocation.write(&mut page.0, name, "");
         page.0
     }
 
     fn counted(&self, page: &mut Page) {
-        let Metrics { commits, events, orders, offset, malformed, sign_ins, .. } = &*self.metrics;
+        let Metrics { commits, events, orders, offset, malformed, sign_ins, .. } = &*self.gateway.metrics;
         page.family("countersign_build_info", "gauge", "The version that runs; always 1.");
         page.labelled("countersign_build_info", "version", env!("CARGO_PKG_VERSION"), 1);
         page.one("countersign_journal_commits_total", "counter", "Group commits synced to disk.", load(commits));
@@ -249,7 +247,7 @@ impl Scrape {
         page.one("countersign_orders_accepted_total", "counter", "Orders accepted.", load(orders));
         page.one("countersign_journal_head_offset", "gauge", "Offset of the last event released.", load(offset));
         page.family("countersign_commands_refused_total", "counter", "Refusals by the engine, by code.");
-        for (code, count) in self.metrics.refusals() {
+        for (code, count) in self.gateway.metrics.refusals() {
             page.labelled("countersign_commands_refused_total", "code", code, count);
         }
         page.one("countersign_messages_malformed_total", "counter", "Messages not understood.", load(malformed));
@@ -258,21 +256,21 @@ impl Scrape {
 
     fn sockets(&self, page: &mut Page) {
         page.family("countersign_sockets", "gauge", "Open WebSockets, by who is behind them.");
-        for (kind, count) in KINDS.iter().zip(&self.metrics.sockets) {
+        for (kind, count) in KINDS.iter().zip(&self.gateway.metrics.sockets) {
             page.labelled("countersign_sockets", "kind", kind, count.load(Ordering::Relaxed));
         }
         page.family("countersign_sockets_closed_total", "counter", "Ended WebSockets, by close code.");
-        for (code, count) in ENDS.iter().zip(&self.metrics.ends) {
+        for (code, count) in ENDS.iter().zip(&self.gateway.metrics.ends) {
             page.labelled("countersign_sockets_closed_total", "code", code, load(count));
         }
         page.family("countersign_handshakes_refused_total", "counter", "Handshakes refused, by HTTP status.");
-        for (status, count) in STATUSES.iter().zip(&self.metrics.handshakes) {
+        for (status, count) in STATUSES.iter().zip(&self.gateway.metrics.handshakes) {
             page.labelled("countersign_handshakes_refused_total", "status", status, load(count));
         }
     }
 
     fn followers(&self, page: &mut Page, files: &BTreeMap<String, u64>) {
-        let Metrics { head, market_data_waiting, history_waiting, .. } = &*self.metrics;
+        let Metrics { head, market_data_waiting, history_waiting, .. } = &*self.gateway.metrics;
         let waiting = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         let bytes = self.gateway.seats.bytes_waiting();
         page.one("countersign_send_queue_bytes", "gauge", "Bytes that wait to be written, on all sockets.", bytes);

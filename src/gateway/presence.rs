@@ -102,7 +102,7 @@ async fn cancel_after_grace(gateway: &Gateway, ids: Vec<ServiceUserId>) {
     tokio::time::sleep(gateway.presence.grace).await;
     for id in ids {
         while gateway.presence.is_gone(id) {
-            match gateway.ask_as(Principal::SERVER, Work::Command(Command::Disconnected(id))).await {
+            match gateway.ask(Principal::SERVER, Work::Command(Command::Disconnected(id))).await {
                 Ok(_) | Err(Unanswered::Refused(_)) => break,
                 Err(Unanswered::Unavailable) => tokio::time::sleep(RETRY).await,
             }

@@ -12,34 +12,24 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::directory::Directory;
+use super::context::Gateway;
 use super::listener::Refusal;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::markets::Market;
 use crate::domain::text::{AssetCode, Symbol};
-use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
 use crate::wire::published;
 
-/// What the routes need.
-#[derive(Clone)]
-pub struct Public {
-    /// Assets and markets.
-    pub directory: Arc<Directory>,
-    /// The server's clock.
-    pub clock: fn() -> Moment,
-}
-
 /// `/schemas/…` and the routes under `/0/public/`.
-pub fn routes(public: Public) -> Router {
+pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/schemas/{file}", get(schema))
         .route("/0/public/Time", get(time))
         .route("/0/public/SystemStatus", get(system_status))
         .route("/0/public/Assets", get(assets))
         .route("/0/public/AssetPairs", get(asset_pairs))
-        .with_state(public)
+        .with_state(gateway)
 }
 
 /// A message's JSON Schema, or the AsyncAPI document of them all.
@@ -77,8 +67,8 @@ struct Time {
     rfc1123: String,
 }
 
-async fn time(State(public): State<Public>) -> Json<Envelope<Time>> {
-    let now = (public.clock)();
+async fn time(State(gateway): State<Arc<Gateway>>) -> Json<Envelope<Time>> {
+    let now = (gateway.clock)();
     let at = std::time::UNIX_EPOCH + std::time::Duration::from_micros(now.0);
     found(Time { unixtime: now.0 / 1_000_000, rfc1123: httpdate::fmt_http_date(at) })
 }
@@ -89,8 +79,8 @@ struct SystemStatus {
     timestamp: String,
 }
 
-async fn system_status(State(public): State<Public>) -> Json<Envelope<SystemStatus>> {
-    found(SystemStatus { status: public.directory.system(), timestamp: (public.clock)().to_string() })
+async fn system_status(State(gateway): State<Arc<Gateway>>) -> Json<Envelope<SystemStatus>> {
+    found(SystemStatus { status: gateway.directory.system(), timestamp: (gateway.clock)().to_string() })
 }
 
 /// `asset` or `pair`: comma-separated names; absent means all.
@@ -122,10 +112,10 @@ impl AssetInfo {
 }
 
 async fn assets(
-    State(public): State<Public>,
+    State(gateway): State<Arc<Gateway>>,
     Query(names): Query<Names>,
 ) -> Json<Envelope<BTreeMap<String, AssetInfo>>> {
-    let reference = public.directory.reference();
+    let reference = gateway.directory.reference();
     let find = |name: &str| AssetCode::from(name).ok().and_then(|code| reference.find_asset(&code).ok());
     match chosen(names.asset.as_deref(), reference.assets(), |asset| asset.code.to_string(), find) {
         Some(chosen) => found(chosen.into_iter().map(|(name, asset)| (name, AssetInfo::new(asset))).collect()),
@@ -195,10 +185,10 @@ fn percent(ppm: u32) -> Box<RawValue> {
 
 /// The stock order book client reads the result under the very name it asked for.
 async fn asset_pairs(
-    State(public): State<Public>,
+    State(gateway): State<Arc<Gateway>>,
     Query(names): Query<Names>,
 ) -> Json<Envelope<BTreeMap<String, PairInfo>>> {
-    let reference = public.directory.reference();
+    let reference = gateway.directory.reference();
     let find = |name: &str| {
         let exact = Symbol::from(name).ok().and_then(|symbol| reference.find_market(&symbol).ok());
         exact.or_else(|| reference.markets().iter().find(|market| market.symbol.replace('/', "") == name))

@@ -19,6 +19,7 @@ use super::context::{Gateway, Unanswered};
 use super::handshake::{self, origin};
 use super::listener::{Peer, Refusal};
 use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
+use crate::access::principal::Principal;
 use crate::domain::ids::MemberId;
 use crate::domain::limits::MEMBER_SESSION_US;
 use crate::domain::time::Moment;
@@ -129,7 +130,7 @@ async fn signed_in(
     let (Some(member), true, Some(step)) = (member, right, step) else { return Err(wrong()) };
     let token = new_bearer_token();
     let command = Command::OpenMemberSession { member, step, cookie_hash: bearer_hash(&token) };
-    match gateway.ask(peer, 0, Work::Command(command)).await {
+    match gateway.ask(Principal::public(peer), Work::Command(command)).await {
         Ok(_) => {
             attempt.succeeded();
             gateway.activity.touch(bearer_hash(&token), now);
@@ -204,7 +205,7 @@ async fn signed_in_now(
 ) -> Response {
     let invalid = || refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
     let Some(token) = cookie(&headers) else { return invalid() };
-    match gateway.ask(peer, 0, Work::Query(Query::BindMember(bearer_hash(token)))).await {
+    match gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(bearer_hash(token)))).await {
         Ok(_) => Json(json!({"error": []})).into_response(),
         Err(Unanswered::Refused(_)) => invalid(),
         Err(Unanswered::Unavailable) => Refusal::unavailable().into_response(),
@@ -223,7 +224,7 @@ async fn sign_out(
         return refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
     };
     let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
-    match gateway.ask(peer, 0, Work::Command(command)).await {
+    match gateway.ask(Principal::public(peer), Work::Command(command)).await {
         Ok(_) => {
             let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
             ([(header::SET_COOKIE, gone)], Json(json!({"error": []}))).into_response()
@@ -282,7 +283,7 @@ async fn accepted(
         }
         _ => return Err(bad("password", "give password first, then otp")),
     };
-    match gateway.ask(peer, 0, Work::Command(command)).await {
+    match gateway.ask(Principal::public(peer), Work::Command(command)).await {
         Ok(_) => Ok(Json(answer).into_response()),
         Err(Unanswered::Refused(reject)) => Err(Refusal::new(StatusCode::BAD_REQUEST, reject.text())),
         Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),

@@ -44,7 +44,7 @@ async fn fetch(
     let gone = || Refusal::new(StatusCode::NOT_FOUND, "EQuery:Unknown export:token: ask for a new link");
     let Some((id, by)) = gateway.exports.redeem(&token, (gateway.clock)()) else { return gone().into_response() };
     let query = Work::Query(Query::Exports(Operation::ExportRetrieve, Some(id)));
-    let export = match gateway.ask_as(Principal { peer, ..by }, query).await {
+    let export = match gateway.ask(Principal { peer, ..by }, query).await {
         Ok(Answer::View(View::Exports(mut found))) => found.pop(),
         Err(Unanswered::Refused(reject)) => {
             return Refusal::new(StatusCode::FORBIDDEN, reject.text()).into_response();

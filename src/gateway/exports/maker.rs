@@ -101,7 +101,7 @@ impl Maker {
     async fn finish(&mut self, job: Job) -> Result<(), Stuck> {
         let (export, progress) = job.finish(&self.exports().dir).await?;
         let command = Command::FinishExport { export: export.id, started: progress.started, rows: progress.rows };
-        match self.gateway.ask_as(Principal::SERVER, Work::Command(command)).await {
+        match self.gateway.ask(Principal::SERVER, Work::Command(command)).await {
             // It was removed meanwhile; the next comparison takes the file away.
             Ok(_) | Err(Unanswered::Refused(_)) => Ok(()),
             Err(Unanswered::Unavailable) => Err(Stuck::Busy),
@@ -130,7 +130,7 @@ impl Maker {
         let mut all: Vec<Export> = Vec::new();
         loop {
             let query = Query::AllExports(all.last().map(|last| last.id));
-            match self.gateway.ask_as(Principal::SERVER, Work::Query(query)).await {
+            match self.gateway.ask(Principal::SERVER, Work::Query(query)).await {
                 Ok(Answer::View(View::Exports(page))) if page.is_empty() => return Ok(all),
                 Ok(Answer::View(View::Exports(page))) => all.extend(page),
                 Ok(_) | Err(_) => return Err(Stuck::Busy),
