@@ -414,8 +414,10 @@ mod tests {
 
     #[test]
     fn d1_14_listening_off_loopback_takes_consent() {
-        let open = "listen = '[::]:8080'\nallow_plain_off_loopback = true";
-        assert!(Config::parse(open).is_ok());
+        let open = "listen = '[::]:8080'";
+        let told = Config::parse(open).unwrap_err().to_string();
+        assert!(told.contains("allow_plain_off_loopback"), "{told}");
+        assert!(Config::parse(&format!("{open}\nallow_plain_off_loopback = true")).is_ok());
         assert!(Config::parse("listen = '[::1]:8080'").is_ok());
     }
 

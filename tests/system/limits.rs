@@ -114,6 +114,33 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     sqlx::Connection::close(writer).await.unwrap();
 }
 
+/// The clock is set on by hand, so that nobody waits: only what was silent for a minute and follows nothing is closed.
+#[tokio::test]
+async fn d7_79_a_socket_that_is_silent_for_a_minute_is_closed_unless_it_follows_a_channel() {
+    let world = World::new(&[]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        let mut bare = Client::bare(world.address).await;
+        bare.frame("status").await;
+        sockets.push(bare);
+    }
+    let [silent, talking, following] = &mut sockets[..] else { unreachable!() };
+    following.call("subscribe", json!({"channel": "instrument"})).await;
+    let passes = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    passes(50).await;
+    talking.reply("ping", Value::Null).await;
+    passes(11).await;
+    let closed = tokio::time::timeout(Duration::from_secs(10), silent.closed()).await;
+    assert_eq!(closed, Ok((1000, "idle".to_owned())));
+    for open in [talking, following] {
+        assert_eq!(open.reply("ping", Value::Null).await["method"], "pong");
+    }
+}
+
 #[tokio::test]
 async fn d7_80_more_names_than_a_socket_may_follow_have_one_refusal() {
     let world = World::configured(&[], |config| config.limits.subscriptions_per_connection = 3).await;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
+use super::client::Client;
 use super::operation::{metrics, value};
 use super::world::{Wanted, World, key};
 
@@ -71,13 +72,52 @@ async fn d4_48_a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_
             bot.send(json!({"method": "subscribe", "req_id": 999, "params": params}).to_string()).await;
         }
     }
-    let mut told = 0;
-    while told <= ORDERS {
-        let frame = tokio::time::timeout(std::time::Duration::from_secs(5), bot.frame("executions")).await;
-        let frame = frame.unwrap_or_else(|_| panic!("{told} of {} orders were told", ORDERS + 1));
-        let items = frame["data"].as_array().unwrap().iter();
-        told += items.filter(|item| item["exec_type"] == "new").count();
+    let told = news(&mut bot, ORDERS + 1).await;
+    assert!(told[0].1 > last && told.is_sorted_by(|a, b| a.1 < b.1), "each once, and none before: {told:?}");
+}
+
+/// The next updates of `executions` that say `new`, each by order and offset.
+async fn news(bot: &mut Client, count: usize) -> Vec<(String, u64)> {
+    let mut told = Vec::new();
+    while told.len() < count {
+        let frame = bot.frame("executions").await;
+        assert_eq!(frame["type"], "update", "{frame}");
+        let new = frame["data"].as_array().unwrap().iter().filter(|item| item["exec_type"] == "new");
+        told.extend(new.map(|item| (item["order_id"].as_str().unwrap().to_owned(), item["offset"].as_u64().unwrap())));
     }
+    told
+}
+
+#[tokio::test]
+async fn d4_48_a_snapshot_taken_while_orders_pour_in_and_what_follows_it_are_every_order_once() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut follower) = (world.bot(1).await, world.bot(1).await);
+    follower.subscribe("executions").await;
+    assert_eq!(follower.frame("executions").await["data"], json!([]));
+    const ORDERS: usize = 60;
+    for number in 0..ORDERS {
+        let order = json!({"method": "add_order", "req_id": 1_000 + number, "params": limit("buy", "1", "10")});
+        bot.send(order.to_string()).await;
+        if number == ORDERS / 2 {
+            let params = json!({"channel": "executions", "snap_orders": true});
+            bot.send(json!({"method": "subscribe", "req_id": 999, "params": params}).to_string()).await;
+        }
+    }
+    let uncut = news(&mut follower, ORDERS).await;
+    let snapshot = bot.frame("executions").await;
+    assert_eq!(snapshot["type"], "snapshot");
+    let open = snapshot["data"].as_array().unwrap();
+    assert!(open.len() > ORDERS / 2 && open.iter().all(|item| item["exec_type"] == "new"), "{snapshot}");
+    let begun = open[0]["offset"].as_u64().unwrap();
+    assert!(open.iter().all(|item| item["offset"] == begun));
+    let updates = news(&mut bot, ORDERS - open.len()).await;
+    assert!(updates.iter().all(|(_, offset)| *offset > begun), "{begun}: {updates:?}");
+    let mut seen: Vec<String> = open.iter().map(|item| item["order_id"].as_str().unwrap().to_owned()).collect();
+    seen.extend(updates.into_iter().map(|(order, _)| order));
+    seen.sort();
+    let mut all: Vec<String> = uncut.into_iter().map(|(order, _)| order).collect();
+    all.sort();
+    assert_eq!(seen, all);
 }
 
 #[tokio::test]
