@@ -77,6 +77,25 @@ async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_filter_that_a_channel_does_not_have_is_refused_by_name() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for (channel, field, value) in [
+        ("balances", "workflow", json!("initiate_withdrawal")),
+        ("executions", "asset", json!(["BTC"])),
+        ("earn", "asset", json!(["ETH"])),
+        ("deposits", "type", json!(["deposit"])),
+        ("trade", "type", json!(["trade"])),
+    ] {
+        let refused = bot.refused("subscribe", json!({"channel": channel, field: value})).await;
+        assert!(refused.starts_with(&format!("EGeneral:Invalid arguments:{field}: ")), "{channel}: {refused}");
+    }
+    let asked = json!({"channel": "ledger", "asset": ["BTC"], "type": ["trade"]});
+    let acknowledged = bot.call("subscribe", asked).await;
+    assert_eq!((&acknowledged["asset"], &acknowledged["type"]), (&json!(["BTC"]), &json!(["trade"])));
+}
+
+#[tokio::test]
 async fn numbers_are_read_losslessly_in_every_form() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;

@@ -164,6 +164,15 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<
 fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, Channel), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
     let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
+    let filters = [
+        ("asset", asked.asset.is_some(), &[Operation::Ledger, Operation::Deposits, Operation::Withdrawals][..]),
+        ("type", asked.r#type.is_some(), &[Operation::Ledger]),
+        ("workflow", asked.workflow.is_some(), &[Operation::Approvals]),
+    ];
+    if let Some((field, ..)) = filters.iter().find(|(_, given, channels)| *given && !channels.contains(&operation)) {
+        // What was acknowledged and not applied would be taken for the whole.
+        return Err(WireError::field(field, "this channel has no such filter; leave it out"));
+    }
     let names = |list: Option<Names<'_>>, refusal: &str| {
         let read = list.map(|list| list.list().ok_or_else(|| WireError::new(refusal)));
         let owned = read.transpose()?.map(|list| list.iter().map(|name| (**name).to_owned()).collect());
