@@ -409,6 +409,7 @@ fn acknowledgement(
         snap_orders: executions.then_some(options.snap_orders.or(options.snapshot).unwrap_or(true)),
         snap_trades: executions.then_some(fills),
         order_status: options.order_status.filter(|_| executions),
+        ratecounter: (executions && options.ratecounter).then_some(true),
         cancel_on_disconnect: (executions && options.cancel_on_disconnect).then_some(true),
         asset: options.assets.clone(),
         r#type: options.types.clone(),

@@ -413,6 +413,8 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         order_status: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        ratecounter: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         cancel_on_disconnect: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
         maxratecount: Option<u32>,

@@ -26,7 +26,10 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
     let mut bot = world.bot(1).await;
     let asked = json!({"channel": "executions", "ratecounter": true});
     let acknowledged = bot.call("subscribe", asked).await;
-    assert_eq!(acknowledged["maxratecount"], 60);
+    assert_eq!((&acknowledged["maxratecount"], &acknowledged["ratecounter"]), (&json!(60), &json!(true)));
+    // Stock clients send this back as it is when they connect again, and want the same.
+    let mut again = world.bot(1).await;
+    assert_eq!(again.call("subscribe", acknowledged.clone()).await, acknowledged);
     let first = bot.call("add_order", limit("100")).await;
     assert_eq!(
         (first["rate"]["cost"].to_string(), first["rate"]["maxratecount"].to_string()),
