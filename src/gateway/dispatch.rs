@@ -29,6 +29,9 @@ use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
 
+/// A topic with the symbol that a request names it by.
+type Named = (Option<String>, Option<Topic>);
+
 /// Symbols whose orders one socket may follow.
 const LEVEL3_MAX: usize = 200;
 /// Tokens that one socket remembers having used.
@@ -329,29 +332,30 @@ impl Session {
         };
         for (symbol, topic) in topics {
             let Some(topic) = topic else {
-                self.refuse_symbol(envelope, &symbol, &format!("Currency pair not supported {symbol}"));
+                let error = format!("Currency pair not supported {}", symbol.as_deref().unwrap_or_default());
+                self.refuse_symbol(envelope, symbol.as_deref(), &error);
                 continue;
             };
             if let Some(error) = self.too_many_orders(topic) {
-                self.refuse_symbol(envelope, &symbol, error);
+                self.refuse_symbol(envelope, symbol.as_deref(), error);
                 continue;
             }
             if self.topics.len() >= self.gateway.limits.subscriptions_per_connection && !self.topics.contains(&topic) {
-                self.refuse_symbol(envelope, &symbol, CROWDED);
+                self.refuse_symbol(envelope, symbol.as_deref(), CROWDED);
                 continue;
             }
             if !self.topics.insert(topic) {
-                self.refuse_symbol(envelope, &symbol, "Already subscribed");
+                self.refuse_symbol(envelope, symbol.as_deref(), "Already subscribed");
                 continue;
             }
             let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
             let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
-            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, &symbol) };
+            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, symbol.clone()) };
             self.acknowledge(envelope, &result);
             let subscriber = Arc::clone(&self.outlet);
             if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
                 self.topics.remove(&topic);
-                self.refuse_symbol(envelope, &symbol, UNAVAILABLE);
+                self.refuse_symbol(envelope, symbol.as_deref(), UNAVAILABLE);
             }
         }
     }
@@ -370,11 +374,12 @@ impl Session {
         }
     }
 
-    /// The topics that a request names, each with its symbol; `None` for a symbol of no market.
-    fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<(String, Option<Topic>)>, &'static str> {
+    /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
+    /// no market.
+    fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, &'static str> {
         let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
         if operation == Operation::Instrument {
-            return Ok(vec![(String::new(), Some(topic(None)))]);
+            return Ok(vec![(None, Some(topic(None)))]);
         }
         let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
         if symbols.len() > self.gateway.limits.subscriptions_per_connection {
@@ -402,7 +407,7 @@ impl Session {
         let reference = self.gateway.directory.reference();
         let of = |symbol: &String| {
             let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
-            (symbol.clone(), found.map(|market| Topic { depth, bbo, ..topic(Some(market.id)) }))
+            (Some(symbol.clone()), found.map(|market| Topic { depth, bbo, ..topic(Some(market.id)) }))
         };
         Ok(symbols.iter().map(of).collect())
     }
@@ -423,11 +428,11 @@ impl Session {
                 };
                 for (symbol, topic) in topics {
                     let Some(topic) = topic.filter(|topic| self.topics.remove(topic)) else {
-                        self.refuse_symbol(envelope, &symbol, missing);
+                        self.refuse_symbol(envelope, symbol.as_deref(), missing);
                         continue;
                     };
                     self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
-                    self.acknowledge(envelope, &acknowledged(topic, &symbol));
+                    self.acknowledge(envelope, &acknowledged(topic, symbol));
                 }
             }
             _ => {
@@ -454,18 +459,21 @@ impl Session {
         self.reply(envelope, Ok(&json));
     }
 
-    /// A refusal that names its symbol at top level (rule 45).
-    fn refuse_symbol(&mut self, envelope: Envelope<'_>, symbol: &str, error: &str) {
-        self.push(|text| envelope.refusal(text, symbol, error));
+    /// A refusal that names its symbol, if it has one, at top level (rule 45).
+    fn refuse_symbol(&mut self, envelope: Envelope<'_>, symbol: Option<&str>, error: &str) {
+        match symbol {
+            Some(symbol) => self.push(|text| envelope.refusal(text, symbol, error)),
+            None => self.reply(envelope, Err(error)),
+        }
     }
 }
 
 /// What an acknowledgement says of a public topic.
-fn acknowledged(topic: Topic, symbol: &str) -> Subscribed {
+fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
     debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
     Subscribed {
         channel: topic.channel.name(),
-        symbol: topic.market.map(|_| symbol.to_owned()),
+        symbol,
         depth: matches!(topic.channel, Operation::Book | Operation::Level3).then_some(topic.depth),
         interval: (topic.channel == Operation::Ohlc).then_some(topic.depth),
         event_trigger: (topic.channel == Operation::Ticker).then_some(if topic.bbo { "bbo" } else { "trades" }),

@@ -234,6 +234,11 @@ async fn a_status_of_a_market_is_told_to_who_follows_instruments_and_to_who_asks
     let mut bare = Client::bare(world.address).await;
     bare.call("subscribe", json!({"channel": "instrument"})).await;
     assert_eq!(bare.frame("instrument").await["data"]["pairs"][0]["status"], "online");
+    let again = bare.reply("subscribe", json!({"channel": "instrument"})).await;
+    assert_eq!((&again["error"], again.get("symbol")), (&json!("Already subscribed"), None));
+    let mut other = Client::bare(world.address).await;
+    let never = other.reply("unsubscribe", json!({"channel": "instrument"})).await;
+    assert_eq!((&never["success"], never.get("symbol")), (&json!(false), None));
     assert_eq!(asked(world.address).await, "online");
     world.venue().await.call("set_market_status", json!({"symbol": "BTC/USD", "status": "post_only"})).await;
     let update = bare.frame("instrument").await;
