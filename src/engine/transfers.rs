@@ -103,11 +103,12 @@ impl<T: Transfer> Transfers<T> {
         self.open.get(&id)
     }
 
-    /// The open ones of an account that a filter admits, newest first.
+    /// The open ones of an account that a filter admits, newest first, and one more than it wants: that one says that
+    /// more follow.
     pub fn open(&self, account: AccountId, filter: &TransferFilter, asset: Option<AssetId>) -> Vec<T> {
         let ids = self.by_account.get(&account).into_iter().flatten().rev();
         let all = ids.filter_map(|id| self.open.get(id)).filter(|of| filter.admits(asset, *of));
-        all.take(filter.limit).cloned().collect()
+        all.take(filter.limit + 1).cloned().collect()
     }
 
     /// What a channel of an account begins with: the open ones and the last that ended, newest first.

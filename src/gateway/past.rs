@@ -216,6 +216,8 @@ fn orders_text(
     closed: &[ClosedOrder],
     cursor: Option<Cursor>,
 ) -> String {
+    // A page keeps the order in which they closed, by which its cursor goes on; what was found by name has none.
+    let mixed = !open.is_empty();
     let mut all = open;
     for closed in closed {
         if all.iter().any(|(id, _)| *id == closed.order.id) {
@@ -226,7 +228,7 @@ fn orders_text(
         executions::item(&mut text, reference, &closed.order, what, closed.at, closed.offset);
         all.push((closed.order.id, text));
     }
-    if cursor.is_none() {
+    if mixed {
         all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
     }
     let texts: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();

@@ -111,9 +111,8 @@ impl History {
                 cl_ord_id: wanted.cl_ord_id.as_deref(),
                 userref: wanted.userref,
             };
-            let rows = self.reader.closed_orders(&page(grant, wanted), &filter).await?;
-            let next =
-                cursor(wanted, rows.last().map(|row| (row.closed_us.unwrap_or_default(), row.order_id)), rows.len());
+            let mut rows = self.reader.closed_orders(&page(grant, wanted), &filter).await?;
+            let next = cut(&mut rows, wanted.limit, |row| (row.closed_us.unwrap_or_default(), row.order_id));
             Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
         })
         .await
@@ -123,8 +122,8 @@ impl History {
     pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Entries, Busy> {
         self.query(grant.reached, async {
             let asset = wanted.asset.map(|asset| asset.0.into());
-            let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
-            let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.ledger_id)), rows.len());
+            let mut rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
+            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.ledger_id));
             Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
         })
         .await
@@ -134,13 +133,13 @@ impl History {
     pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<AuditPage, Busy> {
         self.query(grant.reached, async {
             let organization = grant.organization.0.into();
-            let rows = self.reader.audit(&Page { account: organization, ..within(None, None, wanted) }).await?;
+            let mut rows = self.reader.audit(&Page { account: organization, ..within(None, None, wanted) }).await?;
+            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.entry_offset));
             let seqs: Vec<u64> = rows.iter().map(|row| row.entry_offset / 256).collect();
             let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
                 tracing::warn!(%error, "the journal's digests cannot be read");
                 Busy
             })?;
-            let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.entry_offset)), rows.len());
             let audited = rows
                 .iter()
                 .zip(hashes)
@@ -153,8 +152,9 @@ impl History {
     /// `trades_history`, by time.
     pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Fills, Busy> {
         self.query(grant.reached, async {
-            let rows = self.reader.trades(&page(grant, wanted), wanted.market.map(|market| market.0.into())).await?;
-            let next = cursor(wanted, rows.last().map(|row| (row.at_us, row.exec)), rows.len());
+            let market = wanted.market.map(|market| market.0.into());
+            let mut rows = self.reader.trades(&page(grant, wanted), market).await?;
+            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.exec));
             Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
         })
         .await
@@ -176,7 +176,7 @@ impl History {
         self.query(grant.reached, async {
             let wanted = Wanted { limit, ..Wanted::default() };
             let rows = self.reader.trades(&page(grant, &wanted), None).await?;
-            Ok(rows.iter().rev().filter_map(|row| read(&row.body)).collect())
+            Ok(rows.iter().take(limit).rev().filter_map(|row| read(&row.body)).collect())
         })
         .await
     }
@@ -215,7 +215,7 @@ pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
     Page { account: grant.account.0.into(), ..within(grant.from, grant.until, wanted) }
 }
 
-/// The rows wanted of those between two times.
+/// The rows wanted of those between two times, and one more: it says whether there are more.
 fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page {
     let latest = from.into_iter().chain(wanted.start).max().map_or(0, |at| at.0);
     let earliest = until.into_iter().chain(wanted.end).min().map_or(u64::MAX, |at| at.0);
@@ -227,13 +227,16 @@ fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page 
         start_us: latest,
         end_us: earliest.min(behind),
         after,
-        limit: u32::try_from(wanted.limit).unwrap_or(u32::MAX),
+        limit: u32::try_from(wanted.limit + 1).unwrap_or(u32::MAX),
     }
 }
 
-/// The cursor behind a full page; a page that is not full is the last one.
-pub(super) fn cursor(wanted: &Wanted, last: Option<(u64, u64)>, count: usize) -> Option<Cursor> {
-    last.filter(|_| count >= wanted.limit).map(|(at, id)| Cursor { at: Moment(at), id })
+/// Cuts what was read to a page of so many rows: the cursor behind its last one, when more follow.
+pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> (u64, u64)) -> Option<Cursor> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let (at, id) = place(rows.last().filter(|_| more)?);
+    Some(Cursor { at: Moment(at), id })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::History;
-use super::queries::{Busy, Wanted, cursor, granted, page};
+use super::queries::{Busy, Wanted, cut, granted, page};
 use super::rows::{bytes, read};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
@@ -58,8 +58,8 @@ impl History {
                 }
             };
             let ended = rows.iter().filter_map(|row| read(&row.body)).filter(|of: &T| filter.admits(asset, of));
-            let all = merged(open, ended, filter.limit);
-            let next = cursor(&wanted, all.last().map(|of| (of.created_at().0, of.id())), all.len());
+            let mut all = merged(open, ended);
+            let next = cut(&mut all, filter.limit, |of| (of.created_at().0, of.id()));
             Ok((all, next))
         })
         .await
@@ -67,7 +67,7 @@ impl History {
 }
 
 /// Newest first, each once: what has ended since the engine looked is as it was then.
-fn merged<T: Transfer>(open: Vec<T>, ended: impl Iterator<Item = T>, limit: usize) -> Vec<T> {
+fn merged<T: Transfer>(open: Vec<T>, ended: impl Iterator<Item = T>) -> Vec<T> {
     let mut all = open;
     let told = all.len();
     for of in ended {
@@ -76,6 +76,5 @@ fn merged<T: Transfer>(open: Vec<T>, ended: impl Iterator<Item = T>, limit: usiz
         }
     }
     all.sort_by_key(|of| std::cmp::Reverse((of.created_at(), of.id())));
-    all.truncate(limit);
     all
 }

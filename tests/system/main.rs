@@ -25,6 +25,7 @@ mod members;
 mod operation;
 mod order_types;
 mod orders;
+mod pages;
 mod postgres;
 mod rates;
 mod replay;
