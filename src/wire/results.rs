@@ -206,9 +206,7 @@ records! {
     /// What a withdrawal would need.
     Approval {
         required: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
         quorum: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         policy_version: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         rule: Option<u32>,
@@ -279,7 +277,6 @@ records! {
         subject: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         policy_version: Option<u32>,
         hash: String,
     }

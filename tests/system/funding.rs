@@ -90,6 +90,17 @@ async fn withdrawals_open_and_ended_are_one_list_without_gap_or_double_while_the
 }
 
 #[tokio::test]
+async fn without_a_policy_withdraw_info_and_the_audit_log_say_null() {
+    let world = World::governed(&[key(ScopeSet::ALL)], false).await;
+    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": 2});
+    let info = world.bot(1).await.call("withdraw_info", asked).await;
+    assert_eq!(info["approval"], json!({"required": false, "quorum": null, "policy_version": null}));
+    let log = world.member("alice").await.call("audit_log", json!({})).await;
+    assert_eq!((&log["entries"][0]["action"], &log["entries"][0]["policy_version"]), (&json!("sign_in"), &Value::Null));
+    assert!(log["entries"][0].get("policy_version").is_some(), "{log}");
+}
+
+#[tokio::test]
 async fn a_deposit_is_followed_over_its_life_and_listed_with_all_that_ended() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bot, mut venue) = funded(&world, 1).await;
@@ -241,6 +252,7 @@ async fn methods_addresses_and_what_a_withdrawal_needs_are_told_as_v2_does() {
     }
     let info = bot.call("withdraw_info", json!({"asset": "BTC", "key": "cold-1", "amount": 2})).await;
     assert_eq!((info["limit"].to_string(), info["amount"].to_string()), ("100.0".into(), "1.99999".into()));
+    assert_eq!(info["approval"], json!({"required": true, "quorum": 1, "policy_version": 1}));
     let asked = |more: Value| {
         let mut params = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
         params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
