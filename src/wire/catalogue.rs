@@ -161,7 +161,7 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::InviteMember
         | Operation::ResetMember => g.subschema_for::<r::Initiated>(),
         Operation::Members => g.subschema_for::<r::Members>(),
-        Operation::Freeze => g.subschema_for::<r::Frozen>(),
+        Operation::Freeze => g.subschema_for::<r::Froze>(),
         Operation::AuditLog => g.subschema_for::<r::AuditLog>(),
         Operation::PolicyExplain => g.subschema_for::<r::Explained>(),
         Operation::ServiceUsers => g.subschema_for::<r::ServiceUsers>(),

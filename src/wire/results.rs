@@ -247,7 +247,9 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         frozen: Option<Frozen>,
     }
-    /// A freeze, and the result of `freeze`.
+    /// `freeze`.
+    Froze { frozen: Frozen }
+    /// A freeze.
     Frozen { scope: &'static str, reason: String, member_id: String, at: String }
     /// A Member of `members`.
     Member {

@@ -128,7 +128,7 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
         Reply::Member(of) => {
             json(out, &r::MemberChanged { member_id: of.id.to_string(), kyc: of.kyc.name() });
         }
-        Reply::Frozen(of) => json(out, &frozen(of)),
+        Reply::Frozen(of) => json(out, &r::Froze { frozen: frozen(of) }),
     }
 }
 
