@@ -122,12 +122,17 @@ async fn an_edit_names_both_orders_and_a_closing_order_follows_its_fill() {
 
 #[tokio::test]
 async fn orders_with_dates_start_and_end_on_their_own() {
-    let (_world, mut bot, _maker) = traded().await;
+    let (world, mut bot, _maker) = traded().await;
     let at = |us: u64| countersign::server::wall_clock().plus_us(us).to_string();
     let mut order = limit("buy", "0.1", "700");
     (order["effective_time"], order["time_in_force"], order["expire_time"]) =
         (json!(at(600_000)), json!("gtd"), json!(at(1_500_000)));
     bot.call("add_order", order).await;
+    let mut late = world.bot(1).await;
+    late.subscribe("executions").await;
+    assert_eq!(words(&told(&mut late, 1).await), ["pending_new pending_new"], "it waits");
+    let listed = late.call("open_orders", json!({})).await["orders"][0].take();
+    assert_eq!((&listed["exec_type"], &listed["order_status"]), (&json!("pending_new"), &json!("pending_new")));
     let items = told(&mut bot, 3).await;
     assert_eq!(words(&items), ["pending_new pending_new", "new new", "expired expired"]);
     assert!(items[1].1["timestamp"].as_str() >= items[0].1["effective_time"].as_str());

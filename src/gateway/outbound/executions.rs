@@ -17,9 +17,9 @@ const PERCENT_DECIMALS: u8 = 4;
 /// What an item tells.
 #[derive(Clone, Copy, Debug)]
 pub enum Execution<'a> {
-    /// Accepted, not live yet.
+    /// Accepted, not live yet; also in a snapshot.
     PendingNew,
-    /// Live; also an open order of a snapshot.
+    /// Live; also in a snapshot.
     New,
     /// One side of a fill.
     Trade(OneSide<'a>),

@@ -5,7 +5,7 @@ use super::executions::{self, Execution, OneSide};
 use super::records;
 use crate::access::operation::Operation;
 use crate::domain::ids::ExecId;
-use crate::domain::orders::Order;
+use crate::domain::orders::{Order, OrderStatus};
 use crate::engine::entries::{TAKER_TRADE, entries};
 use crate::engine::event::Event;
 use crate::engine::reference::Reference;
@@ -75,5 +75,7 @@ pub fn json(out: &mut String, value: &impl serde::Serialize) {
 
 /// The item of an open order in a snapshot or a list.
 pub fn open_order(out: &mut String, reference: &Reference, order: &Order, offset: u64) {
-    executions::item(out, reference, order, Execution::New, order.opened_at, offset);
+    let waits = order.status == OrderStatus::PendingNew;
+    let what = if waits { Execution::PendingNew } else { Execution::New };
+    executions::item(out, reference, order, what, order.opened_at, offset);
 }
