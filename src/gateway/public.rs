@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -29,6 +29,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/0/public/SystemStatus", get(system_status))
         .route("/0/public/Assets", get(assets))
         .route("/0/public/AssetPairs", get(asset_pairs))
+        .route("/0/public/{*method}", any(async || refused::<()>("EGeneral:Unknown method")))
         .with_state(gateway)
 }
 

@@ -137,6 +137,10 @@ async fn http_answers_what_it_must() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (status, _, body) = http(world.address, "POST", "/0/private/Balance", &[], "nonce=1").await;
     assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#));
+    for path in ["/0/public/Spread", "/0/public/Time/zone"] {
+        let (status, _, body) = http(world.address, "GET", path, &[], "").await;
+        assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#), "{path}");
+    }
     let (status, _, body) = http(world.address, "POST", "/0/private/GetWebSocketsToken", &[], "nonce=1").await;
     assert_eq!((status, body.as_str()), (200, r#"{"error":["EAPI:Invalid key"]}"#));
     let mut bot = world.bot(1).await;
