@@ -92,6 +92,15 @@ impl JsonSchema for Text<'_> {
     }
 }
 
+/// States another name that serde reads a field by; schemars leaves it out.
+pub fn alias(other: &'static str, field: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        if let Some(properties) = schema.get_mut("properties") {
+            properties[other] = properties[field].clone();
+        }
+    }
+}
+
 /// Tells a member that is `null` from one that is not there.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

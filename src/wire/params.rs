@@ -6,13 +6,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, Text, present};
+use super::leaf::{Names, Number, Text, alias, present};
 
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
-        $(#[$doc])*
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, bound(deserialize = "'de: 'a"))]
+        $(#[$doc])*
         pub struct $name<'a> {
             $($(#[$attr])* pub $field: $type,)*
             pub token: Option<Text<'a>>,
@@ -23,8 +23,8 @@ macro_rules! params {
 params! {
     /// No params of its own.
     Nothing {}
-    /// `subscribe` and `unsubscribe`: all that any channel takes, and all that an acknowledgement's
-    /// result holds, because clients send that back.
+    /// `subscribe`, `unsubscribe`: what any channel takes, and what an acknowledgement holds, which clients send back.
+    #[schemars(transform = alias("rate_counter", "ratecounter"))]
     Subscribe {
         channel: Text<'a>,
         symbol: Option<Names<'a>>,
@@ -80,6 +80,7 @@ params! {
     /// What makes an order live; `price_type` static, pct or quote.
     Triggers { reference: Option<Text<'a>>, price: Number<'a>, price_type: Option<Text<'a>> }
     /// A closing order.
+    #[schemars(transform = alias("stop_price", "trigger_price"))]
     Conditional {
         order_type: Text<'a>,
         limit_price: Option<Number<'a>>,

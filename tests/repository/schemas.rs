@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use countersign::wire::published;
+use serde_json::json;
 
 use crate::assert_none;
 
@@ -20,6 +21,22 @@ fn the_committed_schemas_are_fresh() {
     assert_eq!(names(&committed), names(&fresh), "run `cargo run -- schemas`");
     for (name, text) in fresh {
         assert!(committed[&name] == text, "{name} is stale: run `cargo run -- schemas`");
+    }
+}
+
+/// A schema that refuses what the server takes is wrong for who checks requests with it.
+#[test]
+fn the_schemas_have_the_other_names_of_fields() {
+    let conditional = json!({"order_type": "stop-loss", "stop_price": "10"});
+    for (name, params) in [
+        ("subscribe", json!({"channel": "executions", "rate_counter": true})),
+        ("add_order", json!({"order_type": "limit", "side": "buy", "conditional": conditional})),
+    ] {
+        let texts: BTreeMap<String, String> = published().into_iter().collect();
+        let schema = serde_json::from_str(&texts[&format!("{name}.request.schema.json")]).unwrap();
+        let message = json!({"method": name, "params": params});
+        let problem = jsonschema::validate(&schema, &message).err();
+        assert!(problem.is_none(), "{problem:?}");
     }
 }
 
