@@ -4,6 +4,7 @@
 use super::caller::ServiceCaller;
 use super::client_ids::Asked;
 use super::command::{AskedConditional, AskedTerms, AskedTrigger, PlaceOrder};
+use super::fields::{positive, units};
 use super::reject::{Code, Reject};
 use super::transition::Transition;
 use crate::domain::decimal::{Decimal, DecimalError};
@@ -106,7 +107,7 @@ pub(super) fn check_deadline(deadline: Option<Moment>, now: Moment) -> Result<()
 
 /// A quantity of at least the market's least, on its increment.
 pub(super) fn quantity(number: Decimal, market: &Market) -> Result<Quantity, Reject> {
-    let qty = Quantity(units(number, market.qty_decimals, "order_qty")?);
+    let qty = Quantity(positive(number, market.qty_decimals, "order_qty")?);
     if qty < market.qty_min {
         return Err(Reject::of(Code::OrderMinimum));
     }
@@ -131,7 +132,7 @@ const SLICE: &str = "give at least a fifteenth of the quantity, and not more tha
 
 /// The slice of an iceberg: at least a fifteenth of what may fill.
 pub(super) fn display(number: Decimal, whole: Quantity, market: &Market) -> Result<Quantity, Reject> {
-    let size = Quantity(units(number, market.qty_decimals, "display_qty")?);
+    let size = Quantity(positive(number, market.qty_decimals, "display_qty")?);
     if size > whole || size.0 % market.qty_increment.0 != 0 {
         return Err(Reject::invalid("display_qty", SLICE));
     }
@@ -208,7 +209,7 @@ fn terms(asked: &PlaceOrder, more: &AskedTerms, qty: Quantity, market: &Market, 
     };
     let limit = asked.limit_price.filter(|_| asked.order_type == OrderType::TrailingStopLimit);
     let limit = limit.map(|limit| trailing_limit(limit, more.limit_price_type, market)).transpose()?;
-    let cash = more.cash_order_qty.map(|cash| units(cash, market.quote_decimals, "cash_order_qty").map(Amount));
+    let cash = more.cash_order_qty.map(|cash| positive(cash, market.quote_decimals, "cash_order_qty").map(Amount));
     let (starts_at, expires_at) = schedule(more, now)?;
     Ok(Terms {
         trigger,
@@ -285,15 +286,10 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
 
 /// A price, or the way to one: percent with up to four decimals, or quote on the market's increment.
 pub(super) fn level(number: Decimal, kind: PriceType, market: &Market, field: &'static str) -> Result<Level, Reject> {
-    let distance = |decimals| match number.units(decimals) {
-        Ok(units) => Ok(units),
-        Err(DecimalError::ExcessDecimals) => Err(Reject::invalid(field, "too many decimals")),
-        Err(DecimalError::Malformed | DecimalError::OutOfRange) => Err(Reject::invalid(field, "out of range")),
-    };
     match kind {
         PriceType::Static => checked_price(number, market).map(Level::Static),
-        PriceType::Pct => distance(PERCENT_DECIMALS).map(Level::Pct),
-        PriceType::Quote => match distance(market.price_decimals)? {
+        PriceType::Pct => units(number, PERCENT_DECIMALS, field).map(Level::Pct),
+        PriceType::Quote => match units(number, market.price_decimals, field)? {
             units if units % market.price_increment.0 == 0 => Ok(Level::Quote(units)),
             _ => Err(Reject::of(Code::TickSize)),
         },
@@ -308,14 +304,4 @@ pub(super) fn checked_price(price: Decimal, market: &Market) -> Result<Price, Re
         _ => return Err(Reject::of(Code::InvalidPrice)),
     };
     if price.0 % market.price_increment.0 == 0 { Ok(price) } else { Err(Reject::of(Code::TickSize)) }
-}
-
-/// A decimal of a request in units of `decimals`, positive.
-pub(super) fn units(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
-    match number.units(decimals) {
-        Ok(units) if units > 0 => Ok(units),
-        Ok(_) => Err(Reject::invalid(field, "must be above zero")),
-        Err(DecimalError::ExcessDecimals) => Err(Reject::invalid(field, format!("at most {decimals} decimals"))),
-        Err(_) => Err(Reject::invalid(field, "out of range")),
-    }
 }

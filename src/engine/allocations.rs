@@ -1,10 +1,10 @@
 //! `earn_allocate` and `earn_deallocate`: at once out of spot, journalled before the reply, never queued and
 //! under no policy (rule 33). What takes time after that is a stage, which Tick moves on.
 
-use super::admission::units;
 use super::caller::ServiceCaller;
 use super::earn::{EarnOperation, EarnStep, Position, Strategy};
 use super::event::Event;
+use super::fields::positive;
 use super::ledger::{Movement, Party, Posting, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
@@ -36,7 +36,7 @@ pub struct EarnMove {
 pub fn operate(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EarnMove) -> Result<Reply, Reject> {
     let strategy = t.state().earn.find(asked.strategy)?.clone();
     let decimals = t.state().reference.asset(strategy.asset).decimals;
-    let amount = Amount(units(asked.amount, decimals, "amount")?);
+    let amount = Amount(positive(asked.amount, decimals, "amount")?);
     if let Some(first) = asked.client_id.and_then(|id| t.state().earn.named(caller.id, id)) {
         let into = matches!(first.step, EarnStep::Bonding(_) | EarnStep::Allocated);
         let same = first.strategy == strategy.id

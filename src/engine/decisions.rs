@@ -6,6 +6,7 @@ use super::caller::MemberCaller;
 use super::command::{Ballot, Initiation};
 use super::electorate::Electorate;
 use super::event::Event;
+use super::fields::check_comment;
 use super::members::{CodePurpose, check_code};
 use super::policy::{Policy, Verdict};
 use super::query::Reply;
@@ -15,7 +16,7 @@ use super::transition::Transition;
 use super::workflows::{self, Asking, Change, Draft};
 use crate::access::workflow::Permission;
 use crate::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
-use crate::domain::limits::{COMMENT_BYTES_MAX, REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
+use crate::domain::limits::{REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
 
 /// A governed change asked for by a Member.
 pub fn initiate(
@@ -191,14 +192,6 @@ fn check_message(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject
         return Err(Reject::invalid("requests", "name 1 to 50 requests"));
     }
     check_comment("comment", comment)
-}
-
-/// A comment or reason: at most [`COMMENT_BYTES_MAX`] bytes, and not empty if it is there.
-pub fn check_comment(field: &'static str, comment: Option<&str>) -> Result<(), Reject> {
-    match comment.is_none_or(|comment| !comment.trim().is_empty() && comment.len() <= COMMENT_BYTES_MAX) {
-        true => Ok(()),
-        false => Err(Reject::invalid(field, "give 1 to 500 bytes")),
-    }
 }
 
 /// The request that a ballot names, pending still and exactly as the Member saw it.

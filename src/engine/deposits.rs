@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::caller::ServiceCaller;
 use super::command::Credit;
 use super::event::Event;
+use super::fields::check_name;
 use super::ledger::{Movement, Party, Posting, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transfers::{Transfer, Transfers, amount, find_asset};
 use super::transition::Transition;
-use super::venue::checked_name;
 use crate::domain::ids::{AccountId, AssetId, DepositId, OrganizationId};
 use crate::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW};
 use crate::domain::money::Amount;
@@ -225,7 +225,7 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
     let state = t.state();
     let asset = find_asset(state, asset)?.clone();
     let amount = amount(credit.amount, &asset)?;
-    checked_name("txid", txid)?;
+    check_name("txid", txid)?;
     let told = state.deposits.told.get(&(asset.id, txid.clone()));
     if let Some(told) = told {
         if told.amount != amount || told.address != *address {

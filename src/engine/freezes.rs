@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::caller::MemberCaller;
-use super::decisions::check_comment;
 use super::event::Event;
+use super::fields::check_comment;
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::trading;

@@ -1,7 +1,7 @@
 //! `halt` and `resume`: the venue operator stops whatever moves money, and lets it go on (rules 35, 36).
 
-use super::decisions::check_comment;
 use super::event::Event;
+use super::fields::check_comment;
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transition::Transition;

@@ -8,13 +8,13 @@ use super::caller::MemberCaller;
 use super::command::Invitee;
 use super::decisions;
 use super::event::Event;
+use super::fields::{check_email, check_name};
 use super::policy::{Policy, PolicyTerms};
 use super::query::{Reply, Session};
 use super::reject::{Code, Reject};
 use super::roster::Roster;
 use super::state::State;
 use super::transition::Transition;
-use super::venue::checked_name;
 use crate::access::Rights;
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
@@ -318,10 +318,10 @@ pub fn check_code(state: &State, id: MemberId, purpose: CodePurpose, step: u64, 
 
 /// Whether a new Member may have this name and address; that of a removed Member is free again.
 pub fn check_names(state: &State, name: &str, email: &str) -> Result<(), Reject> {
-    checked_name("name", name)?;
-    checked_name("email", email)?;
+    check_name("name", name)?;
+    check_email("email", email)?;
     let taken = state.members.by_email(email).is_some_and(|member| member.status != MemberStatus::Removed);
-    if taken || !email.contains('@') {
+    if taken {
         return Err(Reject::field(Code::Exists, "email", "give an address that no other Member has"));
     }
     Ok(())
@@ -405,7 +405,7 @@ pub fn create_organization(t: &mut Transition<'_>, name: &str, invitees: &[Invit
     if members.organizations.len() >= ORGANIZATIONS_MAX {
         return Err(Reject::of(Code::LimitReached));
     }
-    checked_name("name", name)?;
+    check_name("name", name)?;
     if members.organizations.iter().any(|other| other.name == name) {
         return Err(Reject::field(Code::Exists, "name", "choose another name"));
     }

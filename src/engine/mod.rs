@@ -22,6 +22,7 @@ pub mod electorate;
 pub mod entries;
 pub mod event;
 pub mod exports;
+pub mod fields;
 pub mod freezes;
 pub mod halts;
 pub mod holdings;

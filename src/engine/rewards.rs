@@ -1,14 +1,13 @@
 //! `pay_earn_reward`: one sum for a strategy, split among the accounts in proportion to what each has earning
 //! in it at that moment (rule 36).
 
-use super::admission::units;
 use super::earn::{EarnOperation, EarnPayout, EarnStep, Strategy};
 use super::event::Event;
+use super::fields::{check_name, positive};
 use super::ledger::{Movement, Party, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transition::Transition;
-use super::venue::checked_name;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AccountId, EarnOperationId, StrategyId};
 use crate::domain::money::Amount;
@@ -24,8 +23,8 @@ pub fn pay(
 ) -> Result<Reply, Reject> {
     let state = t.state();
     let strategy = state.earn.find(strategy)?.clone();
-    let amount = Amount(units(amount, state.reference.asset(strategy.asset).decimals, "amount")?);
-    checked_name("client_id", &client_id)?;
+    let amount = Amount(positive(amount, state.reference.asset(strategy.asset).decimals, "amount")?);
+    check_name("client_id", &client_id)?;
     if let Some(first) = state.earn.payout(client_id) {
         return match first.strategy == strategy.id && first.amount == amount {
             true => Ok(Reply::EarnPaid(Box::new(first.clone()))),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::admission::units;
+use super::fields::positive;
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::domain::assets::Asset;
@@ -127,6 +127,6 @@ pub fn find_asset<'a>(state: &'a State, code: &AssetCode) -> Result<&'a Asset, R
 
 /// A positive amount of an asset.
 pub fn amount(number: Decimal, asset: &Asset) -> Result<Amount, Reject> {
-    let units = units(number, asset.decimals, "amount");
+    let units = positive(number, asset.decimals, "amount");
     units.map(Amount).map_err(|reject| Reject { code: Code::InvalidFundingAmount, ..reject })
 }

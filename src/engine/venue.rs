@@ -1,19 +1,18 @@
 //! What the venue operator sets up: assets, markets, Earn strategies and pools of deposit addresses.
 
-use super::admission::units;
 use super::command::{NewAsset, NewMarket, NewStrategy};
 use super::deposits::DepositAddress;
 use super::earn::{LockType, Periods, Strategy};
 use super::event::Event;
+use super::fields::{self, check_name, positive};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transition::Transition;
 use crate::domain::assets::Asset;
-use crate::domain::decimal::{Decimal, DecimalError};
+use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AssetId, MarketId};
 use crate::domain::limits::{
     ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, EARN_PERIOD_MAX_S, EARN_STRATEGIES_MAX, MARKETS_MAX,
-    NAME_BYTES_MAX,
 };
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
@@ -22,19 +21,8 @@ use crate::domain::text::{AssetCode, Symbol};
 /// Decimals of a price or quantity together; products of both stay within 128 bits.
 const PRICE_DECIMALS_MAX: u8 = 12;
 
-/// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
-pub(super) fn checked_name(field: &'static str, text: &str) -> Result<(), Reject> {
-    let sound = !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
-    if sound { Ok(()) } else { Err(Reject::invalid(field, "give 1 to 64 bytes without control characters")) }
-}
-
 fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<Amount, Reject> {
-    match number.units(decimals) {
-        Ok(units) if units >= 0 => Ok(Amount(units)),
-        Ok(_) => Err(Reject::invalid(field, "must not be negative")),
-        Err(DecimalError::ExcessDecimals) => Err(Reject::invalid(field, "has more decimals than the asset")),
-        Err(_) => Err(Reject::invalid(field, "out of range")),
-    }
+    fields::not_negative(number, decimals, field).map(Amount)
 }
 
 /// `add_asset`.
@@ -53,8 +41,8 @@ pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reje
     if asked.decimals > DECIMALS_MAX || asked.display_decimals > asked.decimals {
         return Err(Reject::invalid("decimals", "give at most 12, and no more of them for display"));
     }
-    checked_name("method", &asked.method)?;
-    checked_name("network", &asked.network)?;
+    check_name("method", &asked.method)?;
+    check_name("network", &asked.network)?;
     let asset = Asset {
         id: AssetId::at(reference.assets().len()),
         code: asked.code,
@@ -108,9 +96,9 @@ fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Rejec
         quote_decimals: quote.decimals,
         price_decimals: asked.price_decimals,
         qty_decimals: asked.qty_decimals,
-        price_increment: Price(units(asked.price_increment, asked.price_decimals, "price_increment")?),
+        price_increment: Price(positive(asked.price_increment, asked.price_decimals, "price_increment")?),
         qty_increment: Quantity(1),
-        qty_min: Quantity(units(asked.qty_min, asked.qty_decimals, "qty_min")?),
+        qty_min: Quantity(positive(asked.qty_min, asked.qty_decimals, "qty_min")?),
         cost_min: not_negative(asked.cost_min, quote.decimals, "cost_min")?,
         maker_ppm: asked.maker_ppm,
         taker_ppm: asked.taker_ppm,
@@ -154,7 +142,7 @@ fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy,
     if all.into_iter().flatten().any(|seconds| seconds > EARN_PERIOD_MAX_S) {
         return Err(Reject::invalid("lock_type", "give at most ten years"));
     }
-    let amount = |number, field| units(number, asset.decimals, field).map(Amount);
+    let amount = |number, field| positive(number, asset.decimals, field).map(Amount);
     let min = amount(asked.min, "user_min_allocation")?;
     let cap = |cap: Option<Decimal>, field| match cap.map(|cap| amount(cap, field)).transpose()? {
         Some(cap) if cap < min => Err(Reject::invalid(field, "give no less than the minimum")),

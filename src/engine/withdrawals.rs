@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::approvals::{Initiator, InitiatorId, RequestState};
 use super::caller::ServiceCaller;
 use super::command::{Paid, Withdraw};
-use super::decisions::{self, check_comment};
+use super::decisions;
 use super::event::Event;
+use super::fields::{self, check_comment, check_name};
 use super::ledger::{Ledger, Movement, Party, Wallet};
 use super::policy::{Subject, Verdict};
 use super::query::{Planned, Reply, WithdrawInfo};
@@ -17,7 +18,6 @@ use super::rolling_totals::RollingTotals;
 use super::state::State;
 use super::transfers::{Transfer, Transfers, amount, find_asset};
 use super::transition::Transition;
-use super::venue::checked_name;
 use super::workflows::withdrawal::WithdrawalChange;
 use super::workflows::{Asking, Change, Governed as _};
 use crate::domain::assets::Asset;
@@ -272,11 +272,10 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
         let other = || Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal");
         return standing.map(|standing| Reply::Withdrawal(Box::new(standing))).ok_or_else(other);
     }
-    if let Some(most) = max_fee {
-        let excess = |_| Reject::invalid("max_fee", "give no more decimals than the asset has");
-        if asset.withdrawal_fee.0 > most.units(asset.decimals).map_err(excess)? {
-            return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
-        }
+    if let Some(most) = max_fee
+        && asset.withdrawal_fee.0 > fields::units(*most, asset.decimals, "max_fee")?
+    {
+        return Err(Reject::field(Code::MaxFee, "max_fee", "the fee is above it"));
     }
     let resolved = state.withdrawals.address(caller.organization, asset.id, &change.key, t.now())?;
     if address.as_ref().is_some_and(|address| *address != resolved.address) {
@@ -407,7 +406,7 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &Paid) -> Result
         Paid::Failed { reason } => (WithdrawalStatus::Returned, Some(reason.as_str()), None),
     };
     check_comment("reason", failure)?;
-    txid.map_or(Ok(()), |txid| checked_name("txid", txid))?;
+    txid.map_or(Ok(()), |txid| check_name("txid", txid))?;
     let standing = t.state().withdrawals.standing(id).ok_or_else(unknown)?;
     match standing.status {
         WithdrawalStatus::Initial | WithdrawalStatus::Canceled => return Err(unknown()),

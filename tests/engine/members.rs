@@ -89,6 +89,19 @@ fn rule_17_two_first_members_govern_each_other_and_one_alone_does_not() {
 }
 
 #[test]
+fn an_address_without_an_at_sign_is_not_said_to_exist_already() {
+    let mut stage = Stage::new(&[], true);
+    let organization = |name: &str, email: &str| Command::CreateOrganization {
+        name: name.to_owned(),
+        members: vec![Invitee { name: "dora".to_owned(), email: email.to_owned(), token_hash: [1; 32] }],
+    };
+    let mut run = |command| stage.run(&venue(), command).map_err(|refused| (refused.code, refused.field));
+    assert_eq!(run(organization("New", "dora.new.test")), Err((Code::InvalidArguments, Some("email"))));
+    run(organization("New", "dora@new.test")).unwrap();
+    assert_eq!(run(organization("Newer", "dora@new.test")), Err((Code::Exists, Some("email"))));
+}
+
+#[test]
 fn rule_17_an_invitation_serves_once_and_for_a_week() {
     let mut stage = Stage::new(&[], true);
     stage.run(&venue(), organization(&["dora", "emil"])).unwrap();

@@ -16,11 +16,11 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::{Initiator, InitiatorId, Request};
 use crate::engine::claims::{managed_by, rotated};
 use crate::engine::electorate::keeps_approvers;
+use crate::engine::fields::check_name;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::service_users::{self, Claim, KeyStatus, Rotation, ServiceUser, ServiceUserChange};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
-use crate::engine::venue::checked_name;
 
 /// A change of Service Users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,7 +309,7 @@ fn check_terms(
     name: &str,
     settings: &KeySettings,
 ) -> Result<(), Reject> {
-    checked_name("name", name)?;
+    check_name("name", name)?;
     let taken = |user: &ServiceUser| user.name == name && Some(user.id) != except;
     if state.keys.of(organization).iter().any(taken) {
         return Err(Reject::field(Code::Exists, "name", "choose another name"));

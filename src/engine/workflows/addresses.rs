@@ -12,10 +12,10 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::decisions;
 use crate::engine::event::Event;
+use crate::engine::fields::check_name;
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
-use crate::engine::venue::checked_name;
 use crate::engine::withdrawals::WithdrawalAddress;
 
 /// Bytes of an address or tag.
@@ -113,7 +113,7 @@ impl AddressChange {
 
 fn check_form(state: &State, asset: &AssetCode, address: &WithdrawalAddress) -> Result<(), Reject> {
     let asset = state.reference.find_asset(asset)?;
-    checked_name("key", &address.key)?;
+    check_name("key", &address.key)?;
     if address.method != asset.method {
         return Err(Reject::invalid("method", "name the asset's method"));
     }

@@ -13,6 +13,7 @@ use crate::domain::limits::{INVITATION_US, MEMBERS_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::{InitiatorId, Request};
 use crate::engine::electorate::keeps_quorums;
+use crate::engine::fields::check_name;
 use crate::engine::members::{self, Invitation, Kyc, Member, MemberStatus};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
@@ -174,7 +175,7 @@ impl MemberChange {
         match self {
             MemberChange::Edit { name, suspended, .. } => {
                 if let Some(name) = name {
-                    crate::engine::venue::checked_name("name", name)?;
+                    check_name("name", name)?;
                 }
                 if *suspended == Some(true) && before.status == MemberStatus::Invited {
                     return Err(Reject::invalid(

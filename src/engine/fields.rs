@@ -1,0 +1,49 @@
+//! What fields of one kind have to be, whatever asks for them: names, addresses, comments and numbers.
+
+use super::reject::Reject;
+use crate::domain::decimal::{Decimal, DecimalError};
+use crate::domain::limits::{COMMENT_BYTES_MAX, NAME_BYTES_MAX};
+
+/// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
+pub(super) fn check_name(field: &'static str, text: &str) -> Result<(), Reject> {
+    let sound = !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
+    if sound { Ok(()) } else { Err(Reject::invalid(field, "give 1 to 64 bytes without control characters")) }
+}
+
+/// An e-mail address: a name with an `@`. Whether mail arrives there is not ours to tell.
+pub(super) fn check_email(field: &'static str, text: &str) -> Result<(), Reject> {
+    check_name(field, text)?;
+    if text.contains('@') { Ok(()) } else { Err(Reject::invalid(field, "give an e-mail address")) }
+}
+
+/// A comment or reason: at most [`COMMENT_BYTES_MAX`] bytes, and not empty if it is there.
+pub(super) fn check_comment(field: &'static str, comment: Option<&str>) -> Result<(), Reject> {
+    match comment.is_none_or(|comment| !comment.trim().is_empty() && comment.len() <= COMMENT_BYTES_MAX) {
+        true => Ok(()),
+        false => Err(Reject::invalid(field, "give 1 to 500 bytes")),
+    }
+}
+
+/// A number in units of 10^-`decimals`.
+pub(super) fn units(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
+    number.units(decimals).map_err(|error| match error {
+        DecimalError::ExcessDecimals => Reject::invalid(field, format!("give at most {decimals} decimals")),
+        DecimalError::Malformed | DecimalError::OutOfRange => Reject::invalid(field, "out of range"),
+    })
+}
+
+/// A number above zero, in units.
+pub(super) fn positive(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
+    match units(number, decimals, field)? {
+        units if units > 0 => Ok(units),
+        _ => Err(Reject::invalid(field, "must be above zero")),
+    }
+}
+
+/// A number that is zero or more, in units.
+pub(super) fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
+    match units(number, decimals, field)? {
+        units if units >= 0 => Ok(units),
+        _ => Err(Reject::invalid(field, "must not be negative")),
+    }
+}
