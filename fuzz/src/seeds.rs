@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use countersign::access::operation::Operation;
+use countersign::domain::ids::ServiceUserId;
 use countersign::engine::query::{Query, Sought, View};
+use countersign::engine::service_users::KeyRef;
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::token::Claims;
 use countersign::sequencer::replay::Replay;
@@ -44,7 +46,7 @@ fn messages() -> Vec<(String, String)> {
     };
     let request = &requests[0].0;
     let withdrawal = request.withdrawal.expect("it is about a withdrawal");
-    let claims = Claims { kind: 1, key_id: 1, credential_version: 1, issued_at: NOW };
+    let claims = Claims { key: KeyRef::ServiceUser(ServiceUserId(1)), credential_version: 1, issued_at: NOW };
     let filled = MESSAGES
         .replace("@ORDER", &orders[0].id.to_string())
         .replace("@REQUEST", &request.id.to_string())
@@ -87,7 +89,7 @@ fn conversations() -> Vec<(String, Vec<u8>)> {
 fn handshakes() -> Vec<(String, Vec<u8>)> {
     let nonce = "1700000000000000";
     let sign = Signed::handshake(nonce).sign(&world::SECRET);
-    let claims = Claims { kind: 1, key_id: 1, credential_version: 1, issued_at: NOW };
+    let claims = Claims { key: KeyRef::ServiceUser(ServiceUserId(1)), credential_version: 1, issued_at: NOW };
     let upgrade = "GET\nHost: 127.0.0.1\nConnection: keep-alive, Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     let token = world::tokens().mint(&claims);

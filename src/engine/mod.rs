@@ -64,6 +64,7 @@ use event::Event;
 use query::{Query, Reply, View};
 use rates::{Rate, Rates};
 use reject::{Code, Reject};
+use service_users::{KeyRef, admit_key};
 use state::State;
 use transition::Transition;
 
@@ -163,8 +164,8 @@ impl Engine {
 fn admit(state: &State, by: &Principal, now: Moment) -> Result<Caller, Reject> {
     match by.actor {
         Actor::Public => Ok(Caller::Public),
-        Actor::ServiceUser(id) => service_users::admit_service(state, id, by, now).map(Caller::Service),
-        Actor::Venue(id) => state.keys.admit_venue(id, by.peer, by.credential, now).map(Caller::Venue),
+        Actor::ServiceUser(id) => admit_key(state, KeyRef::ServiceUser(id), by, now),
+        Actor::Venue(id) => admit_key(state, KeyRef::Venue(id), by, now),
         Actor::Member(id) => state.members.admit(id).map(Caller::Member),
         Actor::Server => Ok(Caller::Server),
     }

@@ -354,12 +354,10 @@ pub enum View {
 /// A session as the engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Session {
-    /// A Service User's.
-    ServiceUser(ServiceUserId, u32),
+    /// A key's, with the version of its credential.
+    Key(KeyRef, u32),
     /// A Member's.
     Member(MemberId),
-    /// A venue operator's.
-    Venue(crate::domain::ids::VenueKeyId, u32),
 }
 
 /// What a command answers.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::caller::ServiceCaller;
+use super::caller::{Caller, ServiceCaller};
 use super::event::Event;
 use super::nonces::Nonces;
 use super::query::{Reply, Session};
@@ -14,7 +14,7 @@ use super::state::State;
 use super::transition::Transition;
 use super::{decisions, trading};
 use crate::access::key::{KeySettings, OnStop};
-use crate::access::principal::Principal;
+use crate::access::principal::{Actor, Principal};
 use crate::access::scope::{Scope, ScopeSet};
 use crate::domain::ids::{AccountId, MemberId, OrderId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
 use crate::domain::orders::CancelReason;
@@ -135,13 +135,23 @@ pub struct VenueKey {
     pub settings: KeySettings,
 }
 
-/// Whose nonce history, or whose sockets.
+/// Which key: whose nonce history, or whose sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum KeyRef {
     /// A Service User's.
     ServiceUser(ServiceUserId),
     /// A venue operator's.
     Venue(VenueKeyId),
+}
+
+impl KeyRef {
+    /// Who speaks with it.
+    pub fn actor(self) -> Actor {
+        match self {
+            KeyRef::ServiceUser(id) => Actor::ServiceUser(id),
+            KeyRef::Venue(id) => Actor::Venue(id),
+        }
+    }
 }
 
 /// Why a Service User's record changed.
@@ -298,16 +308,9 @@ impl Keys {
     }
 
     /// As [`Keys::admit`], for a venue operator.
-    pub fn admit_venue(
-        &self,
-        id: VenueKeyId,
-        peer: IpAddr,
-        credential: u32,
-        now: Moment,
-    ) -> Result<VenueKeyId, Reject> {
+    fn admit_venue(&self, id: VenueKeyId, peer: IpAddr, credential: u32, now: Moment) -> Result<(), Reject> {
         let key = self.venue_keys.get(id.index()).ok_or(Code::InvalidKey)?;
-        admit(&key.settings, key.credential == credential, peer, now)?;
-        Ok(id)
+        admit(&key.settings, key.credential == credential, peer, now)
     }
 
     fn settings(&self, key: KeyRef) -> Option<&KeySettings> {
@@ -344,11 +347,20 @@ impl ServiceUser {
     }
 }
 
-/// As [`Keys::admit`], unless the Organization is frozen as a whole (rule 27).
-pub fn admit_service(state: &State, id: ServiceUserId, by: &Principal, now: Moment) -> Result<ServiceCaller, Reject> {
-    let caller = state.keys.admit(id, by.peer, by.credential, now)?;
-    state.freezes.admit_key(caller.organization)?;
-    Ok(caller)
+/// The caller behind a key, if it is good at `now` for who speaks with it, and the Organization is not frozen as a
+/// whole (rule 27).
+pub fn admit_key(state: &State, key: KeyRef, by: &Principal, now: Moment) -> Result<Caller, Reject> {
+    match key {
+        KeyRef::ServiceUser(id) => {
+            let caller = state.keys.admit(id, by.peer, by.credential, now)?;
+            state.freezes.admit_key(caller.organization)?;
+            Ok(Caller::Service(caller))
+        }
+        KeyRef::Venue(id) => {
+            state.keys.admit_venue(id, by.peer, by.credential, now)?;
+            Ok(Caller::Venue(id))
+        }
+    }
 }
 
 fn denied(field: &'static str, why: &str) -> Reject {
@@ -372,17 +384,8 @@ fn admit(settings: &KeySettings, same_credential: bool, peer: IpAddr, now: Momen
 
 /// Judges a verified signature (rules 2–4): the key must be good, its nonce fresh.
 pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: u64) -> Result<Reply, Reject> {
+    admit_key(t.state(), key, by, t.now())?;
     let keys = &t.state().keys;
-    let session = match key {
-        KeyRef::ServiceUser(id) => {
-            admit_service(t.state(), id, by, t.now())?;
-            Session::ServiceUser(id, by.credential)
-        }
-        KeyRef::Venue(id) => {
-            keys.admit_venue(id, by.peer, by.credential, t.now())?;
-            Session::Venue(id, by.credential)
-        }
-    };
     let window = keys.settings(key).map_or(0, |settings| settings.nonce_window);
     let used = keys.nonces.get(&(key, by.credential));
     if used.is_some_and(|used| !used.admits(nonce, window)) {
@@ -391,7 +394,7 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
         return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
     }
     t.emit(Event::NonceUsed { key, credential: by.credential, nonce });
-    Ok(Reply::Session(session))
+    Ok(Reply::Session(Session::Key(key, by.credential)))
 }
 
 /// Brings a changed record into force, with everything that follows from it in the same journal entry

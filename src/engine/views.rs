@@ -8,7 +8,7 @@ use super::exports;
 use super::holdings;
 use super::query::{AddressFilter, AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
 use super::reject::{Code, Reject};
-use super::service_users::{KeyRef, ServiceUser, admit_service};
+use super::service_users::{KeyRef, ServiceUser, admit_key};
 use super::state::State;
 use super::transfers::find_asset;
 use super::withdrawals;
@@ -29,7 +29,11 @@ pub(super) fn answer(
     query: &Query,
 ) -> Result<View, Reject> {
     match (query, caller) {
-        (Query::Bind(key), _) => bind(state, now, by, *key),
+        // Its token was verified; whether it still admits a socket is told here (rule 5).
+        (Query::Bind(key), _) => {
+            admit_key(state, *key, by, now)?;
+            Ok(View::Bound(Box::new(Session::Key(*key, by.credential))))
+        }
         (Query::BindMember(cookie_hash), _) => {
             let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
             state.members.admit(member).map(|member| View::Bound(Box::new(Session::Member(member.id))))
@@ -43,21 +47,6 @@ pub(super) fn answer(
         (Query::AllExports(after), Caller::Server) => Ok(View::Exports(state.exports.page(*after).cloned().collect())),
         (_, Caller::Public | Caller::Venue(_) | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
     }
-}
-
-/// Whether a key whose token was verified admits a socket from this address now (rule 5).
-fn bind(state: &State, now: Moment, by: &Principal, key: KeyRef) -> Result<View, Reject> {
-    let session = match key {
-        KeyRef::ServiceUser(id) => {
-            admit_service(state, id, by, now)?;
-            Session::ServiceUser(id, by.credential)
-        }
-        KeyRef::Venue(id) => {
-            state.keys.admit_venue(id, by.peer, by.credential, now)?;
-            Session::Venue(id, by.credential)
-        }
-    };
-    Ok(View::Bound(Box::new(session)))
 }
 
 fn snapshot(state: &State, owner: Owner, items: View) -> View {

@@ -11,7 +11,6 @@ use super::fan_out;
 use super::inbound::{self, Body, Channel, Request, WireError, set_step};
 use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
-use super::private::claimed;
 use super::release::Ticket;
 use super::replay::BROKEN_OFF;
 use super::session::{Following, Session};
@@ -23,7 +22,6 @@ use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
-use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::{Drawn, Needs};
 use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
@@ -90,18 +88,15 @@ impl Session {
 
     /// Takes a token: the first one binds the socket, later ones must be of the same principal (rules 5, 6).
     fn present(&mut self, token: &str, now: Moment) -> Result<(), &'static str> {
-        let known = self.tokens.iter().find(|(used, ..)| used == token).map(|(_, actor, version)| (*actor, *version));
-        let (actor, credential) = match known {
-            Some(known) => known,
-            None => {
-                let claims = self.gateway.tokens.verify(token, now).map_err(|error| match error {
-                    TokenError::Expired => "ESession:Invalid session:token: it has expired, ask for a new one",
-                    TokenError::Invalid => "EAPI:Invalid token:token: this server did not make it",
-                })?;
-                let actor = claimed(&claims).ok_or("EAPI:Invalid token:token: this server did not make it")?;
-                (actor, claims.credential_version)
-            }
+        let known = self.tokens.iter().find(|(used, _)| used == token).map(|(_, claims)| *claims);
+        let claims = match known {
+            Some(claims) => claims,
+            None => self.gateway.tokens.verify(token, now).map_err(|error| match error {
+                TokenError::Expired => "ESession:Invalid session:token: it has expired, ask for a new one",
+                TokenError::Invalid => "EAPI:Invalid token:token: this server did not make it",
+            })?,
         };
+        let actor = claims.key.actor();
         if self.principal.actor != Actor::Public && self.principal.actor != actor {
             return Err("ESession:Invalid session:token: this socket belongs to another principal");
         }
@@ -109,21 +104,15 @@ impl Session {
             if self.tokens.len() == TOKENS_MAX {
                 self.tokens.remove(0);
             }
-            self.tokens.push((token.to_owned(), actor, credential));
+            self.tokens.push((token.to_owned(), claims));
         }
+        self.principal.credential = claims.credential_version;
         if self.principal.actor == Actor::Public {
             // The engine judges the key; what follows in the queue is judged by the same rights.
-            let key = match actor {
-                Actor::ServiceUser(id) => KeyRef::ServiceUser(id),
-                Actor::Venue(id) => KeyRef::Venue(id),
-                Actor::Public | Actor::Member(_) | Actor::Server => return Err("EAPI:Invalid token"),
-            };
-            self.principal.credential = credential;
             let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Then::Bind };
-            self.ask(Work::Query(Query::Bind(key)), call);
+            self.ask(Work::Query(Query::Bind(claims.key)), call);
             self.principal.actor = actor;
         }
-        self.principal.credential = credential;
         Ok(())
     }
 

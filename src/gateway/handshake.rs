@@ -78,7 +78,7 @@ fn turned_away(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: Re
 pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
     let given = headers.get("api-key").and_then(|value| value.to_str().ok());
     let known = given.and_then(|given| gateway.directory.keys(|keys| keys.verification(given)));
-    let who = known.map(|(key, ..)| actor(key)).unwrap_or(Actor::Public).to_string();
+    let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
     let (origin, status, error) = (origin(headers).unwrap_or_default(), refusal.status.as_u16(), refusal.text());
     tracing::info!(who, %peer, origin, status, error, "authentication refused");
 }
@@ -89,8 +89,8 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
         let opened = open_signed(gateway, &signature, Signed::handshake(signature.nonce), outlet.peer, |answer| {
             Ticket::Open(Arc::clone(outlet), None, answer)
         });
-        let (actor, credential) = opened.await?;
-        return Ok(Principal { actor, credential, ..bare });
+        let (key, credential) = opened.await?;
+        return Ok(Principal { actor: key.actor(), credential, ..bare });
     }
     let Some(token) = cookie(headers) else { return Ok(bare) };
     check_origin(gateway, headers)?;
@@ -100,7 +100,7 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     match gateway.open(bare, query, ticket).await {
         Ok(Answer::View(View::Bound(session))) => match *session {
             Session::Member(id) => Ok(Principal { actor: Actor::Member(id), ..bare }),
-            Session::ServiceUser(..) | Session::Venue(..) => Err(Refusal::unavailable()),
+            Session::Key(..) => Err(Refusal::unavailable()),
         },
         Err(Unanswered::Refused(_)) => Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())),
         Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
@@ -129,14 +129,14 @@ impl Signature<'_> {
     }
 }
 
-/// Verifies a signature and lets the engine judge key and nonce; who it is, and with which credential.
+/// Verifies a signature and lets the engine judge key and nonce; the key, and which of its credentials.
 pub(super) async fn open_signed(
     gateway: &Gateway,
     signature: &Signature<'_>,
     signed: Signed<'_>,
     peer: IpAddr,
     ticket: impl FnOnce(oneshot::Sender<Option<Outcome>>) -> Ticket,
-) -> Result<(Actor, u32), Refusal> {
+) -> Result<(KeyRef, u32), Refusal> {
     let now = (gateway.clock)();
     let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
     if let Some(wait) = gateway.signatures.wait_s(&who, now) {
@@ -159,21 +159,13 @@ pub(super) async fn open_signed(
     match gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
         Ok(Answer::Reply(Reply::Session(_))) => {
             gateway.signatures.succeeded(&who);
-            Ok((actor(key), credential))
+            Ok((key, credential))
         }
         Err(Unanswered::Refused(reject)) => Err(match reject.code {
             Code::PermissionDenied => Refusal::new(StatusCode::FORBIDDEN, reject.text()),
             _ => unauthorized(reject.text()),
         }),
         Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
-    }
-}
-
-/// The actor behind a key.
-pub(super) fn actor(key: KeyRef) -> Actor {
-    match key {
-        KeyRef::ServiceUser(id) => Actor::ServiceUser(id),
-        KeyRef::Venue(id) => Actor::Venue(id),
     }
 }
 

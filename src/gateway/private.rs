@@ -17,11 +17,6 @@ use super::handshake::{Signature, open_signed, refused};
 use super::listener::Peer;
 use super::release::Ticket;
 use super::token::{Claims, LIFETIME_S};
-use crate::access::principal::Actor;
-
-/// Kinds of principal in a token.
-const SERVICE_USER: u8 = 1;
-const VENUE: u8 = 2;
 
 /// The routes under `/0/private/`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -46,13 +41,8 @@ async fn token(
     let signature = Signature { api_key, nonce: &nonce, api_sign };
     let signed = Signed { path: uri.path(), nonce: &nonce, body: &body };
     match open_signed(&gateway, &signature, signed, peer, Ticket::Ask).await {
-        Ok((actor, credential_version)) => {
-            let (kind, key_id) = match actor {
-                Actor::ServiceUser(id) => (SERVICE_USER, id.0),
-                Actor::Venue(id) => (VENUE, id.0),
-                Actor::Public | Actor::Member(_) | Actor::Server => return error("EAPI:Invalid key"),
-            };
-            let claims = Claims { kind, key_id, credential_version, issued_at: (gateway.clock)() };
+        Ok((key, credential_version)) => {
+            let claims = Claims { key, credential_version, issued_at: (gateway.clock)() };
             Json(json!({"error": [], "result": {"token": gateway.tokens.mint(&claims), "expires": LIFETIME_S}}))
         }
         Err(refusal) => {
@@ -77,13 +67,4 @@ pub(super) fn nonce<'a>(headers: &HeaderMap, body: &'a Bytes) -> Option<Cow<'a, 
         };
     }
     body.split('&').find_map(|pair| pair.strip_prefix("nonce=")).map(Cow::Borrowed)
-}
-
-/// The actor that a token's claims name; `None` for a kind that no server mints.
-pub(super) fn claimed(claims: &Claims) -> Option<Actor> {
-    match claims.kind {
-        SERVICE_USER => Some(Actor::ServiceUser(crate::domain::ids::ServiceUserId(claims.key_id))),
-        VENUE => Some(Actor::Venue(crate::domain::ids::VenueKeyId(claims.key_id))),
-        _ => None,
-    }
 }

@@ -19,7 +19,6 @@ use crate::engine::event::Event;
 use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
 use crate::engine::reject::Reject;
-use crate::engine::service_users::KeyRef;
 use crate::history::Feed as HistoryFeed;
 use crate::market_data::Feed as MarketFeed;
 use crate::sequencer::handle::{Answer, Outcome};
@@ -148,8 +147,7 @@ impl Desk {
     /// From now on the socket is this key's or Member's.
     fn bind(&mut self, outlet: &Arc<Outlet>, session: &Session, cookie: Option<[u8; 32]>) {
         let (holder, version) = match session {
-            Session::ServiceUser(id, version) => (Holder::Key(KeyRef::ServiceUser(*id)), *version),
-            Session::Venue(id, version) => (Holder::Key(KeyRef::Venue(*id)), *version),
+            Session::Key(key, version) => (Holder::Key(*key), *version),
             Session::Member(id) => (Holder::Member(*id), 0),
         };
         let credential = cookie.map_or(Credential::Key(version), Credential::Cookie);

@@ -21,13 +21,13 @@ use super::admission::Admitted;
 use super::answers::Answered;
 use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
-use super::frame;
 use super::outbound::{self, Envelope};
-use super::presence;
 use super::release::Ticket;
 use super::replay::Turned;
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
+use super::token::Claims;
 use super::upgrade::{self, WebSocket};
+use super::{frame, presence};
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
 use crate::market_data::Topic;
@@ -94,7 +94,7 @@ pub(super) struct Session {
     /// The principal was admitted by the engine, not only claimed by a token that is being judged.
     pub(super) bound: bool,
     /// Tokens used here: they stay good as long as the socket is open (rule 5).
-    pub(super) tokens: Vec<(String, Actor, u32)>,
+    pub(super) tokens: Vec<(String, Claims)>,
     pub(super) channels: HashMap<Operation, Following>,
     pub(super) topics: HashSet<Topic>,
     pub(super) submissions: Vec<Submission<Ticket>>,

@@ -10,12 +10,18 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::secrets::MasterKey;
+use crate::domain::ids::{ServiceUserId, VenueKeyId};
 use crate::domain::time::Moment;
+use crate::engine::service_users::KeyRef;
 
 /// Seconds that a client is told a token lives.
 pub const LIFETIME_S: u64 = 900;
 /// Seconds beyond [`LIFETIME_S`] that it is still taken, for requests under way and slow clocks.
 pub const GRACE_S: u64 = 60;
+
+/// Kinds of key in a token.
+const SERVICE_USER: u8 = 1;
+const VENUE: u8 = 2;
 
 const CLAIMS_BYTES: usize = 1 + 4 + 4 + 8 + 16;
 const MAC_BYTES: usize = 32;
@@ -23,10 +29,8 @@ const MAC_BYTES: usize = 32;
 /// What a token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
-    /// Kind of the principal, in the caller's numbering.
-    pub kind: u8,
     /// The key that asked for the token.
-    pub key_id: u32,
+    pub key: KeyRef,
     /// Version of that key's secret: a rotation voids older tokens.
     pub credential_version: u32,
     /// When it was made.
@@ -58,8 +62,12 @@ impl Tokens {
     /// The text form of a token with these claims. Two tokens are never the same.
     pub fn mint(&self, claims: &Claims) -> String {
         let mut bytes = Vec::with_capacity(CLAIMS_BYTES + MAC_BYTES);
-        bytes.push(claims.kind);
-        bytes.extend(claims.key_id.to_be_bytes());
+        let (kind, id) = match claims.key {
+            KeyRef::ServiceUser(id) => (SERVICE_USER, id.0),
+            KeyRef::Venue(id) => (VENUE, id.0),
+        };
+        bytes.push(kind);
+        bytes.extend(id.to_be_bytes());
         bytes.extend(claims.credential_version.to_be_bytes());
         bytes.extend(claims.issued_at.0.to_be_bytes());
         bytes.extend(rand::random::<[u8; 16]>());
@@ -74,7 +82,7 @@ impl Tokens {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenError::Invalid)?;
         let (claimed, mac) = bytes.split_first_chunk::<CLAIMS_BYTES>().ok_or(TokenError::Invalid)?;
         self.mac(claimed).verify_slice(mac).map_err(|_| TokenError::Invalid)?;
-        let claims = decode(claimed);
+        let claims = decode(claimed).ok_or(TokenError::Invalid)?;
         // One from further ahead than clocks differ was made before the clock was set back, and would live for longer.
         let from = claims.issued_at.minus_us(GRACE_S * 1_000_000);
         let lives = now.is_within(from, (GRACE_S + LIFETIME_S + GRACE_S) * 1_000_000 + 1);
@@ -87,14 +95,20 @@ impl Tokens {
     }
 }
 
-fn decode(bytes: &[u8; CLAIMS_BYTES]) -> Claims {
+/// `None` for a kind of key that no server mints.
+fn decode(bytes: &[u8; CLAIMS_BYTES]) -> Option<Claims> {
     let [kind, k0, k1, k2, k3, v0, v1, v2, v3, t0, t1, t2, t3, t4, t5, t6, t7, ..] = *bytes;
-    Claims {
-        kind,
-        key_id: u32::from_be_bytes([k0, k1, k2, k3]),
+    let id = u32::from_be_bytes([k0, k1, k2, k3]);
+    let key = match kind {
+        SERVICE_USER => KeyRef::ServiceUser(ServiceUserId(id)),
+        VENUE => KeyRef::Venue(VenueKeyId(id)),
+        _ => return None,
+    };
+    Some(Claims {
+        key,
         credential_version: u32::from_be_bytes([v0, v1, v2, v3]),
         issued_at: Moment(u64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7])),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -102,7 +116,7 @@ mod tests {
     use super::*;
 
     const CLAIMS: Claims =
-        Claims { kind: 2, key_id: 77, credential_version: 3, issued_at: Moment(1_700_000_000_000_000) };
+        Claims { key: KeyRef::Venue(VenueKeyId(77)), credential_version: 3, issued_at: Moment(1_700_000_000_000_000) };
 
     fn tokens(byte: u8) -> Tokens {
         Tokens { key: Zeroizing::new([byte; 32]) }
@@ -118,6 +132,15 @@ mod tests {
         let before = |us| tokens(1).verify(&token, Moment(CLAIMS.issued_at.0 - us));
         assert_eq!((before(60_000_000), before(60_000_001)), (Ok(CLAIMS), Err(TokenError::Expired)));
         assert_ne!(token, tokens(1).mint(&CLAIMS));
+    }
+
+    #[test]
+    fn tokens_of_older_servers_stay_readable() {
+        let said = |claims| BASE64_URL_SAFE_NO_PAD.decode(tokens(1).mint(&claims)).unwrap()[..17].to_vec();
+        let issued_at = CLAIMS.issued_at.0.to_be_bytes();
+        assert_eq!(said(CLAIMS), [&[2, 0, 0, 0, 77, 0, 0, 0, 3][..], &issued_at].concat());
+        let key = KeyRef::ServiceUser(ServiceUserId(5));
+        assert_eq!(said(Claims { key, ..CLAIMS }), [&[1, 0, 0, 0, 5, 0, 0, 0, 3][..], &issued_at].concat());
     }
 
     #[test]
