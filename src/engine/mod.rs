@@ -180,7 +180,7 @@ fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), 
         Caller::Venue(_) => Rights::Venue,
         Caller::Server => return Ok(()),
     };
-    permit(rights, operation).map_err(|_| Reject::of(Code::PermissionDenied))
+    if permit(rights, operation) { Ok(()) } else { Err(Reject::of(Code::PermissionDenied)) }
 }
 
 fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Command) -> Result<Reply, Reject> {

@@ -87,7 +87,7 @@ fn key_verdict(
     if !user.settings.admits_peer(peer) {
         return Some((ADDRESS_OFF, "address not allowed any more"));
     }
-    if open.iter().any(|channel| permit(Rights::ServiceUser(user.scopes), *channel).is_err()) {
+    if open.iter().any(|channel| !permit(Rights::ServiceUser(user.scopes), *channel)) {
         return Some((KEY_CHANGED, "an open subscription lost its scope"));
     }
     let dated = |channel: &Operation| {

@@ -127,7 +127,7 @@ impl Holder {
             Holder::Member(permissions, verified) => Rights::Member { permissions, verified: *verified },
             Holder::Venue => Rights::Venue,
         };
-        permit(rights, operation).is_ok()
+        permit(rights, operation)
     }
 }
 
