@@ -10,7 +10,7 @@ use countersign::domain::exports::{Format, Report};
 use countersign::domain::ids::{MemberId, ServiceUserId, StrategyId, VenueKeyId};
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::text::{AssetCode, ClientId, Symbol};
-use countersign::domain::time::Moment;
+use countersign::domain::time::{Moment, Period};
 use countersign::engine::Engine;
 use countersign::engine::command::{Command, Credit, EarnMove, PlaceOrder, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
@@ -116,8 +116,7 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
             report: Report::Trades,
             format: Format::Csv,
             columns: None,
-            start: None,
-            end: None,
+            period: Period::ALWAYS,
             description: String::new(),
         };
         let mut engine = Engine::default();

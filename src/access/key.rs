@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 
 /// What becomes of a key's resting orders when it stops (rule 9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +22,8 @@ pub enum OnStop {
 pub struct KeySettings {
     /// From this moment the key is no longer good.
     pub expires_at: Option<Moment>,
-    /// Entries before this are not shown.
-    pub query_start: Option<Moment>,
-    /// Entries from this on are not shown.
-    pub query_end: Option<Moment>,
+    /// Query start and end date: only entries between them are shown (rule 10).
+    pub query_dates: Period,
     /// Whether the key may open a socket at all.
     pub allow_websocket: bool,
     /// How far below the highest nonce an unseen one is accepted, in nonce units; 0 is strictly increasing.
@@ -42,8 +40,7 @@ impl Default for KeySettings {
     fn default() -> KeySettings {
         KeySettings {
             expires_at: None,
-            query_start: None,
-            query_end: None,
+            query_dates: Period::ALWAYS,
             allow_websocket: true,
             nonce_window: 0,
             ip_allowlist: Vec::new(),
@@ -62,11 +59,6 @@ impl KeySettings {
     /// Whether the key has expired at `now`.
     pub fn expired(&self, now: Moment) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
-    }
-
-    /// Whether an entry at `at` may be shown: start ≤ t < end (rule 10).
-    pub fn shows(&self, at: Moment) -> bool {
-        self.query_start.is_none_or(|start| start <= at) && self.query_end.is_none_or(|end| at < end)
     }
 }
 
@@ -97,8 +89,10 @@ impl SettingsChange {
         let old = settings.clone();
         KeySettings {
             expires_at: self.expires_at.unwrap_or(old.expires_at),
-            query_start: self.query_start.unwrap_or(old.query_start),
-            query_end: self.query_end.unwrap_or(old.query_end),
+            query_dates: Period {
+                from: self.query_start.unwrap_or(old.query_dates.from),
+                until: self.query_end.unwrap_or(old.query_dates.until),
+            },
             allow_websocket: self.allow_websocket.unwrap_or(old.allow_websocket),
             nonce_window: self.nonce_window.unwrap_or(old.nonce_window),
             ip_allowlist: self.ip_allowlist.clone().unwrap_or(old.ip_allowlist),
@@ -127,14 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn dates_include_the_start_and_exclude_the_end() {
-        let settings = KeySettings {
-            query_start: Some(Moment(10)),
-            query_end: Some(Moment(20)),
-            expires_at: Some(Moment(20)),
-            ..KeySettings::default()
-        };
-        assert_eq!([9, 10, 19, 20].map(|at| settings.shows(Moment(at))), [false, true, true, false]);
+    fn a_key_expires_at_its_moment() {
+        let settings = KeySettings { expires_at: Some(Moment(20)), ..KeySettings::default() };
         assert_eq!([19, 20].map(|at| settings.expired(Moment(at))), [false, true]);
     }
 }

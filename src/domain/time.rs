@@ -43,6 +43,43 @@ impl Moment {
     }
 }
 
+/// The moments from one on, up to but not including another; without one of them it has no bound on that side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// From this on.
+    pub from: Option<Moment>,
+    /// Before this.
+    pub until: Option<Moment>,
+}
+
+impl Period {
+    /// All time.
+    pub const ALWAYS: Period = Period { from: None, until: None };
+
+    /// Whether it holds a moment: from ≤ t < until.
+    pub fn holds(self, at: Moment) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
+
+    /// Whether it is over at `now`.
+    pub fn has_ended(self, now: Moment) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether no moment is in it.
+    pub fn is_empty(self) -> bool {
+        self.from.zip(self.until).is_some_and(|(from, until)| until <= from)
+    }
+
+    /// What both hold.
+    pub fn within(self, other: Period) -> Period {
+        Period {
+            from: self.from.into_iter().chain(other.from).max(),
+            until: self.until.into_iter().chain(other.until).min(),
+        }
+    }
+}
+
 /// RFC 3339 in UTC with exactly six decimals, the form of every time on the wire.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +123,18 @@ fn second_text(second: u64) -> SecondText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_includes_its_start_and_excludes_its_end() {
+        let [early, late, later] = [10, 20, 30].map(|at| Some(Moment(at)));
+        let period = Period { from: early, until: late };
+        assert_eq!([9, 10, 19, 20].map(|at| period.holds(Moment(at))), [false, true, true, false]);
+        assert_eq!([19, 20].map(|at| period.has_ended(Moment(at))), [false, true]);
+        assert!(Period::ALWAYS.holds(Moment(0)) && !Period::ALWAYS.has_ended(Moment(u64::MAX)));
+        assert_eq!(period.within(Period::ALWAYS), period);
+        assert_eq!(period.within(Period { from: late, until: later }), Period { from: late, until: late });
+        assert_eq!([late, early, None].map(|until| Period { from: early, until }.is_empty()), [false, true, false]);
+    }
 
     #[test]
     fn text_and_back() {

@@ -20,7 +20,7 @@ use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
 use crate::domain::ids::{AccountId, ExportId, OrganizationId, ServiceUserId};
 use crate::domain::limits::{COMMENT_BYTES_MAX, EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 
 /// Exports that one query of the server's looks at.
 const PAGE: usize = 64;
@@ -34,10 +34,8 @@ pub struct AskedExport {
     pub format: Format,
     /// The columns in order, each once; the report's own when `None`.
     pub columns: Option<Vec<Column>>,
-    /// Entries from here.
-    pub start: Option<Moment>,
-    /// Entries before here.
-    pub end: Option<Moment>,
+    /// Of this time.
+    pub period: Period,
     /// The client's own words about it; shown in its status only.
     pub description: String,
 }
@@ -101,8 +99,8 @@ impl Export {
 
     /// Whether a key with these settings may read all of it (rule 10).
     fn within(&self, settings: &KeySettings) -> bool {
-        settings.query_start.is_none_or(|start| start <= self.from)
-            && settings.query_end.is_none_or(|end| self.until <= end)
+        let Period { from, until } = settings.query_dates;
+        from.is_none_or(|from| from <= self.from) && until.is_none_or(|until| self.until <= until)
     }
 }
 
@@ -177,7 +175,7 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -
     if asked.description.len() > COMMENT_BYTES_MAX || asked.description.chars().any(char::is_control) {
         return Err(Reject::invalid("description", "give at most 500 bytes without control characters"));
     }
-    if asked.start.zip(asked.end).is_some_and(|(start, end)| end <= start) {
+    if asked.period.is_empty() {
         return Err(Reject::invalid("end", "give a time after start"));
     }
     let full = |advice: &str| Err(Reject::field(Code::LimitReached, "report", advice));
@@ -190,10 +188,11 @@ pub fn add(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AskedExport) -
     if open.count() >= EXPORTS_OPEN_MAX {
         return full(&format!("{EXPORTS_OPEN_MAX} exports wait to be made; wait for one or remove it"));
     }
-    let settings = &t.state().keys.service_user(caller.id).settings;
+    let period = asked.period.within(t.state().keys.service_user(caller.id).settings.query_dates);
+    let from = period.from.unwrap_or_default();
     // Nothing is later than the order itself.
-    let until = asked.end.into_iter().chain(settings.query_end).fold(t.now().plus_us(1), Moment::min);
-    let from = asked.start.into_iter().chain(settings.query_start).max().unwrap_or_default();
+    let ordered = t.now().plus_us(1);
+    let until = period.until.map_or(ordered, |until| until.min(ordered));
     let export = Export {
         id: ExportId(t.next_seq().0),
         organization: caller.organization,

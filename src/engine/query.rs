@@ -25,7 +25,7 @@ use crate::domain::ids::{
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
 use crate::domain::text::{AssetCode, Symbol};
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 
 /// Something to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,10 +157,8 @@ pub struct OrdersSought {
     pub cl_ord_id: Option<String>,
     /// Only orders of this group.
     pub order_userref: Option<i64>,
-    /// Only orders placed from here on.
-    pub start: Option<Moment>,
-    /// Only orders placed before here.
-    pub end: Option<Moment>,
+    /// Only orders placed in this time.
+    pub period: Period,
     /// Only orders after this one: where the page before ended.
     pub after: Option<OrderId>,
     /// At most this many; all when `None`.
@@ -172,8 +170,7 @@ impl OrdersSought {
     pub fn seeks(&self, order: &Order) -> bool {
         self.cl_ord_id.as_deref().is_none_or(|id| order.cl_ord_id.as_deref() == Some(id))
             && self.order_userref.is_none_or(|group| order.userref == Some(group))
-            && self.start.is_none_or(|start| start <= order.opened_at)
-            && self.end.is_none_or(|end| order.opened_at < end)
+            && self.period.holds(order.opened_at)
     }
 }
 
@@ -254,10 +251,8 @@ pub struct HistoryGrant {
     pub account: AccountId,
     /// The Service User, whose `cl_ord_id`s are its own.
     pub service_user: Option<ServiceUserId>,
-    /// Entries from here.
-    pub from: Option<Moment>,
-    /// Entries before here.
-    pub until: Option<Moment>,
+    /// Entries of this time.
+    pub dates: Period,
     /// The tables must have reached this before they answer.
     pub reached: Seq,
 }

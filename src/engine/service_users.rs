@@ -426,7 +426,7 @@ pub fn tick(t: &mut Transition<'_>) {
     let retires = |user: &ServiceUser| user.retiring.as_ref().is_some_and(|retiring| retiring.until <= now);
     let due = |user: &ServiceUser| {
         let active = user.status == KeyStatus::Active;
-        let ended = user.settings.query_end.is_some_and(|end| end <= now) && !user.query_ended;
+        let ended = user.settings.query_dates.has_ended(now) && !user.query_ended;
         active && (user.settings.expired(now) || ended) || retires(user)
     };
     let due: Vec<ServiceUser> = t.state().keys.service_users.iter().filter(|user| due(user)).cloned().collect();
@@ -441,7 +441,7 @@ pub fn tick(t: &mut Transition<'_>) {
         if user.settings.expired(now) {
             user.status = KeyStatus::Expired;
             change(t, user, ServiceUserChange::Expired);
-        } else if user.settings.query_end.is_some_and(|end| end <= now) && !user.query_ended {
+        } else if user.settings.query_dates.has_ended(now) && !user.query_ended {
             user.query_ended = true;
             change(t, user, ServiceUserChange::QueryEnded);
         }

@@ -15,7 +15,7 @@ use crate::domain::ids::{AccountId, AssetId};
 use crate::domain::limits::RECENT_TRANSFERS_MAX;
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 
 /// A deposit or a withdrawal.
 pub trait Transfer: Clone {
@@ -45,10 +45,8 @@ pub struct TransferFilter {
     pub method: Option<String>,
     /// The one behind this `refid`.
     pub id: Option<u64>,
-    /// Made at this time or later.
-    pub start: Option<Moment>,
-    /// Made before this time.
-    pub end: Option<Moment>,
+    /// Made in this time.
+    pub period: Period,
     /// Older than the one at which the page before ended.
     pub before: Option<Cursor>,
     /// At most this many, the newest first.
@@ -61,8 +59,7 @@ impl TransferFilter {
         asset.is_none_or(|only| only == of.asset())
             && self.method.as_deref().is_none_or(|only| only == of.method())
             && self.id.is_none_or(|only| only == of.id())
-            && self.start.is_none_or(|start| start <= of.created_at())
-            && self.end.is_none_or(|end| of.created_at() < end)
+            && self.period.holds(of.created_at())
             && self.before.is_none_or(|before| Cursor { at: of.created_at(), id: of.id() } < before)
     }
 }

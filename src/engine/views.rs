@@ -131,8 +131,7 @@ fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
     HistoryGrant {
         account: caller.account,
         service_user: Some(caller.id),
-        from: settings.query_start,
-        until: settings.query_end,
+        dates: settings.query_dates,
         reached: state.seq,
     }
 }
@@ -153,13 +152,13 @@ fn subscribe_account(
     (channel, orders): (Operation, bool),
 ) -> Result<View, Reject> {
     let settings = &state.keys.service_user(caller.id).settings;
-    let ended = settings.query_end.is_some_and(|end| end <= now);
+    let ended = settings.query_dates.has_ended(now);
     if ended && channel != Operation::Balances {
         return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
     }
     let items = account_items(state, now, caller.account, (channel, orders))?;
     let mut warnings = Vec::new();
-    if settings.query_start.is_some() && channel != Operation::Balances {
+    if settings.query_dates.from.is_some() && channel != Operation::Balances {
         warnings.push("entries before the key's query start date are left out");
     }
     if ended {

@@ -17,7 +17,7 @@ use crate::access::principal::Actor;
 use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
 use crate::domain::text::ClientOrderId;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::command::OrderRef;
 use crate::engine::exports::Export;
@@ -99,12 +99,9 @@ impl Session {
     }
 
     /// The key's query dates, as released (rule 10).
-    pub(super) fn query_dates(&self) -> (Option<Moment>, Option<Moment>) {
-        let Actor::ServiceUser(id) = self.principal.actor else { return (None, None) };
-        self.gateway.directory.keys(|keys| {
-            let settings = &keys.service_user(id).settings;
-            (settings.query_start, settings.query_end)
-        })
+    pub(super) fn query_dates(&self) -> Period {
+        let Actor::ServiceUser(id) = self.principal.actor else { return Period::ALWAYS };
+        self.gateway.directory.keys(|keys| keys.service_user(id).settings.query_dates)
     }
 
     /// Adds an item to the frame that is being filled, or begins another.
@@ -114,7 +111,7 @@ impl Session {
         channel: Operation,
         item: &Item,
         reference: &Reference,
-        dates: (Option<Moment>, Option<Moment>),
+        dates: Period,
     ) {
         let Some(following) = self.channels.get(&channel).filter(|following| following.started) else { return };
         let counts = following.options.ratecounter && channel == Operation::Executions;
@@ -330,7 +327,7 @@ impl Session {
         if follow.too_old {
             warnings.push(TOO_OLD);
         }
-        if follow.from_offset.is_some() && channel == Operation::Balances && self.query_dates().0.is_some() {
+        if follow.from_offset.is_some() && channel == Operation::Balances && self.query_dates().from.is_some() {
             warnings.push("entries before the key's query start date are left out");
         }
         match first {

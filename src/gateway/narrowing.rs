@@ -3,7 +3,7 @@
 use super::inbound::Channel;
 use super::ring::Item;
 use crate::access::operation::Operation;
-use crate::domain::time::Moment;
+use crate::domain::time::Period;
 use crate::engine::entries::entries;
 use crate::engine::event::Event;
 use crate::engine::ledger::Wallet;
@@ -46,24 +46,18 @@ pub(super) fn takes_all(options: &Channel) -> bool {
 
 /// Whether the key's dates show an item, live or replayed: they bound the time of its event, but of a deposit or
 /// withdrawal its creation (rule 10).
-pub(super) fn within((start, end): (Option<Moment>, Option<Moment>), item: &Item) -> bool {
+pub(super) fn within(dates: Period, item: &Item) -> bool {
     let at = match (&item.stamped.event, item.route.channel) {
         (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.created_at,
         (Event::WithdrawalChanged { withdrawal, .. }, Operation::Withdrawals) => withdrawal.created_at,
         _ => item.stamped.at,
     };
-    start.is_none_or(|start| start <= at) && end.is_none_or(|end| at < end)
+    dates.holds(at)
 }
 
 /// A snapshot less what the subscription does not want and the key may not see. Present state stays: only
 /// ended deposits and withdrawals have a time that the dates bound.
-pub(super) fn narrowed(
-    view: View,
-    options: &Channel,
-    reference: &Reference,
-    dates: (Option<Moment>, Option<Moment>),
-) -> View {
-    let within = |at: Moment| dates.0.is_none_or(|start| start <= at) && dates.1.is_none_or(|end| at < end);
+pub(super) fn narrowed(view: View, options: &Channel, reference: &Reference, dates: Period) -> View {
     let wanted = |asset| {
         let code = reference.asset(asset).code;
         options.assets.as_ref().is_none_or(|list| list.iter().any(|of| **of == *code))
@@ -74,11 +68,11 @@ pub(super) fn narrowed(
             View::Requests(all, next)
         }
         View::Deposits(mut all) => {
-            all.retain(|of| (of.is_open() || within(of.created_at)) && wanted(of.asset));
+            all.retain(|of| (of.is_open() || dates.holds(of.created_at)) && wanted(of.asset));
             View::Deposits(all)
         }
         View::Withdrawals(mut all) => {
-            all.retain(|of| (of.is_open() || within(of.created_at)) && wanted(of.asset));
+            all.retain(|of| (of.is_open() || dates.holds(of.created_at)) && wanted(of.asset));
             View::Withdrawals(all)
         }
         other => other,

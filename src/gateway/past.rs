@@ -178,8 +178,7 @@ fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
         kind: page.entry_type.clone(),
         cl_ord_id: page.cl_ord_id.clone(),
         userref: page.order_userref,
-        start: page.start,
-        end: page.end,
+        period: page.period,
         limit: page.limit,
         cursor: page.cursor,
     })

@@ -10,7 +10,7 @@ use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
 use crate::domain::orders::Order;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
 use crate::storage::history::{CandleRow, HistoryError, HistoryReader, OrderFilter, OrderRow, Page, SortKey};
@@ -42,10 +42,8 @@ pub struct Wanted {
     pub cl_ord_id: Option<String>,
     /// Of this group.
     pub userref: Option<i64>,
-    /// From here.
-    pub start: Option<Moment>,
-    /// Before here.
-    pub end: Option<Moment>,
+    /// Of this time.
+    pub period: Period,
     /// At most.
     pub limit: usize,
     /// Behind this row.
@@ -133,7 +131,8 @@ impl History {
     pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<AuditPage, Busy> {
         self.query(grant.reached, async {
             let organization = grant.organization.0.into();
-            let mut rows = self.reader.audit(&Page { account: organization, ..within(None, None, wanted) }).await?;
+            let page = Page { account: organization, ..within(Period::ALWAYS, wanted) };
+            let mut rows = self.reader.audit(&page).await?;
             let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.entry_offset));
             let seqs: Vec<u64> = rows.iter().map(|row| row.entry_offset / 256).collect();
             let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
@@ -165,7 +164,7 @@ impl History {
         self.query(grant.reached, async {
             let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
             let mut rows = self.reader.ledger_entries_by_id(grant.account.0.into(), &ids).await?;
-            rows.retain(|row| granted(grant, row.at_us));
+            rows.retain(|row| grant.dates.holds(Moment(row.at_us)));
             Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
         })
         .await
@@ -199,33 +198,27 @@ impl History {
                     named.into_iter().filter(|row| read(&row.body).is_some_and(|of: ClosedOrder| own(&of.order))),
                 );
             }
-            rows.retain(|row| row.closed_us.is_some_and(|at| granted(grant, at)));
+            rows.retain(|row| row.closed_us.is_some_and(|at| grant.dates.holds(Moment(at))));
             Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
         })
         .await
     }
 }
 
-/// Whether the key's dates show an entry at `at`: start ≤ t < end (rule 10).
-pub(super) fn granted(grant: &HistoryGrant, at: u64) -> bool {
-    grant.from.is_none_or(|from| from.0 <= at) && grant.until.is_none_or(|until| at < until.0)
-}
-
 pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
-    Page { account: grant.account.0.into(), ..within(grant.from, grant.until, wanted) }
+    Page { account: grant.account.0.into(), ..within(grant.dates, wanted) }
 }
 
-/// The rows wanted of those between two times, and one more: it says whether there are more.
-fn within(from: Option<Moment>, until: Option<Moment>, wanted: &Wanted) -> Page {
-    let latest = from.into_iter().chain(wanted.start).max().map_or(0, |at| at.0);
-    let earliest = until.into_iter().chain(wanted.end).min().map_or(u64::MAX, |at| at.0);
+/// The rows wanted of those that the dates show, and one more: it says whether there are more.
+fn within(dates: Period, wanted: &Wanted) -> Page {
+    let period = wanted.period.within(dates);
     let after = wanted.cursor.map(|cursor| SortKey { at_us: cursor.at.0, id: cursor.id });
     // Said once more as a bound of its own, so that a page deep in the past is looked up, not counted off.
     let behind = after.map_or(u64::MAX, |after| after.at_us.saturating_add(1));
     Page {
         account: 0,
-        start_us: latest,
-        end_us: earliest.min(behind),
+        start_us: period.from.map_or(0, |at| at.0),
+        end_us: period.until.map_or(behind, |at| at.0.min(behind)),
         after,
         limit: u32::try_from(wanted.limit + 1).unwrap_or(u32::MAX),
     }
@@ -257,8 +250,7 @@ mod tests {
         let (history, candles, _) = started.unwrap();
         // The projector reads them over the same connections.
         candles.await.unwrap();
-        let grant =
-            HistoryGrant { account: AccountId(1), service_user: None, from: None, until: None, reached: Seq(0) };
+        let grant = HistoryGrant { account: AccountId(1), service_user: None, dates: Period::ALWAYS, reached: Seq(0) };
         let occupied = history.occupy().await;
         tokio::time::pause();
         let began = tokio::time::Instant::now();

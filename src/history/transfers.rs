@@ -4,10 +4,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::History;
-use super::queries::{Busy, Wanted, cut, granted, page};
+use super::queries::{Busy, Wanted, cut, page};
 use super::rows::{bytes, read};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
+use crate::domain::time::Moment;
 use crate::engine::query::HistoryGrant;
 use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::storage::history::{TransferKey, TransferRow};
@@ -40,8 +41,7 @@ impl History {
     ) -> Result<TransferPage<T>, Busy> {
         self.query(grant.reached, async {
             let wanted = Wanted {
-                start: filter.start,
-                end: filter.end,
+                period: filter.period,
                 limit: filter.limit,
                 cursor: filter.before,
                 ..Wanted::default()
@@ -49,7 +49,7 @@ impl History {
             let rows = match filter.id {
                 Some(id) => {
                     let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;
-                    found.into_iter().filter(|row| granted(grant, row.created_us)).collect()
+                    found.into_iter().filter(|row| grant.dates.holds(Moment(row.created_us))).collect()
                 }
                 None => {
                     let asset = asset.map(|asset| asset.0.into());

@@ -6,7 +6,7 @@ use countersign::access::scope::{Scope, ScopeSet};
 use countersign::domain::exports::{Format, Report};
 use countersign::domain::ids::ExportId;
 use countersign::domain::limits::{EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
-use countersign::domain::time::Moment;
+use countersign::domain::time::{Moment, Period};
 use countersign::engine::command::Command;
 use countersign::engine::exports::{AskedExport, Export};
 use countersign::engine::query::{Query, Reply, View};
@@ -21,8 +21,7 @@ fn asked() -> Command {
         report: Report::Ledgers,
         format: Format::Csv,
         columns: None,
-        start: None,
-        end: None,
+        period: Period::ALWAYS,
         description: String::new(),
     })
 }

@@ -7,6 +7,7 @@ use countersign::domain::cursor::Cursor;
 use countersign::domain::ids::{AccountId, AssetId, WithdrawalId};
 use countersign::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW, RECENT_TRANSFERS_MAX};
 use countersign::domain::money::Amount;
+use countersign::domain::time::Period;
 use countersign::engine::approvals::Decision;
 use countersign::engine::command::{Command, Credit, Paid, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus, OwnAddress};
@@ -259,7 +260,8 @@ fn open_withdrawals_are_filtered_and_paged_and_the_last_ended_ones_begin_the_cha
     assert_eq!(open_withdrawals(&stage, all()), ids);
     let first = first_of(&stage);
     let at = |seconds| Some(first.plus_us(seconds * SECOND));
-    assert_eq!(open_withdrawals(&stage, TransferFilter { start: at(1), end: at(3), ..all() }), ids[2..4]);
+    let period = Period { from: at(1), until: at(3) };
+    assert_eq!(open_withdrawals(&stage, TransferFilter { period, ..all() }), ids[2..4]);
     assert_eq!(open_withdrawals(&stage, TransferFilter { limit: 2, ..all() }), ids[..3], "one more: a page follows");
     let before = Some(Cursor { at: at(3).unwrap(), id: ids[1].0 });
     assert_eq!(open_withdrawals(&stage, TransferFilter { before, ..all() }), ids[2..]);

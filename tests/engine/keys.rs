@@ -7,6 +7,7 @@ use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
+use countersign::domain::time::{Moment, Period};
 use countersign::engine::approvals::{Decision, Request, RequestState};
 use countersign::engine::command::{Command, Initiation};
 use countersign::engine::event::Event;
@@ -46,10 +47,7 @@ fn rule_2_a_nonce_is_higher_or_unused_within_the_window() {
 
 #[test]
 fn rule_3_an_expired_key_is_refused_whether_or_not_tick_has_run() {
-    let soon = KeySettings {
-        expires_at: Some(countersign::domain::time::Moment(100 * DAY + 10 * SECOND)),
-        ..KeySettings::default()
-    };
+    let soon = KeySettings { expires_at: Some(Moment(100 * DAY + 10 * SECOND)), ..KeySettings::default() };
     let mut stage = Stage::new(&[with(soon)], true);
     stage.run(&public(), open(1, 1)).unwrap();
     stage.now = stage.now.plus_us(10 * SECOND);
@@ -118,8 +116,8 @@ fn rule_9_losing_withdraw_cancels_requests_and_losing_create_leaves_orders() {
 
 #[test]
 fn rule_10_past_the_query_end_only_present_state_is_left() {
-    let end = countersign::domain::time::Moment(100 * DAY + SECOND);
-    let settings = KeySettings { query_end: Some(end), ..KeySettings::default() };
+    let end = Moment(100 * DAY + SECOND);
+    let settings = KeySettings { query_dates: Period { from: None, until: Some(end) }, ..KeySettings::default() };
     let mut stage = Stage::new(&[with(settings)], true);
     for channel in
         [Operation::Executions, Operation::Ledger, Operation::Earn, Operation::Deposits, Operation::Withdrawals]

@@ -4,6 +4,7 @@ use countersign::domain::decimal::Decimal;
 use countersign::domain::exports::{Format, Report};
 use countersign::domain::ids::{ExportId, StrategyId, WithdrawalId};
 use countersign::domain::text::{AssetCode, ClientId};
+use countersign::domain::time::Period;
 use countersign::engine::command::{Command, EarnMove, Withdraw};
 use countersign::engine::exports::AskedExport;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
@@ -86,8 +87,7 @@ fn export(dice: &mut Dice) -> AskedExport {
         report: dice.of(&[Report::Trades, Report::Ledgers]),
         format: Format::Csv,
         columns: None,
-        start: None,
-        end: None,
+        period: Period::ALWAYS,
         description: String::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::{Scope, ScopeSet};
-use countersign::domain::time::Moment;
+use countersign::domain::time::{Moment, Period};
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
@@ -379,7 +379,8 @@ async fn an_export_is_removed_while_it_waits_or_is_made_and_the_queue_is_bounded
 #[tokio::test]
 async fn a_key_whose_dates_are_over_still_gets_what_lies_within_them() {
     let now = wall_clock();
-    let ended = KeySettings { query_end: Some(Moment(now.0 - 1)), ..KeySettings::default() };
+    let ended =
+        KeySettings { query_dates: Period { from: None, until: Some(Moment(now.0 - 1)) }, ..KeySettings::default() };
     let world = World::new(&[with(ended)]).await;
     let rows = fetched(&world, &mut world.bot(1).await, json!({"report": "ledgers", "format": "csv"})).await;
     assert_eq!(rows, [LEDGERS], "the opening entries are younger than that");

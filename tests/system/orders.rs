@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
+use countersign::domain::time::{Moment, Period};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -48,7 +49,7 @@ async fn the_dead_mans_switch_answers_in_seconds_and_fires() {
 async fn past_fills_and_ledger_entries_are_found_by_page_name_and_date() {
     let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
     let future = KeySettings {
-        query_start: countersign::domain::time::Moment::parse("2100-01-01T00:00:00Z"),
+        query_dates: Period { from: Moment::parse("2100-01-01T00:00:00Z"), until: None },
         ..KeySettings::default()
     };
     let world = World::new(&[key(ScopeSet::ALL), other, with(future)]).await;

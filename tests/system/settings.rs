@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::{Scope, ScopeSet};
-use countersign::domain::time::Moment;
+use countersign::domain::time::{Moment, Period};
 use countersign::gateway::credentials::Signed;
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
@@ -123,8 +123,9 @@ async fn a_wrong_master_key_does_not_start() {
 #[tokio::test]
 async fn d2_22_query_dates_bound_what_has_a_time_and_nothing_else() {
     let now = wall_clock();
-    let later = KeySettings { query_start: Some(now.plus_us(HOUR_US)), ..KeySettings::default() };
-    let ended = KeySettings { query_end: ago(), ..KeySettings::default() };
+    let later =
+        KeySettings { query_dates: Period { from: Some(now.plus_us(HOUR_US)), until: None }, ..KeySettings::default() };
+    let ended = KeySettings { query_dates: Period { from: None, until: ago() }, ..KeySettings::default() };
     let world = World::new(&[key(ScopeSet::ALL), with(later), with(ended)]).await;
     let count = |result: Value| result["entries"].as_array().unwrap().len();
     assert_eq!(count(world.bot(1).await.call("ledgers", json!({})).await), 3);

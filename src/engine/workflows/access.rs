@@ -211,7 +211,7 @@ fn in_force(user: ServiceUser, now: Moment) -> ServiceUser {
         KeyStatus::Expired if !expired => KeyStatus::Active,
         status => status,
     };
-    let query_ended = user.settings.query_end.is_some_and(|end| end <= now);
+    let query_ended = user.settings.query_dates.has_ended(now);
     ServiceUser { status, query_ended, ..user }
 }
 
@@ -317,7 +317,7 @@ fn check_terms(
     if settings.ip_allowlist.len() > NETWORKS_MAX {
         return Err(Reject::field(Code::LimitReached, "ip_allowlist", "give at most 100 networks"));
     }
-    if settings.query_start.zip(settings.query_end).is_some_and(|(start, end)| start >= end) {
+    if settings.query_dates.is_empty() {
         return Err(Reject::invalid("query_end", "must be after query_start"));
     }
     Ok(())
@@ -340,7 +340,7 @@ fn scope_names(scopes: ScopeSet) -> Canonical {
 }
 
 fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
-    let KeySettings { expires_at, query_start, query_end, allow_websocket, nonce_window, ip_allowlist, .. } = settings;
+    let KeySettings { expires_at, query_dates, allow_websocket, nonce_window, ip_allowlist, .. } = settings;
     let date = |at: &Option<Moment>| Canonical::optional(at.as_ref());
     let on_stop = match settings.on_stop {
         OnStop::Cancel => "cancel",
@@ -348,8 +348,8 @@ fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
     };
     [
         ("expires_at", date(expires_at)),
-        ("query_start", date(query_start)),
-        ("query_end", date(query_end)),
+        ("query_start", date(&query_dates.from)),
+        ("query_end", date(&query_dates.until)),
         ("allow_websocket", Canonical::Bool(*allow_websocket)),
         // As text: a window may be wider than JSON's exact integers.
         ("nonce_window", Canonical::text(nonce_window)),

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::{Progress, file_name, sheet};
 use crate::domain::exports::Report;
 use crate::domain::ids::Seq;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 use crate::engine::exports::Export;
 use crate::engine::query::HistoryGrant;
 use crate::engine::reference::Reference;
@@ -61,8 +61,7 @@ impl Job {
         let grant = HistoryGrant {
             account: export.account,
             service_user: None,
-            from: Some(export.from),
-            until: Some(export.until),
+            dates: Period { from: Some(export.from), until: Some(export.until) },
             reached: seq,
         };
         // Newest first, from the order itself backwards: what came later is not in it.

@@ -12,7 +12,7 @@ use crate::access::principal::{Actor, Principal};
 use crate::domain::exports::{Format, Report};
 use crate::domain::ids::{AccountId, AssetId, DepositId, ExportId, LedgerId, OrganizationId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use crate::engine::event::Event;
 use crate::engine::exports::Export;
@@ -97,7 +97,7 @@ async fn filled(dir: &Path) -> History {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));
     }
     let all =
-        HistoryGrant { account: AccountId(1), service_user: None, from: None, until: None, reached: Seq(ROWS + LATER) };
+        HistoryGrant { account: AccountId(1), service_user: None, dates: Period::ALWAYS, reached: Seq(ROWS + LATER) };
     // Each waits for the tables a while.
     while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {}
     history

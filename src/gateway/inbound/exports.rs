@@ -1,7 +1,7 @@
 //! Params of exports.
 
 use super::request::{Body, Parsed, params};
-use super::values::{export_id, moment};
+use super::values::{export_id, period};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
@@ -20,8 +20,7 @@ pub(super) fn export_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         report,
         format: Format::parse(&asked.format).ok_or_else(unknown)?,
         columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         description: asked.description.as_deref().unwrap_or_default().to_owned(),
     };
     Ok((asked.token, Body::Command(Command::AddExport(order))))

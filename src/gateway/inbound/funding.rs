@@ -2,7 +2,7 @@
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, decimal, deposit, limit, moment, optional_short, owned, short, withdrawal};
+use super::values::{cursor, decimal, deposit, limit, optional_short, owned, period, short, withdrawal};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
@@ -93,8 +93,7 @@ fn transfer_filter(asked: &p::TransferStatus<'_>, id: Option<u64>) -> Result<Tra
         asset: optional_short("asset", asked.asset.as_deref())?,
         method: owned(&asked.method),
         id,
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         before: cursor(&asked.cursor, Cursor::parse)?,
         limit: limit(asked.limit)?,
     })

@@ -1,7 +1,7 @@
 //! Pages of the past: closed orders, trades, ledger entries, the audit log.
 
 use super::request::{Body, Page, Parsed, params};
-use super::values::{cursor, limit, moment, owned};
+use super::values::{cursor, limit, owned, period};
 use super::{Envelope, WireError};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
@@ -15,8 +15,7 @@ pub(super) fn closed_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         symbol: owned(&asked.symbol),
         cl_ord_id: owned(&asked.cl_ord_id),
         order_userref: asked.order_userref,
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
@@ -27,8 +26,7 @@ pub(super) fn trades_history<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Trades<'_> = params(e)?;
     let page = Page {
         symbol: owned(&asked.symbol),
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         limit: limit(asked.limit)?,
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
@@ -41,8 +39,7 @@ pub(super) fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let page = Page {
         asset: owned(&asked.asset),
         entry_type: owned(&asked.r#type),
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         limit: limit(asked.limit)?,
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
@@ -64,8 +61,7 @@ pub(super) fn query_ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 pub(super) fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::AuditLog<'_> = params(e)?;
     let page = Page {
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         limit: limit(asked.limit)?,
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()

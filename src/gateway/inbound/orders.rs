@@ -1,7 +1,7 @@
 //! Orders: canceled, and the open ones asked for.
 
 use super::request::{Body, Parsed, params};
-use super::values::{client_order_id, cursor, limit, moment, optional_short, owned};
+use super::values::{client_order_id, cursor, limit, optional_short, owned, period};
 use super::{Envelope, WireError};
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
@@ -83,8 +83,7 @@ pub(super) fn open_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         symbol: optional_short("symbol", asked.symbol.as_deref())?,
         cl_ord_id: owned(&asked.cl_ord_id),
         order_userref: asked.order_userref,
-        start: moment("start", asked.start.as_deref())?,
-        end: moment("end", asked.end.as_deref())?,
+        period: period(asked.start.as_deref(), asked.end.as_deref())?,
         after: cursor(&asked.cursor, OrderId::parse)?,
     };
     Ok((asked.token, Body::Query(Query::OpenOrders(sought))))

@@ -10,7 +10,7 @@ use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
-use crate::domain::time::Moment;
+use crate::domain::time::Period;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::query::Query;
 use crate::wire::leaf::{Names, Text};
@@ -116,10 +116,8 @@ pub struct Page {
     pub cl_ord_id: Option<String>,
     /// Only orders of this group.
     pub order_userref: Option<i64>,
-    /// From here.
-    pub start: Option<Moment>,
-    /// Before here.
-    pub end: Option<Moment>,
+    /// Only what happened in this time.
+    pub period: Period,
     /// At most this many.
     pub limit: usize,
     /// Where the page before ended.

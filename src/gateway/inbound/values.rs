@@ -10,7 +10,7 @@ use crate::domain::ids::{
 };
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
-use crate::domain::time::Moment;
+use crate::domain::time::{Moment, Period};
 use crate::wire::leaf::{Number, Text};
 
 /// Rows of a page when none are named.
@@ -51,6 +51,11 @@ pub(super) fn limit(asked: Option<u32>) -> Result<usize, WireError> {
 pub(super) fn moment(field: &str, text: Option<&str>) -> Result<Option<Moment>, WireError> {
     let read = |text| Moment::parse(text).ok_or_else(|| WireError::field(field, "give an RFC 3339 time"));
     text.map(read).transpose()
+}
+
+/// What `start` and `end` say.
+pub(super) fn period(start: Option<&str>, end: Option<&str>) -> Result<Period, WireError> {
+    Ok(Period { from: moment("start", start)?, until: moment("end", end)? })
 }
 
 pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {

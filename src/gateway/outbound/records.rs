@@ -298,8 +298,8 @@ fn names(can: Can) -> Vec<&'static str> {
 pub fn settings(of: &KeySettings) -> r::Settings {
     r::Settings {
         expires_at: of.expires_at.map(|at| at.to_string()),
-        query_start: of.query_start.map(|at| at.to_string()),
-        query_end: of.query_end.map(|at| at.to_string()),
+        query_start: of.query_dates.from.map(|at| at.to_string()),
+        query_end: of.query_dates.until.map(|at| at.to_string()),
         allow_websocket: of.allow_websocket,
         nonce_window: of.nonce_window,
         ip_allowlist: of.ip_allowlist.iter().map(ToString::to_string).collect(),
