@@ -5,16 +5,19 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::named::named;
 use crate::domain::time::{Moment, Period};
 
-/// What becomes of a key's resting orders when it stops (rule 9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OnStop {
-    /// They are canceled in the same journal entry.
-    #[default]
-    Cancel,
-    /// They stay.
-    Keep,
+named! {
+    /// What becomes of a key's resting orders when it stops (rule 9).
+    #[derive(Default)]
+    pub enum OnStop {
+        /// They are canceled in the same journal entry.
+        #[default]
+        Cancel = "cancel",
+        /// They stay.
+        Keep = "keep",
+    }
 }
 
 /// The six settings of the specification, and what happens to orders when the key stops.

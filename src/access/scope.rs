@@ -2,67 +2,36 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a key may ask for, named as in the API key permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    /// Balances and funding status.
-    Query,
-    /// Allocate and deallocate.
-    Earn,
-    /// Deposit addresses and history.
-    Deposit,
-    /// Ask for withdrawals.
-    Withdraw,
-    /// Open orders and trades as they happen.
-    QueryOpenOrders,
-    /// Closed orders and past trades.
-    QueryClosedOrders,
-    /// Place and change orders.
-    ModifyOrders,
-    /// Cancel orders and close positions.
-    CancelOrders,
-    /// Ledger entries.
-    QueryLedger,
-    /// Exports of trades and ledger.
-    ExportData,
+use crate::domain::named::named;
+
+named! {
+    /// What a key may ask for, named as in the API key permissions.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum Scope {
+        /// Balances and funding status.
+        Query = "query",
+        /// Allocate and deallocate.
+        Earn = "earn",
+        /// Deposit addresses and history.
+        Deposit = "deposit",
+        /// Ask for withdrawals.
+        Withdraw = "withdraw",
+        /// Open orders and trades as they happen.
+        QueryOpenOrders = "query_open_orders",
+        /// Closed orders and past trades.
+        QueryClosedOrders = "query_closed_orders",
+        /// Place and change orders.
+        ModifyOrders = "modify_orders",
+        /// Cancel orders and close positions.
+        CancelOrders = "cancel_orders",
+        /// Ledger entries.
+        QueryLedger = "query_ledger",
+        /// Exports of trades and ledger.
+        ExportData = "export_data",
+    }
 }
 
 impl Scope {
-    /// Every scope, in the order of the specification.
-    pub const ALL: [Scope; 10] = [
-        Scope::Query,
-        Scope::Earn,
-        Scope::Deposit,
-        Scope::Withdraw,
-        Scope::QueryOpenOrders,
-        Scope::QueryClosedOrders,
-        Scope::ModifyOrders,
-        Scope::CancelOrders,
-        Scope::QueryLedger,
-        Scope::ExportData,
-    ];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Scope::Query => "query",
-            Scope::Earn => "earn",
-            Scope::Deposit => "deposit",
-            Scope::Withdraw => "withdraw",
-            Scope::QueryOpenOrders => "query_open_orders",
-            Scope::QueryClosedOrders => "query_closed_orders",
-            Scope::ModifyOrders => "modify_orders",
-            Scope::CancelOrders => "cancel_orders",
-            Scope::QueryLedger => "query_ledger",
-            Scope::ExportData => "export_data",
-        }
-    }
-
-    /// The scope of that name.
-    pub fn parse(name: &str) -> Option<Scope> {
-        Scope::ALL.into_iter().find(|scope| scope.name() == name)
-    }
-
     const fn bit(self) -> u16 {
         1 << self as u16
     }

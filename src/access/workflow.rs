@@ -2,70 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A governed workflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Workflow {
-    /// Members and Service Users.
-    ManageAccess,
-    /// Policies themselves.
-    ManagePolicies,
-    /// Withdrawal addresses.
-    ManageAddresses,
-    /// Withdrawals.
-    InitiateWithdrawal,
-}
+use crate::domain::named::named;
 
-impl Workflow {
-    /// All four.
-    pub const ALL: [Workflow; 4] =
-        [Workflow::ManageAccess, Workflow::ManagePolicies, Workflow::ManageAddresses, Workflow::InitiateWithdrawal];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Workflow::ManageAccess => "manage_access",
-            Workflow::ManagePolicies => "manage_policies",
-            Workflow::ManageAddresses => "manage_addresses",
-            Workflow::InitiateWithdrawal => "initiate_withdrawal",
-        }
-    }
-
-    /// The workflow of that name.
-    pub fn parse(name: &str) -> Option<Workflow> {
-        Workflow::ALL.into_iter().find(|workflow| workflow.name() == name)
+named! {
+    /// A governed workflow.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum Workflow {
+        /// Members and Service Users.
+        ManageAccess = "manage_access",
+        /// Policies themselves.
+        ManagePolicies = "manage_policies",
+        /// Withdrawal addresses.
+        ManageAddresses = "manage_addresses",
+        /// Withdrawals.
+        InitiateWithdrawal = "initiate_withdrawal",
     }
 }
 
-/// What a Member may do in a workflow. The last three imply [`Permission::View`] (rule 14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Permission {
-    /// See requests.
-    View,
-    /// Make requests.
-    Initiate,
-    /// Vote on others' requests.
-    Approve,
-    /// Complete a request at once, where the policy lets it.
-    Execute,
-}
-
-impl Permission {
-    /// All four.
-    pub const ALL: [Permission; 4] = [Permission::View, Permission::Initiate, Permission::Approve, Permission::Execute];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Permission::View => "view",
-            Permission::Initiate => "initiate",
-            Permission::Approve => "approve",
-            Permission::Execute => "execute",
-        }
-    }
-
-    /// The permission of that name.
-    pub fn parse(name: &str) -> Option<Permission> {
-        Permission::ALL.into_iter().find(|permission| permission.name() == name)
+named! {
+    /// What a Member may do in a workflow. The last three imply [`Permission::View`] (rule 14).
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum Permission {
+        /// See requests.
+        View = "view",
+        /// Make requests.
+        Initiate = "initiate",
+        /// Vote on others' requests.
+        Approve = "approve",
+        /// Complete a request at once, where the policy lets it.
+        Execute = "execute",
     }
 }
 

@@ -2,29 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What an export tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Report {
-    /// Fills of the account's orders.
-    Trades,
-    /// Entries of the account's ledger.
-    Ledgers,
+use super::named::named;
+
+named! {
+    /// What an export tells of.
+    pub enum Report {
+        /// Fills of the account's orders.
+        Trades = "trades",
+        /// Entries of the account's ledger.
+        Ledgers = "ledgers",
+    }
 }
 
 impl Report {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Report::Trades => "trades",
-            Report::Ledgers => "ledgers",
-        }
-    }
-
-    /// The report of that name.
-    pub fn parse(name: &str) -> Option<Report> {
-        [Report::Trades, Report::Ledgers].into_iter().find(|report| report.name() == name)
-    }
-
     /// Its columns in their usual order: v2's fields, with the `txid`, `pair` and `type` that v2's own files have.
     pub const fn columns(self) -> &'static [Column] {
         use Column as C;
@@ -85,66 +75,50 @@ impl Format {
     }
 }
 
-macro_rules! columns {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// A column of a file.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        pub enum Column {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Column {
-            /// Its name on the wire and in the file's first row.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Column::$name => $text,)*
-                }
-            }
-        }
-    };
-}
-
-columns! {
-    /// The row's own id: of the fill, or of the ledger entry.
-    Txid = "txid",
-    /// The order filled.
-    OrderTxid = "ordertxid",
-    /// The market.
-    Pair = "pair",
-    /// When.
-    Time = "time",
-    /// Buy or sell, or the type of ledger entry.
-    Type = "type",
-    /// The order's type.
-    OrderType = "ordertype",
-    /// The price.
-    Price = "price",
-    /// What it cost, in quote.
-    Cost = "cost",
-    /// The fee.
-    Fee = "fee",
-    /// How much, in base.
-    Vol = "vol",
-    /// What was borrowed: nothing, in this version.
-    Margin = "margin",
-    /// `fcib` where the fee is in base.
-    Misc = "misc",
-    /// The ledger entries that belong to the fill.
-    Ledgers = "ledgers",
-    /// What moved the money.
-    RefId = "refid",
-    /// The subtype of ledger entry.
-    Subtype = "subtype",
-    /// The class of asset.
-    Aclass = "aclass",
-    /// The asset.
-    Asset = "asset",
-    /// By how much the balance changed, before the fee.
-    Amount = "amount",
-    /// The account's total of the asset afterwards.
-    Balance = "balance",
-    /// The wallet.
-    Wallet = "wallet",
+named! {
+    /// A column of a file; its name stands in the file's first row too.
+    pub enum Column {
+        /// The row's own id: of the fill, or of the ledger entry.
+        Txid = "txid",
+        /// The order filled.
+        OrderTxid = "ordertxid",
+        /// The market.
+        Pair = "pair",
+        /// When.
+        Time = "time",
+        /// Buy or sell, or the type of ledger entry.
+        Type = "type",
+        /// The order's type.
+        OrderType = "ordertype",
+        /// The price.
+        Price = "price",
+        /// What it cost, in quote.
+        Cost = "cost",
+        /// The fee.
+        Fee = "fee",
+        /// How much, in base.
+        Vol = "vol",
+        /// What was borrowed: nothing, in this version.
+        Margin = "margin",
+        /// `fcib` where the fee is in base.
+        Misc = "misc",
+        /// The ledger entries that belong to the fill.
+        Ledgers = "ledgers",
+        /// What moved the money.
+        RefId = "refid",
+        /// The subtype of ledger entry.
+        Subtype = "subtype",
+        /// The class of asset.
+        Aclass = "aclass",
+        /// The asset.
+        Asset = "asset",
+        /// By how much the balance changed, before the fee.
+        Amount = "amount",
+        /// The account's total of the asset afterwards.
+        Balance = "balance",
+        /// The wallet.
+        Wallet = "wallet",
+    }
 }
 
 #[cfg(test)]

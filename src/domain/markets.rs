@@ -4,52 +4,26 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AssetId, MarketId};
 use super::money::{Amount, Price, Quantity, divide_up};
+use super::named::named;
 use super::text::Symbol;
 
-/// What may be done in a market (protocol 4.6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MarketStatus {
-    /// Everything.
-    #[default]
-    Online,
-    /// Cancels only.
-    CancelOnly,
-    /// Post-only limit orders and cancels.
-    PostOnly,
-    /// Limit orders and cancels.
-    LimitOnly,
-    /// What reduces a position, and cancels; nobody has positions here.
-    ReduceOnly,
-    /// Cancels only, while something is mended.
-    Maintenance,
-}
-
-impl MarketStatus {
-    /// All of them.
-    pub const ALL: [MarketStatus; 6] = [
-        MarketStatus::Online,
-        MarketStatus::CancelOnly,
-        MarketStatus::PostOnly,
-        MarketStatus::LimitOnly,
-        MarketStatus::ReduceOnly,
-        MarketStatus::Maintenance,
-    ];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            MarketStatus::Online => "online",
-            MarketStatus::CancelOnly => "cancel_only",
-            MarketStatus::PostOnly => "post_only",
-            MarketStatus::LimitOnly => "limit_only",
-            MarketStatus::ReduceOnly => "reduce_only",
-            MarketStatus::Maintenance => "maintenance",
-        }
-    }
-
-    /// The one of that name.
-    pub fn parse(name: &str) -> Option<MarketStatus> {
-        MarketStatus::ALL.into_iter().find(|of| of.name() == name)
+named! {
+    /// What may be done in a market (protocol 4.6).
+    #[derive(Default)]
+    pub enum MarketStatus {
+        /// Everything.
+        #[default]
+        Online = "online",
+        /// Cancels only.
+        CancelOnly = "cancel_only",
+        /// Post-only limit orders and cancels.
+        PostOnly = "post_only",
+        /// Limit orders and cancels.
+        LimitOnly = "limit_only",
+        /// What reduces a position, and cancels; nobody has positions here.
+        ReduceOnly = "reduce_only",
+        /// Cancels only, while something is mended.
+        Maintenance = "maintenance",
     }
 }
 

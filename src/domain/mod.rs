@@ -13,6 +13,7 @@ pub mod ids;
 pub mod limits;
 pub mod markets;
 pub mod money;
+pub mod named;
 pub mod orders;
 pub mod terms;
 pub mod text;

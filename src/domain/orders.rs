@@ -5,17 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, MarketId, OrderId, OrganizationId, ServiceUserId};
 use super::money::{Amount, Price, Quantity};
+use super::named::named;
 use super::terms::{FeeCurrency, SelfTrade, Terms, Trigger};
 use super::text::ClientOrderId;
 use super::time::Moment;
 
-/// Which way an order trades.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Side {
-    /// Base in, quote out.
-    Buy,
-    /// Quote in, base out.
-    Sell,
+named! {
+    /// Which way an order trades.
+    #[derive(PartialOrd, Ord, Hash)]
+    pub enum Side {
+        /// Base in, quote out.
+        Buy = "buy",
+        /// Quote in, base out.
+        Sell = "sell",
+    }
 }
 
 impl Side {
@@ -28,63 +31,31 @@ impl Side {
     }
 }
 
-/// How an order is priced and when it goes live (protocol 6.1, `order_type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OrderType {
-    /// At its limit or better.
-    Limit,
-    /// At whatever the book has now; the rest is canceled.
-    Market,
-    /// A limit order that shows only a part of itself.
-    Iceberg,
-    /// A market order once the price has moved against it.
-    StopLoss,
-    /// A limit order once the price has moved against it.
-    StopLossLimit,
-    /// A market order once the price has moved in its favour.
-    TakeProfit,
-    /// A limit order once the price has moved in its favour.
-    TakeProfitLimit,
-    /// A stop whose trigger follows the price at a distance.
-    TrailingStop,
-    /// A trailing stop that becomes a limit order.
-    TrailingStopLimit,
+named! {
+    /// How an order is priced and when it goes live (protocol 6.1, `order_type`).
+    pub enum OrderType {
+        /// At its limit or better.
+        Limit = "limit",
+        /// At whatever the book has now; the rest is canceled.
+        Market = "market",
+        /// A limit order that shows only a part of itself.
+        Iceberg = "iceberg",
+        /// A market order once the price has moved against it.
+        StopLoss = "stop-loss",
+        /// A limit order once the price has moved against it.
+        StopLossLimit = "stop-loss-limit",
+        /// A market order once the price has moved in its favour.
+        TakeProfit = "take-profit",
+        /// A limit order once the price has moved in its favour.
+        TakeProfitLimit = "take-profit-limit",
+        /// A stop whose trigger follows the price at a distance.
+        TrailingStop = "trailing-stop",
+        /// A trailing stop that becomes a limit order.
+        TrailingStopLimit = "trailing-stop-limit",
+    }
 }
 
 impl OrderType {
-    /// All of them.
-    pub const ALL: [OrderType; 9] = [
-        OrderType::Limit,
-        OrderType::Market,
-        OrderType::Iceberg,
-        OrderType::StopLoss,
-        OrderType::StopLossLimit,
-        OrderType::TakeProfit,
-        OrderType::TakeProfitLimit,
-        OrderType::TrailingStop,
-        OrderType::TrailingStopLimit,
-    ];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            OrderType::Limit => "limit",
-            OrderType::Market => "market",
-            OrderType::Iceberg => "iceberg",
-            OrderType::StopLoss => "stop-loss",
-            OrderType::StopLossLimit => "stop-loss-limit",
-            OrderType::TakeProfit => "take-profit",
-            OrderType::TakeProfitLimit => "take-profit-limit",
-            OrderType::TrailingStop => "trailing-stop",
-            OrderType::TrailingStopLimit => "trailing-stop-limit",
-        }
-    }
-
-    /// The one of that name.
-    pub fn parse(name: &str) -> Option<OrderType> {
-        OrderType::ALL.into_iter().find(|of| of.name() == name)
-    }
-
     /// Whether it has a limit once it is live; the others take what the book has.
     pub fn is_limit(self) -> bool {
         match self {

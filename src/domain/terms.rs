@@ -4,37 +4,20 @@
 use serde::{Deserialize, Serialize};
 
 use super::money::{Amount, Price, Quantity};
+use super::named::named;
 use super::orders::{OrderType, Side};
 use super::text::ClientOrderId;
 use super::time::Moment;
 
-/// How a price of an order is meant (protocol 6.1, `price_type` and `limit_price_type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PriceType {
-    /// As it stands.
-    Static,
-    /// Parts of the price that it refers to.
-    Pct,
-    /// A distance in the quote currency.
-    Quote,
-}
-
-impl PriceType {
-    /// All three.
-    pub const ALL: [PriceType; 3] = [PriceType::Static, PriceType::Pct, PriceType::Quote];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            PriceType::Static => "static",
-            PriceType::Pct => "pct",
-            PriceType::Quote => "quote",
-        }
-    }
-
-    /// The one of that name.
-    pub fn parse(name: &str) -> Option<PriceType> {
-        PriceType::ALL.into_iter().find(|of| of.name() == name)
+named! {
+    /// How a price of an order is meant (protocol 6.1, `price_type` and `limit_price_type`).
+    pub enum PriceType {
+        /// As it stands.
+        Static = "static",
+        /// Parts of the price that it refers to.
+        Pct = "pct",
+        /// A distance in the quote currency.
+        Quote = "quote",
     }
 }
 
@@ -142,38 +125,30 @@ pub struct Display {
     pub shown: Quantity,
 }
 
-/// What happens where two orders of one Organization would meet (`stp_type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SelfTrade {
-    /// The order that came ends.
-    #[default]
-    CancelNewest,
-    /// The order that was there ends, and the other goes on.
-    CancelOldest,
-    /// Both end.
-    CancelBoth,
-}
-
-impl SelfTrade {
-    /// The one of that name.
-    pub fn parse(name: &str) -> Option<SelfTrade> {
-        Some(match name {
-            "cancel_newest" => SelfTrade::CancelNewest,
-            "cancel_oldest" => SelfTrade::CancelOldest,
-            "cancel_both" => SelfTrade::CancelBoth,
-            _ => return None,
-        })
+named! {
+    /// What happens where two orders of one Organization would meet (`stp_type`).
+    #[derive(Default)]
+    pub enum SelfTrade {
+        /// The order that came ends.
+        #[default]
+        CancelNewest = "cancel_newest",
+        /// The order that was there ends, and the other goes on.
+        CancelOldest = "cancel_oldest",
+        /// Both end.
+        CancelBoth = "cancel_both",
     }
 }
 
-/// In which currency an order pays its fees (`fee_preference`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FeeCurrency {
-    /// In what prices are in (rule 34).
-    #[default]
-    Quote,
-    /// In what is bought or sold.
-    Base,
+named! {
+    /// In which currency an order pays its fees (`fee_preference`).
+    #[derive(Default)]
+    pub enum FeeCurrency {
+        /// In what prices are in (rule 34).
+        #[default]
+        Quote = "quote",
+        /// In what is bought or sold.
+        Base = "base",
+    }
 }
 
 /// An order of the other side that every fill places: `conditional`, a closing order.

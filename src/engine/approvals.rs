@@ -16,6 +16,7 @@ use crate::access::workflow::{Permission, Workflow};
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId, ServiceUserId, WithdrawalId};
 use crate::domain::limits::REQUESTS_ENDED_MAX;
+use crate::domain::named::named;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
@@ -56,72 +57,33 @@ impl Initiator {
     }
 }
 
-/// Where a request is. All but `Pending` are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RequestState {
-    /// Waiting for votes.
-    Pending,
-    /// Completed by votes.
-    Approved,
-    /// Completed by Execute, or because no policy governs.
-    Executed,
-    /// Ended by votes against it.
-    Rejected,
-    /// Taken back by its initiator, or its initiator left.
-    Canceled,
-    /// Its time ran out.
-    Expired,
-    /// It could not be carried out any more.
-    Failed,
-}
-
-impl RequestState {
-    /// All seven.
-    pub const ALL: [RequestState; 7] = [
-        RequestState::Pending,
-        RequestState::Approved,
-        RequestState::Executed,
-        RequestState::Rejected,
-        RequestState::Canceled,
-        RequestState::Expired,
-        RequestState::Failed,
-    ];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            RequestState::Pending => "pending",
-            RequestState::Approved => "approved",
-            RequestState::Executed => "executed",
-            RequestState::Rejected => "rejected",
-            RequestState::Canceled => "canceled",
-            RequestState::Expired => "expired",
-            RequestState::Failed => "failed",
-        }
-    }
-
-    /// The state of that name.
-    pub fn parse(name: &str) -> Option<RequestState> {
-        RequestState::ALL.into_iter().find(|state| state.name() == name)
+named! {
+    /// Where a request is. All but `Pending` are final.
+    pub enum RequestState {
+        /// Waiting for votes.
+        Pending = "pending",
+        /// Completed by votes.
+        Approved = "approved",
+        /// Completed by Execute, or because no policy governs.
+        Executed = "executed",
+        /// Ended by votes against it.
+        Rejected = "rejected",
+        /// Taken back by its initiator, or its initiator left.
+        Canceled = "canceled",
+        /// Its time ran out.
+        Expired = "expired",
+        /// It could not be carried out any more.
+        Failed = "failed",
     }
 }
 
-/// For or against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Decision {
-    /// For.
-    Approve,
-    /// Against.
-    Reject,
-}
-
-impl Decision {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Decision::Approve => "approve",
-            Decision::Reject => "reject",
-        }
+named! {
+    /// For or against.
+    pub enum Decision {
+        /// For.
+        Approve = "approve",
+        /// Against.
+        Reject = "reject",
     }
 }
 

@@ -16,6 +16,7 @@ use super::transition::Transition;
 use crate::domain::ids::{AccountId, AssetId, DepositId, OrganizationId};
 use crate::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LOW};
 use crate::domain::money::Amount;
+use crate::domain::named::named;
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 
@@ -37,31 +38,15 @@ pub struct OwnAddress {
     pub used: bool,
 }
 
-/// Where a deposit is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DepositStatus {
-    /// Seen, not credited yet.
-    Pending,
-    /// Credited.
-    Success,
-    /// It will not be credited.
-    Failure,
-}
-
-impl DepositStatus {
-    /// v2's word for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            DepositStatus::Pending => "Pending",
-            DepositStatus::Success => "Success",
-            DepositStatus::Failure => "Failure",
-        }
-    }
-
-    /// The status of that name.
-    pub fn parse(name: &str) -> Option<DepositStatus> {
-        let all = [DepositStatus::Pending, DepositStatus::Success, DepositStatus::Failure];
-        all.into_iter().find(|status| status.name() == name)
+named! {
+    /// Where a deposit is.
+    pub enum DepositStatus {
+        /// Seen, not credited yet.
+        Pending = "Pending",
+        /// Credited.
+        Success = "Success",
+        /// It will not be credited.
+        Failure = "Failure",
     }
 }
 

@@ -12,30 +12,18 @@ use super::reject::{Code, Reject};
 use super::trading;
 use super::transition::Transition;
 use crate::domain::ids::{MemberId, OrganizationId, ServiceUserId};
+use crate::domain::named::named;
 use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
-/// What a freeze stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum FreezeScope {
-    /// Withdrawals: none is accepted, approved or released.
-    Withdrawals,
-    /// Keys as well: they are refused, their sockets closed, their orders canceled.
-    All,
-}
-
-impl FreezeScope {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            FreezeScope::Withdrawals => "withdrawals",
-            FreezeScope::All => "all",
-        }
-    }
-
-    /// The scope of that name.
-    pub fn parse(name: &str) -> Option<FreezeScope> {
-        [FreezeScope::Withdrawals, FreezeScope::All].into_iter().find(|scope| scope.name() == name)
+named! {
+    /// What a freeze stops.
+    #[derive(PartialOrd, Ord)]
+    pub enum FreezeScope {
+        /// Withdrawals: none is accepted, approved or released.
+        Withdrawals = "withdrawals",
+        /// Keys as well: they are refused, their sockets closed, their orders canceled.
+        All = "all",
     }
 }
 

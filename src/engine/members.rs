@@ -19,6 +19,7 @@ use crate::access::Rights;
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
 use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, ORGANIZATIONS_MAX};
+use crate::domain::named::named;
 use crate::domain::time::Moment;
 
 /// An Organization.
@@ -32,55 +33,29 @@ pub struct Organization {
     pub accounts: Vec<AccountId>,
 }
 
-/// A Member's KYC status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kyc {
-    /// Not looked at yet.
-    Pending,
-    /// Verified: may act.
-    Verified,
-    /// Refused.
-    Rejected,
-}
-
-impl Kyc {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Kyc::Pending => "pending",
-            Kyc::Verified => "verified",
-            Kyc::Rejected => "rejected",
-        }
-    }
-
-    /// The status of that name.
-    pub fn parse(name: &str) -> Option<Kyc> {
-        [Kyc::Pending, Kyc::Verified, Kyc::Rejected].into_iter().find(|kyc| kyc.name() == name)
+named! {
+    /// A Member's KYC status.
+    pub enum Kyc {
+        /// Not looked at yet.
+        Pending = "pending",
+        /// Verified: may act.
+        Verified = "verified",
+        /// Refused.
+        Rejected = "rejected",
     }
 }
 
-/// How far a Member has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MemberStatus {
-    /// Invited; password or second factor not set.
-    Invited,
-    /// May sign in.
-    Active,
-    /// May not sign in for now.
-    Suspended,
-    /// Gone.
-    Removed,
-}
-
-impl MemberStatus {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            MemberStatus::Invited => "invited",
-            MemberStatus::Active => "active",
-            MemberStatus::Suspended => "suspended",
-            MemberStatus::Removed => "removed",
-        }
+named! {
+    /// How far a Member has come.
+    pub enum MemberStatus {
+        /// Invited; password or second factor not set.
+        Invited = "invited",
+        /// May sign in.
+        Active = "active",
+        /// May not sign in for now.
+        Suspended = "suspended",
+        /// Gone.
+        Removed = "removed",
     }
 }
 

@@ -17,34 +17,23 @@ use crate::access::key::{KeySettings, OnStop};
 use crate::access::principal::{Actor, Principal};
 use crate::access::scope::{Scope, ScopeSet};
 use crate::domain::ids::{AccountId, MemberId, OrderId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
+use crate::domain::named::named;
 use crate::domain::orders::CancelReason;
 use crate::domain::time::Moment;
 
-/// Whether a key is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyStatus {
-    /// Made, its secret not claimed yet: cannot authenticate (rule 28).
-    Unclaimed,
-    /// Good.
-    Active,
-    /// Turned off by a Member; can be turned on again.
-    Disabled,
-    /// Past its expiration.
-    Expired,
-    /// Removed for good.
-    Removed,
-}
-
-impl KeyStatus {
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            KeyStatus::Unclaimed => "unclaimed",
-            KeyStatus::Active => "active",
-            KeyStatus::Disabled => "disabled",
-            KeyStatus::Expired => "expired",
-            KeyStatus::Removed => "removed",
-        }
+named! {
+    /// Whether a key is good.
+    pub enum KeyStatus {
+        /// Made, its secret not claimed yet: cannot authenticate (rule 28).
+        Unclaimed = "unclaimed",
+        /// Good.
+        Active = "active",
+        /// Turned off by a Member; can be turned on again.
+        Disabled = "disabled",
+        /// Past its expiration.
+        Expired = "expired",
+        /// Removed for good.
+        Removed = "removed",
     }
 }
 

@@ -8,7 +8,6 @@ use crate::domain::assets::Asset;
 use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::markets::Market;
 use crate::domain::money::Price;
-use crate::domain::orders::Side;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
 use crate::wire::leaf::Exact;
@@ -136,7 +135,7 @@ pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Fi
 pub fn trades<'a>(market: &Market, snapshot: bool, prints: impl Iterator<Item = &'a Print>) -> String {
     let item = |print: &Print| w::Trade {
         symbol: market.symbol.to_string(),
-        side: if print.side == Side::Buy { "buy" } else { "sell" },
+        side: print.side.name(),
         price: Exact::new(print.price.0, market.price_decimals),
         qty: Exact::new(print.qty.0, market.qty_decimals),
         ord_type: if print.order_type.is_limit() { "limit" } else { "market" },

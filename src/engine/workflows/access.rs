@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Asking, Draft, Drawn, Governed, Needs, difference, unchanged};
-use crate::access::key::{KeySettings, OnStop, SettingsChange};
+use crate::access::key::{KeySettings, SettingsChange};
 use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
 use crate::access::workflow::Workflow;
@@ -342,10 +342,6 @@ fn scope_names(scopes: ScopeSet) -> Canonical {
 fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
     let KeySettings { expires_at, query_dates, allow_websocket, nonce_window, ip_allowlist, .. } = settings;
     let date = |at: &Option<Moment>| Canonical::optional(at.as_ref());
-    let on_stop = match settings.on_stop {
-        OnStop::Cancel => "cancel",
-        OnStop::Keep => "keep",
-    };
     [
         ("expires_at", date(expires_at)),
         ("query_start", date(&query_dates.from)),
@@ -354,7 +350,7 @@ fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
         // As text: a window may be wider than JSON's exact integers.
         ("nonce_window", Canonical::text(nonce_window)),
         ("ip_allowlist", Canonical::List(ip_allowlist.iter().map(Canonical::text).collect())),
-        ("on_stop", Canonical::text(on_stop)),
+        ("on_stop", Canonical::text(settings.on_stop.name())),
         ("cancel_on_disconnect", Canonical::Bool(settings.cancel_on_disconnect)),
     ]
     .into_iter()

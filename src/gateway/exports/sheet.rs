@@ -7,7 +7,6 @@
 use crate::domain::decimal::write_units;
 use crate::domain::exports::{Column, Format};
 use crate::domain::ids::{ExecId, Seq};
-use crate::domain::orders::Side;
 use crate::domain::terms::FeeCurrency;
 use crate::engine::entries::{Entry, of_fill};
 use crate::engine::reference::Reference;
@@ -29,7 +28,7 @@ pub(super) fn fill(out: &mut String, format: Format, columns: &[Column], referen
         Column::OrderTxid => value.push_str(&order.id.to_string()),
         Column::Pair => value.push_str(&market.symbol),
         Column::Time => value.push_str(&of.at.to_string()),
-        Column::Type => value.push_str(if order.side == Side::Buy { "buy" } else { "sell" }),
+        Column::Type => value.push_str(order.side.name()),
         Column::OrderType => value.push_str(order.order_type.name()),
         Column::Price => write_units(value, of.price.0, market.price_decimals),
         Column::Cost => write_units(value, of.cost.0, market.quote_decimals),

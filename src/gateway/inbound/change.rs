@@ -208,6 +208,7 @@ fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError
     let networks = |texts: &Vec<Text<'_>>| texts.iter().map(network).collect::<Result<Vec<_>, _>>();
     let date =
         |field, asked: &Option<Option<Text<'_>>>| asked.as_ref().map(|text| moment(field, text.as_deref())).transpose();
+    let on_stop = || WireError::field("on_stop", "give cancel or keep");
     Ok(SettingsChange {
         expires_at: date("expires_at", &asked.expires_at)?,
         query_start: date("query_start", &asked.query_start)?,
@@ -215,12 +216,7 @@ fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError
         allow_websocket: asked.allow_websocket,
         nonce_window: asked.nonce_window,
         ip_allowlist: asked.ip_allowlist.as_ref().map(networks).transpose()?,
-        on_stop: match asked.on_stop.as_deref() {
-            None => None,
-            Some("cancel") => Some(OnStop::Cancel),
-            Some("keep") => Some(OnStop::Keep),
-            Some(_) => return Err(WireError::field("on_stop", "give cancel or keep")),
-        },
+        on_stop: asked.on_stop.as_deref().map(|name| OnStop::parse(name).ok_or_else(on_stop)).transpose()?,
         cancel_on_disconnect: asked.cancel_on_disconnect,
     })
 }

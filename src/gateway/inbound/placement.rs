@@ -67,11 +67,8 @@ pub(super) fn batch_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 }
 
 fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, WireError> {
-    let side = match &*asked.side {
-        "buy" => Side::Buy,
-        "sell" => Side::Sell,
-        _ => return Err(WireError::field("side", "give buy or sell")),
-    };
+    let unknown = || WireError::field("side", "give buy or sell");
+    let side = Side::parse(&asked.side).ok_or_else(unknown)?;
     let unknown = || WireError::field("order_type", "give limit, market, iceberg or one of the triggered types");
     let order_type = OrderType::parse(&asked.order_type).ok_or_else(unknown)?;
     let unknown = || WireError::field("time_in_force", "give gtc, gtd, ioc or fok");
@@ -131,12 +128,8 @@ fn price_type(field: &str, name: &Option<Text<'_>>) -> Result<Option<PriceType>,
 }
 
 fn fee_currency(name: &Option<Text<'_>>) -> Result<Option<FeeCurrency>, WireError> {
-    match name.as_deref() {
-        None => Ok(None),
-        Some("base") => Ok(Some(FeeCurrency::Base)),
-        Some("quote") => Ok(Some(FeeCurrency::Quote)),
-        Some(_) => Err(WireError::field("fee_preference", "give base or quote")),
-    }
+    let unknown = || WireError::field("fee_preference", "give base or quote");
+    name.as_deref().map(|name| FeeCurrency::parse(name).ok_or_else(unknown)).transpose()
 }
 
 fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {

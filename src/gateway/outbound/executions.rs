@@ -4,7 +4,7 @@ use super::Object;
 use crate::domain::ids::ExecId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
+use crate::domain::orders::{CancelReason, Order, OrderStatus};
 use crate::domain::terms::{Conditional, FeeCurrency, Level, Reference as Watched, Terms, Trigger};
 use crate::domain::time::Moment;
 use crate::engine::event::{Fill, Trade};
@@ -82,7 +82,7 @@ pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execut
         object.text("cl_ord_id", id);
     }
     object.integer("order_userref", order.userref.unwrap_or(0)).text("symbol", &market.symbol);
-    object.word("side", if order.side == Side::Buy { "buy" } else { "sell" });
+    object.word("side", order.side.name());
     object.word("order_type", order.order_type.name());
     object.number("order_qty", order.qty.0, market.qty_decimals);
     let distance = order.terms.as_ref().and_then(|terms| terms.limit);
@@ -241,6 +241,7 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::ids::{AccountId, MarketId, OrderId, OrganizationId, ServiceUserId};
+    use crate::domain::orders::Side;
     use crate::domain::text::ClientOrderId;
     use crate::wire::items as w;
     use crate::wire::leaf::Exact;

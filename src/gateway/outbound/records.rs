@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::access::key::{KeySettings, OnStop};
+use crate::access::key::KeySettings;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
 use crate::domain::money::Amount;
@@ -303,7 +303,7 @@ pub fn settings(of: &KeySettings) -> r::Settings {
         allow_websocket: of.allow_websocket,
         nonce_window: of.nonce_window,
         ip_allowlist: of.ip_allowlist.iter().map(ToString::to_string).collect(),
-        on_stop: if of.on_stop == OnStop::Cancel { "cancel" } else { "keep" },
+        on_stop: of.on_stop.name(),
         cancel_on_disconnect: of.cancel_on_disconnect,
     }
 }

@@ -1,0 +1,30 @@
+//! Enums whose variants have names on the wire.
+
+/// Declares such an enum: each variant beside its name, so that what is read is what is written.
+macro_rules! named {
+    ($(#[$meta:meta])* pub enum $Enum:ident { $($(#[$of:meta])* $Variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum $Enum {
+            $($(#[$of])* $Variant,)+
+        }
+
+        impl $Enum {
+            /// All of them, in order.
+            pub const ALL: [$Enum; [$($Enum::$Variant),+].len()] = [$($Enum::$Variant),+];
+
+            /// Its name on the wire.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($Enum::$Variant => $text,)+
+                }
+            }
+
+            /// The one of that name.
+            pub fn parse(name: &str) -> Option<$Enum> {
+                $Enum::ALL.into_iter().find(|of| of.name() == name)
+            }
+        }
+    };
+}
+pub(crate) use named;
