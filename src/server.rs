@@ -33,7 +33,7 @@ use crate::gateway::exports;
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::presence;
-use crate::gateway::release::{Desk, Ticket};
+use crate::gateway::release::{Desk, Feeds, Ticket};
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::subscriptions::RingLimits;
 use crate::gateway::tls::{Certificate, Files, TlsError};
@@ -162,7 +162,7 @@ impl Server {
             tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
-            feeds: (market_feed, history_feed, fan_out_feed),
+            feeds: Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed },
             metrics: Arc::clone(&metrics),
         };
         let (running, sequencer) = start_sequencer(sequence).await?;
@@ -375,7 +375,7 @@ struct Sequence {
     tiers: Tiers,
     genesis: Option<Command>,
     seats: Arc<Seats>,
-    feeds: (market_data::Feed, history::Feed, fan_out::Feed),
+    feeds: Feeds,
     metrics: Arc<Metrics>,
 }
 
@@ -471,7 +471,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         let directory = Arc::new(Directory::new(state));
         let market = market_data::Snapshot::of(state, recent);
         copies = Some((Arc::clone(&directory), state.seq, market));
-        Desk::new(directory, seats, (state.seq, recent, rings), feeds, metrics)
+        Desk::new(directory, seats, state.seq, recent, rings, feeds, metrics)
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;

@@ -37,10 +37,10 @@ pub fn dispatch(text: &str) -> Option<Operation> {
                 }
             }
             Body::Subscribe(_) => {
-                if let Ok(View::Snapshot { at, items, .. }) =
-                    engine().query(NOW, &by, &Query::Subscribe(request.operation))
-                {
-                    written(|out| results::snapshot(out, &engine().state().reference, at, &items));
+                let query = Query::Subscribe { channel: request.operation, open_orders: true };
+                if let Ok(View::Snapshot(snapshot)) = engine().query(NOW, &by, &query) {
+                    let reference = &engine().state().reference;
+                    written(|out| results::snapshot(out, reference, snapshot.at, &snapshot.items));
                 }
             }
             Body::Ping | Body::Unsubscribe(_) | Body::History(_) | Body::Audit(_) => {}

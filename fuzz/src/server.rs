@@ -16,7 +16,7 @@ use countersign::gateway::context::{Gateway, Links};
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::directory::Directory;
 use countersign::gateway::metrics::Metrics;
-use countersign::gateway::release::Desk;
+use countersign::gateway::release::{Desk, Feeds};
 use countersign::gateway::subscriptions::RingLimits;
 use countersign::gateway::{fan_out, frame, untrusted};
 use countersign::history::{self, History};
@@ -137,8 +137,8 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
         let state = engine.state();
         let directory = Arc::new(Directory::new(state));
         begun = Some((Arc::clone(&directory), market_data::Snapshot::of(state, &[])));
-        let feeds = (market_feed, history_feed, fan_out_feed);
-        Desk::new(directory, Arc::clone(&seats), (state.seq, &[], rings), feeds, Arc::clone(&metrics))
+        let feeds = Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed };
+        Desk::new(directory, Arc::clone(&seats), state.seq, &[], rings, feeds, Arc::clone(&metrics))
     };
     let (queue, tiers) = (limits.submit_queue, config.rates.clone());
     let opened = sequencer::open(journal, &reader(disk), &snapshots(disk), || NOW, queue, tiers, release).await;

@@ -35,9 +35,13 @@ pub enum Query {
     /// Does the session with this cookie hash still run?
     BindMember([u8; 32]),
     /// The snapshot of a channel; the release step registers the subscriber at that point (rule 42).
-    Subscribe(Operation),
-    /// The same without the open orders of `executions`: for who comes back with an offset, or wants none.
-    Resume(Operation),
+    Subscribe {
+        /// Which.
+        channel: Operation,
+        /// Whether `executions` begins with the open orders, of which there may be many: who comes back with an
+        /// offset, or wants no snapshot, does without.
+        open_orders: bool,
+    },
     /// `key_info`
     KeyInfo,
     /// `get_balances`
@@ -268,28 +272,32 @@ pub enum Owner {
     Venue,
 }
 
+/// What a channel begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Whose channel.
+    pub owner: Owner,
+    /// Taken here.
+    pub at: Seq,
+    /// The items.
+    pub items: View,
+    /// What the acknowledgement warns of.
+    pub warnings: Vec<&'static str>,
+    /// Whether changes follow; not after the query end date (rule 10).
+    pub live: bool,
+    /// Leave to read past fills, which `snap_trades` asks for (rule 12).
+    pub fills: Option<HistoryGrant>,
+    /// Whether a replay may reach back further than the ring (rule 12).
+    pub past: bool,
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     /// The socket is bound.
     Bound(Box<Session>),
-    /// A channel's snapshot.
-    Snapshot {
-        /// Whose channel.
-        owner: Owner,
-        /// Taken here.
-        at: Seq,
-        /// The items.
-        items: Box<View>,
-        /// What the acknowledgement warns of.
-        warnings: Vec<&'static str>,
-        /// Whether changes follow; not after the query end date (rule 10).
-        live: bool,
-        /// Leave to read past fills, which `snap_trades` asks for (rule 12).
-        fills: Option<HistoryGrant>,
-        /// Whether a replay may reach back further than the ring (rule 12).
-        past: bool,
-    },
+    /// What a channel begins with.
+    Snapshot(Box<Snapshot>),
     /// Nothing to show.
     Empty,
     /// The caller's key.
@@ -444,8 +452,7 @@ impl Query {
     pub fn operation(&self) -> Option<Operation> {
         Some(match self {
             Query::Bind(_) | Query::BindMember(_) | Query::AllExports(_) => return None,
-            Query::Subscribe(operation)
-            | Query::Resume(operation)
+            Query::Subscribe { channel: operation, .. }
             | Query::History(operation)
             | Query::Exports(operation, _)
             | Query::Methods(operation, _)

@@ -6,7 +6,9 @@ use super::command::OrderRef;
 use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
-use super::query::{AddressFilter, AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Sought, View};
+use super::query::{
+    AddressFilter, AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Snapshot, Sought, View,
+};
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_key};
 use super::state::State;
@@ -40,7 +42,7 @@ pub(super) fn answer(
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),
-        (Query::Subscribe(Operation::Custody) | Query::Resume(Operation::Custody), Caller::Venue(_)) => {
+        (Query::Subscribe { channel: Operation::Custody, .. }, Caller::Venue(_)) => {
             let due = View::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
             Ok(snapshot(state, Owner::Venue, due))
         }
@@ -50,8 +52,8 @@ pub(super) fn answer(
 }
 
 fn snapshot(state: &State, owner: Owner, items: View) -> View {
-    let (at, items) = (state.seq, Box::new(items));
-    View::Snapshot { owner, at, items, warnings: Vec::new(), live: true, fills: None, past: true }
+    let (at, warnings) = (state.seq, Vec::new());
+    View::Snapshot(Box::new(Snapshot { owner, at, items, warnings, live: true, fills: None, past: true }))
 }
 
 fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Reject> {
@@ -61,8 +63,9 @@ fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<Asset
 fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
     let account = caller.account;
     Ok(match query {
-        Query::Subscribe(channel) => return subscribe_account(state, now, caller, (*channel, true)),
-        Query::Resume(channel) => return subscribe_account(state, now, caller, (*channel, false)),
+        Query::Subscribe { channel, open_orders } => {
+            return subscribe_account(state, now, caller, *channel, *open_orders);
+        }
         Query::KeyInfo => View::Key(
             Box::new(state.keys.service_user(caller.id).clone()),
             Box::new(state.members.organization(caller.organization).clone()),
@@ -149,14 +152,15 @@ fn subscribe_account(
     state: &State,
     now: Moment,
     caller: ServiceCaller,
-    (channel, orders): (Operation, bool),
+    channel: Operation,
+    open_orders: bool,
 ) -> Result<View, Reject> {
     let settings = &state.keys.service_user(caller.id).settings;
     let ended = settings.query_dates.has_ended(now);
     if ended && channel != Operation::Balances {
         return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
     }
-    let items = account_items(state, now, caller.account, (channel, orders))?;
+    let items = account_items(state, now, caller.account, channel, open_orders)?;
     let mut warnings = Vec::new();
     if settings.query_dates.from.is_some() && channel != Operation::Balances {
         warnings.push("entries before the key's query start date are left out");
@@ -169,19 +173,21 @@ fn subscribe_account(
     let fills = fills.then(|| grant(state, caller));
     // What `balances` told long ago is the ledger (rule 12).
     let past = channel != Operation::Balances || caller.scopes.holds(Scope::QueryLedger);
-    Ok(View::Snapshot { owner, at: state.seq, items: Box::new(items), warnings, live: !ended, fills, past })
+    let (at, live) = (state.seq, !ended);
+    Ok(View::Snapshot(Box::new(Snapshot { owner, at, items, warnings, live, fills, past })))
 }
 
-/// What a channel begins with; the open `orders`, of which there may be many, only if they are wanted.
+/// What a channel begins with.
 fn account_items(
     state: &State,
     now: Moment,
     account: AccountId,
-    (channel, orders): (Operation, bool),
+    channel: Operation,
+    open_orders: bool,
 ) -> Result<View, Reject> {
     Ok(match channel {
         Operation::Balances => View::Balances(state.ledger.balances(account)),
-        Operation::Executions if orders => View::Orders(state.orders.open(account, None)),
+        Operation::Executions if open_orders => View::Orders(state.orders.open(account, None)),
         Operation::Executions => View::Empty,
         Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
         Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),
@@ -195,13 +201,13 @@ fn account_items(
 fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -> Result<View, Reject> {
     let organization = caller.organization;
     Ok(match query {
-        Query::Subscribe(Operation::Approvals) | Query::Resume(Operation::Approvals) => {
+        Query::Subscribe { channel: Operation::Approvals, .. } => {
             let sought = Sought { state: Some(RequestState::Pending), ..Sought::default() };
             let (pending, next) = state.approvals.page(state, caller.id, &sought, now);
             snapshot(state, Owner::Organization(organization), View::Requests(pending, next))
         }
-        Query::Subscribe(channel) | Query::Resume(channel) => {
-            let items = account_items(state, now, caller.account, (*channel, matches!(query, Query::Subscribe(_))))?;
+        Query::Subscribe { channel, open_orders } => {
+            let items = account_items(state, now, caller.account, *channel, *open_orders)?;
             snapshot(state, Owner::Account(caller.account), items)
         }
         Query::MemberInfo => View::Member(

@@ -12,7 +12,7 @@ use super::directory::Directory;
 use super::fan_out::{self, News};
 use super::metrics::Metrics;
 use super::rights::{self, Credential, Holder};
-use super::subscriptions::{Address, RingLimits, Subscriptions};
+use super::subscriptions::{Address, Follower, RingLimits, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::event::Event;
@@ -48,6 +48,16 @@ struct Seat {
     closing: bool,
 }
 
+/// Who else is told of what was released.
+pub struct Feeds {
+    /// Books, trades and tickers.
+    pub market_data: MarketFeed,
+    /// The SQL tables.
+    pub history: HistoryFeed,
+    /// The streams that many follow.
+    pub fan_out: fan_out::Feed,
+}
+
 /// The gateway's end of the sequencer.
 pub struct Desk {
     directory: Arc<Directory>,
@@ -56,9 +66,7 @@ pub struct Desk {
     dirty: Vec<usize>,
     held: HashMap<Holder, Vec<usize>>,
     subscriptions: Subscriptions,
-    market_data: MarketFeed,
-    history: HistoryFeed,
-    fan_out: fan_out::Feed,
+    feeds: Feeds,
     /// For the fan-out, once the answers are on their way: a reply comes before what it causes (rule 50).
     news: Vec<News>,
     metrics: Arc<Metrics>,
@@ -69,8 +77,10 @@ impl Desk {
     pub fn new(
         directory: Arc<Directory>,
         sockets: Arc<Seats>,
-        (seq, recent, rings): (Seq, &[Arc<Stamped>], RingLimits),
-        (market_data, history, fan_out): (MarketFeed, HistoryFeed, fan_out::Feed),
+        seq: Seq,
+        recent: &[Arc<Stamped>],
+        rings: RingLimits,
+        feeds: Feeds,
         metrics: Arc<Metrics>,
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
@@ -86,9 +96,7 @@ impl Desk {
             dirty: Vec::new(),
             held: HashMap::new(),
             subscriptions,
-            market_data,
-            history,
-            fan_out,
+            feeds,
             news: Vec::new(),
             metrics,
         }
@@ -199,18 +207,16 @@ impl Desk {
         follow: Follow,
         view: View,
     ) -> Result<super::connection::Started, Reject> {
-        let View::Snapshot { owner, at, items, warnings, live, fills, past } = view else {
+        let View::Snapshot(snapshot) = view else {
             return Err(Reject::of(crate::engine::reject::Code::InvalidArguments));
         };
         let member = match self.seat(outlet).holder {
             Some((Holder::Member(member), _)) => Some(member),
             _ => None,
         };
-        let address = (owner, channel);
-        let subscriber = (Arc::clone(outlet), member);
-        let mut started = self.subscriptions.follow(address, subscriber, (at, *items), (follow, past), live)?;
-        started.warnings.extend(warnings);
-        started.fills = fills;
+        let address = (snapshot.owner, channel);
+        let follower = Follower { outlet: Arc::clone(outlet), member, follow };
+        let started = self.subscriptions.follow(channel, follower, *snapshot)?;
         let channels = &mut self.seat(outlet).channels;
         channels.retain(|(open, _)| *open != address);
         channels.push((address, follow.number));
@@ -313,21 +319,22 @@ impl Release for Desk {
         }
         let system = self.directory.system();
         self.directory.follow(&batch.events);
-        self.metrics.released(&batch.events, self.market_data.waiting(), self.history.waiting());
+        let Feeds { market_data, history, .. } = &self.feeds;
+        self.metrics.released(&batch.events, market_data.waiting(), history.waiting());
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
         }
         // Before the replies: who asks for market data after an answer finds what the answer told.
         if !batch.events.is_empty() {
-            self.market_data.feed(&batch.events);
-            self.history.feed(&batch.events);
+            self.feeds.market_data.feed(&batch.events);
+            self.feeds.history.feed(&batch.events);
         }
         self.send_answers();
         for stamped in batch.events.iter() {
             self.tell(stamped);
         }
         self.send();
-        self.news.drain(..).for_each(|news| self.fan_out.tell(news));
+        self.news.drain(..).for_each(|news| self.feeds.fan_out.tell(news));
         if self.directory.system() != system {
             self.sockets.tell_all(Told::System);
         }

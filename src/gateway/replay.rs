@@ -51,11 +51,11 @@ impl Session {
     pub(super) fn follow(&mut self, call: Call, follow: Follow) {
         let channel = call.operation;
         let wanted = self.channels.get(&channel).is_none_or(|following| following.options.wants_snapshot(channel));
-        let query = match follow.from_offset {
-            None if wanted => Query::Subscribe(channel),
-            None | Some(_) => Query::Resume(channel),
-        };
-        self.ask(Work::Query(query), Call { then: Then::Subscribe(follow), ..call });
+        let open_orders = wanted && follow.from_offset.is_none();
+        self.ask(
+            Work::Query(Query::Subscribe { channel, open_orders }),
+            Call { then: Then::Subscribe(follow), ..call },
+        );
     }
 
     /// Asks history for the next page.

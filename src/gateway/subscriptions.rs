@@ -10,7 +10,7 @@ use super::fan_out::{self, News};
 use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
-use crate::engine::query::{Owner, View};
+use crate::engine::query::{Owner, Snapshot};
 use crate::engine::reject::Reject;
 use crate::engine::streams::routes;
 use crate::sequencer::Stamped;
@@ -38,6 +38,17 @@ pub struct Subscriber {
     pub since: Seq,
     /// The Member behind the socket, if it is one: sees only requests that View admits.
     pub member: Option<MemberId>,
+}
+
+/// A socket that asks for a channel.
+#[derive(Debug)]
+pub struct Follower {
+    /// Where the channel's items will go.
+    pub outlet: Arc<Outlet>,
+    /// The Member behind the socket, if it is one.
+    pub member: Option<MemberId>,
+    /// From where on, and for which of the socket's subscriptions.
+    pub follow: Follow,
 }
 
 /// How many items rings hold.
@@ -127,33 +138,25 @@ impl Subscriptions {
         }
     }
 
-    /// Lets an outlet follow a channel from the snapshot at `at` on, or from an offset that it names; one that is
-    /// older than the ring is for history to serve first, if the caller may see the `past`. A channel that is
-    /// not `live` gives its beginning and nothing more (rule 10).
-    pub fn follow(
-        &mut self,
-        address: Address,
-        (outlet, member): (Arc<Outlet>, Option<MemberId>),
-        snapshot: (Seq, View),
-        (asked, past): (Follow, bool),
-        live: bool,
-    ) -> Result<Started, Reject> {
-        let (at, items) = snapshot;
+    /// Lets a socket follow a channel from the snapshot on, or from an offset that it names; one that is older than
+    /// the ring is for history to serve first, if the caller may see the `past`. A channel that is not `live` gives
+    /// its beginning and nothing more (rule 10).
+    pub fn follow(&mut self, channel: Operation, follower: Follower, snapshot: Snapshot) -> Result<Started, Reject> {
+        let Follower { outlet, member, follow: Follow { number, from_offset, .. } } = follower;
+        let Snapshot { owner, at, items, mut warnings, live, fills, past } = snapshot;
         let told = self.told;
-        let (number, from_offset) = (asked.number, asked.from_offset);
-        let channel = self.channel(address);
+        let channel = self.channel((owner, channel));
         // An earlier subscription whose end is still under way is replaced.
         channel.leave(outlet.seat);
-        let mut warnings = Vec::new();
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
             None => First::Snapshot(items),
             Some(Ok(missed)) => First::Replay(missed),
             Some(Err(Gap::TooOld)) if past => {
-                return Ok(Started { at, first: First::Past(address.0), warnings, fills: None });
+                return Ok(Started { at, first: First::Past(owner), warnings, fills });
             }
             Some(Err(Gap::TooOld)) if from_offset == Some(0) => First::Replay(channel.ring.all(at)),
             Some(Err(Gap::TooOld)) => {
-                warnings.push(TOO_OLD);
+                warnings.insert(0, TOO_OLD);
                 First::Snapshot(items)
             }
             Some(Err(Gap::Unknown)) => return Err(unknown_offset()),
@@ -163,7 +166,7 @@ impl Subscriptions {
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
             channel.enter(Subscriber { outlet, number, since, member });
         }
-        Ok(Started { at, first, warnings, fills: None })
+        Ok(Started { at, first, warnings, fills })
     }
 
     /// Ends following.

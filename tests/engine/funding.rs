@@ -1,6 +1,7 @@
 //! Funding: deposits over their life, pools of addresses, what stays of withdrawals that ended (rules 10, 21, 30, 36,
 //! 37, 40).
 
+use countersign::access::operation::Operation;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
 use countersign::domain::cursor::Cursor;
@@ -170,12 +171,9 @@ fn a_pool_that_runs_low_is_told_and_an_empty_one_refuses_until_it_is_filled() {
     assert_eq!(left(&stage), [], "as many as the threshold are enough");
     own(&mut stage, 1, true);
     assert_eq!(left(&stage), [(BTC, DEPOSIT_POOL_LOW - 1)]);
-    let View::Snapshot { items, .. } =
-        stage.ask(&venue(), &Query::Subscribe(countersign::access::operation::Operation::Custody)).unwrap()
-    else {
-        panic!("a snapshot")
-    };
-    assert_eq!(*items, View::Custody(Vec::new(), vec![(BTC, DEPOSIT_POOL_LOW - 1)]));
+    let custody = Query::Subscribe { channel: Operation::Custody, open_orders: true };
+    let View::Snapshot(snapshot) = stage.ask(&venue(), &custody).unwrap() else { panic!("a snapshot") };
+    assert_eq!(snapshot.items, View::Custody(Vec::new(), vec![(BTC, DEPOSIT_POOL_LOW - 1)]));
     while !stage.state().deposits.low_pools().contains(&(BTC, 0)) {
         own(&mut stage, 1, true);
     }

@@ -122,17 +122,20 @@ fn rule_10_past_the_query_end_only_present_state_is_left() {
     for channel in
         [Operation::Executions, Operation::Ledger, Operation::Earn, Operation::Deposits, Operation::Withdrawals]
     {
-        assert!(stage.ask(&bot(1), &Query::Subscribe(channel)).is_ok());
+        assert!(stage.ask(&bot(1), &Query::Subscribe { channel, open_orders: true }).is_ok());
     }
     stage.tick(SECOND);
     assert!(stage.state().keys.service_user(ServiceUserId(1)).query_ended);
     for channel in
         [Operation::Executions, Operation::Ledger, Operation::Earn, Operation::Deposits, Operation::Withdrawals]
     {
-        assert_eq!(stage.ask(&bot(1), &Query::Subscribe(channel)).unwrap_err().code, Code::PermissionDenied);
+        assert_eq!(
+            stage.ask(&bot(1), &Query::Subscribe { channel, open_orders: true }).unwrap_err().code,
+            Code::PermissionDenied
+        );
     }
-    let balances = stage.ask(&bot(1), &Query::Subscribe(Operation::Balances)).unwrap();
-    assert!(matches!(balances, View::Snapshot { live: false, .. }), "{balances:?}");
+    let balances = stage.ask(&bot(1), &Query::Subscribe { channel: Operation::Balances, open_orders: true }).unwrap();
+    assert!(matches!(&balances, View::Snapshot(snapshot) if !snapshot.live), "{balances:?}");
     stage.run(&bot(1), limit(Side::Buy, "1", "10", None)).unwrap();
 }
 

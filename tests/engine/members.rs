@@ -125,7 +125,8 @@ fn rule_17_an_invitation_serves_once_and_for_a_week() {
 fn rule_14_without_kyc_a_member_sees_and_does_not_ask() {
     let mut stage = Stage::new(&[], true);
     stage.run(&venue(), Command::SetKyc { member: MemberId(1), kyc: Kyc::Pending }).unwrap();
-    for query in [Query::MemberInfo, Query::Policies, Query::ServiceUsers, Query::Subscribe(Operation::Approvals)] {
+    let approvals = Query::Subscribe { channel: Operation::Approvals, open_orders: true };
+    for query in [Query::MemberInfo, Query::Policies, Query::ServiceUsers, approvals] {
         assert!(stage.ask(&member(1), &query).is_ok(), "{query:?}");
     }
     let change = countersign::engine::workflows::Change::Withdrawal(super::world::to_cold("1"));

@@ -115,7 +115,7 @@ impl Clients {
     pub fn reader(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Asked) {
         let (principal, query) = match dice.below(24) {
             0..6 => (self.member(dice, now).0, readers::of_member(dice, &self.known)),
-            6 => (VENUE, Query::Subscribe(Operation::Custody)),
+            6 => (VENUE, Query::Subscribe { channel: Operation::Custody, open_orders: true }),
             7 => (SERVER, Query::AllExports(None)),
             8 | 9 => {
                 let Principal { actor, credential, .. } = self.service_user(dice);

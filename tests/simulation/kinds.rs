@@ -35,7 +35,7 @@ kinds! { Command:
 }
 
 kinds! { Query:
-    Bind BindMember Subscribe Resume KeyInfo Balances OpenOrders Orders History Exports AllExports
+    Bind BindMember Subscribe KeyInfo Balances OpenOrders Orders History Exports AllExports
     EarnStrategies EarnAllocations EarnStatus Methods Deposits Addresses WithdrawInfo Withdrawals
     MemberInfo Requests Request ServiceUsers Policies Members Explain Audit
 }

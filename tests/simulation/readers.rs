@@ -36,7 +36,7 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
         14 => Query::History(Operation::Ledgers),
         _ => {
             let channel = dice.of(&[Operation::Balances, Operation::Executions, Operation::Ledger]);
-            if dice.one_in(3) { Query::Resume(channel) } else { Query::Subscribe(channel) }
+            Query::Subscribe { channel, open_orders: !dice.one_in(3) }
         }
     }
 }
@@ -58,7 +58,7 @@ pub fn of_member(dice: &mut Dice, known: &Known) -> Query {
         }
         7 => Query::Addresses(Operation::Addresses, AddressFilter::default()),
         8 => Query::Audit,
-        _ => Query::Subscribe(Operation::Approvals),
+        _ => Query::Subscribe { channel: Operation::Approvals, open_orders: true },
     }
 }
 

@@ -158,12 +158,9 @@ pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
 /// Appends the result of a query.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
     match view {
-        View::Bound(_)
-        | View::Snapshot { .. }
-        | View::Empty
-        | View::History(_)
-        | View::Audit(_)
-        | View::Custody(..) => json(out, &r::Done {}),
+        View::Bound(_) | View::Snapshot(_) | View::Empty | View::History(_) | View::Audit(_) | View::Custody(..) => {
+            json(out, &r::Done {})
+        }
         View::Key(user, organization) => json(out, &key_info(user, organization)),
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
