@@ -72,7 +72,6 @@ use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
 use crate::access::{Rights, permit};
-use crate::domain::ids::VenueKeyId;
 use crate::domain::time::Moment;
 
 /// The engine: a state, and the events of the command at hand.
@@ -188,7 +187,7 @@ fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Co
         Caller::Public => for_anybody(t, by, command),
         Caller::Service(service) => for_service_user(t, service, command),
         Caller::Member(member) => for_member(t, member, command),
-        Caller::Venue(key) => for_venue(t, key, command),
+        Caller::Venue(_) => for_venue(t, command),
         Caller::Server => for_server(t, command),
     }
 }
@@ -249,7 +248,7 @@ fn for_member(t: &mut Transition<'_>, caller: MemberCaller, command: &Command) -
     }
 }
 
-fn for_venue(t: &mut Transition<'_>, _key: VenueKeyId, command: &Command) -> Result<Reply, Reject> {
+fn for_venue(t: &mut Transition<'_>, command: &Command) -> Result<Reply, Reject> {
     match command {
         Command::CreateOrganization { name, members } => members::create_organization(t, name, members),
         Command::AddAsset { asset } => venue::add_asset(t, asset),

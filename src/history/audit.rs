@@ -61,13 +61,7 @@ pub fn rows(stamped: &Stamped) -> Vec<AuditRow> {
 }
 
 fn actor(by: Actor) -> String {
-    match by {
-        Actor::Public => "nobody".to_owned(),
-        Actor::ServiceUser(id) => id.to_string(),
-        Actor::Member(id) => id.to_string(),
-        Actor::Venue(id) => id.to_string(),
-        Actor::Server => "server".to_owned(),
-    }
+    if by == Actor::Public { "nobody".to_owned() } else { by.to_string() }
 }
 
 fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {

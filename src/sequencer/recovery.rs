@@ -11,13 +11,10 @@ use crate::storage::{Digest, JournalReader};
 
 use super::Stamped;
 use super::codec::{self, CodecError};
-use super::replay::Replay;
+use super::replay::{PAGE, Replay};
 
 /// The snapshot format that this release writes: postcard of the whole state.
 pub const SNAPSHOT_FORMAT: u16 = 5;
-
-/// Rows read at a time.
-const PAGE: u32 = 256;
 
 /// Why a start, or a verification, stops.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use crate::storage::journal::{JournalError, Row};
 use crate::storage::{Digest, JournalReader, link};
 
 /// Rows read at a time.
-const PAGE: u32 = 256;
+pub(super) const PAGE: u32 = 256;
 /// Rows that may wait to be decoded: the page at hand and the one behind it.
 const GIVEN_MAX: usize = 2 * PAGE as usize;
 /// Decoded rows that may wait to be applied: few, so that they are still in the processor's cache.
