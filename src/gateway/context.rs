@@ -156,12 +156,12 @@ impl Gateway {
         })
     }
 
-    /// Asks the engine on behalf of a principal without a socket.
+    /// Asks the engine on behalf of a principal that has no socket.
     pub async fn ask(&self, by: Principal, work: Work) -> Result<Answer, Unanswered> {
         self.open(by, work, Ticket::Ask).await
     }
 
-    /// Asks with a ticket that makes a socket the principal's once the engine has agreed.
+    /// Asks with a ticket of the caller's making.
     pub async fn open(
         &self,
         by: Principal,

@@ -40,12 +40,8 @@ impl History {
         open: Vec<T>,
     ) -> Result<TransferPage<T>, Busy> {
         self.query(grant.reached, async {
-            let wanted = Wanted {
-                period: filter.period,
-                limit: filter.limit,
-                cursor: filter.before,
-                ..Wanted::default()
-            };
+            let wanted =
+                Wanted { period: filter.period, limit: filter.limit, cursor: filter.before, ..Wanted::default() };
             let rows = match filter.id {
                 Some(id) => {
                     let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;
