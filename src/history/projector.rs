@@ -158,8 +158,7 @@ impl Projector {
     }
 
     async fn read(&mut self, until: u64) -> Result<bool, String> {
-        let mut journal = self.journal.rows(self.seq + 1, ROWS).await.map_err(|error| error.to_string())?;
-        journal.retain(|row| row.first_seq <= until);
+        let journal = self.journal.rows(self.seq + 1, until, ROWS).await.map_err(|error| error.to_string())?;
         if journal.is_empty() {
             return Ok(false);
         }

@@ -121,7 +121,7 @@ impl History {
             Busy
         };
         let mut next = last + 1;
-        for row in self.streams.rows_between(first, last).await.map_err(|error| unreadable(&error))? {
+        for row in self.streams.rows(first, last, u32::MAX).await.map_err(|error| unreadable(&error))? {
             let entries = codec::decode(row.format, &row.body).map_err(|error| unreadable(&error))?;
             next = next.max(row.next_seq());
             for stamped in codec::stamped(entries, row.first_seq) {

@@ -109,7 +109,7 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>
     let mut events = Vec::new();
     let mut next = reader.last_seq().await?.saturating_sub(max) + 1;
     loop {
-        let rows = reader.rows(next, PAGE).await?;
+        let rows = reader.rows(next, u64::MAX, PAGE).await?;
         let Some(last) = rows.last() else { return Ok(events) };
         next = last.next_seq();
         for row in rows {

@@ -45,8 +45,8 @@ impl Replay {
         let mut next = self.state.seq.next().0;
         let (decoder, mut ahead) = (Decoder::start(next, self.chain)?, 0);
         loop {
-            let mut rows = if next <= until { reader.rows(next, PAGE).await? } else { Vec::new() };
-            // One that is not the next is for the decoder to refuse, wherever it begins.
+            let mut rows = if next <= until { reader.rows(next, u64::MAX, PAGE).await? } else { Vec::new() };
+            // Cut here, not by who reads: one that is not the next is for the decoder to refuse, wherever it begins.
             rows.truncate(rows.partition_point(|row| row.first_seq <= until).max(1));
             next = rows.last().map_or(next, Row::next_seq);
             let page = rows.len();

@@ -72,7 +72,7 @@ impl Place {
         if let Place::Memory(disk) = self {
             return disk.damage(|rows, _| change(rows));
         }
-        let mut rows = self.reader().await.rows(1, 1_000).await.unwrap();
+        let mut rows = self.reader().await.rows(1, u64::MAX, 1_000).await.unwrap();
         change(&mut rows);
         let values = |row: &Row| {
             let (body, digest) = (hex::encode(&row.body), hex::encode(row.digest));
@@ -107,7 +107,7 @@ impl Place {
     async fn first_break(&self) -> Option<u64> {
         let mut chain = [0; 32];
         let mut next = 1;
-        for row in self.reader().await.rows(1, 1_000).await.unwrap() {
+        for row in self.reader().await.rows(1, u64::MAX, 1_000).await.unwrap() {
             chain = link(&chain, row.first_seq, row.count, row.format, &row.body);
             if row.first_seq != next || chain != row.digest {
                 return Some(row.first_seq);
@@ -137,7 +137,7 @@ macro_rules! on_each_place {
 
 on_each_place!(
     rows_come_back_in_order_after_reopening,
-    rows_between_two_sequences_are_those_that_hold_any_of_them,
+    rows_are_those_that_hold_any_of_the_sequences_asked_for,
     a_wrong_sequence_is_refused_and_writes_nothing,
     a_row_written_behind_the_writer_is_a_conflict,
     a_probe_leaves_nothing_and_finds_what_was_written_behind_the_writer,
@@ -156,14 +156,18 @@ async fn rows_come_back_in_order_after_reopening(place: &Place) {
     assert_eq!(head.seq, 10);
     let reader = place.reader().await;
     let firsts = |rows: Vec<Row>| rows.into_iter().map(|row| row.first_seq).collect::<Vec<_>>();
-    assert_eq!(firsts(reader.rows(1, 2).await.unwrap()), [1, 3]);
-    assert_eq!(firsts(reader.rows(4, 9).await.unwrap()), [3, 5, 7, 9], "the row that holds sequence 4 comes first");
-    assert_eq!(firsts(reader.rows(11, 9).await.unwrap()), [0u64; 0]);
+    assert_eq!(firsts(reader.rows(1, u64::MAX, 2).await.unwrap()), [1, 3]);
+    assert_eq!(
+        firsts(reader.rows(4, u64::MAX, 9).await.unwrap()),
+        [3, 5, 7, 9],
+        "the row that holds sequence 4 comes first"
+    );
+    assert_eq!(firsts(reader.rows(11, u64::MAX, 9).await.unwrap()), [0u64; 0]);
     assert_eq!(reader.last_seq().await.unwrap(), 10);
     assert_eq!(reader.digest_before(11).await.unwrap(), Some(head.digest));
     assert_eq!(reader.digest_before(1).await.unwrap(), Some([0; 32]));
     assert_eq!(reader.digest_before(4).await.unwrap(), None, "no row ends there");
-    let rows = reader.rows(1, 9).await.unwrap();
+    let rows = reader.rows(1, u64::MAX, 9).await.unwrap();
     assert_eq!(rows[2].body, b"row 2");
     let digests = reader.digests_of(&[10, 1, 2, 3]).await.unwrap();
     assert_eq!(digests, [rows[4].digest, rows[0].digest, rows[0].digest, rows[1].digest]);
@@ -177,7 +181,7 @@ async fn a_wrong_sequence_is_refused_and_writes_nothing(place: &Place) {
     }
     assert!(journal.append(5, 0, 1, b"x").await.is_err(), "a row holds at least one event");
     assert_eq!(journal.head().seq, 4);
-    assert_eq!(place.reader().await.rows(5, 1).await.unwrap(), []);
+    assert_eq!(place.reader().await.rows(5, u64::MAX, 1).await.unwrap(), []);
     journal.append(5, 1, 1, b"x").await.unwrap();
 }
 
@@ -198,7 +202,7 @@ async fn a_probe_leaves_nothing_and_finds_what_was_written_behind_the_writer(pla
         journal.probe().await.unwrap();
         assert_eq!(journal.head().seq, first_seq);
     }
-    assert_eq!(place.reader().await.rows(1, 9).await.unwrap().len(), 2);
+    assert_eq!(place.reader().await.rows(1, u64::MAX, 9).await.unwrap().len(), 2);
     place.tamper(|rows| rows.push(Row { first_seq: 5, ..rows[0].clone() })).await;
     let refused = journal.probe().await.unwrap_err();
     assert!(matches!(refused, JournalError::Conflict { expected: 3, found: 6 }), "{refused}");
@@ -214,12 +218,12 @@ async fn what_the_storage_refuses_is_not_there_and_a_probe_tells_when_it_takes_w
         let refused = journal.probe().await.unwrap_err();
         assert!(matches!(refused, JournalError::Unwritable(_)), "{refused}");
         assert_eq!(journal.head(), head);
-        assert_eq!(place.reader().await.rows(1, 9).await.unwrap().len(), 2, "reads are served meanwhile");
+        assert_eq!(place.reader().await.rows(1, u64::MAX, 9).await.unwrap().len(), 2, "reads are served meanwhile");
     }
     place.admit(&mut journal, true).await;
     journal.probe().await.unwrap();
     journal.append(5, 1, 1, b"taken").await.unwrap();
-    let rows = place.reader().await.rows(5, 9).await.unwrap();
+    let rows = place.reader().await.rows(5, u64::MAX, 9).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.body.as_slice()).collect::<Vec<_>>(), [b"taken"]);
     assert_eq!(place.first_break().await, None);
 }
@@ -236,7 +240,7 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
     let mut journal = place.filled(5).await;
     journal.append(11, 1, 1, b"the last").await.unwrap();
     drop(journal);
-    let whole = place.reader().await.rows(1, 9).await.unwrap();
+    let whole = place.reader().await.rows(1, u64::MAX, 9).await.unwrap();
     let changes: [(&str, Tampering, u64); 5] = [
         ("a body", |rows| rows[2].body = vec![0], 5),
         ("a count", |rows| rows[2].count = 3, 5),
@@ -255,17 +259,17 @@ async fn the_chain_finds_an_edit_a_removal_and_a_reorder(place: &Place) {
 async fn a_last_row_that_says_it_holds_nothing_is_not_passed_over(place: &Place) {
     drop(place.filled(2).await);
     place.tamper(|rows| rows[1].count = 0).await;
-    assert_eq!(place.reader().await.rows(3, 9).await.unwrap().len(), 1);
+    assert_eq!(place.reader().await.rows(3, u64::MAX, 9).await.unwrap().len(), 1);
     assert_eq!(place.first_break().await, Some(3));
 }
 
-async fn rows_between_two_sequences_are_those_that_hold_any_of_them(place: &Place) {
+async fn rows_are_those_that_hold_any_of_the_sequences_asked_for(place: &Place) {
     drop(place.filled(5).await);
     let reader = place.reader().await;
     for (first, last, expected) in
         [(1, 1, vec![1]), (2, 5, vec![1, 3, 5]), (4, 4, vec![3]), (9, 90, vec![9]), (11, 12, vec![])]
     {
-        let rows = reader.rows_between(first, last).await.unwrap();
+        let rows = reader.rows(first, last, 9).await.unwrap();
         let begun: Vec<u64> = rows.iter().map(|row| row.first_seq).collect();
         assert_eq!(begun, expected, "{first} to {last}");
     }

@@ -91,15 +91,10 @@ impl Disk {
 
 /// What readers see, and the snapshots.
 impl Disk {
-    pub(super) fn rows(&self, from_seq: u64, limit: u32) -> Vec<Row> {
+    pub(super) fn rows(&self, first_seq: u64, last_seq: u64, limit: u32) -> Vec<Row> {
         let contents = self.contents();
-        let from = contents.rows.iter().skip_while(|row| row.first_seq < from_seq && row.next_seq() <= from_seq);
-        from.take(limit as usize).cloned().collect()
-    }
-
-    pub(super) fn rows_between(&self, first_seq: u64, last_seq: u64) -> Vec<Row> {
-        let holds = |row: &&Row| row.next_seq() > first_seq && row.first_seq <= last_seq;
-        self.contents().rows.iter().filter(holds).cloned().collect()
+        let from = contents.rows.iter().skip_while(|row| row.first_seq < first_seq && row.next_seq() <= first_seq);
+        from.filter(|row| row.first_seq <= last_seq).take(limit as usize).cloned().collect()
     }
 
     pub(super) fn last_seq(&self) -> u64 {

@@ -165,19 +165,11 @@ pub enum JournalReader {
 }
 
 impl JournalReader {
-    /// Up to `limit` rows in order, from the row that holds or follows `from_seq`.
-    pub async fn rows(&self, from_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
+    /// The rows with events from `first_seq` to `last_seq`, in order, up to `limit` of them.
+    pub async fn rows(&self, first_seq: u64, last_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
         match self {
-            JournalReader::Sql(reader) => reader.rows(from_seq, limit).await,
-            JournalReader::Memory(disk) => Ok(disk.rows(from_seq, limit)),
-        }
-    }
-
-    /// The rows with events from `first_seq` to `last_seq`, in order.
-    pub async fn rows_between(&self, first_seq: u64, last_seq: u64) -> Result<Vec<Row>, JournalError> {
-        match self {
-            JournalReader::Sql(reader) => reader.rows_between(first_seq, last_seq).await,
-            JournalReader::Memory(disk) => Ok(disk.rows_between(first_seq, last_seq)),
+            JournalReader::Sql(reader) => reader.rows(first_seq, last_seq, limit).await,
+            JournalReader::Memory(disk) => Ok(disk.rows(first_seq, last_seq, limit)),
         }
     }
 

@@ -23,23 +23,17 @@ impl SqlReader {
         SqlReader { pool }
     }
 
-    pub(super) async fn rows(&self, from_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
-        let statement = "SELECT first_seq, count, format, body, digest FROM journal
-             WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
-             ORDER BY first_seq LIMIT $2";
-        let mut rows = self.pool.all(statement, &[signed(from_seq).into(), limit.into()], row).await?;
-        // One that says it holds nothing is damaged, and for who reads to refuse.
-        rows.retain(|row| row.first_seq >= from_seq || row.next_seq() > from_seq);
-        Ok(rows)
-    }
-
-    pub(super) async fn rows_between(&self, first_seq: u64, last_seq: u64) -> Result<Vec<Row>, JournalError> {
+    pub(super) async fn rows(&self, first_seq: u64, last_seq: u64, limit: u32) -> Result<Vec<Row>, JournalError> {
         let statement = "SELECT first_seq, count, format, body, digest FROM journal
              WHERE first_seq >= coalesce((SELECT max(first_seq) FROM journal WHERE first_seq <= $1), 0)
                AND first_seq <= $2
-             ORDER BY first_seq";
-        let mut rows = self.pool.all(statement, &[signed(first_seq).into(), signed(last_seq).into()], row).await?;
-        rows.retain(|row| row.next_seq() > first_seq);
+             ORDER BY first_seq LIMIT $3";
+        // The last that may be asked for is "to the end", beyond all that there can be.
+        let last_seq = i64::try_from(last_seq).unwrap_or(i64::MAX);
+        let asked = [signed(first_seq).into(), last_seq.into(), limit.into()];
+        let mut rows = self.pool.all(statement, &asked, row).await?;
+        // One that says it holds nothing is damaged, and for who reads to refuse.
+        rows.retain(|row| row.first_seq >= first_seq || row.next_seq() > first_seq);
         Ok(rows)
     }
 

@@ -73,7 +73,7 @@ impl Run {
     /// Accounts for what is on the disk: all that was shown, and what more may have come of unanswered requests.
     async fn account(&mut self) {
         let from = self.shown.first().map_or(self.model.state().seq.0 + 1, |first| first.seq.0);
-        let rows = self.server.reader().rows(from, u32::MAX).await.expect("the disk is read");
+        let rows = self.server.reader().rows(from, u64::MAX, u32::MAX).await.expect("the disk is read");
         let last = self.model.state().seq.0;
         let (shown, beyond): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.first_seq <= last);
         let stored = shown.iter().flat_map(|row| {
