@@ -65,20 +65,23 @@ impl Level {
     }
 }
 
-/// Which price a trigger watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reference {
-    /// The last trade of the market.
-    Last,
-    /// The index. No market has one here, so that it is the last trade as well (protocol 6.1).
-    Index,
+named! {
+    /// Which price a trigger watches.
+    #[derive(Default)]
+    pub enum PriceReference {
+        /// The last trade of the market.
+        #[default]
+        Last = "last",
+        /// The index. No market has one here, so that it is the last trade as well (protocol 6.1).
+        Index = "index",
+    }
 }
 
 /// What makes a waiting order live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// The price watched.
-    pub reference: Reference,
+    pub reference: PriceReference,
     /// The trigger price as it was asked for.
     pub level: Level,
     /// Where it stands now.

@@ -12,7 +12,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, OrderStatus, TimeInForce};
-use crate::domain::terms::{Conditional, Level, Reference, SelfTrade, Terms, Trigger};
+use crate::domain::terms::{Conditional, Level, PriceReference, SelfTrade, Terms, Trigger};
 
 /// Places what a fill of `primary` at `price` asks for. What cannot be placed is told as placed and ended, with
 /// the reason.
@@ -35,7 +35,7 @@ pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, pr
 
 fn closing_order(t: &Transition<'_>, primary: &Order, terms: &Terms, closing: &Conditional, qty: Quantity) -> Order {
     let trigger = closing.trigger.map(|level| Trigger {
-        reference: Reference::Last,
+        reference: PriceReference::Last,
         level,
         price: Price::default(),
         peak: None,

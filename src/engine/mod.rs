@@ -116,8 +116,8 @@ impl Engine {
 
     /// Reads what the commands that come next will look for in a large book, so that the waits for memory overlap. Changes
     /// nothing; to be called before a few commands that came as one.
-    pub fn foresee<'a>(&self, commands: impl Iterator<Item = &'a Command>) {
-        self.state.orders.foresee(commands.filter_map(|command| match command {
+    pub fn prefetch<'a>(&self, commands: impl Iterator<Item = &'a Command>) {
+        self.state.orders.prefetch(commands.filter_map(|command| match command {
             Command::CancelOrder(OrderRef::Id(id)) => Some(*id),
             _ => None,
         }));

@@ -3,7 +3,7 @@
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::OrderId;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
-use crate::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
+use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
 use crate::domain::text::{ClientOrderId, Symbol};
 use crate::domain::time::Moment;
 
@@ -69,7 +69,7 @@ pub struct AskedTerms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AskedTrigger {
     /// The price watched.
-    pub reference: Reference,
+    pub reference: PriceReference,
     /// The price, or the way to it.
     pub price: Decimal,
     /// How it is meant; static, and a distance in quote for a trailing stop, when `None`.

@@ -27,7 +27,7 @@ use crate::domain::time::Moment;
 /// Ended orders that an account's list may keep in any case.
 const ENDED_KEPT: usize = 64;
 /// Orders that are read ahead at most: they must not push each other out of the cache.
-const FORESEEN_MAX: usize = 32;
+const PREFETCH_MAX: usize = 32;
 
 /// Open orders, their books and the recent client ids.
 #[derive(Clone, Debug, Default)]
@@ -115,8 +115,8 @@ impl Orders {
 
     /// Reads the first of these orders, if they are open, and their neighbours: first all places, then what is there, so
     /// that no look-up waits for the one before it.
-    pub fn foresee(&self, ids: impl Iterator<Item = OrderId>) {
-        let places: ArrayVec<_, FORESEEN_MAX> = ids.filter_map(|id| self.places.get(id)).take(FORESEEN_MAX).collect();
+    pub fn prefetch(&self, ids: impl Iterator<Item = OrderId>) {
+        let places: ArrayVec<_, PREFETCH_MAX> = ids.filter_map(|id| self.places.get(id)).take(PREFETCH_MAX).collect();
         for (market, slot) in places {
             black_box(self.books[market.index()].reads(slot));
         }

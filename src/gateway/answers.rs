@@ -1,6 +1,6 @@
 //! From what was released to frames, in the order in which it was released.
 
-use super::call::{Call, Then};
+use super::call::{Call, Continuation};
 use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
 use super::fan_out;
@@ -157,7 +157,7 @@ impl Session {
 
     fn answer(&mut self, call: Call, outcome: Outcome, reference: &Reference, now: Moment) {
         match outcome {
-            _ if matches!((&call.then, &outcome), (Then::Bind, Ok(_))) => self.bind(),
+            _ if matches!((&call.then, &outcome), (Continuation::Bind, Ok(_))) => self.bind(),
             Ok(Answer::Reply(reply)) => self.done(&call, reply, None, reference, now),
             Ok(Answer::Rated(reply, rate)) => self.done(&call, reply, Some(results::rate(rate)), reference, now),
             Ok(Answer::View(view)) => self.shown(call, view, reference, now),
@@ -171,38 +171,38 @@ impl Session {
         let envelope = call.envelope(now);
         match (&call.then, reply) {
             // The reply that there are most of goes straight into its frame.
-            (Then::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
+            (Continuation::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
                 let named = (cl_ord_id.as_deref(), *userref);
                 let result = |out: &mut String| results::placed(out, order, named, repeated, rate);
                 return self.push(|text| envelope.success(text, result));
             }
-            (Then::Order(which), Reply::Canceled(ids)) => {
+            (Continuation::Order(which), Reply::Canceled(ids)) => {
                 return self.canceled(call, which, &ids, rate.as_ref(), now);
             }
-            (Then::BatchPlaced(named), Reply::Batch(rows)) => {
+            (Continuation::BatchPlaced(named), Reply::Batch(rows)) => {
                 let error = rows.iter().find_map(|row| row.as_ref().err()).map(Reject::text);
                 let row = |row| batch_row(row, rate.clone());
                 items::json(&mut json, &rows.iter().zip(named).map(row).collect::<Vec<_>>());
                 return self.push(|text| envelope.batch_placed(text, &json, error.as_deref()));
             }
-            (Then::Order(OrderRef::ClientId(id)), Reply::Amended { order, amend_id }) => {
+            (Continuation::Order(OrderRef::ClientId(id)), Reply::Amended { order, amend_id }) => {
                 let cl_ord_id = Some(id.to_string());
                 let (amend_id, order_id) = (amend_id.to_string(), order.to_string());
                 items::json(&mut json, &Amended { amend_id, order_id, cl_ord_id, rate });
             }
-            (Then::BatchCanceled, Reply::Canceled(ids)) => {
+            (Continuation::BatchCanceled, Reply::Canceled(ids)) => {
                 let count = ids.len();
                 items::json(&mut json, &Count { count, rate });
                 return self.push(|text| envelope.batch_canceled(text, &json, count));
             }
-            (Then::Named(refid), Reply::WithdrawalCanceled(canceled)) => {
+            (Continuation::Named(refid), Reply::WithdrawalCanceled(canceled)) => {
                 results::withdrawal_canceled(&mut json, refid.clone(), canceled);
             }
-            (Then::Key(_) | Then::Invitations(_), Reply::Request(request)) => {
+            (Continuation::Key(_) | Continuation::Invitations(_), Reply::Request(request)) => {
                 items::json(&mut json, &self.initiated(&call.then, &request));
             }
             (_, Reply::Claimed(user)) => self.credentials(&mut json, &user.api_key, &user.secret_sealed),
-            (Then::Invitations(tokens), Reply::Organization(organization, members)) => {
+            (Continuation::Invitations(tokens), Reply::Organization(organization, members)) => {
                 results::organization(&mut json, &organization, &members, tokens);
             }
             (_, reply @ (Reply::Export(_) | Reply::ExportRemoved)) => {
@@ -218,23 +218,23 @@ impl Session {
     fn shown(&mut self, call: Call, view: View, reference: &Reference, now: Moment) {
         let mut json = String::new();
         match (&call.then, view) {
-            (Then::Audit(page), View::Audit(grant)) => {
+            (Continuation::Audit(page), View::Audit(grant)) => {
                 let page = page.clone();
                 return self.audit(call, *page, grant, reference, now);
             }
-            (Then::Find(refs), View::Found(open, grant)) => {
+            (Continuation::Find(refs), View::Found(open, grant)) => {
                 let refs = refs.clone();
                 return self.find(call, refs, open, grant, reference);
             }
-            (Then::Transfers(filter), View::OpenDeposits(open, grant)) => {
+            (Continuation::Transfers(filter), View::OpenDeposits(open, grant)) => {
                 let filter = filter.clone();
                 return self.transfers(call, *filter, grant, open, records::deposits_text, reference);
             }
-            (Then::Transfers(filter), View::OpenWithdrawals(open, grant)) => {
+            (Continuation::Transfers(filter), View::OpenWithdrawals(open, grant)) => {
                 let filter = filter.clone();
                 return self.transfers(call, *filter, grant, open, records::withdrawals_text, reference);
             }
-            (Then::History(page), View::History(grant)) => {
+            (Continuation::History(page), View::History(grant)) => {
                 let page = page.clone();
                 return self.look_back(call, *page, grant, reference, now);
             }
@@ -279,7 +279,7 @@ impl Session {
 
     /// A request with what was drawn for it: a key that it made at once, or the token of the invitation. Both
     /// are shown here and never again (rules 17, 28).
-    fn initiated(&self, drawn: &Then, request: &Request) -> Initiated {
+    fn initiated(&self, drawn: &Continuation, request: &Request) -> Initiated {
         let shown = Initiated {
             request: records::request(request, None, None),
             api_key: None,
@@ -287,7 +287,7 @@ impl Session {
             invitation: None,
         };
         match (drawn, &request.drawn) {
-            (Then::Key(drawn), Some(Drawn::Key { api_key, secret_sealed }))
+            (Continuation::Key(drawn), Some(Drawn::Key { api_key, secret_sealed }))
                 if drawn == api_key && request.state == RequestState::Executed =>
             {
                 let secret = self.gateway.master.open(api_key.as_bytes(), secret_sealed).ok();
@@ -297,7 +297,7 @@ impl Session {
                     ..shown
                 }
             }
-            (Then::Invitations(tokens), Some(Drawn::Invitation { token_hash })) => {
+            (Continuation::Invitations(tokens), Some(Drawn::Invitation { token_hash })) => {
                 let fresh = tokens.iter().find(|token| bearer_hash(token) == *token_hash);
                 Initiated { invitation: fresh.cloned(), ..shown }
             }
@@ -313,7 +313,7 @@ impl Session {
 
     /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
     fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, reference: &Reference, now: Moment) {
-        let (channel, Then::Subscribe(follow)) = (call.operation, &call.then) else { return };
+        let (channel, Continuation::Subscribe(follow)) = (call.operation, &call.then) else { return };
         let follow = *follow;
         let Started { at, first, mut warnings, fills } = match started {
             Ok(started) => *started,

@@ -18,14 +18,14 @@ pub struct Call {
     /// When it came.
     pub time_in: Moment,
     /// What the answer needs besides the engine's words.
-    pub then: Then,
+    pub then: Continuation,
 }
 
 impl Call {
     /// What its reply begins and ends with when it is made at `time_out`.
     pub fn envelope(&self, time_out: Moment) -> Envelope<'static> {
         let method = match (&self.then, self.operation) {
-            (Then::Subscribe(_), _) => "subscribe",
+            (Continuation::Subscribe(_), _) => "subscribe",
             (_, Operation::SettlePosition) => Operation::AddOrder.name(),
             (_, operation) => operation.name(),
         };
@@ -35,7 +35,7 @@ impl Call {
 
 /// What the answer needs besides the engine's words.
 #[derive(Debug)]
-pub enum Then {
+pub enum Continuation {
     /// Nothing.
     Reply,
     /// `add_order`: the client's own ids are told back.
@@ -68,10 +68,17 @@ pub enum Then {
     Audit(Box<Page>),
 }
 
-impl Then {
+impl Continuation {
     /// Whether history may be asked next.
     pub fn looks_back(&self) -> bool {
-        matches!(self, Then::Subscribe(_) | Then::History(_) | Then::Find(_) | Then::Transfers(_) | Then::Audit(_))
+        matches!(
+            self,
+            Continuation::Subscribe(_)
+                | Continuation::History(_)
+                | Continuation::Find(_)
+                | Continuation::Transfers(_)
+                | Continuation::Audit(_)
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::admission::counted_as;
-use super::call::{Call, Follow, Then};
+use super::call::{Call, Continuation, Follow};
 use super::credentials::ApiCredentials;
 use super::fan_out;
 use super::inbound::{self, Body, Channel, Request, WireError, set_step};
@@ -109,7 +109,7 @@ impl Session {
         self.principal.credential = claims.credential_version;
         if self.principal.actor == Actor::Public {
             // The engine judges the key; what follows in the queue is judged by the same rights.
-            let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Then::Bind };
+            let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Continuation::Bind };
             self.ask(Work::Query(Query::Bind(claims.key)), call);
             self.principal.actor = actor;
         }
@@ -128,20 +128,20 @@ impl Session {
             Body::Command(mut command) => {
                 command.set_deadline(time_in.plus_us(DEADLINE_US));
                 let then = match &command {
-                    Command::PlaceOrder(order) => Then::Placed(order.cl_ord_id, order.order_userref),
-                    Command::PlaceBatch(orders) => {
-                        Then::BatchPlaced(orders.iter().map(|order| (order.cl_ord_id, order.order_userref)).collect())
-                    }
-                    Command::AmendOrder(asked) => Then::Order(asked.order.clone()),
-                    Command::CancelBatch(_) => Then::BatchCanceled,
-                    Command::CancelWithdrawal(id) => Then::Named(id.to_string()),
-                    _ => Then::Reply,
+                    Command::PlaceOrder(order) => Continuation::Placed(order.cl_ord_id, order.order_userref),
+                    Command::PlaceBatch(orders) => Continuation::BatchPlaced(
+                        orders.iter().map(|order| (order.cl_ord_id, order.order_userref)).collect(),
+                    ),
+                    Command::AmendOrder(asked) => Continuation::Order(asked.order.clone()),
+                    Command::CancelBatch(_) => Continuation::BatchCanceled,
+                    Command::CancelWithdrawal(id) => Continuation::Named(id.to_string()),
+                    _ => Continuation::Reply,
                 };
                 self.ask(Work::Command(command), call(then));
             }
             Body::Cancel(orders) => {
                 for order in orders {
-                    self.ask(Work::Command(Command::CancelOrder(order.clone())), call(Then::Order(order)));
+                    self.ask(Work::Command(Command::CancelOrder(order.clone())), call(Continuation::Order(order)));
                 }
             }
             Body::Coded(command, code) => match self.coded(command, code.as_deref(), time_in) {
@@ -157,21 +157,23 @@ impl Session {
                         tokens.push(token.as_str().to_owned());
                     }
                 }
-                self.ask(Work::Command(command), call(Then::Invitations(tokens.into())));
+                self.ask(Work::Command(command), call(Continuation::Invitations(tokens.into())));
             }
             Body::Query(query) => {
                 let then = match &query {
-                    Query::Orders(orders) => Then::Find(orders.clone().into()),
-                    Query::Deposits(filter) | Query::Withdrawals(filter) => Then::Transfers(Box::new(filter.clone())),
-                    _ => Then::Reply,
+                    Query::Orders(orders) => Continuation::Find(orders.clone().into()),
+                    Query::Deposits(filter) | Query::Withdrawals(filter) => {
+                        Continuation::Transfers(Box::new(filter.clone()))
+                    }
+                    _ => Continuation::Reply,
                 };
                 self.ask(Work::Query(query), call(then));
             }
             Body::Audit(page) => {
-                self.ask(Work::Query(Query::Audit), call(Then::Audit(Box::new(page))));
+                self.ask(Work::Query(Query::Audit), call(Continuation::Audit(Box::new(page))));
             }
             Body::History(page) => {
-                self.ask(Work::Query(Query::History(operation)), call(Then::History(Box::new(page))));
+                self.ask(Work::Query(Query::History(operation)), call(Continuation::History(Box::new(page))));
             }
         }
         None
@@ -183,7 +185,7 @@ impl Session {
         mut command: Command,
         code: Option<&str>,
         now: Moment,
-    ) -> Result<(Command, Then), &'static str> {
+    ) -> Result<(Command, Continuation), &'static str> {
         if let (Some(code), Actor::Member(member)) = (code, self.principal.actor) {
             let who = (format!("code {member}"), counted_as(self.principal.peer));
             if self.gateway.sign_ins.wait_s(&who, now).is_some() {
@@ -197,7 +199,7 @@ impl Session {
             };
             set_step(&mut command, step);
         }
-        let mut then = Then::Reply;
+        let mut then = Continuation::Reply;
         if let Command::Initiate(change, initiation) = &mut command {
             match change.governed().needs() {
                 Needs::Nothing => {}
@@ -205,12 +207,12 @@ impl Session {
                     let drawn = ApiCredentials::generate();
                     let secret_sealed = self.gateway.master.seal(drawn.api_key.as_bytes(), &drawn.secret);
                     initiation.drawn = Some(Drawn::Key { api_key: drawn.api_key.clone(), secret_sealed });
-                    then = Then::Key(drawn.api_key);
+                    then = Continuation::Key(drawn.api_key);
                 }
                 Needs::Invitation => {
                     let token = new_bearer_token();
                     initiation.drawn = Some(Drawn::Invitation { token_hash: bearer_hash(&token) });
-                    then = Then::Invitations([token.as_str().to_owned()].into());
+                    then = Continuation::Invitations([token.as_str().to_owned()].into());
                 }
             }
         }
@@ -220,7 +222,7 @@ impl Session {
     /// Adds a submission of the socket's principal.
     pub(super) fn ask(&mut self, work: Work, call: Call) {
         let by = match call.then {
-            Then::Bind => Principal { actor: Actor::Public, ..self.principal },
+            Continuation::Bind => Principal { actor: Actor::Public, ..self.principal },
             _ => self.principal,
         };
         self.looking_back += usize::from(call.then.looks_back());
@@ -251,11 +253,11 @@ impl Session {
 
     /// Answers a call with a refusal.
     pub(super) fn refused_call(&mut self, call: &Call, error: &str, now: Moment) {
-        if let Then::Bind = call.then {
+        if let Continuation::Bind = call.then {
             self.unbind();
             return;
         }
-        if let Then::Subscribe(follow) = call.then {
+        if let Continuation::Subscribe(follow) = call.then {
             if !self.follows(call.operation, follow.number) {
                 return self.ended_early(call, follow, now);
             }
@@ -302,7 +304,7 @@ impl Session {
                 let (number, from_offset) = (self.subscriptions, channel.from_offset);
                 let options = Box::new(channel);
                 self.channels.insert(operation, Following { number, options, ..Following::default() });
-                let call = Call { operation, req_id, time_in: now, then: Then::Reply };
+                let call = Call { operation, req_id, time_in: now, then: Continuation::Reply };
                 self.follow(call, Follow { number, from_offset, too_old: false, acknowledged: false });
             }
         }

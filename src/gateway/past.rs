@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::answers::Answered;
-use super::call::{Call, Then};
+use super::call::{Call, Continuation};
 use super::inbound::Page;
 use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{items, records};
@@ -33,7 +33,7 @@ impl Session {
     /// The last fills as a snapshot frame of their own, once SQL has them (protocol 11.5).
     pub(super) fn show_fills(&mut self, call: Call, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        let call = Call { then: Then::Fills(number), ..call };
+        let call = Call { then: Continuation::Fills(number), ..call };
         self.history.push(Box::pin(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
             (call, fills.map(|fills| fills_text(&reference, &fills)))
@@ -146,7 +146,7 @@ impl Session {
 
     /// Writes an answer of history's.
     pub(super) fn looked_back(&mut self, (call, text): Answered) {
-        if let Then::Fills(number) = call.then {
+        if let Continuation::Fills(number) = call.then {
             match text {
                 _ if !self.follows(call.operation, number) => {}
                 Ok(data) => self.frame(call.operation, true, &data),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::call::{Call, Follow, Then};
+use super::call::{Call, Continuation, Follow};
 use super::connection::{Notice, Outlet, Part, Seats, Told};
 use super::directory::Directory;
 use super::fan_out::{self, News};
@@ -189,7 +189,7 @@ impl Desk {
                     self.bind(&outlet, session, None);
                 }
                 let part = match (&call.then, outcome) {
-                    (Then::Subscribe(follow), Ok(Answer::View(view))) => {
+                    (Continuation::Subscribe(follow), Ok(Answer::View(view))) => {
                         let started = self.subscribe(&outlet, call.operation, *follow, view);
                         Part::Started(call, started.map(Box::new))
                     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::answers::Group;
-use super::call::{Call, Follow, Then};
+use super::call::{Call, Continuation, Follow};
 use super::ring::Item;
 use super::session::{End, Session};
 use super::subscriptions::unknown_offset;
@@ -54,7 +54,7 @@ impl Session {
         let open_orders = wanted && follow.from_offset.is_none();
         self.ask(
             Work::Query(Query::Subscribe { channel, open_orders }),
-            Call { then: Then::Subscribe(follow), ..call },
+            Call { then: Continuation::Subscribe(follow), ..call },
         );
     }
 

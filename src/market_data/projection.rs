@@ -384,7 +384,7 @@ impl Projection {
         }
         let followers = self.followers.entry(topic).or_default();
         if behind { &mut followers.behind } else { &mut followers.current }.push(subscriber);
-        self.breathe().await;
+        self.yield_periodically().await;
     }
 
     async fn tell(&mut self, topic: Topic, text: String) {
@@ -398,7 +398,7 @@ impl Projection {
             }
             subscriber.send(&frame);
             told.push(subscriber);
-            self.breathe().await;
+            self.yield_periodically().await;
         }
         followers.current = told;
         self.followers.insert(topic, followers);
@@ -419,7 +419,7 @@ impl Projection {
             for subscriber in ready {
                 subscriber.send(&frame);
                 followers.current.push(subscriber);
-                self.breathe().await;
+                self.yield_periodically().await;
             }
             self.followers.insert(topic, followers);
         }
@@ -429,7 +429,7 @@ impl Projection {
         });
     }
 
-    async fn breathe(&mut self) {
+    async fn yield_periodically(&mut self) {
         self.sends += 1;
         if self.sends.is_multiple_of(YIELD_AFTER) {
             tokio::task::yield_now().await;

@@ -322,7 +322,7 @@ impl<R: Release> Sequencer<R> {
 
 /// Puts submissions to the engine in order and notes the answers.
 fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
-    engine.foresee(taken.submissions.iter().filter_map(|submission| match &submission.work {
+    engine.prefetch(taken.submissions.iter().filter_map(|submission| match &submission.work {
         Work::Command(command) => Some(command),
         Work::Query(_) => None,
     }));

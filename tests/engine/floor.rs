@@ -3,7 +3,7 @@
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::OrderId;
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
-use countersign::domain::terms::Reference;
+use countersign::domain::terms::PriceReference;
 use countersign::engine::amendments::amend;
 use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
@@ -48,7 +48,7 @@ pub fn with(order: PlaceOrder, terms: AskedTerms) -> PlaceOrder {
 
 /// An order of a triggered type; `limit` for those that have one.
 pub fn triggered(order_type: OrderType, side: Side, qty: &str, price: &str, limit: Option<&str>) -> PlaceOrder {
-    let trigger = AskedTrigger { reference: Reference::Last, price: decimal(price), price_type: None };
+    let trigger = AskedTrigger { reference: PriceReference::Last, price: decimal(price), price_type: None };
     let order = PlaceOrder { order_type, limit_price: limit.map(decimal), ..market(side, qty) };
     with(order, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() })
 }

@@ -1,7 +1,7 @@
 //! The life of every order type, event by event.
 
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
-use countersign::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
+use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
 use countersign::engine::command::{AmendOrder, AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::ledger::Party;
 use countersign::engine::reject::Code;
@@ -81,7 +81,7 @@ fn a_trailing_stop_follows_the_price_up_and_never_down() {
     // One percent below, as a limit 50 under the trigger.
     let terms = AskedTerms {
         trigger: Some(AskedTrigger {
-            reference: Reference::Index,
+            reference: PriceReference::Index,
             price: decimal("1"),
             price_type: Some(PriceType::Pct),
         }),
@@ -125,7 +125,7 @@ fn relative_triggers_are_seen_from_the_last_price() {
     let mut floor = floor();
     let alice = floor.alice;
     let relative = |price: &str, kind| {
-        let trigger = AskedTrigger { reference: Reference::Last, price: decimal(price), price_type: Some(kind) };
+        let trigger = AskedTrigger { reference: PriceReference::Last, price: decimal(price), price_type: Some(kind) };
         let order = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.1") };
         with(order, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() })
     };

@@ -7,7 +7,7 @@
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::OrderId;
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
-use countersign::domain::terms::{Reference, SelfTrade};
+use countersign::domain::terms::{PriceReference, SelfTrade};
 use countersign::engine::amendments::amend;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
@@ -100,7 +100,7 @@ impl Play {
                 let trails = order_type.trails();
                 let at = if trails { self.random.random_range(1..12) } else { self.price() };
                 let price = Decimal::from_units(at, 0);
-                terms.trigger = Some(AskedTrigger { reference: Reference::Last, price, price_type: None });
+                terms.trigger = Some(AskedTrigger { reference: PriceReference::Last, price, price_type: None });
                 let rising = order_type.takes_profit() != buys;
                 entry.trigger = Some(Trigger { rising, at, trail: trails.then_some((at, 0)) });
                 if order_type == OrderType::TrailingStopLimit {

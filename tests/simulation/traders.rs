@@ -3,7 +3,7 @@
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{AccountId, OrderId};
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
-use countersign::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
+use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
 use countersign::domain::text::{ClientOrderId, Symbol};
 use countersign::domain::time::Moment;
 use countersign::engine::command::{
@@ -129,7 +129,7 @@ fn price_type(dice: &mut Dice) -> PriceType {
 
 fn terms(dice: &mut Dice, now: Moment, order_type: OrderType, time_in_force: TimeInForce) -> Option<Box<AskedTerms>> {
     let trigger = order_type.is_triggered().then(|| AskedTrigger {
-        reference: dice.of(&[Reference::Last, Reference::Last, Reference::Last, Reference::Index]),
+        reference: dice.of(&[PriceReference::Last, PriceReference::Last, PriceReference::Last, PriceReference::Index]),
         price: if order_type.trails() { Decimal::from_units(dice.within(1, 30), 1) } else { price(dice) },
         price_type: dice.one_in(3).then(|| price_type(dice)),
     });

@@ -6,7 +6,7 @@ use super::values::{client_order_id, decimal, moment, short};
 use super::{Envelope, WireError};
 use crate::domain::decimal::Decimal;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
-use crate::domain::terms::{FeeCurrency, PriceType, Reference, SelfTrade};
+use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::{
@@ -133,11 +133,9 @@ fn fee_currency(name: &Option<Text<'_>>) -> Result<Option<FeeCurrency>, WireErro
 }
 
 fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
-    let reference = match asked.reference.as_deref() {
-        None | Some("last") => Reference::Last,
-        Some("index") => Reference::Index,
-        Some(_) => return Err(WireError::field("triggers", "reference is last or index")),
-    };
+    let unknown = || WireError::field("triggers", "reference is last or index");
+    let reference = asked.reference.as_deref().map(|name| PriceReference::parse(name).ok_or_else(unknown));
+    let reference = reference.transpose()?.unwrap_or_default();
     let price_type = price_type("triggers", &asked.price_type)?;
     Ok(AskedTrigger { reference, price: decimal("triggers", asked.price)?, price_type })
 }

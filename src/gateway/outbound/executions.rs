@@ -5,7 +5,7 @@ use crate::domain::ids::ExecId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
-use crate::domain::terms::{Conditional, FeeCurrency, Level, Reference as Watched, Terms, Trigger};
+use crate::domain::terms::{Conditional, FeeCurrency, Level, Terms, Trigger};
 use crate::domain::time::Moment;
 use crate::engine::event::{Fill, Trade};
 use crate::engine::reference::Reference;
@@ -174,7 +174,7 @@ fn terms(object: &mut Object<'_>, market: &Market, of: &Terms) {
 
 fn triggers(mut object: Object<'_>, market: &Market, of: &Trigger) {
     let (units, decimals) = number(of.level, market);
-    object.word("reference", if of.reference == Watched::Last { "last" } else { "index" });
+    object.word("reference", of.reference.name());
     object.number("price", units, decimals).word("price_type", of.level.price_type().name());
     object.number("actual_price", of.price.0, market.price_decimals);
     if let Some(peak) = of.peak {
