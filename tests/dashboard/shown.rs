@@ -142,6 +142,11 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
             let wide = browser.eval("return document.documentElement.scrollWidth - innerWidth").await;
             assert!(wide.as_i64().unwrap() <= 0, "{place} is {wide} px too wide on {name}");
             assert_eq!(browser.text(".toast.bad").await, "", "{place}");
+            let told = browser.text("main").await;
+            assert!(
+                !told.contains("null") && !told.contains("undefined"),
+                "{place} tells of what is not there: {told}"
+            );
             let file = place.split('/').next().unwrap();
             browser.screenshot(&format!("{file}-{name}")).await;
         }

@@ -31,7 +31,7 @@ export async function audit(app) {
             ? h("a", { href: `#/request/${entry.subject}` }, entry.subject)
             : safe(entry.subject),
           entry.detail ? safe(entry.detail) : "",
-          entry.policy_version === undefined ? "" : `version ${entry.policy_version}`,
+          entry.policy_version === null ? "" : `version ${entry.policy_version}`,
           h("code", { title: entry.hash }, entry.hash.slice(0, 12)),
         ]),
         "Nothing is like that.",
