@@ -20,7 +20,8 @@ named! {
     }
 }
 
-/// The six settings of the specification, and what happens to orders when the key stops.
+/// Until when and from where a key is good, what it may see, and what becomes of its orders when it stops or its last
+/// socket is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySettings {
     /// From this moment the key is no longer good.

@@ -57,7 +57,7 @@ impl ScopeSet {
         self.0 & scope.bit() != 0
     }
 
-    /// The scopes in the set, in the order of the specification.
+    /// The scopes in the set, in the order of [`Scope::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.holds(*scope))
     }

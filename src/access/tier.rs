@@ -1,5 +1,6 @@
-//! How fast a Service User may trade: thresholds, decay and open orders by tier (protocol 7). Which Organization
-//! is in which tier is a setting of the server; it decides on refusals only, never on what the journal says.
+//! How fast a Service User may trade: thresholds, decay and open orders by tier (docs.kraken.com, guide
+//! `spot-ratelimits`). Which Organization is in which tier is a setting of the server; it decides on refusals only,
+//! never on what the journal says.
 
 use std::collections::BTreeMap;
 

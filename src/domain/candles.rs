@@ -7,7 +7,7 @@ use super::time::Moment;
 /// A minute, µs.
 pub const MINUTE_US: u64 = 60_000_000;
 
-/// The stretches that there are candles of, in minutes (protocol 3).
+/// The stretches that there are candles of, in minutes (docs.kraken.com, `ohlc`).
 pub const INTERVALS: [u32; 9] = [1, 5, 15, 30, 60, 240, 1_440, 10_080, 21_600];
 
 /// Candles kept of each market and interval.

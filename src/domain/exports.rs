@@ -1,4 +1,4 @@
-//! The words of an export: what it tells of, its columns and the form of its file (protocol 9.2).
+//! The words of an export: what it tells of, its columns and the form of its file.
 
 use serde::{Deserialize, Serialize};
 

@@ -74,11 +74,11 @@ pub const EXPORTS_OPEN_MAX: usize = 5;
 pub const EXPORT_US: u64 = 7 * 86_400_000_000;
 /// Rows that one page of a list may hold.
 pub const PAGE_MAX: usize = 500;
-/// How far ahead the deadline of a request may lie, µs (protocol 6.1).
+/// How far ahead the deadline of a request may lie, µs (docs.kraken.com, `add_order`).
 pub const DEADLINE_MAX_US: u64 = 60_000_000;
-/// How far ahead the start and the end of an order may lie, µs: a month (protocol 6.1).
+/// How far ahead the start and the end of an order may lie, µs: a month (docs.kraken.com, `add_order`).
 pub const SCHEDULE_MAX_US: u64 = 31 * 86_400_000_000;
-/// Slices that an iceberg's remainder may have (protocol 6.1).
+/// Slices that an iceberg's remainder may have (docs.kraken.com, `add_order`, `display_qty`).
 pub const DISPLAY_PARTS_MAX: i64 = 15;
 /// Trailing stops of one market: each trade looks at every one.
 pub const TRAILING_MAX: usize = 1_000;

@@ -8,7 +8,7 @@ use super::named::named;
 use super::text::Symbol;
 
 named! {
-    /// What may be done in a market (protocol 4.6).
+    /// What may be done in a market (docs.kraken.com, `instrument`).
     #[derive(Default)]
     pub enum MarketStatus {
         /// Everything.

@@ -32,7 +32,7 @@ impl Side {
 }
 
 named! {
-    /// How an order is priced and when it goes live (protocol 6.1, `order_type`).
+    /// How an order is priced and when it goes live (docs.kraken.com, `add_order`, `order_type`).
     pub enum OrderType {
         /// At its limit or better.
         Limit = "limit",

@@ -10,7 +10,7 @@ use super::text::ClientOrderId;
 use super::time::Moment;
 
 named! {
-    /// How a price of an order is meant (protocol 6.1, `price_type` and `limit_price_type`).
+    /// How a price of an order is meant (docs.kraken.com, `add_order`, `price_type` and `limit_price_type`).
     pub enum PriceType {
         /// As it stands.
         Static = "static",
@@ -72,7 +72,7 @@ named! {
         /// The last trade of the market.
         #[default]
         Last = "last",
-        /// The index. No market has one here, so that it is the last trade as well (protocol 6.1).
+        /// The index. No market has one here, so that it is the last trade as well, as in v2 while the index is down.
         Index = "index",
     }
 }

@@ -94,7 +94,7 @@ fn order(
     })
 }
 
-/// A request must come before its deadline, which lies at most a minute ahead (protocol 6.1).
+/// A request must come before its deadline, which lies at most a minute ahead (docs.kraken.com, `add_order`).
 pub(super) fn check_deadline(deadline: Option<Moment>, now: Moment) -> Result<(), Reject> {
     match deadline {
         Some(deadline) if deadline <= now => Err(Reject::of(Code::DeadlineElapsed)),

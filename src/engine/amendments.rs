@@ -1,4 +1,5 @@
-//! `amend_order` changes an open order in place (protocol 6.2); `edit_order` puts another in its place (6.3).
+//! `amend_order` changes an open order in place; `edit_order` puts another in its place
+//! (docs.kraken.com, `amend_order` and `edit_order`).
 
 use super::admission::{
     check_cost, check_deadline, check_slice, checked_price, display, level, quantity, trailing_limit,

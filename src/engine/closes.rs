@@ -1,5 +1,5 @@
 //! Closing orders: every fill of an order with a conditional close places an order of the other side for what was
-//! filled. From then on the two are independent (protocol 6.1, `conditional`).
+//! filled. From then on the two are independent (docs.kraken.com, `add_order`, `conditional`).
 
 use super::admission::check_cost;
 use super::event::Event;

@@ -53,7 +53,7 @@ pub struct Trade {
     pub postings: Vec<Posting>,
 }
 
-/// Where an order stands in the book after an amendment (protocol 6.2).
+/// Where an order stands in the book after an amendment (docs.kraken.com, guide `spot-amends`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// Where it was, or in no book at all.

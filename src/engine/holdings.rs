@@ -12,7 +12,7 @@ use crate::domain::money::{Amount, Price};
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 
-/// What amounts are converted to when nothing else is asked for (protocol 9.4).
+/// What amounts are converted to when nothing else is asked for, as in v2.
 const CONVERTED: &str = "USD";
 const YEAR_S: i128 = 365 * 86_400;
 

@@ -1,5 +1,6 @@
-//! How fast each key trades, counted for each pair as protocol 7 counts. The counters are beside the state and
-//! not part of it: they refuse, and a refusal changes nothing; after a restart they begin at zero.
+//! How fast each key trades, counted for each pair as v2 counts (docs.kraken.com, guide `spot-ratelimits`). The
+//! counters are beside the state and not part of it: they refuse, and a refusal changes nothing; after a restart they
+//! begin at zero.
 
 use std::collections::BTreeMap;
 

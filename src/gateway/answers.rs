@@ -87,7 +87,7 @@ impl Session {
         self.looking_back = self.looking_back.saturating_sub(usize::from(call.then.looks_back()));
     }
 
-    /// What the key's counters may reach (protocol 7); `None` when nothing is counted.
+    /// What the key's counters may reach, as `executions` acknowledges it; `None` when nothing is counted.
     fn maxratecount(&self) -> Option<u32> {
         let Actor::ServiceUser(id) = self.principal.actor else { return None };
         let organization = self.gateway.directory.keys(|keys| keys.service_user(id).organization);
@@ -264,7 +264,7 @@ impl Session {
         self.refused_call(call, &reject.text(), now);
     }
 
-    /// One reply for each order (protocol 6.4).
+    /// One reply for each order: `cancel_order` of several ids has as many (docs.kraken.com, `cancel_order`).
     fn canceled(&mut self, call: &Call, which: &OrderRef, ids: &[OrderId], rate: Option<&Rate>, now: Moment) {
         for id in ids {
             let cl_ord_id = match which {

@@ -34,7 +34,7 @@ type Named = (Option<String>, Option<Topic>);
 const LEVEL3_MAX: usize = 200;
 /// Tokens that one socket remembers having used.
 const TOKENS_MAX: usize = 8;
-/// How long an order may be under way when it names no deadline, µs (protocol 6.1).
+/// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
 /// What a client is told that follows as much as it may.
 const CROWDED: &str = "EGeneral:Limit reached:symbol: this connection follows as much as it may; unsubscribe first";
@@ -310,7 +310,7 @@ impl Session {
         }
     }
 
-    /// One acknowledgement for each symbol (protocol 3).
+    /// One acknowledgement for each symbol, as v2 has it.
     async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
         // What everybody's orders add up to is public; the orders are for who has a key.
         let service_user = matches!(self.principal.actor, Actor::ServiceUser(_));
@@ -351,7 +351,7 @@ impl Session {
         }
     }
 
-    /// What keeps a socket from following the orders of one more market (protocol 3).
+    /// What keeps a socket from following the orders of one more market (docs.kraken.com, `level3`).
     fn too_many_orders(&self, topic: Topic) -> Option<&'static str> {
         let mut followed = self.topics.iter().filter(|of| of.channel == Operation::Level3 && **of != topic);
         match topic.channel {

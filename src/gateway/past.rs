@@ -30,7 +30,8 @@ const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 const FILLS_MAX: usize = 50;
 
 impl Session {
-    /// The last fills as a snapshot frame of their own, once SQL has them (protocol 11.5).
+    /// The last fills as a snapshot frame of their own, once SQL has them: clients look at a frame's first item to
+    /// tell fills from orders, so the two are never in one frame.
     pub(super) fn show_fills(&mut self, call: Call, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
         let call = Call { then: Continuation::Fills(number), ..call };

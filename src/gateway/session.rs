@@ -424,7 +424,7 @@ impl Session {
         None
     }
 
-    /// Sends a `status` frame (protocol 1.1).
+    /// Sends a `status` frame (docs.kraken.com, `status`).
     pub(super) fn status(&mut self) {
         self.send_status(None);
     }

@@ -1,5 +1,5 @@
 //! The resting orders of one market as clients see them: summed by price for `book`, one by one for `level3`, each
-//! with its checksum (protocol 4.4, 4.5). Built from events alone.
+//! with its checksum (docs.kraken.com, guides `spot-ws-book-v2` and `spot-ws-l3-v2`). Built from events alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

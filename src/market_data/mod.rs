@@ -45,7 +45,7 @@ pub trait Subscriber: Send + Sync + 'static {
     fn queue(&self, frame: &Bytes);
 }
 
-/// What is subscribed to; unsubscribing names the same (protocol 3).
+/// What is subscribed to; unsubscribing names the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Topic {
     /// `instrument`, `ticker`, `book`, `level3`, `trade` or `ohlc`.

@@ -275,7 +275,7 @@ fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     json!({"type": "object", "properties": properties, "required": ["method"], "additionalProperties": false})
 }
 
-/// The two forms of a reply (protocol 1); `pong` has a form of its own.
+/// The two forms of a reply, with `result` or with `error`; `pong` has a form of its own.
 fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     let time = json!({"type": "string"});
     let form = |method: &str, member: &str, schema: Value, success: bool| {
@@ -296,7 +296,7 @@ fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     };
     let refusal = form(name, "error", json!({"type": "string", "minLength": 1}), false);
     let answer = match operation {
-        // Its count stands at top level as well, for clients of either form (protocol 6.4).
+        // Its count stands at top level as well, because clients look for it in either place.
         Operation::BatchCancel => {
             let mut answer = form(name, "result", json!(result(g, operation)), true);
             answer["properties"]["orders_cancelled"] = json!({"type": "integer", "minimum": 0});

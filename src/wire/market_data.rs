@@ -1,5 +1,6 @@
-//! Frames of the public channels (protocol 4).
-#![allow(missing_docs, reason = "fields are the wire's; the protocol says what they mean")]
+//! Frames of the public channels, with v2's fields (docs.kraken.com, `ticker`, `book`, `level3`, `trade`, `ohlc`,
+//! `instrument` and `status`).
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,7 +1,7 @@
-//! The params of every method, as the protocol and the extension vocabulary name them.
+//! The params of every method: v2's names where v2 has the method, and names in its manner where it has not.
 //!
 //! Each accepts `token`, since stock clients put it on whatever they send, and nothing unknown.
-#![allow(missing_docs, reason = "fields are the wire's; protocol and README say what they mean")]
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages, README and docs/bots.md say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Deserialize;

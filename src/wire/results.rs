@@ -1,5 +1,5 @@
-//! The results of every method, as the protocol and the extension vocabulary name them.
-#![allow(missing_docs, reason = "fields are the wire's; protocol and README say what they mean")]
+//! The results of every method: v2's names where v2 has the method, and names in its manner where it has not.
+#![allow(missing_docs, reason = "fields are the wire's; v2's pages, README and docs/bots.md say what they mean")]
 
 use schemars::JsonSchema;
 use serde::Serialize;

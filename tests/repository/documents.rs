@@ -7,7 +7,9 @@ use crate::source::read;
 
 #[test]
 fn the_documents_are_there() {
-    for path in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs/bots.md"] {
+    for path in
+        ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs/bots.md", "docs/rules.md"]
+    {
         assert!(read(path).lines().count() > 5, "{path} says nothing");
     }
 }

@@ -15,6 +15,7 @@ mod metrics;
 mod migrations;
 mod operations;
 mod purity;
+mod rules;
 mod schemas;
 mod source;
 mod tokens;

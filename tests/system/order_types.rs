@@ -1,4 +1,4 @@
-//! Every order type as a client sees it on `executions` (protocol 5.2, 5.3).
+//! Every order type as a client sees it on `executions` (docs.kraken.com, `executions`).
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Rate limits: counted as protocol 7 counts, told before they refuse, and never in the way of a cancel.
+//! Rate limits: counted as v2 counts (docs.kraken.com, guide `spot-ratelimits`), announced before they refuse, and
+//! never in the way of a cancel.
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};

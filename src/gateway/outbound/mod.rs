@@ -162,7 +162,7 @@ impl<'a> Envelope<'a> {
         });
     }
 
-    /// The reply to `batch_cancel`, whose count stands at top level as well (protocol 6.4).
+    /// The reply to `batch_cancel`, whose count stands at top level as well: clients look for it in either place.
     pub fn batch_canceled(&self, out: &mut String, result: &str, count: usize) {
         self.around(out, |object| {
             let count = i64::try_from(count).unwrap_or(i64::MAX);

@@ -156,7 +156,7 @@ pub fn deposit(reference: &Reference, of: &deposits::Deposit, offset: Option<u64
     }
 }
 
-/// An export, and how far it is while it is being made (protocol 9.2).
+/// An export, and how far it is while it is being made; the states are v2's.
 pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
     let made = of.made.filter(|_| progress.is_none());
     let (status, started, rows) = match (made, progress) {

@@ -132,7 +132,7 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Optio
     }
 }
 
-/// A time to the second, as `cancel_all_orders_after` gives it (protocol 6.4).
+/// A time to the second, as `cancel_all_orders_after` gives it (docs.kraken.com, `cancel_after`).
 fn second(at: Moment) -> String {
     let text = at.to_string();
     format!("{}Z", text.split('.').next().unwrap_or(&text))
