@@ -1,6 +1,7 @@
 //! Who may do what: scopes, keys, principals, the table of operations and [`permit`].
 //!
-//! Pure, and used twice: by the gateway for cheap refusals, by the engine for the answer that counts.
+//! Pure. The engine asks [`permit`] about every command and query; the gateway looks up what is public, and asks it
+//! whether the channels of an open socket are still admitted once a key has changed.
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod key;

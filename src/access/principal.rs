@@ -14,7 +14,7 @@ pub enum Actor {
     Public,
     /// A Service User's key.
     ServiceUser(ServiceUserId),
-    /// A Member, by the session that the hash of a cookie names.
+    /// A Member, whose session the cookie named.
     Member(MemberId),
     /// A venue operator's key.
     Venue(VenueKeyId),

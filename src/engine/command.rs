@@ -435,8 +435,8 @@ impl Command {
         }
     }
 
-    /// Whether a halt stops it (rule 35): orders, Earn, votes and withdrawals. What custody reports has happened
-    /// already, and is taken.
+    /// Whether a halt stops it (rule 35): orders, Earn, withdrawals, governed changes, approvals and Execute. What only
+    /// stops something goes on, a vote against it included; what custody reports has happened already, and is taken.
     pub fn stops_at_halt(&self) -> bool {
         match self {
             Command::Vote { decision, .. } => *decision == Decision::Approve,

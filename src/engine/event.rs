@@ -224,7 +224,8 @@ pub enum Event {
         /// Where it was before; `None` when it was just made.
         before: Option<RequestState>,
     },
-    /// A law was broken, or the venue operator said so: orders, Earn, votes and withdrawals stop; cancels and reads go on (rule 35).
+    /// A law was broken, or the venue operator said so: whatever moves money or changes rights stops; cancels, rejections
+    /// and reads go on (rule 35).
     Halted {
         /// Which law, and where; or the operator's words.
         reason: String,

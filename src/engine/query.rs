@@ -233,7 +233,7 @@ pub struct Can {
     pub cancel: bool,
 }
 
-/// The approval that a withdrawal would need.
+/// What `withdraw_info` answers: fee and limit of a planned withdrawal, and the approval that it would need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithdrawInfo {
     /// The asset asked about.

@@ -55,7 +55,7 @@ function freeze(app) {
       "form",
       { onsubmit: submit },
       h("h2", {}, "Freeze"),
-      h("p", {}, "It takes effect at once. Only a vote of other Members ends it."),
+      h("p", {}, "It takes effect at once. Only votes end it; yours counts only while no other Member could approve."),
       field("What", scope),
       field("Reason", reason),
       problem,
