@@ -34,7 +34,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Play the whole mission on a small world, then go on serving it.
+    /// Run the scripted demo, then keep serving.
     Demo {
         /// The port; 0 picks a free one.
         #[arg(long, default_value_t = 8080)]

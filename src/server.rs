@@ -223,7 +223,7 @@ impl Server {
         let _ = stop.send(true);
         seats.stop();
         if let Err(error) = listening.await {
-            tracing::error!(%error, "the listener ended badly");
+            tracing::error!(%error, "the listener task failed");
         }
         // Its sessions have ended: the listener has waited for them.
         drop(dashboards);

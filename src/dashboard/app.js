@@ -109,7 +109,7 @@ function arrived(request) {
   const words = `${request.action.replaceAll("_", " ")} by ${request.initiator.name}`;
   say(`New request: ${words}`, "news");
   if (globalThis.Notification?.permission === "granted") {
-    const note = new Notification("Countersign: a request waits", { body: plain(words), tag: request.request_id });
+    const note = new Notification("Countersign: a request is waiting", { body: plain(words), tag: request.request_id });
     note.onclick = () => {
       focus();
       app.go(`request/${request.request_id}`);
@@ -155,7 +155,7 @@ function frame() {
         safe(app.me.organization),
         safe(app.me.member.name),
         app.me.member.kyc !== "verified" &&
-          h("span", { class: "tag warn" }, "KYC not verified: you may look, not act"),
+          h("span", { class: "tag warn" }, "KYC not verified: you may view, but not act"),
       ),
       h(
         "div",

@@ -24,7 +24,7 @@ export function codeInput(attributes = {}) {
  * A form that asks for a change. `title` is text or children; `params()` gives the method's own; `done(result)` is
  * told of the request. The code is needed where the change takes effect at once, which the server decides.
  */
-export function ask(app, { title, method, workflow, fields, params, done, verb = "Ask for it", needs = [] }) {
+export function ask(app, { title, method, workflow, fields, params, done, verb = "Submit request", needs = [] }) {
   const id = clientId();
   const otp = codeInput();
   const execute = h("input", { type: "checkbox" });
@@ -58,7 +58,7 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
       h("legend", {}, "How"),
       field("One-time code", otp, "needed when it takes effect at once"),
       app.may(workflow, "execute") &&
-        h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy lets me"),
+        h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy allows it"),
       needs.includes("strand_pending") &&
         h("label", { class: "check" }, strand, "Even if pending requests lose their approvers"),
     ),

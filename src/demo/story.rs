@@ -145,6 +145,6 @@ async fn books(bot: &mut Client) -> Result<(), Failure> {
         "Treasury Bot",
         format!("reads its ledger: BTC {} fee {} balance {}", entry["amount"], entry["fee"], entry["balance"]),
     );
-    println!("\nThe story is told, and every step was as told.");
+    println!("\nThe demo is complete; every step went as expected.");
     Ok(())
 }

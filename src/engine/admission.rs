@@ -156,9 +156,10 @@ fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Re
     let price_type = asked.terms.as_ref().and_then(|terms| terms.limit_price_type);
     match (asked.order_type.is_limit(), asked.limit_price) {
         (true, Some(_)) if asked.order_type == OrderType::TrailingStopLimit => Ok(None),
-        (true, Some(_)) if price_type.is_some_and(|kind| kind != PriceType::Static) => {
-            Err(Reject::invalid("limit_price_type", "only a trailing-stop-limit order has another than static"))
-        }
+        (true, Some(_)) if price_type.is_some_and(|kind| kind != PriceType::Static) => Err(Reject::invalid(
+            "limit_price_type",
+            "only a trailing-stop-limit order may use a type other than static",
+        )),
         (true, Some(price)) => checked_price(price, market).map(Some),
         (true, None) => Err(Reject::invalid("limit_price", "an order of this type needs one")),
         (false, Some(_)) => Err(Reject::invalid("limit_price", "an order of this type has none")),

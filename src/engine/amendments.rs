@@ -42,7 +42,7 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     let market = t.state().reference.market(before.market).clone();
     let mut order = amended(t, &before, asked, &market)?;
     if order == before {
-        return Err(Reject::invalid("order_qty", "nothing is to be amended: name a value that differs"));
+        return Err(Reject::invalid("order_qty", "nothing would change: name a value that differs"));
     }
     if order.qty == order.filled {
         // It ends where it stands, whatever else was asked.
@@ -132,7 +132,7 @@ fn relimit(
         _ if asked.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
             return Err(Reject::invalid(
                 "limit_price_type",
-                "only a waiting trailing-stop-limit order has another than static",
+                "only a waiting trailing-stop-limit order may use a type other than static",
             ));
         }
         _ => order.limit = Some(checked_price(price, market)?),

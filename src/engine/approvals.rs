@@ -326,7 +326,7 @@ pub fn may_execute(state: &State, request: &Request, member: MemberId) -> Result
         return Err(not_eligible("Execute on the workflow and verified KYC are needed"));
     }
     if request.change.governed().about() == Some(member) && !own(request, member) {
-        return Err(not_eligible("whom a request is about does not decide on it"));
+        return Err(not_eligible("a Member cannot decide on a request about themselves"));
     }
     Ok(())
 }

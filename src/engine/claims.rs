@@ -23,7 +23,13 @@ pub fn claim_secret(
         let open = user.claim.is_some_and(|claim| claim.member == caller.id && now < claim.until);
         open && (user.status == KeyStatus::Unclaimed || user.rotation.is_some())
     });
-    let nothing = || Reject::field(Code::NothingToClaim, "request_id", "name your own unclaimed creation; else rotate");
+    let nothing = || {
+        Reject::field(
+            Code::NothingToClaim,
+            "request_id",
+            "name your own request whose secret is unclaimed, or rotate the key",
+        )
+    };
     let mut user = claimable.ok_or_else(nothing)?.clone();
     check_code(t.state(), caller.id, CodePurpose::Action, step, now)?;
     t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });

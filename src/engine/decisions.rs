@@ -263,7 +263,7 @@ pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Re
     let request = t.state().approvals.find(caller.organization, id)?.clone();
     match request.initiator {
         Initiator::Member(member, _) if member == caller.id => {}
-        _ => return Err(Reject::field(Code::NotEligible, "request_id", "its initiator takes it back")),
+        _ => return Err(Reject::field(Code::NotEligible, "request_id", "only its initiator can cancel it")),
     }
     if request.state != RequestState::Pending {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));

@@ -214,7 +214,7 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
     let told = state.deposits.told.get(&(asset.id, txid.clone()));
     if let Some(told) = told {
         if told.amount != amount || told.address != *address {
-            return Err(Reject::field(Code::ClientIdNotUnique, "txid", "it was told with other terms"));
+            return Err(Reject::field(Code::ClientIdNotUnique, "txid", "it was announced with other terms"));
         }
         let repeated = told.status == *status || *status == DepositStatus::Pending;
         if repeated {

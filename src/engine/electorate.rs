@@ -47,21 +47,21 @@ impl<'a> Electorate<'a> {
     pub fn admits(&self, request: &Request, verdict: &Verdict, member: MemberId) -> Result<(), Reject> {
         let not_eligible = |why: &str| Err(Reject::field(Code::NotEligible, "request_id", why));
         if request.initiator.id() == InitiatorId::Member(member) {
-            return Err(Reject::field(Code::OwnRequest, "request_id", "another Member has to decide"));
+            return Err(Reject::field(Code::OwnRequest, "request_id", "another Member must decide"));
         }
         if !self.record(member).may(verdict.workflow, Permission::Approve) {
             return not_eligible("Approve on the workflow and verified KYC are needed");
         }
         let change = request.change.governed();
         if change.about() == Some(member) {
-            return not_eligible("whom a request is about does not decide on it");
+            return not_eligible("a Member cannot decide on a request about themselves");
         }
         if verdict.exclude_key_managers && self.manages(request.initiator.id(), member) {
-            return not_eligible("who manages the asking key does not decide on its requests");
+            return not_eligible("a Member who manages the asking key cannot decide on its requests");
         }
         if change.last_resort(self.state, request.organization) == Some(member) && self.others(request, verdict, member)
         {
-            return not_eligible("who froze does not decide while another approver is there");
+            return not_eligible("the Member who froze cannot decide while another approver exists");
         }
         Ok(())
     }

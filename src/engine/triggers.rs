@@ -28,12 +28,11 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
     if matches!(trigger.level, Level::Static(_)) {
         return Ok(order);
     }
-    let last = last.ok_or_else(|| {
-        Reject::invalid("triggers", "there is no trade yet that it could be relative to; give a static price")
-    })?;
+    let last =
+        last.ok_or_else(|| Reject::invalid("triggers", "there is no trade yet to measure from; give a static price"))?;
     let peak = order.order_type.trails().then_some(last);
     let price = trigger_price(market, &order, trigger.level, last);
-    let price = price.ok_or_else(|| Reject::invalid("triggers", "it comes to no price above zero"))?;
+    let price = price.ok_or_else(|| Reject::invalid("triggers", "the resulting trigger price must be above zero"))?;
     Ok(with_trigger(&order, Trigger { price, peak, ..trigger }))
 }
 

@@ -37,9 +37,10 @@ const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
 /// What a client is told that follows as much as it may.
-const CROWDED: &str = "EGeneral:Limit reached:symbol: this connection follows as much as it may; unsubscribe first";
+const CROWDED: &str =
+    "EGeneral:Limit reached:symbol: this connection has reached its subscription limit; unsubscribe first";
 /// What a client is told that names more than it may follow: each name would have a reply of its own.
-const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: give at most as many as a connection may follow";
+const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: name no more symbols than a connection may follow";
 /// What a client is told when the engine's queue is full.
 const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 

@@ -101,7 +101,7 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
     }
 
-    /// To whom has as many connections as one address may.
+    /// For a peer whose address is at its connection limit.
     pub fn crowded() -> Self {
         let text = "EAPI:Rate limit exceeded: too many connections from this address";
         Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)

@@ -97,7 +97,7 @@ impl Certificate {
             match tokio::task::spawn_blocking(move || read(&files)).await {
                 Ok(Ok(key)) => {
                     *self.present.write().expect("no holder of this lock panics") = Arc::new(key);
-                    tracing::info!("the certificate was read anew");
+                    tracing::info!("the certificate was reloaded");
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
                 Err(_) => tracing::warn!("the certificate was not read"),

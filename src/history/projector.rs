@@ -139,7 +139,7 @@ impl Projector {
         }
         self.forgot_us = now_us;
         if let Err(error) = self.writer.forget_streams(now_us.saturating_sub(self.kept_us)).await {
-            tracing::warn!(%error, "history keeps more than it has to");
+            tracing::warn!(%error, "expired stream entries could not be deleted");
         }
     }
 

@@ -41,7 +41,7 @@ pub trait Subscriber: Send + Sync + 'static {
     fn is_reading(&self) -> bool;
     /// Hands a frame over, at once if it can be written.
     fn send(&self, frame: &Bytes);
-    /// Hands a frame over that comes behind what the subscriber is about to be told.
+    /// Queues a frame behind what the subscriber is about to receive.
     fn queue(&self, frame: &Bytes);
 }
 
@@ -107,7 +107,7 @@ impl Feed {
     pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
         let Some(batches) = &self.batches else { return };
         if batches.try_send(Arc::clone(batch)).is_err() {
-            tracing::error!("market data cannot follow and stops");
+            tracing::error!("market data fell too far behind and stops");
             self.batches = None;
         }
     }

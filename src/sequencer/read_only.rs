@@ -28,7 +28,7 @@ impl<R: Release> Sequencer<R> {
             return Err(cause);
         }
         if let Err(error) = self.go_back().await {
-            tracing::error!(%error, "what is on disk cannot be told; a restart tells");
+            tracing::error!(%error, "the state could not be read back from disk; restart the server");
             return Err(cause);
         }
         self.release.accepting(false);
@@ -57,7 +57,7 @@ impl<R: Release> Sequencer<R> {
             }
         }
         if let Err(error) = self.go_back().await {
-            tracing::error!(%error, "what was acknowledged is not on disk any more; a restart tells");
+            tracing::error!(%error, "acknowledged events are no longer on disk; restart the server");
             return Err(cause);
         }
         tracing::info!("the storage takes writes again; commands are accepted");

@@ -170,7 +170,7 @@ impl SqliteJournal {
     pub async fn close(mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
         if !checkpoint::fold(&mut self.writer, self.files).await? {
-            tracing::warn!("somebody reads journal.db, so its log stays beside it: keep the two together");
+            tracing::warn!("journal.db is being read, so its log stays beside it: keep the two files together");
         }
         self.writer.close().await?;
         Ok(())

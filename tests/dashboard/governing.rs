@@ -20,7 +20,7 @@ async fn a_policy_is_set_an_address_asked_for_and_a_withdrawal_explained() {
     let form = "form[data-method=set_policy]";
     browser.fill(&format!("{form} input[name=cool_down_s]"), "3600").await;
     browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
-    browser.press("Ask for it").await;
+    browser.press("Submit request").await;
     browser.wait("#state.executed").await;
     assert!(browser.text("#payload").await.contains("3600"));
     browser.go("#/addresses").await;
@@ -28,7 +28,7 @@ async fn a_policy_is_set_an_address_asked_for_and_a_withdrawal_explained() {
     for (name, value) in [("asset", "BTC"), ("method", "BTC"), ("key", "hot-1"), ("address", "bc1qhot")] {
         browser.fill(&format!("form[data-method=add_address] input[name={name}]"), value).await;
     }
-    browser.press("Ask for it").await;
+    browser.press("Submit request").await;
     browser.wait("#state.pending").await;
     browser.go("#/withdraw").await;
     for (name, value) in [("asset", "BTC"), ("key", "cold-1"), ("amount", "1")] {
@@ -55,7 +55,7 @@ async fn an_invited_member_signs_up_in_the_browser() {
     browser.fill(&format!("{form} input[name=name]"), "Dora").await;
     browser.fill(&format!("{form} input[name=email]"), "dora@acme.test").await;
     browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
-    browser.press("Ask for it").await;
+    browser.press("Submit request").await;
     let link = browser.wait("dialog input[data-secret='Invitation link']").await;
     let link = link.prop("value").await.unwrap().unwrap();
     browser.press("I have it").await;
@@ -90,7 +90,7 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     assert!(bot.refused("withdraw", withdrawal.clone()).await.starts_with("EGovernance:Frozen"));
     browser.click("#freeze").await;
     browser.fill("dialog form input:not([name=otp])", "the key is revoked").await;
-    browser.press("Ask for the end").await;
+    browser.press("Request unfreeze").await;
     browser.wait("#state.pending").await;
     let request = bob.item("approvals", |item: &Value| item["action"] == "unfreeze").await;
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;

@@ -35,7 +35,7 @@ async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
     let browser = Browser::open(world.address).await;
     browser.eval(NOTIFICATIONS).await;
     browser.sign_in("bob", 0).await;
-    assert!(browser.text("main").await.contains("Nothing waits for a decision"));
+    assert!(browser.text("main").await.contains("No request is waiting for a decision"));
     let id = asked(&mut bot, "1.5").await;
     listed(&browser, &id, true).await;
     browser.until("return document.title === '(1) Countersign'").await;

@@ -22,7 +22,7 @@ async fn a_created_key_is_approved_claimed_and_used() {
     for scope in ["query", "withdraw"] {
         browser.click(&format!("form[data-method=create_service_user] input[name={scope}]")).await;
     }
-    browser.press("Ask for it").await;
+    browser.press("Submit request").await;
     browser.wait("#state.pending").await;
     let shown = browser.text("#payload").await;
     assert!(shown.contains("Treasury Bot") && shown.contains("withdraw"), "{shown}");

@@ -57,7 +57,7 @@ async fn d3_45_headings_choices_and_notifications_show_names_as_the_lists_do() {
     assert_eq!(browser.eval("return notes[0]").await, json!(format!("withdraw by {as_text}")));
     browser.go("#/service-users").await;
     for (button, title) in [("Edit", "Edit "), ("Rotate key", "Rotate the key of "), ("Remove", "Remove ")] {
-        browser.press("Look").await;
+        browser.press("Details").await;
         browser.press(button).await;
         let heading = browser.text("main form h2").await;
         assert!(heading.starts_with(title) && !heading.contains(['\u{202e}', '\u{200b}']), "{heading:?}");

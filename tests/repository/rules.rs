@@ -35,10 +35,10 @@ fn numbered(text: &str) -> Vec<u32> {
 }
 
 /// The rules that a source file cites: `rule 5`, `rules 2–4`, `rules 8 to 10`, `rules 3, 5 and 7`, over the ends of the
-/// lines of a comment.
+/// lines of a comment; and `rule_5_…` in the names of tests.
 fn cited(text: &str) -> Vec<u32> {
     let mut words = text.split_whitespace().filter(|word| !["//!", "///", "//"].contains(word)).peekable();
-    let mut found = Vec::new();
+    let mut found: Vec<u32> = text.split("rule_").skip(1).filter_map(named).collect();
     while let Some(word) = words.next() {
         let word = word.trim_start_matches(['(', '"', '`']);
         if !["rule", "rules", "Rule", "Rules"].contains(&word) {
@@ -62,6 +62,11 @@ fn cited(text: &str) -> Vec<u32> {
     found
 }
 
+/// The number that a test's name goes on with: `12_a_vote` after `rule_`.
+fn named(rest: &str) -> Option<u32> {
+    rest.split_once('_')?.0.parse().ok()
+}
+
 /// `7` or `2–4`, whatever punctuation comes behind.
 fn span(word: &str) -> Option<(u32, u32)> {
     let word = word.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -81,6 +86,7 @@ mod tests {
         assert_eq!(cited("// Rules 8 to 10: what stops. 5 keys"), [8, 9, 10]);
         assert_eq!(cited("\"rule 31: a closed order\""), [31]);
         assert_eq!(cited("the rules 7 of us keep; rules: 3"), [7]);
-        assert_eq!(cited("what rules? rule of 5"), Vec::<u32>::new());
+        assert_eq!(cited("fn rule_14_nobody_votes_and_rule_22_a_vote_is_struck() {}"), [14, 22]);
+        assert_eq!(cited("what rules? rule of 5, rule_names_max"), Vec::<u32>::new());
     }
 }

@@ -19,7 +19,7 @@ fn the_story_is_as_told() {
         "Bob  approves it",
         "Custody  pays",
         "sees it settled",
-        "every step was as told",
+        "every step went as expected",
     ] {
         assert!(told.contains(step), "{step} is missing in\n{told}");
     }

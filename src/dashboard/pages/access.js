@@ -32,7 +32,7 @@ export function access(app) {
       `${user.scopes.length} of 10`,
       time(user.last_seen),
       String(user.open_connections),
-      h("button", { onclick: () => open(show(app, user, open, done)), "data-user": user.name }, "Look"),
+      h("button", { onclick: () => open(show(app, user, open, done)), "data-user": user.name }, "Details"),
     ],
     add: { title: "Create Service User", form: () => create(app, done) },
   });
@@ -205,7 +205,7 @@ function remove(app, user, done) {
     title: ["Remove ", safe(user.name)],
     method: "remove_service_user",
     workflow: "manage_access",
-    verb: "Ask for the removal",
+    verb: "Request removal",
     done,
     fields: [
       h(

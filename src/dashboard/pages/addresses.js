@@ -58,7 +58,7 @@ function remove(app, of, done) {
     title: ["Remove ", safe(of.key)],
     method: "remove_address",
     workflow: "manage_addresses",
-    verb: "Ask for the removal",
+    verb: "Request removal",
     done,
     fields: [h("p", {}, "Pending withdrawals to it fail. Adding it again starts its cool-down anew.")],
     params: () => ({ asset: of.asset, key: of.key }),

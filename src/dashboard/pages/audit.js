@@ -34,7 +34,7 @@ export async function audit(app) {
           entry.policy_version === null ? "" : `version ${entry.policy_version}`,
           h("code", { title: entry.hash }, entry.hash.slice(0, 12)),
         ]),
-        "Nothing is like that.",
+        "No matching entries.",
       ),
     );
     more.hidden = cursor === undefined;
@@ -55,7 +55,7 @@ export async function audit(app) {
       h("code", {}, "countersign verify"),
       " checks its chain offline.",
     ),
-    h("div", { class: "bar" }, field("Search in what is shown", search)),
+    h("div", { class: "bar" }, field("Search the entries shown", search)),
     list,
     h("div", { class: "actions" }, more),
   );

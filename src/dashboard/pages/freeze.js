@@ -55,7 +55,11 @@ function freeze(app) {
       "form",
       { onsubmit: submit },
       h("h2", {}, "Freeze"),
-      h("p", {}, "It takes effect at once. Only votes end it; yours counts only while no other Member could approve."),
+      h(
+        "p",
+        {},
+        "It takes effect at once. Only votes end it; yours counts only while no other Member could approve.",
+      ),
       field("What", scope),
       field("Reason", reason),
       problem,
@@ -72,7 +76,7 @@ function thaw(app, frozen) {
     title: "End the freeze",
     method: "unfreeze",
     workflow: "manage_access",
-    verb: "Ask for the end",
+    verb: "Request unfreeze",
     fields: [told, field("Reason", reason)],
     params: () => ({ reason: reason.value }),
     done: (request) => {

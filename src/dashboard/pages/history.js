@@ -24,7 +24,7 @@ export async function history(app) {
     const rows = found.filter((request) => JSON.stringify(request).toLowerCase().includes(wanted));
     list.replaceChildren(
       table(
-        ["When", "What", "Who asked", "About", "State", "Decided by"],
+        ["When", "What", "Asked by", "About", "State", "Decided by"],
         rows.map((request) => [
           time(request.created_at),
           h("a", { href: `#/request/${request.request_id}` }, words(request.action)),
@@ -35,7 +35,7 @@ export async function history(app) {
             .filter(({ struck }) => !struck)
             .map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
         ]),
-        "No request is like that.",
+        "No matching requests.",
       ),
     );
     more.hidden = cursor === undefined;

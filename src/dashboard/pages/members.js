@@ -118,14 +118,14 @@ function change(app, member, done) {
     named(
       "reset_member",
       "Lost password or second factor",
-      "You get a link by which the Member sets both anew. Sessions end, votes are struck, and KYC has to be verified again.",
-      "Ask for a reset",
+      "You get a link with which the Member sets both again. Sessions end, votes are struck, and KYC has to be verified again.",
+      "Request reset",
     ),
     named(
       "remove_member",
       "Remove",
       "Sessions end, votes are struck, own pending requests are canceled.",
-      "Ask for the removal",
+      "Request removal",
     ),
   );
 }

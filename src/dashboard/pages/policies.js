@@ -48,8 +48,8 @@ export async function policies(app) {
               ["Approvals needed", String(policy.quorum)],
               ["Rejections that end it", String(policy.reject_quorum)],
               ["Execute", policy.allow_execute ? "may complete at once" : "not allowed"],
-              ["A request waits", duration(policy.expires_after_s)],
-              ["Who manages the asking key", policy.exclude_key_managers ? "does not vote" : "may vote"],
+              ["Requests expire after", duration(policy.expires_after_s)],
+              ["Managers of the asking key", policy.exclude_key_managers ? "do not vote" : "may vote"],
               [
                 "New addresses cool down",
                 workflow === "manage_addresses" ? duration(policy.cool_down_s) : null,
@@ -62,12 +62,16 @@ export async function policies(app) {
                   String(at + 1),
                   safe(condition(rule)),
                   String(rule.quorum),
-                  rule.allow_execute === undefined ? "as the policy" : rule.allow_execute ? "may" : "not",
+                  rule.allow_execute === undefined
+                    ? "as the policy"
+                    : rule.allow_execute
+                      ? "allowed"
+                      : "not allowed",
                 ]),
                 "",
               ),
           ]
-        : h("p", {}, "No policy: who may ask needs nobody else."),
+        : h("p", {}, "No policy: anyone with Initiate may act alone."),
       workflow === "initiate_withdrawal" &&
         h("p", {}, h("a", { href: "#/withdraw" }, "What would a withdrawal need?")),
       may &&
@@ -120,7 +124,7 @@ function set(app, workflow, policy, done) {
     fields: [
       field("Approvals needed", quorum),
       field("Rejections that end a request", reject),
-      field("A request waits, in seconds", expires),
+      field("Requests expire after, in seconds", expires),
       workflow === "manage_addresses" && field("New addresses cool down, in seconds", cool),
       workflow === "initiate_withdrawal" &&
         field(
@@ -134,7 +138,7 @@ function set(app, workflow, policy, done) {
         execute,
         "A Member with Execute may complete a Member’s request at once",
       ),
-      h("label", { class: "check" }, exclude, "Who manages the asking key does not vote"),
+      h("label", { class: "check" }, exclude, "Managers of the asking key do not vote"),
     ],
     params: () => ({
       workflow,
@@ -154,13 +158,13 @@ function remove(app, workflow, done) {
     title: `Remove the policy of ${words(workflow)}`,
     method: "remove_policy",
     workflow: "manage_policies",
-    verb: "Ask for the removal",
+    verb: "Request removal",
     done,
     fields: [
       h(
         "p",
         {},
-        "Without a policy, the right to ask suffices. Pending requests keep the policy they were asked under.",
+        "Without a policy, anyone with Initiate may act alone. Pending requests keep the policy they were made under.",
       ),
     ],
     params: () => ({ workflow }),

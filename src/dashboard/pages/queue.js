@@ -34,7 +34,7 @@ export function queue(app) {
       if (!request) continue;
       const own = await digest(app.me.organization, request);
       if (own !== request.digest) {
-        problem.textContent = `Request ${id} is not what its digest says, or it cannot be verified here. Nothing was sent.`;
+        problem.textContent = `Request ${id} does not match its digest, or cannot be verified here. Nothing was sent.`;
         return;
       }
       requests.push({ request_id: id, digest: own });
@@ -89,9 +89,9 @@ export function queue(app) {
     };
     list.replaceChildren(
       table(
-        ["", "What", "Who asks", "About", "Votes", "Asked", "Expires"],
+        ["", "What", "Asked by", "About", "Votes", "Asked", "Expires"],
         pending.map(row),
-        "Nothing waits for a decision.",
+        "No request is waiting for a decision.",
       ),
     );
   };

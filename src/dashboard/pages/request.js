@@ -101,7 +101,7 @@ async function draw(app, found, load) {
         : h(
             "p",
             { class: "digest bad", role: "alert" },
-            "What you see is not what the digest says. Do not approve. Computed ",
+            "What you see does not match the digest. Do not approve. Computed ",
             h("code", {}, own),
             ", told ",
             h("code", {}, found.digest),
@@ -138,7 +138,7 @@ async function draw(app, found, load) {
         h(
           "section",
           { class: "card", id: "payload" },
-          h("h2", {}, "What is asked"),
+          h("h2", {}, "What is requested"),
           payloadFacts(found.payload),
           check,
         ),
@@ -222,7 +222,7 @@ function decide(app, found, matches, load) {
         h(
           "button",
           { onclick: act("cancel_request", () => ({ request_id: found.request_id })) },
-          "Take it back",
+          "Cancel request",
         ),
     ),
   );

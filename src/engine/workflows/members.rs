@@ -187,7 +187,7 @@ impl MemberChange {
                     return Err(Reject::invalid("params", "name at least one change"));
                 }
                 if initiator == InitiatorId::Member(id) && raises(before, &after) {
-                    return Err(Reject::field(Code::OwnRequest, "member_id", "another Member has to ask for it"));
+                    return Err(Reject::field(Code::OwnRequest, "member_id", "another Member must ask for it"));
                 }
             }
             MemberChange::Reset { .. } if before.status == MemberStatus::Suspended => {

@@ -171,7 +171,7 @@ pub fn recheck(state: &State, request: &Request, now: Moment) -> Result<(), Reje
         Initiator::ServiceUser(id, _) => state.keys.may_withdraw(id, now),
     };
     if !entitled {
-        return Err(Reject::field(Code::PermissionDenied, "initiator", "may not ask for it any more"));
+        return Err(Reject::field(Code::PermissionDenied, "initiator", "the initiator may no longer ask for this"));
     }
     request.change.governed().recheck(state, request, now)
 }
@@ -180,7 +180,7 @@ pub fn recheck(state: &State, request: &Request, now: Moment) -> Result<(), Reje
 fn unchanged(payload: &Canonical, request: &Request) -> Result<(), Reject> {
     match *payload == request.payload {
         true => Ok(()),
-        false => Err(Reject::field(Code::DigestChanged, "payload", "it would come to something else by now")),
+        false => Err(Reject::field(Code::DigestChanged, "payload", "its effect would no longer be what was approved")),
     }
 }
 

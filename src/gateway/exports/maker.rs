@@ -152,7 +152,7 @@ impl Maker {
                 found.insert(name);
             } else if let Err(error) = tokio::fs::remove_file(entry.path()).await {
                 // It is nobody's, so that nobody waits for it to go.
-                tracing::warn!(name, %error, "what is in the way among the exports stays");
+                tracing::warn!(name, %error, "a stray file in exports could not be removed");
             }
         }
         Ok(found)
