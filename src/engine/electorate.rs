@@ -2,7 +2,7 @@
 
 use super::approvals::{Decision, InitiatorId, Request, Vote};
 use super::members::Member;
-use super::policy::Verdict;
+use super::policy::{Policy, Verdict};
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::access::workflow::{Permission, Workflow};
@@ -90,11 +90,43 @@ impl<'a> Electorate<'a> {
     /// The Members who could vote on a withdrawal that somebody has yet to ask for.
     pub fn voters_for(&self, organization: OrganizationId, initiator: InitiatorId, verdict: &Verdict) -> Vec<MemberId> {
         let mut all = self.approvers(organization, verdict.workflow);
-        all.retain(|member| {
-            let excluded = verdict.exclude_key_managers && self.manages(initiator, *member);
-            InitiatorId::Member(*member) != initiator && !excluded
-        });
+        all.retain(|member| self.could_vote(*member, initiator, verdict.exclude_key_managers));
         all
+    }
+
+    /// Whether an approver could vote on what somebody has yet to ask for.
+    fn could_vote(&self, member: MemberId, initiator: InitiatorId, exclude_key_managers: bool) -> bool {
+        InitiatorId::Member(member) != initiator && !(exclude_key_managers && self.manages(initiator, member))
+    }
+
+    /// Who may ask in a workflow: Members with Initiate and, for withdrawals, keys with Withdraw.
+    fn askers(&self, organization: OrganizationId, workflow: Workflow) -> Vec<InitiatorId> {
+        let members = self.state.members.of(organization).map(|member| member.id);
+        let members = members.filter(|id| self.record(*id).may(workflow, Permission::Initiate));
+        let keys = self.state.keys.all().iter().filter(|user| {
+            workflow == Workflow::InitiateWithdrawal && user.organization == organization && user.may_have_requests()
+        });
+        members.map(InitiatorId::Member).chain(keys.map(|user| InitiatorId::ServiceUser(user.id))).collect()
+    }
+
+    /// How many votes a policy asks for beyond those that a request could get, whoever of those who may asked for it: at
+    /// zero each of its quorums can be reached (rules 22, 23). A rule about initiators none of whom may ask asks for nothing.
+    pub fn lacking(&self, policy: &Policy) -> u32 {
+        let terms = &policy.terms;
+        let approvers = self.approvers(policy.organization, policy.workflow);
+        let votes = |asker: InitiatorId| {
+            let voters = approvers.iter().filter(|id| self.could_vote(**id, asker, terms.exclude_key_managers));
+            (asker, u32::try_from(voters.count()).unwrap_or(u32::MAX))
+        };
+        let askers = self.askers(policy.organization, policy.workflow);
+        let reach: Vec<(InitiatorId, u32)> = askers.into_iter().map(votes).collect();
+        let most = reach.iter().map(|(_, votes)| *votes).max().unwrap_or(0);
+        let of_rules = terms.rules.iter().filter_map(|rule| {
+            let named = |asker| rule.initiators.as_ref().is_none_or(|all| all.contains(asker));
+            let most = reach.iter().filter(|(asker, _)| named(asker)).map(|(_, votes)| *votes).max()?;
+            Some(rule.quorum.saturating_sub(most))
+        });
+        of_rules.fold(terms.quorum.saturating_sub(most), u32::max)
     }
 
     /// Votes of that kind that count: not struck, and their Members still eligible.
@@ -119,11 +151,11 @@ impl<'a> Electorate<'a> {
 pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> Result<(), Reject> {
     let (now, after) = (Electorate::now(state), Electorate::after(state, changed));
     for policy in state.policies.of(changed.organization) {
-        let count = |electorate: &Electorate<'_>| electorate.approvers(changed.organization, policy.workflow).len();
-        let (have, left) = (count(&now), count(&after));
-        if left < have && left < policy.terms.highest_quorum() as usize {
+        let lacking = after.lacking(&policy);
+        if lacking > now.lacking(&policy) {
             let name = policy.workflow.name();
-            let advice = format!("{name} needs {} approvers and would have {left}", policy.terms.highest_quorum());
+            let advice =
+                format!("whoever asked, requests of {name} would be {lacking} votes short; change its policy first");
             return Err(Reject::field(Code::ImpossibleQuorum, "member_id", advice));
         }
     }

@@ -133,11 +133,6 @@ impl PolicyTerms {
         }
     }
 
-    /// The most votes that any request may need.
-    pub fn highest_quorum(&self) -> u32 {
-        self.rules.iter().map(|rule| rule.quorum).fold(self.quorum, u32::max)
-    }
-
     /// Whether going from `self` to `new` is a loosening: anything but quorum up, Execute off, expiry
     /// shorter, exclusion on (rule 23). A changed reject quorum or rule is none of these, so it loosens too.
     pub fn loosened_by(&self, new: &PolicyTerms) -> bool {

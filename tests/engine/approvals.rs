@@ -2,23 +2,25 @@
 
 use countersign::access::key::{KeySettings, SettingsChange};
 use countersign::access::scope::ScopeSet;
-use countersign::access::workflow::Workflow;
+use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, AssetId, MemberId, RequestId, ServiceUserId, WithdrawalId};
 use countersign::domain::limits::REQUESTS_ENDED_MAX;
 use countersign::domain::money::Amount;
 use countersign::domain::text::ClientId;
-use countersign::engine::approvals::{Approvals, Decision, Initiator, Request, RequestState};
+use countersign::engine::approvals::{Approvals, Decision, Initiator, InitiatorId, Request, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::members::Kyc;
-use countersign::engine::policy::PolicyTerms;
+use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 
 use super::genesis::key;
+use super::governance::{edit, joined};
 use super::world::{DAY, Stage, bot, member, to_cold, venue, withdraw};
 
 fn terms(quorum: u32) -> PolicyTerms {
@@ -150,6 +152,44 @@ fn rule_23_an_impossible_quorum_is_refused() {
         stage.initiate(&member(1), policy(Workflow::ManageAddresses, terms(0))).unwrap_err().code,
         Code::InvalidArguments
     );
+}
+
+#[test]
+fn rule_23_a_policy_needs_somebody_who_asks_and_enough_others_who_vote() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let refused = |stage: &mut Stage, change| {
+        let refusal = stage.initiate(&member(1), change).unwrap_err();
+        (refusal.code, refusal.field)
+    };
+    let impossible = (Code::ImpossibleQuorum, Some("quorum"));
+    // Alice and Bob approve, but Alice alone may ask, and never votes on her own request.
+    for workflow in [Workflow::ManagePolicies, Workflow::ManageAccess, Workflow::ManageAddresses] {
+        assert_eq!(refused(&mut stage, policy(workflow, terms(2))), impossible);
+    }
+    let alice = InitiatorId::Member(MemberId(1));
+    let asked_by = |initiators: &[InitiatorId]| {
+        let rule = Rule { initiators: Some(initiators.to_vec()), quorum: 2, ..Rule::default() };
+        policy(Workflow::InitiateWithdrawal, PolicyTerms { rules: vec![rule], ..terms(1) })
+    };
+    assert_eq!(refused(&mut stage, asked_by(&[alice])), impossible, "Bob alone votes on hers");
+    let both = [alice, InitiatorId::ServiceUser(ServiceUserId(1))];
+    stage.initiate(&member(1), asked_by(&both)).expect("both vote on what the key asks for");
+    let dora = joined(&mut stage, "dora", &[Permission::Initiate]);
+    let second = stage.initiate(&member(1), policy(Workflow::ManagePolicies, terms(2))).unwrap();
+    assert_eq!(second.state, RequestState::Executed, "Dora may ask, and both vote");
+    let gone = (Code::ImpossibleQuorum, Some("member_id"));
+    assert_eq!(refused(&mut stage, edit(dora, PermissionSets::new(), Some(true))), gone, "nobody else could ask");
+    assert_eq!(refused(&mut stage, Change::Members(MemberChange::Remove { member: MemberId(2) })), gone);
+}
+
+#[test]
+fn rule_23_who_is_named_in_a_rule_may_leave() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let dora = joined(&mut stage, "dora", &[Permission::Initiate]);
+    let initiators = Some(vec![InitiatorId::Member(MemberId(dora))]);
+    let rules = vec![Rule { initiators, quorum: 2, ..Rule::default() }];
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, PolicyTerms { rules, ..terms(1) })).unwrap();
+    stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
 }
 
 #[test]

@@ -311,6 +311,8 @@ fn d3_36_a_request_keeps_the_stricter_of_its_policies() {
 #[test]
 fn d3_37_changes_of_policies_access_and_addresses_wait_for_votes_themselves() {
     let mut stage = stage();
+    // Somebody else may ask, so that two votes are possible.
+    joined(&mut stage, "dora", &[Permission::Initiate]);
     for workflow in [Workflow::ManageAccess, Workflow::ManageAddresses, Workflow::ManagePolicies] {
         quorum(&mut stage, workflow, 1);
     }
@@ -320,7 +322,7 @@ fn d3_37_changes_of_policies_access_and_addresses_wait_for_votes_themselves() {
         set(Workflow::ManageAccess, PolicyTerms::of(2)),
         Change::Policies(PolicyChange::Remove { workflow: Workflow::ManagePolicies }),
         Change::Access(AccessChange::Remove { service_user: ServiceUserId(1) }),
-        invite("dora", PermissionSets::new()),
+        invite("emil", PermissionSets::new()),
         Change::Addresses(AddressChange::Add { asset: asset("BTC"), address }),
         Change::Addresses(AddressChange::Remove { asset: asset("BTC"), key: "cold-1".to_owned() }),
     ] {

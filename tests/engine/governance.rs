@@ -393,6 +393,7 @@ fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
 #[test]
 fn rule_23_what_was_asked_for_since_counts_when_a_policy_comes_into_force() {
     let mut stage = stage(false);
+    joined(&mut stage, "dora", &[Permission::Initiate]);
     let rename = |name: &str| {
         let (service_user, name) = (ServiceUserId(1), Some(name.to_owned()));
         let settings = Default::default();
@@ -414,7 +415,7 @@ fn rule_23_what_was_asked_for_since_counts_when_a_policy_comes_into_force() {
     };
     assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.request(asked).policy.as_ref().unwrap().quorum, 2);
-    // What sets the policy of its own workflow is not in its own way.
+    // What sets the policy of its own workflow is not in its own way: by then only Dora could ask for more.
     let own = stage.initiate(&member(1), set(Workflow::ManagePolicies, PolicyTerms::of(2))).unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Approve, own.id).unwrap().state, RequestState::Approved);
 }

@@ -154,7 +154,7 @@ impl Model {
             Kind::Policy { workflow, from, to } => {
                 self.policies[*workflow] == *from
                     && (from.is_some() || to.is_some())
-                    && to.is_none_or(|to| self.approvers(*workflow).len() >= to.quorum as usize)
+                    && to.is_none_or(|to| self.lacking(*workflow, to) == 0)
             }
             Kind::Permissions { of, workflow, from, to } => {
                 let gains = to & !from != 0;
@@ -169,12 +169,22 @@ impl Model {
         }
     }
 
+    /// Rule 23: how many votes a policy asks for beyond those that anybody's request could get.
+    pub fn lacking(&self, workflow: usize, terms: Terms) -> usize {
+        let approvers = self.approvers(workflow);
+        let members = (0..self.people.len()).filter(|of| self.may(*of, workflow, INITIATE));
+        let of_members = members.map(|by| approvers.iter().filter(|voter| **voter != by).count());
+        let managed = |voter: &usize| terms.exclude && self.managers.contains(voter);
+        let of_bot = (workflow == WITHDRAWAL).then(|| approvers.iter().filter(|voter| !managed(voter)).count());
+        (terms.quorum as usize).saturating_sub(of_members.chain(of_bot).max().unwrap_or(0))
+    }
+
     pub fn keeps_quorums(&self, kind: &Kind) -> bool {
         let mut after = self.clone();
         after.apply(kind, None);
         (0..4).all(|workflow| {
-            let (have, left) = (self.approvers(workflow).len(), after.approvers(workflow).len());
-            self.policies[workflow].is_none_or(|terms| left >= have || left >= terms.quorum as usize)
+            let lacking = |model: &Model| model.policies[workflow].map_or(0, |terms| model.lacking(workflow, terms));
+            lacking(&after) <= lacking(self)
         })
     }
 

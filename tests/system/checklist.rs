@@ -125,7 +125,7 @@ async fn d2_27_a_disabled_key_loses_all_its_sockets_within_a_second() {
 #[tokio::test]
 async fn d2_27_a_suspended_and_a_signed_out_member_lose_all_their_sockets_within_a_second() {
     const SOCKETS: usize = 20;
-    let world = World::new(&[]).await;
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut alice = world.member("alice").await;
     let (mut bobs, mut carols) = (Vec::new(), Vec::new());
     let bob = Client::sign_in(world.address, "bob@acme.test", 0).await;

@@ -251,8 +251,8 @@ async fn d2_23_no_subscription_and_no_offset_leads_to_what_another_organization_
     foreign_bot.call("get_balances", json!({})).await;
     let updates: Vec<Value> = foreign_bot.kept().into_iter().filter(|frame| frame["type"] == "update").collect();
     assert!(updates.is_empty(), "{updates:?}");
-    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code_of(&totp, 0)});
-    dora.call("set_policy", policy).await;
+    let emil = json!({"name": "Emil", "email": "emil@other.test", "permissions": {}, "otp": code_of(&totp, 0)});
+    dora.call("invite_member", emil).await;
     let first = dora.item("approvals", |_| true).await;
     assert_eq!(first["initiator"]["name"], "Dora", "{first}");
 }

@@ -195,11 +195,13 @@ fn check_terms(
         return Err(Reject::invalid("rules", "give at most 50"));
     }
     terms.rules.iter().try_for_each(|rule| check_rule(state, rule))?;
-    let eligible = Electorate::now(state).approvers(organization, workflow).len();
-    if eligible >= terms.highest_quorum() as usize {
+    let lacking = Electorate::now(state).lacking(&Policy { organization, workflow, version: 0, terms: terms.clone() });
+    if lacking == 0 {
         return Ok(());
     }
-    let advice = format!("only {eligible} Members with Approve and verified KYC could vote");
+    let advice = format!(
+        "whoever asks, {lacking} more Members with Approve and verified KYC are needed; nobody votes on their own request"
+    );
     Err(Reject::field(Code::ImpossibleQuorum, "quorum", advice))
 }
 
