@@ -8,7 +8,7 @@ use super::electorate::Electorate;
 use super::event::Event;
 use super::fields::check_comment;
 use super::members::{CodePurpose, check_code};
-use super::policy::{Policy, Verdict};
+use super::policy::{Policies, Policy, Verdict};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::state::State;
@@ -67,7 +67,7 @@ pub fn judge(
     draft: &Draft,
     execute: bool,
 ) -> Result<Judged, Reject> {
-    let Some(policy) = change.governed().governing(state, organization) else { return Ok(None) };
+    let Some(policy) = change.governed().governing(&state.policies, organization) else { return Ok(None) };
     if !execute && state.approvals.pending_count(organization) >= REQUESTS_OPEN_MAX {
         return Err(Reject::of(Code::LimitReached));
     }
@@ -315,16 +315,21 @@ pub fn strike_votes(t: &mut Transition<'_>, organization: OrganizationId) {
     }
 }
 
+/// What counts for a pending request under these policies: the stricter of the one pinned when it was made and the one that
+/// governs it by them (rule 20).
+pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> {
+    let pinned = request.pinned.as_ref()?.verdict(request.subject.as_ref());
+    Some(match request.change.governed().governing(policies, request.organization) {
+        None => pinned,
+        Some(present) => pinned.stricter(&present.verdict(request.subject.as_ref())),
+    })
+}
+
 /// After a policy changed: pending requests are judged by the stricter of pinned and present, and pushed
 /// again with their new digest where that differs (rules 20, 24). `by` is the request that changed it.
 pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
     for mut request in t.state().approvals.pending(organization) {
-        let Some(pinned) = request.pinned.as_ref().filter(|_| request.id != by) else { continue };
-        let pinned = pinned.verdict(request.subject.as_ref());
-        let verdict = match request.change.governed().governing(t.state(), organization) {
-            None => pinned,
-            Some(present) => pinned.stricter(&present.verdict(request.subject.as_ref())),
-        };
+        let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| request.id != by) else { continue };
         if request.policy.as_ref() == Some(&verdict) {
             continue;
         }

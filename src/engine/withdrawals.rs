@@ -444,7 +444,7 @@ pub fn verdict(state: &State, planned: &Planned<'_>, now: Moment) -> Result<(Ass
     state.withdrawals.address(organization, asset.id, &change.key, now)?;
     let amount = gross(change, &asset)?;
     let subject = subject_of(state, (account, asset.id, amount), &change.key, initiator, now);
-    let policy = change.governing(state, organization);
+    let policy = change.governing(&state.policies, organization);
     Ok((asset, amount, policy.map(|policy| policy.verdict(Some(&subject)))))
 }
 

@@ -193,6 +193,27 @@ fn rule_23_who_is_named_in_a_rule_may_leave() {
 }
 
 #[test]
+fn rule_23_a_policy_is_not_removed_from_what_then_lacks_approvers_unless_that_is_accepted() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let looser = PolicyTerms { allow_execute: true, ..terms(1) };
+    let waiting = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, looser)).unwrap();
+    stage.initiate(&member(1), policy(Workflow::ManagePolicies, terms(1))).unwrap();
+    let tighter = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(2))).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, tighter.id).unwrap().state, RequestState::Approved);
+    // Without a policy of its own, it is judged under that of withdrawals again, which asks for two votes by now.
+    let remove = Change::Policies(PolicyChange::Remove { workflow: Workflow::ManagePolicies });
+    let refusal = stage.initiate(&member(1), remove.clone()).unwrap_err();
+    assert_eq!((refusal.code, refusal.field), (Code::ImpossibleQuorum, Some("strand_pending")));
+    let initiation = Initiation { strand_pending: true, ..stage.asked(&remove) };
+    let Reply::Request(removed) = stage.run(&member(1), Command::Initiate(Box::new(remove), initiation)).unwrap()
+    else {
+        panic!("a request")
+    };
+    assert_eq!(stage.vote(&member(2), Decision::Approve, removed.id).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.request(waiting.id).policy.as_ref().unwrap().quorum, 2);
+}
+
+#[test]
 fn rule_23_loosening_the_withdrawal_policy_is_judged_under_it() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let looser = PolicyTerms { allow_execute: true, ..terms(1) };

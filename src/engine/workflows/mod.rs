@@ -11,7 +11,7 @@ pub mod unfreeze;
 pub mod withdrawal;
 
 use super::approvals::{Initiator, Request};
-use super::policy::{Policy, Subject};
+use super::policy::{Policies, Policy, Subject};
 use super::reject::{Code, Reject};
 use super::state::State;
 use super::transition::Transition;
@@ -144,9 +144,9 @@ pub trait Governed {
         None
     }
 
-    /// The policy that governs it now, if any (rules 18, 23).
-    fn governing(&self, state: &State, organization: OrganizationId) -> Option<Policy> {
-        state.policies.get(organization, self.workflow()).cloned()
+    /// The policy that governs it by these, if any (rules 18, 23).
+    fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
+        policies.get(organization, self.workflow()).cloned()
     }
 
     /// Whether it may be asked for and decided at all right now; a freeze says no (rule 27).

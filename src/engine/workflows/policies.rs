@@ -14,7 +14,7 @@ use crate::engine::approvals::Request;
 use crate::engine::decisions;
 use crate::engine::electorate::{Electorate, strands_nothing};
 use crate::engine::event::Event;
-use crate::engine::policy::{Policy, PolicyTerms, Rule};
+use crate::engine::policy::{Policies, Policy, PolicyTerms, Rule};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
@@ -53,11 +53,11 @@ impl Governed for PolicyChange {
 
     /// Removing or loosening the Initiate Withdrawal policy while Manage Policies has none of its own is judged
     /// under the former, without Execute (rule 23).
-    fn governing(&self, state: &State, organization: OrganizationId) -> Option<Policy> {
-        if let Some(own) = state.policies.get(organization, Workflow::ManagePolicies) {
+    fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
+        if let Some(own) = policies.get(organization, Workflow::ManagePolicies) {
             return Some(own.clone());
         }
-        let mut policy = state.policies.get(organization, Workflow::InitiateWithdrawal)?.clone();
+        let mut policy = policies.get(organization, Workflow::InitiateWithdrawal)?.clone();
         let loosens = match self {
             PolicyChange::Set { workflow: Workflow::InitiateWithdrawal, terms } => policy.terms.loosened_by(terms),
             PolicyChange::Remove { workflow: Workflow::InitiateWithdrawal } => true,
@@ -71,17 +71,17 @@ impl Governed for PolicyChange {
         let (state, organization) = (t.state(), asking.organization);
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, organization, *workflow, terms)?;
-            strands_none(state, organization, (*workflow, terms), asking.strand_pending, None)?;
         }
-        self.payload(state, organization).map(Draft::from)
+        let payload = self.payload(state, organization)?;
+        self.strands_none(state, organization, asking.strand_pending, None)?;
+        Ok(Draft::from(payload))
     }
 
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, request.organization, *workflow, terms)?;
-            let (strand_pending, by) = (request.strand_pending, Some(request.id));
-            strands_none(state, request.organization, (*workflow, terms), strand_pending, by)?;
         }
+        self.strands_none(state, request.organization, request.strand_pending, Some(request.id))?;
         unchanged(&self.payload(state, request.organization)?, request)
     }
 
@@ -101,6 +101,36 @@ impl Governed for PolicyChange {
 }
 
 impl PolicyChange {
+    /// The policies of an Organization once the change is made.
+    fn applied(&self, state: &State, organization: OrganizationId) -> Policies {
+        let mut policies = Policies::default();
+        state.policies.of(organization).iter().for_each(|policy| policies.set(policy));
+        match self.clone() {
+            PolicyChange::Set { workflow, terms } => {
+                policies.set(&Policy { organization, workflow, version: 0, terms });
+            }
+            PolicyChange::Remove { workflow } => policies.remove(organization, workflow),
+        }
+        policies
+    }
+
+    /// Refuses what would leave a pending request, other than the one `by` which it is done, without enough approvers unless
+    /// that is accepted (rule 23). A policy judges requests of another workflow, too: of Initiate Withdrawal, its loosening.
+    fn strands_none(
+        &self,
+        state: &State,
+        organization: OrganizationId,
+        strand_pending: bool,
+        by: Option<RequestId>,
+    ) -> Result<(), Reject> {
+        let (electorate, policies) = (Electorate::now(state), self.applied(state, organization));
+        strands_nothing(state, organization, strand_pending, |request, verdict| {
+            by == Some(request.id)
+                || !electorate.can_pass(request, verdict)
+                || decisions::verdict_under(request, &policies).is_none_or(|after| electorate.can_pass(request, &after))
+        })
+    }
+
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         let (workflow, to) = match self {
             PolicyChange::Set { workflow, terms } => (*workflow, shown(terms)),
@@ -113,26 +143,6 @@ impl PolicyChange {
         let from = present.map_or(Canonical::Null, |policy| shown(&policy.terms));
         Ok(Canonical::object([("workflow", Canonical::text(workflow.name())), ("from", from), ("to", to)]))
     }
-}
-
-/// Refuses terms under which a pending request, other than the one `by` which they are set, would lack approvers unless
-/// that is accepted (rule 23).
-fn strands_none(
-    state: &State,
-    organization: OrganizationId,
-    (workflow, terms): (Workflow, &PolicyTerms),
-    strand_pending: bool,
-    by: Option<RequestId>,
-) -> Result<(), Reject> {
-    let electorate = Electorate::now(state);
-    let present = Policy { organization, workflow, version: 0, terms: terms.clone() };
-    strands_nothing(state, organization, strand_pending, |request, verdict| {
-        if request.workflow != workflow || by == Some(request.id) {
-            return true;
-        }
-        let both = verdict.stricter(&present.verdict(request.subject.as_ref()));
-        !electorate.can_pass(request, verdict) || electorate.can_pass(request, &both)
-    })
 }
 
 /// Terms as approvers see them; `set_policy` takes the same members.

@@ -11,7 +11,7 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::Request;
 use crate::engine::event::Event;
 use crate::engine::fields::check_comment;
-use crate::engine::policy::{Policy, PolicyTerms};
+use crate::engine::policy::{Policies, Policy, PolicyTerms};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
@@ -37,9 +37,9 @@ impl Governed for Unfreeze {
     }
 
     /// Votes even where no policy governs, and never Execute.
-    fn governing(&self, state: &State, organization: OrganizationId) -> Option<Policy> {
+    fn governing(&self, policies: &Policies, organization: OrganizationId) -> Option<Policy> {
         let workflow = Workflow::ManageAccess;
-        let own = state.policies.get(organization, workflow).cloned();
+        let own = policies.get(organization, workflow).cloned();
         let mut policy = own.unwrap_or(Policy { organization, workflow, version: 0, terms: PolicyTerms::of(1) });
         policy.terms.allow_execute = false;
         Some(policy)
