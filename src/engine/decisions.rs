@@ -325,18 +325,24 @@ pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> 
     })
 }
 
-/// After a policy changed: pending requests are judged by the stricter of pinned and present, and pushed
-/// again with their new digest where that differs (rules 20, 24). `by` is the request that changed it.
+/// After a policy changed: pending requests are judged anew, and pushed again with their new digest where that differs (rules
+/// 20, 24). What has as many votes against it as are needed now ends; what would have enough for it waits for the next one, for
+/// nobody gave a code for what it is now. `by` is the request that changed the policy.
 pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
     for mut request in t.state().approvals.pending(organization) {
         let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| request.id != by) else { continue };
-        if request.policy.as_ref() == Some(&verdict) {
-            continue;
+        let against = Electorate::now(t.state()).counted(&request, &verdict, Decision::Reject);
+        let (rejected, same) = (against >= verdict.reject_quorum, request.policy.as_ref() == Some(&verdict));
+        if !same {
+            request.expires_at = request.created_at.plus_us(verdict.life_us());
+            request.policy = Some(verdict);
+            request.digest = digest(&t.state().members.organization(organization).name, &request);
         }
-        request.expires_at = request.created_at.plus_us(verdict.life_us());
-        request.policy = Some(verdict);
-        request.digest = digest(&t.state().members.organization(organization).name, &request);
-        changed(t, request);
+        if rejected {
+            finish(t, request, RequestState::Rejected, "rejected: by now fewer votes against it are enough".to_owned());
+        } else if !same {
+            changed(t, request);
+        }
     }
 }
 

@@ -193,6 +193,26 @@ fn rule_23_who_is_named_in_a_rule_may_leave() {
 }
 
 #[test]
+fn rule_20_a_stricter_reject_quorum_ends_what_has_as_many_votes_against_it() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let patient = PolicyTerms { reject_quorum: 2, ..terms(1) };
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, patient)).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    let other = stage.withdrawal(&bot(1), withdraw("1", None));
+    let request = asked.request.unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Reject, request).unwrap().state, RequestState::Pending);
+    let stricter = stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, terms(1))).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, stricter.id).unwrap().state, RequestState::Approved);
+    assert_eq!(stage.state_of(request), RequestState::Rejected);
+    assert_eq!(status(&stage, asked.id), WithdrawalStatus::Canceled);
+    assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap_err().code, Code::NotPending);
+    assert_eq!(
+        stage.vote(&member(1), Decision::Approve, other.request.unwrap()).unwrap().state,
+        RequestState::Approved
+    );
+}
+
+#[test]
 fn rule_23_a_policy_is_not_removed_from_what_then_lacks_approvers_unless_that_is_accepted() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let looser = PolicyTerms { allow_execute: true, ..terms(1) };

@@ -191,7 +191,10 @@ impl Model {
     pub fn apply(&mut self, kind: &Kind, by: Option<usize>) {
         match kind {
             Kind::Withdraw => {}
-            Kind::Policy { workflow, to, .. } => self.policies[*workflow] = *to,
+            Kind::Policy { workflow, to, .. } => {
+                self.policies[*workflow] = *to;
+                self.recount();
+            }
             Kind::Permissions { of, workflow, to, .. } => self.people[*of].permissions[*workflow] = *to,
             Kind::Suspension { of, to } => self.people[*of].active = !to,
             Kind::Rename { .. } => {
@@ -201,6 +204,19 @@ impl Model {
             Kind::Unfreeze { .. } => self.frozen = None,
         }
         self.strike();
+    }
+
+    /// Rule 20: a changed policy may ask for fewer votes against a request than it has.
+    fn recount(&mut self) {
+        for at in 0..self.asked.len() {
+            let asked = &self.asked[at];
+            let (_, terms) = self.verdict(asked);
+            let against =
+                asked.votes.iter().filter(|(of, approves, struck)| !approves && !struck && self.counts(asked, *of));
+            if asked.state == RequestState::Pending && against.count() as u32 >= terms.reject {
+                self.asked[at].state = RequestState::Rejected;
+            }
+        }
     }
 
     pub fn strike(&mut self) {
