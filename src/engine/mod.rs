@@ -143,7 +143,7 @@ impl Engine {
         let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
         if let Caller::Service(service) = caller {
-            self.rate = self.rates.charge(service, command, &self.events, now);
+            self.rate = self.rates.charge(service, command, (&result, &self.events), now);
         }
         result
     }

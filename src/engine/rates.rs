@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use super::caller::ServiceCaller;
 use super::command::{Command, OrderRef};
 use super::event::Event;
+use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::access::tier::{Allowance, Tier, Tiers};
 use crate::domain::decimal::units_text;
-use crate::domain::ids::{MarketId, ServiceUserId};
+use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
 use crate::domain::orders::{CancelReason, Order};
 use crate::domain::time::Moment;
 
@@ -83,8 +84,8 @@ impl Rates {
         counter.count.saturating_sub(passed.saturating_mul(allowance.decay) / SECOND_US)
     }
 
-    /// Refuses what would take the counter beyond its threshold, or the pair's open orders beyond their number.
-    /// Cancels always pass.
+    /// Refuses what would take the counter beyond its threshold, or the pair's open orders beyond their number. Cancels
+    /// always pass, and so does what repeats a client id: it places nothing (rule 30).
     pub(super) fn check(
         &self,
         state: &State,
@@ -93,23 +94,31 @@ impl Rates {
         now: Moment,
     ) -> Result<(), Reject> {
         let Some(allowance) = self.allowance(caller) else { return Ok(()) };
-        let (symbol, cost, orders) = match command {
-            Command::PlaceOrder(asked) if !asked.validate => (Some(asked.symbol), FIXED, 1),
-            Command::PlaceBatch(all) if all.iter().any(|asked| !asked.validate) => {
-                (all.first().map(|asked| asked.symbol), OF_BATCH * all.len() as u64, all.len())
-            }
+        let (each, asked) = match command {
+            Command::PlaceOrder(asked) => (FIXED, std::slice::from_ref(asked)),
+            Command::PlaceBatch(all) => (OF_BATCH, &all[..]),
             Command::AmendOrder(asked) => return self.check_change(state, caller, &asked.order, allowance, now),
             Command::EditOrder(asked) if !asked.validate => {
                 return self.check_change(state, caller, &OrderRef::Id(asked.order), allowance, now);
             }
             _ => return Ok(()),
         };
-        let Some(market) = symbol.and_then(|symbol| state.reference.find_market(&symbol).ok()) else { return Ok(()) };
-        if state.orders.open_in(caller.account, market.id) + orders > allowance.open_orders {
-            let advice = format!("at most {} open orders in a pair; cancel some", allowance.open_orders);
-            return Err(Reject::field(Code::OrdersLimit, "symbol", advice));
-        }
-        self.room(caller, market.id, allowance, cost, now)
+        // A batch is of one pair, and checked or placed as a whole.
+        let Some(first) = asked.first().filter(|first| !first.validate) else { return Ok(()) };
+        let Ok(market) = state.reference.find_market(&first.symbol) else { return Ok(()) };
+        let fits = |orders: usize| {
+            if state.orders.open_in(caller.account, market.id) + orders > allowance.open_orders {
+                let advice = format!("at most {} open orders in a pair; cancel some", allowance.open_orders);
+                return Err(Reject::field(Code::OrdersLimit, "symbol", advice));
+            }
+            self.room(caller, market.id, allowance, each * orders as u64, now)
+        };
+        // Only where not all have room, client ids are looked up.
+        fits(asked.len()).or_else(|_| {
+            let is_named = |id| state.orders.named(caller.id, id, now).is_some();
+            let places = asked.iter().filter(|asked| !asked.cl_ord_id.is_some_and(is_named)).count();
+            if places == 0 { Ok(()) } else { fits(places) }
+        })
     }
 
     fn check_change(
@@ -149,11 +158,11 @@ impl Rates {
         &mut self,
         caller: ServiceCaller,
         command: &Command,
-        events: &[Event],
+        (result, events): (&Result<Reply, Reject>, &[Event]),
         now: Moment,
     ) -> Option<Rate> {
         let allowance = self.allowance(caller)?;
-        let costs = || costs(command, events, now);
+        let costs = || costs(command, result, events, now);
         for (market, cost) in costs() {
             let count = self.count(caller, market, allowance, now) + cost;
             self.counters.insert((caller.id, market), Counter { count, at: now });
@@ -168,10 +177,17 @@ impl Rates {
 
 /// What a command costs, each with its pair. Orders that fills bring about cost nothing, and neither do refusals,
 /// repetitions and whatever cancels everything.
-fn costs(command: &Command, events: &[Event], now: Moment) -> impl Iterator<Item = (MarketId, u64)> {
-    let placed = match command {
-        Command::PlaceOrder(_) => Some(FIXED),
-        Command::PlaceBatch(all) => Some(OF_BATCH * all.len() as u64),
+fn costs(
+    command: &Command,
+    result: &Result<Reply, Reject>,
+    events: &[Event],
+    now: Moment,
+) -> impl Iterator<Item = (MarketId, u64)> {
+    let placed = match (command, result) {
+        (Command::PlaceOrder(_), _) => Some(FIXED),
+        (Command::PlaceBatch(_), Ok(Reply::Batch(all))) => {
+            Some(OF_BATCH * all.iter().filter(|one| !repeats(one)).count() as u64)
+        }
         _ => None,
     };
     let changes = matches!(
@@ -193,6 +209,14 @@ fn costs(command: &Command, events: &[Event], now: Moment) -> impl Iterator<Item
         _ => None,
     });
     market.zip(placed).into_iter().chain(changed)
+}
+
+/// Whether an order of a batch had the client id of one that was there.
+fn repeats(outcome: &Result<(Option<OrderId>, bool), Reject>) -> bool {
+    match outcome {
+        Ok((_, repeated)) => *repeated,
+        Err(refusal) => refusal.code == Code::ClientOrderIdNotUnique,
+    }
 }
 
 fn penalty(act: Act, order: &Order, now: Moment) -> u64 {

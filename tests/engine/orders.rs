@@ -1,9 +1,11 @@
 //! Ways of ending orders: fill or kill, several at once, and the dead man's switch.
 
 use countersign::access::scope::ScopeSet;
+use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::AccountId;
 use countersign::domain::orders::{CancelReason, OrderType, Side, TimeInForce};
 use countersign::domain::text::ClientOrderId;
+use countersign::engine::Engine;
 use countersign::engine::command::{AskedTerms, Command, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
@@ -140,4 +142,42 @@ fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
     let Reply::Switch { at: None, .. } = stage.run(&bot(1), arm(0)).unwrap() else { panic!("disarmed") };
     stage.tick(100 * SECOND);
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1);
+}
+
+#[test]
+fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
+    let mut stage = stage();
+    stage.engine = Engine::new(stage.state().clone()).limited(Tiers::all(Tier::Starter));
+    let order = |name: usize, qty: &str| limit(Side::Buy, qty, "10", Some(&format!("c-{name}")));
+    let batch = |names: &[usize]| {
+        let asked = names.iter().map(|name| match order(*name, "1") {
+            Command::PlaceOrder(asked) => asked,
+            other => panic!("{other:?}"),
+        });
+        Command::PlaceBatch(asked.collect())
+    };
+    let repeats = |reply: Reply| match reply {
+        Reply::Batch(all) => all.into_iter().map(|one| one.unwrap().1).collect::<Vec<bool>>(),
+        Reply::Placed { repeated, .. } => vec![repeated],
+        other => panic!("{other:?}"),
+    };
+    for name in 0..60 {
+        stage.placed(&bot(1), order(name, "1"));
+    }
+    for limit in [Code::OrdersLimit, Code::RateLimit] {
+        assert_eq!(stage.refused(&bot(1), order(60, "1")), limit);
+        assert_eq!(stage.refused(&bot(1), batch(&[0, 60])), limit);
+        assert_eq!(stage.refused(&bot(1), order(0, "2")), Code::ClientOrderIdNotUnique);
+        let first = stage.run(&bot(1), order(0, "1")).unwrap();
+        assert_eq!(repeats(first), [true]);
+        let both = stage.run(&bot(1), batch(&[0, 1])).unwrap();
+        assert_eq!((repeats(both), stage.engine.rate()), (vec![true, true], None));
+        // What is left is the counter, of which cancels take nothing back.
+        stage.run(&bot(1), Command::CancelAll).unwrap();
+    }
+    stage.now = stage.now.plus_us(SECOND);
+    assert_eq!(stage.refused(&bot(1), batch(&[0, 60, 61, 62])), Code::RateLimit);
+    let mixed = stage.run(&bot(1), batch(&[0, 1, 60, 61])).unwrap();
+    assert_eq!(repeats(mixed), [true, true, false, false]);
+    assert_eq!(stage.engine.rate().unwrap().cost, 100, "two orders of a batch");
 }
