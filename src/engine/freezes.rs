@@ -100,9 +100,9 @@ pub fn freeze(t: &mut Transition<'_>, caller: MemberCaller, scope: FreezeScope, 
     Ok(Reply::Frozen(Box::new(freeze)))
 }
 
-/// `cancel_orders`: cancels the open orders of a Service User (rule 9).
+/// `cancel_orders`: cancels the open orders of a Service User, those too that a removed one was let keep (rule 9).
 pub fn cancel_orders(t: &mut Transition<'_>, caller: MemberCaller, id: ServiceUserId) -> Result<Reply, Reject> {
-    let user = t.state().keys.find(caller.organization, id)?;
+    let user = t.state().keys.find_ever(caller.organization, id)?;
     let (organization, account) = (user.organization, user.account);
     let canceled = trading::cancel_owned_by(t, account, id, CancelReason::ByMember);
     if !canceled.is_empty() {

@@ -210,11 +210,14 @@ impl Keys {
 
     /// A Service User of that Organization that is not removed.
     pub fn find(&self, organization: OrganizationId, id: ServiceUserId) -> Result<&ServiceUser, Reject> {
-        let found = self.service_users.get(id.index());
-        let found = found.filter(|user| user.organization == organization && user.status != KeyStatus::Removed);
-        found.ok_or_else(|| {
-            Reject::field(Code::UnknownSubject, "service_user_id", "name a Service User of your Organization")
-        })
+        let found = self.find_ever(organization, id)?;
+        if found.status == KeyStatus::Removed { Err(unknown_service_user()) } else { Ok(found) }
+    }
+
+    /// The same, removed ones included: what such a one left behind is not removed with it.
+    pub fn find_ever(&self, organization: OrganizationId, id: ServiceUserId) -> Result<&ServiceUser, Reject> {
+        let found = self.service_users.get(id.index()).filter(|user| user.organization == organization);
+        found.ok_or_else(unknown_service_user)
     }
 
     /// The Service Users of an Organization that are not removed, oldest first.
@@ -350,6 +353,10 @@ pub fn admit_key(state: &State, key: KeyRef, by: &Principal, now: Moment) -> Res
             Ok(Caller::Venue(id))
         }
     }
+}
+
+fn unknown_service_user() -> Reject {
+    Reject::field(Code::UnknownSubject, "service_user_id", "name a Service User of your Organization")
 }
 
 fn denied(field: &'static str, why: &str) -> Reject {

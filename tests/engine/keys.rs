@@ -19,7 +19,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::access::AccessChange;
 use countersign::engine::workflows::members::MemberChange;
 
-use super::genesis::{key, with};
+use super::genesis::{Wanted, key, with};
 use super::governance::{joined, set};
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, server, withdraw};
 
@@ -188,6 +188,17 @@ fn rule_23_who_takes_a_key_in_hand_leaves_its_requests_enough_approvers_or_says_
     let narrowed = stage.initiate(&member(1), edit(1, SettingsChange::default(), None, scopes)).unwrap();
     assert_eq!(stage.vote(&member(2), Decision::Approve, narrowed.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.state_of(asked), RequestState::Canceled);
+}
+
+#[test]
+fn rule_9_members_cancel_what_a_removed_key_left_resting() {
+    let keep = KeySettings { on_stop: OnStop::Keep, ..KeySettings::default() };
+    let mut stage = Stage::new(&[with(keep), Wanted { organization: 2, ..key(ScopeSet::ALL) }], true);
+    let order = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    stage.initiate(&member(1), Change::Access(AccessChange::Remove { service_user: ServiceUserId(1) })).unwrap();
+    let cancel = |number| Command::CancelOrders(ServiceUserId(number));
+    assert_eq!(stage.run(&member(1), cancel(1)).unwrap(), Reply::Canceled(vec![order]));
+    assert_eq!(stage.refused(&member(1), cancel(2)), Code::UnknownSubject, "another Organization's");
 }
 
 #[test]
