@@ -202,6 +202,20 @@ fn rule_9_members_cancel_what_a_removed_key_left_resting() {
 }
 
 #[test]
+fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
+    let mut stage = Stage::new(&[], false);
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let (name, settings) = ("Fresh".to_owned(), KeySettings::default());
+    let create = Change::Access(AccessChange::Create { name, scopes: ScopeSet::ALL, settings });
+    let made = stage.initiate(&member(1), create).unwrap();
+    stage.vote(&member(2), Decision::Approve, made.id).unwrap();
+    let scopes = Some(ScopeSet::of(&[Scope::Query]));
+    let refusal = stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(true), scopes)).unwrap_err();
+    assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("disabled")));
+    stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(false), scopes)).expect("it is not disabled");
+}
+
+#[test]
 fn rule_22_who_has_left_manages_no_key_any_more_from_its_next_change_on() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     let dora = joined(&mut stage, "dora", &Permission::ALL);

@@ -249,8 +249,11 @@ impl AccessChange {
                     ("settings", Canonical::Object(settings_members(settings))),
                 ]))
             }
-            AccessChange::Edit { service_user, .. } => {
+            AccessChange::Edit { service_user, disabled, .. } => {
                 let before = state.keys.find(organization, *service_user)?;
+                if *disabled == Some(true) && before.status == KeyStatus::Unclaimed {
+                    return Err(Reject::invalid("disabled", "nobody has claimed the key yet; remove it instead"));
+                }
                 let after = self.edited(before);
                 check_terms(state, organization, Some(*service_user), &after.name, &after.settings)?;
                 let changes = differences(before, &after);
