@@ -92,7 +92,7 @@ fn check(
     let nothing = Position::default();
     let position = state.earn.position(strategy.id, caller.account).unwrap_or(&nothing);
     let by = |step| strategy.lock.by(step, now);
-    let earning = sum(position.allocated, position.staged(|step| by(step) == EarnStep::Allocated));
+    let earning = position.earning(strategy, now);
     if amount < strategy.min && (asked.allocate || amount != earning) {
         return Err(Reject::of(Code::EarnBelowMinimum));
     }

@@ -308,6 +308,12 @@ impl Position {
         Amount(all.fold(0, |sum, operation| operation.amount.0.saturating_add(sum)))
     }
 
+    /// What earns at `now`: bonding that is over by then counts as done (rule 39).
+    pub fn earning(&self, strategy: &Strategy, now: Moment) -> Amount {
+        let bonded = self.staged(|step| strategy.lock.by(step, now) == EarnStep::Allocated);
+        Amount(self.allocated.0.saturating_add(bonded.0))
+    }
+
     /// What earns, and what is about to: what the caps bound.
     pub fn committed(&self) -> Amount {
         let bonding = self.staged(|step| matches!(step, EarnStep::Bonding(_)));

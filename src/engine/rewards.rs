@@ -34,8 +34,11 @@ pub fn pay(
     if !state.ledger.has_room(strategy.asset, amount) {
         return Err(Reject::invalid("amount", "out of range"));
     }
-    let earning: Vec<(AccountId, Amount)> =
-        state.earn.holders(strategy.id).map(|(account, position)| (account, position.allocated)).collect();
+    let earning: Vec<(AccountId, Amount)> = state
+        .earn
+        .holders(strategy.id)
+        .map(|(account, position)| (account, position.earning(&strategy, t.now())))
+        .collect();
     let parts = split(amount, &earning);
     if parts.is_empty() {
         return Err(Reject::invalid("strategy_id", "nobody has funds earning in it"));

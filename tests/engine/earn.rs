@@ -147,6 +147,21 @@ fn rule_39_what_is_over_counts_before_tick_has_run() {
 }
 
 #[test]
+fn rule_39_a_reward_counts_what_has_bonded_by_now() {
+    let mut stage = stage(strategy(SLOW));
+    stage.run(&bot(1), into("10")).unwrap();
+    assert_eq!(stage.refused(&venue(), pay("1", "0")), Code::InvalidArguments, "nothing earns yet");
+    stage.tick(HOUR);
+    stage.run(&bot(2), into("10")).unwrap();
+    stage.now = stage.now.plus_us(HOUR);
+    stage.run(&venue(), pay("4", "1")).unwrap();
+    let spot = [ACME, OTHER].map(|account| wallets(&stage, account)[0]);
+    assert_eq!(spot, [992, 992], "as much was earning of both, whether or not Tick has run");
+    stage.tick(0);
+    assert_eq!(position(&stage, OTHER).allocated, Amount(1_000_000_000));
+}
+
+#[test]
 fn every_refusal_has_the_text_of_v2() {
     let capped = NewStrategy {
         user_cap: Some(decimal("20")),
