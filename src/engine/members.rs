@@ -125,6 +125,11 @@ impl Member {
         }
     }
 
+    /// What the Member holds.
+    pub fn rights(&self) -> Rights<'_> {
+        Rights::Member { permissions: &self.permissions, verified: self.kyc == Kyc::Verified }
+    }
+
     /// Whether the Member may act in a workflow: active, verified and with the permission (rule 14).
     pub fn may(&self, workflow: Workflow, permission: Permission) -> bool {
         let acts = permission == Permission::View || self.kyc == Kyc::Verified;
@@ -258,8 +263,7 @@ impl Members {
 
     /// What a Member holds.
     pub fn rights(&self, id: MemberId) -> Rights<'_> {
-        let member = self.member(id);
-        Rights::Member { permissions: &member.permissions, verified: member.kyc == Kyc::Verified }
+        self.member(id).rights()
     }
 
     /// Whether a Member may act in a workflow now: active, verified and with the permission (rule 14).

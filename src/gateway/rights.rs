@@ -32,7 +32,7 @@ pub enum Credential {
     Cookie([u8; 32]),
 }
 
-/// The key was revoked or changed, an open channel lost its scope or dates.
+/// The key was revoked or changed, an open channel lost its scope or dates, or its Member the View that it needs.
 pub const KEY_CHANGED: u16 = 4001;
 /// The key expired.
 pub const KEY_EXPIRED: u16 = 4002;
@@ -63,6 +63,7 @@ pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Oper
         Event::MemberChanged(member) if member.status != MemberStatus::Active => {
             Some((SESSION_ENDED, "session ended: the Member may not sign in"))
         }
+        Event::MemberChanged(member) => lost(member.rights(), open),
         Event::SessionClosed(session) if cookie == Some(session.cookie_hash) => Some((SESSION_ENDED, "session ended")),
         _ => None,
     }
@@ -87,8 +88,8 @@ fn key_verdict(
     if !user.settings.admits_peer(peer) {
         return Some((ADDRESS_OFF, "address not allowed any more"));
     }
-    if open.iter().any(|channel| !permit(Rights::ServiceUser(user.scopes), *channel)) {
-        return Some((KEY_CHANGED, "an open subscription lost its scope"));
+    if let Some(closes) = lost(Rights::ServiceUser(user.scopes), open) {
+        return Some(closes);
     }
     let dated = |channel: &Operation| {
         matches!(
@@ -101,6 +102,12 @@ fn key_verdict(
         return Some((KEY_CHANGED, "query end date"));
     }
     None
+}
+
+/// How a socket closes one of whose channels `rights` do not admit any more.
+fn lost(rights: Rights<'_>, open: &[Operation]) -> Option<(u16, &'static str)> {
+    let is_lost = |channel: &Operation| !permit(rights, *channel);
+    open.iter().any(is_lost).then_some((KEY_CHANGED, "an open subscription lost its scope"))
 }
 
 /// The holders whose sockets an event may close.

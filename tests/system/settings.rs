@@ -144,6 +144,24 @@ async fn d2_22_query_dates_bound_what_has_a_time_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn d2_21_a_member_who_loses_view_loses_the_channels_that_need_it() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let mut streaming = world.member("carol").await;
+    let mut asking = Client::member(world.address, "carol@acme.test", 1).await.unwrap();
+    streaming.subscribe("balances").await;
+    asking.subscribe("approvals").await;
+    let mut edit = json!({"member_id": "MEM3", "permissions": {"manage_addresses": []}, "otp": code(-1)});
+    alice.call("edit_member", edit.clone()).await;
+    streaming.call("subscribe", json!({"channel": "ledger"})).await;
+    edit["permissions"] = json!({"initiate_withdrawal": []});
+    edit["otp"] = json!(code(0));
+    alice.call("edit_member", edit).await;
+    assert_eq!(streaming.closed().await, (4001, "an open subscription lost its scope".to_owned()));
+    assert_eq!(asking.refused("subscribe", json!({"channel": "balances"})).await, "EGeneral:Permission denied");
+}
+
+#[tokio::test]
 async fn d1_11_and_d1_12_a_changed_key_acts_on_its_open_sockets_and_says_why() {
     let world = World::new(&vec![key(ScopeSet::ALL); 4]).await;
     let mut alice = world.member("alice").await;
