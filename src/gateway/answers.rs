@@ -54,7 +54,7 @@ impl Session {
         let mut group: Option<Group> = None;
         for part in parts {
             if let Part::Item(channel, item) = &part {
-                self.add(&mut group, *channel, item, &reference, dates);
+                self.add(&mut group, *channel, item, &reference, narrowing::live(dates, item));
                 continue;
             }
             self.end_group(&mut group);

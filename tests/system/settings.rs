@@ -144,6 +144,30 @@ async fn d2_22_query_dates_bound_what_has_a_time_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
+    let later = KeySettings { query_start: Some(wall_clock().plus_us(HOUR_US)), ..KeySettings::default() };
+    let world = World::new(&[key(ScopeSet::ALL), with(later)]).await;
+    let (mut bot, mut bob, mut late) = (world.bot(1).await, world.member("bob").await, world.bot(2).await);
+    for channel in ["executions", "balances", "withdrawals"] {
+        late.subscribe(channel).await;
+    }
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+    let placed = bot.call("add_order", order).await["order_id"].clone();
+    bot.call("cancel_order", json!({"order_id": [placed]})).await;
+    for kind in ["new", "canceled"] {
+        assert_eq!(late.item("executions", |item| item["exec_type"] == kind).await["order_id"], placed);
+    }
+    // The withdrawal was made before the date too, but it is open.
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Initial").await;
+    let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let votes = json!([{"request_id": request["request_id"], "digest": request["digest"]}]);
+    bob.call("approve", json!({"requests": votes, "otp": code(0)})).await;
+    late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Pending").await;
+    late.item("balances", |item| item["type"] == "withdrawal").await;
+}
+
+#[tokio::test]
 async fn d2_21_a_member_who_loses_view_loses_the_channels_that_need_it() {
     let world = World::new(&[]).await;
     let mut alice = world.member("alice").await;
