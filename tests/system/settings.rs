@@ -186,6 +186,20 @@ async fn d2_21_a_member_who_loses_view_loses_the_channels_that_need_it() {
 }
 
 #[tokio::test]
+async fn d1_11_an_allow_list_may_name_ipv4_as_ipv6_does() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let mut bots = [world.bot(1).await, world.bot(2).await];
+    for (at, networks) in [(0, json!(["::ffff:127.0.0.1"])), (1, json!(["::ffff:127.0.0.0/104"]))] {
+        let settings = json!({"ip_allowlist": networks});
+        let edit =
+            json!({"service_user_id": format!("SVC{}", at + 1), "settings": settings, "otp": code(at as i64 - 1)});
+        alice.call("edit_service_user", edit).await;
+        bots[at].call("get_balances", json!({})).await;
+    }
+}
+
+#[tokio::test]
 async fn d1_11_and_d1_12_a_changed_key_acts_on_its_open_sockets_and_says_why() {
     let world = World::new(&vec![key(ScopeSet::ALL); 4]).await;
     let mut alice = world.member("alice").await;
