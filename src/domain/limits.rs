@@ -60,6 +60,8 @@ pub const DEPOSIT_POOL_LOW: usize = 20;
 pub const RECENT_TRANSFERS_MAX: usize = 50;
 /// Earn strategies that one server may hold.
 pub const EARN_STRATEGIES_MAX: usize = 1_000;
+/// Organizations that one Earn strategy may name.
+pub const EARN_ORGANIZATIONS_MAX: usize = 255;
 /// The longest bonding, unbonding, exit queue or payout period, seconds: ten years.
 pub const EARN_PERIOD_MAX_S: u64 = 10 * 366 * 86_400;
 /// Operations of one account that may be on their way in or out of one strategy.

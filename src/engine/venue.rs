@@ -12,7 +12,8 @@ use crate::domain::assets::Asset;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AssetId, MarketId};
 use crate::domain::limits::{
-    ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, EARN_PERIOD_MAX_S, EARN_STRATEGIES_MAX, MARKETS_MAX,
+    ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, EARN_ORGANIZATIONS_MAX, EARN_PERIOD_MAX_S, EARN_STRATEGIES_MAX,
+    MARKETS_MAX,
 };
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
@@ -151,6 +152,9 @@ fn checked_strategy(t: &Transition<'_>, asked: &NewStrategy) -> Result<Strategy,
     let (low, high) = (per_cent(asked.apr.0)?, per_cent(asked.apr.1)?);
     if low > high {
         return Err(Reject::invalid("apr_estimate", "give a low estimate no higher than the high one"));
+    }
+    if asked.organizations.as_ref().is_some_and(|named| named.len() > EARN_ORGANIZATIONS_MAX) {
+        return Err(Reject::field(Code::LimitReached, "organizations", "name at most 255, or leave it open to all"));
     }
     let named = asked.organizations.iter().flatten();
     if let Some(unknown) = named.clone().find(|id| !state.members.has(**id)) {

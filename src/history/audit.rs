@@ -50,21 +50,24 @@ pub struct Audited {
 
 /// The rows that an event adds.
 pub fn rows(stamped: &Stamped) -> Vec<AuditRow> {
-    let Some((organization, entries)) = entries(stamped) else { return Vec::new() };
-    let row = |(index, entry): (u8, AuditEntry)| AuditRow {
+    let Some((organizations, entries)) = entries(stamped) else { return Vec::new() };
+    let each = organizations.iter().flat_map(|organization| entries.iter().map(move |entry| (organization, entry)));
+    // An event has room for 255 items (rule 41).
+    let row = |(index, (organization, entry)): (u8, (&OrganizationId, &AuditEntry))| AuditRow {
         entry_offset: stamped.seq.offset(index),
         organization: organization.0.into(),
         at_us: stamped.at.0,
-        body: bytes(&entry),
+        body: bytes(entry),
     };
-    (0..).zip(entries).map(row).collect()
+    (0..u8::MAX).zip(each).map(row).collect()
 }
 
 fn actor(by: Actor) -> String {
     if by == Actor::Public { "nobody".to_owned() } else { by.to_string() }
 }
 
-fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
+/// Whose logs tell of an event, and what.
+fn entries(stamped: &Stamped) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
     let entry = |action: &str, subject: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
         actor: actor(stamped.by),
@@ -76,7 +79,7 @@ fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
     let venue = matches!(stamped.by, Actor::Venue(_));
     let (organization, one) = match &stamped.event {
         Event::RequestChanged { request, before } => {
-            return Some((request.organization, of_request(stamped, request, *before)));
+            return Some((vec![request.organization], of_request(stamped, request, *before)));
         }
         Event::ServiceUserChanged { service_user, change } => {
             let action = match change {
@@ -109,35 +112,58 @@ fn entries(stamped: &Stamped) -> Option<(OrganizationId, Vec<AuditEntry>)> {
         Event::OrdersStopped { organization, service_user, count } => {
             (*organization, entry("cancel_orders", service_user.to_string(), Some(format!("{count} orders"))))
         }
-        Event::Earned { operation, .. } if venue => {
-            let client_id = operation.client_id.map(|id| id.to_string());
-            (operation.organization, entry("pay_earn_reward", operation.id.to_string(), client_id))
-        }
         Event::Halted { reason } => {
             // A law that breaks under somebody's command is nobody's act.
             let by = if venue { stamped.by } else { Actor::Server };
             (EVERYBODY, AuditEntry { actor: actor(by), ..entry("halt", "venue".to_owned(), Some(reason.clone())) })
         }
         Event::Resumed => (EVERYBODY, entry("resume", "venue".to_owned(), None)),
-        Event::OrganizationCreated(made) if venue => {
+        event if venue => {
+            let (organizations, one) = of_venue(event, &entry)?;
+            return Some((organizations, vec![one]));
+        }
+        _ => return None,
+    };
+    Some((vec![organization], vec![one]))
+}
+
+/// An act of the venue operator, and whom it touches (rule 36).
+fn of_venue(
+    event: &Event,
+    entry: &impl Fn(&str, String, Option<String>) -> AuditEntry,
+) -> Option<(Vec<OrganizationId>, AuditEntry)> {
+    let (organization, one) = match event {
+        Event::StrategyAdded(strategy) => {
+            let named = strategy.organizations.as_ref().map(|named| named.iter().copied().collect());
+            let added = entry("add_earn_strategy", strategy.id.to_string(), None);
+            return Some((named.unwrap_or_else(|| vec![EVERYBODY]), added));
+        }
+        Event::MarketStatusSet { market, status } => {
+            (EVERYBODY, entry("set_market_status", market.to_string(), Some(status.name().to_owned())))
+        }
+        Event::Earned { operation, .. } => {
+            let client_id = operation.client_id.map(|id| id.to_string());
+            (operation.organization, entry("pay_earn_reward", operation.id.to_string(), client_id))
+        }
+        Event::OrganizationCreated(made) => {
             (made.id, entry("create_organization", made.id.to_string(), Some(made.name.clone())))
         }
-        Event::PolicySet(policy) if venue => {
+        Event::PolicySet(policy) => {
             let set = entry("set_policy", policy.workflow.name().to_owned(), None);
             (policy.organization, AuditEntry { policy_version: Some(policy.version), ..set })
         }
-        Event::DepositChanged { deposit, .. } if venue => {
+        Event::DepositChanged { deposit, .. } => {
             let detail = format!("{} {}", deposit.txid, deposit.status.name());
             (deposit.organization, entry("credit_deposit", deposit.id.to_string(), Some(detail)))
         }
-        Event::WithdrawalChanged { withdrawal, .. } if venue => {
+        Event::WithdrawalChanged { withdrawal, .. } => {
             let paid = withdrawal.status == WithdrawalStatus::Success;
             let action = if paid { "settle_withdrawal" } else { "fail_withdrawal" };
             (withdrawal.organization, entry(action, withdrawal.id.to_string(), withdrawal.reason.clone()))
         }
         _ => return None,
     };
-    Some((organization, vec![one]))
+    Some((vec![organization], one))
 }
 
 fn of_member(
@@ -189,4 +215,35 @@ fn of_request(stamped: &Stamped, request: &Request, before: Option<RequestState>
         state => entries.push(entry(format!("{name}.{}", state.name()), request.reason.clone())),
     }
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AssetId, MarketId, Seq, StrategyId, VenueKeyId};
+    use crate::domain::markets::MarketStatus;
+    use crate::domain::money::Amount;
+    use crate::engine::earn::{LockType, Strategy};
+
+    /// Whose logs tell of an event by the venue operator, and the entry's place in each.
+    fn told(event: Event) -> Vec<(u64, u64)> {
+        let by = Actor::Venue(VenueKeyId(1));
+        let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
+        rows(&stamped).iter().map(|row| (row.organization, row.entry_offset - 256)).collect()
+    }
+
+    #[test]
+    fn rule_36_an_act_of_the_venue_is_in_the_log_of_each_organization_that_it_touches() {
+        let status = MarketStatus::CancelOnly;
+        assert_eq!(told(Event::MarketStatusSet { market: MarketId(1), status }), [(0, 0)], "everybody's");
+        let strategy = |organizations: Option<&[u32]>| {
+            let organizations = organizations.map(|all| all.iter().copied().map(OrganizationId).collect());
+            let open = Strategy::of(StrategyId(1), AssetId(1), LockType::Flex, Amount(1));
+            Event::StrategyAdded(Strategy { organizations, ..open })
+        };
+        assert_eq!(told(strategy(None)), [(0, 0)]);
+        assert_eq!(told(strategy(Some(&[2, 5]))), [(2, 0), (5, 1)]);
+        let many: Vec<u32> = (1..300).collect();
+        assert_eq!(told(strategy(Some(&many))).len(), 255);
+    }
 }
