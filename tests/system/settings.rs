@@ -120,12 +120,15 @@ async fn a_wrong_master_key_does_not_start() {
     assert!(told.starts_with("the master key does not open the secrets"), "{told}");
 }
 
+fn dated(query_dates: Period) -> KeySettings {
+    KeySettings { query_dates, ..KeySettings::default() }
+}
+
 #[tokio::test]
 async fn d2_22_query_dates_bound_what_has_a_time_and_nothing_else() {
     let now = wall_clock();
-    let later =
-        KeySettings { query_dates: Period { from: Some(now.plus_us(HOUR_US)), until: None }, ..KeySettings::default() };
-    let ended = KeySettings { query_dates: Period { from: None, until: ago() }, ..KeySettings::default() };
+    let later = dated(Period { from: Some(now.plus_us(HOUR_US)), until: None });
+    let ended = dated(Period { from: None, until: ago() });
     let world = World::new(&[key(ScopeSet::ALL), with(later), with(ended)]).await;
     let count = |result: Value| result["entries"].as_array().unwrap().len();
     assert_eq!(count(world.bot(1).await.call("ledgers", json!({})).await), 3);
@@ -145,7 +148,7 @@ async fn d2_22_query_dates_bound_what_has_a_time_and_nothing_else() {
 
 #[tokio::test]
 async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
-    let later = KeySettings { query_start: Some(wall_clock().plus_us(HOUR_US)), ..KeySettings::default() };
+    let later = dated(Period { from: Some(wall_clock().plus_us(HOUR_US)), until: None });
     let world = World::new(&[key(ScopeSet::ALL), with(later)]).await;
     let (mut bot, mut bob, mut late) = (world.bot(1).await, world.member("bob").await, world.bot(2).await);
     for channel in ["executions", "balances", "withdrawals"] {
