@@ -16,6 +16,7 @@ use countersign::engine::command::{Command, Credit, EarnMove, PlaceOrder, Withdr
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
 use countersign::engine::exports::AskedExport;
+use countersign::engine::members::MemberSession;
 use countersign::engine::query::Reply;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::gateway::passwords::{bearer_hash, code_for_step};
@@ -68,8 +69,9 @@ fn by(actor: Actor) -> Principal {
 
 /// Who may ask: a Service User with every scope, a Member with all rights, the venue operator.
 pub fn principals() -> [Principal; 3] {
-    let actors = [Actor::ServiceUser(ServiceUserId(1)), Actor::Member(MemberId(1)), Actor::Venue(VenueKeyId(1))];
-    actors.map(by)
+    let member = by(Actor::Member(MemberId(1)));
+    let member = Principal { credential: MemberSession::credential(&bearer_hash(COOKIE)), ..member };
+    [by(Actor::ServiceUser(ServiceUserId(1))), member, by(Actor::Venue(VenueKeyId(1)))]
 }
 
 /// Two Organizations with orders on both sides of the book, a withdrawal that waits for its vote, an export whose

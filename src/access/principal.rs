@@ -41,7 +41,8 @@ pub struct Principal {
     pub actor: Actor,
     /// The true peer address, v4-mapped ones as IPv4.
     pub peer: IpAddr,
-    /// Version of the credential that bound the socket; a rotated one no longer admits (rule 5).
+    /// Which credential bound the socket: of a key, the version of its secret; of a Member, which session. One that
+    /// was rotated or has ended no longer admits (rules 5, 39).
     pub credential: u32,
 }
 

@@ -150,6 +150,15 @@ pub struct MemberSession {
     pub ends_at: Moment,
 }
 
+impl MemberSession {
+    /// Which session it is to a [`Principal`](crate::access::principal::Principal): the first four bytes of the
+    /// cookie's hash.
+    pub fn credential(cookie_hash: &[u8; 32]) -> u32 {
+        let [a, b, c, d, ..] = *cookie_hash;
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
 /// All Organizations, Members and sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
@@ -248,8 +257,20 @@ impl Members {
         (now < session.ends_at).then_some(session.member)
     }
 
+    /// The Member as a caller, while that session of theirs runs.
+    pub fn admit(&self, id: MemberId, credential: u32, now: Moment) -> Result<MemberCaller, Reject> {
+        let mut first = [0; 32];
+        first[..4].copy_from_slice(&credential.to_be_bytes());
+        let mut named =
+            self.sessions.range(first..).take_while(|(hash, _)| MemberSession::credential(hash) == credential);
+        if !named.any(|(_, session)| session.member == id && now < session.ends_at) {
+            return Err(Reject::of(Code::InvalidSession));
+        }
+        self.caller(id)
+    }
+
     /// The Member as a caller, while signing in is allowed.
-    pub fn admit(&self, id: MemberId) -> Result<MemberCaller, Reject> {
+    pub fn caller(&self, id: MemberId) -> Result<MemberCaller, Reject> {
         let member = self.members.all().get(id.index()).filter(|member| member.status == MemberStatus::Active);
         let member = member.ok_or(Code::InvalidSession)?;
         let account = self.organization(member.organization).accounts[0];
@@ -329,7 +350,7 @@ pub fn open_session(
     step: u64,
     cookie_hash: [u8; 32],
 ) -> Result<Reply, Reject> {
-    let organization = t.state().members.admit(member)?.organization;
+    let organization = t.state().members.caller(member)?.organization;
     check_code(t.state(), member, CodePurpose::SignIn, step, t.now())?;
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });

@@ -159,13 +159,13 @@ impl Engine {
     }
 }
 
-/// Whether the principal's key or membership is good at `now`.
+/// Whether the principal's key or session is good at `now`.
 fn admit(state: &State, by: &Principal, now: Moment) -> Result<Caller, Reject> {
     match by.actor {
         Actor::Public => Ok(Caller::Public),
         Actor::ServiceUser(id) => admit_key(state, KeyRef::ServiceUser(id), by, now),
         Actor::Venue(id) => admit_key(state, KeyRef::Venue(id), by, now),
-        Actor::Member(id) => state.members.admit(id).map(Caller::Member),
+        Actor::Member(id) => state.members.admit(id, by.credential, now).map(Caller::Member),
         Actor::Server => Ok(Caller::Server),
     }
 }

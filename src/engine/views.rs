@@ -38,7 +38,7 @@ pub(super) fn answer(
         }
         (Query::BindMember(cookie_hash), _) => {
             let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
-            state.members.admit(member).map(|member| View::Bound(Box::new(Session::Member(member.id))))
+            state.members.caller(member).map(|member| View::Bound(Box::new(Session::Member(member.id))))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),

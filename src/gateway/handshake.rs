@@ -24,6 +24,7 @@ use super::sign_in::{check_origin, cookie};
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Principal};
 use crate::engine::command::Command;
+use crate::engine::members::MemberSession;
 use crate::engine::query::{Query, Reply, Session, View};
 use crate::engine::reject::Code;
 use crate::engine::service_users::KeyRef;
@@ -99,7 +100,9 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
     match gateway.open(bare, query, ticket).await {
         Ok(Answer::View(View::Bound(session))) => match *session {
-            Session::Member(id) => Ok(Principal { actor: Actor::Member(id), ..bare }),
+            Session::Member(id) => {
+                Ok(Principal { actor: Actor::Member(id), credential: MemberSession::credential(&hash), ..bare })
+            }
             Session::Key(..) => Err(Refusal::unavailable()),
         },
         Err(Unanswered::Refused(_)) => Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())),

@@ -1,18 +1,20 @@
 //! Members, sessions, invitations and the venue operator's limits (rules 7, 14, 16, 17, 36, 39).
 
 use countersign::access::operation::Operation;
+use countersign::access::principal::Principal;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::Workflow;
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
-use countersign::engine::command::{Command, Invitee, OrderRef};
-use countersign::engine::members::{Kyc, MemberStatus, Members};
+use countersign::engine::command::{Command, Initiation, Invitee, OrderRef};
+use countersign::engine::members::{Kyc, MemberSession, MemberStatus, Members};
 use countersign::engine::query::{Query, Reply, Sought};
 use countersign::engine::reject::Code;
 use countersign::engine::roster::Roster;
+use countersign::engine::workflows::Change;
 
 use super::genesis::key;
-use super::world::{DAY, SECOND, Stage, bot, limit, member, public, venue, withdraw};
+use super::world::{DAY, SECOND, Stage, bot, limit, member, public, to_cold, venue, withdraw};
 
 const HOUR: u64 = 3_600 * SECOND;
 
@@ -68,7 +70,44 @@ fn rule_16_a_session_survives_a_snapshot_and_ends_after_twelve_hours() {
     stage.now = stage.now.plus_us(12 * HOUR);
     assert_eq!(stage.ask(&public(), &Query::BindMember(cookie_hash)).unwrap_err().code, Code::InvalidSession);
     stage.tick(0);
-    assert_eq!(stage.state().members.sessions().count(), 0);
+    assert!(stage.state().members.sessions().all(|session| session.cookie_hash != cookie_hash));
+}
+
+/// Signs Alice in; she in that session, whose cookie's hash is that byte over and over.
+fn signed_in(stage: &mut Stage, byte: u8) -> Principal {
+    let (step, cookie_hash) = (stage.step(), [byte; 32]);
+    stage.run(&public(), Command::OpenMemberSession { member: MemberId(1), step, cookie_hash }).unwrap();
+    Principal { credential: MemberSession::credential(&cookie_hash), ..member(1) }
+}
+
+fn withdrawal() -> Command {
+    Command::Initiate(Box::new(Change::Withdrawal(to_cold("1"))), Initiation::default())
+}
+
+#[test]
+fn rule_39_a_session_is_over_at_its_end_before_tick_has_run() {
+    let mut stage = Stage::new(&[], true);
+    let alice = signed_in(&mut stage, 9);
+    let end = stage.now.plus_us(12 * HOUR);
+    stage.now = end.minus_us(1);
+    stage.run(&alice, withdrawal()).unwrap();
+    assert!(stage.ask(&alice, &Query::MemberInfo).is_ok());
+    stage.now = end;
+    assert_eq!(stage.refused(&alice, withdrawal()), Code::InvalidSession);
+    assert_eq!(stage.ask(&alice, &Query::MemberInfo).unwrap_err().code, Code::InvalidSession);
+}
+
+#[test]
+fn rule_16_a_closed_session_admits_no_more_and_another_of_the_same_member_goes_on() {
+    let mut stage = Stage::new(&[], true);
+    let [closed, other] = [9, 8].map(|byte| signed_in(&mut stage, byte));
+    stage.run(&public(), Command::CloseMemberSession { cookie_hash: [9; 32] }).unwrap();
+    assert_eq!(stage.refused(&closed, withdrawal()), Code::InvalidSession);
+    assert_eq!(stage.ask(&closed, &Query::MemberInfo).unwrap_err().code, Code::InvalidSession);
+    stage.run(&other, withdrawal()).unwrap();
+    assert!(stage.ask(&other, &Query::MemberInfo).is_ok());
+    let of_bob = Principal { credential: other.credential, ..member(2) };
+    assert_eq!(stage.ask(&of_bob, &Query::MemberInfo).unwrap_err().code, Code::InvalidSession, "it is Alice's");
 }
 
 #[test]
@@ -129,7 +168,7 @@ fn rule_14_without_kyc_a_member_sees_and_does_not_ask() {
     for query in [Query::MemberInfo, Query::Policies, Query::ServiceUsers, approvals] {
         assert!(stage.ask(&member(1), &query).is_ok(), "{query:?}");
     }
-    let change = countersign::engine::workflows::Change::Withdrawal(super::world::to_cold("1"));
+    let change = Change::Withdrawal(to_cold("1"));
     assert_eq!(stage.initiate(&member(1), change).unwrap_err().code, Code::PermissionDenied);
 }
 

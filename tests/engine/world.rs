@@ -12,6 +12,7 @@ use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation, OrderRef, PlaceOrder, Withdraw};
 use countersign::engine::event::Event;
+use countersign::engine::members::MemberSession;
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
@@ -38,9 +39,16 @@ pub fn bot(number: u32) -> Principal {
     by(Actor::ServiceUser(ServiceUserId(number)))
 }
 
-/// 1 is Alice with all rights, 2 Bob with View and Approve, 3 Carol with View.
+/// 1 is Alice with all rights, 2 Bob with View and Approve, 3 Carol with View; in the session of that number.
 pub fn member(number: u32) -> Principal {
-    by(Actor::Member(MemberId(number)))
+    Principal { credential: number, ..by(Actor::Member(MemberId(number))) }
+}
+
+/// The session that a stage's Member has.
+fn cookie_hash(member: MemberId) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&member.0.to_be_bytes());
+    hash
 }
 
 pub fn venue() -> Principal {
@@ -110,8 +118,12 @@ impl Stage {
     pub fn new(keys: &[Wanted], policy: bool) -> Stage {
         let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
         let mut stage = Stage { engine: Engine::default(), now: Moment(100 * DAY), events: Vec::new() };
-        let genesis = Command::Genesis(events(keys, &people(), policy, &secrets));
-        stage.run(&by(Actor::Server), genesis).unwrap();
+        let mut genesis = events(keys, &people(), policy, &secrets);
+        genesis.extend((1..=3).map(MemberId).map(|member| {
+            let (organization, ends_at) = (OrganizationId(1), Moment(u64::MAX));
+            Event::SessionOpened(MemberSession { cookie_hash: cookie_hash(member), member, organization, ends_at })
+        }));
+        stage.run(&by(Actor::Server), Command::Genesis(genesis)).unwrap();
         stage
     }
 
@@ -119,7 +131,19 @@ impl Stage {
         self.engine.state()
     }
 
+    /// Lets a Member whose session has ended, or who is new, sign in again if they may.
+    pub fn sign_in(&mut self, by: &Principal) {
+        let Actor::Member(member) = by.actor else { return };
+        let cookie_hash = cookie_hash(member);
+        if by.credential != member.0 || self.ask(&public(), &Query::BindMember(cookie_hash)).is_ok() {
+            return;
+        }
+        let step = self.state().members.all().get(member.index()).map_or(0, |record| record.sign_in_step + 1);
+        let _ = self.run(&public(), Command::OpenMemberSession { member, step, cookie_hash });
+    }
+
     pub fn run(&mut self, by: &Principal, command: Command) -> Result<Reply, Reject> {
+        self.sign_in(by);
         let before = self.engine.state().digest();
         let result = self.engine.handle(self.now, by, &command);
         if result.is_err() {

@@ -78,18 +78,33 @@ impl Clients {
         self.known.keys.get(id.index()).map_or(AccountId(1), |(_, account)| *account)
     }
 
+    /// The Member in their session; or nobody, to sign in, while they have none.
     fn member(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Command) {
+        let (member, command) = self.member_command(dice, now);
+        match self.known.sessions.get(&member) {
+            Some(session) => (by(Actor::Member(member), *session), command),
+            None => (by(Actor::Public, 0), self.sign_in(dice, member, now)),
+        }
+    }
+
+    fn sign_in(&mut self, dice: &mut Dice, member: MemberId, now: Moment) -> Command {
+        let mut cookie_hash = [dice.below(256) as u8; 32];
+        cookie_hash[0] = member.0 as u8;
+        Command::OpenMemberSession { member, step: self.step(dice, member.index() + 1, now), cookie_hash }
+    }
+
+    fn member_command(&mut self, dice: &mut Dice, now: Moment) -> (MemberId, Command) {
         if dice.one_in(6)
             && let Some((request, member)) = dice.any(&self.known.claims).copied()
         {
             let step = self.step(dice, member.index() + 1, now);
-            return (by(Actor::Member(member), 0), Command::ClaimSecret { request, step });
+            return (member, Command::ClaimSecret { request, step });
         }
         let number = dice.within(1, self.known.members.len().max(1) as i64) as usize;
         let organization = self.known.members.get(number - 1).copied().unwrap_or(OrganizationId(1));
         let step = self.step(dice, number, now);
         let command = governors::command(dice, &self.known, organization, step, now);
-        (by(Actor::Member(MemberId(number as u32)), 0), command)
+        (MemberId(number as u32), command)
     }
 
     /// A one-time code that was not used, but for some.
@@ -141,14 +156,7 @@ impl Clients {
                 let command = Command::OpenSession { key: KeyRef::ServiceUser(id), nonce };
                 return (by(Actor::Public, credential), command);
             }
-            2 => {
-                let cookie_hash = [dice.below(256) as u8; 32];
-                Command::OpenMemberSession {
-                    member: MemberId(member as u32),
-                    step: self.step(dice, member, now),
-                    cookie_hash,
-                }
-            }
+            2 => self.sign_in(dice, MemberId(member as u32), now),
             3 => {
                 Command::CloseMemberSession { cookie_hash: dice.any(&self.known.cookies).copied().unwrap_or_default() }
             }

@@ -9,6 +9,7 @@ use countersign::engine::approvals::{Initiator, RequestState};
 use countersign::engine::deposits::DepositAddress;
 use countersign::engine::event::Event;
 use countersign::engine::exports::ExportChange;
+use countersign::engine::members::MemberSession;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::sequencer::Stamped;
 
@@ -37,6 +38,8 @@ pub struct Known {
     pub exports: BTreeSet<ExportId>,
     pub invitations: Vec<[u8; 32]>,
     pub cookies: Vec<[u8; 32]>,
+    /// The session that each Member opened last, if it was not closed.
+    pub sessions: BTreeMap<MemberId, u32>,
 }
 
 impl Known {
@@ -78,8 +81,13 @@ impl Known {
             }
             Event::SessionOpened(session) => {
                 self.cookies.push(session.cookie_hash);
+                self.sessions.insert(session.member, MemberSession::credential(&session.cookie_hash));
                 let kept = self.cookies.len().saturating_sub(8);
                 self.cookies.drain(..kept);
+            }
+            Event::SessionClosed(session) => {
+                let closed = MemberSession::credential(&session.cookie_hash);
+                self.sessions.retain(|_, open| *open != closed);
             }
             Event::DepositAddressAssigned { asset, address, .. } => {
                 self.deposit_addresses.push((*asset, address.clone()));
