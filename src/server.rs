@@ -261,7 +261,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
 async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, mut ended: oneshot::Receiver<()>) {
     let mut ticks = tokio::time::interval(HEAD_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut written = None;
+    let mut seen = None;
     for tick in (0..HEADS_A_LINE).cycle() {
         let last = tokio::select! {
             _ = ticks.tick() => false,
@@ -271,10 +271,11 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, mut ended: oneshot
         if tick == 0 || last {
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
         }
-        if written != Some(at) {
-            match tokio::task::spawn_blocking(move || write_head(&dir, at)).await {
-                Ok(Err(error)) => tracing::warn!(%error, "the head file could not be written"),
-                Ok(Ok(())) | Err(_) => written = Some(at),
+        // One that the disk refused is tried again when it has moved, and at the end.
+        if seen.replace(at) != Some(at) || last {
+            let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
+            if let Ok(Err(error)) = written {
+                tracing::warn!(%error, "the head file could not be written");
             }
         }
         if last {

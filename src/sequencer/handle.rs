@@ -176,13 +176,12 @@ impl<T> Inbox<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::access::principal::Actor;
 
     fn ask(ticket: usize) -> Submission<usize> {
-        let by = Principal { actor: Actor::Public, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
+        let by = Principal::public(Ipv4Addr::LOCALHOST.into());
         Submission { by, work: Work::Query(Query::KeyInfo), ticket }
     }
 

@@ -3,6 +3,7 @@
 mod damage;
 mod disk;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -75,14 +76,14 @@ fn venue_key() -> Event {
 
 /// Asked with [`venue_key`]; the ticket is its nonce.
 fn open_session(ticket: usize) -> Submission<usize> {
-    let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 1 };
+    let by = Principal { credential: 1, ..Principal::public(Ipv4Addr::LOCALHOST.into()) };
     let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
     Submission { by, work: Work::Command(command), ticket }
 }
 
 /// Asked by nobody in particular, and refused.
 fn cancel_all(ticket: usize) -> Submission<usize> {
-    let by = Principal { actor: Actor::Public, peer: std::net::Ipv4Addr::LOCALHOST.into(), credential: 0 };
+    let by = Principal::public(Ipv4Addr::LOCALHOST.into());
     Submission { by, work: Work::Command(Command::CancelAll), ticket }
 }
 
