@@ -271,8 +271,8 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, mut ended: oneshot
         if tick == 0 || last {
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
         }
-        // One that the disk refused is tried again when it has moved, and at the end.
-        if seen.replace(at) != Some(at) || last {
+        // One that the disk refused is tried again when it has moved.
+        if seen.replace(at) != Some(at) {
             let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
             if let Ok(Err(error)) = written {
                 tracing::warn!(%error, "the head file could not be written");
