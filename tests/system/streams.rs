@@ -416,6 +416,8 @@ async fn d4_53_balances_rebuilt_from_what_was_told_are_those_of_a_fresh_snapshot
         }
         let mut fresh = world.bot(1).await;
         fresh.subscribe("balances").await;
+        // An Earn wallet that was emptied is in no snapshot.
+        held.retain(|(_, wallet), units| wallet == "\"main\"" || *units != 0);
         assert_eq!(held, balances(&fresh.frame("balances").await));
         compared += 1;
     }
