@@ -55,7 +55,7 @@ fn measure(resting: usize, named: bool) -> f64 {
 
 fn run(engine: &mut Engine, steps: &[Step]) {
     for drain in steps.chunks(DRAIN) {
-        engine.prefetch(drain.iter().map(|step| &step.command));
+        engine.prefetch(drain.iter().map(|step| (step.by.actor, &step.command)));
         for Step { at, by, command } in drain {
             black_box(engine.handle(*at, by, command)).expect("it was taken before");
             engine.take_events().for_each(drop);

@@ -94,6 +94,11 @@ impl ClientIds {
         (now < given.until || is_open(given.order)).then_some(First { order: given.order, asked: &given.asked, at })
     }
 
+    /// Reads ahead what [`get`](ClientIds::get) will look at.
+    pub fn prefetch(&self, keys: impl Iterator<Item = Key>) {
+        self.given.prefetch(keys);
+    }
+
     /// The last order that had the id.
     pub fn last(&self, owner: ServiceUserId, id: ClientOrderId) -> Option<OrderId> {
         self.given.get(&(owner, id)).map(|given| given.order)

@@ -3,10 +3,15 @@
 #[expect(clippy::disallowed_types, reason = "wrapped so that nothing can walk it in hash order")]
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher};
+use std::hint::black_box;
 
+use arrayvec::ArrayVec;
 use hashbrown::HashTable;
 
 use crate::domain::ids::OrderId;
+
+/// Look-ups that are read ahead at most: they must not push each other out of the cache.
+pub const PREFETCH_MAX: usize = 32;
 
 /// Order ids to where the orders are.
 #[derive(Clone, Debug)]
@@ -123,6 +128,15 @@ impl<T: Named> Names<T> {
     /// Where what a name stands for lies.
     pub fn find(&self, name: &T::Name) -> Option<Spot> {
         self.find_hashed(self.hash(name), name)
+    }
+
+    /// Reads what [`find`](Names::find) reads first for each of these names: first all hashes, then the tables, so that no
+    /// look-up waits for the one before it.
+    pub fn prefetch(&self, names: impl Iterator<Item = T::Name>) {
+        let hashes: ArrayVec<u32, PREFETCH_MAX> = names.map(|name| self.hash(&name)).take(PREFETCH_MAX).collect();
+        for hash in hashes {
+            black_box(self.tables[table(hash)].find(spread(hash), |_| false));
+        }
     }
 
     /// Lets its name stand for this from now on.

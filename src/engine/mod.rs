@@ -116,9 +116,14 @@ impl Engine {
 
     /// Reads what the commands that come next will look for in a large book, so that the waits for memory overlap. Changes
     /// nothing; to be called before a few commands that came as one.
-    pub fn prefetch<'a>(&self, commands: impl Iterator<Item = &'a Command>) {
-        self.state.orders.prefetch(commands.filter_map(|command| match command {
+    pub fn prefetch<'a>(&self, commands: impl Iterator<Item = (Actor, &'a Command)> + Clone) {
+        let orders = &self.state.orders;
+        orders.prefetch(commands.clone().filter_map(|(_, command)| match command {
             Command::CancelOrder(OrderRef::Id(id)) => Some(*id),
+            _ => None,
+        }));
+        orders.prefetch_names(commands.filter_map(|(by, command)| match (by, command) {
+            (Actor::ServiceUser(owner), Command::PlaceOrder(order)) => Some((owner, order.cl_ord_id?)),
             _ => None,
         }));
     }

@@ -323,7 +323,7 @@ impl<R: Release> Sequencer<R> {
 /// Puts submissions to the engine in order and notes the answers.
 fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
     engine.prefetch(taken.submissions.iter().filter_map(|submission| match &submission.work {
-        Work::Command(command) => Some(command),
+        Work::Command(command) => Some((submission.by.actor, command)),
         Work::Query(_) => None,
     }));
     for Submission { by, work, ticket } in taken.submissions {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::codec::{self, Entry};
 use super::recovery::RecoveryError;
+use crate::engine::index::PREFETCH_MAX;
 use crate::engine::soundness;
 use crate::engine::state::State;
 use crate::storage::journal::{JournalError, Row};
@@ -72,12 +73,16 @@ impl Replay {
     }
 
     fn apply(&mut self, row: Decoded) -> Result<(), JournalError> {
-        for Entry { at, events, .. } in &row.entries {
-            for event in events {
-                let seq = self.state.seq.next().0;
-                let unsound = |why: &str| JournalError::Corrupt { at: seq, why: format!("{why}, which cannot follow") };
-                soundness::check(&self.state, event).map_err(unsound)?;
-                self.state.apply(*at, event);
+        for some in row.entries.chunks(PREFETCH_MAX) {
+            self.state.prefetch(some.iter().flat_map(|entry| &entry.events));
+            for Entry { at, events, .. } in some {
+                for event in events {
+                    let seq = self.state.seq.next().0;
+                    let unsound =
+                        |why: &str| JournalError::Corrupt { at: seq, why: format!("{why}, which cannot follow") };
+                    soundness::check(&self.state, event).map_err(unsound)?;
+                    self.state.apply(*at, event);
+                }
             }
         }
         self.chain = row.chain;
