@@ -155,6 +155,11 @@ impl<T> Inbox<T> {
         Some(self.taken(drain))
     }
 
+    /// Submissions that wait right now.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Takes no more submissions; those that wait are still [`next`](Inbox::next).
     pub(super) fn close(&mut self) {
         self.queue.close();

@@ -47,6 +47,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// Submissions after which a batch takes no more; bounds the size of a row.
 const BATCH_MAX: usize = 8_192;
 
+/// Submissions that a batch takes if they are waiting: a sync for fewer would be dear.
+const BATCH_MIN: usize = 128;
+
 /// The single writer, recovered and ready to run.
 pub struct Sequencer<R: Release> {
     engine: Engine,
@@ -247,46 +250,14 @@ impl<R: Release> Sequencer<R> {
         }
     }
 
-    /// Journals the open batch. Meanwhile the one before it is released and the next one filled. `false` once the
-    /// queue is closed.
+    /// Journals the open batch. `false` once the queue is closed.
     async fn commit(&mut self) -> Result<bool, JournalError> {
         if self.open.is_empty() {
             return Ok(true);
         }
         self.under_way = self.open.take();
         let mut more = true;
-        let appended = match self.under_way.events.first().map(|first| first.seq.0) {
-            None => {
-                self.let_out();
-                Ok(())
-            }
-            Some(seq) => {
-                let Sequencer { engine, journal, inbox, clock, open, under_way, durable, release, stages, .. } = self;
-                let count = u32::try_from(under_way.events.len()).expect("BATCH_MAX bounds a batch");
-                let body = under_way.body.as_slice();
-                let begun = Instant::now();
-                let mut append = pin!(journal.append(seq, count, codec::FORMAT, body));
-                std::future::poll_fn(|context| {
-                    if let Poll::Ready(done) = append.as_mut().poll(context) {
-                        stages.journal.observe(begun.elapsed());
-                        return Poll::Ready(done);
-                    }
-                    // The append is under way now; both go on at the same time.
-                    if let Some(durable) = durable.take() {
-                        durable.let_out(release, stages);
-                    }
-                    while more && open.answers.len() < BATCH_MAX {
-                        match pin!(inbox.next()).poll(context) {
-                            Poll::Ready(Some(taken)) => execute(engine, open, (*clock)(), taken, stages),
-                            Poll::Ready(None) => more = false,
-                            Poll::Pending => break,
-                        }
-                    }
-                    Poll::Pending
-                })
-                .await
-            }
-        };
+        let appended = if self.under_way.events.is_empty() { Ok(()) } else { self.append(&mut more).await };
         // An append that was done at once has left it for here.
         self.let_out();
         if let Err(error) = appended {
@@ -301,13 +272,53 @@ impl<R: Release> Sequencer<R> {
         Ok(more)
     }
 
-    /// Takes what came, and whatever else is waiting, as one drain.
+    /// Appends the batch under way. Meanwhile the one before it is released and the next one filled: until the disk has
+    /// this one, or on until that one is ripe. `more` turns false once the queue is closed.
+    async fn append(&mut self, more: &mut bool) -> Result<(), JournalError> {
+        let Sequencer { engine, journal, inbox, clock, open, under_way, durable, release, stages, .. } = self;
+        let Some(first) = under_way.events.first() else { return Ok(()) };
+        let count = u32::try_from(under_way.events.len()).expect("BATCH_MAX bounds a batch");
+        let begun = Instant::now();
+        let mut append = pin!(journal.append(first.seq.0, count, codec::FORMAT, &under_way.body));
+        let mut appended = None;
+        std::future::poll_fn(|context| {
+            loop {
+                if appended.is_none()
+                    && let Poll::Ready(done) = append.as_mut().poll(context)
+                {
+                    stages.journal.observe(begun.elapsed());
+                    appended = Some(done);
+                }
+                // The append is under way now; all three go on at the same time.
+                if let Some(durable) = durable.take() {
+                    durable.let_out(release, stages);
+                }
+                let ends = match &appended {
+                    None => open.answers.len() >= BATCH_MAX,
+                    Some(Ok(())) => is_ripe(open, inbox),
+                    Some(Err(_)) => true,
+                };
+                if ends || !*more {
+                    break;
+                }
+                match pin!(inbox.next()).poll(context) {
+                    Poll::Ready(Some(taken)) => execute(engine, open, (*clock)(), taken, stages),
+                    Poll::Ready(None) => *more = false,
+                    Poll::Pending => break,
+                }
+            }
+            appended.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Takes what came, and of what else is waiting as much as makes a batch, as one drain.
     fn take(&mut self, first: Taken<R::Ticket>) {
         let now = (self.clock)();
         let mut next = Some(first);
         while let Some(taken) = next {
             execute(&mut self.engine, &mut self.open, now, taken, &self.stages);
-            next = if self.open.answers.len() < BATCH_MAX { self.inbox.ready() } else { None };
+            next = if is_ripe(&self.open, &self.inbox) { None } else { self.inbox.ready() };
         }
     }
 
@@ -318,6 +329,13 @@ impl<R: Release> Sequencer<R> {
         }
         self.open.record(&mut self.engine, Actor::Server);
     }
+}
+
+/// Whether a batch goes to the disk although more is waiting. With half of it: if it took all, disk and engine would wait
+/// for each other in turn, and clients for both.
+fn is_ripe<T>(open: &Open<T>, inbox: &Inbox<T>) -> bool {
+    let held = open.answers.len();
+    held >= BATCH_MAX || held >= inbox.waiting().max(BATCH_MIN)
 }
 
 /// Puts submissions to the engine in order and notes the answers.

@@ -345,3 +345,26 @@ async fn d6_69_a_damaged_row_refuses_to_start_and_says_where() {
     let refused = recover(&reader, &snapshots(dir.path())).await.unwrap_err();
     assert!(matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at: 2, .. })), "{refused}");
 }
+
+#[tokio::test]
+async fn a_batch_takes_half_of_what_waits_so_that_the_disk_and_the_engine_work_at_the_same_time() {
+    let disk = Disk::default();
+    let (mut sequencer, handle, mut released) = on(&disk).await;
+    sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
+    released.recv().await.unwrap();
+    // As eight sockets bring them.
+    for drain in 0..8 {
+        handle.submit((1..=64).map(|ask| open_session(64 * drain + ask)).collect()).unwrap();
+    }
+    let running = tokio::spawn(running(sequencer));
+    let tickets = |batch: Released<usize>| batch.answers.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>();
+    assert_eq!(tickets(released.recv().await.unwrap()), (1..=256).collect::<Vec<_>>());
+    assert_eq!(
+        tickets(released.recv().await.unwrap()),
+        (257..=384).collect::<Vec<_>>(),
+        "no fewer, as long as they wait"
+    );
+    assert_eq!(tickets(released.recv().await.unwrap()), (385..=512).collect::<Vec<_>>());
+    drop(handle);
+    running.await.unwrap().unwrap();
+}
