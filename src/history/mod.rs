@@ -16,7 +16,7 @@ pub use streams::{Page, Past, Stream};
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::sequencer::Stamped;
 use crate::storage::JournalReader;
@@ -61,6 +61,4 @@ pub struct History {
     streams: JournalReader,
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
-    /// Tells the projector that somebody waits for the tables.
-    asked: Arc<Notify>,
 }

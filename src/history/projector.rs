@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::streams::Noted;
@@ -18,9 +18,6 @@ use crate::storage::{JournalReader, Storage};
 const ROWS: u32 = 64;
 /// Events after which a batch of rows is written.
 const EVENTS_MAX: usize = 20_000;
-/// How long what was released is gathered while nobody waits for it: writing ten batches costs little more than writing
-/// one.
-const GATHER: Duration = Duration::from_millis(50);
 /// How often things are forgotten in the time that they are kept: each minute, if that is a week.
 const FORGETS: u64 = 10_000;
 /// How long a failed write waits before it is tried again.
@@ -38,8 +35,6 @@ struct Projector {
     seq: u64,
     saved: u64,
     reached: watch::Sender<u64>,
-    /// Somebody waits for what was released.
-    asked: Arc<Notify>,
 }
 
 /// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
@@ -70,21 +65,11 @@ pub async fn start(
     let (reached, following) = watch::channel(seq);
     let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
     let noted = Noted::default();
-    let asked = Arc::new(Notify::new());
-    let projector = Projector {
-        writer,
-        journal: journal.clone(),
-        noted,
-        kept_us,
-        forgot_us: 0,
-        seq,
-        saved: seq,
-        reached,
-        asked: Arc::clone(&asked),
-    };
+    let projector =
+        Projector { writer, journal: journal.clone(), noted, kept_us, forgot_us: 0, seq, saved: seq, reached };
     let (candles, past) = oneshot::channel();
     let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), candles)));
-    Ok((History { reader, journal, streams, reached: following, asked }, past, projecting))
+    Ok((History { reader, journal, streams, reached: following }, past, projecting))
 }
 
 impl Projector {
@@ -101,13 +86,8 @@ impl Projector {
         }
         drop(reader);
         self.catch_up(u64::MAX).await;
-        let mut events = 0;
         while let Some(first) = incoming.recv().await {
-            // What is behind is written at once.
-            if events < EVENTS_MAX {
-                let _ = tokio::time::timeout(GATHER, self.asked.notified()).await;
-            }
-            events = 0;
+            let mut events = 0;
             let mut next = Some(first);
             let mut pending: Vec<Arc<Vec<Arc<Stamped>>>> = Vec::new();
             while let Some(batch) = next {

@@ -83,9 +83,6 @@ impl History {
     pub(super) async fn query<T>(&self, seq: Seq, query: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
         let mut reached = self.reached.clone();
         let answered = async {
-            if *reached.borrow() < seq.0 {
-                self.asked.notify_one();
-            }
             reached.wait_for(|at| *at >= seq.0).await.map_err(|_| Busy)?;
             query.await
         };
@@ -237,13 +234,8 @@ pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> (u64
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::access::principal::Actor;
     use crate::domain::ids::AccountId;
-    use crate::engine::event::Event;
-    use crate::sequencer::Stamped;
     use crate::storage::Storage;
 
     /// The time is the runtime's, which goes on by itself once everybody waits.
@@ -268,32 +260,5 @@ mod tests {
         drop(occupied);
         let page = history.closed_orders(&grant, &Wanted { limit: 1, ..Wanted::default() }).await;
         assert_eq!(page, Ok((Vec::new(), None)));
-    }
-
-    /// The clock stands still as long as a thread is kept busy, so the gathering does not end by itself.
-    #[tokio::test]
-    async fn what_is_released_is_gathered_until_somebody_asks() {
-        let dir = tempfile::tempdir().unwrap();
-        let storage = Storage::Sqlite(dir.path().to_owned());
-        drop(storage.journal().await.unwrap());
-        let (mut feed, incoming) = crate::history::feed();
-        let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-        let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
-        let (history, candles, _) = started.unwrap();
-        candles.await.unwrap();
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        tokio::task::spawn_blocking(move || held.recv());
-        tokio::time::pause();
-        for seq in 1..=10 {
-            let event = Event::Halted { reason: String::new() };
-            let stamped = Stamped { seq: Seq(seq), at: Moment(seq), by: Actor::Server, rate: None, event };
-            feed.feed(&Arc::new(vec![Arc::new(stamped)]));
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(history.last(), 0, "nobody has asked");
-        let mut written = history.reached.clone();
-        history.reached(Seq(3)).await.unwrap();
-        assert_eq!(*written.borrow_and_update(), 10, "all of it at once");
-        drop(release);
     }
 }

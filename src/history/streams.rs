@@ -45,8 +45,6 @@ pub struct Page {
 pub(super) struct Noted {
     block: u64,
     streams: HashSet<Stream>,
-    /// The one looked at last: the items of an event, and the orders of a burst, mostly go to one.
-    last: Option<Stream>,
 }
 
 impl Noted {
@@ -55,11 +53,11 @@ impl Noted {
         let block = stamped.seq.0 / BLOCK_EVENTS;
         if block != self.block {
             self.streams.clear();
-            (self.block, self.last) = (block, None);
+            self.block = block;
         }
         routes(stamped.seq, stamped.at, &stamped.event, &mut |route| {
             let stream = (route.owner, route.channel);
-            if self.last.replace(stream) != Some(stream) && self.streams.insert(stream) {
+            if self.streams.insert(stream) {
                 batch.streams.push(StreamRow { stream: name(stream), block, at_us: stamped.at.0 });
             }
         });
