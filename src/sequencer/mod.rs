@@ -257,8 +257,8 @@ impl<R: Release> Sequencer<R> {
         }
         self.under_way = self.open.take();
         let mut more = true;
-        let appended = if self.under_way.events.is_empty() { Ok(()) } else { self.append(&mut more).await };
-        // An append that was done at once has left it for here.
+        let appended = self.append(&mut more).await;
+        // A batch without events has left it for here.
         self.let_out();
         if let Err(error) = appended {
             tracing::error!(%error, "the journal failed; no command is accepted");
@@ -272,8 +272,8 @@ impl<R: Release> Sequencer<R> {
         Ok(more)
     }
 
-    /// Appends the batch under way. Meanwhile the one before it is released and the next one filled: until the disk has
-    /// this one, or on until that one is ripe. `more` turns false once the queue is closed.
+    /// Appends the batch under way, if it has events. Meanwhile the one before it is released and the next one filled,
+    /// which goes on until that one is ripe or nothing waits. `more` turns false once the queue is closed.
     async fn append(&mut self, more: &mut bool) -> Result<(), JournalError> {
         let Sequencer { engine, journal, inbox, clock, open, under_way, durable, release, stages, .. } = self;
         let Some(first) = under_way.events.first() else { return Ok(()) };

@@ -74,15 +74,13 @@ impl Replay {
 
     fn apply(&mut self, row: Decoded) -> Result<(), JournalError> {
         for some in row.entries.chunks(PREFETCH_MAX) {
-            self.state.prefetch(some.iter().flat_map(|entry| &entry.events));
-            for Entry { at, events, .. } in some {
-                for event in events {
-                    let seq = self.state.seq.next().0;
-                    let unsound =
-                        |why: &str| JournalError::Corrupt { at: seq, why: format!("{why}, which cannot follow") };
-                    soundness::check(&self.state, event).map_err(unsound)?;
-                    self.state.apply(*at, event);
-                }
+            let events = some.iter().flat_map(|entry| entry.events.iter().map(|event| (entry.at, event)));
+            self.state.prefetch(events.clone().map(|(_, event)| event));
+            for (at, event) in events {
+                let seq = self.state.seq.next().0;
+                let unsound = |why: &str| JournalError::Corrupt { at: seq, why: format!("{why}, which cannot follow") };
+                soundness::check(&self.state, event).map_err(unsound)?;
+                self.state.apply(at, event);
             }
         }
         self.chain = row.chain;
