@@ -83,7 +83,7 @@ pub struct Limits {
     pub send_queue_bytes: usize,
     /// Commands that may wait for the engine; beyond it the answer is "unavailable".
     pub submit_queue: usize,
-    /// Events after which a snapshot is saved.
+    /// Events after which a snapshot is saved, if no more orders than that are open.
     pub snapshot_events: usize,
     /// Seconds that a Service User with cancel on disconnect has to come back.
     pub disconnect_grace_s: usize,

@@ -30,6 +30,11 @@ impl<P: Copy> Index<P> {
         self.0.get(&id).copied()
     }
 
+    /// How many orders have a place.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Notes the place of an order.
     pub fn insert(&mut self, id: OrderId, place: P) {
         self.0.insert(id, place);

@@ -125,6 +125,11 @@ impl Orders {
         self.client_ids.prefetch(names);
     }
 
+    /// How many orders are open.
+    pub fn count(&self) -> usize {
+        self.places.count()
+    }
+
     /// An open order.
     pub fn get(&self, id: OrderId) -> Option<&Order> {
         let (market, slot) = self.places.get(id)?;

@@ -44,14 +44,15 @@ pub struct Shadow {
     reader: JournalReader,
     snapshots: Snapshots,
     head: watch::Receiver<Head>,
-    /// Events after which it saves a snapshot.
+    /// Events after which it saves a snapshot, at least.
     every: u64,
-    /// The sequence of the last snapshot saved. At first none is known, so a long replay is not repeated.
-    saved: u64,
+    /// The sequence at which it saves the next. At first no snapshot is known, so a long replay is not repeated.
+    due: u64,
 }
 
 impl Shadow {
-    /// A shadow that goes on from `replay`, saving a snapshot after every so many events.
+    /// A shadow that goes on from `replay`, saving a snapshot after `every` so many events, or after as many as there are
+    /// open orders, if those are more.
     pub(super) fn new(
         replay: Replay,
         reader: JournalReader,
@@ -59,7 +60,7 @@ impl Shadow {
         head: watch::Receiver<Head>,
         every: u64,
     ) -> Shadow {
-        Shadow { replay, reader, snapshots, head, every, saved: 0 }
+        Shadow { replay, reader, snapshots, head, every, due: every }
     }
 
     /// Follows up to the journal's present head and saves the snapshots that fall due on the way.
@@ -78,12 +79,13 @@ impl Shadow {
     }
 
     async fn follow(&mut self, until: u64) -> Result<(), RecoveryError> {
-        let Shadow { replay, reader, snapshots, every, saved, .. } = self;
+        let Shadow { replay, reader, snapshots, every, due, .. } = self;
         let save_due = |replay: &Replay| {
-            let seq = replay.state.seq.0;
-            if seq - *saved >= *every {
-                // One that fails is tried again with the next due.
-                *saved = seq;
+            let State { seq, orders, .. } = &replay.state;
+            if seq.0 >= *due {
+                // A snapshot costs what it holds: one after so many events is never more work than these were. One that
+                // fails is tried again with the next due.
+                *due = seq.0 + (*every).max(orders.count() as u64);
                 save(snapshots, replay);
             }
             Ok(())

@@ -4,10 +4,13 @@ use tokio::sync::watch;
 
 use super::{Ending, Shadow};
 use crate::access::principal::Actor;
-use crate::domain::ids::{AccountId, AssetId};
-use crate::domain::money::Amount;
+use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, OrganizationId, ServiceUserId};
+use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::orders::{Order, OrderStatus, OrderType, Side, TimeInForce};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
+use crate::engine::ledger::Ledger;
+use crate::engine::reference::Reference;
 use crate::sequencer::codec;
 use crate::sequencer::recovery::{RecoveryError, recover, verify};
 use crate::sequencer::replay::Replay;
@@ -68,6 +71,32 @@ impl Followed {
     }
 }
 
+/// An order that is open and holds nothing.
+fn waiting(id: u64) -> Order {
+    Order {
+        id: OrderId(id),
+        organization: OrganizationId::at(0),
+        account: AccountId::at(0),
+        owner: ServiceUserId::at(0),
+        market: MarketId::at(0),
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        time_in_force: TimeInForce::Gtc,
+        post_only: false,
+        limit: Some(Price(1)),
+        qty: Quantity(1),
+        cl_ord_id: None,
+        userref: None,
+        opened_at: Moment(id),
+        filled: Quantity(0),
+        cost: Amount::ZERO,
+        fee: Amount::ZERO,
+        held: Amount::ZERO,
+        status: OrderStatus::PendingNew,
+        terms: None,
+    }
+}
+
 #[tokio::test]
 async fn snapshots_are_saved_as_they_fall_due_and_a_start_goes_on_from_the_newest() {
     let mut followed = Followed::new(10);
@@ -84,6 +113,20 @@ async fn snapshots_are_saved_as_they_fall_due_and_a_start_goes_on_from_the_newes
     let recovered = recover(&followed.reader(), &followed.snapshots()).await.unwrap();
     assert_eq!(recovered.seq.0, 32);
     assert_eq!(recovered.halted.as_deref(), Some("event 32"));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_many_orders_is_not_saved_again_before_as_many_events() {
+    let mut followed = Followed::new(10);
+    let (reference, ledger) = (Reference::btc_usd(4, 1), &mut Ledger::default());
+    let orders = &mut followed.shadow.replay.state.orders;
+    orders.add_market();
+    for id in 1..=24 {
+        orders.apply(Moment(id), &Event::OrderPlaced { order: waiting(id), rests: false }, &reference, ledger);
+    }
+    followed.journal(20).await;
+    followed.shadow.catch_up().await.unwrap();
+    assert_eq!(followed.saved(), [34, 10], "24 orders are more than 10 events");
 }
 
 #[tokio::test]
