@@ -162,8 +162,12 @@ impl Server {
             tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
-            feeds: Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed },
-            metrics: Arc::clone(&metrics),
+            feeds: Feeds {
+                market_data: market_feed,
+                history: history_feed,
+                fan_out: fan_out_feed,
+                metrics: Arc::clone(&metrics),
+            },
         };
         let (running, sequencer) = start_sequencer(sequence).await?;
         let Running { directory, handle, seq, market, journal, stages } = running;
@@ -377,7 +381,6 @@ struct Sequence {
     genesis: Option<Command>,
     seats: Arc<Seats>,
     feeds: Feeds,
-    metrics: Arc<Metrics>,
 }
 
 /// Starts the sequencer's thread: what it hands back once it runs, and how it will end.
@@ -445,18 +448,8 @@ async fn run_beside(
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Shadow, Running), ServerError> {
-    let Sequence {
-        storage,
-        snapshots: (snapshots, every),
-        data_dir,
-        queue_max,
-        rings,
-        tiers,
-        genesis,
-        seats,
-        feeds,
-        metrics,
-    } = sequence;
+    let Sequence { storage, snapshots: (snapshots, every), data_dir, queue_max, rings, tiers, genesis, seats, feeds } =
+        sequence;
     storage.check_log()?;
     storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
@@ -472,7 +465,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
         let directory = Arc::new(Directory::new(state));
         let market = market_data::Snapshot::of(state, recent);
         copies = Some((Arc::clone(&directory), state.seq, market));
-        Desk::new(directory, seats, state.seq, recent, rings, feeds, metrics)
+        Desk::new(directory, seats, state.seq, recent, rings, feeds, wall_clock)
     });
     let (mut sequencer, handle) = opened.await?;
     let empty = sequencer.head().borrow().seq == 0;

@@ -9,9 +9,12 @@ use countersign::engine::event::Event;
 use countersign::engine::query::{Query, View};
 use countersign::engine::streams::routes;
 use countersign::engine::workflows::{Drawn, Needs};
+use countersign::gateway::call::{Call, Continuation};
+use countersign::gateway::frame::Frames;
 use countersign::gateway::inbound::{self, Body, set_step};
-use countersign::gateway::outbound::{items, results};
+use countersign::gateway::outbound::{items, orders, results};
 use countersign::sequencer::codec;
+use countersign::sequencer::handle::Answer;
 use serde_json::value::RawValue;
 
 use super::server::Client;
@@ -27,9 +30,11 @@ pub fn dispatch(text: &str) -> Option<Operation> {
     let clients = Client::ALL.into_iter().zip(principals());
     for (_, by) in clients.filter(|(client, _)| client.may_ask(request.operation)) {
         match request.body.clone() {
-            Body::Command(command) | Body::Coded(command, _) | Body::Invite(command) => carry_out(&by, command),
+            Body::Command(command) | Body::Coded(command, _) | Body::Invite(command) => {
+                carry_out(&by, request.operation, command)
+            }
             Body::Cancel(orders) => {
-                orders.into_iter().for_each(|order| carry_out(&by, Command::CancelOrder(order)));
+                orders.into_iter().for_each(|order| carry_out(&by, request.operation, Command::CancelOrder(order)));
             }
             Body::Query(query) => {
                 if let Ok(view) = engine().query(NOW, &by, &query) {
@@ -57,7 +62,7 @@ fn written(write: impl FnOnce(&mut String)) {
 }
 
 /// Judges a command as a session would submit it. What happens keeps the money laws, and can be written and told.
-fn carry_out(by: &Principal, mut command: Command) {
+fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
     command.set_deadline(NOW.plus_us(5_000_000));
     set_step(&mut command, NOW.0 / 30_000_000);
     if let Command::Initiate(change, initiation) = &mut command {
@@ -69,10 +74,13 @@ fn carry_out(by: &Principal, mut command: Command) {
     }
     let mut engine = Engine::new(engine().state().clone());
     let Ok(reply) = engine.handle(NOW, by, &command) else { return };
+    let call = Call { operation, req_id: None, time_in: NOW, then: Continuation::of(&command) };
     engine.state().ledger.check().expect("money is conserved");
     let asked = matches!(command, Command::Halt { .. });
     assert!(asked || engine.state().halted.is_none(), "{:?}", engine.state().halted);
-    written(|out| results::reply(out, &engine.state().reference, &reply, None));
+    if !orders::reply(&mut Frames::default(), &call, &Answer::Reply(reply.clone()), NOW) {
+        written(|out| results::reply(out, &engine.state().reference, &reply));
+    }
     told(&engine, by, NOW);
 }
 

@@ -137,8 +137,9 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
         let state = engine.state();
         let directory = Arc::new(Directory::new(state));
         begun = Some((Arc::clone(&directory), market_data::Snapshot::of(state, &[])));
-        let feeds = Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed };
-        Desk::new(directory, Arc::clone(&seats), state.seq, &[], rings, feeds, Arc::clone(&metrics))
+        let metrics = Arc::clone(&metrics);
+        let feeds = Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed, metrics };
+        Desk::new(directory, Arc::clone(&seats), state.seq, &[], rings, feeds, || NOW)
     };
     let (queue, tiers) = (limits.submit_queue, config.rates.clone());
     let opened = sequencer::open(journal, &reader(disk), &snapshots(disk), || NOW, queue, tiers, release).await;

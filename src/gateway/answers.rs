@@ -5,7 +5,7 @@ use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
 use super::fan_out;
 use super::narrowing::{self, narrowed};
-use super::outbound::{self, items, records, results};
+use super::outbound::{self, items, orders, records, results};
 use super::passwords::bearer_hash;
 use super::replay::Turn;
 use super::rights::Holder;
@@ -15,11 +15,8 @@ use super::subscriptions::TOO_OLD;
 use crate::access::operation::Operation;
 use crate::access::principal::Actor;
 use crate::domain::decimal::write_units;
-use crate::domain::ids::OrderId;
-use crate::domain::text::ClientOrderId;
 use crate::domain::time::{Moment, Period};
 use crate::engine::approvals::{Request, RequestState};
-use crate::engine::command::OrderRef;
 use crate::engine::exports::Export;
 use crate::engine::query::{Reply, View};
 use crate::engine::reference::Reference;
@@ -28,7 +25,7 @@ use crate::engine::service_users::KeyRef;
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
-use crate::wire::results::{Amended, BatchRow, Canceled, Count, Credentials, Initiated, Rate, Subscribed};
+use crate::wire::results::{Credentials, Initiated, Subscribed};
 
 /// Items in one frame at most.
 const ITEMS_MAX: usize = 64;
@@ -72,7 +69,7 @@ impl Session {
                     self.begin(call, started, &reference, now);
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
-                Part::Frame(frame) => self.out.extend_from_slice(&frame),
+                Part::Frame(frame) => self.out.bytes.extend_from_slice(&frame),
                 Part::Tell(told) => self.tell(told),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) => {}
@@ -83,7 +80,7 @@ impl Session {
     }
 
     fn landed(&mut self, call: &Call) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.outlet.landed(1);
         self.looking_back = self.looking_back.saturating_sub(usize::from(call.then.looks_back()));
     }
 
@@ -158,43 +155,18 @@ impl Session {
     fn answer(&mut self, call: Call, outcome: Outcome, reference: &Reference, now: Moment) {
         match outcome {
             _ if matches!((&call.then, &outcome), (Continuation::Bind, Ok(_))) => self.bind(),
-            Ok(Answer::Reply(reply)) => self.done(&call, reply, None, reference, now),
-            Ok(Answer::Rated(reply, rate)) => self.done(&call, reply, Some(results::rate(rate)), reference, now),
+            Ok(answer) if orders::reply(&mut self.out, &call, &answer, now) => {}
+            Ok(Answer::Reply(reply) | Answer::Rated(reply, _)) => self.done(&call, reply, reference, now),
             Ok(Answer::View(view)) => self.shown(call, view, reference, now),
             Err(reject) => self.refused(&call, &reject, now),
         }
     }
 
-    /// Answers a command.
-    fn done(&mut self, call: &Call, reply: Reply, rate: Option<Rate>, reference: &Reference, now: Moment) {
+    /// Answers a command that is not about orders.
+    fn done(&mut self, call: &Call, reply: Reply, reference: &Reference, now: Moment) {
         let mut json = String::new();
         let envelope = call.envelope(now);
         match (&call.then, reply) {
-            // The reply that there are most of goes straight into its frame.
-            (Continuation::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
-                let named = (cl_ord_id.as_deref(), *userref);
-                let result = |out: &mut String| results::placed(out, order, named, repeated, rate);
-                return self.push(|text| envelope.success(text, result));
-            }
-            (Continuation::Order(which), Reply::Canceled(ids)) => {
-                return self.canceled(call, which, &ids, rate.as_ref(), now);
-            }
-            (Continuation::BatchPlaced(named), Reply::Batch(rows)) => {
-                let error = rows.iter().find_map(|row| row.as_ref().err()).map(Reject::text);
-                let row = |row| batch_row(row, rate.clone());
-                items::json(&mut json, &rows.iter().zip(named).map(row).collect::<Vec<_>>());
-                return self.push(|text| envelope.batch_placed(text, &json, error.as_deref()));
-            }
-            (Continuation::Order(OrderRef::ClientId(id)), Reply::Amended { order, amend_id }) => {
-                let cl_ord_id = Some(id.to_string());
-                let (amend_id, order_id) = (amend_id.to_string(), order.to_string());
-                items::json(&mut json, &Amended { amend_id, order_id, cl_ord_id, rate });
-            }
-            (Continuation::BatchCanceled, Reply::Canceled(ids)) => {
-                let count = ids.len();
-                items::json(&mut json, &Count { count, rate });
-                return self.push(|text| envelope.batch_canceled(text, &json, count));
-            }
             (Continuation::Named(refid), Reply::WithdrawalCanceled(canceled)) => {
                 results::withdrawal_canceled(&mut json, refid.clone(), canceled);
             }
@@ -207,9 +179,9 @@ impl Session {
             }
             (_, reply @ (Reply::Export(_) | Reply::ExportRemoved)) => {
                 self.gateway.exports.changed();
-                results::reply(&mut json, reference, &reply, rate);
+                results::reply(&mut json, reference, &reply);
             }
-            (_, reply) => results::reply(&mut json, reference, &reply, rate),
+            (_, reply) => results::reply(&mut json, reference, &reply),
         }
         self.reply(envelope, Ok(&json));
     }
@@ -262,19 +234,6 @@ impl Session {
 
     pub(super) fn refused(&mut self, call: &Call, reject: &Reject, now: Moment) {
         self.refused_call(call, &reject.text(), now);
-    }
-
-    /// One reply for each order: `cancel_order` of several ids has as many (docs.kraken.com, `cancel_order`).
-    fn canceled(&mut self, call: &Call, which: &OrderRef, ids: &[OrderId], rate: Option<&Rate>, now: Moment) {
-        for id in ids {
-            let cl_ord_id = match which {
-                OrderRef::ClientId(id) => Some(id.to_string()),
-                OrderRef::Id(_) | OrderRef::UserRef(_) => None,
-            };
-            let mut json = String::new();
-            items::json(&mut json, &Canceled { order_id: id.to_string(), cl_ord_id, rate: rate.cloned() });
-            self.reply(call.envelope(now), Ok(&json));
-        }
     }
 
     /// A request with what was drawn for it: a key that it made at once, or the token of the invitation. Both
@@ -367,24 +326,6 @@ impl Session {
         let mut json = String::new();
         items::json(&mut json, &result);
         self.reply(call.envelope(now), Ok(&json));
-    }
-}
-
-type Row = Result<(Option<OrderId>, bool), Reject>;
-
-/// An order of a batch.
-fn batch_row(
-    (row, (cl_ord_id, order_userref)): (&Row, &(Option<ClientOrderId>, Option<i64>)),
-    rate: Option<Rate>,
-) -> BatchRow {
-    let (order, repeated) = row.as_ref().map_or((None, false), |(order, repeated)| (*order, *repeated));
-    BatchRow {
-        order_id: order.map(|id| id.to_string()),
-        cl_ord_id: cl_ord_id.map(|id| id.to_string()),
-        order_userref: *order_userref,
-        error: row.as_ref().err().map(Reject::text),
-        warnings: repeated.then(|| vec![results::REPEATED]),
-        rate,
     }
 }
 

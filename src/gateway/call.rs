@@ -5,7 +5,7 @@ use super::outbound::Envelope;
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
-use crate::engine::command::OrderRef;
+use crate::engine::command::{Command, OrderRef};
 use crate::engine::transfers::TransferFilter;
 
 /// A request under way.
@@ -69,6 +69,22 @@ pub enum Continuation {
 }
 
 impl Continuation {
+    /// What the answer to a command needs, unless something was drawn for it.
+    pub fn of(command: &Command) -> Continuation {
+        match command {
+            Command::PlaceOrder(order) => Continuation::Placed(order.cl_ord_id, order.order_userref),
+            Command::PlaceBatch(orders) => {
+                let named = orders.iter().map(|order| (order.cl_ord_id, order.order_userref));
+                Continuation::BatchPlaced(named.collect())
+            }
+            Command::AmendOrder(asked) => Continuation::Order(asked.order.clone()),
+            Command::CancelOrder(order) => Continuation::Order(order.clone()),
+            Command::CancelBatch(_) => Continuation::BatchCanceled,
+            Command::CancelWithdrawal(id) => Continuation::Named(id.to_string()),
+            _ => Continuation::Reply,
+        }
+    }
+
     /// Whether history may be asked next.
     pub fn looks_back(&self) -> bool {
         matches!(

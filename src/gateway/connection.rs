@@ -146,6 +146,7 @@ impl Seats {
             peer,
             queue,
             waiting: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             slow: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             gone: AtomicBool::new(false),
@@ -221,6 +222,8 @@ pub struct Outlet {
     queue: mpsc::Sender<Vec<Part>>,
     /// Parts sent and not written yet.
     waiting: AtomicUsize,
+    /// Calls submitted and not answered yet.
+    in_flight: AtomicUsize,
     /// The socket is too slow for its queue.
     slow: AtomicBool,
     /// The server stops.
@@ -268,16 +271,55 @@ impl Outlet {
     /// Writes a frame to the socket at once if nothing waits before it, its session is at rest and, where the frame is of a
     /// private subscription, that still goes on. `false` when the frame is to be queued instead.
     pub fn pass(&self, frame: &Bytes, subscription: Option<u64>) -> bool {
+        let goes_on = || subscription.is_none_or(|number| number == self.passes.load(Ordering::Relaxed));
+        self.pass_over(|| goes_on().then_some(frame))
+    }
+
+    /// Writes the replies to so many calls to the socket at once, if nothing waits before them, its session is at rest and
+    /// `replies` has them. `false` when they are to be queued instead.
+    pub fn pass_replies<'a>(&self, calls: usize, replies: impl FnOnce() -> Option<&'a [u8]>) -> bool {
+        let passed = self.pass_over(replies);
+        if passed {
+            let before = self.in_flight.fetch_sub(calls, Ordering::SeqCst);
+            // The session may wait for just this: to read on, or to end. `in_flight` and `stopping` have one order: if this
+            // does not see that it is to end, the session sees that nothing is in flight.
+            if before >= self.in_flight_max() || self.stopping.load(Ordering::SeqCst) {
+                self.wake();
+            }
+        }
+        passed
+    }
+
+    fn pass_over<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> bool {
         if self.waiting.load(Ordering::Relaxed) > 0 {
             return false;
         }
-        let goes_on = || subscription.is_none_or(|number| number == self.passes.load(Ordering::Relaxed));
-        let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frame, goes_on));
+        let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frames));
         if passed == Passed::Part {
-            // Wakes the session, which writes the rest first. A queue that takes nothing has woken it already.
-            let _ = self.queue.try_send(Vec::new());
+            // The session writes the rest first.
+            self.wake();
         }
         passed != Passed::Nothing
+    }
+
+    fn wake(&self) {
+        // A queue that takes nothing has woken it already.
+        let _ = self.queue.try_send(Vec::new());
+    }
+
+    /// Notes that so many calls are about to be submitted.
+    pub fn submitted(&self, calls: usize) {
+        self.in_flight.fetch_add(calls, Ordering::SeqCst);
+    }
+
+    /// Notes that so many calls are answered, or were not taken.
+    pub fn landed(&self, calls: usize) {
+        self.in_flight.fetch_sub(calls, Ordering::SeqCst);
+    }
+
+    /// Calls submitted and not answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     /// Not all that the socket follows could be told: it is closed, and may come back and resume.
@@ -321,7 +363,7 @@ impl Outlet {
     }
 
     fn alarm(&self, cause: &AtomicBool) {
-        cause.store(true, Ordering::Release);
+        cause.store(true, Ordering::SeqCst);
         self.alarm.wake();
     }
 

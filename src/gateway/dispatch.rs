@@ -128,21 +128,14 @@ impl Session {
             Body::Unsubscribe(channel) => return Some(Box::pin(self.unsubscribe(operation, channel, req_id, time_in))),
             Body::Command(mut command) => {
                 command.set_deadline(time_in.plus_us(DEADLINE_US));
-                let then = match &command {
-                    Command::PlaceOrder(order) => Continuation::Placed(order.cl_ord_id, order.order_userref),
-                    Command::PlaceBatch(orders) => Continuation::BatchPlaced(
-                        orders.iter().map(|order| (order.cl_ord_id, order.order_userref)).collect(),
-                    ),
-                    Command::AmendOrder(asked) => Continuation::Order(asked.order.clone()),
-                    Command::CancelBatch(_) => Continuation::BatchCanceled,
-                    Command::CancelWithdrawal(id) => Continuation::Named(id.to_string()),
-                    _ => Continuation::Reply,
-                };
+                let then = Continuation::of(&command);
                 self.ask(Work::Command(command), call(then));
             }
             Body::Cancel(orders) => {
                 for order in orders {
-                    self.ask(Work::Command(Command::CancelOrder(order.clone())), call(Continuation::Order(order)));
+                    let command = Command::CancelOrder(order);
+                    let then = Continuation::of(&command);
+                    self.ask(Work::Command(command), call(then));
                 }
             }
             Body::Coded(command, code) => match self.coded(command, code.as_deref(), time_in) {
@@ -238,10 +231,12 @@ impl Session {
         let count = self.submissions.len();
         // The next read brings about as many.
         let submissions = std::mem::replace(&mut self.submissions, Vec::with_capacity(count));
+        // Before the answers, which may come at once.
+        self.outlet.submitted(count);
         match self.gateway.handle.submit(submissions) {
-            Ok(()) => self.in_flight += count,
+            Ok(()) => {}
             Err(Unavailable(back)) => {
-                self.in_flight += count - back.len();
+                self.outlet.landed(back.len());
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
                         self.looking_back -= usize::from(call.then.looks_back());

@@ -158,7 +158,7 @@ impl Session {
             return;
         }
         if narrowing::takes_all(&following.options) {
-            return self.out.extend_from_slice(batch.frame(reference));
+            return self.out.bytes.extend_from_slice(batch.frame(reference));
         }
         let (dates, mut group) = (self.query_dates(), None::<Group>);
         for item in &batch.items {

@@ -14,6 +14,23 @@ const PING: u8 = 0x89;
 const USUAL_HEADER: usize = 4;
 const MAX_CONTROL_PAYLOAD: usize = 125;
 
+/// Frames to write, each rendered in a buffer that is used again.
+#[derive(Debug, Default)]
+pub struct Frames {
+    /// The frames, one behind the other.
+    pub bytes: Vec<u8>,
+    payload: String,
+}
+
+impl Frames {
+    /// Appends a text frame whose payload `write` makes.
+    pub fn text(&mut self, write: impl FnOnce(&mut String)) {
+        self.payload.clear();
+        write(&mut self.payload);
+        push_text(&mut self.bytes, self.payload.as_bytes());
+    }
+}
+
 /// Appends a text frame around a payload that exists already.
 pub fn push_text(out: &mut Vec<u8>, payload: &[u8]) {
     let (header, used) = header(TEXT, payload.len());

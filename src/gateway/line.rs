@@ -1,8 +1,8 @@
 //! The writing half of a plain socket, and whose turn it is to write.
 //!
-//! A socket belongs to its session, which writes whatever is told to it alone. A frame for a thousand sockets would wake a
-//! thousand sessions for one write each; so who has such a frame writes it into each socket whose session is at rest, that
-//! is, waits and has nothing half written. All others get it by their queues, and so do sockets under TLS, which have no
+//! A socket belongs to its session. But to wake one costs as much as the write that it is woken for; so a frame for a
+//! thousand sockets, and the reply to an order, are written by who has them into each socket whose session is at rest, that
+//! is, waits and has nothing half written. All others get them by their queues, and so do sockets under TLS, which have no
 //! line.
 
 use std::io;
@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -29,7 +28,7 @@ const PART: u8 = 3;
 pub struct Line {
     half: OwnedWriteHalf,
     turn: AtomicU8,
-    rest: Mutex<Bytes>,
+    rest: Mutex<Vec<u8>>,
     /// Something of the session's own, or of tungstenite's, is half written.
     behind: AtomicBool,
     /// A frame was passed since the session last looked.
@@ -59,18 +58,20 @@ impl Line {
         }
     }
 
-    /// Writes a whole frame past the session if that is at rest and `wanted` says so, which is asked while nothing changes.
-    pub fn pass(&self, frame: &Bytes, wanted: impl FnOnce() -> bool) -> Passed {
+    /// Writes whole frames past the session if that is at rest. What they are is asked while nothing changes; `None` when
+    /// nobody wants them any more.
+    pub fn pass<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> Passed {
         if self.turn.compare_exchange(REST, PASSING, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Passed::Nothing;
         }
-        let written = if wanted() { self.stream().try_write(frame).unwrap_or(0) } else { 0 };
+        let frames = frames().unwrap_or_default();
+        let written = if frames.is_empty() { 0 } else { self.stream().try_write(frames).unwrap_or(0) };
         let (turn, passed) = match written {
             // Whether it is full or gone, the session finds out.
             0 => (REST, Passed::Nothing),
-            all if all == frame.len() => (REST, Passed::Whole),
+            all if all == frames.len() => (REST, Passed::Whole),
             some => {
-                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = frame.slice(some..);
+                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = frames[some..].to_vec();
                 (PART, Passed::Part)
             }
         };
@@ -88,7 +89,7 @@ impl Line {
     /// the end of a frame that was passed in part: it must be written, and then be waited again.
     ///
     /// What `next` writes by itself, as tungstenite answers a ping, it writes in the session's turn.
-    pub async fn rest<T>(&self, next: impl Future<Output = T>) -> Result<T, Bytes> {
+    pub async fn rest<T>(&self, next: impl Future<Output = T>) -> Result<T, Vec<u8>> {
         let mut next = pin!(next);
         std::future::poll_fn(|context| {
             if let Some(rest) = self.take_turn() {
@@ -105,7 +106,7 @@ impl Line {
     }
 
     /// Makes it the session's turn; what is left of a frame that was passed must be written first.
-    fn take_turn(&self) -> Option<Bytes> {
+    fn take_turn(&self) -> Option<Vec<u8>> {
         loop {
             match self.turn.compare_exchange(REST, SESSION, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) | Err(SESSION) => return None,
@@ -156,9 +157,11 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
 
+    use bytes::Bytes;
     use futures::poll;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -178,17 +181,17 @@ mod tests {
     async fn a_frame_is_passed_while_the_session_waits_and_at_no_other_time() {
         let (socket, mut client) = pair().await;
         let line = Arc::clone(socket.line().unwrap());
-        let frame = Bytes::from_static(b"frame");
-        assert_eq!(line.pass(&frame, || true), Passed::Nothing, "the session has not come to rest yet");
+        let frame = || Some(b"frame".as_slice());
+        assert_eq!(line.pass(frame), Passed::Nothing, "the session has not come to rest yet");
         let (wake, woken) = tokio::sync::oneshot::channel();
         let mut waiting = Box::pin(line.rest(woken));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.pass(&frame, || false), Passed::Nothing, "nobody wants it any more");
-        assert_eq!(line.pass(&frame, || true), Passed::Whole);
+        assert_eq!(line.pass(|| None), Passed::Nothing, "nobody wants it any more");
+        assert_eq!(line.pass(frame), Passed::Whole);
         assert!(line.was_passed() && !line.was_passed());
         wake.send(()).unwrap();
         assert!(matches!(poll!(&mut waiting), Poll::Ready(Ok(Ok(())))));
-        assert_eq!(line.pass(&frame, || true), Passed::Nothing, "the session is at work");
+        assert_eq!(line.pass(frame), Passed::Nothing, "the session is at work");
         let mut read = [0; 5];
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, *b"frame");
@@ -201,25 +204,56 @@ mod tests {
     async fn what_the_socket_does_not_take_is_left_to_the_session_and_nothing_is_passed_before_it() {
         let (mut socket, mut client) = pair().await;
         let line = Arc::clone(socket.line().unwrap());
-        let mut waiting = Box::pin(line.rest(std::future::pending::<()>()));
+        let mut waiting = Box::pin(line.rest(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
         // More than the buffers of both ends hold.
-        let large = Bytes::from((0..64 << 20).map(|at: u32| (at % 251) as u8).collect::<Vec<u8>>());
-        assert_eq!(line.pass(&large, || true), Passed::Part);
-        assert_eq!(line.pass(&large, || true), Passed::Nothing);
+        let large: Vec<u8> = (0..64 << 20).map(|at: u32| (at % 251) as u8).collect();
+        assert_eq!(line.pass(|| Some(&large)), Passed::Part);
+        assert_eq!(line.pass(|| Some(&large)), Passed::Nothing);
         let Poll::Ready(Err(rest)) = poll!(&mut waiting) else { panic!("the session is told") };
         assert!(large.ends_with(&rest) && rest.len() < large.len());
         // Half written by the session, too: still nothing is passed.
         let mut writing = Box::pin(socket.write_all(&rest));
         assert!(poll!(&mut writing).is_pending());
-        let mut waiting = Box::pin(line.rest(std::future::pending::<()>()));
+        let mut waiting = Box::pin(line.rest(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert_eq!(line.pass(&large, || true), Passed::Nothing);
+        assert_eq!(line.pass(|| Some(&large)), Passed::Nothing);
         let mut read = vec![0; large.len()];
         let (wrote, got) = tokio::join!(writing, client.read_exact(&mut read));
         wrote.unwrap();
         got.unwrap();
         assert!(read == large);
+    }
+
+    #[tokio::test]
+    async fn replies_are_passed_to_a_session_at_rest_which_is_woken_only_if_it_may_wait_for_them() {
+        let (socket, mut client) = pair().await;
+        let line = Arc::clone(socket.line().unwrap());
+        let (seat, mut parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let outlet = &seat.0;
+        outlet.opened(&line);
+        assert_eq!(outlet.in_flight_max(), 16);
+        outlet.submitted(18);
+        let replies = || Some(b"replies".as_slice());
+        assert!(!outlet.pass_replies(2, replies), "the session is at work");
+        let mut waiting = Box::pin(line.rest(pending::<()>()));
+        assert!(poll!(&mut waiting).is_pending());
+        assert!(!outlet.pass_replies(2, || None), "they are not all to orders");
+        assert_eq!(outlet.in_flight(), 18);
+        assert!(outlet.pass_replies(3, replies));
+        assert!(parts.try_recv().unwrap().is_empty(), "it may wait to read on");
+        assert!(outlet.pass_replies(3, replies));
+        assert!(parts.try_recv().is_err(), "it was reading all along");
+        outlet.stop();
+        assert!(outlet.pass_replies(12, replies));
+        assert!(parts.try_recv().unwrap().is_empty(), "it may wait to end");
+        assert_eq!(outlet.in_flight(), 0);
+        outlet.submitted(1);
+        outlet.send(vec![Part::Frame(Bytes::from_static(b"before"))]);
+        assert!(!outlet.pass_replies(1, replies), "something waits before them");
+        let mut read = [0; 21];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, *b"repliesrepliesreplies");
     }
 
     /// A stand-in for the session: writes what is queued, and what is left of what was passed.

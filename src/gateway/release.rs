@@ -10,11 +10,14 @@ use super::call::{Call, Continuation, Follow};
 use super::connection::{Notice, Outlet, Part, Seats, Told};
 use super::directory::Directory;
 use super::fan_out::{self, News};
+use super::frame::Frames;
 use super::metrics::Metrics;
+use super::outbound::orders;
 use super::rights::{self, Credential, Holder};
 use super::subscriptions::{Address, Follower, RingLimits, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
+use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
@@ -35,6 +38,10 @@ pub enum Ticket {
     Call(Arc<Outlet>, Call),
 }
 
+/// Sockets whose answers one release writes by itself: waking a session costs more than the write, but sessions write on all
+/// processors, and the next batch waits for this one.
+const PASSED_MAX: usize = 64;
+
 /// What the desk keeps of one socket.
 #[derive(Debug, Default)]
 struct Seat {
@@ -48,6 +55,28 @@ struct Seat {
     closing: bool,
 }
 
+impl Seat {
+    /// Writes the answers to the socket if its session is at rest and they are all to orders; `false` when they are to be
+    /// sent.
+    fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
+        let Seat { outlet: Some(outlet), parts, .. } = self else { return false };
+        let passed = outlet.pass_replies(parts.len(), || {
+            out.bytes.clear();
+            let rendered = parts.iter().all(|part| match part {
+                Part::Answer(call, Ok(answer)) => orders::reply(out, call, answer, now),
+                _ => false,
+            });
+            let out: &Frames = out;
+            rendered.then_some(&out.bytes)
+        });
+        if passed {
+            self.usual = parts.len();
+            parts.clear();
+        }
+        passed
+    }
+}
+
 /// Who else is told of what was released.
 pub struct Feeds {
     /// Books, trades and tickers.
@@ -56,6 +85,8 @@ pub struct Feeds {
     pub history: HistoryFeed,
     /// The streams that many follow.
     pub fan_out: fan_out::Feed,
+    /// What is counted for `/metrics`.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The gateway's end of the sequencer.
@@ -69,7 +100,9 @@ pub struct Desk {
     feeds: Feeds,
     /// For the fan-out, once the answers are on their way: a reply comes before what it causes (rule 50).
     news: Vec<News>,
-    metrics: Arc<Metrics>,
+    clock: fn() -> Moment,
+    /// The answers of one socket at a time.
+    out: Frames,
 }
 
 impl Desk {
@@ -81,11 +114,11 @@ impl Desk {
         recent: &[Arc<Stamped>],
         rings: RingLimits,
         feeds: Feeds,
-        metrics: Arc<Metrics>,
+        clock: fn() -> Moment,
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
         let mut subscriptions = Subscriptions::new(start, rings);
-        metrics.at(seq);
+        feeds.metrics.at(seq);
         for stamped in recent {
             subscriptions.tell(stamped, |_, _| {}, |_| {});
         }
@@ -98,7 +131,8 @@ impl Desk {
             subscriptions,
             feeds,
             news: Vec::new(),
-            metrics,
+            clock,
+            out: Frames::default(),
         }
     }
 
@@ -172,7 +206,7 @@ impl Desk {
 
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
         if let Err(reject) = &outcome {
-            self.metrics.refused(reject.code);
+            self.feeds.metrics.refused(reject.code);
         }
         match ticket {
             // Who asked may have left; then nobody waits for the answer.
@@ -284,8 +318,20 @@ impl Desk {
         let (plain, following) =
             std::mem::take(&mut self.dirty).into_iter().partition(|at| self.seats[*at].channels.is_empty());
         self.dirty = plain;
+        self.pass_answers();
         self.send();
         self.dirty = following;
+    }
+
+    fn pass_answers(&mut self) {
+        let now = (self.clock)();
+        let Desk { seats, dirty, out, .. } = self;
+        let mut left = PASSED_MAX;
+        dirty.retain(|at| {
+            let passed = left > 0 && seats[*at].pass(out, now);
+            left -= usize::from(passed);
+            !passed
+        });
     }
 
     fn send(&mut self) {
@@ -319,8 +365,8 @@ impl Release for Desk {
         }
         let system = self.directory.system();
         self.directory.follow(&batch.events);
-        let Feeds { market_data, history, .. } = &self.feeds;
-        self.metrics.released(&batch.events, market_data.waiting(), history.waiting());
+        let Feeds { market_data, history, metrics, .. } = &self.feeds;
+        metrics.released(&batch.events, market_data.waiting(), history.waiting());
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
         }

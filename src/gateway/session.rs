@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -21,13 +20,14 @@ use super::admission::Admitted;
 use super::answers::Answered;
 use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
+use super::frame::{self, Frames};
 use super::outbound::{self, Envelope};
+use super::presence;
 use super::release::Ticket;
 use super::replay::Turned;
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
-use super::{frame, presence};
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
 use crate::market_data::Topic;
@@ -98,7 +98,6 @@ pub(super) struct Session {
     pub(super) channels: HashMap<Operation, Following>,
     pub(super) topics: HashSet<Topic>,
     pub(super) submissions: Vec<Submission<Ticket>>,
-    pub(super) in_flight: usize,
     /// Of those in flight, or about to be, the ones that history may be asked for next.
     pub(super) looking_back: usize,
     pub(super) history: FuturesUnordered<BoxFuture<'static, Answered>>,
@@ -109,11 +108,9 @@ pub(super) struct Session {
     /// Ends the session once what was rendered is written.
     pub(super) ending: Option<End>,
     /// What is left of a frame that was passed to the socket; written before anything else.
-    pub(super) rest: Bytes,
+    pub(super) rest: Vec<u8>,
     /// Frames to write.
-    pub(super) out: Vec<u8>,
-    /// One payload at a time.
-    pub(super) text: String,
+    pub(super) out: Frames,
     /// The items of one frame at a time.
     pub(super) items: String,
     /// Names the socket to its client; counts from 1 since the start.
@@ -165,15 +162,13 @@ pub(super) fn run(
         channels: HashMap::new(),
         topics: HashSet::new(),
         submissions: Vec::new(),
-        in_flight: 0,
         looking_back: 0,
         history: FuturesUnordered::new(),
         replays: Vec::new(),
         subscriptions: 0,
         ending: None,
-        rest: Bytes::new(),
-        out: Vec::new(),
-        text: String::new(),
+        rest: Vec::new(),
+        out: Frames::default(),
         items: String::new(),
         told_of_token: false,
         cookie,
@@ -220,7 +215,7 @@ impl Session {
             if let Some(end) = self.ending {
                 return end;
             }
-            if self.stopping && self.in_flight == 0 && self.history.is_empty() && self.replays.is_empty() {
+            if self.stopping && self.outlet.in_flight() == 0 && self.history.is_empty() && self.replays.is_empty() {
                 return End::Close(1012, "planned restart");
             }
             let next = {
@@ -317,7 +312,7 @@ impl Session {
                     Some(upgrade::close_code(&error).map_or(End::Gone, |code| End::Close(code, "protocol error")))
                 }
             };
-            if end.is_some() || !self.reads() || self.out.len() > RENDERED_MAX {
+            if end.is_some() || !self.reads() || self.out.bytes.len() > RENDERED_MAX {
                 break;
             }
         }
@@ -335,7 +330,7 @@ impl Session {
 
     /// Whether the socket's messages are taken now.
     fn reads(&self) -> bool {
-        let in_flight = self.in_flight + self.submissions.len();
+        let in_flight = self.outlet.in_flight() + self.submissions.len();
         let past = self.looking_back + self.history.len() + self.replays.len();
         !self.stopping && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
     }
@@ -361,7 +356,7 @@ impl Session {
             Some(pinged) => pinged.elapsed() < self.ping(),
             None => {
                 if self.last_heard.elapsed() >= self.ping() {
-                    frame::push_ping(&mut self.out);
+                    frame::push_ping(&mut self.out.bytes);
                     self.pinged = Some(Instant::now());
                 }
                 true
@@ -408,18 +403,18 @@ impl Session {
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
             return Some(End::Close(1012, "planned restart"));
         }
-        if idle >= IDLE && !follows && self.in_flight == 0 {
+        if idle >= IDLE && !follows && self.outlet.in_flight() == 0 {
             return Some(End::Close(1000, "idle"));
         }
         if !self.is_there() {
             return Some(End::Gone);
         }
-        if self.out.is_empty() && self.last_write.elapsed() >= BEAT {
+        if self.out.bytes.is_empty() && self.last_write.elapsed() >= BEAT {
             // A session at rest keeps no room for the burst before.
-            (self.out, self.text, self.items, self.submissions) = Default::default();
+            (self.out, self.items, self.submissions) = Default::default();
         }
         if follows && self.last_write.elapsed() >= BEAT {
-            frame::push_text(&mut self.out, br#"{"channel":"heartbeat"}"#);
+            frame::push_text(&mut self.out.bytes, br#"{"channel":"heartbeat"}"#);
         }
         None
     }
@@ -474,9 +469,7 @@ impl Session {
 
     /// Appends the frame whose payload `write` makes.
     pub(super) fn push(&mut self, write: impl FnOnce(&mut String)) {
-        self.text.clear();
-        write(&mut self.text);
-        frame::push_text(&mut self.out, self.text.as_bytes());
+        self.out.text(write);
     }
 
     /// Appends a reply.

@@ -4,7 +4,6 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::SinkExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
@@ -20,14 +19,14 @@ const BUFFER_KEPT: usize = 64 * 1024;
 impl Session {
     /// Writes what was rendered, in one go if the socket takes it.
     pub(super) async fn write(&mut self, socket: &mut WebSocket) -> Result<(), End> {
-        if self.out.is_empty() && self.rest.is_empty() {
+        if self.out.bytes.is_empty() && self.rest.is_empty() {
             return Ok(());
         }
         let mut whole = pin!(async {
             socket.get_mut().write_all(&self.rest).await.map_err(|_| End::Gone)?;
             socket.flush().await.map_err(|_| End::Gone)?;
             let socket = socket.get_mut();
-            socket.write_all(&self.out).await.map_err(|_| End::Gone)?;
+            socket.write_all(&self.out.bytes).await.map_err(|_| End::Gone)?;
             // Nothing for a plain socket; TLS may hold a record back.
             socket.flush().await.map_err(|_| End::Gone)
         });
@@ -35,10 +34,10 @@ impl Session {
             Poll::Ready(written) => written,
             Poll::Pending => Box::pin(patiently(whole, &self.outlet, self.ping() * 2)).await,
         };
-        self.rest = Bytes::new();
-        self.out.clear();
-        if self.out.capacity() > BUFFER_KEPT {
-            self.out.shrink_to(BUFFER_KEPT);
+        self.rest.clear();
+        self.out.bytes.clear();
+        if self.out.bytes.capacity() > BUFFER_KEPT {
+            self.out.bytes.shrink_to(BUFFER_KEPT);
         }
         self.last_write = Instant::now();
         written

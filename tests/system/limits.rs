@@ -199,3 +199,27 @@ async fn d7_80_subscribing_again_and_again_follows_no_more_than_the_limit() {
     }
     tokio::time::timeout(Duration::from_secs(20), bot.call("key_info", json!({}))).await.unwrap();
 }
+
+/// As much as is under way at once, over and over; the answers go past the session, but for refusals and what is behind one.
+#[tokio::test]
+async fn d7_80_a_socket_with_all_under_way_that_it_may_have_reads_on_and_is_answered_in_order() {
+    const ORDERS: i64 = 500;
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.send_queue_bytes = 64 * 1024).await;
+    let mut bot = world.bot(1).await;
+    let too_dear = |number: i64| number % 7 == 0;
+    let request = |number: i64| {
+        let limit_price = if too_dear(number) { 9_999_999 } else { 10 };
+        let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": limit_price});
+        json!({"method": "add_order", "req_id": number, "params": order})
+    };
+    assert!(bot.burst((1..=ORDERS).map(request)).await);
+    for number in 1..=ORDERS {
+        let reply = loop {
+            let frame = bot.next().await;
+            if frame["method"] == "add_order" {
+                break frame;
+            }
+        };
+        assert_eq!((&reply["req_id"], &reply["success"]), (&json!(number), &json!(!too_dear(number))), "{reply}");
+    }
+}

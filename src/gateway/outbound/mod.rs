@@ -4,6 +4,7 @@
 pub mod earn;
 pub mod executions;
 pub mod items;
+pub mod orders;
 pub mod records;
 pub mod results;
 

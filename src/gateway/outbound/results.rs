@@ -1,6 +1,5 @@
 //! From the engine's answers to the `result` of a reply.
 
-use super::Object;
 use super::earn;
 use super::items::{json, open_order};
 use super::records::{self, amount};
@@ -15,7 +14,6 @@ use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
 use crate::engine::query::{Balance, Listed, Reply, View, WithdrawInfo};
-use crate::engine::rates::Rate;
 use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
@@ -24,68 +22,21 @@ use crate::wire::earn as e;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
 
-/// Where a key's counter stands.
-pub fn rate(of: Rate) -> r::Rate {
-    let exact = |hundredths: u64| Exact::new(i64::try_from(hundredths).unwrap_or(i64::MAX), 2);
-    r::Rate {
-        cost: exact(of.cost),
-        count: exact(of.count),
-        remaining: exact(of.threshold.saturating_sub(of.count)),
-        maxratecount: of.threshold / 100,
-    }
-}
-
-/// What a client is told of an order that it placed before.
-pub const REPEATED: &str = "the order was placed before by a request with this cl_ord_id";
-
-/// The result of `add_order`, by hand: it is the reply that there are most of.
-pub fn placed(
-    out: &mut String,
-    order: Option<OrderId>,
-    (cl_ord_id, userref): (Option<&str>, Option<i64>),
-    repeated: bool,
-    rate: Option<r::Rate>,
-) {
-    let mut object = Object::open(out);
-    match order {
-        Some(id) => object.plain("order_id", id),
-        // It was only validated.
-        None => object.text("order_id", ""),
-    };
-    if let Some(id) = cl_ord_id {
-        object.text("cl_ord_id", id);
-    }
-    if let Some(userref) = userref {
-        object.integer("order_userref", userref);
-    }
-    if repeated {
-        object.written("warnings", |out| json(out, &[REPEATED]));
-    }
-    if let Some(rate) = rate {
-        object.written("rate", |out| json(out, &rate));
-    }
-    object.close();
-}
-
 /// Appends the result of a command. Orders and sessions are told by their own writers.
-pub fn reply(out: &mut String, reference: &Reference, reply: &Reply, rate: Option<r::Rate>) {
+pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
-        Reply::Done | Reply::Placed { .. } | Reply::Batch(_) | Reply::Session(_) | Reply::Claimed(_) => {
-            json(out, &r::Done {})
-        }
-        Reply::Amended { order, amend_id } => {
-            let (amend_id, order_id) = (amend_id.to_string(), order.to_string());
-            json(out, &r::Amended { amend_id, order_id, cl_ord_id: None, rate });
-        }
-        Reply::Edited { order, original } => {
-            let order_id = order.map(|id| id.to_string()).unwrap_or_default();
-            json(out, &r::Edited { order_id, original_order_id: original.to_string(), rate });
-        }
+        Reply::Done
+        | Reply::Placed { .. }
+        | Reply::Batch(_)
+        | Reply::Amended { .. }
+        | Reply::Edited { .. }
+        | Reply::Canceled(_)
+        | Reply::Session(_)
+        | Reply::Claimed(_) => json(out, &r::Done {}),
         Reply::Switch { now, at } => {
             let trigger_time = at.map_or_else(|| "0".to_owned(), second);
             json(out, &r::Switch { current_time: second(*now), trigger_time });
         }
-        Reply::Canceled(ids) => json(out, &r::Count { count: ids.len(), rate }),
         Reply::Export(of) => json(out, &r::ExportAdded { export_id: of.id.to_string() }),
         Reply::ExportRemoved => json(out, &r::ExportRemoved { removed: true }),
         Reply::Earned(of) => json(out, &earn::earned(reference, of)),
@@ -431,32 +382,4 @@ pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) 
         _ => {}
     }
     out.push_str(if first { "[]" } else { "]" });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reply_to_add_order_is_byte_for_byte_what_serde_writes() {
-        let counted = r::Rate {
-            cost: Exact::new(100, 2),
-            count: Exact::new(250, 2),
-            remaining: Exact::new(5, 2),
-            maxratecount: 60,
-        };
-        for (order, cl_ord_id, userref, repeated, rate) in [
-            (Some(OrderId(5)), None, None, false, None),
-            (Some(OrderId(5)), Some("a-1"), Some(-3), false, Some(counted.clone())),
-            (Some(OrderId(6)), Some("\"\\"), None, true, Some(counted)),
-            (None, None, None, false, None),
-        ] {
-            let mut text = String::new();
-            placed(&mut text, order, (cl_ord_id, userref), repeated, rate.clone());
-            let (order_id, cl_ord_id) = (order.map(|id| id.to_string()), cl_ord_id.map(str::to_owned));
-            let (order_id, warnings) = (order_id.unwrap_or_default(), repeated.then(|| vec![REPEATED]));
-            let expected = r::Placed { order_id, cl_ord_id, order_userref: userref, warnings, rate };
-            assert_eq!(text, serde_json::to_string(&expected).unwrap());
-        }
-    }
 }
