@@ -7,11 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{StreamExt as _, poll};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -292,7 +293,13 @@ impl Session {
         let mut next = Some(first);
         let mut end = None;
         for _ in 0..DRAIN_MAX {
-            let Some(message) = next.take().or_else(|| socket.next().now_or_never()) else { break };
+            let message = match next.take() {
+                Some(message) => message,
+                None => match poll!(socket.next()) {
+                    Poll::Ready(message) => message,
+                    Poll::Pending => break,
+                },
+            };
             // An answer to our ping does not keep an idle socket.
             if !matches!(message, Some(Ok(Message::Pong(_)))) {
                 self.last_message = self.last_heard;
