@@ -38,9 +38,11 @@ pub enum Ticket {
     Call(Arc<Outlet>, Call),
 }
 
-/// Sockets whose answers one release writes by itself: waking a session costs more than the write, but sessions write on all
+/// Sockets whose answers one release writes by itself: waking a session costs as much as the write, but sessions write on all
 /// processors, and the next batch waits for this one.
 const PASSED_MAX: usize = 64;
+/// Replies for one socket that a release writes by itself: beyond them they cost more than the session's waking.
+const PASSED_EACH: usize = 32;
 
 /// What the desk keeps of one socket.
 #[derive(Debug, Default)]
@@ -56,14 +58,15 @@ struct Seat {
 }
 
 impl Seat {
-    /// Writes the answers to the socket if its session is at rest and they are all to orders; `false` when they are to be
-    /// sent.
+    /// Writes the answers to the socket if its session is at rest and they are few and all to orders; `false` when they
+    /// are to be sent.
     fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Seat { outlet: Some(outlet), parts, .. } = self else { return false };
         let passed = outlet.pass_replies(parts.len(), || {
             out.bytes.clear();
+            let few = |answer| parts.len() <= PASSED_EACH && orders::canceled(answer) <= PASSED_EACH;
             let rendered = parts.iter().all(|part| match part {
-                Part::Answer(call, Ok(answer)) => orders::reply(out, call, answer, now),
+                Part::Answer(call, Ok(answer)) => few(answer) && orders::reply(out, call, answer, now),
                 _ => false,
             });
             let out: &Frames = out;
@@ -323,6 +326,7 @@ impl Desk {
         self.dirty = following;
     }
 
+    /// Writes those that go past the sessions.
     fn pass_answers(&mut self) {
         let now = (self.clock)();
         let Desk { seats, dirty, out, .. } = self;

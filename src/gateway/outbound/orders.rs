@@ -84,6 +84,14 @@ fn rate(of: engine::rates::Rate) -> Rate {
     }
 }
 
+/// How many orders an answer cancels: one user reference may name them all.
+pub fn canceled(answer: &Answer) -> usize {
+    match answer {
+        Answer::Reply(Reply::Canceled(ids)) | Answer::Rated(Reply::Canceled(ids), _) => ids.len(),
+        _ => 0,
+    }
+}
+
 fn to_json(result: &impl serde::Serialize) -> String {
     let mut text = String::new();
     json(&mut text, result);
