@@ -38,8 +38,8 @@ pub enum Ticket {
     Call(Arc<Outlet>, Call),
 }
 
-/// Sockets whose answers one release writes by itself: waking a session costs as much as the write, but sessions write on all
-/// processors, and the next batch waits for this one.
+/// Sockets whose answers one release writes by itself, less what waits for the engine: waking a session costs as much as the
+/// write, but sessions write on all processors, and what waits would wait for these writes, too.
 const PASSED_MAX: usize = 64;
 /// Replies for one socket that a release writes by itself: beyond them they cost more than the session's waking.
 const PASSED_EACH: usize = 32;
@@ -317,20 +317,20 @@ impl Desk {
     }
 
     /// Sends the answers of sockets that follow nothing: no item can belong into the same write (rule 50).
-    fn send_answers(&mut self) {
+    fn send_answers(&mut self, waiting: usize) {
         let (plain, following) =
             std::mem::take(&mut self.dirty).into_iter().partition(|at| self.seats[*at].channels.is_empty());
         self.dirty = plain;
-        self.pass_answers();
+        self.pass_answers(waiting);
         self.send();
         self.dirty = following;
     }
 
-    /// Writes those that go past the sessions.
-    fn pass_answers(&mut self) {
+    /// Writes those that go past the sessions while so much waits for the engine.
+    fn pass_answers(&mut self, waiting: usize) {
         let now = (self.clock)();
         let Desk { seats, dirty, out, .. } = self;
-        let mut left = PASSED_MAX;
+        let mut left = PASSED_MAX.saturating_sub(waiting);
         dirty.retain(|at| {
             let passed = left > 0 && seats[*at].pass(out, now);
             left -= usize::from(passed);
@@ -379,7 +379,7 @@ impl Release for Desk {
             self.feeds.market_data.feed(&batch.events);
             self.feeds.history.feed(&batch.events);
         }
-        self.send_answers();
+        self.send_answers(batch.waiting);
         for stamped in batch.events.iter() {
             self.tell(stamped);
         }

@@ -33,6 +33,8 @@ pub struct Released<T> {
     pub events: Arc<Vec<Arc<Stamped>>>,
     /// Answers in the order in which the engine gave them. Each is as of the events before it.
     pub answers: Vec<(T, Outcome)>,
+    /// Submissions that wait for the engine meanwhile, and for whoever takes this batch.
+    pub waiting: usize,
 }
 
 /// Where released batches go: the gateway's subscriptions.

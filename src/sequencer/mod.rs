@@ -100,8 +100,8 @@ struct Durable<T> {
 }
 
 impl<T: Send + 'static> Durable<T> {
-    fn let_out(self, release: &mut impl Release<Ticket = T>, stages: &Stages) {
-        release.release(self.batch);
+    fn let_out(self, release: &mut impl Release<Ticket = T>, inbox: &Inbox<T>, stages: &Stages) {
+        release.release(Released { waiting: inbox.waiting(), ..self.batch });
         stages.release.observe(self.since.elapsed());
     }
 }
@@ -246,7 +246,7 @@ impl<R: Release> Sequencer<R> {
     /// Releases the batch that is on disk, if one is.
     fn let_out(&mut self) {
         if let Some(durable) = self.durable.take() {
-            durable.let_out(&mut self.release, &self.stages);
+            durable.let_out(&mut self.release, &self.inbox, &self.stages);
         }
     }
 
@@ -267,7 +267,7 @@ impl<R: Release> Sequencer<R> {
         }
         self.head.send_replace(self.journal.head());
         let batch = std::mem::take(&mut self.under_way);
-        let batch = Released { events: Arc::new(batch.events), answers: batch.answers };
+        let batch = Released { events: Arc::new(batch.events), answers: batch.answers, waiting: 0 };
         self.durable = Some(Durable { batch, since: Instant::now() });
         Ok(more)
     }
@@ -291,7 +291,7 @@ impl<R: Release> Sequencer<R> {
                 }
                 // The append is under way now; all three go on at the same time.
                 if let Some(durable) = durable.take() {
-                    durable.let_out(release, stages);
+                    durable.let_out(release, inbox, stages);
                 }
                 let ends = match &appended {
                     None => open.answers.len() >= BATCH_MAX,

@@ -73,7 +73,7 @@ impl<R: Release> Sequencer<R> {
         while let Some(taken) = self.inbox.next().await {
             let refuse = |of: Submission<R::Ticket>| (of.ticket, Err(Reject::of(Code::ReadOnly)));
             let answers = taken.submissions.into_iter().map(refuse).collect();
-            self.release.release(Released { events: Arc::default(), answers });
+            self.release.release(Released { events: Arc::default(), answers, waiting: self.inbox.waiting() });
         }
     }
 
@@ -108,7 +108,7 @@ impl<R: Release> Sequencer<R> {
             (ticket, outcome)
         };
         let answers = taken.submissions.into_iter().map(look_up).collect();
-        self.release.release(Released { events: Arc::default(), answers });
+        self.release.release(Released { events: Arc::default(), answers, waiting: self.inbox.waiting() });
     }
 }
 

@@ -39,7 +39,8 @@ impl Release for Probe {
 
     fn failed(&mut self, tickets: Vec<usize>) {
         let refused = |ticket| (ticket, Err(Code::Halted.into()));
-        let _ = self.0.send(Released { events: Arc::default(), answers: tickets.into_iter().map(refused).collect() });
+        let answers = tickets.into_iter().map(refused).collect();
+        let _ = self.0.send(Released { events: Arc::default(), answers, waiting: 0 });
     }
 
     fn accepting(&mut self, _accepts: bool) {}
