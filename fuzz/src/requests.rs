@@ -16,8 +16,10 @@ use countersign::gateway::outbound::{items, orders, results};
 use countersign::sequencer::codec;
 use countersign::sequencer::handle::Answer;
 use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::server::Client;
+use super::session::texts;
 use super::world::{NOW, engine, principals, tokens};
 
 /// What a message asks for, if it is understood. It is judged for each kind of principal that might ask.
@@ -78,7 +80,10 @@ fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
     engine.state().ledger.check().expect("money is conserved");
     let asked = matches!(command, Command::Halt { .. });
     assert!(asked || engine.state().halted.is_none(), "{:?}", engine.state().halted);
-    if !orders::reply(&mut Frames::default(), &call, &Answer::Reply(reply.clone()), NOW) {
+    let mut frames = Frames::default();
+    if orders::reply(&mut frames, &call, &Answer::Reply(reply.clone()), NOW) {
+        texts(&frames.bytes, Role::Client).into_iter().for_each(|text| written(|out| *out = text));
+    } else {
         written(|out| results::reply(out, &engine.state().reference, &reply));
     }
     told(&engine, by, NOW);

@@ -40,7 +40,7 @@ fn operation(text: &str) -> Option<Operation> {
 }
 
 /// The messages in what the end of this role is sent, as far as the frames are sound.
-fn texts(bytes: &[u8], to: Role) -> Vec<String> {
+pub fn texts(bytes: &[u8], to: Role) -> Vec<String> {
     let limits = (to == Role::Server).then(upgrade::config);
     let mut socket = WebSocket::from_raw_socket(Sent(bytes), to, limits);
     let messages = std::iter::from_fn(|| socket.read().ok());
