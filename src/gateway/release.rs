@@ -62,13 +62,17 @@ impl Seat {
     /// are to be sent.
     fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
         let Seat { outlet: Some(outlet), parts, .. } = self else { return false };
+        // Before anything is rendered, which the session would do again.
+        let short =
+            |part: &Part| matches!(part, Part::Answer(_, Ok(answer)) if orders::canceled(answer) <= PASSED_EACH);
+        if parts.len() > PASSED_EACH || !parts.iter().all(short) {
+            return false;
+        }
         let passed = outlet.pass_replies(parts.len(), || {
             out.bytes.clear();
-            let few = |answer| parts.len() <= PASSED_EACH && orders::canceled(answer) <= PASSED_EACH;
-            let rendered = parts.iter().all(|part| match part {
-                Part::Answer(call, Ok(answer)) => few(answer) && orders::reply(out, call, answer, now),
-                _ => false,
-            });
+            let rendered = parts
+                .iter()
+                .all(|part| matches!(part, Part::Answer(call, Ok(answer)) if orders::reply(out, call, answer, now)));
             let out: &Frames = out;
             rendered.then_some(&out.bytes)
         });

@@ -34,7 +34,7 @@ impl Session {
             Poll::Ready(written) => written,
             Poll::Pending => Box::pin(patiently(whole, &self.outlet, self.ping() * 2)).await,
         };
-        self.rest.clear();
+        self.rest = Vec::new();
         self.out.bytes.clear();
         if self.out.bytes.capacity() > BUFFER_KEPT {
             self.out.bytes.shrink_to(BUFFER_KEPT);

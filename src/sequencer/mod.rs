@@ -95,13 +95,14 @@ impl Ended {
 
 /// A batch that is on disk, and since when.
 struct Durable<T> {
-    batch: Released<T>,
+    batch: Open<T>,
     since: Instant,
 }
 
 impl<T: Send + 'static> Durable<T> {
     fn let_out(self, release: &mut impl Release<Ticket = T>, inbox: &Inbox<T>, stages: &Stages) {
-        release.release(Released { waiting: inbox.waiting(), ..self.batch });
+        let Open { events, answers, .. } = self.batch;
+        release.release(Released { events: Arc::new(events), answers, waiting: inbox.waiting() });
         stages.release.observe(self.since.elapsed());
     }
 }
@@ -267,7 +268,6 @@ impl<R: Release> Sequencer<R> {
         }
         self.head.send_replace(self.journal.head());
         let batch = std::mem::take(&mut self.under_way);
-        let batch = Released { events: Arc::new(batch.events), answers: batch.answers, waiting: 0 };
         self.durable = Some(Durable { batch, since: Instant::now() });
         Ok(more)
     }
