@@ -475,7 +475,7 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     sequencer.start(genesis.filter(|_| empty)).await?;
     let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
     let stages = sequencer.stages();
-    let shadow = sequencer.shadow(journal.clone(), snapshots, every);
+    let shadow = sequencer.shadow(every);
     Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
 }
 

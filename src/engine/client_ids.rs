@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::index::{Named, Names, Spot};
+use super::index::{Named, Names, PREFETCH_MAX, Spot};
 use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::CLIENT_ORDER_ID_KEPT_US;
 use crate::domain::money::{Price, Quantity};
@@ -114,7 +115,8 @@ impl ClientIds {
         }
         if let Some(id) = order.cl_ord_id {
             let (key, until) = ((order.owner, id), until(order));
-            due.push_back(given.insert(Given { key, order: order.id, asked: Asked::of(order), until }));
+            let (spot, _) = given.insert(Given { key, order: order.id, asked: Asked::of(order), until });
+            due.push_back(spot);
         }
     }
 
@@ -140,12 +142,18 @@ impl Serialize for ClientIds {
 impl<'de> Deserialize<'de> for ClientIds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ClientIds, D::Error> {
         let mut ids = ClientIds::default();
-        for given in Vec::<Given>::deserialize(deserializer)? {
-            if ids.given.find(&given.key).is_some() {
-                return Err(serde::de::Error::custom("two orders of one client id"));
+        let mut all = Vec::<Given>::deserialize(deserializer)?.into_iter().peekable();
+        while all.peek().is_some() {
+            let some: ArrayVec<Given, PREFETCH_MAX> = all.by_ref().take(PREFETCH_MAX).collect();
+            ids.prefetch(some.iter().map(|given| given.key));
+            for given in some {
+                let (spot, before) = ids.given.insert(given);
+                if before.is_some() {
+                    return Err(serde::de::Error::custom("two orders of one client id"));
+                }
+                // One that was due before is found again with the next order, and stays as long as its order is open.
+                ids.due.push_back(spot);
             }
-            // One that was due before is found again with the next order, and stays as long as its order is open.
-            ids.due.push_back(ids.given.insert(given));
         }
         Ok(ids)
     }

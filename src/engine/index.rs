@@ -144,17 +144,16 @@ impl<T: Named> Names<T> {
         }
     }
 
-    /// Lets its name stand for this from now on.
-    pub fn insert(&mut self, thing: T) -> Spot {
+    /// Lets its name stand for this from now on. Returns where it is, and what the name stood for before.
+    pub fn insert(&mut self, thing: T) -> (Spot, Option<T>) {
         let hash = self.hash(thing.name());
         if let Some(spot) = self.find_hashed(hash, thing.name()) {
-            *self.place(spot) = Some(thing);
-            return spot;
+            return (spot, self.place(spot).replace(thing));
         }
         let spot = self.free.pop().unwrap_or_else(|| self.fresh());
         *self.place(spot) = Some(thing);
         self.tables[table(hash)].insert_unique(spread(hash), (hash, spot), |(hash, _)| spread(*hash));
-        spot
+        (spot, None)
     }
 
     /// Forgets what lies there.
@@ -230,15 +229,16 @@ mod tests {
     fn names_are_found_where_they_were_put_and_their_places_are_used_again() {
         let count = 3 * SEGMENT as u64 + 1;
         let mut names = Names::default();
-        let spots: Vec<Spot> = (0..count).map(|name| names.insert(Thing(name))).collect();
+        let spots: Vec<Spot> = (0..count).map(|name| names.insert(Thing(name)).0).collect();
         assert!((0..count).all(|name| names.find(&name) == Some(spots[name as usize])));
-        assert_eq!(names.insert(Thing(7)), spots[7], "a name stays where it was");
+        let (spot, before) = names.insert(Thing(7));
+        assert!(spot == spots[7] && before.is_some(), "a name stays where it was");
         for gone in (0..count).step_by(3) {
             names.remove(spots[gone as usize]);
             assert!(names.find(&gone).is_none() && names.at(spots[gone as usize]).is_none());
         }
         for name in (0..count).step_by(3) {
-            let spot = names.insert(Thing(count + name));
+            let (spot, _) = names.insert(Thing(count + name));
             assert!(spots.contains(&spot), "a place that was free");
         }
         let there: Vec<u64> = names.sorted_by_key(|thing| thing.0).iter().map(|thing| thing.0).collect();

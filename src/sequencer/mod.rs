@@ -26,7 +26,6 @@ pub use batch::{Release, Released, Stamped};
 use futures::FutureExt as _;
 use handle::{Answer, Inbox, Submission, Taken, Work};
 use recovery::RecoveryError;
-use replay::Replay;
 use shadow::{Ending, Shadow};
 use stages::Stages;
 use tokio::sync::watch;
@@ -182,11 +181,9 @@ impl<R: Release> Sequencer<R> {
         Arc::clone(&self.stages)
     }
 
-    /// A second state that begins as the engine's is now and follows the journal through `reader`, saving
-    /// `snapshots`, one after `every` so many events. To be made before [`run`](Sequencer::run), which takes the engine.
-    pub fn shadow(&self, reader: JournalReader, snapshots: Snapshots, every: u64) -> Shadow {
-        let replay = Replay { state: self.engine.state().clone(), chain: self.journal.head().digest };
-        Shadow::new(replay, reader, snapshots, self.head(), every)
+    /// A second state that follows the journal and saves a snapshot after `every` so many events.
+    pub fn shadow(&self, every: u64) -> Shadow {
+        Shadow::new(self.reader.clone(), self.snapshots.clone(), self.head(), every)
     }
 
     /// Runs until every handle is dropped and answers all that was accepted. While the storage takes no writes it

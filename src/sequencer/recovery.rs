@@ -59,13 +59,23 @@ pub struct Verified {
     pub snapshots: usize,
 }
 
-/// The state to start from: the newest readable snapshot and what followed it. A snapshot of an unknown
-/// format is ignored and the journal replayed (rule 48).
+/// The state to start from: the newest readable snapshot and what followed it.
 ///
 /// # Errors
 /// When the journal cannot be read or is damaged, or is not the one that the snapshot was made from.
 pub async fn recover(reader: &JournalReader, snapshots: &Snapshots) -> Result<State, RecoveryError> {
-    let mut replay = snapshots.newest_first().find_map(|snapshot| restore(&snapshot)).unwrap_or_default();
+    let mut replay = resume(reader, snapshots).await?;
+    replay.follow(reader, u64::MAX, |_| Ok(())).await?;
+    Ok(replay.state)
+}
+
+/// Where a replay goes on from: the newest readable snapshot, or the beginning. A snapshot of an unknown format is
+/// ignored (rule 48).
+///
+/// # Errors
+/// When the journal cannot be read, or is not the one that the snapshot was made from.
+pub async fn resume(reader: &JournalReader, snapshots: &Snapshots) -> Result<Replay, RecoveryError> {
+    let replay = snapshots.newest_first().find_map(|snapshot| restore(&snapshot)).unwrap_or_default();
     let at = replay.state.seq.0;
     if reader.digest_before(at + 1).await? != Some(replay.chain) {
         let why = "a snapshot was made there, and of another journal: it was cut, changed or exchanged; \
@@ -73,8 +83,7 @@ pub async fn recover(reader: &JournalReader, snapshots: &Snapshots) -> Result<St
             .to_owned();
         return Err(JournalError::Corrupt { at, why }.into());
     }
-    replay.follow(reader, u64::MAX, |_| Ok(())).await?;
-    Ok(replay.state)
+    Ok(replay)
 }
 
 /// Replays the whole journal from its first row and compares chain, every snapshot and the ledger's sums.

@@ -1,6 +1,6 @@
 //! The shadow: a second state that follows the journal on a thread of its own and saves the snapshots, so that no
-//! command ever waits for one. It reads what is on disk and is told nothing else; when that is not what was written, the
-//! server stops. When an orderly stop finds the engine's state to be another, one of the two is wrong, and no snapshot is
+//! command ever waits for one. It reads what is on disk, from the newest snapshot on, and is told nothing else; when that is
+//! not what was written, the server stops. When an orderly stop finds the engine's state to be another, one of the two is wrong, and no snapshot is
 //! left to start from.
 
 #[cfg(test)]
@@ -40,27 +40,22 @@ impl Ending {
 
 /// A state that follows the journal.
 pub struct Shadow {
-    replay: Replay,
+    /// `None` until it has read the newest snapshot, which it does on its own time: a start does not wait for it.
+    replay: Option<Replay>,
     reader: JournalReader,
     snapshots: Snapshots,
     head: watch::Receiver<Head>,
     /// Events after which it saves a snapshot, at least.
     every: u64,
-    /// The sequence at which it saves the next. At first no snapshot is known, so a long replay is not repeated.
+    /// The sequence at which it saves the next.
     due: u64,
 }
 
 impl Shadow {
-    /// A shadow that goes on from `replay`, saving a snapshot after `every` so many events, or after as many as there are
-    /// open orders, if those are more.
-    pub(super) fn new(
-        replay: Replay,
-        reader: JournalReader,
-        snapshots: Snapshots,
-        head: watch::Receiver<Head>,
-        every: u64,
-    ) -> Shadow {
-        Shadow { replay, reader, snapshots, head, every, due: every }
+    /// A shadow that saves a snapshot after `every` so many events, or after as many as there are open orders, if those
+    /// are more.
+    pub(super) fn new(reader: JournalReader, snapshots: Snapshots, head: watch::Receiver<Head>, every: u64) -> Shadow {
+        Shadow { replay: None, reader, snapshots, head, every, due: 0 }
     }
 
     /// Follows up to the journal's present head and saves the snapshots that fall due on the way.
@@ -69,8 +64,7 @@ impl Shadow {
     /// When the journal cannot be read, or does not hold what was written.
     pub async fn catch_up(&mut self) -> Result<(), RecoveryError> {
         let head = *self.head.borrow();
-        self.follow(head.seq).await?;
-        let Replay { state, chain } = &self.replay;
+        let Replay { state, chain } = self.follow(head.seq).await?;
         if state.seq.0 == head.seq && *chain != head.digest {
             let why = "it is not the row that was written".to_owned();
             return Err(JournalError::Corrupt { at: head.seq, why }.into());
@@ -78,19 +72,28 @@ impl Shadow {
         Ok(())
     }
 
-    async fn follow(&mut self, until: u64) -> Result<(), RecoveryError> {
+    async fn follow(&mut self, until: u64) -> Result<&Replay, RecoveryError> {
         let Shadow { replay, reader, snapshots, every, due, .. } = self;
+        // A snapshot costs what it holds: one after so many events is never more work than these were.
+        let next = |State { seq, orders, .. }: &State| seq.0 + (*every).max(orders.count() as u64);
+        let replay = match replay {
+            Some(replay) => replay,
+            None => {
+                let resumed = recovery::resume(reader, snapshots).await?;
+                *due = next(&resumed.state);
+                replay.insert(resumed)
+            }
+        };
         let save_due = |replay: &Replay| {
-            let State { seq, orders, .. } = &replay.state;
-            if seq.0 >= *due {
-                // A snapshot costs what it holds: one after so many events is never more work than these were. One that
-                // fails is tried again with the next due.
-                *due = seq.0 + (*every).max(orders.count() as u64);
+            if replay.state.seq.0 >= *due {
+                // One that fails is tried again with the next due.
+                *due = next(&replay.state);
                 save(snapshots, replay);
             }
             Ok(())
         };
-        replay.follow(reader, until, save_due).await
+        replay.follow(reader, until, save_due).await?;
+        Ok(replay)
     }
 
     /// Follows to the end, compares, and saves the last snapshot.
@@ -99,10 +102,11 @@ impl Shadow {
     /// [`RecoveryError::Diverged`] when the engine's state is not what the journal gives; all snapshots are gone
     /// then. And as [`catch_up`](Shadow::catch_up).
     pub async fn finish(mut self, ending: Ending) -> Result<(), RecoveryError> {
-        self.follow(ending.seq).await?;
-        let last = Ending::of(&self.replay.state);
+        let snapshots = self.snapshots.clone();
+        let replay = self.follow(ending.seq).await?;
+        let last = Ending::of(&replay.state);
         if last == ending {
-            save(&self.snapshots, &self.replay);
+            save(&snapshots, replay);
             return Ok(());
         }
         let (engine, shadow) = (hex::encode(ending.digest), hex::encode(last.digest));
@@ -112,7 +116,7 @@ impl Shadow {
             shadow,
             "the state in memory is not what the journal gives; the snapshots are dropped and the next start replays it"
         );
-        if let Err(error) = self.snapshots.clear() {
+        if let Err(error) = snapshots.clear() {
             tracing::error!(%error, "the snapshots cannot be dropped: remove them before the next start");
         }
         Err(RecoveryError::Diverged { at: ending.seq })
@@ -125,17 +129,7 @@ impl Shadow {
     /// When the system gives no thread.
     pub fn start(self) -> std::io::Result<Following> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (ended, ending) = oneshot::channel();
-        let (breaks, broken) = oneshot::channel();
-        let thread = background::spawn("shadow", move || {
-            let outcome = runtime.block_on(self.run(ending));
-            if outcome.is_err() {
-                // Who follows may have gone; then the outcome is for nobody.
-                let _ = breaks.send(());
-            }
-            outcome
-        })?;
-        Ok(Following { ended, broken, thread })
+        Following::start(move |ending| runtime.block_on(self.run(ending)))
     }
 
     async fn run(mut self, mut ending: oneshot::Receiver<Ending>) -> Result<(), RecoveryError> {
@@ -185,12 +179,24 @@ pub struct Following {
 }
 
 impl Following {
-    /// Waits until it has found that the journal does not hold what was written; [`finish`](Following::finish) says what.
-    /// Whatever is acknowledged from then on lies behind rows that no start would pass.
+    fn start(
+        follow: impl FnOnce(oneshot::Receiver<Ending>) -> Result<(), RecoveryError> + Send + 'static,
+    ) -> std::io::Result<Following> {
+        let (ended, ending) = oneshot::channel();
+        let (running, broken) = oneshot::channel::<()>();
+        let thread = background::spawn("shadow", move || {
+            // Nothing is ever sent: it ends with this thread, by a panic too.
+            let _running = running;
+            follow(ending)
+        })?;
+        Ok(Following { ended, broken, thread })
+    }
+
+    /// Waits until it has ended untold: it found that the journal does not hold what was written, or it panicked on what
+    /// the engine took; [`finish`](Following::finish) says what. Whatever is acknowledged from then on lies behind rows
+    /// that no start would pass.
     pub async fn broken(&mut self) {
-        if (&mut self.broken).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        let _ = (&mut self.broken).await;
     }
 
     /// Tells it the ending, if it has not ended by itself, and waits until it has followed, compared and saved.

@@ -135,7 +135,7 @@ async fn killed_after(dir: &Path, assets: u16) -> [u8; 32] {
 /// killed. The digest of the state.
 async fn followed(dir: &Path, assets: u16) -> [u8; 32] {
     let (mut sequencer, _handle, _released) = opened(dir).await;
-    let mut shadow = sequencer.shadow(reader(dir).await, snapshots(dir), 1);
+    let mut shadow = sequencer.shadow(1);
     sequencer.start(Some(Command::Genesis((1..=assets).map(asset).collect()))).await.unwrap();
     shadow.catch_up().await.unwrap();
     sequencer.engine.state().digest()

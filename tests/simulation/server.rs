@@ -137,7 +137,7 @@ impl Server {
         let opened = sequencer::open(journal, &reader, &snapshots, || CLOCK.get(), queue_max, tiers, release);
         let (mut sequencer, handle) = opened.await?;
         sequencer.start(genesis).await?;
-        self.shadow = Some(sequencer.shadow(reader, snapshots, self.settings.snapshot_events));
+        self.shadow = Some(sequencer.shadow(self.settings.snapshot_events));
         self.handle = Some(handle);
         self.run = Some(Box::pin(async { sequencer.run(std::future::pending()).await.close().await }));
         Ok(())

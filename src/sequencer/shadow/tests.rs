@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::{Ending, Shadow};
+use super::{Ending, Following, Shadow};
 use crate::access::principal::Actor;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, OrganizationId, ServiceUserId};
 use crate::domain::money::{Amount, Price, Quantity};
@@ -11,6 +11,7 @@ use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::ledger::Ledger;
 use crate::engine::reference::Reference;
+use crate::engine::state::State;
 use crate::sequencer::codec;
 use crate::sequencer::recovery::{RecoveryError, recover, verify};
 use crate::sequencer::replay::Replay;
@@ -35,7 +36,7 @@ impl Followed {
         let (head, following) = watch::channel(Head::default());
         let snapshots = Snapshots::Memory(disk.clone());
         let reader = JournalReader::Memory(disk.clone());
-        let shadow = Shadow::new(Replay::default(), reader, snapshots, following, every);
+        let shadow = Shadow::new(reader, snapshots, following, every);
         Followed { disk, journal, head, shadow }
     }
 
@@ -61,6 +62,11 @@ impl Followed {
 
     fn saved(&self) -> Vec<u64> {
         self.snapshots().newest_first().map(|snapshot| snapshot.seq).collect()
+    }
+
+    /// The state of a shadow that has begun to follow.
+    fn state(&mut self) -> &mut State {
+        &mut self.shadow.replay.as_mut().unwrap().state
     }
 
     /// What the engine would end with.
@@ -119,7 +125,8 @@ async fn snapshots_are_saved_as_they_fall_due_and_a_start_goes_on_from_the_newes
 async fn a_snapshot_of_many_orders_is_not_saved_again_before_as_many_events() {
     let mut followed = Followed::new(10);
     let (reference, ledger) = (Reference::btc_usd(4, 1), &mut Ledger::default());
-    let orders = &mut followed.shadow.replay.state.orders;
+    followed.shadow.catch_up().await.unwrap();
+    let orders = &mut followed.state().orders;
     orders.add_market();
     for id in 1..=24 {
         orders.apply(Moment(id), &Event::OrderPlaced { order: waiting(id), rests: false }, &reference, ledger);
@@ -155,7 +162,8 @@ async fn a_shadow_that_differs_is_told_at_the_stop_and_none_of_its_snapshots_is_
     let mut followed = Followed::new(4);
     followed.journal(3).await;
     // As when a bit of its memory flips: another state from here on, with the same history.
-    followed.shadow.replay.state.ledger.hold(AccountId::at(0), AssetId::at(0), Amount(1));
+    followed.shadow.catch_up().await.unwrap();
+    followed.state().ledger.hold(AccountId::at(0), AssetId::at(0), Amount(1));
     followed.shadow.catch_up().await.unwrap();
     assert_eq!(followed.saved(), [4]);
     let (ending, snapshots, reader) = (followed.ending().await, followed.snapshots(), followed.reader());
@@ -190,6 +198,31 @@ async fn a_row_that_is_not_what_was_written_is_told_while_the_server_runs() {
 }
 
 #[tokio::test]
+async fn a_shadow_that_panics_is_told_while_the_server_runs() {
+    let mut following = Following::start(|_| panic!("as when replay comes to what the engine cannot have")).unwrap();
+    following.broken().await;
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| following.finish(None))).is_err());
+}
+
+#[tokio::test]
+async fn it_begins_with_the_newest_snapshot_and_saves_the_next_as_long_after_it() {
+    let mut followed = Followed::new(10);
+    followed.journal(7).await;
+    followed.shadow.catch_up().await.unwrap();
+    assert_eq!(followed.saved(), [10]);
+    // Were a row of before read, it would not decode.
+    followed.disk.damage(|rows, _| rows[..5].iter_mut().for_each(|row| row.format = 0));
+    let (reader, snapshots) = (followed.reader(), followed.snapshots());
+    followed.shadow = Shadow::new(reader, snapshots, followed.head.subscribe(), 10);
+    followed.journal(2).await;
+    followed.shadow.catch_up().await.unwrap();
+    assert_eq!((followed.state().seq.0, followed.saved()), (18, vec![10]));
+    followed.journal(1).await;
+    followed.shadow.catch_up().await.unwrap();
+    assert_eq!(followed.saved(), [20, 10]);
+}
+
+#[tokio::test]
 async fn a_snapshot_that_cannot_be_saved_is_tried_again_with_the_next_due() {
     let mut followed = Followed::new(4);
     followed.journal(2).await;
@@ -211,7 +244,7 @@ async fn it_follows_no_further_than_the_head_and_the_ending() {
     followed.journal(2).await;
     followed.head.send_replace(head);
     followed.shadow.catch_up().await.unwrap();
-    assert_eq!(followed.shadow.replay.state.seq.0, 6);
+    assert_eq!(followed.state().seq.0, 6);
     let snapshots = followed.snapshots();
     followed.shadow.finish(ending).await.unwrap();
     assert_eq!(snapshots.newest_first().map(|snapshot| snapshot.seq).collect::<Vec<_>>(), [6]);
