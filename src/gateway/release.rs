@@ -105,7 +105,7 @@ pub struct Desk {
     held: HashMap<Holder, Vec<usize>>,
     subscriptions: Subscriptions,
     feeds: Feeds,
-    /// For the fan-out, once the answers are on their way: a reply comes before what it causes (rule 50).
+    /// For the fan-out, once the answers are on their way.
     news: Vec<News>,
     clock: fn() -> Moment,
     /// The answers of one socket at a time.
@@ -378,16 +378,19 @@ impl Release for Desk {
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
         }
-        // Before the replies: who asks for market data after an answer finds what the answer told.
-        if !batch.events.is_empty() {
-            self.feeds.market_data.feed(&batch.events);
-            self.feeds.history.feed(&batch.events);
+        if let Some(last) = batch.events.last() {
+            self.feeds.market_data.announce(last.seq);
         }
         self.send_answers(batch.waiting);
         for stamped in batch.events.iter() {
             self.tell(stamped);
         }
         self.send();
+        // A reply comes before what it causes (rule 50), so all others are told only now.
+        if !batch.events.is_empty() {
+            self.feeds.market_data.feed(&batch.events);
+            self.feeds.history.feed(&batch.events);
+        }
         self.news.drain(..).for_each(|news| self.feeds.fan_out.tell(news));
         if self.directory.system() != system {
             self.sockets.tell_all(Told::System);

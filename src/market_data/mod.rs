@@ -10,12 +10,13 @@ mod ticker;
 pub use projection::{Snapshot, start};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::access::operation::Operation;
-use crate::domain::ids::MarketId;
+use crate::domain::ids::{MarketId, Seq};
 use crate::sequencer::Stamped;
 
 /// Batches that may wait for the projection; it takes each in microseconds.
@@ -83,23 +84,34 @@ impl MarketData {
 }
 
 /// The projection's end of the feed.
-pub type Incoming = mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>;
+pub struct Incoming {
+    batches: mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>,
+    announced: Arc<AtomicU64>,
+}
 
 /// A feed and its other end, so that the release step exists before the projection.
 pub fn feed() -> (Feed, Incoming) {
-    let (batches, incoming) = mpsc::channel(BATCHES_MAX);
-    (Feed { batches: Some(batches) }, incoming)
+    let (sender, batches) = mpsc::channel(BATCHES_MAX);
+    let announced = Arc::new(AtomicU64::new(0));
+    (Feed { batches: Some(sender), announced: Arc::clone(&announced) }, Incoming { batches, announced })
 }
 
 /// The release step's end.
 pub struct Feed {
     batches: Option<mpsc::Sender<Arc<Vec<Arc<Stamped>>>>>,
+    announced: Arc<AtomicU64>,
 }
 
 impl Feed {
     /// Batches that wait for the projection.
     pub fn waiting(&self) -> usize {
         self.batches.as_ref().map_or(0, |batches| batches.max_capacity() - batches.capacity())
+    }
+
+    /// Says that a batch up to this event will be fed: whoever asks for market data from now on waits for it. So answers
+    /// can go out before the batch, whose frames come after them, and who asks after an answer finds what it told.
+    pub fn announce(&self, last: Seq) {
+        self.announced.store(last.0, Ordering::Release);
     }
 
     /// Hands a batch over. A projection that falls 65,536 batches behind is stopped rather than wrong: its

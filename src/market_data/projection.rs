@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use super::ticker::{Print, Tape};
 use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
 use crate::access::operation::Operation;
 use crate::domain::candles::{Candle, MINUTE_US, PastCandle};
-use crate::domain::ids::MarketId;
+use crate::domain::ids::{MarketId, Seq};
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, Side};
 use crate::domain::time::Moment;
@@ -92,6 +93,8 @@ struct Projection {
     reference: Reference,
     markets: Vec<Market>,
     followers: HashMap<Topic, Followers>,
+    /// The last event folded in since the start, and its stamp.
+    seq: Seq,
     at: Moment,
     /// The candles of the past are still to come; until then nobody is told of any.
     awaits_past: bool,
@@ -126,7 +129,8 @@ impl Projection {
             market.best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
             market.levels.take_changes();
         }
-        Projection { reference, markets, followers: HashMap::new(), at, awaits_past: true, frame, sends: 0 }
+        let (followers, seq) = (HashMap::new(), Seq::default());
+        Projection { reference, markets, followers, seq, at, awaits_past: true, frame, sends: 0 }
     }
 
     async fn run(
@@ -149,13 +153,14 @@ impl Projection {
                 _ = retry.tick() => self.catch_up().await,
                 request = asked.recv() => {
                     let Some(request) = request else { return };
-                    // Who asks after an answer finds what the answer told, which was handed over before it.
-                    if let Ok(batch) = incoming.try_recv() {
+                    // Who asks after an answer finds what the answer told, though its batch comes after it.
+                    while self.seq.0 < incoming.announced.load(Ordering::Acquire) {
+                        let Some(batch) = incoming.batches.recv().await else { return };
                         self.follow_all(&batch, &mut incoming).await;
                     }
                     self.answer(request).await;
                 }
-                batch = incoming.recv() => {
+                batch = incoming.batches.recv() => {
                     let Some(batch) = batch else { return };
                     self.follow_all(&batch, &mut incoming).await;
                 }
@@ -195,7 +200,7 @@ impl Projection {
         let mut next = Some(Arc::clone(batch));
         while let Some(batch) = next {
             for stamped in batch.iter() {
-                self.at = stamped.at;
+                (self.seq, self.at) = (stamped.seq, stamped.at);
                 match &stamped.event {
                     Event::AssetAdded(asset) => {
                         self.reference.add_asset(asset);
@@ -213,7 +218,7 @@ impl Projection {
                     _ => touched.extend(self.fold(stamped)),
                 }
             }
-            next = incoming.try_recv().ok();
+            next = incoming.batches.try_recv().ok();
         }
         if !assets.is_empty() || !markets.is_empty() {
             let text = frames::instrument(&self.reference, false, &assets, &markets);

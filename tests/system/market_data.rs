@@ -173,6 +173,32 @@ async fn books_and_queues_rebuilt_by_a_client_have_every_checksum_right() {
     }
 }
 
+/// Rule 50, on a socket that follows a book, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_comes_before_the_market_data_that_its_request_caused() {
+    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+    let world = World::new(&[key(ScopeSet::ALL), other]).await;
+    let mut others = Vec::new();
+    for _ in 0..32 {
+        others.push(world.bot(2).await);
+    }
+    let mut bot = world.bot(1).await;
+    bot.call("subscribe", json!({"channel": "book", "symbol": ["BTC/USD"]})).await;
+    assert_eq!(bot.frame("book").await["type"], "snapshot");
+    for price in 101..=120 {
+        // Answers for many sockets, which are written one after another.
+        for other in &mut others {
+            other.send(json!({"method": "cancel_all"}).to_string()).await;
+        }
+        let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.01", "limit_price": price});
+        bot.send(json!({"method": "add_order", "params": order}).to_string()).await;
+        let first = bot.next().await;
+        assert_eq!((&first["method"], &first["success"]), (&"add_order".into(), &true.into()), "{first}");
+        let bids = &bot.frame("book").await["data"][0]["bids"];
+        assert_eq!(bids[0]["price"].as_f64(), Some(f64::from(price)));
+    }
+}
+
 #[tokio::test]
 async fn orders_one_by_one_are_for_who_has_a_key_and_at_one_depth() {
     let world = World::new(&[key(ScopeSet::NONE)]).await;

@@ -1,8 +1,11 @@
-//! What who follows candles is told while those of the past are still being read.
+//! What followers are told while candles of the past are still being read, and while a batch is on its way.
 
 use std::sync::Mutex;
 
+use super::super::feed;
 use super::*;
+use crate::access::principal::Actor;
+use crate::domain::markets::MarketStatus;
 use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::OrderType;
 
@@ -36,6 +39,14 @@ impl Subscriber for Kept {
     }
 }
 
+fn of_btc_usd() -> Snapshot {
+    Snapshot { reference: Reference::btc_usd(8, 0), ..Snapshot::default() }
+}
+
+fn plain(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
 /// Of one trade in a minute.
 fn traded(minute: u64, price: i64) -> Candle {
     Candle::of(Moment(minute * MINUTE_US), 1, Price(price), Quantity(1), Amount(price))
@@ -43,8 +54,7 @@ fn traded(minute: u64, price: i64) -> Candle {
 
 #[tokio::test]
 async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_since() {
-    let from = Snapshot { reference: Reference::btc_usd(8, 0), ..Snapshot::default() };
-    let mut projection = Projection::new(from, |text| Bytes::copy_from_slice(text.as_bytes()));
+    let mut projection = Projection::new(of_btc_usd(), plain);
     let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
     let topic = Topic { channel: Operation::Ohlc, market: Some(MarketId(1)), depth: 1, bbo: false };
     projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
@@ -72,4 +82,29 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
             (&"snapshot".into(), vec![of(20, 20, 1), of(30, 40, 2), of(50, 50, 1)])
         );
     }
+}
+
+/// Rule 50: answers go out before the batch is fed, and who asks after an answer finds what it told.
+#[tokio::test]
+async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
+    let (mut feed, incoming) = feed();
+    let (_candles, past) = oneshot::channel();
+    let market_data = start(of_btc_usd(), past, incoming, plain);
+    feed.announce(Seq(1));
+    let asked = Arc::new(Kept::default());
+    let topic = Topic { channel: Operation::Instrument, market: None, depth: 0, bbo: false };
+    assert!(market_data.subscribe(topic, Arc::<Kept>::clone(&asked), true).await);
+    // On this one thread the projection has come as far as it can.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(asked.0.lock().unwrap().is_empty(), "the batch is still to come");
+    let event = Event::MarketStatusSet { market: MarketId(1), status: MarketStatus::PostOnly };
+    let stamped = Stamped { seq: Seq(1), at: Moment(1), by: Actor::Server, rate: None, event };
+    feed.feed(&Arc::new(vec![Arc::new(stamped)]));
+    while asked.0.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let told = asked.0.lock().unwrap();
+    assert_eq!((&told[0]["type"], &told[0]["data"]["pairs"][0]["status"]), (&"snapshot".into(), &"post_only".into()));
 }
