@@ -238,7 +238,9 @@ impl<'a> RequestSource<'a> {
                 order
             }
             Request::Market(order) => {
-                let text = if order % 2 == 0 { &mix.market_buy } else { &mix.market_sell };
+                // By how many came before it: the numbers of market orders may all be even.
+                let buys = (order * mix.market_percent / 100).is_multiple_of(2);
+                let text = if buys { &mix.market_buy } else { &mix.market_sell };
                 out.extend_from_slice(text.as_bytes());
                 order
             }
@@ -378,11 +380,21 @@ mod tests {
             let count = (0..1_000).filter(|_| matches!(source.next_request(), Request::Market(_))).count();
             assert_eq!(count, usize::from(percent) * 10);
         }
-        let mix = Mix::new(&settings()).unwrap();
-        let source = RequestSource::new(&mix, 1, 0);
-        let sides: Vec<_> =
-            [1, 2].map(|order| rendered(&source, Request::Market(order))["params"]["side"].clone()).into();
-        assert_eq!(sides, ["sell", "buy"]);
+    }
+
+    #[test]
+    fn market_orders_are_buys_and_sells_in_turn_whatever_their_share() {
+        for percent in [1, 2, 30, 50, 100] {
+            let mix = Mix::new(&MixSettings { market_percent: percent, ..settings() }).unwrap();
+            let mut source = RequestSource::new(&mix, 1, 0);
+            let orders = std::iter::repeat_with(|| source.next_request()).take(1_000).collect::<Vec<_>>();
+            let market = orders.into_iter().filter(|order| matches!(order, Request::Market(_)));
+            let sides: Vec<_> = market.map(|order| rendered(&source, order)["params"]["side"].clone()).collect();
+            assert!(
+                sides.iter().any(|side| side == "buy") && sides.windows(2).all(|two| two[0] != two[1]),
+                "{percent}"
+            );
+        }
     }
 
     #[test]
