@@ -154,8 +154,8 @@ pub enum Command {
     Execute {
         /// What, 1–50.
         ballots: Vec<Ballot>,
-        /// The code's step.
-        step: u64,
+        /// The code's step, which it needs.
+        step: Option<u64>,
         /// Comment.
         comment: Option<String>,
     },

@@ -75,11 +75,16 @@ pub fn judge(
     Ok(Some((policy, verdict)))
 }
 
-/// Spends the action code that what takes effect now needs (rule 15).
-fn spend_code(t: &mut Transition<'_>, member: MemberId, step: Option<u64>) -> Result<(), Reject> {
-    let needed = || Reject::field(Code::CodeNeeded, "otp", "it takes effect at once; give a one-time code");
-    let step = step.ok_or_else(needed)?;
+/// The step of the action code that something needs, not spent yet (rule 15).
+fn action_code(t: &Transition<'_>, member: MemberId, step: Option<u64>, why: &'static str) -> Result<u64, Reject> {
+    let step = step.ok_or_else(|| Reject::field(Code::CodeNeeded, "otp", why))?;
     check_code(t.state(), member, CodePurpose::Action, step, t.now())?;
+    Ok(step)
+}
+
+/// Spends the action code that what takes effect now needs.
+fn spend_code(t: &mut Transition<'_>, member: MemberId, step: Option<u64>) -> Result<(), Reject> {
+    let step = action_code(t, member, step, "it takes effect at once; give a one-time code")?;
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::Action, step });
     Ok(())
 }
@@ -143,10 +148,7 @@ pub fn vote(
     check_message(ballots, comment)?;
     let mut code = None;
     if decision == Decision::Approve {
-        let needed = || Reject::field(Code::CodeNeeded, "otp", "approving needs a one-time code");
-        let step = step.ok_or_else(needed)?;
-        check_code(t.state(), caller.id, CodePurpose::Action, step, t.now())?;
-        code = Some(step);
+        code = Some(action_code(t, caller.id, step, "approving needs a one-time code")?);
     }
     let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
         let request = ballot_request(t, caller, ballot)?;
@@ -165,12 +167,11 @@ pub fn execute(
     t: &mut Transition<'_>,
     caller: MemberCaller,
     ballots: &[Ballot],
-    step: u64,
+    step: Option<u64>,
     comment: Option<&str>,
 ) -> Result<Reply, Reject> {
     check_message(ballots, comment)?;
-    check_code(t.state(), caller.id, CodePurpose::Action, step, t.now())?;
-    let mut code = Some(step);
+    let mut code = Some(action_code(t, caller.id, step, "completing needs a one-time code")?);
     let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
         let request = ballot_request(t, caller, ballot)?;
         may_execute(t.state(), &request, caller.id)?;

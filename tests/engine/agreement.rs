@@ -135,7 +135,7 @@ impl Pair {
             Step::Execute { by, which } => {
                 let Some(which) = pick(*which) else { return };
                 let (ballots, step) = self.ballot(which);
-                let took = self.took(*by, Command::Execute { ballots, step, comment: None });
+                let took = self.took(*by, Command::Execute { ballots, step: Some(step), comment: None });
                 assert_eq!(took, self.model.execute(*by, which), "{:?}", self.model);
             }
             Step::Cancel { by, which } => {

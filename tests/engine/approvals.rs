@@ -46,10 +46,15 @@ fn rule_19_a_vote_completes_a_service_users_request_and_execute_never_does() {
     let request = asked.request.unwrap();
     let ballots = vec![Ballot { request, digest: stage.request(request).digest.clone() }];
     let step = stage.step();
-    let Reply::Votes(votes) = stage.run(&member(1), Command::Execute { ballots, step, comment: None }).unwrap() else {
+    let Reply::Votes(votes) =
+        stage.run(&member(1), Command::Execute { ballots, step: Some(step), comment: None }).unwrap()
+    else {
         panic!("votes");
     };
     assert_eq!(votes[0].1.as_ref().unwrap_err().code, Code::ExecuteNotAllowed);
+    let ballots = vec![Ballot { request, digest: stage.request(request).digest.clone() }];
+    let without = Command::Execute { ballots, step: None, comment: None };
+    assert_eq!(stage.refused(&member(1), without), Code::CodeNeeded);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
     assert_eq!(status(&stage, asked.id), WithdrawalStatus::Pending);
     assert_eq!(stage.state().ledger.held(AccountId(1), AssetId(2)), Amount::ZERO);

@@ -80,7 +80,7 @@ fn d3_29_no_path_lets_the_requester_complete_a_request() {
         comment: Some("mine".to_owned()),
     };
     let approve = vote(&stage, Decision::Approve, step);
-    let execute = Command::Execute { ballots: ballots(&stage, &[own]), step: stage.step(), comment: None };
+    let execute = Command::Execute { ballots: ballots(&stage, &[own]), step: Some(stage.step()), comment: None };
     for (by, command) in [(member(1), approve.clone()), (member(1), execute), (bot(1), approve.clone())] {
         let _ = stage.run(&by, command);
         assert_eq!(stage.state_of(own), RequestState::Pending);

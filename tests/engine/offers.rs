@@ -24,7 +24,7 @@ fn done(stage: &Stage, by: &Principal, request: &Request) -> Can {
     Can {
         approve: takes(vote(Decision::Approve)),
         reject: takes(vote(Decision::Reject)),
-        execute: takes(Command::Execute { ballots: ballots.clone(), step, comment: None }),
+        execute: takes(Command::Execute { ballots: ballots.clone(), step: Some(step), comment: None }),
         cancel: takes(Command::CancelRequest(request.id)),
     }
 }

@@ -37,7 +37,9 @@ pub fn command(dice: &mut Dice, known: &Known, organization: OrganizationId, ste
             let step = (decision == Decision::Approve).then_some(step);
             Command::Vote { decision, ballots: ballots(dice, known, organization), step, comment: comment(dice) }
         }
-        at if at < 88 => Command::Execute { ballots: ballots(dice, known, organization), step, comment: comment(dice) },
+        at if at < 88 => {
+            Command::Execute { ballots: ballots(dice, known, organization), step: Some(step), comment: comment(dice) }
+        }
         at if at < 92 => Command::CancelRequest(request(dice, known)),
         at if at < 94 => {
             let claim = dice.any(&known.claims).map_or(RequestId(1), |(request, _)| *request);

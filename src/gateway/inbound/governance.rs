@@ -51,7 +51,7 @@ pub(super) fn reject<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 pub(super) fn execute<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Vote<'_> = params(e)?;
     let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
-    Ok((asked.token, Body::Coded(Command::Execute { ballots, step: 0, comment }, owned(&asked.otp))))
+    Ok((asked.token, Body::Coded(Command::Execute { ballots, step: None, comment }, owned(&asked.otp))))
 }
 
 pub(super) fn claim_secret<'a>(e: &Envelope<'a>) -> Parsed<'a> {

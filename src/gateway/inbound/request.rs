@@ -56,9 +56,9 @@ pub enum Body {
 /// Puts the step of a verified one-time code into the command that it came with.
 pub fn set_step(command: &mut Command, verified: u64) {
     match command {
-        Command::Vote { step, .. } => *step = Some(verified),
+        Command::Vote { step, .. } | Command::Execute { step, .. } => *step = Some(verified),
         Command::Initiate(_, initiation) => initiation.step = Some(verified),
-        Command::Execute { step, .. } | Command::ClaimSecret { step, .. } => *step = verified,
+        Command::ClaimSecret { step, .. } => *step = verified,
         _ => {}
     }
 }
