@@ -177,6 +177,15 @@ fn validate_checks_and_places_nothing() {
 }
 
 #[test]
+fn validate_repeats_no_order_and_finds_its_client_id_taken() {
+    let (mut venue, [alice, ..]) = funded();
+    let order = named(limit(Side::Buy, "0.1", "20000"), "mine");
+    placed(&mut venue, alice, &order);
+    let checked = PlaceOrder { validate: true, ..order };
+    assert_eq!(refused(&mut venue, alice, &checked).code, Code::ClientOrderIdNotUnique);
+}
+
+#[test]
 fn the_same_client_id_answers_with_the_first_order_for_a_while() {
     let (mut venue, [alice, bob, _]) = funded();
     let order = named(limit(Side::Buy, "0.1", "20000"), "mine");
