@@ -5,6 +5,7 @@ use countersign::access::operation::Operation;
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId};
+use countersign::domain::limits::SERVICE_USERS_MAX;
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
 use countersign::domain::time::{Moment, Period};
@@ -213,6 +214,22 @@ fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
     let refusal = stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(true), scopes)).unwrap_err();
     assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("disabled")));
     stage.initiate(&member(1), edit(1, SettingsChange::default(), Some(false), scopes)).expect("it is not disabled");
+}
+
+#[test]
+fn rule_25_two_keys_that_were_asked_for_do_not_both_come_into_the_last_place() {
+    let mut stage = Stage::new(&[], false);
+    let create = |number: usize| {
+        let (name, settings) = (format!("Bot {number}"), KeySettings::default());
+        Change::Access(AccessChange::Create { name, scopes: ScopeSet::ALL, settings })
+    };
+    for number in 1..SERVICE_USERS_MAX {
+        stage.initiate(&member(1), create(number)).unwrap();
+    }
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let asked = [SERVICE_USERS_MAX, SERVICE_USERS_MAX + 1].map(|number| stage.initiate(&member(1), create(number)));
+    let ended = asked.map(|request| stage.vote(&member(2), Decision::Approve, request.unwrap().id).unwrap().state);
+    assert_eq!(ended, [RequestState::Approved, RequestState::Failed]);
 }
 
 #[test]

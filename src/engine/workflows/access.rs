@@ -92,9 +92,6 @@ impl Governed for AccessChange {
                 return Err(Reject::field(Code::Exists, "api_key", "draw another one"));
             }
         }
-        if matches!(self, AccessChange::Create { .. }) && keys.of(asking.organization).len() >= SERVICE_USERS_MAX {
-            return Err(Reject::of(Code::LimitReached));
-        }
         let draft = self.payload(t.state(), asking.organization).map(Draft::from)?;
         self.strands_nothing(t.state(), asking.organization, asking.initiator.id(), asking.strand_pending, t.now())?;
         Ok(draft)
@@ -241,6 +238,9 @@ impl AccessChange {
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         match self {
             AccessChange::Create { name, scopes, settings } => {
+                if state.keys.of(organization).len() >= SERVICE_USERS_MAX {
+                    return Err(Reject::of(Code::LimitReached));
+                }
                 check_terms(state, organization, None, name, settings)?;
                 Ok(Canonical::object([
                     ("name", Canonical::text(name)),
