@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use axum::routing::post;
+use axum::routing::{any, post};
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
@@ -21,9 +21,13 @@ use super::token::{Claims, LIFETIME_S};
 /// The routes under `/0/private/`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .route("/0/private/GetWebSocketsToken", post(token))
-        .route("/0/private/{method}", post(async || Json(json!({"error": ["EGeneral:Unknown method"]}))))
+        .route("/0/private/GetWebSocketsToken", post(token).fallback(unknown))
+        .route("/0/private/{*method}", any(unknown))
         .with_state(gateway)
+}
+
+async fn unknown() -> Json<Value> {
+    Json(json!({"error": ["EGeneral:Unknown method"]}))
 }
 
 async fn token(

@@ -135,11 +135,16 @@ async fn a_frame_that_is_too_big_or_binary_ends_only_its_own_socket() {
 #[tokio::test]
 async fn http_answers_what_it_must() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let (status, _, body) = http(world.address, "POST", "/0/private/Balance", &[], "nonce=1").await;
-    assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#));
-    for path in ["/0/public/Spread", "/0/public/Time/zone"] {
-        let (status, _, body) = http(world.address, "GET", path, &[], "").await;
-        assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#), "{path}");
+    for (method, path) in [
+        ("POST", "/0/private/Balance"),
+        ("GET", "/0/private/Balance"),
+        ("POST", "/0/private/Earn/Strategies"),
+        ("GET", "/0/private/GetWebSocketsToken"),
+        ("GET", "/0/public/Spread"),
+        ("GET", "/0/public/Time/zone"),
+    ] {
+        let (status, _, body) = http(world.address, method, path, &[], "").await;
+        assert_eq!((status, body.as_str()), (200, r#"{"error":["EGeneral:Unknown method"]}"#), "{method} {path}");
     }
     let (status, _, body) = http(world.address, "POST", "/0/private/GetWebSocketsToken", &[], "nonce=1").await;
     assert_eq!((status, body.as_str()), (200, r#"{"error":["EAPI:Invalid key"]}"#));
