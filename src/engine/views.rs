@@ -171,8 +171,12 @@ fn subscribe_account(
     let owner = Owner::Account(caller.account);
     let fills = channel == Operation::Executions && caller.scopes.holds(Scope::QueryClosedOrders);
     let fills = fills.then(|| grant(state, caller));
-    // What `balances` told long ago is the ledger (rule 12).
-    let past = channel != Operation::Balances || caller.scopes.holds(Scope::QueryLedger);
+    // What was told long ago is the ledger, or past fills and closed orders (rule 12).
+    let past = match channel {
+        Operation::Balances => caller.scopes.holds(Scope::QueryLedger),
+        Operation::Executions => caller.scopes.holds(Scope::QueryClosedOrders),
+        _ => true,
+    };
     let (at, live) = (state.seq, !ended);
     Ok(View::Snapshot(Box::new(Snapshot { owner, at, items, warnings, live, fills, past })))
 }

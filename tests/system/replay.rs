@@ -229,26 +229,30 @@ async fn d4_50_an_offset_that_is_too_old_foreign_or_of_the_future_gets_an_explic
 }
 
 #[tokio::test]
-async fn balances_reach_back_over_the_ring_alone_unless_the_key_may_read_the_ledger() {
-    let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::Query]))];
+async fn rule_12_balances_and_executions_reach_back_over_the_ring_alone_unless_the_key_may_read_the_past() {
+    let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::Query, Scope::QueryOpenOrders]))];
     let world = World::configured(&keys, |config| config.limits.replay_ring = RING).await;
     let (mut bot, mut narrow, mut maker) = (world.bot(1).await, world.bot(3).await, world.bot(2).await);
     bot.call("subscribe", json!({"channel": "balances", "snapshot": false})).await;
+    bot.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
     maker.call("add_order", limit("sell", "1", "1000")).await;
     for _ in 0..5 {
         bot.call("add_order", limit("buy", "0.1", "1000")).await;
     }
     let now = ("get_balances", json!({}));
-    let all = items(&followed(&mut bot, now.clone()).await, "balances");
-    bot.call("unsubscribe", json!({"channel": "balances"})).await;
-    assert_eq!(replayed(&mut bot, "balances", offset(&all[0]), all.len() - 1, now.clone()).await, all[1..]);
-    let acknowledged = narrow.call("subscribe", json!({"channel": "balances", "from_offset": offset(&all[0])})).await;
-    assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
-    assert_eq!(narrow.frame("balances").await["type"], "snapshot");
-    narrow.call("unsubscribe", json!({"channel": "balances"})).await;
-    let ring = &all[all.len() - RING..];
-    for from in [0, offset(&all[all.len() - RING - 1])] {
-        assert_eq!(replayed(&mut narrow, "balances", from, RING, now.clone()).await, ring, "from {from}");
+    let frames = followed(&mut bot, now.clone()).await;
+    for channel in ["balances", "executions"] {
+        let all = items(&frames, channel);
+        bot.call("unsubscribe", json!({"channel": channel})).await;
+        assert_eq!(replayed(&mut bot, channel, offset(&all[0]), all.len() - 1, now.clone()).await, all[1..]);
+        let acknowledged = narrow.call("subscribe", json!({"channel": channel, "from_offset": offset(&all[0])})).await;
+        assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
+        assert_eq!(narrow.frame(channel).await["type"], "snapshot");
+        narrow.call("unsubscribe", json!({"channel": channel})).await;
+        let ring = &all[all.len() - RING..];
+        for from in [0, offset(&all[all.len() - RING - 1])] {
+            assert_eq!(replayed(&mut narrow, channel, from, RING, now.clone()).await, ring, "{channel} from {from}");
+        }
     }
 }
 

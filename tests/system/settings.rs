@@ -151,7 +151,7 @@ async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
     let later = dated(Period { from: Some(wall_clock().plus_us(HOUR_US)), until: None });
     let world = World::new(&[key(ScopeSet::ALL), with(later)]).await;
     let (mut bot, mut bob, mut late) = (world.bot(1).await, world.member("bob").await, world.bot(2).await);
-    for channel in ["executions", "balances", "withdrawals"] {
+    for channel in ["executions", "balances", "earn", "withdrawals"] {
         late.subscribe(channel).await;
     }
     let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
@@ -160,6 +160,11 @@ async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
     for kind in ["new", "canceled"] {
         assert_eq!(late.item("executions", |item| item["exec_type"] == kind).await["order_id"], placed);
     }
+    let strategy = json!({"asset": "BTC", "lock_type": {"type": "flex"}, "user_min_allocation": "1",
+        "apr_estimate": {"low": 3, "high": 4}});
+    let strategy = world.venue().await.call("add_earn_strategy", strategy).await["strategy_id"].clone();
+    bot.call("earn_allocate", json!({"strategy_id": strategy, "amount": "1"})).await;
+    late.item("earn", |item| item["strategy_id"] == strategy).await;
     // The withdrawal was made before the date too, but it is open.
     let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
     late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Initial").await;
