@@ -21,7 +21,7 @@ use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
-use crate::engine::reject::Reject;
+use crate::engine::reject::{Code, Reject};
 use crate::history::Feed as HistoryFeed;
 use crate::market_data::Feed as MarketFeed;
 use crate::sequencer::handle::{Answer, Outcome};
@@ -249,11 +249,13 @@ impl Desk {
         view: View,
     ) -> Result<super::connection::Started, Reject> {
         let View::Snapshot(snapshot) = view else {
-            return Err(Reject::of(crate::engine::reject::Code::InvalidArguments));
+            return Err(Reject::of(Code::InvalidArguments));
         };
-        let member = match self.seat(outlet).holder {
-            Some((Holder::Member(member), _)) => Some(member),
-            _ => None,
+        // What nobody holds, no lost right would close: here a token was refused, and one behind it is good.
+        let Some((holder, _)) = self.seat(outlet).holder else { return Err(Reject::of(Code::InvalidSession)) };
+        let member = match holder {
+            Holder::Member(member) => Some(member),
+            Holder::Key(_) => None,
         };
         let address = (snapshot.owner, channel);
         let follower = Follower { outlet: Arc::clone(outlet), member, follow };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use countersign::access::key::KeySettings;
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::domain::time::{Moment, Period};
-use countersign::gateway::credentials::Signed;
+use countersign::gateway::credentials::{Signed, decode_secret};
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
@@ -111,6 +111,28 @@ async fn a_token_binds_a_bare_socket_to_its_key_for_good() {
     world.restart().await;
     let mut again = Client::bare(world.address).await;
     assert_eq!(again.call("key_info", json!({"token": first})).await["service_user"], "Bot 1");
+}
+
+/// A stream that nobody holds would be closed by no lost right.
+#[tokio::test]
+async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let old = token(&world, 1, &next_nonce()).await["result"]["token"].clone();
+    let rotate = json!({"service_user_id": "SVC1", "overlap_s": 0, "otp": code(0)});
+    let kept = world.member("alice").await.call("rotate_service_user_key", rotate).await;
+    let (api_key, drawn) = (kept["api_key"].as_str().unwrap(), kept["api_secret"].as_str().unwrap());
+    let drawn = decode_secret(drawn).unwrap();
+    let fresh = token_of(world.address, (api_key, &drawn), &next_nonce()).await["result"]["token"].clone();
+    let mut bare = Client::bare(world.address).await;
+    let asked = [
+        json!({"method": "key_info", "req_id": 1, "params": {"token": old}}),
+        json!({"method": "subscribe", "req_id": 2, "params": {"channel": "executions", "token": fresh}}),
+    ];
+    assert!(bare.burst(asked).await);
+    assert_eq!(bare.answer(1).await["error"], "EAPI:Invalid key");
+    let refused = bare.answer(2).await;
+    assert!(refused["error"].as_str().unwrap().starts_with("ESession:Invalid session"), "{refused}");
+    bare.call("subscribe", json!({"channel": "executions", "token": fresh})).await;
 }
 
 #[tokio::test]
