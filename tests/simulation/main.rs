@@ -8,6 +8,7 @@ mod followers;
 #[path = "../support/genesis.rs"]
 #[allow(dead_code, reason = "other suites use the rest")]
 mod genesis;
+mod golden;
 mod governors;
 mod history;
 mod hooks;

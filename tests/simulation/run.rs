@@ -12,6 +12,7 @@ use countersign::engine::reject::Code;
 use countersign::sequencer::handle::{Submission, Work};
 use countersign::sequencer::recovery::verify;
 use countersign::sequencer::{Released, Stamped};
+use countersign::storage::JournalReader;
 use countersign::storage::memory::Fault;
 
 use super::clients::{Asked, Clients};
@@ -58,6 +59,7 @@ pub struct Report {
     pub hooks: Hooks,
     /// The same for the same plan.
     pub trace: String,
+    pub journal: JournalReader,
 }
 
 /// Turns that the slowest append takes.
@@ -160,6 +162,7 @@ impl Run {
         assert_eq!(verified.state, self.model.state().digest(), "law 4: the journal replays to another state");
         let state: String = verified.state.iter().map(|byte| format!("{byte:02x}")).collect();
         Report {
+            journal: self.server.reader(),
             commands: self.commands,
             answered: self.history.answered,
             survived: self.history.survived,

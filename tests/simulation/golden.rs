@@ -1,0 +1,60 @@
+//! The golden journal: a file that an earlier build wrote, and the state that each later one must make of it. An event
+//! that was changed without a new format, or a format that is no longer read, shows here.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use countersign::engine::event::Event;
+use countersign::sequencer::recovery::{SNAPSHOT_FORMAT, Verified, recent, verify};
+use countersign::storage::snapshots::Snapshots;
+use countersign::storage::{JournalReader, Storage};
+
+use super::kinds::Kind as _;
+use super::run::{Faults, Plan, play};
+
+/// What the journal came from.
+const PLAN: Plan = Plan { seed: 4, requests: 10_000, faults: Faults::Bounded };
+/// Its last event, the chain there, and the digest of the state, which is another with each format of snapshots.
+const SEQ: u64 = 4055;
+const CHAIN: &str = "8841cd024d0895eec917d6b83ca45d1e38ceb22384058903a80fdc7ba6d68cd1";
+const STATE: (u16, &str) = (5, "22679bf2c4a3d0ac5ff36f01305151be11c00ac247d5e8845d68a208595c3d4d");
+
+/// Kinds of events that are not in it.
+const MISSING: [&str; 2] = ["PolicyRemoved", "Unfrozen"];
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-4.sqlite")
+}
+
+/// `WRITE_GOLDEN=1` writes the file anew first, which only a new format of the journal is a reason for.
+#[test]
+fn the_golden_journal_replays_to_the_state_that_it_was_written_of() {
+    let written = std::env::var_os("WRITE_GOLDEN").map(|_| play(PLAN).journal);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (verified, kinds) = runtime.block_on(async {
+        if let Some(journal) = written {
+            write(&journal).await;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(golden(), dir.path().join("journal.db")).unwrap();
+        let reader = Storage::Sqlite(dir.path().to_owned()).reader().await.unwrap();
+        let events = recent(&reader, u64::MAX).await.unwrap();
+        let kinds: BTreeSet<&str> = events.iter().map(|stamped| stamped.event.kind()).collect();
+        (verify(&reader, &Snapshots::under(dir.path())).await.unwrap(), kinds)
+    });
+    let Verified { seq, chain, state, .. } = verified;
+    assert_eq!((seq, hex::encode(chain).as_str()), (SEQ, CHAIN));
+    assert_eq!((SNAPSHOT_FORMAT, hex::encode(state).as_str()), STATE);
+    let missing: Vec<&str> = Event::ALL.iter().copied().filter(|kind| !kinds.contains(kind)).collect();
+    assert_eq!(missing, MISSING);
+}
+
+async fn write(journal: &JournalReader) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut copy = Storage::Sqlite(dir.path().to_owned()).journal().await.unwrap();
+    for row in journal.rows(1, u64::MAX, u32::MAX).await.unwrap() {
+        copy.append(row.first_seq, row.count, row.format, &row.body).await.unwrap();
+    }
+    copy.close().await.unwrap();
+    std::fs::copy(dir.path().join("journal.db"), golden()).unwrap();
+}
