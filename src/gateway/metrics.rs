@@ -33,10 +33,9 @@ const _: () = assert!((Code::NotEmpty as usize) < CODES);
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
 
 /// The codes that sockets end with; 1006 stands for a client that left.
-const ENDS: [u16; 16] = [
+const ENDS: [u16; 15] = [
     1000,
     1002,
-    1003,
     1006,
     1007,
     1009,

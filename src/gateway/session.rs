@@ -306,13 +306,16 @@ impl Session {
             }
             end = match message {
                 Some(Ok(_)) if !self.spend_credit() => Some(End::Close(TOO_MANY, "too many requests")),
-                Some(Ok(Message::Text(text))) => {
-                    if let Some(rest) = self.message(&text, time_in) {
-                        rest.await;
+                // Some stock clients send their text as binary (kraken-async-rs).
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => match message.to_text() {
+                    Ok(text) => {
+                        if let Some(rest) = self.message(text, time_in) {
+                            rest.await;
+                        }
+                        None
                     }
-                    None
-                }
-                Some(Ok(Message::Binary(_))) => Some(End::Close(1003, "text frames only")),
+                    Err(_) => Some(End::Close(1007, "text only")),
+                },
                 Some(Ok(Message::Close(_))) | None => Some(End::Gone),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
                 Some(Err(error)) => {

@@ -120,16 +120,31 @@ async fn numbers_are_read_losslessly_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_frame_that_is_too_big_or_binary_ends_only_its_own_socket() {
+async fn a_frame_that_is_too_big_or_not_text_ends_only_its_own_socket() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut other = world.bot(1).await;
     let mut binary = world.bot(1).await;
-    binary.send_binary(vec![1, 2, 3]).await;
-    assert_eq!(binary.closed().await.0, 1003);
+    binary.send_binary(vec![b'{', 0xff, b'}']).await;
+    assert_eq!(binary.closed().await.0, 1007);
     let mut big = world.bot(1).await;
     big.send_binary(vec![b' '; 10 << 20]).await;
     assert_eq!(big.closed().await.0, 1009);
     assert_eq!(other.reply("ping", Value::Null).await["method"], "pong");
+}
+
+/// As kraken-async-rs sends whatever it asks; the answer is text, which is all that the client here takes for a frame.
+#[tokio::test]
+async fn a_message_in_a_binary_frame_is_answered_as_one_in_a_text_frame_is() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    bot.send_binary(br#"{"method":"get_balances","req_id":7}"#.to_vec()).await;
+    assert_eq!(bot.answer(7).await["success"], true);
+    for (bytes, error) in
+        [(&b"{\"method\":"[..], "Malformed request"), (b"", "Malformed request"), (b"\x01\x02", "Malformed request")]
+    {
+        bot.send_binary(bytes.to_vec()).await;
+        assert_eq!(bot.next().await["error"], error);
+    }
 }
 
 #[tokio::test]

@@ -192,8 +192,8 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
 
 /// Told that it does not read what it was sent, the server closes; a session is over before its close frame is sent.
 async fn leave(mut client: Client) {
-    client.send_binary(Vec::new()).await;
-    assert_eq!(client.closed().await.0, 1003);
+    client.send_binary(vec![0xff]).await;
+    assert_eq!(client.closed().await.0, 1007);
 }
 
 /// The order that is canceled next, which its owner's disconnect must be the reason of.
