@@ -390,7 +390,7 @@ impl Session {
             }
             _ => {}
         }
-        let bbo = operation == Operation::Ticker && channel.bbo;
+        let bbo = operation == Operation::Ticker && channel.bbo == Some(true);
         let reference = self.gateway.directory.reference();
         let of = |symbol: &String| {
             let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
@@ -413,13 +413,17 @@ impl Session {
                     Ok(topics) => topics,
                     Err(error) => return self.reply(envelope, Err(error)),
                 };
+                let exact = channel.depth.is_some() || channel.interval.is_some() || channel.bbo.is_some();
                 for (symbol, topic) in topics {
-                    let Some(topic) = topic.filter(|topic| self.topics.remove(topic)) else {
+                    let ended = topic.map(|topic| self.meant(topic, exact)).unwrap_or_default();
+                    if ended.is_empty() {
                         self.refuse_symbol(envelope, symbol.as_deref(), missing);
-                        continue;
-                    };
-                    self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
-                    self.acknowledge(envelope, &acknowledged(topic, symbol));
+                    }
+                    for topic in ended {
+                        self.topics.remove(&topic);
+                        self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
+                        self.acknowledge(envelope, &acknowledged(topic, symbol.clone()));
+                    }
                 }
             }
             _ => {
@@ -437,6 +441,18 @@ impl Session {
                 self.acknowledge(envelope, &result);
             }
         }
+    }
+
+    /// What an `unsubscribe` ends. Stock clients leave out the depth, interval or trigger that they subscribed with
+    /// (nautilus_trader, the venue's Rust SDK): then it is the default's topic, or else all of its channel and market.
+    fn meant(&self, topic: Topic, exact: bool) -> Vec<Topic> {
+        if exact || self.topics.contains(&topic) {
+            return self.topics.get(&topic).copied().into_iter().collect();
+        }
+        let same = |of: &&Topic| of.channel == topic.channel && of.market == topic.market;
+        let mut topics: Vec<Topic> = self.topics.iter().filter(same).copied().collect();
+        topics.sort_by_key(|of| of.depth);
+        topics
     }
 
     /// Appends a successful reply with a wire type as its result.

@@ -215,6 +215,40 @@ async fn orders_one_by_one_are_for_who_has_a_key_and_at_one_depth() {
     bot.call("subscribe", asked(10)).await;
 }
 
+/// As stock clients end what they follow: nautilus_trader leaves out the depth, the venue's Rust SDK the trigger.
+#[tokio::test]
+async fn an_unsubscribe_without_values_ends_what_the_socket_follows_and_one_with_values_only_that() {
+    let world = World::new(&[key(ScopeSet::NONE)]).await;
+    let mut bot = world.bot(1).await;
+    let on =
+        |channel: &str, field: &str, value: Value| json!({"channel": channel, "symbol": ["BTC/USD"], field: value});
+    let off = |channel: &str| json!({"channel": channel, "symbol": ["BTC/USD"]});
+    for (channel, field, value) in [
+        ("level3", "depth", json!(1_000)),
+        ("book", "depth", json!(25)),
+        ("ohlc", "interval", json!(5)),
+        ("ticker", "event_trigger", json!("bbo")),
+    ] {
+        bot.call("subscribe", on(channel, field, value.clone())).await;
+        let ended = bot.call("unsubscribe", off(channel)).await;
+        assert_eq!((&ended["symbol"], &ended[field]), (&json!("BTC/USD"), &value), "{channel}");
+        let over = bot.refused("unsubscribe", off(channel)).await;
+        assert!(over.ends_with("not subscribed"), "{channel}: {over}");
+        bot.call("subscribe", on(channel, field, value)).await;
+    }
+    // One that names a value ends that and nothing else, the default included.
+    let other = bot.refused("unsubscribe", on("book", "depth", json!(10))).await;
+    assert!(other.ends_with("not subscribed"), "{other}");
+    // The default is followed: it is what was meant.
+    bot.call("subscribe", off("book")).await;
+    assert_eq!(bot.call("unsubscribe", off("book")).await["depth"], 10);
+    // Each of what is left is acknowledged.
+    bot.call("subscribe", on("book", "depth", json!(100))).await;
+    bot.send(json!({"method": "unsubscribe", "req_id": 100, "params": off("book")}).to_string()).await;
+    let depths = [bot.answer(100).await["result"]["depth"].clone(), bot.answer(100).await["result"]["depth"].clone()];
+    assert_eq!(depths, [25, 100]);
+}
+
 #[tokio::test]
 async fn candles_add_up_and_are_the_same_after_a_restart() {
     let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };

@@ -74,8 +74,8 @@ pub struct Channel {
     pub interval: Option<u32>,
     /// Whether to begin with a snapshot; each channel has its own default.
     pub snapshot: Option<bool>,
-    /// `ticker` on changes of the best prices too.
-    pub bbo: bool,
+    /// `ticker` on changes of the best prices too; `None` when it was not said.
+    pub bbo: Option<bool>,
     /// Open orders in the snapshot of `executions`.
     pub snap_orders: Option<bool>,
     /// The last fills in the snapshot of `executions`.
@@ -177,8 +177,9 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
         Ok::<Option<Vec<String>>, WireError>(owned)
     };
     let bbo = match asked.event_trigger.as_deref() {
-        None | Some("trades") => false,
-        Some("bbo") => true,
+        None => None,
+        Some("trades") => Some(false),
+        Some("bbo") => Some(true),
         Some(_) => return Err(WireError::field("event_trigger", "give trades or bbo")),
     };
     let channel = Channel {
