@@ -338,12 +338,16 @@ impl Projection {
         frames::ticker(self.reference.market(id), snapshot, (&market.best.0, &market.best.1), &figures, at)
     }
 
-    /// What a subscription begins with.
-    fn snapshot(&mut self, topic: Topic) -> String {
+    /// What a subscription begins with; nothing where there are no trades yet, since stock clients read the first item
+    /// of every `ohlc` and `trade` (Kraken.Net, ccxt).
+    fn snapshot(&mut self, topic: Topic) -> Option<String> {
         let Some(id) = topic.market else {
-            return frames::instrument(&self.reference, true, self.reference.assets(), self.reference.markets());
+            return Some(frames::instrument(&self.reference, true, self.reference.assets(), self.reference.markets()));
         };
-        match topic.channel {
+        let of = &self.markets[id.index()];
+        Some(match topic.channel {
+            Operation::Ohlc if of.candles.of(topic.depth).next().is_none() => return None,
+            Operation::Trade if of.tape.prints().next().is_none() => return None,
             Operation::Book => {
                 let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
                 let depth = topic.depth as usize;
@@ -373,7 +377,7 @@ impl Projection {
             }
             Operation::Trade => frames::trades(self.reference.market(id), true, self.markets[id.index()].tape.prints()),
             _ => self.ticker(id, true),
-        }
+        })
     }
 
     async fn subscribe(&mut self, topic: Topic, subscriber: Arc<dyn Subscriber>, snapshot: bool) {
@@ -382,11 +386,9 @@ impl Projection {
         }
         // Who asks for candles before those of the past are there gets a snapshot then.
         let behind = self.awaits_past && topic.channel == Operation::Ohlc;
-        let text = self.snapshot(topic);
-        if snapshot && !behind {
-            // The acknowledgement is being written: whoever asks is not at rest before that.
-            subscriber.queue(&(self.frame)(&text));
-        }
+        let text = self.snapshot(topic).filter(|_| snapshot && !behind);
+        // The acknowledgement is being written: whoever asks is not at rest before that.
+        text.iter().for_each(|text| subscriber.queue(&(self.frame)(text)));
         let followers = self.followers.entry(topic).or_default();
         if behind { &mut followers.behind } else { &mut followers.current }.push(subscriber);
         self.yield_periodically().await;
@@ -417,12 +419,12 @@ impl Projection {
         };
         let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {
-            let frame = (self.frame)(&self.snapshot(topic));
+            let frame = self.snapshot(topic).map(|text| (self.frame)(&text));
             let mut followers = self.followers.remove(&topic).unwrap_or_default();
             let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.is_reading());
             followers.behind = behind;
             for subscriber in ready {
-                subscriber.send(&frame);
+                frame.iter().for_each(|frame| subscriber.send(frame));
                 followers.current.push(subscriber);
                 self.yield_periodically().await;
             }
