@@ -133,6 +133,7 @@ struct PairInfo {
     base: String,
     aclass_quote: &'static str,
     quote: String,
+    lot: &'static str,
     cost_decimals: u8,
     pair_decimals: u8,
     lot_decimals: u8,
@@ -160,6 +161,8 @@ impl PairInfo {
             base: reference.asset(market.base).code.to_string(),
             aclass_quote: "currency",
             quote: quote.clone(),
+            // v2's REST has it of every pair, and kraken-async-rs reads none without it.
+            lot: "unit",
             cost_decimals: market.quote_decimals,
             pair_decimals: market.price_decimals,
             lot_decimals: market.qty_decimals,

@@ -87,6 +87,7 @@ async fn stock_clients_find_assets_and_pairs_under_the_names_they_ask_for() {
     let pairs = rest(address, "/0/public/AssetPairs?pair=BTC%2FUSD").await;
     let pair = &pairs["result"]["BTC/USD"];
     assert_eq!((&pair["pair_decimals"], &pair["lot_decimals"]), (&json!(1), &json!(8)));
+    assert_eq!(pair["lot"], "unit");
     assert_eq!((&pair["base"], &pair["quote"], &pair["status"]), (&json!("BTC"), &json!("USD"), &json!("online")));
     assert_eq!((&pair["fees"], &pair["fees_maker"]), (&json!([[0, 0.4]]), &json!([[0, 0.25]])));
     assert_eq!((&pair["ordermin"], &pair["costmin"]), (&json!("0.00005000"), &json!("0.5000")));
