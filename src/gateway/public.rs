@@ -84,11 +84,17 @@ async fn system_status(State(gateway): State<Arc<Gateway>>) -> Json<Envelope<Sys
     found(SystemStatus { status: gateway.directory.system(), timestamp: (gateway.clock)().to_string() })
 }
 
-/// `asset` or `pair`: comma-separated names; absent means all.
+/// The one class of assets that there is here.
+const CLASS: &str = "currency";
+
+/// `asset` or `pair`: comma-separated names; absent means all. `aclass` or `aclass_base`: only those of a class; of
+/// another there are none, which whoever asks for both adds to what there is (nautilus_trader).
 #[derive(Deserialize)]
 struct Names {
     asset: Option<String>,
+    aclass: Option<String>,
     pair: Option<String>,
+    aclass_base: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -103,7 +109,7 @@ struct AssetInfo {
 impl AssetInfo {
     fn new(asset: &Asset) -> AssetInfo {
         AssetInfo {
-            aclass: "currency",
+            aclass: CLASS,
             altname: asset.code.to_string(),
             decimals: asset.decimals,
             display_decimals: asset.display_decimals,
@@ -116,6 +122,9 @@ async fn assets(
     State(gateway): State<Arc<Gateway>>,
     Query(names): Query<Names>,
 ) -> Json<Envelope<BTreeMap<String, AssetInfo>>> {
+    if names.aclass.is_some_and(|class| class != CLASS) {
+        return found(BTreeMap::new());
+    }
     let reference = gateway.directory.reference();
     let find = |name: &str| AssetCode::from(name).ok().and_then(|code| reference.find_asset(&code).ok());
     match chosen(names.asset.as_deref(), reference.assets(), |asset| asset.code.to_string(), find) {
@@ -157,9 +166,9 @@ impl PairInfo {
         PairInfo {
             altname: market.symbol.replace('/', ""),
             wsname: market.symbol.to_string(),
-            aclass_base: "currency",
+            aclass_base: CLASS,
             base: reference.asset(market.base).code.to_string(),
-            aclass_quote: "currency",
+            aclass_quote: CLASS,
             quote: quote.clone(),
             // v2's REST has it of every pair, and kraken-async-rs reads none without it.
             lot: "unit",
@@ -192,6 +201,9 @@ async fn asset_pairs(
     State(gateway): State<Arc<Gateway>>,
     Query(names): Query<Names>,
 ) -> Json<Envelope<BTreeMap<String, PairInfo>>> {
+    if names.aclass_base.is_some_and(|class| class != CLASS) {
+        return found(BTreeMap::new());
+    }
     let reference = gateway.directory.reference();
     let find = |name: &str| {
         let exact = Symbol::from(name).ok().and_then(|symbol| reference.find_market(&symbol).ok());

@@ -103,6 +103,23 @@ async fn stock_clients_find_assets_and_pairs_under_the_names_they_ask_for() {
     server.stop().await.unwrap();
 }
 
+/// There is one class of asset here; clients ask for others beside it, and add or overwrite by name what they are told.
+#[tokio::test]
+async fn another_class_of_assets_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = started(dir.path(), Some(world())).await;
+    let address = server.address();
+    let none = json!({"error": [], "result": {}});
+    for path in ["AssetPairs?aclass_base=tokenized_asset", "AssetPairs?pair=BTC%2FUSD&aclass_base=x", "Assets?aclass=x"]
+    {
+        assert_eq!(rest(address, &format!("/0/public/{path}")).await, none, "{path}");
+    }
+    for (path, name) in [("AssetPairs?aclass_base=currency", "BTC/USD"), ("Assets?aclass=currency", "BTC")] {
+        assert!(rest(address, &format!("/0/public/{path}")).await["result"][name].is_object(), "{path}");
+    }
+    server.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_stopped_server_goes_on_where_it_was_and_frees_its_data() {
     let dir = tempfile::tempdir().unwrap();
