@@ -16,7 +16,7 @@ use super::context::Gateway;
 use super::listener::Refusal;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
-use crate::domain::markets::Market;
+use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::text::{AssetCode, Symbol};
 use crate::engine::reference::Reference;
 use crate::wire::published;
@@ -186,7 +186,12 @@ impl PairInfo {
             ordermin: units_text(market.qty_min.0, market.qty_decimals),
             costmin: units_text(market.cost_min.0, market.quote_decimals),
             tick_size: units_text(market.price_increment.0, market.price_decimals),
-            status: reference.status(market.id).name(),
+            // Clients' lists for REST end before `maintenance`; one pair in it would cost them all (nautilus_trader,
+            // kraken-async-rs). Either way nothing but cancels is taken.
+            status: match reference.status(market.id) {
+                MarketStatus::Maintenance => MarketStatus::CancelOnly.name(),
+                status => status.name(),
+            },
         }
     }
 }

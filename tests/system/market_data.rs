@@ -331,6 +331,12 @@ async fn a_status_of_a_market_is_told_to_who_follows_instruments_and_to_who_asks
     assert_eq!(asked(world.address).await, "post_only");
     world.restart().await;
     assert_eq!(asked(world.address).await, "post_only");
+    // REST has no such word: a client that reads all pairs could not read any.
+    world.venue().await.call("set_market_status", json!({"symbol": "BTC/USD", "status": "maintenance"})).await;
+    assert_eq!(asked(world.address).await, "cancel_only");
+    let mut bare = Client::bare(world.address).await;
+    bare.call("subscribe", json!({"channel": "instrument"})).await;
+    assert_eq!(bare.frame("instrument").await["data"]["pairs"][0]["status"], "maintenance");
 }
 
 /// More than the snapshot of `trade` holds.
