@@ -42,8 +42,7 @@ records! {
     }
     /// An order of a batch: placed, or why not.
     BatchRow {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        order_id: Option<String>,
+        order_id: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         cl_ord_id: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -135,7 +135,7 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
     let batch =
         |orders: Vec<Value>, validate: bool| json!({"symbol": "BTC/USD", "orders": orders, "validate": validate});
     let checked = bot.call("batch_add", batch(vec![order(1.0, "a"), order(2.0, "b")], true)).await;
-    assert!(checked.as_array().unwrap().iter().all(|row| row.get("order_id").is_none()), "{checked}");
+    assert!(checked.as_array().unwrap().iter().all(|row| row["order_id"] == ""), "none, as of `add_order`: {checked}");
     let mut unsound = order(1.0, "b");
     unsound["limit_price"] = json!(10.05);
     let error = bot.refused("batch_add", batch(vec![order(1.0, "a"), unsound], false)).await;
@@ -146,6 +146,8 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
     let reply = bot.reply("batch_add", batch(orders, false)).await;
     assert_eq!((&reply["success"], &reply["error"]), (&json!(false), &reply["result"][1]["error"]), "{reply}");
     assert!(reply["error"].as_str().unwrap().starts_with("EOrder:Insufficient funds"), "{reply}");
+    // Who could not read this row for want of it would not learn of the others.
+    assert_eq!(reply["result"][1]["order_id"], "");
     assert_eq!((&reply["result"][0]["cl_ord_id"], &reply["result"][2]["cl_ord_id"]), (&json!("a"), &json!("c")));
     assert_eq!(bot.call("open_orders", json!({})).await["orders"].as_array().unwrap().len(), 2);
     let again = bot.call("batch_add", batch(vec![order(1.0, "a"), order(2.0, "c")], false)).await;

@@ -141,7 +141,9 @@ fn batch_row(
 ) -> BatchRow {
     let (order, repeated) = row.as_ref().map_or((None, false), |(order, repeated)| (*order, *repeated));
     BatchRow {
-        order_id: order.map(|id| id.to_string()),
+        // Empty for an order that was only validated, as in `add_order`, and for one that was refused: kraken-async-rs
+        // reads no row without it, and would not learn of the orders in the others.
+        order_id: order.map(|id| id.to_string()).unwrap_or_default(),
         cl_ord_id: cl_ord_id.map(|id| id.to_string()),
         order_userref: *order_userref,
         error: row.as_ref().err().map(Reject::text),
