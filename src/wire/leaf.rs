@@ -140,6 +140,41 @@ impl JsonSchema for Names<'_> {
     }
 }
 
+/// A list of orders' ids, and of numbers of groups, as text or as they are; or one text.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderNames<'a>(&'a RawValue);
+
+impl<'a> OrderNames<'a> {
+    /// All of them as text; `None` when it is neither form.
+    pub fn list(self) -> Option<Vec<Text<'a>>> {
+        let Ok(names) = serde_json::from_str::<Vec<&'a RawValue>>(self.0.get()) else { return Names(self.0).list() };
+        let text = |name: &'a RawValue| match name.get().parse::<i64>() {
+            Ok(_) => Some(Text(Cow::Borrowed(name.get()))),
+            Err(_) => serde_json::from_str(name.get()).ok(),
+        };
+        names.into_iter().map(text).collect()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for OrderNames<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'de RawValue>::deserialize(deserializer).map(OrderNames)
+    }
+}
+
+impl JsonSchema for OrderNames<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "OrderNames".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "array", "items": { "type": ["string", "integer"] } },
+            { "type": "string" },
+        ] })
+    }
+}
+
 /// A number of an answer, with exactly the decimals of its unit.
 #[derive(Clone, Debug)]
 pub struct Exact(Box<RawValue>);

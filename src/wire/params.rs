@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, Text, alias, present};
+use super::leaf::{Names, Number, OrderNames, Text, alias, present};
 
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
@@ -131,8 +131,8 @@ params! {
         cl_ord_id: Option<Names<'a>>,
         order_userref: Option<Vec<i64>>,
     }
-    /// `batch_cancel`: order ids, or numbers of groups as text; and client ids.
-    BatchCancel { orders: Option<Names<'a>>, cl_ord_id: Option<Names<'a>> }
+    /// `batch_cancel`: order ids, or numbers of groups, which may be text; and client ids.
+    BatchCancel { orders: Option<OrderNames<'a>>, cl_ord_id: Option<Names<'a>> }
     /// `cancel_all_orders_after`, in seconds; 0 disarms.
     CancelAllOrdersAfter { timeout: u64 }
     /// `trades_history`.

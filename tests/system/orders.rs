@@ -156,6 +156,38 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
     assert!(one.starts_with("EGeneral:Invalid arguments:orders"), "{one}");
 }
 
+/// kraken-async-rs sends numbers of groups as numbers, others send them as text (docs.kraken.com, `batch_cancel`).
+#[tokio::test]
+async fn a_batch_is_canceled_by_ids_and_by_numbers_of_groups_in_either_form() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let mut ids = Vec::new();
+    for group in [7, 8, -9, 10] {
+        let mut order = limit("buy", "1", "10");
+        order["order_userref"] = json!(group);
+        ids.push(bot.call("add_order", order).await["order_id"].clone());
+    }
+    let canceled = bot.call("batch_cancel", json!({"orders": [7, "8", -9]})).await;
+    assert_eq!(canceled["count"], 3);
+    assert_eq!(open(&mut bot).await, ids[3..]);
+    let canceled = bot.call("batch_cancel", json!({"orders": [7, ids[3]]})).await;
+    assert_eq!(canceled["count"], 1);
+    for orders in [
+        json!([7, 1.5]),
+        json!([7, null]),
+        json!([7, [8]]),
+        json!([7, 1e3]),
+        json!(7),
+        json!([7, 9223372036854775808_u64]),
+    ] {
+        assert_eq!(
+            bot.refused("batch_cancel", json!({"orders": orders})).await,
+            "Orders field must be an array",
+            "{orders}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };

@@ -47,7 +47,7 @@ pub(super) fn batch_cancel<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let mut orders = order_refs(None, asked.cl_ord_id)?;
     let names = asked.orders.map(|orders| orders.list().ok_or_else(|| WireError::new("Orders field must be an array")));
     for text in names.transpose()?.unwrap_or_default() {
-        // An order's id, or the number of a group written as text (docs.kraken.com, `batch_cancel`).
+        // An order's id, or the number of a group: as text (docs.kraken.com, `batch_cancel`) or not (kraken-async-rs).
         let group = text.parse().ok().map(OrderRef::UserRef);
         orders.push(group.unwrap_or_else(|| OrderRef::Id(order_id(&text))));
     }
