@@ -61,6 +61,7 @@ const LINGER_BYTES: u64 = 64 * 1024 * 1024;
 pub struct Upgrade {
     on_upgrade: OnUpgrade,
     accept: String,
+    protocol: Option<HeaderValue>,
     place: Place,
     /// The address it comes from.
     pub peer: Peer,
@@ -77,11 +78,12 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
                 _ => refusal.into_response(),
             }
         })?;
+        let protocol = subprotocol(&parts.headers);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let place = parts.extensions.get::<Place>().cloned();
         let peer = parts.extensions.get::<Peer>().copied();
         match (on_upgrade, place, peer) {
-            (Some(on_upgrade), Some(place), Some(peer)) => Ok(Self { on_upgrade, accept, place, peer }),
+            (Some(on_upgrade), Some(place), Some(peer)) => Ok(Self { on_upgrade, accept, protocol, place, peer }),
             _ => Err(bad("this connection cannot upgrade").into_response()),
         }
     }
@@ -94,7 +96,7 @@ impl Upgrade {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { on_upgrade, accept, place, peer } = self;
+        let Self { on_upgrade, accept, protocol, place, peer } = self;
         tokio::spawn(async move {
             match on_upgrade.await {
                 Ok(upgraded) => {
@@ -117,6 +119,7 @@ impl Upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         let accept = accept.try_into().expect("base64 is a header value");
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        headers.extend(protocol.map(|protocol| (header::SEC_WEBSOCKET_PROTOCOL, protocol)));
         response
     }
 }
@@ -180,6 +183,15 @@ pub(super) fn accept_key(parts: &Parts) -> Result<String, Refusal> {
         .filter(|key| key.len() == 24 && BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16))
         .map(|key| derive_accept_key(key.as_bytes()))
         .ok_or_else(|| bad("Sec-WebSocket-Key must be 16 bytes in base64"))
+}
+
+/// The subprotocol to answer with (RFC 6455 §4.2.2): the first one offered, since browsers and others that offer any
+/// fail when none is agreed to. None of them means anything here.
+fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    let first = offered.split(',').next()?.trim();
+    let token = |byte: u8| byte.is_ascii_graphic() && !br#"()<>@,;:\"/[]?={}"#.contains(&byte);
+    (!first.is_empty() && first.bytes().all(token)).then(|| HeaderValue::from_str(first).ok()).flatten()
 }
 
 /// Whether a header that holds a list names this token, in any case.

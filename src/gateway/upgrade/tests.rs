@@ -192,6 +192,28 @@ async fn d1_15_a_sound_upgrade_is_answered_without_extensions() {
     assert!(!head.contains("extensions"), "{head}");
 }
 
+/// Browsers and others that offer one fail without it; there is nothing to choose by, so it is the one they like best.
+#[tokio::test]
+async fn the_subprotocol_that_a_client_offers_first_is_the_one_agreed_to() {
+    let server = start().await;
+    for (offered, agreed) in [
+        ("Sec-WebSocket-Protocol: v2.json, other\r\n", Some("v2.json")),
+        ("Sec-WebSocket-Protocol: first\r\nSec-WebSocket-Protocol: second\r\n", Some("first")),
+        ("Sec-WebSocket-Protocol:  a!#$%&'*+-.^_`|~9 ,b\r\n", Some("a!#$%&'*+-.^_`|~9")),
+        ("", None),
+        ("Sec-WebSocket-Protocol: \r\n", None),
+        ("Sec-WebSocket-Protocol: ,b\r\n", None),
+        ("Sec-WebSocket-Protocol: a b\r\n", None),
+        ("Sec-WebSocket-Protocol: a/b\r\n", None),
+        ("Sec-WebSocket-Protocol: \"a\"\r\n", None),
+    ] {
+        let head = head(server.address, &SOUND.replacen("Host: a\r\n", &format!("Host: a\r\n{offered}"), 1)).await;
+        assert!(head.starts_with("http/1.1 101 "), "{offered}{head}");
+        let told = head.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
+        assert_eq!(told, agreed, "{offered}");
+    }
+}
+
 #[tokio::test]
 async fn what_comes_along_with_the_upgrade_is_the_first_message() {
     let server = start().await;
