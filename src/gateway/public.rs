@@ -1,11 +1,13 @@
 //! What anybody may read over HTTP: schemas, and the public REST calls that stock clients
-//! make beside their sockets, which answer HTTP 200 with `{"error": [], "result": …}` whatever happens.
+//! make beside their sockets, which answer HTTP 200 with `{"error": [], "result": …}` whatever happens. They may be
+//! posted as well (krakenex).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -25,10 +27,10 @@ use crate::wire::published;
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new()
         .route("/schemas/{file}", get(schema))
-        .route("/0/public/Time", get(time))
-        .route("/0/public/SystemStatus", get(system_status))
-        .route("/0/public/Assets", get(assets))
-        .route("/0/public/AssetPairs", get(asset_pairs))
+        .route("/0/public/Time", get(time).post(time))
+        .route("/0/public/SystemStatus", get(system_status).post(system_status))
+        .route("/0/public/Assets", get(assets).post(assets))
+        .route("/0/public/AssetPairs", get(asset_pairs).post(asset_pairs))
         .route("/0/public/{*method}", any(async || refused::<()>("EGeneral:Unknown method")))
         .with_state(gateway)
 }
@@ -97,6 +99,25 @@ struct Names {
     aclass_base: Option<String>,
 }
 
+impl<S: Send + Sync> FromRequest<S> for Names {
+    type Rejection = Response;
+
+    /// From the query of a GET, or the body of a POST: a form, or JSON if it says so.
+    async fn from_request(request: Request, state: &S) -> Result<Names, Response> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let read = if request.method() == Method::POST {
+            let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+            if json { serde_json::from_slice(&body).ok() } else { serde_urlencoded::from_bytes(&body).ok() }
+        } else {
+            serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).ok()
+        };
+        read.ok_or_else(|| {
+            refused::<()>("EGeneral:Invalid arguments:params: give a form or JSON, each name once").into_response()
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct AssetInfo {
     aclass: &'static str,
@@ -118,10 +139,7 @@ impl AssetInfo {
     }
 }
 
-async fn assets(
-    State(gateway): State<Arc<Gateway>>,
-    Query(names): Query<Names>,
-) -> Json<Envelope<BTreeMap<String, AssetInfo>>> {
+async fn assets(State(gateway): State<Arc<Gateway>>, names: Names) -> Json<Envelope<BTreeMap<String, AssetInfo>>> {
     if names.aclass.is_some_and(|class| class != CLASS) {
         return found(BTreeMap::new());
     }
@@ -202,10 +220,7 @@ fn percent(ppm: u32) -> Box<RawValue> {
 }
 
 /// The stock order book client reads the result under the very name it asked for.
-async fn asset_pairs(
-    State(gateway): State<Arc<Gateway>>,
-    Query(names): Query<Names>,
-) -> Json<Envelope<BTreeMap<String, PairInfo>>> {
+async fn asset_pairs(State(gateway): State<Arc<Gateway>>, names: Names) -> Json<Envelope<BTreeMap<String, PairInfo>>> {
     if names.aclass_base.is_some_and(|class| class != CLASS) {
         return found(BTreeMap::new());
     }

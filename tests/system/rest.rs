@@ -18,6 +18,8 @@ use countersign::server::{Plan, Server};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::client::http;
+
 fn asset(id: u16, code: &str, decimals: u8) -> Event {
     Event::AssetAdded(Asset {
         id: AssetId(id),
@@ -117,6 +119,34 @@ async fn another_class_of_assets_has_none() {
     for (path, name) in [("AssetPairs?aclass_base=currency", "BTC/USD"), ("Assets?aclass=currency", "BTC")] {
         assert!(rest(address, &format!("/0/public/{path}")).await["result"][name].is_object(), "{path}");
     }
+    server.stop().await.unwrap();
+}
+
+/// As krakenex asks whatever is public.
+#[tokio::test]
+async fn what_is_public_may_be_posted_for_as_a_form_or_as_json() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let dir = tempfile::tempdir().unwrap();
+    let server = started(dir.path(), Some(world())).await;
+    let post = async |name: &str, kind: &str, body: &str| {
+        let headers = [("Content-Type", kind)];
+        let headers = if kind.is_empty() { &[][..] } else { &headers };
+        let (status, _, text) = http(server.address(), "POST", &format!("/0/public/{name}"), headers, body).await;
+        assert_eq!(status, 200, "{name} {body}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    for (kind, body) in [(FORM, "pair=BTC%2FUSD"), ("application/json", r#"{"pair": "BTC/USD"}"#)] {
+        assert_eq!(post("AssetPairs", kind, body).await["result"]["BTC/USD"]["wsname"], "BTC/USD");
+    }
+    assert_eq!(post("Assets", FORM, "asset=DOGE").await, json!({"error": ["EQuery:Unknown asset"]}));
+    for (name, member) in
+        [("Assets", "BTC"), ("AssetPairs", "BTC/USD"), ("Time", "unixtime"), ("SystemStatus", "status")]
+    {
+        assert!(!post(name, "", "").await["result"][member].is_null(), "{name}");
+    }
+    let twice = json!({"error": ["EGeneral:Invalid arguments:params: give a form or JSON, each name once"]});
+    assert_eq!(post("Assets", FORM, "asset=BTC&asset=USD").await, twice);
+    assert_eq!(rest(server.address(), "/0/public/Assets?asset=BTC&asset=USD").await, twice);
     server.stop().await.unwrap();
 }
 
