@@ -90,12 +90,7 @@ params! {
         trigger_price_type: Option<Text<'a>>,
     }
     /// `batch_add`: 2 to 15 orders of one symbol.
-    BatchAdd {
-        symbol: Text<'a>,
-        orders: Vec<AddOrder<'a>>,
-        deadline: Option<Text<'a>>,
-        validate: Option<bool>,
-    }
+    BatchAdd { symbol: Text<'a>, orders: Vec<AddOrder<'a>>, deadline: Option<Text<'a>>, validate: Option<bool> }
     /// `amend_order`: exactly one of the two ids; what is left out stays.
     AmendOrder {
         order_id: Option<Text<'a>>,
@@ -110,7 +105,7 @@ params! {
         deadline: Option<Text<'a>>,
         symbol: Option<Text<'a>>,
     }
-    /// `edit_order`: what is left out is as it was.
+    /// `edit_order`: what is left out is as it was; `triggers` are refused.
     EditOrder {
         order_id: Text<'a>,
         symbol: Text<'a>,
@@ -122,6 +117,7 @@ params! {
         no_mpp: Option<bool>,
         post_only: Option<bool>,
         reduce_only: Option<bool>,
+        triggers: Option<Triggers<'a>>,
         deadline: Option<Text<'a>>,
         validate: Option<bool>,
     }

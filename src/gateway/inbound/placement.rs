@@ -181,6 +181,11 @@ pub(super) fn edit_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     if asked.reduce_only == Some(true) {
         return Err(WireError::new("EOrder:Reduce only:No position exists"));
     }
+    // Of orders with triggers v2 edits none (docs.kraken.com, `edit_order`).
+    if asked.triggers.is_some() {
+        let advice = "an edit cannot give or change them; amend_order takes trigger_price";
+        return Err(WireError::field("triggers", advice));
+    }
     let edit = EditOrder {
         order: order_id(&asked.order_id),
         symbol: short("symbol", &asked.symbol)?,

@@ -70,6 +70,11 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
         (order(r#","order_qty":1,"lots":2"#), "Unsupported field: 'lots' for the given msg type: add_order"),
         (order(r#","triggers":{}"#), "EGeneral:Invalid arguments:price: this field is needed"),
         (order(r#","order_qty":1,"order_qty":2"#), "EGeneral:Invalid arguments:order_qty: give this field once"),
+        (
+            r#"{"method":"edit_order","req_id":3,"params":{"order_id":"O","symbol":"A/B","triggers":{"price":2}}}"#
+                .into(),
+            "EGeneral:Invalid arguments:triggers: an edit cannot give or change them; amend_order takes trigger_price",
+        ),
         (r#"{"method":"fly","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ticker","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ping","x":1,"req_id":3}"#.into(), "Unsupported field: 'x' for the given msg type: ping"),
