@@ -26,17 +26,23 @@ use crate::storage::history::HistoryReader;
 const BATCHES_MAX: usize = 1_024;
 
 /// The projector's end of the feed.
-pub type Incoming = mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>;
+pub struct Incoming {
+    batches: mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>,
+    /// The last event of a batch that found no room; 0 before the first.
+    dropped: watch::Receiver<u64>,
+}
 
 /// A feed and its other end, so that the release step exists before the projector.
 pub fn feed() -> (Feed, Incoming) {
     let (batches, incoming) = mpsc::channel(BATCHES_MAX);
-    (Feed { batches }, incoming)
+    let (dropped, told) = watch::channel(0);
+    (Feed { batches, dropped }, Incoming { batches: incoming, dropped: told })
 }
 
 /// The release step's end.
 pub struct Feed {
     batches: mpsc::Sender<Arc<Vec<Arc<Stamped>>>>,
+    dropped: watch::Sender<u64>,
 }
 
 impl Feed {
@@ -47,8 +53,12 @@ impl Feed {
 
     /// Hands a batch over; one that finds no room is read back from the journal.
     pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
-        // The projector notices the hole by the sequence.
-        let _ = self.batches.try_send(Arc::clone(batch));
+        if self.batches.try_send(Arc::clone(batch)).is_err()
+            && let Some(last) = batch.last()
+        {
+            // A later batch would show the hole by its sequence, but none may come.
+            self.dropped.send_replace(last.seq.0);
+        }
     }
 }
 

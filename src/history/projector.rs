@@ -86,20 +86,39 @@ impl Projector {
         }
         drop(reader);
         self.catch_up(u64::MAX).await;
-        while let Some(first) = incoming.recv().await {
+        self.follow(&mut incoming).await;
+        if let Err(error) = self.writer.close().await {
+            tracing::warn!(%error, "history was not closed in order; nothing is lost");
+        }
+    }
+
+    /// Writes what is fed until the feed is closed.
+    async fn follow(&mut self, incoming: &mut Incoming) {
+        let Incoming { batches, dropped } = incoming;
+        loop {
+            // The batches that wait come before what found no room behind them.
+            let first = tokio::select! {
+                biased;
+                first = batches.recv() => first,
+                Ok(()) = dropped.changed() => {
+                    let last = *dropped.borrow_and_update();
+                    self.catch_up(last).await;
+                    continue;
+                }
+            };
+            let Some(first) = first else { break };
             let mut events = 0;
             let mut next = Some(first);
             let mut pending: Vec<Arc<Vec<Arc<Stamped>>>> = Vec::new();
             while let Some(batch) = next {
                 events += batch.len();
                 pending.push(batch);
-                next = if events < EVENTS_MAX { incoming.try_recv().ok() } else { None };
+                next = if events < EVENTS_MAX { batches.try_recv().ok() } else { None };
             }
             self.take(&pending).await;
         }
-        if let Err(error) = self.writer.close().await {
-            tracing::warn!(%error, "history was not closed in order; nothing is lost");
-        }
+        let last = *dropped.borrow();
+        self.catch_up(last).await;
     }
 
     /// Writes batches, reading from the journal what lies between the tables and them.
@@ -193,5 +212,50 @@ impl Projector {
         }
         (self.seq, self.saved) = (seq, seq);
         self.reached.send_replace(seq);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::principal::Actor;
+    use crate::domain::time::Moment;
+    use crate::engine::event::Event;
+    use crate::history::{BATCHES_MAX, feed};
+    use crate::storage::Journal;
+
+    /// Journals so many events, behind `before` others, and returns each as a batch of its own.
+    async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Arc<Vec<Arc<Stamped>>>> {
+        let mut body = Vec::new();
+        codec::encode(&mut body, Moment(1), Actor::Server, &vec![Event::Resumed; count]);
+        journal.append(before + 1, u32::try_from(count).unwrap(), codec::FORMAT, &body).await.unwrap();
+        let entries = codec::decode(codec::FORMAT, &body).unwrap();
+        codec::stamped(entries, before + 1).map(|stamped| Arc::new(vec![Arc::new(stamped)])).collect()
+    }
+
+    #[tokio::test]
+    async fn rule_40_the_end_of_a_burst_that_found_no_room_reaches_the_tables_though_nothing_follows_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::Sqlite(dir.path().to_owned());
+        let mut journal = storage.journal().await.unwrap();
+        let (mut feed, incoming) = feed();
+        let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
+        let (history, _candles, projecting) = start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
+        let first = journaled(&mut journal, 0, 1).await;
+        feed.feed(&first[0]);
+        history.reached(Seq(1)).await.unwrap();
+        let burst = journaled(&mut journal, 1, BATCHES_MAX + 10).await;
+        // The projector shares this thread: it takes none before the next wait.
+        burst.iter().for_each(|batch| feed.feed(batch));
+        assert_eq!(feed.waiting(), BATCHES_MAX);
+        let last = Seq(burst.len() as u64 + 1);
+        assert_eq!(history.reached(last).await, Ok(()), "{} of {last:?}", history.last());
+
+        // Nor is it lost when the feed is closed at once.
+        let burst = journaled(&mut journal, last.0, BATCHES_MAX + 10).await;
+        burst.iter().for_each(|batch| feed.feed(batch));
+        drop(feed);
+        projecting.await.unwrap();
+        assert_eq!(history.last(), last.0 + burst.len() as u64);
     }
 }
