@@ -259,6 +259,8 @@ pub struct HistoryGrant {
     pub dates: Period,
     /// The tables must have reached this before they answer.
     pub reached: Seq,
+    /// The stamp of that.
+    pub at: Moment,
 }
 
 /// Whose channel it is.

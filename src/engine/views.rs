@@ -136,6 +136,7 @@ fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
         service_user: Some(caller.id),
         dates: settings.query_dates,
         reached: state.seq,
+        at: state.at,
     }
 }
 

@@ -37,7 +37,7 @@ impl Session {
         let call = Call { then: Continuation::Fills(number), ..call };
         self.history.push(Box::pin(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
-            (call, fills.map(|fills| fills_text(&reference, &fills)))
+            (call, fills.map(|fills| fills_text(&reference, &fills, Some(grant.reached))))
         }));
     }
 
@@ -66,7 +66,7 @@ impl Session {
                     .await
                     .map(|entries| entries_text(&reference, &entries, None)),
                 Operation::TradesHistory => history.trades(&grant, &wanted).await.map(|(fills, cursor)| {
-                    format!("{{\"trades\":{}{}}}", fills_text(&reference, &fills), cursor_text(cursor))
+                    format!("{{\"trades\":{}{}}}", fills_text(&reference, &fills, None), cursor_text(cursor))
                 }),
                 _ => history
                     .closed_orders(&grant, &wanted)
@@ -198,12 +198,19 @@ fn cursor_text(cursor: Option<Cursor>) -> String {
     cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default()
 }
 
-/// Fills as an array.
-fn fills_text(reference: &Reference, fills: &[PastFill]) -> String {
+/// Fills as an array; in a snapshot they carry the offset of where it was taken (rule 41), in a page their own.
+fn fills_text(reference: &Reference, fills: &[PastFill], snapshot: Option<Seq>) -> String {
     let item = |past: &PastFill| {
         let mut text = String::new();
         let what = Execution::Trade(OneSide::past(past));
-        executions::item(&mut text, reference, &past.fill.order, what, past.at, past.offset);
+        executions::item(
+            &mut text,
+            reference,
+            &past.fill.order,
+            what,
+            past.at,
+            snapshot.map_or(past.offset, Seq::snapshot_offset),
+        );
         text
     };
     format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))

@@ -95,10 +95,10 @@ impl History {
         self.reader.occupy().await
     }
 
-    /// The cursor of a list, newest first, that begins with the last row as of the event at `seq`, stamped `at`.
-    pub fn cursor_after(at: Moment, seq: Seq) -> Cursor {
+    /// The cursor of a list, newest first, that begins with the last row as of the grant.
+    pub fn cursor_after(grant: &HistoryGrant) -> Cursor {
         // Stamps never go back (rule 39), so a later event's rows come before this place by time or by id.
-        Cursor { at, id: seq.next().offset(0) }
+        Cursor { at: grant.at, id: grant.reached.next().offset(0) }
     }
 
     /// `closed_orders`, by the time at which they closed.
@@ -170,10 +170,12 @@ impl History {
         .await
     }
 
-    /// The account's last fills within the granted dates, oldest first.
+    /// The account's last fills as of the grant and within its dates, oldest first.
     pub async fn last_fills(&self, grant: &HistoryGrant, limit: usize) -> Result<Vec<PastFill>, Busy> {
         self.query(grant.reached, async {
-            let wanted = Wanted { limit, ..Wanted::default() };
+            // The tables may have gone further meanwhile.
+            let cursor = Some(History::cursor_after(grant));
+            let wanted = Wanted { limit, cursor, ..Wanted::default() };
             let rows = self.reader.trades(&page(grant, &wanted), None).await?;
             Ok(rows.iter().take(limit).rev().filter_map(|row| read(&row.body)).collect())
         })
@@ -250,7 +252,8 @@ mod tests {
         let (history, candles, _) = started.unwrap();
         // The projector reads them over the same connections.
         candles.await.unwrap();
-        let grant = HistoryGrant { account: AccountId(1), service_user: None, dates: Period::ALWAYS, reached: Seq(0) };
+        let (account, dates) = (AccountId(1), Period::ALWAYS);
+        let grant = HistoryGrant { account, service_user: None, dates, reached: Seq(0), at: Moment(0) };
         let occupied = history.occupy().await;
         tokio::time::pause();
         let began = tokio::time::Instant::now();

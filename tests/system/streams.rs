@@ -271,6 +271,8 @@ async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
     let fill = &fills["data"][0];
     assert_eq!((&fill["exec_type"], &fill["order_id"]), (&json!("trade"), &placed["order_id"]));
     assert_eq!((&fill["liquidity_ind"], fill["last_qty"].to_string()), (&json!("t"), "0.4".to_owned()));
+    let page = bot.call("trades_history", json!({})).await;
+    assert_eq!((&page["trades"][0]["exec_id"], fill["offset"].as_u64().unwrap() % 256), (&fill["exec_id"], 255));
     let narrow = world.bot(3).await.call("subscribe", asked).await;
     assert_eq!((&narrow["snap_trades"], narrow["warnings"].as_array().unwrap().len()), (&json!(false), 1));
 }
@@ -310,6 +312,41 @@ async fn past_fills_are_for_the_subscription_that_asked_and_the_stream_ends_when
     assert_eq!(bot.call("subscribe", asked(true)).await["snap_trades"], true);
     assert_eq!(bot.closed().await, (1013, "past fills are not ready: reconnect".to_owned()));
     sqlx::Connection::close(locked).await.unwrap();
+}
+
+#[tokio::test]
+async fn rule_41_a_snapshot_of_past_fills_is_as_of_where_it_was_taken_though_more_follow_before_it_comes() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "10", "1000")).await;
+    let mut before = Vec::new();
+    before.push(bot.call("add_order", limit("buy", "0.1", "1000")).await["order_id"].clone());
+    let locked = lock_history(&world).await;
+    for _ in 0..2 {
+        before.push(bot.call("add_order", limit("buy", "0.1", "1000")).await["order_id"].clone());
+    }
+    bot.call("subscribe", json!({"channel": "executions", "snap_trades": true})).await;
+    let open = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
+    // More than a snapshot holds; history gets them together with what it waits for.
+    let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "1000"});
+    for _ in 0..4 {
+        bot.call("batch_add", json!({"symbol": "BTC/USD", "orders": vec![order.clone(); 15]})).await;
+    }
+    sqlx::Connection::close(locked).await.unwrap();
+    let fills = loop {
+        let frame = bot.frame("executions").await;
+        if frame["type"] == "snapshot" && frame["data"][0]["exec_type"] == "trade" {
+            break frame["data"].as_array().unwrap().clone();
+        }
+    };
+    let told: Vec<&Value> = fills.iter().map(|fill| &fill["order_id"]).collect();
+    assert_eq!(told, before.iter().collect::<Vec<_>>());
+    let taken = fills[0]["offset"].as_u64().unwrap();
+    assert!(fills.iter().all(|fill| fill["offset"] == taken), "{fills:?}");
+    // What is told from there on begins with the next order.
+    let mut again = world.bot(1).await;
+    again.call("subscribe", json!({"channel": "executions", "from_offset": taken})).await;
+    assert_eq!(again.item("executions", |_| true).await["order_id"], open);
 }
 
 #[tokio::test(flavor = "multi_thread")]

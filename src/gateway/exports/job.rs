@@ -63,9 +63,10 @@ impl Job {
             service_user: None,
             dates: Period { from: Some(export.from), until: Some(export.until) },
             reached: seq,
+            at: export.created_at,
         };
         // Newest first, from the order itself backwards: what came later is not in it.
-        let cursor = Some(History::cursor_after(export.created_at, seq));
+        let cursor = Some(History::cursor_after(&grant));
         let wanted = Wanted { limit: PAGE_ROWS, cursor, ..Wanted::default() };
         let mut text = String::new();
         sheet::header(&mut text, export.format, &export.columns);

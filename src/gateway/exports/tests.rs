@@ -96,8 +96,8 @@ async fn filled(dir: &Path) -> History {
     for batch in all.chunks(10_000) {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));
     }
-    let all =
-        HistoryGrant { account: AccountId(1), service_user: None, dates: Period::ALWAYS, reached: Seq(ROWS + LATER) };
+    let (dates, reached) = (Period::ALWAYS, Seq(ROWS + LATER));
+    let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(ROWS + LATER) };
     // Each waits for the tables a while.
     while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {}
     history
