@@ -267,3 +267,32 @@ impl Order {
         self.terms.as_ref().map_or(FeeCurrency::Quote, |terms| terms.fee_in)
     }
 }
+
+#[cfg(test)]
+impl Order {
+    /// An order that is open and holds nothing, as tests need one.
+    pub fn waiting(id: u64) -> Order {
+        Order {
+            id: OrderId(id),
+            organization: OrganizationId::at(0),
+            account: AccountId::at(0),
+            owner: ServiceUserId::at(0),
+            market: MarketId::at(0),
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            post_only: false,
+            limit: Some(Price(1)),
+            qty: Quantity(1),
+            cl_ord_id: None,
+            userref: None,
+            opened_at: Moment(id),
+            filled: Quantity(0),
+            cost: Amount::ZERO,
+            fee: Amount::ZERO,
+            held: Amount::ZERO,
+            status: OrderStatus::PendingNew,
+            terms: None,
+        }
+    }
+}

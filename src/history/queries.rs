@@ -1,5 +1,6 @@
 //! Queries over the tables, within the accounts and dates that the engine granted.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::History;
@@ -8,8 +9,7 @@ use super::rows::{ClosedOrder, PastFill, read, read_candle};
 use crate::domain::candles::{CANDLES_MAX, PastCandle};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
-use crate::domain::limits::{ORDER_IDS_MAX, PAGE_MAX};
-use crate::domain::orders::Order;
+use crate::domain::limits::PAGE_MAX;
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
@@ -182,8 +182,8 @@ impl History {
         .await
     }
 
-    /// The closed orders among those named: by order id any of the account, by client id only the asker's own
-    /// (rule 30), and only those whose close lies within the granted dates.
+    /// The closed orders among those named, newest first: by order id any of the account, by client id only the asker's
+    /// own (rule 30), and only those whose close lies within the granted dates.
     pub async fn find(&self, grant: &HistoryGrant, ids: &[OrderId], cl_ord_ids: &[&str]) -> Result<Found, Busy> {
         self.query(grant.reached, async {
             let account = grant.account.0.into();
@@ -192,15 +192,13 @@ impl History {
             if !ids.is_empty() {
                 rows.extend(self.reader.orders_by_id(account, &ids).await?);
             }
-            if !cl_ord_ids.is_empty() {
-                let limit = u32::try_from(PAGE_MAX.max(ORDER_IDS_MAX)).unwrap_or(u32::MAX);
-                let named = self.reader.orders_by_client_id(account, cl_ord_ids, limit).await?;
-                let own = |order: &Order| grant.service_user.is_none_or(|asker| asker == order.owner);
-                rows.extend(
-                    named.into_iter().filter(|row| read(&row.body).is_some_and(|of: ClosedOrder| own(&of.order))),
-                );
+            if let Some(owner) = grant.service_user.filter(|_| !cl_ord_ids.is_empty()) {
+                let limit = u32::try_from(PAGE_MAX).unwrap_or(u32::MAX);
+                let page = Page { limit, ..page(grant, &Wanted::default()) };
+                rows.extend(self.reader.orders_by_client_id(&page, owner.0.into(), cl_ord_ids).await?);
             }
             rows.retain(|row| row.closed_us.is_some_and(|at| grant.dates.holds(Moment(at))));
+            rows.sort_unstable_by_key(|row| Reverse(row.order_id));
             Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
         })
         .await
@@ -237,31 +235,81 @@ pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> (u64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::AccountId;
+    use crate::access::principal::Actor;
+    use crate::domain::ids::{AccountId, ServiceUserId};
+    use crate::domain::orders::{CancelReason, Order, OrderStatus};
+    use crate::domain::text::ClientOrderId;
+    use crate::engine::event::Event;
+    use crate::history::Feed;
+    use crate::sequencer::Stamped;
     use crate::storage::Storage;
+    use std::sync::Arc;
 
-    /// The time is the runtime's, which goes on by itself once everybody waits.
-    #[tokio::test]
-    async fn rule_40_who_waits_for_a_connection_is_told_after_two_seconds_too() {
-        let dir = tempfile::tempdir().unwrap();
-        let storage = Storage::Sqlite(dir.path().to_owned());
+    /// Empty tables that follow what is fed.
+    async fn followed(dir: &std::path::Path) -> (History, Feed) {
+        let storage = Storage::Sqlite(dir.to_owned());
         drop(storage.journal().await.unwrap());
-        let (_feed, incoming) = crate::history::feed();
+        let (feed, incoming) = crate::history::feed();
         let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
         let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
         let (history, candles, _) = started.unwrap();
         // The projector reads them over the same connections.
         candles.await.unwrap();
+        (history, feed)
+    }
+
+    fn grant(seq: u64) -> HistoryGrant {
         let (account, dates) = (AccountId(1), Period::ALWAYS);
-        let grant = HistoryGrant { account, service_user: None, dates, reached: Seq(0), at: Moment(0) };
+        HistoryGrant { account, service_user: None, dates, reached: Seq(seq), at: Moment(seq) }
+    }
+
+    /// The time is the runtime's, which goes on by itself once everybody waits.
+    #[tokio::test]
+    async fn rule_40_who_waits_for_a_connection_is_told_after_two_seconds_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (history, _feed) = followed(dir.path()).await;
         let occupied = history.occupy().await;
         tokio::time::pause();
         let began = tokio::time::Instant::now();
-        let page = history.closed_orders(&grant, &Wanted { limit: 1, ..Wanted::default() }).await;
+        let page = history.closed_orders(&grant(0), &Wanted { limit: 1, ..Wanted::default() }).await;
         assert_eq!((page, began.elapsed().as_secs()), (Err(Busy), PATIENCE.as_secs()));
         tokio::time::resume();
         drop(occupied);
-        let page = history.closed_orders(&grant, &Wanted { limit: 1, ..Wanted::default() }).await;
+        let page = history.closed_orders(&grant(0), &Wanted { limit: 1, ..Wanted::default() }).await;
         assert_eq!(page, Ok((Vec::new(), None)));
+    }
+
+    /// An order of the event at `seq`, which canceled it.
+    fn canceled(seq: u64, owner: u16, cl_ord_id: &str) -> Arc<Stamped> {
+        let order = Order {
+            owner: ServiceUserId(owner.into()),
+            cl_ord_id: Some(ClientOrderId::from(cl_ord_id).unwrap()),
+            status: OrderStatus::Canceled,
+            ..Order::waiting(seq)
+        };
+        let event = Event::OrderCanceled { order, reason: CancelReason::UserRequested };
+        Arc::new(Stamped { seq: Seq(seq), at: Moment(seq), by: Actor::Server, rate: None, event })
+    }
+
+    #[tokio::test]
+    async fn rule_30_ones_own_orders_are_found_by_name_behind_whatever_others_and_other_names_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let (history, mut feed) = followed(dir.path()).await;
+        let more = PAGE_MAX as u64 + 100;
+        let own = [canceled(1, 7, "rare"), canceled(2, 7, "early"), canceled(3, 7, "rare")];
+        let others = (4..more).map(|seq| canceled(seq, 8, "rare"));
+        let often = (more..2 * more).map(|seq| canceled(seq, 7, "often"));
+        feed.feed(&Arc::new(own.into_iter().chain(others).chain(often).collect()));
+        let asker = HistoryGrant { service_user: Some(ServiceUserId(7)), ..grant(2 * more - 1) };
+        let found = async |grant: &HistoryGrant, names: &[&str]| -> Vec<u64> {
+            history.find(grant, &[], names).await.unwrap().iter().map(|of| of.order.id.0).collect()
+        };
+        assert_eq!(found(&asker, &["rare"]).await, [3, 1], "not those of another");
+        let all = found(&asker, &["often", "early", "often", "rare"]).await;
+        assert_eq!((all.len(), &all[PAGE_MAX - 3..]), (PAGE_MAX, &[3, 2, 1][..]), "not behind another name");
+        assert!(all.is_sorted_by(|newer, older| newer > older), "newest first, each once");
+        let until = Some(Moment(more + 2));
+        let dated = HistoryGrant { dates: Period { from: Some(Moment(2)), until }, ..asker };
+        assert_eq!(found(&dated, &["often", "rare"]).await, [more + 1, more, 3], "start ≤ t < end");
     }
 }

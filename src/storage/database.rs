@@ -14,8 +14,6 @@ pub(super) enum Value<'a> {
     Text(Option<&'a str>),
     /// To be read by [`Pool::each`].
     Integers(&'a [i64]),
-    /// To be read by [`Pool::each`].
-    Texts(&'a [&'a str]),
 }
 
 impl From<i64> for Value<'_> {
@@ -94,7 +92,6 @@ impl Pool {
                         Value::Integer(value) => query.bind(*value),
                         Value::Text(value) => query.bind(*value),
                         Value::Integers(values) => query.bind(json(values)),
-                        Value::Texts(values) => query.bind(json(values)),
                     };
                 }
                 query.fetch_all(pool).await?.iter().map(|row| read(&Record::Sqlite(row))).collect()
@@ -106,7 +103,6 @@ impl Pool {
                         Value::Integer(value) => query.bind(*value),
                         Value::Text(value) => query.bind(*value),
                         Value::Integers(values) => query.bind(*values),
-                        Value::Texts(values) => query.bind(*values),
                     };
                 }
                 query.fetch_all(pool).await?.iter().map(|row| read(&Record::Postgres(row))).collect()
@@ -116,5 +112,5 @@ impl Pool {
 }
 
 fn json(list: &impl serde::Serialize) -> String {
-    serde_json::to_string(list).expect("integers and texts are JSON")
+    serde_json::to_string(list).expect("integers are JSON")
 }

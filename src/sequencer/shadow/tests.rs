@@ -4,9 +4,9 @@ use tokio::sync::watch;
 
 use super::{Ending, Following, Shadow};
 use crate::access::principal::Actor;
-use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, OrganizationId, ServiceUserId};
-use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{Order, OrderStatus, OrderType, Side, TimeInForce};
+use crate::domain::ids::{AccountId, AssetId};
+use crate::domain::money::Amount;
+use crate::domain::orders::Order;
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::ledger::Ledger;
@@ -77,32 +77,6 @@ impl Followed {
     }
 }
 
-/// An order that is open and holds nothing.
-fn waiting(id: u64) -> Order {
-    Order {
-        id: OrderId(id),
-        organization: OrganizationId::at(0),
-        account: AccountId::at(0),
-        owner: ServiceUserId::at(0),
-        market: MarketId::at(0),
-        side: Side::Buy,
-        order_type: OrderType::Limit,
-        time_in_force: TimeInForce::Gtc,
-        post_only: false,
-        limit: Some(Price(1)),
-        qty: Quantity(1),
-        cl_ord_id: None,
-        userref: None,
-        opened_at: Moment(id),
-        filled: Quantity(0),
-        cost: Amount::ZERO,
-        fee: Amount::ZERO,
-        held: Amount::ZERO,
-        status: OrderStatus::PendingNew,
-        terms: None,
-    }
-}
-
 #[tokio::test]
 async fn snapshots_are_saved_as_they_fall_due_and_a_start_goes_on_from_the_newest() {
     let mut followed = Followed::new(10);
@@ -129,7 +103,7 @@ async fn a_snapshot_of_many_orders_is_not_saved_again_before_as_many_events() {
     let orders = &mut followed.state().orders;
     orders.add_market();
     for id in 1..=24 {
-        orders.apply(Moment(id), &Event::OrderPlaced { order: waiting(id), rests: false }, &reference, ledger);
+        orders.apply(Moment(id), &Event::OrderPlaced { order: Order::waiting(id), rests: false }, &reference, ledger);
     }
     followed.journal(20).await;
     followed.shadow.catch_up().await.unwrap();

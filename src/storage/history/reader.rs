@@ -1,6 +1,9 @@
 //! Queries over the history tables, on a small pool of read-only connections. Lists come newest first and
 //! are paged by the last row's time and id, so rows added meanwhile neither shift nor repeat a page.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use super::{AuditRow, CandleRow, HistoryError, LedgerRow, OrderRow, TradeRow, TransferRow, id, time};
 use crate::storage::database::{Pool, Record, Value};
 
@@ -80,7 +83,7 @@ impl HistoryReader {
     /// from $7 on what filters it.
     async fn page<T>(
         &self,
-        statement: &'static str,
+        statement: impl Into<Cow<'static, str>>,
         page: &Page,
         filters: &[Value<'_>],
         read: fn(&Record<'_>) -> Result<T, HistoryError>,
@@ -184,15 +187,28 @@ impl HistoryReader {
         self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], order).await
     }
 
-    /// The account's orders with one of these client's ids, open and closed, newest first, `limit` at most: a
-    /// client may use an id again once its order is closed.
-    pub async fn orders_by_client_id(&self, account: u64, cl_ord_ids: &[&str], limit: u32) -> Read<OrderRow> {
-        let each = self.pool.each("$2");
+    /// Closed orders that this Service User gave one of these ids, the last of each id before the second last of any:
+    /// a client may use an id again once its order is closed.
+    pub async fn orders_by_client_id(&self, page: &Page, owner: u64, cl_ord_ids: &[&str]) -> Read<OrderRow> {
+        let cl_ord_ids: BTreeSet<&str> = cl_ord_ids.iter().copied().collect();
+        // Each id has a limit of its own, so that none is lost behind another and no more is read than may be told.
+        let named = (8..).take(cl_ord_ids.len()).map(|name| {
+            format!(
+                "SELECT * FROM (SELECT * FROM orders
+                     WHERE account = $1 AND service_user = $7 AND cl_ord_id = ${name}
+                       AND closed_us >= $2 AND closed_us < $3 AND (closed_us, order_id) < ($4, $5)
+                     ORDER BY closed_us DESC, order_id DESC LIMIT $6) AS named"
+            )
+        });
+        let named = named.collect::<Vec<_>>().join(" UNION ALL ");
         let statement = format!(
-            "SELECT * FROM orders WHERE account = $1 AND cl_ord_id IN (SELECT value FROM {each})
-             ORDER BY order_id DESC LIMIT $3"
+            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY cl_ord_id ORDER BY order_id DESC) AS age
+                            FROM ({named}) AS own) AS aged
+             ORDER BY age LIMIT $6"
         );
-        self.pool.all(statement, &[id(account).into(), Value::Texts(cl_ord_ids), limit.into()], order).await
+        let names = cl_ord_ids.into_iter().map(|name| Some(name).into());
+        let filters: Vec<Value<'_>> = std::iter::once(id(owner).into()).chain(names).collect();
+        self.page(statement, page, &filters, order).await
     }
 
     /// The account's ledger entries among these ids, newest first.

@@ -40,6 +40,7 @@ on_each_storage!(
     a_batch_given_up_halfway_leaves_all_or_nothing,
     blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time,
     cleared_tables_are_as_new,
+    the_last_orders_of_each_of_ones_own_names_are_found,
 );
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
@@ -180,7 +181,7 @@ async fn filters_admit_what_they_name(storage: &Storage) {
 
     assert_eq!(ids(reader.orders_by_id(1, &[4, 1, 99]).await.unwrap()), [4, 1], "open and closed");
     assert_eq!(ids(reader.orders_by_id(2, &[4, 1]).await.unwrap()), [0u64; 0], "not another account's");
-    assert_eq!(ids(reader.orders_by_client_id(1, &[&cl_ord_id], 10).await.unwrap()), [2]);
+    assert_eq!(ids(reader.orders_by_client_id(&ALL, 9, &[&cl_ord_id]).await.unwrap()), [2]);
 
     assert_eq!(reader.ledger_entries(&ALL, Some(1), Some("trade")).await.unwrap(), [entry(2, 1, 20)]);
     assert_eq!(reader.ledger_entries(&ALL, None, Some("deposit")).await.unwrap(), []);
@@ -289,4 +290,27 @@ async fn cleared_tables_are_as_new(storage: &Storage) {
     writer.apply(&batch, 7).await.unwrap();
     assert_eq!(reader.checkpoint().await.unwrap(), 7);
     assert_eq!(reader.candles(9).await.unwrap(), [candle]);
+}
+
+async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
+    let named = |id: u64, service_user, name: &str| OrderRow {
+        service_user,
+        cl_ord_id: Some(name.to_owned()),
+        ..order(id, Some(id * 10))
+    };
+    let mut orders = vec![named(1, 9, "a"), named(2, 9, "b"), named(3, 9, "a"), named(4, 9, "a")];
+    orders.extend([named(5, 8, "a"), OrderRow { account: 2, ..named(6, 9, "a") }, named(7, 9, "c")]);
+    orders.push(OrderRow { closed_us: None, ..named(8, 9, "a") });
+    writer.apply(&HistoryBatch { orders, ..HistoryBatch::default() }, 1).await.unwrap();
+    let found = async |page: &Page, names: &[&str]| -> Vec<u64> {
+        reader.orders_by_client_id(page, 9, names).await.unwrap().into_iter().map(|row| row.order_id).collect()
+    };
+    assert_eq!(found(&ALL, &["a"]).await, [4, 3, 1]);
+    assert_eq!(found(&ALL, &["a", "none", "a"]).await, [4, 3, 1], "each once");
+    assert_eq!(found(&Page { start_us: 20, end_us: 40, ..ALL }, &["a"]).await, [3], "start ≤ t < end");
+    let mut first = found(&Page { limit: 2, ..ALL }, &["a", "b"]).await;
+    first.sort_unstable();
+    assert_eq!(first, [2, 4], "the last of each name before the second last of one");
+    assert_eq!(reader.orders_by_client_id(&ALL, 8, &["a", "b"]).await.unwrap(), [named(5, 8, "a")]);
 }
