@@ -298,7 +298,9 @@ impl Session {
         }
         match first {
             First::Snapshot(view) => {
-                if options.wants_snapshot(channel) {
+                // Who resumes gets one only where the offset is too old, and then whatever the options say.
+                let resumes = follow.too_old || follow.from_offset.is_some();
+                if resumes || options.wants_snapshot(channel) {
                     let mut data = String::new();
                     let view = narrowed(view, &options, reference, self.query_dates());
                     results::snapshot(&mut data, reference, at, &view);

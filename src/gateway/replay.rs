@@ -51,7 +51,7 @@ impl Session {
     pub(super) fn follow(&mut self, call: Call, follow: Follow) {
         let channel = call.operation;
         let wanted = self.channels.get(&channel).is_none_or(|following| following.options.wants_snapshot(channel));
-        let open_orders = wanted && follow.from_offset.is_none();
+        let open_orders = follow.too_old || (wanted && follow.from_offset.is_none());
         self.ask(
             Work::Query(Query::Subscribe { channel, open_orders }),
             Call { then: Continuation::Subscribe(follow), ..call },

@@ -229,6 +229,48 @@ async fn d4_50_an_offset_that_is_too_old_foreign_or_of_the_future_gets_an_explic
 }
 
 #[tokio::test]
+async fn rule_42_a_snapshot_that_is_announced_comes_though_none_was_asked_for() {
+    let keys = [key(ScopeSet::ALL), key(ScopeSet::of(&[Scope::Query]))];
+    let few = |config: &mut countersign::config::Config| {
+        config.limits.replay_ring = RING;
+        config.limits.replay_s = 0;
+    };
+    let world = World::configured(&keys, few).await;
+    let (mut bot, mut narrow) = (world.bot(1).await, world.bot(2).await);
+    bot.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    bot.call("subscribe", json!({"channel": "balances", "snapshot": false})).await;
+    let strategies = bot.call("earn_strategies", json!({})).await;
+    let flex =
+        strategies["strategies"].as_array().unwrap().iter().find(|of| of["lock_type"]["type"] == "flex").unwrap();
+    bot.call("earn_allocate", json!({"strategy_id": flex["id"], "amount": "1"})).await;
+    churn(&mut bot, 20).await;
+    let now = ("get_balances", json!({}));
+    let frames = followed(&mut bot, now.clone()).await;
+    let [executions, balances] = ["executions", "balances"].map(|channel| offset(&items(&frames, channel)[0]));
+    for _ in 0..RING {
+        bot.call("earn_allocate", json!({"strategy_id": flex["id"], "amount": "1"})).await;
+    }
+    let open = bot.call("add_order", limit("buy", "1", "10")).await["order_id"].clone();
+    bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    bot.kept();
+    for none in ["snap_orders", "snapshot"] {
+        let asked = json!({"channel": "executions", none: false, "from_offset": executions});
+        let acknowledged = bot.call("subscribe", asked).await;
+        assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]), "{none}");
+        let frames = followed(&mut bot, now.clone()).await;
+        let told = frames.iter().find(|frame| frame["channel"] == "executions").unwrap_or(&Value::Null);
+        assert_eq!((&told["type"], &told["data"][0]["order_id"]), (&json!("snapshot"), &open), "{none}");
+        bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    }
+    // Of a key that may not read the ledger the ring alone is asked.
+    let asked = json!({"channel": "balances", "snapshot": false, "from_offset": balances});
+    let acknowledged = narrow.call("subscribe", asked).await;
+    assert_eq!(acknowledged["warnings"], json!(["EQuery:Offset too old: snapshot follows"]));
+    let frames = followed(&mut narrow, now).await;
+    assert!(frames.iter().any(|frame| frame["channel"] == "balances" && frame["type"] == "snapshot"), "{frames:?}");
+}
+
+#[tokio::test]
 async fn rule_12_balances_and_executions_reach_back_over_the_ring_alone_unless_the_key_may_read_the_past() {
     let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::of(&[Scope::Query, Scope::QueryOpenOrders]))];
     let world = World::configured(&keys, |config| config.limits.replay_ring = RING).await;
