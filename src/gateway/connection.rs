@@ -242,8 +242,12 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Hands parts over; `false` when the socket is too slow or gone. It is then told to close.
+    /// Hands parts over; `false` when the socket is too slow or gone. It is then told to close, and takes nothing more:
+    /// what came after would hide the hole from a client that resumes behind it.
     pub fn send(&self, parts: Vec<Part>) -> bool {
+        if self.is_slow() {
+            return false;
+        }
         let count = parts.len();
         // One delivery alone is always taken: its size is bounded by what one commit holds.
         let before = self.waiting.fetch_add(count, Ordering::Relaxed);
@@ -291,7 +295,7 @@ impl Outlet {
     }
 
     fn pass_over<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> bool {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
+        if self.waiting.load(Ordering::Relaxed) > 0 || self.is_slow() {
             return false;
         }
         let passed = self.line.get().and_then(Weak::upgrade).map_or(Passed::Nothing, |line| line.pass(frames));
@@ -345,6 +349,11 @@ impl Outlet {
     /// Waits until the socket has been too slow for its queue. For its session alone.
     pub async fn too_slow(&self) {
         self.alarmed(&self.slow).await;
+    }
+
+    /// Whether something for the socket was refused: from then on everything is.
+    fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Acquire)
     }
 
     /// Whether the socket has left its seat: what comes for it now is for nobody, and would keep the seat for ever.
@@ -437,3 +446,6 @@ impl crate::market_data::Subscriber for Outlet {
         Outlet::send(self, vec![Part::Frame(frame.clone())]);
     }
 }
+
+#[cfg(test)]
+mod tests;

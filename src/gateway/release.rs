@@ -415,3 +415,6 @@ impl Release for Desk {
         self.sockets.tell_all(Told::System);
     }
 }
+
+#[cfg(test)]
+mod tests;
