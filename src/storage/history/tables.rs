@@ -58,7 +58,7 @@ impl Table<'_> {
     /// The statement that adds the rows of `new`, which stands after `FROM`.
     pub(super) fn statement(&self, new: &str) -> String {
         match self.name {
-            "candles" => return CANDLES.replace("{new}", new),
+            "candles" => return CANDLES.replace("{new}", new).replace("{most}", &i64::MAX.to_string()),
             "stream_blocks" => return STREAM_BLOCKS.replace("{new}", new),
             _ => {}
         }
@@ -76,7 +76,8 @@ impl Table<'_> {
     }
 }
 
-// A stretch that has these events already stays as it is.
+// A stretch that has these events already stays as it is. What sums come to beyond the most that a column holds is that,
+// as it is in memory: the databases would refuse the row, or keep what is no integer.
 const CANDLES: &str = "INSERT INTO candles
     (market, interval, begin_us, open, high, low, close, trades, volume, cost, seq)
     SELECT market, interval, begin_us, open, high, low, close, trades, volume, cost, seq FROM {new}
@@ -86,7 +87,10 @@ const CANDLES: &str = "INSERT INTO candles
         high = CASE WHEN candles.high > excluded.high THEN candles.high ELSE excluded.high END,
         low = CASE WHEN candles.low < excluded.low THEN candles.low ELSE excluded.low END,
         close = excluded.close, trades = candles.trades + excluded.trades,
-        volume = candles.volume + excluded.volume, cost = candles.cost + excluded.cost, seq = excluded.seq";
+        volume = CASE WHEN candles.volume > {most} - excluded.volume THEN {most}
+                      ELSE candles.volume + excluded.volume END,
+        cost = CASE WHEN candles.cost > {most} - excluded.cost THEN {most} ELSE candles.cost + excluded.cost END,
+        seq = excluded.seq";
 
 // The first item of a stream in a block tells when that begins.
 const STREAM_BLOCKS: &str = "INSERT INTO stream_blocks (stream, block, at_us)
@@ -200,8 +204,8 @@ fn joined(before: &CandleRow, after: &CandleRow) -> CandleRow {
     CandleRow {
         prices: [open, high.max(other_high), low.min(other_low), close],
         trades: before.trades + after.trades,
-        volume: before.volume + after.volume,
-        cost: before.cost + after.cost,
+        volume: before.volume.saturating_add(after.volume),
+        cost: before.cost.saturating_add(after.cost),
         seqs: (before.seqs.0, after.seqs.1),
         ..*before
     }

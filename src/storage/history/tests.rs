@@ -7,8 +7,8 @@ use std::task::{Context, Waker};
 use crate::storage::Storage;
 
 use super::{
-    AuditRow, CandleRow, HistoryBatch, LedgerRow, OrderFilter, OrderRow, Page, SortKey, StreamRow, TradeRow,
-    TransferKey, TransferRow, open,
+    AuditRow, CandleRow, HistoryBatch, HistoryWriter, LedgerRow, OrderFilter, OrderRow, Page, SortKey, StreamRow,
+    TradeRow, TransferKey, TransferRow, open,
 };
 
 /// The list, on each.
@@ -35,6 +35,7 @@ on_each_storage!(
     telling_events_twice_changes_nothing_and_the_latest_row_counts,
     a_batch_of_any_size_is_written_whole,
     a_candle_grows_with_what_is_new_and_not_with_what_it_has,
+    a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_again,
     pages_at_equal_times_neither_skip_nor_repeat,
     filters_admit_what_they_name,
     a_batch_given_up_halfway_leaves_all_or_nothing,
@@ -139,6 +140,30 @@ async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Stor
     }
     assert_eq!(reader.candles(10).await.unwrap(), [part([5, 9, 3, 8], 5, (8, 8)), next]);
     assert_eq!(reader.candles(1).await.unwrap(), [next]);
+}
+
+async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_again(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
+    let part = |seq, volume, cost| CandleRow {
+        market: 1,
+        interval: 5,
+        begin_us: 300_000_000,
+        prices: [1; 4],
+        trades: 1,
+        volume,
+        cost,
+        seqs: (seq, seq),
+    };
+    let told = async |writer: &mut HistoryWriter, candles| {
+        writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
+        let [candle] = reader.candles(10).await.unwrap()[..] else { panic!("one candle") };
+        (candle.trades, candle.volume, candle.cost)
+    };
+    // To the last unit it is exact; then in the table, and then in a batch of its own.
+    assert_eq!(told(&mut writer, vec![part(1, i64::MAX - 2, 5)]).await, (1, i64::MAX - 2, 5));
+    assert_eq!(told(&mut writer, vec![part(2, 2, i64::MAX - 5)]).await, (2, i64::MAX, i64::MAX));
+    assert_eq!(told(&mut writer, vec![part(3, 1, i64::MAX)]).await, (3, i64::MAX, i64::MAX));
+    assert_eq!(told(&mut writer, vec![part(4, i64::MAX, 1), part(5, 1, i64::MAX)]).await, (5, i64::MAX, i64::MAX));
 }
 
 async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
