@@ -33,12 +33,13 @@ const _: () = assert!((Code::NotEmpty as usize) < CODES);
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
 
 /// The codes that sockets end with; 1006 stands for a client that left.
-const ENDS: [u16; 15] = [
+const ENDS: [u16; 9] = [
     1000,
     1002,
     1006,
     1007,
     1009,
+    1011,
     1012,
     1013,
     rights::KEY_CHANGED,

@@ -47,7 +47,7 @@ const DELIVERIES_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(60);
 /// How often heartbeats and idle ends are looked at.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long a stopping server waits for what it accepted, and a slow peer has to take its last frames.
+/// How long a stopping server waits for history, and a slow peer has to take its last frames.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A socket that was silent for a second may send what a second admits at once.
 const CREDIT_US: u64 = 1_000_000;
@@ -411,7 +411,13 @@ impl Session {
         let follows = !self.channels.is_empty() || !self.topics.is_empty();
         let idle = self.last_message.elapsed();
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
-            return Some(End::Close(1012, "planned restart"));
+            match self.outlet.in_flight() {
+                0 => return Some(End::Close(1012, "planned restart")),
+                // The sequencer answers all that it took, unless it died.
+                _ if !self.gateway.handle.is_open() => return Some(End::Close(1011, "the outcome is not known")),
+                // After 1012 a client takes what was not answered as never done.
+                _ => {}
+            }
         }
         if idle >= IDLE && !follows && self.outlet.in_flight() == 0 {
             return Some(End::Close(1000, "idle"));

@@ -2,7 +2,7 @@
 //! it, however that ends: a shell waits for the end of its input and then takes all of it away.
 
 use std::fs::Permissions;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,4 +91,31 @@ pub fn sql(url: &str, statement: &str) -> String {
     let output = Command::new(server.bin.join("psql")).args([url, "-qAtc", statement]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A lock on a database; it is let go when this is dropped.
+#[allow(dead_code, reason = "each suite uses its part")]
+pub struct Lock(Child);
+
+/// Has every write to a table wait.
+#[allow(dead_code, reason = "each suite uses its part")]
+pub fn lock(url: &str, table: &str) -> Lock {
+    let server = SERVER.get_or_init(start);
+    let mut psql = Command::new(server.bin.join("psql"));
+    psql.args([url, "-qAt"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut lock = Lock(psql.spawn().expect(HINT));
+    let input = lock.0.stdin.as_mut().unwrap();
+    writeln!(input, "BEGIN; LOCK TABLE {table} IN SHARE MODE; SELECT 'locked';").unwrap();
+    let mut told = String::new();
+    BufReader::new(lock.0.stdout.as_mut().unwrap()).read_line(&mut told).unwrap();
+    assert_eq!(told, "locked\n");
+    lock
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // At the end of its input it ends, and the transaction with it.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
 }

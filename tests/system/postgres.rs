@@ -15,7 +15,7 @@ use super::disk::{assert_open, order, order_again, order_until_refused, stop, sy
 use super::volume::Volume;
 use super::world::{MASTER, Wanted, World, key};
 
-use server::{cut_others, cut_writer, database, database_on, sql};
+use server::{cut_others, cut_writer, database, database_on, lock, sql};
 
 async fn world(url: &str) -> World {
     world_in(DatabaseUrl::parse(url)).await
@@ -99,6 +99,35 @@ async fn a_server_at_rest_whose_fence_is_gone_stops_by_itself() {
     assert!(why.contains("the journal is unavailable"), "{why}");
     let refused = bot.refused("add_order", limit("buy", "0.1", "11")).await;
     assert!(refused.starts_with("EService:"), "{refused}");
+}
+
+/// D4-59. A stop waits as long as the storage does: after 1012 what was not answered was never done.
+#[tokio::test]
+async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome() {
+    let url = database();
+    let mut world = world(&url).await;
+    let mut bot = world.bot(1).await;
+    bot.subscribe("executions").await;
+    let stalled = lock(&url, "journal.journal");
+    let order = json!({"method": "add_order", "req_id": 1_000, "params": limit("buy", "0.1", "10")});
+    bot.send(order.to_string()).await;
+    // It is read before the stop is told: what comes behind it is answered at once.
+    bot.send(json!({"method": "ping"}).to_string()).await;
+    bot.pong().await;
+    let stopping = tokio::spawn(world.server.take().unwrap().stop());
+    while bot.frame("status").await["data"][0]["system"] != "maintenance" {}
+    // One a second at most: for longer than a stop waits for anything else.
+    for _ in 0..7 {
+        bot.frame("heartbeat").await;
+    }
+    drop(stalled);
+    let placed = bot.answer(1_000).await;
+    assert_eq!(placed["success"], true, "{placed}");
+    assert_eq!(bot.closed().await, (1012, "planned restart".to_owned()));
+    stopping.await.unwrap().unwrap();
+    world.start().await;
+    let open = world.bot(1).await.call("open_orders", json!({})).await;
+    assert_eq!(open["orders"][0]["order_id"], placed["result"]["order_id"], "{open}");
 }
 
 /// What history tells, which may be behind: each answer that says so takes its two seconds.
