@@ -63,6 +63,8 @@ fn funding_asset(state: &State, code: Option<&AssetCode>) -> Result<Option<Asset
 fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Query) -> Result<View, Reject> {
     let account = caller.account;
     Ok(match query {
+        // Market data has the rest.
+        Query::Subscribe { channel: Operation::Level3, .. } => View::Empty,
         Query::Subscribe { channel, open_orders } => {
             return subscribe_account(state, now, caller, *channel, *open_orders);
         }

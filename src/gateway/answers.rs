@@ -210,6 +210,10 @@ impl Session {
                 let page = page.clone();
                 return self.look_back(call, *page, grant, reference, now);
             }
+            (Continuation::Level3(_), _) => {
+                self.admitted = Some(call);
+                return;
+            }
             (_, View::Exports(all)) => self.exports(&mut json, call.operation, &all, now),
             (_, View::ServiceUsers(all)) => {
                 let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));

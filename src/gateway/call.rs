@@ -1,6 +1,6 @@
 //! What a session must remember of a request until its answer is released.
 
-use super::inbound::Page;
+use super::inbound::{Channel, Page};
 use super::outbound::Envelope;
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
@@ -25,7 +25,7 @@ impl Call {
     /// What its reply begins and ends with when it is made at `time_out`.
     pub fn envelope(&self, time_out: Moment) -> Envelope<'static> {
         let method = match (&self.then, self.operation) {
-            (Continuation::Subscribe(_), _) => "subscribe",
+            (Continuation::Subscribe(_) | Continuation::Level3(_), _) => "subscribe",
             (_, Operation::SettlePosition) => Operation::AddOrder.name(),
             (_, operation) => operation.name(),
         };
@@ -52,6 +52,8 @@ pub enum Continuation {
     Fills(u64),
     /// A stream begins, or goes on behind what history told of it.
     Subscribe(Follow),
+    /// `level3` begins: market data is asked next.
+    Level3(Box<Channel>),
     /// History is asked next.
     History(Box<Page>),
     /// History is asked for those that are not open.

@@ -253,6 +253,9 @@ impl Session {
             self.unbind();
             return;
         }
+        if let Continuation::Level3(_) = call.then {
+            self.judging = false;
+        }
         if let Continuation::Subscribe(follow) = call.then {
             if !self.follows(call.operation, follow.number) {
                 return self.ended_early(call, follow, now);
@@ -284,13 +287,14 @@ impl Session {
                 self.acknowledge(envelope, &result);
                 self.status();
             }
-            Operation::Instrument
-            | Operation::Ticker
-            | Operation::Book
-            | Operation::Level3
-            | Operation::Trade
-            | Operation::Ohlc => {
+            Operation::Instrument | Operation::Ticker | Operation::Book | Operation::Trade | Operation::Ohlc => {
                 self.follow_market(operation, channel, envelope).await;
+            }
+            Operation::Level3 => {
+                // What everybody's orders add up to is public; the orders are for who has a key, as it stands (rule 5).
+                let call = Call { operation, req_id, time_in: now, then: Continuation::Level3(Box::new(channel)) };
+                self.ask(Work::Query(Query::Subscribe { channel: operation, open_orders: false }), call);
+                self.judging = true;
             }
             _ => {
                 if self.channels.contains_key(&operation) {
@@ -306,13 +310,21 @@ impl Session {
         }
     }
 
+    /// Goes on with `level3`, which the engine has admitted.
+    pub(super) async fn follow_orders(&mut self, call: Call, now: Moment) {
+        // Nothing would end the stream with the key's right if the token before was refused.
+        if !self.bound {
+            return self.refused_call(&call, "Token(s) not found", now);
+        }
+        self.judging = false;
+        let envelope = call.envelope(now);
+        if let Continuation::Level3(channel) = call.then {
+            self.follow_market(call.operation, *channel, envelope).await;
+        }
+    }
+
     /// One acknowledgement for each symbol, as v2 has it.
     async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
-        // What everybody's orders add up to is public; the orders are for who has a key.
-        let service_user = matches!(self.principal.actor, Actor::ServiceUser(_));
-        if operation == Operation::Level3 && !service_user {
-            return self.reply(envelope, Err("EGeneral:Permission denied"));
-        }
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
             Err(error) => return self.reply(envelope, Err(error)),

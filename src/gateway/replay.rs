@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, select_all};
+
 use super::answers::Group;
 use super::call::{Call, Continuation, Follow};
 use super::ring::Item;
@@ -141,4 +143,10 @@ impl Session {
             self.reply(call.envelope(now), Err(error));
         }
     }
+}
+
+/// The first of the replays to have its next page, and its place. There must be one.
+pub(super) async fn turned(replays: &mut [BoxFuture<'static, Turned>]) -> (Turned, usize) {
+    let (turned, place, _) = select_all(replays).await;
+    (turned, place)
 }

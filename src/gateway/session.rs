@@ -19,13 +19,14 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::admission::Admitted;
 use super::answers::Answered;
+use super::call::Call;
 use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
 use super::frame::{self, Frames};
 use super::outbound::{self, Envelope};
 use super::presence;
 use super::release::Ticket;
-use super::replay::Turned;
+use super::replay::{Turned, turned};
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
@@ -98,6 +99,10 @@ pub(super) struct Session {
     pub(super) tokens: Vec<(String, Claims)>,
     pub(super) channels: HashMap<Operation, Following>,
     pub(super) topics: HashSet<Topic>,
+    /// The engine judges whether `level3` may begin: nothing is read meanwhile, for what comes next may end it.
+    pub(super) judging: bool,
+    /// The `level3` that it admitted.
+    pub(super) admitted: Option<Call>,
     pub(super) submissions: Vec<Submission<Ticket>>,
     /// Of those in flight, or about to be, the ones that history may be asked for next.
     pub(super) looking_back: usize,
@@ -162,6 +167,8 @@ pub(super) fn run(
         tokens: Vec::new(),
         channels: HashMap::new(),
         topics: HashSet::new(),
+        judging: false,
+        admitted: None,
         submissions: Vec::new(),
         looking_back: 0,
         history: FuturesUnordered::new(),
@@ -342,7 +349,7 @@ impl Session {
     fn reads(&self) -> bool {
         let in_flight = self.outlet.in_flight() + self.submissions.len();
         let past = self.looking_back + self.history.len() + self.replays.len();
-        !self.stopping && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
+        !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
     }
 
     /// Notes that the peer is there, and may send more as time has passed.
@@ -399,6 +406,9 @@ impl Session {
             let Ok(delivery) = parts.try_recv() else { break };
             count += delivery.len();
             end = self.take(delivery, now);
+        }
+        if let Some(call) = self.admitted.take() {
+            Box::pin(self.follow_orders(call, now)).await;
         }
         if let Err(failed) = self.write(socket).await {
             return Some(failed);
@@ -492,10 +502,4 @@ impl Session {
     pub(super) fn reply(&mut self, envelope: Envelope<'_>, result: Result<&str, &str>) {
         self.push(|text| envelope.reply(text, result));
     }
-}
-
-/// The first of the replays to have its next page, and its place. There must be one.
-async fn turned(replays: &mut [BoxFuture<'static, Turned>]) -> (Turned, usize) {
-    let (turned, place, _) = futures::future::select_all(replays).await;
-    (turned, place)
 }

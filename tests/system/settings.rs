@@ -272,3 +272,44 @@ async fn d2_21_a_lost_scope_closes_what_needed_it_and_leaves_the_rest() {
     assert_eq!(asking.refused("open_orders", json!({})).await, "EGeneral:Permission denied");
     asking.call("get_balances", json!({})).await;
 }
+
+#[tokio::test]
+async fn d1_11_and_d1_12_level3_is_for_a_key_that_still_admits() {
+    let world = World::new(&vec![key(ScopeSet::NONE); 4]).await;
+    let mut alice = world.member("alice").await;
+    let mut params = Vec::new();
+    for number in 1..=4 {
+        let token = token(&world, number, &next_nonce()).await["result"]["token"].clone();
+        params.push(json!({"channel": "level3", "symbol": ["BTC/USD"], "token": token}));
+    }
+    let edits = [
+        (1, json!({"disabled": true}), "disabled"),
+        (2, json!({"settings": {"allow_websocket": false}}), "Allow WebSocket"),
+        (3, json!({"settings": {"ip_allowlist": ["192.0.2.1"]}}), "allow-list"),
+    ];
+    for (steps, (number, mut edit, why)) in (-1..).zip(edits) {
+        edit["service_user_id"] = json!(format!("SVC{number}"));
+        edit["otp"] = json!(code(steps));
+        alice.call("edit_service_user", edit).await;
+        let mut bare = Client::bare(world.address).await;
+        let error = bare.refused("subscribe", params[number - 1].clone()).await;
+        assert!(error.starts_with("EGeneral:Permission denied") && error.contains(why), "{error}");
+        // The socket is nobody's again, and follows nothing.
+        bare.send(json!({"method": "ping"}).to_string()).await;
+        let frame = bare.next().await;
+        assert!(frame["channel"] == "status" || frame["method"] == "pong", "{frame}");
+    }
+    let mut bare = Client::bare(world.address).await;
+    // What follows in the same write finds the stream begun.
+    let asked = |method: &str| json!({"method": method, "req_id": method.len(), "params": params[3]});
+    assert!(bare.burst([asked("subscribe"), asked("unsubscribe")]).await);
+    for method in ["subscribe", "unsubscribe"] {
+        assert_eq!(bare.answer(method.len() as i64).await["success"], true, "{method}");
+    }
+    bare.call("subscribe", params[3].clone()).await;
+    assert_eq!(bare.frame("level3").await["type"], "snapshot");
+    alice.call("freeze", json!({"scope": "all", "reason": "drill"})).await;
+    assert_eq!(bare.closed().await, (4001, "frozen".to_owned()));
+    let error = Client::bare(world.address).await.refused("subscribe", params[3].clone()).await;
+    assert!(error.contains("frozen"), "{error}");
+}
