@@ -32,8 +32,10 @@ pub const OVERLAP_MAX_S: u64 = 7 * 86_400;
 pub const SWITCH_MAX_S: u64 = 86_400;
 /// Networks in one key's IP allow-list.
 pub const NETWORKS_MAX: usize = 100;
-/// Bytes of a name, comment or reason.
+/// Bytes of a name or address.
 pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a transaction's id: Ethereum's have 66, Solana's up to 88.
+pub const TXID_BYTES_MAX: usize = 128;
 /// Bytes of a comment or reason.
 pub const COMMENT_BYTES_MAX: usize = 500;
 /// Decimals of an asset; ten is the most that Kraken uses, twelve leaves room in 64 bits.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::caller::ServiceCaller;
 use super::command::Credit;
 use super::event::Event;
-use super::fields::check_name;
+use super::fields::check_txid;
 use super::ledger::{Movement, Party, Posting, Wallet};
 use super::query::Reply;
 use super::reject::{Code, Reject};
@@ -210,7 +210,7 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
     let state = t.state();
     let asset = find_asset(state, asset)?.clone();
     let amount = amount(credit.amount, &asset)?;
-    check_name("txid", txid)?;
+    check_txid(txid)?;
     let told = state.deposits.told.get(&(asset.id, txid.clone()));
     if let Some(told) = told {
         if told.amount != amount || told.address != *address {

@@ -2,12 +2,22 @@
 
 use super::reject::Reject;
 use crate::domain::decimal::{Decimal, DecimalError};
-use crate::domain::limits::{COMMENT_BYTES_MAX, NAME_BYTES_MAX};
+use crate::domain::limits::{COMMENT_BYTES_MAX, NAME_BYTES_MAX, TXID_BYTES_MAX};
 
 /// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
 pub(super) fn check_name(field: &'static str, text: &str) -> Result<(), Reject> {
-    let sound = !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control);
-    if sound { Ok(()) } else { Err(Reject::invalid(field, "give 1 to 64 bytes without control characters")) }
+    check_text(field, text, NAME_BYTES_MAX)
+}
+
+/// The id that a chain or bank gave a transaction.
+pub(super) fn check_txid(txid: &str) -> Result<(), Reject> {
+    check_text("txid", txid, TXID_BYTES_MAX)
+}
+
+fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Reject> {
+    let sound = !text.trim().is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control);
+    let advice = || format!("give 1 to {bytes_max} bytes without control characters");
+    if sound { Ok(()) } else { Err(Reject::invalid(field, advice())) }
 }
 
 /// An e-mail address: a name with an `@`. Whether mail arrives there is not ours to tell.

@@ -9,7 +9,7 @@ use super::caller::ServiceCaller;
 use super::command::{Paid, Withdraw};
 use super::decisions;
 use super::event::Event;
-use super::fields::{self, check_comment, check_name};
+use super::fields::{self, check_comment, check_txid};
 use super::ledger::{Ledger, Movement, Party, Wallet};
 use super::policy::{Subject, Verdict};
 use super::query::{Planned, Reply, WithdrawInfo};
@@ -406,7 +406,7 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &Paid) -> Result
         Paid::Failed { reason } => (WithdrawalStatus::Returned, Some(reason.as_str()), None),
     };
     check_comment("reason", failure)?;
-    txid.map_or(Ok(()), |txid| check_name("txid", txid))?;
+    txid.map_or(Ok(()), check_txid)?;
     let standing = t.state().withdrawals.standing(id).ok_or_else(unknown)?;
     match standing.status {
         WithdrawalStatus::Initial | WithdrawalStatus::Canceled => return Err(unknown()),

@@ -100,6 +100,25 @@ fn rule_36_a_deposit_is_credited_once_to_who_was_given_the_address() {
     assert_eq!(stage.refused(&bot(1), credit("t-2", 0, "1", DepositStatus::Success)), Code::PermissionDenied);
 }
 
+#[test]
+fn the_transaction_ids_of_ethereum_and_solana_are_taken_whole() {
+    let mut stage = stage(1);
+    own(&mut stage, 1, false);
+    let ids = [format!("0x{}", "e".repeat(64)), "s".repeat(88), "t".repeat(128)];
+    for txid in &ids {
+        let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+        stage.run(&venue(), finish(asked.id, paid(Some(txid)))).unwrap();
+        stage.run(&venue(), credit(txid, 0, "1", DepositStatus::Success)).unwrap();
+    }
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None));
+    for txid in ["", "a\nb", &"t".repeat(129)] {
+        for told in [credit(txid, 0, "1", DepositStatus::Success), finish(asked.id, paid(Some(txid)))] {
+            let refusal = stage.run(&venue(), told).unwrap_err();
+            assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("txid")));
+        }
+    }
+}
+
 /// A balance that is at its end would take the credit and lose it.
 #[test]
 fn a_deposit_beyond_what_balances_can_hold_is_refused() {
