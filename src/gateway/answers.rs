@@ -70,7 +70,7 @@ impl Session {
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
                 Part::Frame(frame) => self.out.bytes.extend_from_slice(&frame),
-                Part::Tell(told) => self.tell(told),
+                Part::Tell(told) => self.status(Some(told)),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) => {}
             }

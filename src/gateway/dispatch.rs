@@ -285,7 +285,7 @@ impl Session {
             Operation::Status => {
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
                 self.acknowledge(envelope, &result);
-                self.status();
+                self.status(None);
             }
             Operation::Instrument | Operation::Ticker | Operation::Book | Operation::Trade | Operation::Ohlc => {
                 self.follow_market(operation, channel, envelope).await;

@@ -33,7 +33,7 @@ const _: () = assert!((Code::NotEmpty as usize) < CODES);
 const KINDS: [&str; 4] = ["public", "service_user", "member", "venue"];
 
 /// The codes that sockets end with; 1006 stands for a client that left.
-const ENDS: [u16; 9] = [
+const ENDS: [u16; 16] = [
     1000,
     1002,
     1006,

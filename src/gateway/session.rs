@@ -215,7 +215,7 @@ impl Session {
         if *self.gateway.stopping.borrow() {
             outlet.stop();
         }
-        self.status();
+        self.status(None);
         loop {
             if let Err(end) = self.write(socket).await {
                 return end;
@@ -281,7 +281,7 @@ impl Session {
             Next::Stopping => {
                 self.stopping = true;
                 self.last_act = Instant::now();
-                self.status();
+                self.status(None);
             }
             Next::Beat => {
                 if socket.get_ref().line().is_some_and(|line| line.was_passed()) {
@@ -445,17 +445,8 @@ impl Session {
         None
     }
 
-    /// Sends a `status` frame (docs.kraken.com, `status`).
-    pub(super) fn status(&mut self) {
-        self.send_status(None);
-    }
-
-    /// Tells a Member what is beside the streams.
-    pub(super) fn tell(&mut self, told: Told) {
-        self.send_status(Some(told));
-    }
-
-    fn send_status(&mut self, told: Option<Told>) {
+    /// Sends a `status` frame (docs.kraken.com, `status`), to a Member with what is `told` beside the streams.
+    pub(super) fn status(&mut self, told: Option<Told>) {
         let system = if self.stopping { "maintenance" } else { self.gateway.directory.system() };
         let status = Status {
             api_version: "v2",
