@@ -1,7 +1,7 @@
 // The page's frame: who is signed in, where one is, how the connection does. Each place is a module in pages/.
 
 import { Connection } from "./connection.js";
-import { h, plain, safe } from "./dom.js";
+import { h, plain, safe, words } from "./dom.js";
 import { access } from "./pages/access.js";
 import { addresses } from "./pages/addresses.js";
 import { audit } from "./pages/audit.js";
@@ -106,10 +106,10 @@ function badge() {
 }
 
 function arrived(request) {
-  const words = `${request.action.replaceAll("_", " ")} by ${request.initiator.name}`;
-  say(`New request: ${words}`, "news");
+  const asked = `${words(request.action)} by ${request.initiator.name}`;
+  say(`New request: ${asked}`, "news");
   if (globalThis.Notification?.permission === "granted") {
-    const note = new Notification("Countersign: a request is waiting", { body: plain(words), tag: request.request_id });
+    const note = new Notification("Countersign: a request is waiting", { body: plain(asked), tag: request.request_id });
     note.onclick = () => {
       focus();
       app.go(`request/${request.request_id}`);

@@ -1,10 +1,11 @@
 // The form of a governed change: its own fields, and what every change is asked with.
 
+import { hex } from "./digest.js";
 import { field, h } from "./dom.js";
 
 /** An identifier of the page's own, so that asking twice after a lost connection asks once. */
 function clientId() {
-  return `ui-${Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `ui-${hex(crypto.getRandomValues(new Uint8Array(12)))}`;
 }
 
 /** A field for a one-time code. */
@@ -71,7 +72,7 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
 export function outcome(app, request) {
   const at = `request/${request.request_id}`;
   if (request.state === "pending") app.said("The request is in the queue.");
-  else app.said(`Done: ${request.state}.`);
+  else app.said("It took effect at once.");
   const shown = [];
   if (request.api_secret) shown.push(["API key", request.api_key], ["API secret", request.api_secret]);
   if (request.invitation)

@@ -8,7 +8,7 @@ const BACKOFF_MS = [250, 500, 1000, 2000, 5000];
  * Keeps a number that this language would round as the text in which it came: amounts have more digits than
  * its numbers, and the server takes both.
  */
-function exact(_, value, context) {
+export function exact(_, value, context) {
   const lost = typeof value === "number" && context?.source !== undefined && String(value) !== context.source;
   return lost ? context.source : value;
 }

@@ -35,5 +35,10 @@ export async function digest(organization, request) {
   if (!globalThis.crypto?.subtle) return null;
   const bytes = new TextEncoder().encode(canonical(covered(organization, request)));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(hash);
+}
+
+/** Bytes in lower-case hex. */
+export function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

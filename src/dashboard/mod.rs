@@ -138,6 +138,17 @@ mod tests {
                 assert!(!served || ASSETS.iter().any(|(known, _)| *known == name), "{name} is not embedded");
             }
         }
+        for (name, text) in ASSETS {
+            let folder = std::path::Path::new(name).parent().unwrap();
+            let imports = text.split("from \"").skip(1).filter_map(|rest| rest.split_once('"'));
+            for (import, _) in imports.filter(|(import, _)| import.starts_with('.')) {
+                let found = match import.strip_prefix("../") {
+                    Some(rest) => rest.to_owned(),
+                    None => folder.join(import.trim_start_matches("./")).to_str().unwrap().to_owned(),
+                };
+                assert!(ASSETS.iter().any(|(known, _)| *known == found), "{name} imports {import}");
+            }
+        }
     }
 
     #[test]

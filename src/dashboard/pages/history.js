@@ -60,7 +60,7 @@ export async function history(app) {
   search.addEventListener("input", draw);
   app.main.append(
     h("h1", {}, "History"),
-    h("div", { class: "bar" }, field("State", state), field("Workflow", workflow), field("Search", search)),
+    h("div", { class: "bar" }, field("State", state), field("Workflow", workflow), field("Search the requests shown", search)),
     list,
     h("div", { class: "actions" }, more),
   );

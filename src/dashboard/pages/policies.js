@@ -1,6 +1,7 @@
 // Policies: how many Members a workflow's requests need.
 
 import { ask, outcome } from "../ask.js";
+import { exact } from "../connection.js";
 import { facts, field, h, safe, table, words } from "../dom.js";
 import { WORKFLOWS } from "../workflows.js";
 
@@ -12,6 +13,20 @@ function duration(seconds) {
   ])
     if (seconds % size === 0 && seconds >= size) return `${seconds / size} ${name}`;
   return `${seconds} s`;
+}
+
+/** Who acts alone where no policy binds them. */
+function unbound(workflow) {
+  const keys = workflow === "initiate_withdrawal" ? ", and any API key with Withdraw," : "";
+  return `any Member with Initiate${keys} acts alone`;
+}
+
+function readRules(text) {
+  try {
+    return JSON.parse(text, exact);
+  } catch (error) {
+    throw new Error(`The rules are not valid JSON: ${error.message}`);
+  }
 }
 
 function condition(rule) {
@@ -71,7 +86,7 @@ export async function policies(app) {
                 "",
               ),
           ]
-        : h("p", {}, "No policy: anyone with Initiate may act alone."),
+        : h("p", {}, `No policy: ${unbound(workflow)}.`),
       workflow === "initiate_withdrawal" &&
         h("p", {}, h("a", { href: "#/withdraw" }, "What would a withdrawal need?")),
       may &&
@@ -148,7 +163,7 @@ function set(app, workflow, policy, done) {
       allow_execute: execute.checked,
       exclude_key_managers: exclude.checked,
       ...(workflow === "manage_addresses" ? { cool_down_s: Number(cool.value) } : {}),
-      ...(workflow === "initiate_withdrawal" && rules.value.trim() ? { rules: JSON.parse(rules.value) } : {}),
+      ...(workflow === "initiate_withdrawal" && rules.value.trim() ? { rules: readRules(rules.value) } : {}),
     }),
   });
 }
@@ -164,7 +179,7 @@ function remove(app, workflow, done) {
       h(
         "p",
         {},
-        "Without a policy, anyone with Initiate may act alone. Pending requests keep the policy they were made under.",
+        `Without a policy, ${unbound(workflow)}. Pending requests keep the policy they were made under.`,
       ),
     ],
     params: () => ({ workflow }),

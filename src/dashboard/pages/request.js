@@ -34,6 +34,14 @@ function shown(value) {
   return safe(value);
 }
 
+// What is said once the server has taken a decision.
+const DONE = {
+  approve: "Your vote is recorded.",
+  reject: "Your vote is recorded.",
+  execute: "It took effect.",
+  cancel_request: "The request is canceled.",
+};
+
 // What a treasurer looks at first.
 const FIRST = ["name", "amount", "asset", "fee", "key", "address", "tag", "network", "method", "email"];
 
@@ -171,9 +179,11 @@ function decide(app, found, matches, load) {
     problem.textContent = "";
     try {
       const result = await app.call(method, params());
-      const refused = result.requests?.find(({ success }) => !success);
+      const decided = result.requests?.[0];
+      const refused = decided?.success === false ? decided : null;
       if (refused) problem.textContent = refused.error;
-      else app.said(`Sent: ${method.replaceAll("_", " ")}.`);
+      else if (decided?.request.state === "failed") app.said(`It failed: ${decided.request.reason}`, "bad");
+      else app.said(DONE[method]);
       await load();
       if (refused) app.said(refused.error, "bad");
     } catch (error) {
