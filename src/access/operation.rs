@@ -6,9 +6,12 @@ pub use super::row::{Kind, MemberRight, Row, ServiceRight};
 use super::row::{both, member, open, service, venue};
 use super::scope::Scope;
 use super::workflow::{Permission, Workflow};
+use Kind::{Read, Stream, Write};
+use MemberRight::{Acting, Holds, HoldsAny};
+use ServiceRight::Scopes;
 
 macro_rules! operations {
-    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $row:expr,)*) => {
         /// Every method and channel.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Operation {
@@ -17,6 +20,9 @@ macro_rules! operations {
 
         /// How many there are.
         const COUNT: usize = [$(Operation::$name),*].len();
+
+        /// The table, as each message is judged by it.
+        const ROWS: &[Row; COUNT] = &[$($row),*];
 
         impl Operation {
             /// Every operation, in the order of the table.
@@ -34,205 +40,202 @@ macro_rules! operations {
 
 operations! {
     /// Liveness.
-    Ping,
+    Ping = open("ping", Read),
     /// System status; pushed to every socket.
-    Status,
+    Status = open("status", Stream),
     /// Assets and pairs.
-    Instrument,
+    Instrument = open("instrument", Stream),
     /// Best prices and 24 h figures.
-    Ticker,
+    Ticker = open("ticker", Stream),
     /// Price levels with a checksum.
-    Book,
+    Book = open("book", Stream),
     /// Orders in their queues, with a checksum; for who has a key.
-    Level3,
+    Level3 = service("level3", Stream, ServiceRight::Any),
     /// Public trades.
-    Trade,
+    Trade = open("trade", Stream),
     /// Candles.
-    Ohlc,
+    Ohlc = open("ohlc", Stream),
     /// What the key is and may do.
-    KeyInfo,
+    KeyInfo = service("key_info", Read, ServiceRight::Any),
     /// Balances, available and held.
-    GetBalances,
+    GetBalances = service("get_balances", Read, Scopes(&[Scope::Query])),
     /// Balances, then every ledger entry.
-    Balances,
+    Balances = both("balances", Stream, Scopes(&[Scope::Query]), Holds(Workflow::InitiateWithdrawal, Permission::View)),
     /// Place an order.
-    AddOrder,
+    AddOrder = service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
     /// Place several orders of one market, each standing alone.
-    BatchAdd,
+    BatchAdd = service("batch_add", Write, Scopes(&[Scope::ModifyOrders])),
     /// Change an open order in place.
-    AmendOrder,
+    AmendOrder = service("amend_order", Write, Scopes(&[Scope::ModifyOrders])),
     /// Put another order in the place of an open one.
-    EditOrder,
+    EditOrder = service("edit_order", Write, Scopes(&[Scope::ModifyOrders])),
     /// Cancel orders by id.
-    CancelOrder,
+    CancelOrder = service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
     /// Cancel several orders by id, at once.
-    BatchCancel,
+    BatchCancel = service("batch_cancel", Write, Scopes(&[Scope::CancelOrders])),
     /// Cancel every open order of the account.
-    CancelAll,
+    CancelAll = service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
     /// Cancel every open order of the account unless told again in time.
-    CancelAllOrdersAfter,
+    CancelAllOrdersAfter = service("cancel_all_orders_after", Write, Scopes(&[Scope::CancelOrders])),
     /// `add_order` with `order_type: settle-position`, which closes a position.
-    SettlePosition,
+    SettlePosition = service("settle_position", Write, Scopes(&[Scope::CancelOrders])),
     /// Open orders.
-    OpenOrders,
+    OpenOrders = service("open_orders", Read, Scopes(&[Scope::QueryOpenOrders])),
     /// Closed orders.
-    ClosedOrders,
+    ClosedOrders = service("closed_orders", Read, Scopes(&[Scope::QueryClosedOrders])),
     /// Orders by id, open and closed.
-    QueryOrders,
+    QueryOrders = service("query_orders", Read, Scopes(&[Scope::QueryOpenOrders, Scope::QueryClosedOrders])),
     /// Past fills.
-    TradesHistory,
+    TradesHistory = service("trades_history", Read, Scopes(&[Scope::QueryClosedOrders])),
     /// Order states and fills.
-    Executions,
+    Executions = service("executions", Stream, Scopes(&[Scope::QueryOpenOrders])),
     /// Ledger entries.
-    Ledgers,
+    Ledgers = service("ledgers", Read, Scopes(&[Scope::QueryLedger])),
     /// Ledger entries by id.
-    QueryLedgers,
+    QueryLedgers = service("query_ledgers", Read, Scopes(&[Scope::QueryLedger])),
     /// Ledger entries as they are posted.
-    Ledger,
+    Ledger =
+        both("ledger", Stream, Scopes(&[Scope::QueryLedger]), Holds(Workflow::InitiateWithdrawal, Permission::View)),
     /// Order a file of trades or ledger entries.
-    ExportAdd,
+    ExportAdd = service("export_add", Write, Scopes(&[Scope::ExportData])),
     /// Exports and how far they are.
-    ExportStatus,
+    ExportStatus = service("export_status", Read, Scopes(&[Scope::ExportData])),
     /// A link that fetches a file, once.
-    ExportRetrieve,
+    ExportRetrieve = service("export_retrieve", Read, Scopes(&[Scope::ExportData])),
     /// Remove an export, made or not.
-    ExportRemove,
+    ExportRemove = service("export_remove", Write, Scopes(&[Scope::ExportData])),
     /// Earn strategies.
-    EarnStrategies,
+    EarnStrategies = service("earn_strategies", Read, Scopes(&[Scope::Earn])),
     /// What is allocated.
-    EarnAllocations,
+    EarnAllocations = service("earn_allocations", Read, Scopes(&[Scope::Earn])),
     /// Allocate at once.
-    EarnAllocate,
+    EarnAllocate = service("earn_allocate", Write, Scopes(&[Scope::Earn])),
     /// Deallocate at once.
-    EarnDeallocate,
+    EarnDeallocate = service("earn_deallocate", Write, Scopes(&[Scope::Earn])),
     /// Bonding and unbonding of a strategy.
-    EarnStatus,
+    EarnStatus = service("earn_status", Read, Scopes(&[Scope::Earn])),
     /// Allocations and their changes.
-    Earn,
+    Earn = service("earn", Stream, Scopes(&[Scope::Earn])),
     /// How an asset is deposited.
-    DepositMethods,
+    DepositMethods = service("deposit_methods", Read, Scopes(&[Scope::Deposit])),
     /// Addresses to deposit to; `new` takes one from the pool.
-    DepositAddresses,
+    DepositAddresses = service("deposit_addresses", Write, Scopes(&[Scope::Deposit])),
     /// Deposits.
-    DepositStatus,
+    DepositStatus = service("deposit_status", Read, Scopes(&[Scope::Query, Scope::Deposit])),
     /// Deposits as they are credited.
-    Deposits,
+    Deposits = service("deposits", Stream, Scopes(&[Scope::Query, Scope::Deposit])),
     /// How an asset is withdrawn.
-    WithdrawMethods,
+    WithdrawMethods = service("withdraw_methods", Read, Scopes(&[Scope::Withdraw])),
     /// Approved addresses.
-    WithdrawAddresses,
+    WithdrawAddresses = service("withdraw_addresses", Read, Scopes(&[Scope::Withdraw])),
     /// Fee, limit and the approval that a withdrawal would need.
-    WithdrawInfo,
+    WithdrawInfo = service("withdraw_info", Read, Scopes(&[Scope::Withdraw])),
     /// Ask for a withdrawal.
-    Withdraw,
+    Withdraw = service("withdraw", Write, Scopes(&[Scope::Withdraw])),
     /// Cancel a withdrawal that is not released.
-    WithdrawCancel,
+    WithdrawCancel = service("withdraw_cancel", Write, Scopes(&[Scope::Withdraw])),
     /// Withdrawals.
-    WithdrawStatus,
+    WithdrawStatus = service("withdraw_status", Read, Scopes(&[Scope::Query, Scope::Withdraw])),
     /// Withdrawals and their changes.
-    Withdrawals,
+    Withdrawals = both(
+        "withdrawals",
+        Stream,
+        Scopes(&[Scope::Query, Scope::Withdraw]),
+        Holds(Workflow::InitiateWithdrawal, Permission::View),
+    ),
     /// The Member and its permissions.
-    MemberInfo,
+    MemberInfo = member("member_info", Read, MemberRight::Any),
     /// Requests that the Member may view.
-    Requests,
+    Requests = member("requests", Read, MemberRight::Any),
     /// One request.
-    RequestInfo,
+    RequestInfo = member("request_info", Read, MemberRight::Any),
     /// The approval queue, live.
-    Approvals,
+    Approvals = member("approvals", Stream, MemberRight::Any),
     /// Vote for requests.
-    Approve,
+    Approve = member("approve", Write, Acting),
     /// Vote against requests.
-    Reject,
+    Reject = member("reject", Write, Acting),
     /// Complete requests at once.
-    Execute,
+    Execute = member("execute", Write, Acting),
     /// Withdraw a request of one's own.
-    CancelRequest,
+    CancelRequest = member("cancel_request", Write, MemberRight::Any),
     /// Service Users.
-    ServiceUsers,
+    ServiceUsers = member("service_users", Read, Holds(Workflow::ManageAccess, Permission::View)),
     /// Ask for a Service User.
-    CreateServiceUser,
+    CreateServiceUser = member("create_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Ask for a change of one.
-    EditServiceUser,
+    EditServiceUser = member("edit_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Ask for a new key of one; the old one may serve on for a while.
-    RotateServiceUserKey,
+    RotateServiceUserKey =
+        member("rotate_service_user_key", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Ask for the removal of one.
-    RemoveServiceUser,
+    RemoveServiceUser = member("remove_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Take a created key's secret, once.
-    ClaimSecret,
+    ClaimSecret = member("claim_secret", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Members.
-    Members,
+    Members = member("members", Read, Holds(Workflow::ManageAccess, Permission::View)),
     /// Ask for a Member.
-    InviteMember,
+    InviteMember = member("invite_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Ask for a change of one: name, permissions, suspension.
-    EditMember,
+    EditMember = member("edit_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Ask that one sets password and second factor anew.
-    ResetMember,
+    ResetMember = member("reset_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Ask for the removal of one.
-    RemoveMember,
+    RemoveMember = member("remove_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Stop withdrawals, or everything, at once.
-    Freeze,
+    Freeze = member("freeze", Write, HoldsAny(FREEZERS, Permission::Execute)),
     /// Ask for the end of a freeze.
-    Unfreeze,
+    Unfreeze = member("unfreeze", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Cancel a Service User's open orders.
-    CancelOrders,
+    CancelOrders = member("cancel_orders", Write, Holds(Workflow::ManageAccess, Permission::Execute)),
     /// Who did what, from the journal.
-    AuditLog,
+    AuditLog = member("audit_log", Read, Holds(Workflow::ManageAccess, Permission::View)),
     /// Policies.
-    Policies,
+    Policies = member("policies", Read, Holds(Workflow::ManagePolicies, Permission::View)),
     /// Ask for a policy.
-    SetPolicy,
+    SetPolicy = member("set_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),
     /// Ask for the removal of one.
-    RemovePolicy,
+    RemovePolicy = member("remove_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),
     /// Which rule a planned withdrawal comes under, and who could approve it.
-    PolicyExplain,
+    PolicyExplain = member("policy_explain", Read, Holds(Workflow::InitiateWithdrawal, Permission::View)),
     /// Withdrawal addresses.
-    Addresses,
+    Addresses = member("addresses", Read, Holds(Workflow::ManageAddresses, Permission::View)),
     /// Ask for an address.
-    AddAddress,
+    AddAddress = member("add_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate)),
     /// Ask for the removal of one.
-    RemoveAddress,
+    RemoveAddress = member("remove_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate)),
     /// Ask for a withdrawal as a Member.
-    InitiateWithdrawal,
+    InitiateWithdrawal =
+        member("initiate_withdrawal", Write, Holds(Workflow::InitiateWithdrawal, Permission::Initiate)),
     /// Create an Organization and its invitations.
-    CreateOrganization,
+    CreateOrganization = venue("create_organization", Write),
     /// Add an asset.
-    AddAsset,
+    AddAsset = venue("add_asset", Write),
     /// Add a market.
-    AddMarket,
+    AddMarket = venue("add_market", Write),
     /// Open a market, or close it to some orders.
-    SetMarketStatus,
+    SetMarketStatus = venue("set_market_status", Write),
     /// Add an Earn strategy.
-    AddEarnStrategy,
+    AddEarnStrategy = venue("add_earn_strategy", Write),
     /// Fill the deposit address pool.
-    AddDepositAddresses,
+    AddDepositAddresses = venue("add_deposit_addresses", Write),
     /// Credit a deposit.
-    CreditDeposit,
+    CreditDeposit = venue("credit_deposit", Write),
     /// Report a withdrawal paid.
-    SettleWithdrawal,
+    SettleWithdrawal = venue("settle_withdrawal", Write),
     /// Report a withdrawal failed.
-    FailWithdrawal,
+    FailWithdrawal = venue("fail_withdrawal", Write),
     /// Pay a reward to all who earn in a strategy.
-    PayEarnReward,
+    PayEarnReward = venue("pay_earn_reward", Write),
     /// Set a Member's KYC status.
-    SetKyc,
+    SetKyc = venue("set_kyc", Write),
     /// Stop whatever moves money.
-    Halt,
+    Halt = venue("halt", Write),
     /// Let it go on.
-    Resume,
+    Resume = venue("resume", Write),
     /// Withdrawals released to custody.
-    Custody,
+    Custody = venue("custody", Stream),
 }
-
-/// The table, as each message is judged by it.
-const ROWS: &[Row; COUNT] = &{
-    let mut rows = [Operation::Ping.written(); COUNT];
-    let mut at = 0;
-    while at < COUNT {
-        rows[at] = Operation::ALL[at].written();
-        at += 1;
-    }
-    rows
-};
 
 /// The workflows whose Execute may freeze (rule 27).
 const FREEZERS: &[Workflow] = &[Workflow::InitiateWithdrawal, Workflow::ManageAccess];
@@ -256,153 +259,6 @@ impl Operation {
     /// Its row of the table.
     pub const fn row(self) -> &'static Row {
         &ROWS[self as usize]
-    }
-
-    #[expect(clippy::too_many_lines, reason = "a table: one row an operation")]
-    const fn written(self) -> Row {
-        use Kind::{Read, Stream, Write};
-        use MemberRight::{Acting, Holds, HoldsAny};
-        use ServiceRight::Scopes;
-        match self {
-            Operation::Ping => open("ping", Read),
-            Operation::Status => open("status", Stream),
-            Operation::Instrument => open("instrument", Stream),
-            Operation::Ticker => open("ticker", Stream),
-            Operation::Book => open("book", Stream),
-            Operation::Level3 => service("level3", Stream, ServiceRight::Any),
-            Operation::Trade => open("trade", Stream),
-            Operation::Ohlc => open("ohlc", Stream),
-            Operation::KeyInfo => service("key_info", Read, ServiceRight::Any),
-            Operation::GetBalances => service("get_balances", Read, Scopes(&[Scope::Query])),
-            Operation::Balances => {
-                both("balances", Stream, Scopes(&[Scope::Query]), Holds(Workflow::InitiateWithdrawal, Permission::View))
-            }
-            Operation::AddOrder => service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
-            Operation::BatchAdd => service("batch_add", Write, Scopes(&[Scope::ModifyOrders])),
-            Operation::AmendOrder => service("amend_order", Write, Scopes(&[Scope::ModifyOrders])),
-            Operation::EditOrder => service("edit_order", Write, Scopes(&[Scope::ModifyOrders])),
-            Operation::CancelOrder => service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
-            Operation::BatchCancel => service("batch_cancel", Write, Scopes(&[Scope::CancelOrders])),
-            Operation::CancelAll => service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
-            Operation::CancelAllOrdersAfter => {
-                service("cancel_all_orders_after", Write, Scopes(&[Scope::CancelOrders]))
-            }
-            Operation::SettlePosition => service("settle_position", Write, Scopes(&[Scope::CancelOrders])),
-            Operation::OpenOrders => service("open_orders", Read, Scopes(&[Scope::QueryOpenOrders])),
-            Operation::ClosedOrders => service("closed_orders", Read, Scopes(&[Scope::QueryClosedOrders])),
-            Operation::QueryOrders => {
-                service("query_orders", Read, Scopes(&[Scope::QueryOpenOrders, Scope::QueryClosedOrders]))
-            }
-            Operation::TradesHistory => service("trades_history", Read, Scopes(&[Scope::QueryClosedOrders])),
-            Operation::Executions => service("executions", Stream, Scopes(&[Scope::QueryOpenOrders])),
-            Operation::Ledgers => service("ledgers", Read, Scopes(&[Scope::QueryLedger])),
-            Operation::QueryLedgers => service("query_ledgers", Read, Scopes(&[Scope::QueryLedger])),
-            Operation::Ledger => both(
-                "ledger",
-                Stream,
-                Scopes(&[Scope::QueryLedger]),
-                Holds(Workflow::InitiateWithdrawal, Permission::View),
-            ),
-            Operation::ExportAdd => service("export_add", Write, Scopes(&[Scope::ExportData])),
-            Operation::ExportStatus => service("export_status", Read, Scopes(&[Scope::ExportData])),
-            Operation::ExportRetrieve => service("export_retrieve", Read, Scopes(&[Scope::ExportData])),
-            Operation::ExportRemove => service("export_remove", Write, Scopes(&[Scope::ExportData])),
-            Operation::EarnStrategies => service("earn_strategies", Read, Scopes(&[Scope::Earn])),
-            Operation::EarnAllocations => service("earn_allocations", Read, Scopes(&[Scope::Earn])),
-            Operation::EarnAllocate => service("earn_allocate", Write, Scopes(&[Scope::Earn])),
-            Operation::EarnDeallocate => service("earn_deallocate", Write, Scopes(&[Scope::Earn])),
-            Operation::EarnStatus => service("earn_status", Read, Scopes(&[Scope::Earn])),
-            Operation::Earn => service("earn", Stream, Scopes(&[Scope::Earn])),
-            Operation::DepositMethods => service("deposit_methods", Read, Scopes(&[Scope::Deposit])),
-            Operation::DepositAddresses => service("deposit_addresses", Write, Scopes(&[Scope::Deposit])),
-            Operation::DepositStatus => service("deposit_status", Read, Scopes(&[Scope::Query, Scope::Deposit])),
-            Operation::Deposits => service("deposits", Stream, Scopes(&[Scope::Query, Scope::Deposit])),
-            Operation::WithdrawMethods => service("withdraw_methods", Read, Scopes(&[Scope::Withdraw])),
-            Operation::WithdrawAddresses => service("withdraw_addresses", Read, Scopes(&[Scope::Withdraw])),
-            Operation::WithdrawInfo => service("withdraw_info", Read, Scopes(&[Scope::Withdraw])),
-            Operation::Withdraw => service("withdraw", Write, Scopes(&[Scope::Withdraw])),
-            Operation::WithdrawCancel => service("withdraw_cancel", Write, Scopes(&[Scope::Withdraw])),
-            Operation::WithdrawStatus => service("withdraw_status", Read, Scopes(&[Scope::Query, Scope::Withdraw])),
-            Operation::Withdrawals => both(
-                "withdrawals",
-                Stream,
-                Scopes(&[Scope::Query, Scope::Withdraw]),
-                Holds(Workflow::InitiateWithdrawal, Permission::View),
-            ),
-            Operation::MemberInfo => member("member_info", Read, MemberRight::Any),
-            Operation::Requests => member("requests", Read, MemberRight::Any),
-            Operation::RequestInfo => member("request_info", Read, MemberRight::Any),
-            Operation::Approvals => member("approvals", Stream, MemberRight::Any),
-            Operation::Approve => member("approve", Write, Acting),
-            Operation::Reject => member("reject", Write, Acting),
-            Operation::Execute => member("execute", Write, Acting),
-            Operation::CancelRequest => member("cancel_request", Write, MemberRight::Any),
-            Operation::ServiceUsers => member("service_users", Read, Holds(Workflow::ManageAccess, Permission::View)),
-            Operation::CreateServiceUser => {
-                member("create_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::EditServiceUser => {
-                member("edit_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::RemoveServiceUser => {
-                member("remove_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::ClaimSecret => {
-                member("claim_secret", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::RotateServiceUserKey => {
-                member("rotate_service_user_key", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::Members => member("members", Read, Holds(Workflow::ManageAccess, Permission::View)),
-            Operation::InviteMember => {
-                member("invite_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::EditMember => member("edit_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-            Operation::ResetMember => {
-                member("reset_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::RemoveMember => {
-                member("remove_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate))
-            }
-            Operation::Freeze => member("freeze", Write, HoldsAny(FREEZERS, Permission::Execute)),
-            Operation::Unfreeze => member("unfreeze", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-            Operation::CancelOrders => {
-                member("cancel_orders", Write, Holds(Workflow::ManageAccess, Permission::Execute))
-            }
-            Operation::AuditLog => member("audit_log", Read, Holds(Workflow::ManageAccess, Permission::View)),
-            Operation::RemovePolicy => {
-                member("remove_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate))
-            }
-            Operation::PolicyExplain => {
-                member("policy_explain", Read, Holds(Workflow::InitiateWithdrawal, Permission::View))
-            }
-            Operation::RemoveAddress => {
-                member("remove_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate))
-            }
-            Operation::Policies => member("policies", Read, Holds(Workflow::ManagePolicies, Permission::View)),
-            Operation::SetPolicy => member("set_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),
-            Operation::Addresses => member("addresses", Read, Holds(Workflow::ManageAddresses, Permission::View)),
-            Operation::AddAddress => {
-                member("add_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate))
-            }
-            Operation::InitiateWithdrawal => {
-                member("initiate_withdrawal", Write, Holds(Workflow::InitiateWithdrawal, Permission::Initiate))
-            }
-            Operation::CreateOrganization => venue("create_organization", Write),
-            Operation::AddAsset => venue("add_asset", Write),
-            Operation::AddMarket => venue("add_market", Write),
-            Operation::SetMarketStatus => venue("set_market_status", Write),
-            Operation::AddEarnStrategy => venue("add_earn_strategy", Write),
-            Operation::AddDepositAddresses => venue("add_deposit_addresses", Write),
-            Operation::CreditDeposit => venue("credit_deposit", Write),
-            Operation::SettleWithdrawal => venue("settle_withdrawal", Write),
-            Operation::FailWithdrawal => venue("fail_withdrawal", Write),
-            Operation::PayEarnReward => venue("pay_earn_reward", Write),
-            Operation::SetKyc => venue("set_kyc", Write),
-            Operation::Halt => venue("halt", Write),
-            Operation::Resume => venue("resume", Write),
-            Operation::Custody => venue("custody", Stream),
-        }
     }
 }
 
