@@ -346,14 +346,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commented_file_states_every_default() {
+    fn what_the_commented_file_states_is_the_default() {
         assert_eq!(Config::parse(&commented(None, None)).unwrap(), Config::default());
-        let stated: toml::Table = commented(None, None).parse().unwrap();
-        let fields = ["listen", "allow_plain_off_loopback", "data_dir", "master_key_file", "origins"];
-        assert!(fields.iter().all(|field| stated.contains_key(*field)) && stated.contains_key("trusted_proxies"));
-        // `Debug` names each limit once.
-        let limits = format!("{:?}", Limits::default()).matches(": ").count();
-        assert_eq!(stated["limits"].as_table().unwrap().len(), limits);
     }
 
     #[test]

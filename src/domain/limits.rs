@@ -32,14 +32,20 @@ pub const OVERLAP_MAX_S: u64 = 7 * 86_400;
 pub const SWITCH_MAX_S: u64 = 86_400;
 /// Networks in one key's IP allow-list.
 pub const NETWORKS_MAX: usize = 100;
-/// Bytes of a name or address.
+/// Bytes of a name or e-mail address.
 pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of an address that money goes to or comes from, and of its tag.
+pub const ADDRESS_BYTES_MAX: usize = 128;
 /// Bytes of a transaction's id: Ethereum's have 66, Solana's up to 88.
 pub const TXID_BYTES_MAX: usize = 128;
 /// Bytes of a comment or reason.
 pub const COMMENT_BYTES_MAX: usize = 500;
 /// Decimals of an asset; ten is the most that Kraken uses, twelve leaves room in 64 bits.
 pub const DECIMALS_MAX: u8 = 12;
+/// Decimals of a market's prices; products with a quantity stay within 128 bits.
+pub const PRICE_DECIMALS_MAX: u8 = 12;
+/// The longest that a policy lets a request wait, or a new address cool down, seconds: 90 days.
+pub const POLICY_PERIOD_MAX_S: u64 = 90 * 86_400;
 /// How long a closed order's client id still answers with the first result, µs (rule 30).
 pub const CLIENT_ORDER_ID_KEPT_US: u64 = 60_000_000;
 /// How long an invitation stays good, µs (rule 17).

@@ -65,7 +65,7 @@ pub enum Command {
     Genesis(Vec<Event>),
     /// Let whatever is due happen.
     Tick,
-    /// A verified signature with this nonce wants a session or, by `token`, a WebSocket token (rule 3).
+    /// A verified signature with this nonce opens a session or asks for a WebSocket token (rule 3).
     OpenSession {
         /// Whose.
         key: KeyRef,

@@ -2,11 +2,21 @@
 
 use super::reject::Reject;
 use crate::domain::decimal::{Decimal, DecimalError};
-use crate::domain::limits::{COMMENT_BYTES_MAX, NAME_BYTES_MAX, TXID_BYTES_MAX};
+use crate::domain::limits::{ADDRESS_BYTES_MAX, COMMENT_BYTES_MAX, NAME_BYTES_MAX, TXID_BYTES_MAX};
 
-/// A name or address: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
+/// A name: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
 pub(super) fn check_name(field: &'static str, text: &str) -> Result<(), Reject> {
     check_text(field, text, NAME_BYTES_MAX)
+}
+
+/// An address of money, and the tag that some chains want with it: printable ASCII, without spaces.
+pub(super) fn check_address(field: &'static str, address: &str, tag: Option<&str>) -> Result<(), Reject> {
+    let plain =
+        |text: &str| (1..=ADDRESS_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    match plain(address) && tag.is_none_or(plain) {
+        true => Ok(()),
+        false => Err(Reject::invalid(field, "give 1 to 128 printable ASCII characters")),
+    }
 }
 
 /// The id that a chain or bank gave a transaction.

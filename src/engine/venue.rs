@@ -13,14 +13,11 @@ use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AssetId, MarketId};
 use crate::domain::limits::{
     ASSETS_MAX, DECIMALS_MAX, DEPOSIT_ADDRESSES_MAX, EARN_ORGANIZATIONS_MAX, EARN_PERIOD_MAX_S, EARN_STRATEGIES_MAX,
-    MARKETS_MAX,
+    MARKETS_MAX, PRICE_DECIMALS_MAX,
 };
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
-
-/// Decimals of a price or quantity together; products of both stay within 128 bits.
-const PRICE_DECIMALS_MAX: u8 = 12;
 
 fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<Amount, Reject> {
     fields::not_negative(number, decimals, field).map(Amount)
@@ -191,9 +188,7 @@ pub fn add_deposit_addresses(
         return Err(Reject::invalid("addresses", "give 1 to 1000"));
     }
     for (at, new) in addresses.iter().enumerate() {
-        if new.address.is_empty() || new.address.len() > 128 {
-            return Err(Reject::invalid("addresses", "give 1 to 128 bytes each"));
-        }
+        fields::check_address("addresses", &new.address, new.tag.as_deref())?;
         if addresses[..at].contains(new) || t.state().deposits.knows(asset, new) {
             return Err(Reject::field(Code::Exists, "addresses", "give each address once"));
         }

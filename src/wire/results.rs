@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::items::{Deposit, Execution, LedgerEntry, PinnedPolicy, Request, Withdrawal, records};
+use super::items::{Deposit, Execution, LedgerEntry, PinnedPolicy, Request, Wallet, Withdrawal, records};
 use super::leaf::Exact;
 
 records! {
@@ -68,15 +68,13 @@ records! {
         #[serde(skip_serializing_if = "Option::is_none")]
         rate: Option<Rate>,
     }
-    /// A wallet with its balance.
-    WalletBalance { r#type: &'static str, id: &'static str, balance: Exact }
     /// An asset of `get_balances`.
     AssetBalance {
         asset: String,
         balance: Exact,
         available: Exact,
         held: Exact,
-        wallets: Vec<WalletBalance>,
+        wallets: Vec<Wallet>,
     }
     /// `get_balances`.
     Balances { balances: Vec<AssetBalance> }

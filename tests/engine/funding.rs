@@ -82,6 +82,20 @@ fn open_withdrawals(stage: &Stage, filter: TransferFilter) -> Vec<WithdrawalId> 
 }
 
 #[test]
+fn deposit_addresses_are_of_the_form_of_withdrawal_addresses() {
+    let mut stage = Stage::new(&[], false);
+    let of = |address: &str, tag: Option<&str>| Command::AddDepositAddresses {
+        asset: asset("BTC"),
+        addresses: vec![DepositAddress { address: address.to_owned(), tag: tag.map(str::to_owned) }],
+    };
+    let long = "a".repeat(129);
+    for (address, tag) in [("", None), ("two words", None), ("ünï", None), (&*long, None), ("plain", Some(""))] {
+        assert_eq!(stage.refused(&venue(), of(address, tag)), Code::InvalidArguments, "{address:?} {tag:?}");
+    }
+    stage.run(&venue(), of("plain", Some("tag"))).unwrap();
+}
+
+#[test]
 fn rule_36_a_deposit_is_credited_once_to_who_was_given_the_address() {
     let mut stage = stage(2);
     let once = credit("t-1", 0, "1", DepositStatus::Success);

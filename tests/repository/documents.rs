@@ -39,6 +39,24 @@ fn the_readme_has_every_setting() {
     assert_none("README.md does not have the setting:", &unnamed(&read("README.md"), &names));
 }
 
+#[test]
+fn the_commented_file_has_every_setting() {
+    let names = settings(&(read("src/config.rs") + &read("src/access/tier.rs")));
+    let file = read("src/config/countersign.toml");
+    let mut table = String::new();
+    let mut stated = Vec::new();
+    for line in file.lines() {
+        let line = line.trim_start_matches("# ");
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            table = format!("{name}.");
+        } else if let Some((name, _)) = line.split_once(" = ") {
+            stated.push(format!("{table}{name}"));
+        }
+    }
+    let missing: Vec<String> = names.into_iter().filter(|name| !stated.contains(name)).collect();
+    assert_none("src/config/countersign.toml does not have the setting:", &missing);
+}
+
 /// The fields of `struct Config`, those of a nested table with its name before them.
 fn settings(config: &str) -> Vec<String> {
     let mut names = Vec::new();

@@ -12,14 +12,11 @@ use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::decisions;
 use crate::engine::event::Event;
-use crate::engine::fields::check_name;
+use crate::engine::fields::{check_address, check_name};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
 use crate::engine::withdrawals::WithdrawalAddress;
-
-/// Bytes of an address or tag.
-const ADDRESS_BYTES_MAX: usize = 128;
 
 /// A change of withdrawal addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,10 +114,5 @@ fn check_form(state: &State, asset: &AssetCode, address: &WithdrawalAddress) -> 
     if address.method != asset.method {
         return Err(Reject::invalid("method", "name the asset's method"));
     }
-    let plain =
-        |text: &str| (1..=ADDRESS_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !plain(&address.address) || address.tag.as_deref().is_some_and(|tag| !plain(tag)) {
-        return Err(Reject::invalid("address", "give 1 to 128 printable ASCII characters"));
-    }
-    Ok(())
+    check_address("address", &address.address, address.tag.as_deref())
 }

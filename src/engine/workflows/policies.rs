@@ -8,7 +8,7 @@ use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{OrganizationId, RequestId};
-use crate::domain::limits::{RULE_NAMES_MAX, RULES_MAX};
+use crate::domain::limits::{POLICY_PERIOD_MAX_S, RULE_NAMES_MAX, RULES_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::Request;
 use crate::engine::decisions;
@@ -18,9 +18,6 @@ use crate::engine::policy::{Policies, Policy, PolicyTerms, Rule};
 use crate::engine::reject::{Code, Reject};
 use crate::engine::state::State;
 use crate::engine::transition::Transition;
-
-/// The longest life of a request and the longest cool-down: 90 days.
-const PERIOD_MAX_S: u64 = 90 * 86_400;
 
 /// A change of policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,10 +189,10 @@ fn check_terms(
     if terms.reject_quorum == 0 {
         return Err(Reject::invalid("reject_quorum", "give at least 1"));
     }
-    if !(1..=PERIOD_MAX_S).contains(&terms.expires_after_s) {
+    if !(1..=POLICY_PERIOD_MAX_S).contains(&terms.expires_after_s) {
         return Err(Reject::invalid("expires_after_s", "give 1 second to 90 days"));
     }
-    if terms.cool_down_s > 0 && (workflow != Workflow::ManageAddresses || terms.cool_down_s > PERIOD_MAX_S) {
+    if terms.cool_down_s > 0 && (workflow != Workflow::ManageAddresses || terms.cool_down_s > POLICY_PERIOD_MAX_S) {
         return Err(Reject::invalid("cool_down_s", "give at most 90 days, and only for manage_addresses"));
     }
     if !terms.rules.is_empty() && workflow != Workflow::InitiateWithdrawal {

@@ -180,11 +180,7 @@ fn asset_balance(reference: &Reference, of: &Balance) -> r::AssetBalance {
         balance: one.balance,
         available: amount(reference, of.asset, Amount(spot(of).0 - of.held.0)),
         held: amount(reference, of.asset, of.held),
-        wallets: one
-            .wallets
-            .into_iter()
-            .map(|wallet| r::WalletBalance { r#type: wallet.r#type, id: wallet.id, balance: wallet.balance })
-            .collect(),
+        wallets: one.wallets,
     }
 }
 
