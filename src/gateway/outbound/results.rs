@@ -22,7 +22,7 @@ use crate::wire::earn as e;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
 
-/// Appends the result of a command. Orders and sessions are told by their own writers.
+/// Appends the result of a command. What is about orders, and what shows more than the reply holds, has writers of its own.
 pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
         Reply::Done
@@ -32,7 +32,9 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
         | Reply::Edited { .. }
         | Reply::Canceled(_)
         | Reply::Session(_)
-        | Reply::Claimed(_) => json(out, &r::Done {}),
+        | Reply::Claimed(_)
+        | Reply::WithdrawalCanceled(_)
+        | Reply::Organization(..) => json(out, &r::Done {}),
         Reply::Switch { now, at } => {
             let trigger_time = at.map_or_else(|| "0".to_owned(), second);
             json(out, &r::Switch { current_time: second(*now), trigger_time });
@@ -56,7 +58,6 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
             let request_id = of.request.map(|id| id.to_string());
             json(out, &r::Withdraw { refid: of.id.to_string(), status, status_prop, request_id });
         }
-        Reply::WithdrawalCanceled(_) => json(out, &r::Done {}),
         Reply::Request(request) => json(out, &records::request(request, None, None)),
         Reply::Votes(all) => {
             let decided = all.iter().map(|(id, outcome)| r::Decided {
@@ -67,7 +68,6 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
             });
             json(out, &r::DecidedAll { requests: decided.collect() });
         }
-        Reply::Organization(of, members) => organization(out, of, members, &[]),
         Reply::Asset(of) => json(out, &r::AssetAdded { asset: of.code.to_string(), asset_id: of.id.to_string() }),
         Reply::Market(of) => {
             json(out, &r::MarketAdded { symbol: of.symbol.to_string(), market_id: of.id.to_string() });
@@ -106,19 +106,23 @@ pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
     json(out, &r::WithdrawCancel { refid, canceled });
 }
 
-/// Appends the result of a query.
+/// Appends the result of a query. What history answers, and what shows more than the engine knows, has writers of its own.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
     match view {
-        View::Bound(_) | View::Snapshot(_) | View::Empty | View::History(_) | View::Audit(_) | View::Custody(..) => {
-            json(out, &r::Done {})
-        }
+        View::Bound(_)
+        | View::Snapshot(_)
+        | View::Empty
+        | View::History(_)
+        | View::Audit(_)
+        | View::Custody(..)
+        | View::Exports(_)
+        | View::ServiceUsers(_) => json(out, &r::Done {}),
         View::Key(user, organization) => json(out, &key_info(user, organization)),
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
         }
         View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders, None),
         View::OpenOrders(orders, next) => open_orders(out, reference, orders, *next),
-        View::Exports(all) => exports(out, all, |_| None),
         View::Strategies(all, next) => json(out, &earn::strategies(reference, all, *next)),
         View::Allocations(all) => json(out, &earn::allocations(reference, all)),
         View::Holdings(all) => {
@@ -152,7 +156,6 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             json(out, &r::Requests { requests, cursor: next.map(|id| id.to_string()) });
         }
         View::Request(of, can) => json(out, &records::request(of, Some(*can), None)),
-        View::ServiceUsers(all) => service_users(out, all, |_| 0),
         View::Policies(all) => json(out, &r::Policies { policies: all.iter().map(records::policy).collect() }),
     }
 }
