@@ -45,7 +45,7 @@ pub(super) fn admitted(
     {
         return Ok(Admitted::Repeat(first.order));
     }
-    check_deadline(asked.deadline, t.now())?;
+    check_deadline(t, asked.deadline)?;
     let order = order(t, caller, asked, market, t.now())?;
     Ok(if named.is_some() { Admitted::Other } else { Admitted::Order(order) })
 }
@@ -96,11 +96,12 @@ fn order(
     })
 }
 
-/// A request must come before its deadline, which lies at most a minute ahead (docs.kraken.com, `add_order`).
-pub(super) fn check_deadline(deadline: Option<Moment>, now: Moment) -> Result<(), Reject> {
+/// A request must come before its deadline, which lies at most a minute ahead (docs.kraken.com, `add_order`). A deadline
+/// is made from a clock: by the stamp, a clock that was set back would let no order in until it has caught up (rule 39).
+pub(super) fn check_deadline(t: &Transition<'_>, deadline: Option<Moment>) -> Result<(), Reject> {
     match deadline {
-        Some(deadline) if deadline <= now => Err(Reject::of(Code::DeadlineElapsed)),
-        Some(deadline) if deadline > now.plus_us(DEADLINE_MAX_US) => {
+        Some(deadline) if deadline <= t.clock() => Err(Reject::of(Code::DeadlineElapsed)),
+        Some(deadline) if deadline > t.clock().plus_us(DEADLINE_MAX_US) => {
             Err(Reject::invalid("deadline", "give at most 60 s from now"))
         }
         _ => Ok(()),

@@ -31,7 +31,7 @@ fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Or
 /// `amend_order`: less keeps the order's place, more or another limit puts it at the end of its level, and a limit
 /// that meets somebody trades.
 pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) -> Result<Reply, Reject> {
-    check_deadline(asked.deadline, t.now())?;
+    check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &asked.order)?;
     if before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some()) {
         return Err(Reject::invalid(
@@ -171,7 +171,7 @@ fn judged(
 
 /// `edit_order`: cancels the order and places another with what is left of it; all or nothing.
 pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) -> Result<Reply, Reject> {
-    check_deadline(asked.deadline, t.now())?;
+    check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &OrderRef::Id(asked.order))?;
     let market = t.state().reference.find_market(&asked.symbol)?.clone();
     if before.market != market.id {

@@ -128,12 +128,12 @@ impl Engine {
         }));
     }
 
-    /// Judges `command` on the state as of now and, if it is sound, emits its events. `now` before the last
-    /// stamp counts as the last stamp (rule 39).
-    pub fn handle(&mut self, now: Moment, by: &Principal, command: &Command) -> Result<Reply, Reject> {
+    /// Judges `command` on the state as of now and, if it is sound, emits its events. Its stamp is the wall clock,
+    /// or the last stamp if that is later (rule 39).
+    pub fn handle(&mut self, clock: Moment, by: &Principal, command: &Command) -> Result<Reply, Reject> {
         self.events.clear();
         self.rate = None;
-        let now = now.max(self.state.at);
+        let now = clock.max(self.state.at);
         let caller = admit(&self.state, by, now)?;
         if let Some(operation) = command.operation() {
             permitted(&self.state, caller, operation)?;
@@ -144,7 +144,7 @@ impl Engine {
         if let Caller::Service(service) = caller {
             self.rates.check(&self.state, service, command, now)?;
         }
-        let mut transition = Transition::new(&mut self.state, &mut self.events, now);
+        let mut transition = Transition::new(&mut self.state, &mut self.events, clock);
         let result = dispatch(&mut transition, by, caller, command);
         assert!(result.is_ok() || self.events.is_empty(), "a refusal emits nothing");
         if let Caller::Service(service) = caller {

@@ -10,12 +10,13 @@ pub struct Transition<'a> {
     state: &'a mut State,
     events: &'a mut Vec<Event>,
     now: Moment,
+    clock: Moment,
 }
 
 impl<'a> Transition<'a> {
-    /// A command at `now`, whose events are added to `events`.
-    pub fn new(state: &'a mut State, events: &'a mut Vec<Event>, now: Moment) -> Transition<'a> {
-        Transition { state, events, now }
+    /// A command that comes when the wall clock shows `clock`; its events are added to `events`.
+    pub fn new(state: &'a mut State, events: &'a mut Vec<Event>, clock: Moment) -> Transition<'a> {
+        Transition { now: clock.max(state.at), state, events, clock }
     }
 
     /// The state as of the last event emitted.
@@ -26,6 +27,11 @@ impl<'a> Transition<'a> {
     /// The command's stamp.
     pub fn now(&self) -> Moment {
         self.now
+    }
+
+    /// The wall clock, which may be behind the stamp. No right is compared with it (rule 39).
+    pub fn clock(&self) -> Moment {
+        self.clock
     }
 
     /// The sequence that the next event will have; ids derive from it.

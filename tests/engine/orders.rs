@@ -2,16 +2,17 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
-use countersign::domain::ids::AccountId;
+use countersign::domain::ids::{AccountId, OrderId};
 use countersign::domain::orders::{CancelReason, OrderType, Side, TimeInForce};
-use countersign::domain::text::ClientOrderId;
+use countersign::domain::text::{ClientOrderId, Symbol};
 use countersign::engine::Engine;
-use countersign::engine::command::{AskedTerms, Command, OrderRef, PlaceOrder};
+use countersign::engine::command::{AmendOrder, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
 use countersign::engine::query::{OrdersSought, Query, Reply, View};
 use countersign::engine::reject::Code;
 
+use super::floor::amendment;
 use super::genesis::{Wanted, key};
 use super::world::{SECOND, Stage, bot, decimal, limit};
 
@@ -180,4 +181,46 @@ fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
     let mixed = stage.run(&bot(1), batch(&[0, 1, 60, 61])).unwrap();
     assert_eq!(repeats(mixed), [true, true, false, false]);
     assert_eq!(stage.engine.rate().unwrap().cost, 100, "two orders of a batch");
+}
+
+/// A deadline is of the clock that the client, or the gateway in its place, has read.
+#[test]
+fn d6_74_a_clock_that_is_set_back_stops_no_orders() {
+    let mut stage = stage();
+    let (amended, edited) = (limit(Side::Buy, "1", "10", None), limit(Side::Buy, "1", "11", None));
+    let (amended, edited) = (stage.placed(&bot(1), amended), stage.placed(&bot(1), edited));
+    let stamp = stage.state().at;
+    stage.now = stamp.minus_us(60 * SECOND);
+    for (late, refusal) in [(0, Code::DeadlineElapsed), (61, Code::InvalidArguments)] {
+        for mut command in [limit(Side::Buy, "1", "10", None), amend(amended), edit(edited)] {
+            command.set_deadline(stage.now.plus_us(late * SECOND));
+            assert_eq!(stage.refused(&bot(1), command), refusal);
+        }
+    }
+    for mut command in [limit(Side::Buy, "1", "10", None), amend(amended), edit(edited)] {
+        command.set_deadline(stage.now.plus_us(5 * SECOND));
+        stage.run(&bot(1), command).unwrap();
+    }
+    assert_eq!(stage.state().at, stamp, "the stamp does not go back");
+}
+
+/// Twice as much.
+fn amend(order: OrderId) -> Command {
+    Command::AmendOrder(AmendOrder { order_qty: Some(decimal("2")), ..amendment(order) })
+}
+
+/// Twice as much.
+fn edit(order: OrderId) -> Command {
+    Command::EditOrder(EditOrder {
+        order,
+        symbol: Symbol::from("BTC/USD").unwrap(),
+        order_qty: Some(decimal("2")),
+        limit_price: None,
+        display_qty: None,
+        order_userref: None,
+        fee_preference: None,
+        post_only: None,
+        validate: false,
+        deadline: None,
+    })
 }
