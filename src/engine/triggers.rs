@@ -1,5 +1,5 @@
-//! Orders that wait: for a price, for a start. A trade moves the last price, the last price moves trailing stops
-//! and reaches triggers, and what goes live trades in turn; [`settle`] goes on until nothing is left to happen.
+//! Orders that wait: for a price, for a start. Each trade is the last for a while: its price moves trailing stops and
+//! reaches triggers, and what goes live trades in turn; [`settle`] goes on until nothing is left to happen.
 //! Every order goes live once, so that it comes to an end.
 
 use super::closes::close;
@@ -9,7 +9,7 @@ use super::reject::{Code, Reject};
 use super::state::State;
 use super::trading::{ready, rests};
 use super::transition::Transition;
-use crate::domain::ids::{MarketId, OrderId};
+use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
@@ -80,15 +80,10 @@ pub(super) fn settle(t: &mut Transition<'_>, mut seen: usize) {
             close(t, &market, &order, price, qty);
         }
         trail(t, &market, price);
-        while let Some(order) = reached(t, id) {
-            fire(t, &market, order);
+        while let Some(order) = t.state().orders.watches().reached(id, price) {
+            fire(t, &market, order, price);
         }
     }
-}
-
-fn reached(t: &Transition<'_>, market: MarketId) -> Option<OrderId> {
-    let orders = &t.state().orders;
-    orders.watches().reached(market, orders.last_price(market)?)
 }
 
 /// Moves the trailing stops of a market that `price` leaves behind.
@@ -108,12 +103,10 @@ fn trail(t: &mut Transition<'_>, market: &Market, price: Price) {
     moved.into_iter().for_each(|order| t.emit(Event::TriggerMoved(order)));
 }
 
-/// Lets an order whose trigger was reached go live; one whose time is over ends, whether or not Tick has run (rule 39).
-fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId) {
-    let orders = &t.state().orders;
-    let (Some(order), Some(last)) = (orders.get(id), orders.last_price(market.id)) else {
-        return;
-    };
+/// Lets an order whose trigger `last` has reached go live; one whose time is over ends, whether or not Tick has run
+/// (rule 39).
+fn fire(t: &mut Transition<'_>, market: &Market, id: OrderId, last: Price) {
+    let Some(order) = t.state().orders.get(id) else { return };
     if order.is_expired(t.now()) {
         let order = order.clone();
         end(t, order, CancelReason::Expired);
@@ -165,8 +158,8 @@ pub(super) fn reason(code: Code) -> CancelReason {
 
 /// Starts and ends the orders whose time has come.
 pub fn tick(t: &mut Transition<'_>) {
-    let seen = t.emitted();
     while let Some((market, id)) = t.state().orders.watches().due(t.now()) {
+        let seen = t.emitted();
         let market = t.state().reference.market(market).clone();
         let Some(order) = t.state().orders.get(id).cloned() else { return };
         if order.is_expired(t.now()) {
@@ -174,8 +167,9 @@ pub fn tick(t: &mut Transition<'_>) {
         } else {
             start(t, &market, order);
         }
+        // Before the next one starts: what has traded until then is nothing to it.
+        settle(t, seen);
     }
-    settle(t, seen);
 }
 
 /// Starts a scheduled order: it goes live, or watches for its trigger from now on.
@@ -184,10 +178,11 @@ fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
     match armed(t.state(), market, order.clone()) {
         Ok(order) if order.waits() => {
             let due = t.state().orders.last_price(market.id).zip(order.trigger().map(|trigger| trigger.price));
-            let id = order.id;
             t.emit(Event::OrderActivated { order: order.clone(), rests: false });
-            if due.is_some_and(|(last, price)| Watch::of(order.order_type, order.side).reached(last, price)) {
-                fire(t, market, id);
+            if let Some((last, price)) = due
+                && Watch::of(order.order_type, order.side).reached(last, price)
+            {
+                fire(t, market, order.id, last);
             }
         }
         Ok(order) => activate(t, market, order),

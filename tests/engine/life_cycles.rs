@@ -56,6 +56,50 @@ fn every_triggered_type_goes_live_on_its_own_side_of_the_price() {
 }
 
 #[test]
+fn a_trigger_that_a_trade_reaches_fires_wherever_the_sweep_ends() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    floor.place(bob, &limit(Side::Buy, "1", "28000"));
+    let fires = [("29000", 29_000), ("29001", 29_000), ("28999", 0)];
+    let stops = fires.map(|(price, by)| {
+        (floor.place(alice, &triggered(OrderType::StopLossLimit, Side::Sell, "0.1", price, Some("35000"))), by)
+    });
+    for price in ["29000", "29600"] {
+        floor.place(bob, &limit(Side::Sell, "0.001", price));
+    }
+    floor.told();
+    floor.place(floor.carol, &market(Side::Buy, "0.002"));
+    let stop = "live stop-loss-limit rests";
+    assert_eq!(floor.told(), ["placed market", "traded 100000 at 29000", "traded 100000 at 29600", stop, stop]);
+    for (stop, by) in stops {
+        let fired = floor.order(stop).trigger().unwrap().fired;
+        assert_eq!(fired.map_or(0, |(_, last)| last.0), by, "the price that was the last then");
+    }
+}
+
+#[test]
+fn what_traded_before_an_order_starts_moves_and_reaches_nothing_of_it() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    for price in ["29000", "29600"] {
+        floor.place(bob, &limit(Side::Sell, "0.001", price));
+    }
+    let starts = |order: PlaceOrder, floor: &Floor, seconds: u64| {
+        let start = Some(floor.venue.now.plus_us(seconds * SECOND));
+        let terms = order.terms.as_deref().cloned().unwrap_or_default();
+        with(order, AskedTerms { effective_time: start, ..terms })
+    };
+    let sweep = starts(market(Side::Buy, "0.002"), &floor, 1);
+    floor.place(floor.carol, &sweep);
+    let stop = starts(triggered(OrderType::StopLossLimit, Side::Sell, "0.1", "29000", Some("35000")), &floor, 2);
+    let trailing = starts(triggered(OrderType::TrailingStop, Side::Buy, "0.1", "500", None), &floor, 2);
+    let (stop, trailing) = (floor.place(alice, &stop), floor.place(alice, &trailing));
+    floor.wait(2 * SECOND);
+    assert!(floor.order(stop).waits(), "{:?}", floor.told());
+    assert_eq!(floor.order(trailing).trigger().unwrap().price.0, 30_100, "seen from 29600");
+}
+
+#[test]
 fn a_stop_beyond_the_price_already_fires_at_once_and_one_without_funds_ends_with_the_reason() {
     let mut floor = floor();
     let alice = floor.alice;

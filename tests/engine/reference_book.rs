@@ -191,7 +191,7 @@ impl Naive {
                     (*peak, *at) = (price, moved);
                 }
             }
-            while let Some(id) = self.reached() {
+            while let Some(id) = self.reached(price) {
                 let at = self.at(id);
                 self.orders[at].trigger = None;
                 let order = self.orders[at].clone();
@@ -205,8 +205,7 @@ impl Naive {
         self.news.clear();
     }
 
-    fn reached(&self) -> Option<u64> {
-        let last = self.last?;
+    fn reached(&self, last: i64) -> Option<u64> {
         let watched = self.orders.iter().filter_map(|order| order.trigger.as_ref().map(|trigger| (trigger, order.id)));
         let rising = watched.clone().filter(|(trigger, _)| trigger.rising && last >= trigger.at);
         let falling = watched.filter(|(trigger, _)| !trigger.rising && last <= trigger.at);
