@@ -90,7 +90,10 @@ pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
     })?;
     let req_id = match outer.req_id {
         None => None,
-        Some(raw) => Some(integer(raw).ok_or_else(|| WireError::field("req_id", "give an integer, or leave it out"))?),
+        Some(raw) => Some(integer(raw).ok_or_else(|| {
+            let method = Some(outer.method.to_string());
+            WireError { method, ..WireError::field("req_id", "give an integer, or leave it out") }
+        })?),
     };
     Ok(Envelope { method: outer.method, params: outer.params, order: None, req_id })
 }

@@ -98,6 +98,17 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
 }
 
 #[test]
+fn a_refusal_answers_to_the_method_of_its_request() {
+    for method in ["add_order", "subscribe", "nothing"] {
+        for rest in [r#""req_id":"3""#, r#""req_id":3.5"#, r#""req_id":18446744073709551615"#, r#""req_id":3,"x":1"#] {
+            let text = format!(r#"{{"method":"{method}",{rest}}}"#);
+            let refusal = parse_envelope(&text).expect_err(&text);
+            assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
+        }
+    }
+}
+
+#[test]
 fn what_an_acknowledgement_holds_is_accepted_back() {
     let text = r#"{"method":"subscribe","params":{"channel":"executions","snap_orders":true,"snap_trades":false,"maxratecount":60,"snapshot":true,"warnings":["w"],"token":"T"}}"#;
     assert_eq!(accept(text).operation, Operation::Executions);
