@@ -215,7 +215,7 @@ fn for_anybody(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Res
 
 fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Command) -> Result<Reply, Reject> {
     match command {
-        Command::PlaceOrder(order) => trading::place(t, caller, order),
+        Command::PlaceOrder(order) => trading::place(t, caller, order).map(Reply::Placed),
         Command::PlaceBatch(orders) => trading::place_batch(t, caller, orders),
         Command::AmendOrder(asked) => amendments::amend(t, caller, asked),
         Command::EditOrder(asked) => amendments::edit(t, caller, asked),

@@ -11,6 +11,7 @@ use super::holdings::{Allocations, EarnSought, Holding, Offer};
 use super::ledger::Wallet;
 use super::members::{Member, Organization};
 use super::policy::{Policy, Verdict};
+use super::reject::Reject;
 use super::service_users::{KeyRef, ServiceUser};
 use super::transfers::TransferFilter;
 use super::withdrawals::{ListedAddress, Standing, Withdrawal};
@@ -365,20 +366,24 @@ pub enum Session {
     Member(MemberId),
 }
 
+/// An order that was asked for and taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The order, or `None` when it was only checked.
+    pub order: Option<OrderId>,
+    /// The same request came before (rule 30).
+    pub repeated: bool,
+}
+
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Done; nothing more to say.
     Done,
     /// `add_order`
-    Placed {
-        /// The order, or `None` when it was only checked.
-        order: Option<OrderId>,
-        /// The same request came before (rule 30).
-        repeated: bool,
-    },
-    /// `batch_add`: each order's id, if it was not only checked, and whether it came before; or why not.
-    Batch(Vec<Result<(Option<OrderId>, bool), super::reject::Reject>>),
+    Placed(Placed),
+    /// `batch_add`: what became of each order, or why nothing did.
+    Batch(Vec<Result<Placed, Reject>>),
     /// `amend_order`
     Amended {
         /// The order.
@@ -419,7 +424,7 @@ pub enum Reply {
     /// The request.
     Request(Box<Request>),
     /// `approve`, `reject`, `execute`: each request or why not.
-    Votes(Vec<(RequestId, Result<Request, super::reject::Reject>)>),
+    Votes(Vec<(RequestId, Result<Request, Reject>)>),
     /// `freeze`
     Frozen(Box<Freeze>),
     /// `claim_secret`: the key whose secret the gateway now opens.

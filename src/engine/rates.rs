@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use super::caller::ServiceCaller;
 use super::command::{Command, OrderRef};
 use super::event::Event;
-use super::query::Reply;
+use super::query::{Placed, Reply};
 use super::reject::{Code, Reject};
 use super::state::State;
 use crate::access::tier::{Allowance, Tier, Tiers};
 use crate::domain::decimal::units_text;
-use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
+use crate::domain::ids::{MarketId, ServiceUserId};
 use crate::domain::orders::{CancelReason, Order};
 use crate::domain::time::Moment;
 
@@ -212,9 +212,9 @@ fn costs(
 }
 
 /// Whether an order of a batch had the client id of one that was there.
-fn repeats(outcome: &Result<(Option<OrderId>, bool), Reject>) -> bool {
+fn repeats(outcome: &Result<Placed, Reject>) -> bool {
     match outcome {
-        Ok((_, repeated)) => *repeated,
+        Ok(placed) => placed.repeated,
         Err(refusal) => refusal.code == Code::ClientOrderIdNotUnique,
     }
 }

@@ -7,7 +7,7 @@ use super::event::Event;
 use super::holds::{bought_for, needed, reaches};
 use super::matching::{end, run};
 use super::orders::held_asset;
-use super::query::Reply;
+use super::query::{Placed, Reply};
 use super::reject::{Code, Reject};
 use super::transition::Transition;
 use super::triggers::{armed, settle};
@@ -18,11 +18,11 @@ use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::{CancelReason, Order};
 
 /// Places an order, or only checks it.
-pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) -> Result<Reply, Reject> {
+pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) -> Result<Placed, Reject> {
     let market = t.state().reference.find_market(&asked.symbol)?.clone();
     let order = match admission::admitted(t, caller, asked, &market)? {
         Admitted::Order(order) => order,
-        Admitted::Repeat(first) => return Ok(Reply::Placed { order: Some(first), repeated: true }),
+        Admitted::Repeat(first) => return Ok(Placed { order: Some(first), repeated: true }),
         Admitted::Other => {
             let advice = "an open or recent order has it with other terms; choose another";
             return Err(Reject::field(Code::ClientOrderIdNotUnique, "cl_ord_id", advice));
@@ -34,12 +34,12 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     let order = armed(t.state(), &market, order)?;
     let ready = if order.waits() { order } else { ready(t, &market, order, Amount::ZERO)? };
     if asked.validate {
-        return Ok(Reply::Placed { order: None, repeated: false });
+        return Ok(Placed { order: None, repeated: false });
     }
     let (id, seen) = (ready.id, t.emitted());
     launch(t, &market, ready);
     settle(t, seen);
-    Ok(Reply::Placed { order: Some(id), repeated: false })
+    Ok(Placed { order: Some(id), repeated: false })
 }
 
 /// `batch_add`: the whole batch is refused if one of its orders is not sound in itself; past that each stands
@@ -49,12 +49,7 @@ pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[Plac
         let market = t.state().reference.find_market(&asked.symbol)?.clone();
         admission::admitted(t, caller, asked, &market)?;
     }
-    let place_one = |asked: &PlaceOrder| match place(t, caller, asked) {
-        Ok(Reply::Placed { order, repeated }) => Ok((order, repeated)),
-        Ok(_) => Ok((None, false)),
-        Err(refusal) => Err(refusal),
-    };
-    Ok(Reply::Batch(orders.iter().map(place_one).collect()))
+    Ok(Reply::Batch(orders.iter().map(|asked| place(t, caller, asked)).collect()))
 }
 
 /// Cancels the open orders that the caller means.

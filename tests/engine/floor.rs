@@ -8,7 +8,7 @@ use countersign::engine::amendments::amend;
 use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
-use countersign::engine::query::Reply;
+use countersign::engine::query::{Placed, Reply};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::trading::place;
 use countersign::engine::triggers;
@@ -70,7 +70,7 @@ pub fn amendment(id: OrderId) -> AmendOrder {
 impl Floor {
     pub fn place(&mut self, who: ServiceCaller, order: &PlaceOrder) -> OrderId {
         match self.venue.run(|t| place(t, who, order)) {
-            Ok(Reply::Placed { order: Some(id), repeated: false }) => id,
+            Ok(Placed { order: Some(id), repeated: false }) => id,
             other => panic!("not placed: {other:?}"),
         }
     }

@@ -158,8 +158,8 @@ fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
         Command::PlaceBatch(asked.collect())
     };
     let repeats = |reply: Reply| match reply {
-        Reply::Batch(all) => all.into_iter().map(|one| one.unwrap().1).collect::<Vec<bool>>(),
-        Reply::Placed { repeated, .. } => vec![repeated],
+        Reply::Batch(all) => all.into_iter().map(|one| one.unwrap().repeated).collect::<Vec<bool>>(),
+        Reply::Placed(placed) => vec![placed.repeated],
         other => panic!("{other:?}"),
     };
     for name in 0..60 {

@@ -6,7 +6,7 @@ use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{AskedTerms, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::Party;
-use countersign::engine::query::Reply;
+use countersign::engine::query::{Placed, Reply};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
 use countersign::engine::trading::{cancel, cancel_all, place, place_batch};
@@ -28,7 +28,7 @@ fn funded() -> (Venue, [ServiceCaller; 3]) {
 
 fn placed(venue: &mut Venue, who: ServiceCaller, order: &PlaceOrder) -> countersign::domain::ids::OrderId {
     match venue.run(|t| place(t, who, order)) {
-        Ok(Reply::Placed { order: Some(id), repeated: false }) => id,
+        Ok(Placed { order: Some(id), repeated: false }) => id,
         other => panic!("not placed: {other:?}"),
     }
 }
@@ -170,7 +170,7 @@ fn validate_checks_and_places_nothing() {
     let (mut venue, [alice, ..]) = funded();
     let happened = venue.events.len();
     let order = PlaceOrder { validate: true, ..limit(Side::Buy, "0.1", "30000") };
-    assert_eq!(venue.run(|t| place(t, alice, &order)), Ok(Reply::Placed { order: None, repeated: false }));
+    assert_eq!(venue.run(|t| place(t, alice, &order)), Ok(Placed { order: None, repeated: false }));
     assert_eq!(venue.events.len(), happened);
     let dear = PlaceOrder { validate: true, ..limit(Side::Buy, "9", "30000") };
     assert_eq!(refused(&mut venue, alice, &dear).code, Code::InsufficientFunds);
@@ -190,7 +190,7 @@ fn the_same_client_id_answers_with_the_first_order_for_a_while() {
     let (mut venue, [alice, bob, _]) = funded();
     let order = named(limit(Side::Buy, "0.1", "20000"), "mine");
     let first = placed(&mut venue, alice, &order);
-    let again = Ok(Reply::Placed { order: Some(first), repeated: true });
+    let again = Ok(Placed { order: Some(first), repeated: true });
     assert_eq!(venue.run(|t| place(t, alice, &order)), again);
     let other = named(limit(Side::Buy, "0.2", "20000"), "mine");
     assert_eq!(refused(&mut venue, alice, &other).code, Code::ClientOrderIdNotUnique);
@@ -365,12 +365,12 @@ fn rule_30_a_repeat_is_answered_whatever_has_passed_of_the_times_that_it_names()
         venue.now = venue.now.plus_us(seconds * 1_000_000);
         venue.run(triggers::tick);
         for (asked, first) in all.iter().zip(&first) {
-            let Reply::Placed { order, .. } = first else { panic!("an order") };
-            let again = Reply::Placed { order: *order, repeated: true };
+            let order = &first.order;
+            let again = Placed { order: *order, repeated: true };
             let taken = venue.run(|t| place(t, alice, asked));
             assert_eq!(taken.as_ref(), Ok(&again), "{asked:?} at {:?}", venue.now);
             let batch = venue.run(|t| place_batch(t, alice, std::slice::from_ref(asked)));
-            assert_eq!(batch, Ok(Reply::Batch(vec![Ok((*order, true))])), "{asked:?} at {:?}", venue.now);
+            assert_eq!(batch, Ok(Reply::Batch(vec![Ok(again)])), "{asked:?} at {:?}", venue.now);
         }
     }
     // Another body is another body, and what is late is late.

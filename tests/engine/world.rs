@@ -13,7 +13,7 @@ use countersign::engine::approvals::{Decision, Request, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation, OrderRef, PlaceOrder, Withdraw};
 use countersign::engine::event::Event;
 use countersign::engine::members::MemberSession;
-use countersign::engine::query::{Query, Reply, View};
+use countersign::engine::query::{Placed, Query, Reply, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
 use countersign::engine::withdrawals::Standing;
@@ -176,7 +176,7 @@ impl Stage {
 
     pub fn placed(&mut self, by: &Principal, command: Command) -> OrderId {
         match self.run(by, command).unwrap() {
-            Reply::Placed { order: Some(order), .. } => order,
+            Reply::Placed(Placed { order: Some(order), .. }) => order,
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 use crate::engine;
 use crate::engine::command::OrderRef;
-use crate::engine::query::Reply;
+use crate::engine::query::{Placed, Reply};
 use crate::engine::reject::Reject;
 use crate::gateway::call::{Call, Continuation};
 use crate::gateway::frame::Frames;
@@ -18,9 +18,6 @@ use crate::wire::results::{Amended, BatchRow, Canceled, Count, Edited, Rate};
 
 /// What a client is told of an order that it placed before.
 const REPEATED: &str = "the order was placed before by a request with this cl_ord_id";
-
-/// The outcome of an order of a batch.
-type Row = Result<(Option<OrderId>, bool), Reject>;
 
 /// Appends the reply to a call that is about orders, made at `now`. `false` when it is about something else, and nothing
 /// was appended.
@@ -32,13 +29,13 @@ pub fn reply(out: &mut Frames, call: &Call, answer: &Answer, now: Moment) -> boo
     };
     let envelope = call.envelope(now);
     match (&call.then, reply) {
-        (Continuation::Placed(cl_ord_id, userref), Reply::Placed { order, repeated }) => {
+        (Continuation::Placed(cl_ord_id, userref), Reply::Placed(Placed { order, repeated })) => {
             let named = (cl_ord_id.as_deref(), *userref);
             out.text(|text| envelope.success(text, |text| placed(text, *order, named, *repeated, rate)));
         }
         (Continuation::BatchPlaced(named), Reply::Batch(rows)) => {
             let error = rows.iter().find_map(|row| row.as_ref().err()).map(Reject::text);
-            let row = |row| batch_row(row, rate.clone());
+            let row = |(row, named)| batch_row(row, named, rate.clone());
             let rows = to_json(&rows.iter().zip(named).map(row).collect::<Vec<_>>());
             out.text(|text| envelope.batch_placed(text, &rows, error.as_deref()));
         }
@@ -136,18 +133,19 @@ fn placed(
 }
 
 fn batch_row(
-    (row, (cl_ord_id, order_userref)): (&Row, &(Option<ClientOrderId>, Option<i64>)),
+    row: &Result<Placed, Reject>,
+    (cl_ord_id, order_userref): &(Option<ClientOrderId>, Option<i64>),
     rate: Option<Rate>,
 ) -> BatchRow {
-    let (order, repeated) = row.as_ref().map_or((None, false), |(order, repeated)| (*order, *repeated));
+    let placed = row.as_ref().ok();
     BatchRow {
         // Empty for an order that was only validated, as in `add_order`, and for one that was refused: kraken-async-rs
         // reads no row without it, and would not learn of the orders in the others.
-        order_id: order.map(|id| id.to_string()).unwrap_or_default(),
+        order_id: placed.and_then(|placed| placed.order).map(|id| id.to_string()).unwrap_or_default(),
         cl_ord_id: cl_ord_id.map(|id| id.to_string()),
         order_userref: *order_userref,
         error: row.as_ref().err().map(Reject::text),
-        warnings: repeated.then(|| vec![REPEATED]),
+        warnings: placed.is_some_and(|placed| placed.repeated).then(|| vec![REPEATED]),
         rate,
     }
 }
@@ -155,7 +153,7 @@ fn batch_row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::results::Placed;
+    use crate::wire::results;
 
     #[test]
     fn the_reply_to_add_order_is_byte_for_byte_what_serde_writes() {
@@ -171,7 +169,7 @@ mod tests {
             placed(&mut text, order, (cl_ord_id, userref), repeated, rate.clone());
             let (order_id, cl_ord_id) = (order.map(|id| id.to_string()), cl_ord_id.map(str::to_owned));
             let (order_id, warnings) = (order_id.unwrap_or_default(), repeated.then(|| vec![REPEATED]));
-            let expected = Placed { order_id, cl_ord_id, order_userref: userref, warnings, rate };
+            let expected = results::Placed { order_id, cl_ord_id, order_userref: userref, warnings, rate };
             assert_eq!(text, serde_json::to_string(&expected).unwrap());
         }
     }

@@ -26,7 +26,7 @@ use crate::wire::results as r;
 pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
         Reply::Done
-        | Reply::Placed { .. }
+        | Reply::Placed(_)
         | Reply::Batch(_)
         | Reply::Amended { .. }
         | Reply::Edited { .. }
