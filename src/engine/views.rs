@@ -1,5 +1,7 @@
 //! Answers to queries, on the state as of one sequence number.
 
+use std::collections::BTreeSet;
+
 use super::approvals::{InitiatorId, RequestState, can, may_view, unknown_request};
 use super::caller::{Caller, MemberCaller, ServiceCaller};
 use super::command::OrderRef;
@@ -18,7 +20,7 @@ use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
 use crate::access::principal::Principal;
 use crate::access::scope::Scope;
-use crate::domain::ids::{AccountId, AssetId, OrganizationId, ServiceUserId};
+use crate::domain::ids::{AccountId, AssetId, OrderId, OrganizationId, ServiceUserId};
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 
@@ -118,15 +120,12 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
     })
 }
 
-/// The orders named, as far as the key's scopes show them: open ones here, closed ones by the grant.
+/// The orders named, each once, as far as the key's scopes show them: open ones here, closed ones by the grant.
 fn found(state: &State, caller: ServiceCaller, refs: &[OrderRef]) -> View {
     let shown = caller.scopes.holds(Scope::QueryOpenOrders);
-    let open = refs
-        .iter()
-        .filter(|_| shown)
-        .flat_map(|order| state.orders.find(caller, order))
-        .filter_map(|id| state.orders.get(id).cloned())
-        .collect();
+    let named = refs.iter().filter(|_| shown).flat_map(|order| state.orders.find(caller, order));
+    let named: BTreeSet<OrderId> = named.collect();
+    let open = named.into_iter().filter_map(|id| state.orders.get(id).cloned()).collect();
     let closed = caller.scopes.holds(Scope::QueryClosedOrders).then(|| grant(state, caller));
     View::Found(open, closed)
 }

@@ -183,6 +183,19 @@ fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
     assert_eq!(stage.engine.rate().unwrap().cost, 100, "two orders of a batch");
 }
 
+#[test]
+fn an_order_that_is_named_twice_is_shown_once() {
+    let mut stage = stage();
+    let ids = ["a", "b"].map(|name| (name, stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some(name)))));
+    let twice = |of: fn((&str, OrderId)) -> OrderRef| [ids, ids].concat().into_iter().map(of).collect();
+    for named in
+        [twice(|(_, id)| OrderRef::Id(id)), twice(|(name, _)| OrderRef::ClientId(ClientOrderId::from(name).unwrap()))]
+    {
+        let View::Found(open, _) = stage.ask(&bot(1), &Query::Orders(named)).unwrap() else { panic!("orders") };
+        assert_eq!(open.iter().map(|order| order.id).collect::<Vec<_>>(), ids.map(|(_, id)| id));
+    }
+}
+
 /// A deadline is of the clock that the client, or the gateway in its place, has read.
 #[test]
 fn d6_74_a_clock_that_is_set_back_stops_no_orders() {
