@@ -124,6 +124,8 @@ async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
     let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
     let world = World::new(&[key(ScopeSet::ALL), other, key(ScopeSet::NONE)]).await;
     let mut market = Market::new(&world).await;
+    // The snapshot of `trade` is none before there is a trade.
+    market.change().await;
     let mut still = narrow(world.address).await;
     for channel in CHANNELS {
         let mut asked = json!({"channel": channel, "symbol": ["BTC/USD"], "snapshot": true});

@@ -8,10 +8,11 @@ use tokio::sync::mpsc;
 use super::super::connection::Occupied;
 use super::*;
 use crate::access::principal::Actor;
-use crate::domain::ids::{AccountId, AssetId};
+use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
 use crate::engine::deposits::DepositAddress;
 use crate::engine::query::{Owner, Snapshot};
 use crate::engine::reference::Reference;
+use crate::engine::service_users::KeyRef;
 use crate::engine::state::State;
 use crate::{history, market_data};
 
@@ -58,6 +59,7 @@ fn follow_custody(desk: &mut Desk, seat: &Occupied) {
         fills: None,
         past: false,
     };
+    desk.bind(&seat.0, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1), None);
     let follow = Follow { number: 1, from_offset: None, too_old: false, acknowledged: false };
     desk.subscribe(&seat.0, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap();
 }
