@@ -258,11 +258,11 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
     Ok((listener, bound))
 }
 
-/// Writes the journal's head beside it, and tells it in the log. A log whose last commit is damaged looks as one that never
+/// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged looks as one that never
 /// had it, so what was acknowledged since the last head is all that such damage can take unseen.
 ///
 /// It ends with the head that the journal has once `ended` is closed.
-async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, mut ended: oneshot::Receiver<()>) {
+async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metrics>, mut ended: oneshot::Receiver<()>) {
     let mut ticks = tokio::time::interval(HEAD_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = None;
@@ -274,6 +274,7 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, mut ended: oneshot
         let (dir, at) = (dir.clone(), *head.borrow());
         if tick == 0 || last {
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
+            metrics.head(at.seq, at.digest);
         }
         // One that the disk refused is tried again when it has moved.
         if seen.replace(at) != Some(at) {
@@ -409,13 +410,13 @@ fn run_sequencer(
             return;
         }
     };
-    let data_dir = sequence.data_dir.clone();
+    let (data_dir, metrics) = (sequence.data_dir.clone(), Arc::clone(&sequence.feeds.metrics));
     runtime.block_on(async move {
         match open_sequencer(sequence).await {
             Ok((sequencer, shadow, running)) => {
                 // Who starts a server waits for this; if that task is gone, so is the handle, and `run` ends.
                 let _ = started.send(Ok(running));
-                let _ = ended.send(run_beside(sequencer, shadow, data_dir).await);
+                let _ = ended.send(run_beside(sequencer, shadow, data_dir, metrics).await);
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -429,10 +430,11 @@ async fn run_beside(
     sequencer: sequencer::Sequencer<Desk>,
     shadow: Shadow,
     data_dir: PathBuf,
+    metrics: Arc<Metrics>,
 ) -> Result<(), ServerError> {
     let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
     let (running, stopped) = oneshot::channel();
-    let head = tokio::spawn(keep_head(data_dir, sequencer.head(), stopped));
+    let head = tokio::spawn(keep_head(data_dir, sequencer.head(), metrics, stopped));
     let ended = sequencer.run(shadow.broken()).await;
     drop(running);
     let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -63,6 +63,8 @@ pub struct Metrics {
     orders: AtomicU64,
     offset: AtomicU64,
     head: AtomicU64,
+    /// As the log told it last. Each one is a series of its own to who scrapes, so it is not the present one.
+    head_told: Mutex<Option<(u64, [u8; 32])>>,
     market_data_waiting: AtomicUsize,
     history_waiting: AtomicUsize,
     sockets: [AtomicI64; KINDS.len()],
@@ -83,6 +85,7 @@ impl Default for Metrics {
             orders: AtomicU64::default(),
             offset: AtomicU64::default(),
             head: AtomicU64::default(),
+            head_told: Mutex::default(),
             market_data_waiting: AtomicUsize::default(),
             history_waiting: AtomicUsize::default(),
             sockets: Default::default(),
@@ -101,6 +104,11 @@ impl Metrics {
     pub(super) fn at(&self, seq: Seq) {
         self.offset.store(seq.snapshot_offset(), Ordering::Relaxed);
         self.head.store(seq.0, Ordering::Relaxed);
+    }
+
+    /// Notes the journal's head, as the log tells it each minute (rule 47).
+    pub fn head(&self, seq: u64, digest: [u8; 32]) {
+        *self.head_told.lock().expect("no holder of this lock panics") = Some((seq, digest));
     }
 
     /// Counts a batch that is on disk, and notes how many wait for those who follow.
@@ -239,13 +247,18 @@ impl Scrape {
     }
 
     fn counted(&self, page: &mut Page) {
-        let Metrics { commits, events, orders, offset, malformed, sign_ins, .. } = &*self.gateway.metrics;
+        let Metrics { commits, events, orders, offset, head_told, malformed, sign_ins, .. } = &*self.gateway.metrics;
         page.family("countersign_build_info", "gauge", "The version that runs; always 1.");
         page.labelled("countersign_build_info", "version", env!("CARGO_PKG_VERSION"), 1);
         page.one("countersign_journal_commits_total", "counter", "Group commits synced to disk.", load(commits));
         page.one("countersign_journal_events_total", "counter", "Events journalled.", load(events));
         page.one("countersign_orders_accepted_total", "counter", "Orders accepted.", load(orders));
         page.one("countersign_journal_head_offset", "gauge", "Offset of the last event released.", load(offset));
+        page.family("countersign_journal_head_info", "gauge", "The journal's head of the last minute; always 1.");
+        if let Some((seq, digest)) = *head_told.lock().expect("no holder of this lock panics") {
+            let digest = hex::encode(digest);
+            page.line(format_args!("countersign_journal_head_info{{seq=\"{seq}\",digest=\"{digest}\"}} 1"));
+        }
         page.family("countersign_commands_refused_total", "counter", "Refusals by the engine, by code.");
         for (code, count) in self.gateway.metrics.refusals() {
             page.labelled("countersign_commands_refused_total", "code", code, count);
@@ -302,11 +315,15 @@ impl Page {
     }
 
     fn labelled(&mut self, name: &str, label: &str, value: impl Display, count: impl Display) {
-        writeln!(self.0, "{name}{{{label}=\"{value}\"}} {count}").expect("writing to a String succeeds");
+        self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
     }
 
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.family(name, kind, help);
-        writeln!(self.0, "{name} {value}").expect("writing to a String succeeds");
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn line(&mut self, sample: impl Display) {
+        writeln!(self.0, "{sample}").expect("writing to a String succeeds");
     }
 }

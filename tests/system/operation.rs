@@ -300,6 +300,26 @@ async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
     }
 }
 
+/// Whoever scrapes has a head elsewhere, with which `verify` finds a cut tail.
+#[tokio::test]
+async fn rule_47_metrics_have_the_head_that_is_in_the_head_file() {
+    let world = World::new(&[]).await;
+    let file = world.dir().join("head");
+    let told = async {
+        loop {
+            // Each look waits for an answer of the server.
+            let text = metrics(world.address).await;
+            let told = text.lines().find(|line| line.starts_with("countersign_journal_head_info{")).map(str::to_owned);
+            if let Some((told, head)) = told.zip(read_head(&file).unwrap()) {
+                return (told, head);
+            }
+        }
+    };
+    let (told, head) = tokio::time::timeout(Duration::from_secs(20), told).await.expect("a head");
+    let (seq, digest) = (head.seq, hex::encode(head.digest));
+    assert_eq!(told, format!("countersign_journal_head_info{{seq=\"{seq}\",digest=\"{digest}\"}} 1"));
+}
+
 #[tokio::test]
 async fn healthz_says_whether_commands_are_taken() {
     let world = World::new(&[]).await;
