@@ -21,8 +21,8 @@ use crate::access::tier::Tiers;
 use crate::background::Background;
 use crate::config::Config;
 use crate::dashboard;
-use crate::domain::candles::PastCandle;
 use crate::domain::ids::Seq;
+use crate::domain::prints::Past;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::gateway::activity;
@@ -358,14 +358,14 @@ fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), Serve
     if opens { Ok(()) } else { Err(ServerError::MasterKey) }
 }
 
-/// Starts the history, whose replays read the journal beside the projector. The candles are as of `seq`.
+/// Starts the history, whose replays read the journal beside the projector. The past of the markets is as of `seq`.
 async fn open_history(
     config: &Config,
     storage: &Storage,
     journal: JournalReader,
     incoming: history::Incoming,
     seq: Seq,
-) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>, JoinHandle<()>), ServerError> {
+) -> Result<(History, oneshot::Receiver<Past>, JoinHandle<()>), ServerError> {
     let kept = Duration::from_secs(config.limits.replay_s as u64);
     Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept, seq).await?)
 }

@@ -10,6 +10,9 @@ pub const MINUTE_US: u64 = 60_000_000;
 /// The stretches that there are candles of, in minutes (docs.kraken.com, `ohlc`).
 pub const INTERVALS: [u32; 9] = [1, 5, 15, 30, 60, 240, 1_440, 10_080, 21_600];
 
+/// Minutes that the figures of `ticker` reach back over.
+pub const DAY_MINUTES: usize = 24 * 60;
+
 /// Candles kept of each market and interval.
 pub const CANDLES_MAX: usize = 720;
 

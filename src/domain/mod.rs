@@ -15,6 +15,7 @@ pub mod markets;
 pub mod money;
 pub mod named;
 pub mod orders;
+pub mod prints;
 pub mod terms;
 pub mod text;
 pub mod time;

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 
 use super::streams::Noted;
 use super::{History, Incoming, queries, rows};
-use crate::domain::candles::PastCandle;
 use crate::domain::ids::Seq;
+use crate::domain::prints::Past;
 use crate::sequencer::{Stamped, codec};
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryReader, HistoryWriter};
 use crate::storage::{JournalReader, Storage};
@@ -38,8 +38,8 @@ struct Projector {
 }
 
 /// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
-/// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The candles come once the
-/// tables have reached the event at `until`, and are as of it. The task ends once the feed is closed and all that came by
+/// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The past of the markets comes
+/// once the tables have reached the event at `until`, and is as of it. The task ends once the feed is closed and all that came by
 /// it is written.
 ///
 /// # Errors
@@ -50,7 +50,7 @@ pub async fn start(
     incoming: Incoming,
     kept: Duration,
     until: Seq,
-) -> Result<(History, oneshot::Receiver<Vec<PastCandle>>, JoinHandle<()>), HistoryError> {
+) -> Result<(History, oneshot::Receiver<Past>, JoinHandle<()>), HistoryError> {
     let (mut writer, reader) = history::open(storage).await?;
     let mut seq = reader.checkpoint().await?;
     if seq > until.0 {
@@ -67,8 +67,8 @@ pub async fn start(
     let noted = Noted::default();
     let projector =
         Projector { writer, journal: journal.clone(), noted, kept_us, forgot_us: 0, seq, saved: seq, reached };
-    let (candles, past) = oneshot::channel();
-    let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), candles)));
+    let (telling, past) = oneshot::channel();
+    let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), telling)));
     Ok((History { reader, journal, streams, reached: following }, past, projecting))
 }
 
@@ -76,13 +76,13 @@ impl Projector {
     async fn run(
         mut self,
         mut incoming: Incoming,
-        (until, reader, candles): (Seq, HistoryReader, oneshot::Sender<Vec<PastCandle>>),
+        (until, reader, telling): (Seq, HistoryReader, oneshot::Sender<Past>),
     ) {
         self.catch_up(until.0).await;
-        match queries::candles(&reader).await {
-            // Nobody may want them.
-            Ok(past) => drop(candles.send(past)),
-            Err(error) => tracing::warn!(%error, "the candles of the past cannot be read"),
+        match queries::past(&reader).await {
+            // Nobody may want it.
+            Ok(past) => drop(telling.send(past)),
+            Err(error) => tracing::warn!(%error, "the past of the markets cannot be read"),
         }
         drop(reader);
         self.catch_up(u64::MAX).await;
@@ -240,7 +240,7 @@ mod tests {
         let mut journal = storage.journal().await.unwrap();
         let (mut feed, incoming) = feed();
         let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-        let (history, _candles, projecting) = start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
+        let (history, _past, projecting) = start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
         let first = journaled(&mut journal, 0, 1).await;
         feed.feed(&first[0]);
         history.reached(Seq(1)).await.unwrap();

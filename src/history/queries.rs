@@ -1,15 +1,17 @@
 //! Queries over the tables, within the accounts and dates that the engine granted.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::History;
 use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read, read_candle};
-use crate::domain::candles::{CANDLES_MAX, PastCandle};
+use crate::domain::candles::{CANDLES_MAX, DAY_MINUTES};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::PAGE_MAX;
+use crate::domain::prints::{PRINTS_KEPT, Past};
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
@@ -50,11 +52,23 @@ pub struct Wanted {
     pub cursor: Option<Cursor>,
 }
 
-/// The candles that the tables hold now, oldest first.
-pub(super) async fn candles(reader: &HistoryReader) -> Result<Vec<PastCandle>, HistoryError> {
+/// What public market data needs of what the tables hold now.
+pub(super) async fn past(reader: &HistoryReader) -> Result<Past, HistoryError> {
     let rows = reader.candles(u32::try_from(CANDLES_MAX).unwrap_or(u32::MAX)).await?;
     let market = |row: &CandleRow| u16::try_from(row.market).map(MarketId).ok();
-    Ok(rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row)))).collect())
+    let candles = rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row))));
+    let mut past = Past { candles: candles.collect(), ..Past::default() };
+    let traded: BTreeSet<MarketId> = past.candles.iter().map(|(market, ..)| *market).collect();
+    for market in traded {
+        // In a minute without a trade there is no candle, so these reach back over a day or further.
+        let minutes = reader.last_candles(market.0.into(), 1, DAY_MINUTES as u32).await?;
+        past.minutes.extend(minutes.iter().rev().map(|row| (market, read_candle(row))));
+        // The taker's side tells of the trade what anybody may see.
+        let sides = reader.last_trades(market.0.into(), 2 * PRINTS_KEPT as u32).await?;
+        let fills = sides.iter().rev().filter_map(|row| read::<PastFill>(&row.body));
+        past.prints.extend(fills.filter(|fill| !fill.maker).map(|fill| (market, fill.print())));
+    }
+    Ok(past)
 }
 
 /// A page of closed orders, newest first, and where the next begins.
@@ -252,9 +266,9 @@ mod tests {
         let (feed, incoming) = crate::history::feed();
         let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
         let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
-        let (history, candles, _) = started.unwrap();
-        // The projector reads them over the same connections.
-        candles.await.unwrap();
+        let (history, past, _) = started.unwrap();
+        // The projector reads it over the same connections.
+        past.await.unwrap();
         (history, feed)
     }
 

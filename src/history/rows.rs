@@ -7,6 +7,7 @@ use crate::domain::candles::{Candle, INTERVALS};
 use crate::domain::ids::Seq;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order};
+use crate::domain::prints::Print;
 use crate::domain::time::Moment;
 use crate::engine::earn::YieldSource;
 use crate::engine::entries::{Entry, Source, TAKER_TRADE, entries};
@@ -47,6 +48,15 @@ pub struct PastFill {
     pub at: Moment,
     /// The offset of its execution.
     pub offset: u64,
+}
+
+impl PastFill {
+    /// The trade as anybody may see it, of the taker's side.
+    pub fn print(&self) -> Print {
+        let PastFill { trade_id, price, qty, at, .. } = *self;
+        let Order { side, order_type, .. } = self.fill.order;
+        Print { trade_id, side, order_type, price, qty, at }
+    }
 }
 
 /// Adds what an event tells to a batch.

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::book::{Change, Ladder, Queued};
-use super::ticker::{Figures, Print};
+use super::ticker::Figures;
 use crate::domain::assets::Asset;
 use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::markets::Market;
 use crate::domain::money::Price;
+use crate::domain::prints::Print;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
 use crate::wire::leaf::Exact;

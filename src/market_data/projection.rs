@@ -13,13 +13,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::book::{Change, Changed, Ladder, Levels, changes};
 use super::candles::Candles;
-use super::ticker::{Print, Tape};
+use super::ticker::Tape;
 use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
 use crate::access::operation::Operation;
-use crate::domain::candles::{Candle, MINUTE_US, PastCandle};
+use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::ids::{MarketId, Seq};
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, Side};
+use crate::domain::prints::{Past, Print};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::reference::Reference;
@@ -40,7 +41,9 @@ pub struct Snapshot {
     pub reference: Reference,
     /// Every open order.
     pub orders: Vec<Order>,
-    /// Trades of the last day, as far as they were read back.
+    /// The last price of each market.
+    pub prices: Vec<Price>,
+    /// The last trades, as far as they were read back: what is told of them until the past is there.
     pub trades: Vec<Arc<Stamped>>,
     /// The stamp.
     pub at: Moment,
@@ -50,9 +53,11 @@ impl Snapshot {
     /// As of `state`; `recent` are the last events that led to it.
     pub fn of(state: &State, recent: &[Arc<Stamped>]) -> Snapshot {
         let trades = recent.iter().filter(|stamped| matches!(stamped.event, Event::Traded(_)));
+        let markets = state.reference.markets().iter();
         Snapshot {
             reference: state.reference.clone(),
             orders: state.orders.queued().cloned().collect(),
+            prices: markets.map(|market| state.orders.last_price(market.id).unwrap_or_default()).collect(),
             trades: trades.cloned().collect(),
             at: state.at,
         }
@@ -63,6 +68,8 @@ impl Snapshot {
 struct Market {
     levels: Levels,
     tape: Tape,
+    /// The trades since the start alone, until the past is there to be put before them.
+    since: Tape,
     candles: Candles,
     /// Trades not told yet, and when the first of them was.
     fresh: Vec<Print>,
@@ -71,6 +78,17 @@ struct Market {
     sent: HashMap<u32, (Ladder, Ladder)>,
     /// The prices that followers of `level3` see, by depth.
     ranges: HashMap<u32, (BTreeSet<Price>, BTreeSet<Price>)>,
+}
+
+impl Market {
+    /// Puts the past before the trades since the start; whether more is told of now.
+    fn remember(&mut self, past: Tape, now: Moment) -> bool {
+        let mut whole = std::mem::take(&mut self.since);
+        whole.follow(past, self.tape.last());
+        let changed = whole.figures(now) != self.tape.figures(now) || !whole.prints().eq(self.tape.prints());
+        self.tape = whole;
+        changed
+    }
 }
 
 /// Who follows a topic.
@@ -96,17 +114,17 @@ struct Projection {
     /// The last event folded in since the start, and its stamp.
     seq: Seq,
     at: Moment,
-    /// The candles of the past are still to come; until then nobody is told of any.
+    /// The past is still to come; until then nobody is told of candles.
     awaits_past: bool,
     frame: fn(&str) -> Bytes,
     sends: usize,
 }
 
-/// Starts the task; `incoming` has every batch after `from`, and `past` will have the candles as of it, oldest first.
+/// Starts the task; `incoming` has every batch after `from`, and `past` will have what was traded as of it.
 /// `frame` makes a text what subscribers are sent, once for all of them.
 pub fn start(
     from: Snapshot,
-    past: oneshot::Receiver<Vec<PastCandle>>,
+    past: oneshot::Receiver<Past>,
     incoming: Incoming,
     frame: fn(&str) -> Bytes,
 ) -> MarketData {
@@ -117,8 +135,9 @@ pub fn start(
 
 impl Projection {
     fn new(from: Snapshot, frame: fn(&str) -> Bytes) -> Projection {
-        let Snapshot { reference, orders, trades, at } = from;
-        let mut markets: Vec<Market> = reference.markets().iter().map(|_| Market::default()).collect();
+        let Snapshot { reference, orders, prices, trades, at } = from;
+        let traded = |price| Market { tape: Tape::of(price), ..Market::default() };
+        let mut markets: Vec<Market> = prices.into_iter().map(traded).collect();
         orders.iter().for_each(|order| markets[order.market.index()].levels.show(order, order.opened_at));
         for stamped in &trades {
             if let Event::Traded(trade) = &stamped.event {
@@ -135,7 +154,7 @@ impl Projection {
 
     async fn run(
         mut self,
-        mut past: oneshot::Receiver<Vec<PastCandle>>,
+        mut past: oneshot::Receiver<Past>,
         mut incoming: Incoming,
         mut asked: mpsc::Receiver<Request>,
     ) {
@@ -146,7 +165,7 @@ impl Projection {
             tokio::select! {
                 biased;
                 past = &mut past, if self.awaits_past => {
-                    // Where they cannot be read there are none.
+                    // Where it cannot be read there is none.
                     self.remember(past.unwrap_or_default());
                     self.catch_up().await;
                 }
@@ -168,16 +187,27 @@ impl Projection {
         }
     }
 
-    /// Puts the candles of the past before those since the start.
-    fn remember(&mut self, past: Vec<PastCandle>) {
+    /// Puts the past before what was traded since the start.
+    fn remember(&mut self, past: Past) {
         self.awaits_past = false;
-        let mut before: BTreeMap<MarketId, Candles> = BTreeMap::new();
-        for (market, interval, candle) in past {
-            before.entry(market).or_default().add(interval, candle);
+        let mut before: BTreeMap<MarketId, (Candles, Tape)> = BTreeMap::new();
+        for (market, interval, candle) in past.candles {
+            before.entry(market).or_default().0.add(interval, candle);
         }
-        for (id, candles) in before {
-            if let Some(market) = self.markets.get_mut(id.index()) {
-                market.candles.follow(candles);
+        for (market, minute) in past.minutes {
+            before.entry(market).or_default().1.minute(minute);
+        }
+        for (market, print) in past.prints {
+            before.entry(market).or_default().1.print(print);
+        }
+        for (id, (candles, tape)) in before {
+            let Some(market) = self.markets.get_mut(id.index()) else { continue };
+            market.candles.follow(candles);
+            if market.remember(tape, self.at) {
+                let told = |topic: &Topic| matches!(topic.channel, Operation::Ticker | Operation::Trade);
+                let of = self.followers.iter_mut().filter(|(topic, _)| topic.market == Some(id) && told(topic));
+                // Who was told less than there is gets a fresh snapshot.
+                of.for_each(|(_, followers)| followers.behind.append(&mut followers.current));
             }
         }
     }
@@ -249,6 +279,9 @@ impl Projection {
         market.levels.apply(&stamped.event, stamped.at);
         if let Event::Traded(trade) = &stamped.event {
             let print = market.tape.traded(trade, stamped.at);
+            if self.awaits_past {
+                market.since.traded(trade, stamped.at);
+            }
             market.candles.traded(trade, stamped.at);
             if market.fresh.is_empty() {
                 market.fresh_since = stamped.at;

@@ -2,42 +2,11 @@
 
 use std::collections::VecDeque;
 
+use crate::domain::candles::{Candle, DAY_MINUTES, MINUTE_US};
 use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{OrderType, Side};
+use crate::domain::prints::{PRINTS_KEPT, Print};
 use crate::domain::time::Moment;
 use crate::engine::event::Trade;
-
-/// Trades in the snapshot of `trade`.
-pub const TRADES_MAX: usize = 50;
-const MINUTE_US: u64 = 60_000_000;
-const MINUTES: u64 = 24 * 60;
-
-/// A public trade.
-#[derive(Clone, Copy, Debug)]
-pub struct Print {
-    /// The trade's number in its book.
-    pub trade_id: u64,
-    /// The taker's side.
-    pub side: Side,
-    /// The taker's order type.
-    pub order_type: OrderType,
-    /// The price.
-    pub price: Price,
-    /// The quantity.
-    pub qty: Quantity,
-    /// When.
-    pub at: Moment,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Minute {
-    number: u64,
-    open: Price,
-    high: Price,
-    low: Price,
-    volume: i128,
-    cost: i128,
-}
 
 /// What the window comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,39 +29,60 @@ pub struct Figures {
 #[derive(Debug, Default)]
 pub struct Tape {
     last: Price,
-    minutes: VecDeque<Minute>,
+    minutes: VecDeque<Candle>,
     prints: VecDeque<Print>,
 }
 
 impl Tape {
+    /// Of a market whose last trade was at this price.
+    pub fn of(last: Price) -> Tape {
+        Tape { last, ..Tape::default() }
+    }
+
     /// Adds a trade. Returns it as it is told.
     pub fn traded(&mut self, trade: &Trade, at: Moment) -> Print {
         let (price, qty) = (trade.price, trade.qty);
-        if self.prints.len() == TRADES_MAX {
-            self.prints.pop_front();
-        }
         let order_type = trade.taker.order.order_type;
         let (trade_id, side) = (trade.trade_id, trade.taker_side);
         let print = Print { trade_id, side, order_type, price, qty, at };
-        self.prints.push_back(print);
-        let number = at.0 / MINUTE_US;
-        if self.minutes.back().is_none_or(|minute| minute.number != number) {
-            self.minutes.push_back(Minute { number, open: price, high: price, low: price, volume: 0, cost: 0 });
-        }
-        if let Some(minute) = self.minutes.back_mut() {
-            minute.high = minute.high.max(price);
-            minute.low = minute.low.min(price);
-            minute.volume += i128::from(qty.0);
-            minute.cost += i128::from(trade.cost.0);
-        }
+        self.print(print);
+        self.minute(Candle::of(at, 1, price, qty, trade.cost));
         self.last = price;
         self.forget(at);
         print
     }
 
+    /// Adds what a minute came to, or a part of it.
+    pub fn minute(&mut self, candle: Candle) {
+        match self.minutes.back_mut() {
+            Some(minute) if minute.begin == candle.begin => minute.add(&candle),
+            _ => self.minutes.push_back(candle),
+        }
+    }
+
+    /// Adds a trade to those that are told one by one.
+    pub fn print(&mut self, print: Print) {
+        if self.prints.len() == PRINTS_KEPT {
+            self.prints.pop_front();
+        }
+        self.prints.push_back(print);
+    }
+
+    /// Puts what was before these in front of them, in a market whose last trade was at this price.
+    pub fn follow(&mut self, before: Tape, last: Price) {
+        let later = std::mem::replace(self, Tape { last, ..before });
+        later.minutes.into_iter().for_each(|candle| self.minute(candle));
+        later.prints.into_iter().for_each(|print| self.print(print));
+    }
+
+    /// The last price.
+    pub fn last(&self) -> Price {
+        self.last
+    }
+
     fn forget(&mut self, now: Moment) {
-        let first = (now.0 / MINUTE_US).saturating_sub(MINUTES);
-        while self.minutes.front().is_some_and(|minute| minute.number <= first) {
+        let first = (now.0 / MINUTE_US).saturating_sub(DAY_MINUTES as u64);
+        while self.minutes.front().is_some_and(|minute| minute.begin.0 / MINUTE_US <= first) {
             self.minutes.pop_front();
         }
     }
@@ -106,8 +96,8 @@ impl Tape {
             open: self.minutes.front().map_or(self.last, |minute| minute.open),
             high: self.minutes.iter().map(|minute| minute.high).max().unwrap_or(self.last),
             low: self.minutes.iter().map(|minute| minute.low).min().unwrap_or(self.last),
-            volume: Quantity(fit(self.minutes.iter().map(|minute| minute.volume).sum())),
-            cost: Amount(fit(self.minutes.iter().map(|minute| minute.cost).sum())),
+            volume: Quantity(fit(self.minutes.iter().map(|minute| i128::from(minute.volume.0)).sum())),
+            cost: Amount(fit(self.minutes.iter().map(|minute| i128::from(minute.cost.0)).sum())),
         }
     }
 

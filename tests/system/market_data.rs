@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use countersign::access::principal::Actor;
 use countersign::access::scope::ScopeSet;
+use countersign::domain::ids::OrderId;
+use countersign::engine::event::Event;
+use countersign::sequencer::codec;
+use countersign::server::wall_clock;
+use countersign::storage::Storage;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -303,6 +309,61 @@ async fn candles_add_up_and_are_the_same_after_a_restart() {
         back.call("subscribe", asked(21_600)).await;
         assert_eq!(back.frame("ohlc").await["data"], json!([candle]));
     }
+}
+
+/// Adds as many events of no effect to the journal of a server that has stopped.
+async fn pad(world: &World, count: usize) {
+    let mut journal = Storage::Sqlite(world.dir().to_owned()).journal().await.unwrap();
+    let mut body = Vec::new();
+    codec::encode(&mut body, wall_clock(), Actor::Server, &vec![Event::OrderRested(OrderId(0)); count]);
+    journal.append(journal.head().seq + 1, u32::try_from(count).unwrap(), codec::FORMAT, &body).await.unwrap();
+    journal.close().await.unwrap();
+}
+
+/// The snapshots of `ticker` and `trade`.
+async fn traded(world: &World) -> (Value, Value) {
+    let mut reader = Client::bare(world.address).await;
+    // Once candles are told, the past is there.
+    reader.call("subscribe", json!({"channel": "ohlc", "symbol": ["BTC/USD"], "interval": 1})).await;
+    reader.frame("ohlc").await;
+    reader.call("subscribe", json!({"channel": "ticker", "symbol": ["BTC/USD"]})).await;
+    let mut ticker = reader.frame("ticker").await["data"][0].take();
+    ticker.as_object_mut().unwrap().remove("timestamp");
+    reader.call("subscribe", json!({"channel": "trade", "symbol": ["BTC/USD"], "snapshot": true})).await;
+    (ticker, reader.frame("trade").await["data"].take())
+}
+
+#[tokio::test]
+async fn rule_44_the_figures_of_the_day_and_the_last_trades_are_the_same_after_a_restart_however_much_came_since() {
+    let mut world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    let order = |side: &str, qty: &str, price: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price});
+    for (price, qty) in [("1000", "0.1"), ("1300", "0.2"), ("900", "0.1")] {
+        maker.call("add_order", order("sell", qty, price)).await;
+        bot.call("add_order", order("buy", qty, price)).await;
+    }
+    for _ in 0..55 {
+        maker.call("add_order", order("sell", "0.01", "1100")).await;
+    }
+    bot.call("add_order", order("buy", "0.55", "1100")).await;
+    let before = traded(&world).await;
+    let shown = |ticker: &Value| ["last", "high", "low", "volume", "change"].map(|name| ticker[name].to_string());
+    assert_eq!(shown(&before.0), ["1100.0", "1300.0", "900.0", "0.95", "100.0"]);
+    let ids = |trades: &Value| -> Vec<u64> {
+        trades.as_array().unwrap().iter().map(|trade| trade["trade_id"].as_u64().unwrap()).collect()
+    };
+    assert!(ids(&before.1).into_iter().eq(9..=58), "{:?}", before.1);
+    // Far more than is read back at a start.
+    world.stop().await;
+    pad(&world, 110_000).await;
+    world.start().await;
+    assert_eq!(traded(&world).await, before);
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", order("sell", "0.05", "800")).await;
+    bot.call("add_order", order("buy", "0.05", "800")).await;
+    let (ticker, trades) = traded(&world).await;
+    assert_eq!(shown(&ticker), ["800.0", "1300.0", "800.0", "1.0", "-200.0"]);
+    assert!(ids(&trades).into_iter().eq(10..=59), "{trades}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::access::principal::Actor;
 use crate::domain::markets::MarketStatus;
 use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::OrderType;
+use crate::engine::event::{Fill, Trade};
 
 /// Keeps what it is sent.
 #[derive(Default)]
@@ -47,6 +48,13 @@ fn plain(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
+/// A projection of one market, in which these trades were read back.
+fn begun(trades: Vec<Arc<Stamped>>) -> Projection {
+    let at = trades.last().map_or(Moment(0), |last| last.at);
+    let from = Snapshot { prices: vec![Price(50)], trades, at, ..of_btc_usd() };
+    Projection::new(from, plain)
+}
+
 /// Of one trade in a minute.
 fn traded(minute: u64, price: i64) -> Candle {
     Candle::of(Moment(minute * MINUTE_US), 1, Price(price), Quantity(1), Amount(price))
@@ -54,7 +62,7 @@ fn traded(minute: u64, price: i64) -> Candle {
 
 #[tokio::test]
 async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_since() {
-    let mut projection = Projection::new(of_btc_usd(), plain);
+    let mut projection = begun(Vec::new());
     let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
     let topic = Topic { channel: Operation::Ohlc, market: Some(MarketId(1)), depth: 1, bbo: false };
     projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
@@ -67,7 +75,8 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     projection.catch_up().await;
     assert_eq!(*early.0.lock().unwrap(), Vec::<serde_json::Value>::new());
 
-    projection.remember([traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into());
+    let candles = [traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into();
+    projection.remember(Past { candles, ..Past::default() });
     projection.catch_up().await;
     projection.subscribe(topic, Arc::<Kept>::clone(&late), true).await;
     for told in [early, late] {
@@ -107,4 +116,97 @@ async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
     }
     let told = asked.0.lock().unwrap();
     assert_eq!((&told[0]["type"], &told[0]["data"]["pairs"][0]["status"]), (&"snapshot".into(), &"post_only".into()));
+}
+
+/// The trade of that number, one to a minute, of one unit.
+fn trade(minute: u64, price: i64) -> Arc<Stamped> {
+    let fill = || Fill { order: Order::waiting(1), fee: Amount::ZERO };
+    let trade = Trade {
+        trade_id: minute,
+        market: MarketId(1),
+        price: Price(price),
+        qty: Quantity(1),
+        cost: Amount(price),
+        taker_side: Side::Buy,
+        maker: fill(),
+        taker: fill(),
+        postings: Vec::new(),
+    };
+    let (seq, at, event) = (Seq(minute), Moment(minute * MINUTE_US), Event::Traded(trade.into()));
+    Arc::new(Stamped { seq, at, by: Actor::Server, rate: None, event })
+}
+
+/// What history tells of such trades.
+fn past(trades: &[(u64, i64)]) -> Past {
+    let print = |minute: u64, price| Print {
+        trade_id: minute,
+        side: Side::Buy,
+        order_type: OrderType::Limit,
+        price: Price(price),
+        qty: Quantity(1),
+        at: Moment(minute * MINUTE_US),
+    };
+    Past {
+        candles: Vec::new(),
+        minutes: trades.iter().map(|(minute, price)| (MarketId(1), traded(*minute, *price))).collect(),
+        prints: trades.iter().map(|(minute, price)| (MarketId(1), print(*minute, *price))).collect(),
+    }
+}
+
+/// What was told of a channel, without the times.
+fn told(to: &Kept, channel: &str) -> Vec<(String, serde_json::Value)> {
+    let frames = to.0.lock().unwrap();
+    let of = frames.iter().filter(|frame| frame["channel"] == channel);
+    let shown = |frame: &serde_json::Value| match channel {
+        "trade" => frame["data"].as_array().unwrap().iter().map(|print| print["trade_id"].clone()).collect(),
+        _ => ["last", "low", "high", "volume", "change"].map(|name| frame["data"][0][name].to_string()).into(),
+    };
+    of.map(|frame| (frame["type"].as_str().unwrap().to_owned(), shown(frame))).collect()
+}
+
+#[tokio::test]
+async fn rule_44_the_past_comes_before_the_trades_since_the_start_and_replaces_what_was_read_back() {
+    let (_feed, mut incoming) = super::super::feed();
+    // Of five trades the last two were read back.
+    let all = [(1, 10), (2, 90), (3, 20), (4, 40), (5, 50)];
+    let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
+    let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+    let topics = [Operation::Ticker, Operation::Trade].map(|channel| Topic {
+        channel,
+        market: Some(MarketId(1)),
+        depth: 0,
+        bbo: false,
+    });
+    for topic in topics {
+        projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
+    }
+    projection.follow_all(&Arc::new(vec![trade(6, 60)]), &mut incoming).await;
+    projection.remember(past(&all));
+    projection.catch_up().await;
+    for topic in topics {
+        projection.subscribe(topic, Arc::<Kept>::clone(&late), true).await;
+    }
+    let ticker = |kind: &str, figures: [&str; 5]| (kind.to_owned(), serde_json::Value::from(figures.to_vec()));
+    let whole = ticker("snapshot", ["60", "10", "90", "6e-8", "50"]);
+    let first = ticker("snapshot", ["50", "40", "50", "2e-8", "10"]);
+    let then = ticker("update", ["60", "40", "60", "3e-8", "20"]);
+    assert_eq!(told(&early, "ticker"), [first, then, whole.clone()]);
+    assert_eq!(told(&late, "ticker"), [whole]);
+    let trades = |kind: &str, ids: &[u64]| (kind.to_owned(), serde_json::Value::from(ids.to_vec()));
+    let whole = trades("snapshot", &[1, 2, 3, 4, 5, 6]);
+    assert_eq!(told(&early, "trade"), [trades("snapshot", &[4, 5]), trades("update", &[6]), whole.clone()]);
+    assert_eq!(told(&late, "trade"), [whole]);
+}
+
+#[tokio::test]
+async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is_there() {
+    let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
+    let early = Arc::new(Kept::default());
+    for channel in [Operation::Ticker, Operation::Trade] {
+        let topic = Topic { channel, market: Some(MarketId(1)), depth: 0, bbo: false };
+        projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
+    }
+    projection.remember(past(&[(4, 40), (5, 50)]));
+    projection.catch_up().await;
+    assert_eq!(early.0.lock().unwrap().len(), 2);
 }

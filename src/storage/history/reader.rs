@@ -176,6 +176,18 @@ impl HistoryReader {
         self.pool.all(statement, &[limit.into()], candle).await
     }
 
+    /// The last candles of a market's interval, newest first.
+    pub async fn last_candles(&self, market: u64, interval: u32, limit: u32) -> Read<CandleRow> {
+        let statement = "SELECT * FROM candles WHERE market = $1 AND interval = $2 ORDER BY begin_us DESC LIMIT $3";
+        self.pool.all(statement, &[id(market).into(), interval.into(), limit.into()], candle).await
+    }
+
+    /// The last sides of fills in a market, whosesoever, newest first.
+    pub async fn last_trades(&self, market: u64, limit: u32) -> Read<TradeRow> {
+        let statement = "SELECT * FROM trades WHERE market = $1 ORDER BY exec DESC LIMIT $2";
+        self.pool.all(statement, &[id(market).into(), limit.into()], trade).await
+    }
+
     /// The account's orders among these ids, open and closed, newest first.
     pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<OrderRow> {
         let ids: Vec<i64> = order_ids.iter().copied().map(id).collect();

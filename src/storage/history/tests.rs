@@ -140,6 +140,10 @@ async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Stor
     }
     assert_eq!(reader.candles(10).await.unwrap(), [part([5, 9, 3, 8], 5, (8, 8)), next]);
     assert_eq!(reader.candles(1).await.unwrap(), [next]);
+    assert_eq!(reader.last_candles(1, 5, 10).await.unwrap(), [next, part([5, 9, 3, 8], 5, (8, 8))]);
+    assert_eq!(reader.last_candles(1, 5, 1).await.unwrap(), [next]);
+    assert_eq!(reader.last_candles(1, 1, 10).await.unwrap(), [], "of another interval");
+    assert_eq!(reader.last_candles(2, 5, 10).await.unwrap(), [], "of another market");
 }
 
 async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_again(storage: &Storage) {
@@ -180,6 +184,8 @@ async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
         writer.apply(&added, 1).await.unwrap();
     }
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
+    let last = reader.last_trades(1, 3).await.unwrap();
+    assert_eq!(last, [trade(106, 70), trade(104, 70), trade(102, 70)], "of one market, newest first");
 }
 
 async fn filters_admit_what_they_name(storage: &Storage) {

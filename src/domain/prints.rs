@@ -1,0 +1,38 @@
+//! Trades as anybody may see them, and what is kept of them over a restart.
+
+use super::candles::{Candle, PastCandle};
+use super::ids::MarketId;
+use super::money::{Price, Quantity};
+use super::orders::{OrderType, Side};
+use super::time::Moment;
+
+/// Trades in the snapshot of `trade`.
+pub const PRINTS_KEPT: usize = 50;
+
+/// A public trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Print {
+    /// The trade's number in its book.
+    pub trade_id: u64,
+    /// The taker's side.
+    pub side: Side,
+    /// The taker's order type.
+    pub order_type: OrderType,
+    /// The price.
+    pub price: Price,
+    /// The quantity.
+    pub qty: Quantity,
+    /// When.
+    pub at: Moment,
+}
+
+/// What was traded before a start, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The last candles of each market and interval.
+    pub candles: Vec<PastCandle>,
+    /// The last traded minutes of each market, a day's worth at least.
+    pub minutes: Vec<(MarketId, Candle)>,
+    /// The last trades of each market.
+    pub prints: Vec<(MarketId, Print)>,
+}
