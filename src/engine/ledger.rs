@@ -171,7 +171,7 @@ impl Ledger {
         self.counters.get(&(party, asset)).copied().unwrap_or_default()
     }
 
-    /// Every asset that the account has or had.
+    /// Every asset of which the account has or holds something.
     pub fn balances(&self, account: AccountId) -> Vec<Balance> {
         let assets = self.accounts.get(account.index()).map(Vec::as_slice).unwrap_or_default();
         let used = assets.iter().enumerate().filter(|(_, wallets)| **wallets != Wallets::default());
