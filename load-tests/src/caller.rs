@@ -67,6 +67,18 @@ impl Caller {
         bounded(self.wait, &format!("wait for the reply to {method}"), answered).await
     }
 
+    /// Sees that the server still answers on this socket, whatever else it sends before.
+    ///
+    /// # Errors
+    /// No answer in time, or the socket ended.
+    pub async fn ping(&mut self) -> Result<(), LoadError> {
+        match self.call("ping", json!({})).await {
+            // A pong does not tell success.
+            Ok(_) | Err(LoadError::Refused { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Subscribes to a channel; frames before the acknowledgement are given to `between`.
     ///
     /// # Errors

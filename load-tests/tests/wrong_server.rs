@@ -57,6 +57,8 @@ enum Fault {
     NoScope,
     /// Who listens to executions is closed.
     FollowerCutOff,
+    /// From the start, who subscribes to the book is closed.
+    SubscriberCutOff,
 }
 
 /// A subscription: where its frames go, and how many it had.
@@ -111,6 +113,9 @@ impl State {
                     );
                     to.send(Message::text(frame)).unwrap();
                 }
+                if self.fault == Fault::SubscriberCutOff && subscription.channel == "book" {
+                    to.send(slow_consumer()).unwrap();
+                }
                 self.subscriptions.push(subscription);
             }
             "add_order" => self.place(request["params"]["cl_ord_id"].as_str().unwrap()),
@@ -149,10 +154,7 @@ impl State {
             match fault {
                 Fault::FrameDropped => {}
                 Fault::Unnumbered => send(format!(r#"{{"channel":"{channel}","type":"update","data":{data}}}"#)),
-                Fault::FollowerCutOff => {
-                    let close = CloseFrame { code: 4008.into(), reason: "slow consumer".into() };
-                    drop(subscription.to.send(Message::Close(Some(close))));
-                }
+                Fault::FollowerCutOff => drop(subscription.to.send(slow_consumer())),
                 Fault::FramesSwapped => self.held = Some(frame),
                 Fault::FrameDoubled => {
                     send(frame.clone());
@@ -169,6 +171,10 @@ impl State {
             }
         }
     }
+}
+
+fn slow_consumer() -> Message {
+    Message::Close(Some(CloseFrame { code: 4008.into(), reason: "slow consumer".into() }))
 }
 
 async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
@@ -294,16 +300,21 @@ async fn balances_that_do_not_add_up_are_noticed() {
 
 /// The whole program against a wrong server: what it printed, and whether it succeeded.
 async fn program(fault: Fault) -> (Value, String, bool) {
+    play("orders", fault, &["--set", "patience=2.0", "--set", "shapes=[\"2x2\"]"]).await
+}
+
+/// The same with another scenario and other options.
+async fn play(scenario: &str, fault: Fault, more: &[&str]) -> (Value, String, bool) {
     let ws = start(fault).await;
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrong-{fault:?}"));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrong-{scenario}-{fault:?}"));
     std::fs::create_dir_all(&directory).unwrap();
     let keys = directory.join("keys.json");
     let ready = json!({"ws": format!("ws://{}/v2", ws.authority), "service_users": [bot()]});
     std::fs::write(&keys, ready.to_string()).unwrap();
-    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/orders.toml");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/{scenario}.toml"));
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
     command.arg("run").arg(scenario).arg("--keys").arg(keys).arg("--directory").arg(&directory);
-    command.args(["--set", "seconds=0.3", "--set", "patience=2.0", "--set", "shapes=[\"2x2\"]", "--json"]);
+    command.args(["--set", "seconds=0.3", "--set", "rounds=1", "--json"]).args(more);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     (serde_json::from_slice(&output.stdout).unwrap(), told, output.status.success())
@@ -325,6 +336,22 @@ async fn a_follower_that_is_cut_off_fails_the_run_and_what_was_measured_stays() 
     let (record, told, succeeded) = program(Fault::FollowerCutOff).await;
     assert!(!succeeded && told.contains("Bot: followed to the end") && told.contains("4008 slow consumer"), "{told}");
     assert!(record["series"][0]["count"].as_u64().unwrap() > 0, "{record}");
+}
+
+#[tokio::test]
+async fn sockets_that_should_be_idle_or_stalled_and_are_gone_fail_the_run() {
+    let process = std::process::id().to_string();
+    let idle = ["--process", &process, "--set", "connections=2", "--set", "subscribe=book"];
+    let mix = ["--set", "mix.keep=3", "--set", "shape=2x1", "--set", "stalled=2"];
+    let slow = [&["--http", "http://127.0.0.1:1", "--set", "stall=0.1"], &mix[..]].concat();
+    for (scenario, more, sockets) in [("idle", &idle[..], 52), ("slow-consumers", &slow, 2)] {
+        for (fault, violations) in [(Fault::None, 0), (Fault::SubscriberCutOff, sockets)] {
+            let (record, told, succeeded) = play(scenario, fault, more).await;
+            let check = &record["checks"][0];
+            assert_eq!((&check["looked_at"], &check["violations"]), (&sockets.into(), &violations.into()), "{told}");
+            assert_eq!(succeeded, violations == 0, "{scenario}: {told}");
+        }
+    }
 }
 
 /// Why a run without a server failed.

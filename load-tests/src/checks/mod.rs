@@ -5,6 +5,8 @@ pub mod numbering;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::LoadError;
+
 /// Enough to see what is wrong; the rest is only counted.
 const TOLD_MAX: usize = 10;
 
@@ -33,6 +35,18 @@ impl Check {
     /// One that cannot be made; the name says why.
     pub fn skipped(name: impl Into<String>) -> Self {
         Self { skipped: true, ..Self::new(name) }
+    }
+
+    /// One look at each of several, some of which may have failed.
+    pub fn of_each(name: impl Into<String>, outcomes: impl IntoIterator<Item = Result<(), LoadError>>) -> Self {
+        let mut check = Self::new(name);
+        for outcome in outcomes {
+            check.looked_at += 1;
+            if let Err(error) = outcome {
+                check.violated(error.to_string());
+            }
+        }
+        check
     }
 
     /// Notes something wrong.

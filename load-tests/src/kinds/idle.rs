@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use crate::caller::subscribe;
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use crate::caller::{Caller, subscription};
+use crate::checks::Check;
+use crate::connection::Received;
 use crate::error::LoadError;
 use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
 use crate::machine::{require_open_files, resident_kib};
@@ -27,6 +32,7 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
     let process = target.process;
     let process = process.ok_or_else(|| LoadError::Setup("memory needs --server or --process".into()))?;
     for round in 1..=stage.scenario.general.rounds {
+        let (release, released) = watch::channel(());
         let mut held = Vec::with_capacity(usize::from(total));
         let mut latencies = latency_histogram();
         let mut resident_before = 0;
@@ -36,15 +42,19 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
                 resident_before = resident_kib(process)?;
             }
             let asked = Instant::now();
-            let mut connection = target.open(&mut stage.nonces, usize::from(number), READ_BUFFER_BYTES).await?;
+            let mut caller = Caller::new(target.open(&mut stage.nonces, usize::from(number), READ_BUFFER_BYTES).await?);
             if let Some(channel) = &settings.subscribe {
-                connection = subscribe(connection, channel, "BTC/USD").await?;
+                caller.subscribe(subscription(channel, "BTC/USD"), |_| Ok(())).await?;
             }
             latencies.saturating_record(nanoseconds(asked.elapsed()));
-            held.push(connection);
+            held.push(tokio::spawn(hold(caller, released.clone())));
         }
         let growth = to_f64(resident_kib(process)?) - to_f64(resident_before);
-        drop(held);
+        drop(release);
+        let ended =
+            join_all(held).await.into_iter().map(|joined| joined.expect("a holder neither panics nor is cancelled"));
+        let name = format!("round {round}: every connection open until the memory was taken");
+        stage.record.checks.push(Check::of_each(name, ended));
         let figures = Figures::new(&latencies, start.elapsed());
         let mut series = Series::of_latencies("opening, one after another", round, figures, &latencies);
         if let Some(kib) = ratio(growth, f64::from(settings.connections)) {
@@ -55,4 +65,16 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
     // A later round finds the memory of the one before free for use again.
     stage.conclude(KIB, |round| round.all().find_map(|series| series.extra.get(KIB).copied()));
     Ok(())
+}
+
+/// Keeps a connection, which answers the server's pings meanwhile, and sees whether it is there when it is released.
+async fn hold(mut caller: Caller, mut released: watch::Receiver<()>) -> Result<(), LoadError> {
+    loop {
+        while let Received::Text(_) = caller.connection.next_message()? {}
+        caller.connection.flush().await?;
+        tokio::select! {
+            result = caller.connection.receive() => result?,
+            _ = released.changed() => return caller.ping().await,
+        }
+    }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use crate::arrival::Arrival;
 use crate::caller::{Caller, subscription};
+use crate::checks::Check;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
@@ -39,6 +42,8 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
         for number in 0..usize::from(settings.stalled) {
             let mut caller = Caller::new(narrow.open(&mut stage.nonces, number, READ_BUFFER_BYTES).await?);
             caller.subscribe(subscription(&settings.channel, &settings.mix.symbol), |_| Ok(())).await?;
+            // In the end, what waits for it comes before an answer.
+            caller.wait = caller.wait.max(stage.scenario.general.patience());
             stalled.push(caller);
         }
         let mut load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
@@ -46,6 +51,10 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
         let waiting = send_queue_bytes(target.web()?).await;
         let after = target.process.map(resident_kib).transpose()?;
+        // A subscriber that the server has dropped cost nothing any more. They have to read to be asked, so only now.
+        let there = join_all(stalled.iter_mut().map(Caller::ping)).await;
+        let name = format!("round {round}: every stalled subscriber there to the end");
+        stage.record.checks.push(Check::of_each(name, there));
         drop(stalled);
         let growth = before.zip(after).map(|(before, after)| to_f64(after) - to_f64(before));
         let each = growth.and_then(|growth| ratio(growth, f64::from(settings.stalled)));
