@@ -19,6 +19,11 @@ use crate::group_commit::Totals;
 const READY_WAIT: Duration = Duration::from_secs(120);
 const READY_POLL: Duration = Duration::from_millis(10);
 const READY_FILE: &str = "ready.json";
+const LOG_FILE: &str = "server.log";
+/// Of a log, what is shown of its end.
+const TAIL_BYTES: usize = 2_000;
+/// Sockets of a process that dies end a moment before it does.
+const END_WAIT: Duration = Duration::from_secs(1);
 
 /// How a Countersign is started so that it writes its ready file and keeps its data under `directory`.
 fn countersign_command(server: &Path, ready_file: &Path, directory: &Path, database: Option<&str>) -> Command {
@@ -140,6 +145,7 @@ impl Drop for BaselineChild {
 #[derive(Debug)]
 pub struct CountersignChild {
     child: Running,
+    log_file: PathBuf,
     /// Addresses and keys.
     pub ready: ReadyFile,
 }
@@ -159,7 +165,7 @@ impl CountersignChild {
     /// As [`CountersignChild::start`].
     pub async fn start_on(server: &Path, directory: &Path, database: Option<&str>) -> Result<Self, LoadError> {
         let what = || format!("start {}", server.display());
-        let (ready_file, log_file) = (directory.join(READY_FILE), directory.join("server.log"));
+        let (ready_file, log_file) = (directory.join(READY_FILE), directory.join(LOG_FILE));
         let log = File::create(&log_file).map_err(LoadError::io(what()))?;
         let also_log = log.try_clone().map_err(LoadError::io(what()))?;
         let mut command = countersign_command(server, &ready_file, directory, database);
@@ -170,17 +176,30 @@ impl CountersignChild {
         loop {
             // The file may be seen half written; then it is read again.
             if let Ok(ready) = ReadyFile::read(&ready_file) {
-                return Ok(Self { child, ready });
+                return Ok(Self { child, log_file, ready });
             }
             let ended = child.0.try_wait().map_err(LoadError::io(what()))?;
             if ended.is_some() || Instant::now() >= deadline {
                 drop(child);
-                let log = fs::read_to_string(&log_file).unwrap_or_default();
-                let tail = log.char_indices().rev().nth(2_000).map_or(log.as_str(), |(at, _)| &log[at..]);
                 let state = ended.map_or("it is not ready in time".into(), |status| format!("it ended, {status}"));
-                return Err(LoadError::Setup(format!("{}: {state}\n{tail}", what())));
+                return Err(LoadError::Setup(format!("{}: {state}\n{}", what(), tail(&log_file))));
             }
             sleep(READY_POLL).await;
+        }
+    }
+
+    /// Adds to why a run failed how the server ended, and the end of its output, if it ended by itself.
+    pub async fn explain(&mut self, error: LoadError) -> LoadError {
+        let deadline = Instant::now() + END_WAIT;
+        loop {
+            match self.child.0.try_wait() {
+                Ok(Some(status)) => {
+                    let tail = tail(&self.log_file);
+                    return LoadError::Setup(format!("{error}\n       the server ended, {status}\n{tail}"));
+                }
+                Ok(None) if Instant::now() < deadline => sleep(READY_POLL).await,
+                Ok(None) | Err(_) => return error,
+            }
         }
     }
 
@@ -201,6 +220,12 @@ impl CountersignChild {
     pub fn process(&self) -> u32 {
         self.child.0.id()
     }
+}
+
+/// The end of a log.
+fn tail(log_file: &Path) -> String {
+    let log = fs::read(log_file).unwrap_or_default();
+    String::from_utf8_lossy(&log[log.len().saturating_sub(TAIL_BYTES)..]).into_owned()
 }
 
 /// A process that ends when this is dropped.

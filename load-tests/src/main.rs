@@ -204,11 +204,14 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let pin = !args.no_pin;
     let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };
     let played = kinds::play(&mut stage).await;
-    drop(stage.server.take());
-    let Stage { scenario, mut record, .. } = stage;
+    let Stage { scenario, mut record, server, .. } = stage;
     let judged = played
         .and_then(|()| record.verdict(allow_refusals))
         .and_then(|()| if args.require_goals { record.goals_met(&scenario.general.goals) } else { Ok(()) });
+    let judged = match (judged, server) {
+        (Err(error), Some((_, mut child))) => Err(child.explain(error).await),
+        (judged, _) => judged,
+    };
     record.failed = judged.as_ref().err().map(ToString::to_string);
     // What was measured before something failed may tell why it did.
     let reported = report(&record, before.as_ref(), &args);

@@ -193,6 +193,23 @@ async fn a_server_that_does_not_start_is_reported_with_its_own_words() {
     assert!(error.contains("the port is taken") && error.contains("exit status: 3"), "{error}");
 }
 
+#[test]
+fn a_server_that_dies_in_the_middle_is_reported_with_its_last_words() {
+    let directory = directory("dies");
+    let ready =
+        r#"{"ws": "ws://127.0.0.1:1/v2", "service_users": [{"name": "A", "api_key": "k", "api_secret": "cw=="}]}"#;
+    let server = stand_in(directory.path(), &format!("echo '{ready}' > \"$5\"; echo 'the disk is full' >&2; exit 3"));
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/orders.toml");
+    let mut command = std::process::Command::new(BINARY);
+    command.arg("run").arg(scenario).arg("--server").arg(server).args(["--json", "--directory"]).arg(directory.path());
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("connect to 127.0.0.1:1"), "{told}");
+    assert!(told.contains("the server ended, exit status: 3") && told.contains("the disk is full"), "{told}");
+    let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(record["failed"].as_str().unwrap().contains("the disk is full"), "{record}");
+}
+
 /// The whole of `compare`, with a second echo in the server's place: E against itself.
 #[tokio::test]
 async fn a_comparison_measures_every_contestant_and_concludes() {

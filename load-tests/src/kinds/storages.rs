@@ -24,22 +24,29 @@ pub async fn play(stage: &mut Stage, settings: &Storages) -> Result<(), LoadErro
     let directory = stage.directory.path().join("postgres");
     fs::create_dir_all(&directory).map_err(LoadError::io(format!("create {}", directory.display())))?;
     let database = Postgres::start()?;
-    let child = CountersignChild::start_on(&binary, &directory, Some(&database.url())).await?;
+    let mut child = CountersignChild::start_on(&binary, &directory, Some(&database.url())).await?;
     let second = Target::from_ready(&child.ready, &Overrides::default())?;
     let second = Target { process: Some(child.process()), database: Some(database.process()), ..second };
     let first = stage.target()?.clone();
-    let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
-    for round in 1..=stage.scenario.general.rounds {
-        measure_sync_loop(stage, round)?;
-        for (name, target) in [(SQLITE, &first), (POSTGRES, &second)] {
-            stage.target = Some(target.clone());
-            let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-            stage.contest(Contestant::Countersign, name, round, &load).await?;
-        }
+    if let Err(error) = measure(stage, settings, &[(SQLITE, first), (POSTGRES, second)]).await {
+        return Err(child.explain(error).await);
     }
     stage.conclude("throughput, Postgres / SQLite", |round| round.ratio(POSTGRES, SQLITE, |of| of.per_second));
     stage.conclude("p99, Postgres / SQLite", |round| round.ratio(POSTGRES, SQLITE, |of| of.p99_us));
     // The server has connections to the database: it ends first.
     drop(child);
+    Ok(())
+}
+
+async fn measure(stage: &mut Stage, settings: &Storages, targets: &[(&str, Target)]) -> Result<(), LoadError> {
+    let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
+    for round in 1..=stage.scenario.general.rounds {
+        measure_sync_loop(stage, round)?;
+        for (name, target) in targets {
+            stage.target = Some(target.clone());
+            let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
+            stage.contest(Contestant::Countersign, name, round, &load).await?;
+        }
+    }
     Ok(())
 }
