@@ -4,12 +4,18 @@
 //! the disk is free.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::error::LoadError;
+
+/// Of the file, what is read at a time to count its records.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Groups are numbered from 1; a record is durable once `committed` has reached its group.
 #[derive(Debug)]
@@ -115,5 +121,28 @@ fn commit_groups(shared: &Shared, mut file: File, durable: &watch::Sender<u64>) 
         totals.records += records;
         totals.syncs += 1;
         durable.send_replace(number);
+    }
+}
+
+/// Holds D to its word: each of the requests that it answered is a line of its file.
+///
+/// # Errors
+/// The file holds fewer, or cannot be read.
+pub fn require_records(journal: &Path, answered: u64) -> Result<(), LoadError> {
+    let lines = lines(journal).map_err(LoadError::io(format!("read {}", journal.display())))?;
+    if lines < answered {
+        return Err(LoadError::Protocol(format!("D answered {answered} requests, and its file holds {lines}")));
+    }
+    Ok(())
+}
+
+/// Whole lines alone.
+fn lines(journal: &Path) -> std::io::Result<u64> {
+    let (mut file, mut chunk, mut lines) = (File::open(journal)?, vec![0; CHUNK_BYTES], 0);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(lines),
+            count => lines += memchr::memchr_iter(b'\n', &chunk[..count]).count() as u64,
+        }
     }
 }

@@ -14,6 +14,7 @@ use load_tests::connection::{Connection, Proof, Received};
 use load_tests::echo::EchoServer;
 use load_tests::endpoint::Endpoint;
 use load_tests::frames::text;
+use load_tests::group_commit::require_records;
 use load_tests::load::{Duty, Plan, run};
 use load_tests::mix::{Mix, MixSettings, Request, RequestSource};
 use load_tests::publisher::Publisher;
@@ -114,6 +115,12 @@ async fn every_record_that_d_acknowledged_is_in_its_file() {
     assert_eq!(totals.records, 320);
     assert!((1..=320).contains(&totals.syncs), "{totals:?}");
     assert_eq!(stored_ids(&journal), acknowledged);
+    require_records(&journal, 320).unwrap();
+    // The last line loses its end.
+    let file = std::fs::OpenOptions::new().write(true).open(&journal).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+    let error = require_records(&journal, 320).unwrap_err().to_string();
+    assert!(error.contains("320") && error.contains("319"), "{error}");
 }
 
 fn stored_ids(journal: &Path) -> HashSet<String> {
