@@ -33,7 +33,8 @@ const MARKET_DATA_MAX: usize = 64;
 /// Parts that one call causes on its own socket, usually: an answer and its events.
 const PARTS_PER_CALL: usize = 8;
 
-/// Bytes that a waiting part is reckoned at: most are rendered only when they are written.
+/// Bytes that a waiting part is reckoned at: most are rendered only when they are written. A rendered frame counts as so
+/// many parts as its length makes.
 const PART_BYTES: usize = 512;
 
 /// Something for a socket to write.
@@ -220,7 +221,7 @@ pub struct Outlet {
     /// The address it speaks from.
     pub peer: IpAddr,
     queue: mpsc::Sender<Vec<Part>>,
-    /// Parts sent and not written yet.
+    /// Parts sent and not written yet, as they are weighed.
     waiting: AtomicUsize,
     /// Calls submitted and not answered yet.
     in_flight: AtomicUsize,
@@ -248,13 +249,13 @@ impl Outlet {
         if self.is_slow() {
             return false;
         }
-        let count = parts.len();
+        let weight = self.weight(&parts);
         // One delivery alone is always taken: its size is bounded by what one commit holds.
-        let before = self.waiting.fetch_add(count, Ordering::Relaxed);
-        let room = before == 0 || before + count <= self.seats.parts_max;
+        let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
+        let room = before == 0 || before + weight <= self.seats.parts_max;
         let taken = room && self.queue.try_send(parts).is_ok();
         if !taken {
-            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.alarm(&self.slow);
         }
         taken
@@ -341,9 +342,19 @@ impl Outlet {
         DELIVERIES_MAX - self.queue.capacity()
     }
 
-    /// Notes that parts were written.
-    pub fn written(&self, count: usize) {
-        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    /// What parts count for in the queue. One frame counts for a quarter of the queue at the most, however long it is: a
+    /// snapshot may be longer than all of it, and must not shut out the answers that come while it is written.
+    pub fn weight(&self, parts: &[Part]) -> usize {
+        let weight = |part: &Part| match part {
+            Part::Frame(frame) => frame.len().div_ceil(PART_BYTES).min(self.seats.parts_max / 4).max(1),
+            _ => 1,
+        };
+        parts.iter().map(weight).sum()
+    }
+
+    /// Notes that parts of this weight were written.
+    pub fn written(&self, weight: usize) {
+        self.waiting.fetch_sub(weight, Ordering::Relaxed);
     }
 
     /// Waits until the socket has been too slow for its queue. For its session alone.
@@ -428,12 +439,13 @@ impl crate::market_data::Subscriber for Outlet {
         self.queue.is_closed()
     }
 
+    // With one frame more there is still room for what has no second chance: answers and private items.
     fn has_room(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max
+        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
     }
 
     fn is_reading(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
+        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 4
     }
 
     fn send(&self, frame: &Bytes) {

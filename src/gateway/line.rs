@@ -270,12 +270,12 @@ mod tests {
             loop {
                 match line.rest(parts.recv()).await {
                     Ok(Some(delivery)) => {
-                        let count = delivery.len();
+                        let weight = seat.0.weight(&delivery);
                         for part in delivery {
                             let Part::Frame(frame) = part else { panic!("a frame") };
                             socket.write_all(&frame).await.unwrap();
                         }
-                        seat.0.written(count);
+                        seat.0.written(weight);
                     }
                     Ok(None) => return,
                     Err(rest) => socket.write_all(&rest).await.unwrap(),

@@ -397,14 +397,14 @@ impl Session {
         socket: &mut WebSocket,
     ) -> Option<End> {
         let now = (self.gateway.clock)();
-        let mut count = first.len();
+        let mut weight = self.outlet.weight(&first);
         let mut end = self.take(first, now);
         for _ in 1..DELIVERIES_MAX {
             if end.is_some() {
                 break;
             }
             let Ok(delivery) = parts.try_recv() else { break };
-            count += delivery.len();
+            weight += self.outlet.weight(&delivery);
             end = self.take(delivery, now);
         }
         if let Some(call) = self.admitted.take() {
@@ -413,7 +413,7 @@ impl Session {
         if let Err(failed) = self.write(socket).await {
             return Some(failed);
         }
-        self.outlet.written(count);
+        self.outlet.written(weight);
         end
     }
 

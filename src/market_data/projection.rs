@@ -417,8 +417,9 @@ impl Projection {
         if topic.market.is_some_and(|id| id.index() >= self.markets.len()) {
             return;
         }
-        // Who asks for candles before those of the past are there gets a snapshot then.
-        let behind = self.awaits_past && topic.channel == Operation::Ohlc;
+        // Who asks for candles before those of the past are there gets a snapshot then, and who has no room for one
+        // once it has read what waits for it.
+        let behind = self.awaits_past && topic.channel == Operation::Ohlc || snapshot && !subscriber.has_room();
         let text = self.snapshot(topic).filter(|_| snapshot && !behind);
         // The acknowledgement is being written: whoever asks is not at rest before that.
         text.iter().for_each(|text| subscriber.queue(&(self.frame)(text)));

@@ -41,3 +41,31 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     assert!(parts.try_recv().is_err());
     assert_eq!(client.try_read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
+
+/// A frame that counted as one part let a socket that did not read hold thousands of snapshots.
+#[test]
+fn d4_54_a_frame_counts_by_its_length_and_leaves_room_for_answers() {
+    let seats = Seats::new(1_024, 1);
+    let (seat, mut parts) = seats.take(HERE);
+    let outlet = &seat.0;
+    let snapshot = Bytes::from(vec![0; 100 * PART_BYTES + 1]);
+    let mut queued = 0;
+    while outlet.has_room() {
+        outlet.queue(&snapshot);
+        queued += 1;
+    }
+    assert_eq!(queued, 6, "the sixth finds a little less than half of the queue taken");
+    assert_eq!(seats.bytes_waiting(), 6 * 101 * PART_BYTES);
+    assert!(outlet.send(frames(300)), "an answer, or items of a private channel");
+    let mut write = || outlet.written(outlet.weight(&parts.try_recv().unwrap()));
+    (0..6).for_each(|_| write());
+    assert!(!outlet.is_reading(), "most of the answer waits");
+    write();
+    assert!(outlet.is_reading() && seats.bytes_waiting() == 0);
+    // Longer than the whole queue.
+    let book = Bytes::from(vec![0; 5_000 * PART_BYTES]);
+    outlet.queue(&book);
+    outlet.queue(&book);
+    assert!(!outlet.has_room() && outlet.send(frames(512)), "there is room for answers beside it");
+    assert!(outlet.too_slow().now_or_never().is_none());
+}

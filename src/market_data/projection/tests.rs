@@ -1,6 +1,7 @@
 //! What followers are told while candles of the past are still being read, and while a batch is on its way.
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use super::super::feed;
 use super::*;
@@ -13,6 +14,10 @@ use crate::engine::event::{Fill, Trade};
 /// Keeps what it is sent.
 #[derive(Default)]
 struct Kept(Mutex<Vec<serde_json::Value>>);
+
+/// Keeps what it is sent, and has no room until it reads.
+#[derive(Default)]
+struct Full(Kept, AtomicBool);
 
 impl Subscriber for Kept {
     fn id(&self) -> usize {
@@ -37,6 +42,32 @@ impl Subscriber for Kept {
 
     fn queue(&self, frame: &Bytes) {
         self.send(frame);
+    }
+}
+
+impl Subscriber for Full {
+    fn id(&self) -> usize {
+        self.0.id()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_gone()
+    }
+
+    fn has_room(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    fn is_reading(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, frame: &Bytes) {
+        self.0.send(frame);
+    }
+
+    fn queue(&self, frame: &Bytes) {
+        self.0.queue(frame);
     }
 }
 
@@ -209,4 +240,25 @@ async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is
     projection.remember(past(&[(4, 40), (5, 50)]));
     projection.catch_up().await;
     assert_eq!(early.0.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn d4_54_who_subscribes_without_room_for_a_snapshot_gets_it_once_it_reads() {
+    let mut projection = begun(Vec::new());
+    let full = Arc::new(Full::default());
+    let topic = Topic { channel: Operation::Book, market: Some(MarketId(1)), depth: 10, bbo: false };
+    for _ in 0..100 {
+        projection.subscribe(topic, Arc::<Full>::clone(&full), true).await;
+        projection.catch_up().await;
+        projection.answer(Request::Unsubscribe(topic, full.id())).await;
+    }
+    projection.subscribe(topic, Arc::<Full>::clone(&full), true).await;
+    projection.catch_up().await;
+    assert_eq!(*full.0.0.lock().unwrap(), Vec::<serde_json::Value>::new(), "nothing more waits for who does not read");
+    full.1.store(true, Ordering::Relaxed);
+    projection.catch_up().await;
+    projection.catch_up().await;
+    let told = full.0.0.lock().unwrap();
+    let [snapshot] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((&snapshot["channel"], &snapshot["type"]), (&"book".into(), &"snapshot".into()));
 }
