@@ -371,6 +371,24 @@ impl Projection {
         frames::ticker(self.reference.market(id), snapshot, (&market.best.0, &market.best.1), &figures, at)
     }
 
+    /// Notes what followers of a book know of it: between batches, what there is.
+    fn note(&mut self, topic: Topic) {
+        let Some(id) = topic.market else { return };
+        let (depth, market) = (topic.depth as usize, &mut self.markets[id.index()]);
+        let levels = &market.levels;
+        match topic.channel {
+            Operation::Book => {
+                let now = (levels.ladder(Side::Buy, depth), levels.ladder(Side::Sell, depth));
+                market.sent.insert(topic.depth, now);
+            }
+            Operation::Level3 => {
+                let now = (levels.prices(Side::Buy, depth), levels.prices(Side::Sell, depth));
+                market.ranges.insert(topic.depth, now);
+            }
+            _ => {}
+        }
+    }
+
     /// What a subscription begins with; nothing where there are no trades yet, since stock clients read the first item
     /// of every `ohlc` and `trade` (Kraken.Net, ccxt).
     fn snapshot(&mut self, topic: Topic) -> Option<String> {
@@ -382,30 +400,20 @@ impl Projection {
             Operation::Ohlc if of.candles.of(topic.depth).next().is_none() => return None,
             Operation::Trade if of.tape.prints().next().is_none() => return None,
             Operation::Book => {
-                let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
+                let (levels, of) = (&self.markets[id.index()].levels, self.reference.market(id));
                 let depth = topic.depth as usize;
-                let now = (market.levels.ladder(Side::Buy, depth), market.levels.ladder(Side::Sell, depth));
-                // Between batches this is what followers of the same depth have been told.
-                market.sent.insert(topic.depth, now.clone());
-                frames::book(
-                    of,
-                    true,
-                    (&now.0, &now.1),
-                    market.levels.checksum(of.price_decimals, of.qty_decimals),
-                    self.at,
-                )
+                let now = (&levels.ladder(Side::Buy, depth), &levels.ladder(Side::Sell, depth));
+                frames::book(of, true, now, levels.checksum(of.price_decimals, of.qty_decimals), self.at)
             }
             Operation::Ohlc => self.ohlc(id, topic.depth, true),
             Operation::Level3 => {
-                let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
-                let (depth, levels) = (topic.depth as usize, &market.levels);
-                let now = (levels.prices(Side::Buy, depth), levels.prices(Side::Sell, depth));
-                market.ranges.insert(topic.depth, now);
+                let (levels, of) = (&self.markets[id.index()].levels, self.reference.market(id));
+                let depth = topic.depth as usize;
                 let side = |side| {
-                    let orders = market.levels.orders(side, depth);
+                    let orders = levels.orders(side, depth);
                     orders.map(|order| frames::queued(of, order, None)).collect()
                 };
-                let checksum = market.levels.order_checksum(of.price_decimals, of.qty_decimals);
+                let checksum = levels.order_checksum(of.price_decimals, of.qty_decimals);
                 frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), checksum, self.at)
             }
             Operation::Trade => frames::trades(self.reference.market(id), true, self.markets[id.index()].tape.prints()),
@@ -420,9 +428,14 @@ impl Projection {
         // Who asks for candles before those of the past are there gets a snapshot then, and who has no room for one
         // once it has read what waits for it.
         let behind = self.awaits_past && topic.channel == Operation::Ohlc || snapshot && !subscriber.has_room();
-        let text = self.snapshot(topic).filter(|_| snapshot && !behind);
-        // The acknowledgement is being written: whoever asks is not at rest before that.
-        text.iter().for_each(|text| subscriber.queue(&(self.frame)(text)));
+        self.note(topic);
+        if snapshot
+            && !behind
+            && let Some(text) = self.snapshot(topic)
+        {
+            // The acknowledgement is being written: whoever asks is not at rest before that.
+            subscriber.queue(&(self.frame)(&text));
+        }
         let followers = self.followers.entry(topic).or_default();
         if behind { &mut followers.behind } else { &mut followers.current }.push(subscriber);
         self.yield_periodically().await;
@@ -453,6 +466,7 @@ impl Projection {
         };
         let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {
+            self.note(topic);
             let frame = self.snapshot(topic).map(|text| (self.frame)(&text));
             let mut followers = self.followers.remove(&topic).unwrap_or_default();
             let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.is_reading());
