@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::caller::{Caller, subscription};
 use crate::checks::Check;
 use crate::checks::balances::{Balances, Item};
+use crate::checks::entries::{Entries, Side};
 use crate::checks::numbering::Numbering;
 use crate::connection::{Connection, Received};
 use crate::credentials::ServiceUser;
@@ -23,7 +24,8 @@ use crate::order_set::OrderSet;
 use crate::side_thread::SideThread;
 use crate::signature::Nonces;
 
-const CHANNELS: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
+/// `balances` comes last: what it tells after its snapshot, the others must tell as well.
+const CHANNELS: [&str; 6] = ["executions", "ledger", "earn", "deposits", "withdrawals", "balances"];
 const READ_BUFFER_BYTES: usize = 64 << 10;
 const SETTLE_POLL: Duration = Duration::from_millis(100);
 
@@ -109,7 +111,7 @@ impl Follower {
         for channel in CHANNELS {
             let asked = caller.subscribe(subscription(channel, ""), |frame| streams.read(frame)).await;
             match asked {
-                Ok(()) => {}
+                Ok(()) => streams.follow(channel),
                 Err(LoadError::Refused { error, .. }) if error.starts_with(NO_SCOPE) => {
                     streams.ended.push(Check::skipped(format!("{} {channel}: not followed: {error}", user.name)));
                 }
@@ -180,7 +182,8 @@ async fn settle(
         let fresh = if streams.numbering.contains_key("balances") { Some(snapshot(ws, user).await?) } else { None };
         let missing = streams.missing(acknowledged);
         let differences = fresh.as_ref().map_or(Vec::new(), |fresh| streams.balances.differences(fresh));
-        if (missing == 0 && differences.is_empty()) || Instant::now() >= deadline {
+        let is_told = missing == 0 && differences.is_empty() && streams.entries.is_even();
+        if is_told || Instant::now() >= deadline {
             streams.judge_orders(acknowledged);
             streams.rebuilt.looked_at = fresh.map_or(0, |fresh| fresh.len());
             differences.into_iter().for_each(|difference| streams.rebuilt.violated(difference));
@@ -237,6 +240,7 @@ pub struct Streams {
     run_prefix: String,
     numbering: BTreeMap<String, Numbering>,
     balances: Balances,
+    entries: Entries,
     seen: OrderSet,
     /// Verdicts on subscriptions that have ended, or never were.
     ended: Vec<Check>,
@@ -253,6 +257,7 @@ impl Streams {
             run_prefix: run_prefix(run),
             numbering: BTreeMap::new(),
             balances: Balances::default(),
+            entries: Entries::new(owner),
             seen: OrderSet::default(),
             ended: Vec::new(),
             repeated: Check::new(format!("{owner} executions: each order new once")),
@@ -278,21 +283,12 @@ impl Streams {
         };
         let (Some(data), true) = (frame.data, CHANNELS.contains(&&*frame.channel)) else { return Ok(()) };
         let is_snapshot = frame.r#type == "snapshot";
-        if !self.numbering.contains_key(&*frame.channel) {
-            let numbering = Numbering::new(&self.owner, &frame.channel, 0);
-            self.numbering.insert(frame.channel.clone().into_owned(), numbering);
-        }
-        let numbering = self.numbering.get_mut(&*frame.channel).expect("inserted above");
+        self.follow(&frame.channel);
+        let numbering = self.numbering.get_mut(&*frame.channel).expect("followed above");
         numbering.frame(frame.sequence);
-        if frame.channel == "balances" {
+        if frame.channel == "balances" || frame.channel == "ledger" {
             for item in serde_json::from_str::<Vec<Item<'_>>>(data.get()).map_err(wrong)? {
-                if is_snapshot {
-                    numbering.snapshot(item.offset);
-                    self.balances.set(&item)?;
-                } else {
-                    numbering.item(item.offset);
-                    self.balances.add(&item)?;
-                }
+                self.moved(&frame.channel, is_snapshot, &item)?;
             }
             return Ok(());
         }
@@ -309,6 +305,40 @@ impl Streams {
                     self.repeated.violated(format!("order {order} of connection {connection} is new again"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Notes that a channel is followed: it may have to tell something, even if it never does.
+    fn follow(&mut self, channel: &str) {
+        if !self.numbering.contains_key(channel) {
+            self.numbering.insert(channel.to_owned(), Numbering::new(&self.owner, channel, 0));
+        }
+    }
+
+    /// Takes an item of `balances` or `ledger`. What `balances` tells, the channel of its cause must tell as well, if it is
+    /// followed.
+    fn moved(&mut self, channel: &str, is_snapshot: bool, item: &Item<'_>) -> Result<(), LoadError> {
+        let is_balance = channel == "balances";
+        let numbering = self.numbering.get_mut(channel).expect("it is followed");
+        if is_snapshot {
+            numbering.snapshot(item.offset);
+            if is_balance {
+                self.balances.set(item)?;
+                self.entries.snapshot(item.offset);
+            }
+            return Ok(());
+        }
+        numbering.item(item.offset);
+        let entry = item.entry()?;
+        if is_balance {
+            self.balances.add(&entry);
+            for due in item.cause().into_iter().chain(["ledger"]) {
+                self.numbering.get_mut(due).into_iter().for_each(Numbering::due);
+            }
+        }
+        if ["balances", "ledger"].iter().all(|both| self.numbering.contains_key(*both)) {
+            self.entries.told(if is_balance { Side::Balances } else { Side::Ledger }, entry);
         }
         Ok(())
     }
@@ -331,7 +361,12 @@ impl Streams {
     /// The verdicts.
     pub fn checks(self) -> Vec<Check> {
         let numbering = self.numbering.into_values().flat_map(Numbering::checks);
-        self.ended.into_iter().chain(numbering).chain([self.repeated, self.placed, self.rebuilt]).collect()
+        self.ended
+            .into_iter()
+            .chain(numbering)
+            .chain(self.entries.check())
+            .chain([self.repeated, self.placed, self.rebuilt])
+            .collect()
     }
 
     /// The verdicts of a listener to `executions` alone, who should have seen these orders.

@@ -45,10 +45,18 @@ enum Fault {
     ItemRepeated,
     /// An order is never told.
     OrderForgotten,
-    /// A ledger entry is never told.
+    /// A ledger entry is never told on `balances`.
     EntryForgotten,
-    /// A ledger entry tells another amount than was booked.
+    /// A ledger entry tells another amount than was booked, on `balances`.
     EntryWrong,
+    /// A ledger entry is never told on `ledger`.
+    LedgerForgotten,
+    /// A ledger entry tells another amount on `ledger`.
+    LedgerWrong,
+    /// From the start, nothing is told on `ledger`.
+    LedgerSilent,
+    /// A ledger entry is of a deposit that is never told.
+    DepositForgotten,
     /// A frame of each stream has no sequence.
     Unnumbered,
     /// From the start, a subscription to `ledger` is refused.
@@ -135,12 +143,20 @@ impl State {
         if fault == Fault::ItemRepeated {
             self.tell("executions", &order, Fault::None);
         }
-        let amount = if fault == Fault::EntryWrong { "-0.02" } else { "-0.01" };
-        let entry = format!(
-            r#"[{{"asset":"USD","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
-        );
+        let kind = if fault == Fault::DepositForgotten { "deposit" } else { "trade" };
+        let entry = |is_wrong| {
+            let amount = if is_wrong { "-0.02" } else { "-0.01" };
+            format!(
+                r#"[{{"asset":"USD","type":"{kind}","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
+            )
+        };
         if fault != Fault::EntryForgotten {
-            self.tell("balances", &entry, if fault == Fault::Unnumbered { fault } else { Fault::None });
+            let unnumbered = if fault == Fault::Unnumbered { fault } else { Fault::None };
+            self.tell("balances", &entry(fault == Fault::EntryWrong), unnumbered);
+        }
+        if fault != Fault::LedgerForgotten && self.fault != Fault::LedgerSilent {
+            // Which is no fault on this channel.
+            self.tell("ledger", &entry(fault == Fault::LedgerWrong), Fault::Unnumbered);
         }
     }
 
@@ -232,15 +248,17 @@ const BALANCES_GAPS: &str = "Bot balances: sequence without gap or repetition";
 const ORDER: &str = "Bot executions: offsets strictly increasing";
 const ONCE: &str = "Bot executions: each order new once";
 const SEEN: &str = "Bot executions: each acknowledged order seen";
+const LEDGER_ORDER: &str = "Bot ledger: offsets strictly increasing";
+const SAME: &str = "Bot ledger: the same entries as on balances";
 const REBUILT: &str = "Bot balances: rebuilt from deltas = fresh snapshot";
 
 #[tokio::test]
 async fn a_right_server_passes_every_check() {
     let checks = followed(Fault::None).await;
-    for name in [GAPS, ORDER, ONCE, SEEN, REBUILT] {
+    for name in [GAPS, ORDER, ONCE, SEEN, LEDGER_ORDER, SAME, REBUILT] {
         assert!(checks[name].holds(), "{}", checks[name]);
     }
-    assert_eq!(checks.len(), 7, "{checks:?}");
+    assert_eq!(checks.len(), 9, "{checks:?}");
 }
 
 async fn fails(fault: Fault, expected: &[&str]) {
@@ -294,8 +312,20 @@ async fn a_channel_is_left_out_only_where_the_key_has_no_scope_and_is_named() {
 
 #[tokio::test]
 async fn balances_that_do_not_add_up_are_noticed() {
-    fails(Fault::EntryForgotten, &[REBUILT]).await;
-    fails(Fault::EntryWrong, &[REBUILT]).await;
+    fails(Fault::EntryForgotten, &[SAME, REBUILT]).await;
+    fails(Fault::EntryWrong, &[SAME, REBUILT]).await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_lacks_an_entry_or_tells_another_is_noticed_although_balances_are_right() {
+    fails(Fault::LedgerForgotten, &[SAME]).await;
+    fails(Fault::LedgerWrong, &[SAME]).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_silent_although_balances_moved_is_noticed() {
+    fails(Fault::LedgerSilent, &[LEDGER_ORDER, SAME]).await;
+    fails(Fault::DepositForgotten, &["Bot deposits: offsets strictly increasing"]).await;
 }
 
 /// The whole program against a wrong server: what it printed, and whether it succeeded.
@@ -326,7 +356,7 @@ async fn a_violated_check_fails_the_run_with_its_name() {
         let (record, told, succeeded) = program(fault).await;
         assert_eq!(succeeded, succeeds, "{told}");
         assert_eq!(told.contains(SEEN), !succeeds, "{told}");
-        assert_eq!(record["checks"].as_array().unwrap().len(), 7);
+        assert_eq!(record["checks"].as_array().unwrap().len(), 9);
         assert_eq!(record["failed"].as_str().is_some_and(|why| why.contains(SEEN)), !succeeds, "{}", record["failed"]);
     }
 }

@@ -11,13 +11,15 @@ use crate::error::LoadError;
 /// Decimal places kept; no asset has more.
 const PLACES: usize = 18;
 
-/// An item of `balances`: of a snapshot one with `wallets`, of an update a ledger entry.
+/// An item of `balances` or `ledger`: of a snapshot one with `wallets`, of an update a ledger entry.
 #[derive(Debug, Deserialize)]
 pub struct Item<'a> {
     /// Position in the stream.
     pub offset: u64,
     #[serde(borrow)]
     asset: Cow<'a, str>,
+    #[serde(borrow)]
+    r#type: Option<Cow<'a, str>>,
     #[serde(borrow)]
     wallets: Option<Vec<Wallet<'a>>>,
     #[serde(borrow)]
@@ -40,8 +42,50 @@ struct Wallet<'a> {
     balance: &'a RawValue,
 }
 
+impl Item<'_> {
+    /// The ledger entry that an update is.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn entry(&self) -> Result<Entry, LoadError> {
+        let (Some(amount), Some(kind), Some(id)) = (self.amount, &self.wallet_type, &self.wallet_id) else {
+            return Err(LoadError::Protocol(format!("an update for {} is no ledger entry", self.asset)));
+        };
+        let place = [&self.asset, kind, id].map(|part| part.clone().into_owned());
+        let fee = self.fee.map_or(Ok(0), |fee| units(fee.get()))?;
+        Ok(Entry { offset: self.offset, place, amount: units(amount.get())?, fee })
+    }
+
+    /// The private channel that tells what caused a ledger entry, besides the orders'.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self.r#type.as_deref()? {
+            "deposit" => Some("deposits"),
+            "withdrawal" => Some("withdrawals"),
+            "transfer" | "staking" | "reward" => Some("earn"),
+            _ => None,
+        }
+    }
+}
+
 /// Asset, wallet type and wallet id.
 type Place = [String; 3];
+
+/// A ledger entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Position in the stream.
+    pub offset: u64,
+    place: Place,
+    amount: i128,
+    fee: i128,
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { offset, place: [asset, kind, id], amount, fee } = self;
+        write!(formatter, "{amount}e-{PLACES} less {fee}e-{PLACES} {asset} in {kind}/{id} at {offset}")
+    }
+}
 
 /// What is in each wallet, in units of 10^-18.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,18 +106,9 @@ impl Balances {
         Ok(())
     }
 
-    /// Adds an update: its amount less its fee.
-    ///
-    /// # Errors
-    /// It is not a ledger entry.
-    pub fn add(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
-        let (Some(amount), Some(kind), Some(id)) = (item.amount, &item.wallet_type, &item.wallet_id) else {
-            return Err(LoadError::Protocol(format!("an update of balances for {} is no ledger entry", item.asset)));
-        };
-        let fee = item.fee.map_or(Ok(0), |fee| units(fee.get()))?;
-        let place = [&item.asset, kind, id].map(|part| part.clone().into_owned());
-        *self.wallets.entry(place).or_default() += units(amount.get())? - fee;
-        Ok(())
+    /// Adds a ledger entry: its amount less its fee.
+    pub fn add(&mut self, entry: &Entry) {
+        *self.wallets.entry(entry.place.clone()).or_default() += entry.amount - entry.fee;
     }
 
     /// Wallets in which the two differ, in words. An empty wallet is the same as none.
@@ -134,14 +169,14 @@ mod tests {
             r#"{"asset":"USD","balance":12.5,"wallets":[{"type":"spot","id":"main","balance":12.5}],"offset":9}"#;
         rebuilt.set(&item(before)).unwrap();
         let entry = r#"{"asset":"USD","amount":-9.9969,"fee":0.0400,"balance":2.4631,"wallet_type":"spot","wallet_id":"main","offset":10}"#;
-        rebuilt.add(&item(entry)).unwrap();
+        rebuilt.add(&item(entry).entry().unwrap());
         let mut fresh = Balances::default();
         let after = r#"{"asset":"USD","wallets":[{"type":"spot","id":"main","balance":2.463100}],"offset":11}"#;
         fresh.set(&item(after)).unwrap();
         let empty = r#"{"asset":"BTC","wallets":[{"type":"spot","id":"main","balance":0.0}],"offset":11}"#;
         fresh.set(&item(empty)).unwrap();
         assert_eq!(rebuilt.differences(&fresh), Vec::<String>::new());
-        rebuilt.add(&item(entry)).unwrap();
+        rebuilt.add(&item(entry).entry().unwrap());
         assert_eq!(rebuilt.differences(&fresh).len(), 1, "an entry that came twice");
     }
 

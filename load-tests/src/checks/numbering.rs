@@ -10,6 +10,8 @@ const NUMBERED: [&str; 2] = ["executions", "balances"];
 #[derive(Debug)]
 pub struct Numbering {
     numbered: bool,
+    /// Something was told elsewhere that this channel has to tell as well.
+    is_due: bool,
     sequence: u64,
     offset: u64,
     gaps: Check,
@@ -22,6 +24,7 @@ impl Numbering {
         let stream = format!("{owner} {channel}");
         Self {
             numbered: NUMBERED.contains(&channel),
+            is_due: false,
             sequence: 0,
             offset: from,
             gaps: Check::new(format!("{stream}: sequence without gap or repetition")),
@@ -62,14 +65,22 @@ impl Numbering {
         self.offset = self.offset.max(offset);
     }
 
+    /// Something was told elsewhere that this channel has to tell as well: it must not stay silent.
+    pub fn due(&mut self) {
+        self.is_due = true;
+    }
+
     /// The last offset seen, from which the subscription can be resumed.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The checks, of which the first holds nothing for a channel without `sequence`.
+    /// The checks. There is none of sequences for a channel without them, nor of offsets where nothing had to be told.
     pub fn checks(self) -> impl Iterator<Item = Check> {
-        [self.gaps, self.order].into_iter().filter(|check| check.looked_at > 0 || check.violations > 0)
+        let was_told = |check: &Check| check.looked_at > 0 || check.violations > 0;
+        let gaps = Some(self.gaps).filter(was_told);
+        let order = Some(self.order).filter(|order| self.is_due || was_told(order));
+        gaps.into_iter().chain(order)
     }
 }
 
