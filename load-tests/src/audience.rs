@@ -32,7 +32,8 @@ pub enum Numbers {
 /// Sockets that read, each in a task of its own.
 #[derive(Debug)]
 pub struct Audience {
-    count: u64,
+    /// Events that each of them should have had so far.
+    wanted: u64,
     hall: Arc<Hall>,
     readers: JoinSet<Result<(), LoadError>>,
 }
@@ -41,7 +42,11 @@ pub struct Audience {
 #[derive(Debug)]
 struct Hall {
     numbers: Numbers,
+    /// Events that each reader has had.
+    had: Vec<AtomicU64>,
+    /// Their sum.
     delivered: AtomicU64,
+    /// The sum at which it is worth while to look at each.
     wanted: AtomicU64,
     frames: AtomicU64,
     bytes: AtomicU64,
@@ -58,13 +63,11 @@ struct Batch {
     ages: Histogram<u32>,
 }
 
-/// How one batch of events came through.
-#[derive(Debug, Clone, Copy)]
-pub struct Delivery {
-    /// From the publishing to the last delivery.
-    pub total: Duration,
-    /// From the first delivery to the last.
-    pub burst: Duration,
+impl Hall {
+    /// Deliveries that are still missing where each reader should have had this many events.
+    fn missing(&self, each: u64) -> u64 {
+        self.had.iter().map(|had| each.saturating_sub(had.load(Ordering::Relaxed))).sum()
+    }
 }
 
 impl Audience {
@@ -74,6 +77,7 @@ impl Audience {
         let batch = Batch { published: now, first: None, last: now, ages: latency_histogram() };
         let hall = Arc::new(Hall {
             numbers,
+            had: connections.iter().map(|_| AtomicU64::new(0)).collect(),
             delivered: AtomicU64::new(0),
             wanted: AtomicU64::new(u64::MAX),
             frames: AtomicU64::new(0),
@@ -82,18 +86,12 @@ impl Audience {
             batch: Mutex::new(batch),
             order: Mutex::new(Check::new("every reader: no event missing, doubled or out of order")),
         });
-        let count = connections.len() as u64;
         let mut readers = JoinSet::new();
-        for connection in connections {
+        for (number, connection) in connections.into_iter().enumerate() {
             let hall = hall.clone();
-            readers.spawn(async move { read(connection, &hall).await });
+            readers.spawn(async move { read(connection, &hall, &hall.had[number]).await });
         }
-        Self { count, hall, readers }
-    }
-
-    /// How many sockets read.
-    pub fn readers(&self) -> u64 {
-        self.count
+        Self { wanted: 0, hall, readers }
     }
 
     /// Says that events are being published now.
@@ -103,23 +101,28 @@ impl Audience {
         (batch.published, batch.first) = (Instant::now(), None);
     }
 
-    /// Waits until `deliveries` in all have been made since the start.
+    /// Waits until every reader has had this many events more than were waited for before, and tells how long it took from
+    /// the first delivery to the last.
     ///
     /// # Errors
-    /// They are not made in ten seconds, or a reader's socket ended.
-    pub async fn wait_for(&mut self, deliveries: u64) -> Result<Delivery, LoadError> {
-        self.hall.wanted.store(deliveries, Ordering::Relaxed);
-        let hall = self.hall.clone();
+    /// They do not come in ten seconds, more came than that, or a reader's socket ended.
+    pub async fn wait_for(&mut self, events: u64) -> Result<Duration, LoadError> {
+        self.wanted += events;
+        let (each, hall) = (self.wanted, self.hall.clone());
+        let in_all = each * hall.had.len() as u64;
+        hall.wanted.store(in_all, Ordering::Relaxed);
         let complete = async {
-            while hall.delivered.load(Ordering::Relaxed) < deliveries {
+            // One that has had too many makes up for none that has had too few.
+            while hall.missing(each) > 0 {
                 hall.complete.notified().await;
             }
         };
         tokio::select! {
-            reached = timeout(DELIVERY_WAIT, complete) => if reached.is_err() {
-                let missing = deliveries - self.hall.delivered.load(Ordering::Relaxed);
-                return Err(LoadError::Undelivered { missing });
-            },
+            waited = timeout(DELIVERY_WAIT, complete) => {
+                if waited.is_err() {
+                    return Err(LoadError::Undelivered { missing: hall.missing(each) });
+                }
+            }
             Some(ended) = self.readers.join_next() => {
                 return match ended {
                     Ok(Err(error)) => Err(error),
@@ -127,19 +130,22 @@ impl Audience {
                 };
             }
         }
-        let batch = self.hall.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = batch.first.unwrap_or(batch.published);
-        Ok(Delivery { total: batch.last - batch.published, burst: batch.last - first })
+        let surplus = self.delivered() - in_all;
+        if surplus > 0 {
+            return Err(LoadError::Surplus { surplus });
+        }
+        let batch = hall.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(batch.last - batch.first.unwrap_or(batch.last))
     }
 
     /// Deliveries so far.
     pub fn delivered(&self) -> u64 {
-        self.hall.delivered.load(Ordering::Relaxed)
+        self.hall.delivered.load(Ordering::Acquire)
     }
 
-    /// Mean bytes of a frame, its header included as for frames of 126 bytes and more.
-    pub fn frame_bytes(&self) -> usize {
-        let (frames, bytes) = (self.hall.frames.load(Ordering::Relaxed), self.hall.bytes.load(Ordering::Relaxed));
+    /// Mean bytes of a frame since the last call, its header included as for frames of 126 bytes and more.
+    pub fn take_frame_bytes(&self) -> usize {
+        let (frames, bytes) = (self.hall.frames.swap(0, Ordering::Relaxed), self.hall.bytes.swap(0, Ordering::Relaxed));
         usize::try_from(bytes / frames.max(1)).unwrap_or(usize::MAX) + 4
     }
 
@@ -154,11 +160,15 @@ impl Audience {
         self.readers.abort_all();
         let mut check = self.hall.order.lock().unwrap_or_else(PoisonError::into_inner).clone();
         check.looked_at = self.delivered();
+        let surplus = check.looked_at.saturating_sub(self.wanted * self.hall.had.len() as u64);
+        if surplus > 0 {
+            check.violated(LoadError::Surplus { surplus }.to_string());
+        }
         check
     }
 }
 
-async fn read(mut connection: Connection, hall: &Hall) -> Result<(), LoadError> {
+async fn read(mut connection: Connection, hall: &Hall, had: &AtomicU64) -> Result<(), LoadError> {
     let key: &[u8] = match hall.numbers {
         Numbers::None => b"",
         Numbers::TradeIds => br#""trade_id":"#,
@@ -186,7 +196,9 @@ async fn read(mut connection: Connection, hall: &Hall) -> Result<(), LoadError> 
             drop(batch);
             hall.frames.fetch_add(frames, Ordering::Relaxed);
             hall.bytes.fetch_add(bytes, Ordering::Relaxed);
-            let delivered = hall.delivered.fetch_add(events, Ordering::Relaxed) + events;
+            had.fetch_add(events, Ordering::Relaxed);
+            // Who sees the sum sees what each has had.
+            let delivered = hall.delivered.fetch_add(events, Ordering::AcqRel) + events;
             if delivered >= hall.wanted.load(Ordering::Relaxed) {
                 hall.complete.notify_one();
             }

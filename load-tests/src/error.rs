@@ -47,6 +47,12 @@ pub enum LoadError {
         /// How many, over all sockets.
         missing: u64,
     },
+    /// Events that were not published for this run, or came twice.
+    #[error("{surplus} deliveries were more than what was published: doubled, or caused by another client")]
+    Surplus {
+        /// How many, over all sockets.
+        surplus: u64,
+    },
     /// A single request that the server refused.
     #[error("{method} was refused: {error}")]
     Refused {

@@ -18,7 +18,7 @@ pub fn nanoseconds(duration: Duration) -> u64 {
 /// Rate and latency of one window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Accepted requests per second.
+    /// Accepted requests per second, or deliveries of a fan-out.
     pub per_second: f64,
     /// Microseconds.
     pub p50_us: f64,

@@ -19,8 +19,8 @@ use crate::signature::Nonces;
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 64 << 10;
-/// What one vote may carry.
-const VOTES_MAX: usize = 50;
+/// What one vote may carry, so that a batch may have no more withdrawals.
+pub const VOTES_MAX: u16 = 50;
 
 /// A source of events.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl Approvals {
             return self.reject().await;
         }
         let Withdrawal { asset, key, amount } = &self.withdrawal;
-        let count = usize::from(count).min(VOTES_MAX);
+        let count = usize::from(count);
         for number in 1..=count {
             let request = json!({"method": "withdraw", "req_id": number,
                 "params": {"asset": asset, "key": key, "amount": amount}});

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use crate::error::LoadError;
 use crate::load::{Duty, Shape};
 use crate::mix::MixSettings;
+use crate::publisher::VOTES_MAX;
 use crate::record::Goal;
 
 /// A server that takes longer for its last replies has lost them.
@@ -192,7 +193,7 @@ settings! {
         connections: u16 = 1_000,
         /// `trade`: market orders that trade. `approvals`: withdrawals requested and voted on.
         channel: FanOutChannel = FanOutChannel::Trade,
-        /// Events under way at once, in turn: 1 is event by event, more lets the server coalesce.
+        /// Events under way at once, in turn: 1 is event by event, more lets the server coalesce. See [`FanOut::batches`].
         ahead: Vec<u16> = vec![1, 16],
         /// Market of the trades.
         symbol: String = "BTC/USD".into(),
@@ -267,6 +268,32 @@ pub enum FanOutChannel {
     Approvals,
 }
 
+impl FanOut {
+    /// `ahead` as it is measured: 1 always and first, since what is written raw beside all of them is as long as a frame that
+    /// carries a single event.
+    pub fn batches(&self) -> Vec<u16> {
+        let mut batches = vec![1];
+        for ahead in &self.ahead {
+            if !batches.contains(ahead) {
+                batches.push(*ahead);
+            }
+        }
+        batches
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let most = match self.channel {
+            FanOutChannel::Trade => u16::MAX,
+            FanOutChannel::Approvals => VOTES_MAX,
+        };
+        match self.ahead.iter().find(|ahead| !(1..=most).contains(*ahead)) {
+            _ if self.ahead.is_empty() => Err("ahead is empty".into()),
+            Some(ahead) => Err(format!("ahead is 1 to {most}, not {ahead}")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Scenario {
     /// Reads a file and lays `overrides` (`NAME=VALUE`, a value as in TOML) over it.
     ///
@@ -300,7 +327,7 @@ impl Scenario {
         let kind = kind(own).map_err(refuse)?;
         match &kind {
             Kind::Orders(orders) if orders.shapes.is_empty() => return Err(refuse("shapes is empty".into())),
-            Kind::FanOut(fan_out) if fan_out.ahead.is_empty() => return Err(refuse("ahead is empty".into())),
+            Kind::FanOut(fan_out) => fan_out.check().map_err(refuse)?,
             _ => {}
         }
         Ok(Self { name: name.into(), general, kind, settings })
@@ -368,6 +395,13 @@ mod tests {
     }
 
     #[test]
+    fn single_events_are_measured_first_whatever_is_asked_for() {
+        for (asked, measured) in [(vec![16, 1], vec![1, 16]), (vec![16], vec![1, 16]), (vec![1, 8, 8], vec![1, 8])] {
+            assert_eq!(FanOut { ahead: asked, ..FanOut::default() }.batches(), measured);
+        }
+    }
+
+    #[test]
     fn what_no_scenario_can_mean_is_refused_by_name() {
         let cases = [
             ("rounds = 1", "kind"),
@@ -378,6 +412,8 @@ mod tests {
             ("kind = \"orders\"\nshapes = [\"0x1\"]", "0x1"),
             ("kind = \"orders\"\nshapes = []", "shapes"),
             ("kind = \"fan_out\"\nahead = []", "ahead"),
+            ("kind = \"fan_out\"\nahead = [1, 0]", "not 0"),
+            ("kind = \"fan_out\"\nchannel = \"approvals\"\nahead = [51]", "1 to 50"),
             ("kind = \"orders\"\n[mix]\nquantity = \"many\"", "many"),
             ("kind = \"idle\"\nrounds = 0", "rounds"),
         ];

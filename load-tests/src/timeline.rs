@@ -73,6 +73,14 @@ impl Timeline {
         }
     }
 
+    /// Counts deliveries of these ages that were complete at `at`; outside the window they are left out.
+    pub fn deliveries(&mut self, at: Instant, ages: &Histogram<u32>) {
+        if let Some(part) = self.part(at) {
+            part.replies += ages.len();
+            part.latencies.add(ages).expect("all latency histograms have the same bounds");
+        }
+    }
+
     fn part(&mut self, at: Instant) -> Option<&mut Part> {
         let since = at.checked_duration_since(self.start).filter(|since| *since < self.window)?;
         let index = usize::try_from(since.as_nanos() / self.slice.as_nanos()).unwrap_or(usize::MAX);

@@ -151,6 +151,11 @@ fn trades_reach_every_socket() {
     let record = play(&directory, "fan-out-1000", &["connections=20"], &["--server", server.to_str().unwrap()]);
     let expected = ["Countersign, 1 ahead", "Countersign, 16 ahead", "raw, 1 ahead", "raw, 16 ahead"];
     assert_eq!(names(&record), expected);
+    for series in &record.series {
+        let drawn: f64 = series.timeline.iter().map(|slice| slice.figures.per_second * 0.1).sum();
+        let counted = series.figures.per_second * 0.5;
+        assert!(drawn > counted / 2.0, "{}: {drawn} of {counted} deliveries are in the plot", series.name);
+    }
     let goals = record.results.iter().filter(|result| result.goal.is_some());
     assert_eq!(goals.count(), 2, "{:?}", record.results);
 }

@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use load_tests::arrival::Arrival;
-use load_tests::audience::{Audience, Numbers};
 use load_tests::checks::Check;
 use load_tests::connection::{Connection, Proof};
 use load_tests::credentials::ServiceUser;
 use load_tests::endpoint::Endpoint;
-use load_tests::error::LoadError;
 use load_tests::follower::Follower;
 use load_tests::load::{Duty, Plan, run};
 use load_tests::mix::{Mix, MixSettings};
@@ -406,42 +404,4 @@ fn a_result_that_could_not_be_kept_is_found_out_before_the_run() {
         let told = fails_without_server(&[option, "/no/such/directory/result"]);
         assert!(told.contains("write /no/such/directory/result") && !told.contains("measured"), "{told}");
     }
-}
-
-/// A server that sends these trades to whoever connects, one frame each.
-async fn trades(ids: &'static [u64]) -> Connection {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        for id in ids {
-            let frame = json!({"channel": "trade", "type": "update", "data": [{"trade_id": id}]});
-            socket.send(Message::text(frame.to_string())).await.unwrap();
-        }
-        // Stays until the reader leaves.
-        while let Some(Ok(_)) = socket.next().await {}
-    });
-    Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
-}
-
-#[tokio::test]
-async fn an_audience_notices_events_that_are_missing_doubled_or_swapped() {
-    for (ids, violations) in [(&[7, 8, 9][..], 0), (&[7, 9, 10], 1), (&[7, 8, 8], 1), (&[7, 9, 8], 2)] {
-        let mut audience = Audience::new(vec![trades(ids).await], Numbers::TradeIds);
-        audience.wait_for(3).await.unwrap();
-        let check = audience.finish();
-        assert_eq!((check.looked_at, check.violations), (3, violations), "{ids:?}: {check}");
-    }
-}
-
-#[tokio::test]
-async fn an_event_that_does_not_reach_all_is_missing() {
-    let readers = vec![trades(&[7, 8]).await, trades(&[7]).await];
-    let mut audience = Audience::new(readers, Numbers::TradeIds);
-    audience.wait_for(3).await.unwrap();
-    // Nothing more comes, so the ten seconds need not pass.
-    tokio::time::pause();
-    let error = audience.wait_for(4).await.unwrap_err();
-    assert!(matches!(error, LoadError::Undelivered { missing: 1 }), "{error:?}");
 }

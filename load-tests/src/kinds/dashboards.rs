@@ -146,16 +146,14 @@ async fn publish(
     every: Duration,
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<(Check, usize), LoadError> {
-    let mut wanted = audience.delivered();
     let mut next = interval(every);
     next.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         next.tick().await;
         audience.publish();
-        wanted += publisher.publish(1).await? * audience.readers();
-        audience.wait_for(wanted).await?;
+        audience.wait_for(publisher.publish(1).await?).await?;
         if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
-            let bytes = audience.frame_bytes();
+            let bytes = audience.take_frame_bytes();
             return Ok((audience.finish(), bytes));
         }
     }

@@ -41,11 +41,11 @@ pub async fn play(stage: &mut Stage, settings: &FanOut) -> Result<(), LoadError>
                 FanOutChannel::Approvals => Numbers::Offsets,
             };
             let mut audience = Audience::new(readers, numbers);
-            for ahead in &settings.ahead {
+            for ahead in settings.batches() {
                 let name = format!("Countersign, {ahead} ahead");
-                measure(stage, &name, round, (&mut audience, &mut publisher, *ahead), target.process).await?;
-                if *ahead == 1 {
-                    bytes = audience.frame_bytes();
+                let mean = measure(stage, &name, round, (&mut audience, &mut publisher, ahead), target.process).await?;
+                if ahead == 1 {
+                    bytes = mean;
                 }
             }
             let check = audience.finish();
@@ -97,28 +97,26 @@ async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: us
     }
     let mut audience = Audience::new(readers, Numbers::None);
     let mut publisher = Publisher::raw(child.address).await?;
-    for ahead in &settings.ahead {
+    for ahead in settings.batches() {
         let name = format!("raw, {ahead} ahead");
-        measure(stage, &name, round, (&mut audience, &mut publisher, *ahead), target.process).await?;
+        measure(stage, &name, round, (&mut audience, &mut publisher, ahead), target.process).await?;
     }
     drop((audience, cores));
     child.stop().map(drop)
 }
 
-/// Publishes batch after batch, each when the one before has reached every reader.
+/// Publishes batch after batch, each when the one before has reached every reader; the mean bytes of a frame.
 async fn measure(
     stage: &mut Stage,
     name: &str,
     round: u32,
     (audience, publisher, ahead): (&mut Audience, &mut Publisher, u16),
     process: Option<u32>,
-) -> Result<(), LoadError> {
-    let readers = audience.readers();
+) -> Result<usize, LoadError> {
     let duty = stage.scenario.general.duty();
     // The first batch finds sockets and caches cold, and is not counted.
-    let mut wanted = audience.delivered() + publisher.publish(ahead).await? * readers;
-    audience.wait_for(wanted).await?;
-    audience.take_ages();
+    audience.wait_for(publisher.publish(ahead).await?).await?;
+    drop((audience.take_ages(), audience.take_frame_bytes()));
     let bar = stage.progress.start(&format!("round {round}: {name}"), duty.window);
     let cpu = CpuMeter::start(process);
     let (start, before) = (Instant::now(), audience.delivered());
@@ -126,13 +124,10 @@ async fn measure(
     let (mut burst, mut all) = (Duration::ZERO, latency_histogram());
     while start.elapsed() < duty.window {
         audience.publish();
-        wanted += publisher.publish(ahead).await? * readers;
-        let delivery = audience.wait_for(wanted).await?;
-        burst += delivery.burst;
-        let now = tokio::time::Instant::now();
-        timeline.latency(now, delivery.total);
-        timeline.reply(now);
-        all.add(audience.take_ages()).expect("all latency histograms have the same bounds");
+        burst += audience.wait_for(publisher.publish(ahead).await?).await?;
+        let ages = audience.take_ages();
+        timeline.deliveries(tokio::time::Instant::now(), &ages);
+        all.add(ages).expect("all latency histograms have the same bounds");
     }
     let elapsed = start.elapsed();
     let cpu = cpu.stop();
@@ -143,17 +138,18 @@ async fn measure(
     if let Some(rate) = ratio(deliveries, burst.as_secs_f64()) {
         series.extra.insert("deliveries/s while going out".into(), rate);
     }
-    series.extra.insert("frame bytes".into(), to_f64(audience.frame_bytes() as u64));
+    let bytes = audience.take_frame_bytes();
+    series.extra.insert("frame bytes".into(), to_f64(bytes as u64));
     stage.add(series);
-    Ok(())
+    Ok(bytes)
 }
 
 fn conclude(stage: &mut Stage, settings: &FanOut) {
     const BURST: &str = "deliveries/s while going out";
-    for ahead in &settings.ahead {
+    for ahead in settings.batches() {
         let server = format!("Countersign, {ahead} ahead");
         for (baseline, words) in [(format!("raw, {ahead} ahead"), "raw"), ("raw, 1 ahead".into(), "raw singly")] {
-            if *ahead == 1 && words == "raw singly" {
+            if ahead == 1 && words == "raw singly" {
                 continue;
             }
             stage.conclude(&format!("{ahead} ahead: deliveries / {words}, from publishing"), |round| {

@@ -138,7 +138,7 @@ fn plots(record: &Record) -> String {
     let all = [
         (
             "Throughput over time",
-            "Accepted a second.",
+            "Requests accepted, or deliveries made, a second.",
             Plot {
                 x_label: seconds,
                 x: Scale::Linear,
