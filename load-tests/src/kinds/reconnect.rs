@@ -42,9 +42,16 @@ const TOKEN_PATH: &str = "/0/private/GetWebSocketsToken";
 /// Where the storm is: sockets are open during wave n, away between the waves, and settle at the end.
 #[derive(Debug, Clone)]
 enum Phase {
-    Open(u32),
+    Open(Wave),
     Away,
-    Settle(Arc<OrderSet>),
+    Settle(Wave, Arc<OrderSet>),
+}
+
+/// A wave, and since when all are let in again: a socket's return counts from then on, however late its task gets to it.
+#[derive(Debug, Clone, Copy)]
+struct Wave {
+    number: u32,
+    since: Instant,
 }
 
 /// What the sockets share.
@@ -98,7 +105,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let token = token(&target, user, &mut stage.nonces).await?;
     let shape = Shape { connections: 4, in_flight: 1 };
     let load = stage.load(Contestant::Countersign, shape, Arrival::open(settings.rate)?, &settings.mix)?;
-    let (tell, phase) = watch::channel(Phase::Open(0));
+    let (tell, phase) = watch::channel(Phase::Open(Wave { number: 0, since: Instant::now() }));
     let returns = Mutex::new(Returns { latencies: latency_histogram(), snapshots: 0, turned_away: 0 });
     let patience = stage.scenario.general.patience();
     let (ws, doors) = (Endpoint { wait: patience, ..target.ws.clone() }, Semaphore::new(OPENED_AT_ONCE));
@@ -111,16 +118,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     }
     drop(ready);
     let waves = settings.waves.max(1);
-    let between = load.plan.duty.window / waves;
-    let waving = async {
-        for wave in 1..=waves {
-            sleep((between / 2).saturating_sub(AWAY)).await;
-            tell.send_replace(Phase::Away);
-            sleep(AWAY).await;
-            tell.send_replace(Phase::Open(wave));
-            sleep(between / 2).await;
-        }
-    };
+    let waving = wave(&tell, waves, load.plan.duty.window / waves);
     let playing = async {
         // Every socket must be there before the first order, or it would miss orders of before its time.
         for _ in 0..settings.connections {
@@ -128,13 +126,14 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
                 return std::future::pending().await;
             }
         }
-        tokio::join!(measure(&target, &mut stage.nonces, &load, stage.progress), waving).0
+        tokio::join!(measure(&target, &mut stage.nonces, &load, stage.progress), waving)
     };
-    let (measurement, outcome) = tokio::select! {
-        played = playing => played?,
+    let (measured, last) = tokio::select! {
+        played = playing => played,
         lost = failed(&mut sockets) => return Err(lost),
     };
-    tell.send_replace(Phase::Settle(Arc::new(outcome.acknowledged.clone())));
+    let (measurement, outcome) = measured?;
+    tell.send_replace(Phase::Settle(last, Arc::new(outcome.acknowledged.clone())));
     let mut checks: Vec<Check> = Vec::new();
     while let Some(joined) = sockets.join_next().await {
         let told = joined.map_err(|error| LoadError::Setup(format!("a socket ended early: {error}")))??;
@@ -163,6 +162,20 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     Ok(())
 }
 
+/// Sends all sockets away and lets them in again, wave after wave; the last one.
+async fn wave(tell: &watch::Sender<Phase>, waves: u32, between: Duration) -> Wave {
+    let mut last = Wave { number: 0, since: Instant::now() };
+    for number in 1..=waves {
+        sleep((between / 2).saturating_sub(AWAY)).await;
+        tell.send_replace(Phase::Away);
+        sleep(AWAY).await;
+        last = Wave { number, since: Instant::now() };
+        tell.send_replace(Phase::Open(last));
+        sleep(between / 2).await;
+    }
+    last
+}
+
 /// Why the first socket ended that ends before it is told to.
 async fn failed(sockets: &mut JoinSet<Result<Vec<Check>, LoadError>>) -> LoadError {
     match sockets.join_next().await {
@@ -183,7 +196,7 @@ async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, Lo
         return Err(LoadError::Setup("the storm was called off".into()));
     }
     drop(ready);
-    let mut wave = 0;
+    let mut seen = 0;
     loop {
         while let Received::Text(frame) = caller.connection.next_message()? {
             streams.read(frame)?;
@@ -191,18 +204,15 @@ async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, Lo
         caller.connection.flush().await?;
         let now = phase.borrow_and_update().clone();
         match now {
-            Phase::Open(same) if same == wave => {}
-            Phase::Settle(acknowledged) => {
+            Phase::Open(wave) if wave.number == seen => {}
+            Phase::Settle(_, acknowledged) => {
                 return settle(caller, streams, &acknowledged, Instant::now() + storm.patience).await;
             }
             Phase::Away | Phase::Open(_) => {
                 drop(caller);
-                // The sender is there until all sockets have ended.
-                let _ = phase.wait_for(|phase| !matches!(phase, Phase::Away)).await;
-                if let Phase::Open(next) = &*phase.borrow() {
-                    wave = *next;
-                }
-                caller = come_back(storm, &mut streams).await?;
+                let wave = let_in(&mut phase).await;
+                seen = wave.number;
+                caller = come_back(storm, &mut streams, wave.since).await?;
                 continue;
             }
         }
@@ -213,9 +223,18 @@ async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, Lo
     }
 }
 
-/// Opens as often as it takes, within the patience of the scenario, from now on, when all are let in again.
-async fn come_back(storm: &Storm, streams: &mut Streams) -> Result<Caller, LoadError> {
-    let since = Instant::now();
+/// Waits until all are let in again, and tells with which wave.
+async fn let_in(phase: &mut watch::Receiver<Phase>) -> Wave {
+    // The sender is there until all sockets have ended.
+    let _ = phase.wait_for(|phase| !matches!(phase, Phase::Away)).await;
+    match *phase.borrow() {
+        Phase::Open(wave) | Phase::Settle(wave, _) => wave,
+        Phase::Away => unreachable!("it was waited for"),
+    }
+}
+
+/// Opens as often as it takes, within the patience of the scenario, counted from when all were let in again.
+async fn come_back(storm: &Storm, streams: &mut Streams, since: Instant) -> Result<Caller, LoadError> {
     loop {
         let opened = open(storm, streams).await;
         let waited = since.elapsed();
@@ -289,4 +308,62 @@ async fn token(target: &Target, user: &ServiceUser, nonces: &mut Nonces) -> Resu
     let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let token = told["result"]["token"].as_str().map(str::to_owned);
     token.ok_or_else(|| LoadError::Setup(format!("no token was given: {}", answer.body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{SinkExt, StreamExt};
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::tungstenite::Message;
+
+    use super::*;
+
+    /// A server that accepts every subscription and tells nothing.
+    async fn quiet() -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                    while let Some(Ok(Message::Text(request))) = socket.next().await {
+                        let mut reply: serde_json::Value = serde_json::from_str(&request).unwrap();
+                        reply["success"] = true.into();
+                        socket.send(Message::text(reply.to_string())).await.unwrap();
+                    }
+                });
+            }
+        });
+        endpoint
+    }
+
+    #[tokio::test]
+    async fn a_return_counts_from_when_all_were_let_in_however_late_its_task_gets_to_it() {
+        let late = Duration::from_secs(3);
+        let since = Instant::now().checked_sub(late).unwrap();
+        let (tell, phase) = watch::channel(Phase::Open(Wave { number: 0, since }));
+        let storm = Storm {
+            ws: quiet().await,
+            token: "token".into(),
+            run: 1,
+            phase,
+            patience: Duration::from_secs(10),
+            doors: Semaphore::new(1),
+            returns: Mutex::new(Returns { latencies: latency_histogram(), snapshots: 0, turned_away: 0 }),
+        };
+        let storm = Arc::new(storm);
+        let (ready, mut is_ready) = mpsc::channel(1);
+        let own = storm.clone();
+        let ending = tokio::spawn(async move { socket(&own, ready).await });
+        is_ready.recv().await.unwrap();
+        tell.send_replace(Phase::Open(Wave { number: 1, since }));
+        while storm.returns.lock().unwrap().latencies.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        tell.send_replace(Phase::Settle(Wave { number: 1, since }, Arc::default()));
+        ending.await.unwrap().unwrap();
+        let returns = storm.returns.lock().unwrap();
+        assert!(returns.latencies.len() == 1 && returns.latencies.min() >= nanoseconds(late) / 100 * 99);
+    }
 }
