@@ -182,15 +182,16 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         Some(binary) => Some((binary.clone(), CountersignChild::start(binary, directory.path()).await?)),
         None => None,
     };
+    let (keys, overrides) = (scenario.general.keys, &args.overrides);
     let target = match (&server, &args.keys) {
         (Some((_, child)), _) => {
-            let target = Target::from_ready(&child.ready, &args.overrides)?;
-            let ready = more_keys(&target, &child.ready, scenario.general.keys).await?;
-            Some(Target { process: Some(child.process()), ..target.with_keys(&ready, scenario.general.keys)? })
+            let target = Target::from_ready(&child.ready, overrides)?;
+            let ready = more_keys(&target, &child.ready, keys).await?;
+            Some(Target { process: Some(child.process()), ..target.with_keys(&ready, keys, overrides)? })
         }
-        (None, Some(keys)) => {
-            let ready = ReadyFile::read(keys)?;
-            let target = Target::from_ready(&ready, &args.overrides)?.with_keys(&ready, scenario.general.keys)?;
+        (None, Some(file)) => {
+            let ready = ReadyFile::read(file)?;
+            let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, keys, overrides)?;
             Some(Target { process: args.process, ..target })
         }
         (None, None) => None,
@@ -286,10 +287,13 @@ fn wait_for_end() -> Result<(), LoadError> {
     std::io::stdin().read_to_end(&mut ignored).map(drop).map_err(LoadError::io("wait for the end of standard input"))
 }
 
-/// Finds out before a run whether its result can be kept; what the file holds stays for now.
+/// Finds out before a run whether its result can be kept. What the file holds stays for now, and a run that comes to nothing
+/// leaves none.
 fn writable(path: &Path) -> Result<(), LoadError> {
+    let is_new = !path.exists();
     let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    opened.map(drop).map_err(LoadError::io(format!("write {}", path.display())))
+    let tried = opened.and_then(|_| if is_new { std::fs::remove_file(path) } else { Ok(()) });
+    tried.map_err(LoadError::io(format!("write {}", path.display())))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), LoadError> {

@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;
 
 /// A non-negative decimal number, kept exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Decimal {
     units: u64,
     places: usize,
@@ -23,6 +23,12 @@ impl TryFrom<String> for Decimal {
 
     fn try_from(text: String) -> Result<Self, LoadError> {
         text.parse()
+    }
+}
+
+impl From<Decimal> for String {
+    fn from(number: Decimal) -> Self {
+        number.stepped(number, 0).expect("a number is within the bounds of its own digits")
     }
 }
 
@@ -56,7 +62,7 @@ impl Decimal {
 }
 
 /// The settings of a mix.
-#[derive(Debug, Clone, clap::Args, Deserialize)]
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MixSettings {
     /// Market of all orders.

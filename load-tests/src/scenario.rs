@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::error::LoadError;
@@ -18,6 +18,8 @@ use crate::record::Goal;
 const LAST_REPLIES_WAIT: Duration = Duration::from_secs(5);
 /// A run that is longer than this was a slip of the pen.
 const SECONDS_MAX: f64 = 24.0 * 3_600.0;
+/// Between events there is at least a microsecond and at most a little over a quarter of an hour.
+const EVENTS: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
 
 /// A scenario.
 #[derive(Debug, Clone)]
@@ -28,12 +30,12 @@ pub struct Scenario {
     pub general: General,
     /// What it does.
     pub kind: Kind,
-    /// The settings as they are after overrides, as TOML.
+    /// All settings, defaults and overrides included, as TOML.
     pub settings: String,
 }
 
 /// Settings of every kind.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct General {
     /// What it shows, in a sentence.
@@ -81,18 +83,37 @@ const GENERAL: [&str; 10] =
 impl General {
     /// As a duration.
     pub fn patience(&self) -> Duration {
-        Duration::try_from_secs_f64(self.patience).unwrap_or_default()
+        seconds(self.patience)
     }
 
     /// Warm-up and window.
     pub fn duty(&self) -> Duty {
-        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
         Duty { warm_up: seconds(self.warm_up), window: seconds(self.seconds), grace: LAST_REPLIES_WAIT }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(self.seconds > 0.0 && self.seconds <= SECONDS_MAX && (0.0..=600.0).contains(&self.warm_up)) {
+            return Err("seconds must be above 0 and at most a day, warm_up at most 600".into());
+        }
+        if self.rounds == 0 || self.keys == 0 {
+            return Err("rounds and keys are at least 1".into());
+        }
+        within_a_day("patience", self.patience)
     }
 }
 
+/// Of a setting that was checked.
+fn seconds(setting: f64) -> Duration {
+    Duration::try_from_secs_f64(setting).unwrap_or_default()
+}
+
+fn within_a_day(name: &str, setting: f64) -> Result<(), String> {
+    if (0.0..=SECONDS_MAX).contains(&setting) { Ok(()) } else { Err(format!("{name} must be 0 to a day, in seconds")) }
+}
+
 /// What a scenario does, with the settings of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Kind {
     /// Orders, and whatever else is in the mix.
     Orders(Orders),
@@ -121,7 +142,7 @@ pub enum Kind {
 macro_rules! settings {
     ($($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr),* $(,)? })*) => {$(
         $(#[$meta])*
-        #[derive(Debug, Clone, Deserialize)]
+        #[derive(Debug, Clone, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
 
@@ -259,13 +280,41 @@ settings! {
 }
 
 /// What a fan-out publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FanOutChannel {
     /// Public trades.
     Trade,
     /// Requests of an Organization, to its Members.
     Approvals,
+}
+
+impl Kind {
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Orders(orders) if orders.shapes.is_empty() => Err("shapes is empty".into()),
+            Self::Dashboards(dashboards) if !EVENTS.contains(&dashboards.events) => {
+                Err(format!("events must be {} to {} a second", EVENTS.start(), EVENTS.end()))
+            }
+            Self::FanOut(fan_out) => fan_out.check(),
+            Self::SlowConsumers(slow) => within_a_day("stall", slow.stall),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Dashboards {
+    /// From one event to the next.
+    pub fn every(&self) -> Duration {
+        seconds(1.0 / self.events)
+    }
+}
+
+impl SlowConsumers {
+    /// As a duration.
+    pub fn stall(&self) -> Duration {
+        seconds(self.stall)
+    }
 }
 
 impl FanOut {
@@ -315,21 +364,12 @@ impl Scenario {
         for text in overrides {
             set(&mut table, text).map_err(refuse)?;
         }
-        let settings = toml::to_string(&table).map_err(|error| refuse(error.to_string()))?;
         let (general, own): (Table, Table) = table.into_iter().partition(|(key, _)| GENERAL.contains(&key.as_str()));
         let general: General = typed(general).map_err(refuse)?;
-        if !(general.seconds > 0.0 && general.seconds <= SECONDS_MAX && (0.0..=600.0).contains(&general.warm_up)) {
-            return Err(refuse("seconds must be above 0 and at most a day, warm_up at most 600".into()));
-        }
-        if general.rounds == 0 || general.keys == 0 {
-            return Err(refuse("rounds and keys are at least 1".into()));
-        }
+        general.check().map_err(refuse)?;
         let kind = kind(own).map_err(refuse)?;
-        match &kind {
-            Kind::Orders(orders) if orders.shapes.is_empty() => return Err(refuse("shapes is empty".into())),
-            Kind::FanOut(fan_out) => fan_out.check().map_err(refuse)?,
-            _ => {}
-        }
+        kind.check().map_err(refuse)?;
+        let settings = in_full(&general, &kind).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { name: name.into(), general, kind, settings })
     }
 
@@ -357,6 +397,12 @@ fn kind(mut own: Table) -> Result<Kind, String> {
     })
 }
 
+fn in_full(general: &General, kind: &Kind) -> Result<String, toml::ser::Error> {
+    let mut all = Table::try_from(kind)?;
+    all.extend(Table::try_from(general)?);
+    toml::to_string(&all)
+}
+
 fn typed<T: DeserializeOwned>(table: Table) -> Result<T, String> {
     Value::Table(table).try_into().map_err(|error: toml::de::Error| error.to_string())
 }
@@ -378,49 +424,4 @@ fn set(table: &mut Table, text: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_are_read_and_overridden_by_name() {
-        let text = "kind = \"orders\"\nrounds = 3\nshapes = [\"64x16\", \"16x1\"]\n[mix]\nkeep = 5\n[goals]\n\"64x16 throughput / E\" = { at_least = 0.6 }";
-        let overrides = ["rounds=5", "mix.keep=7", "shapes=[\"256x1\"]", "subscribe=executions"].map(String::from);
-        let scenario = Scenario::parse("test", text, &overrides).unwrap();
-        assert_eq!(scenario.general.rounds, 5);
-        assert_eq!(scenario.goal("64x16 throughput / E"), Some(Goal::AtLeast(0.6)));
-        let Kind::Orders(orders) = scenario.kind else { panic!("not orders") };
-        assert_eq!((orders.shapes[0].to_string().as_str(), orders.shapes.len()), ("256x1", 1));
-        assert_eq!((orders.mix.keep, orders.subscribe.as_deref()), (Some(7), Some("executions")));
-        assert!(scenario.settings.contains("keep = 7"));
-    }
-
-    #[test]
-    fn single_events_are_measured_first_whatever_is_asked_for() {
-        for (asked, measured) in [(vec![16, 1], vec![1, 16]), (vec![16], vec![1, 16]), (vec![1, 8, 8], vec![1, 8])] {
-            assert_eq!(FanOut { ahead: asked, ..FanOut::default() }.batches(), measured);
-        }
-    }
-
-    #[test]
-    fn what_no_scenario_can_mean_is_refused_by_name() {
-        let cases = [
-            ("rounds = 1", "kind"),
-            ("kind = \"orders\"\nconections = 3", "conections"),
-            ("kind = \"fan_out\"\nshapes = []", "shapes"),
-            ("kind = \"storm\"", "storm"),
-            ("kind = \"orders\"\nseconds = 0", "seconds"),
-            ("kind = \"orders\"\nshapes = [\"0x1\"]", "0x1"),
-            ("kind = \"orders\"\nshapes = []", "shapes"),
-            ("kind = \"fan_out\"\nahead = []", "ahead"),
-            ("kind = \"fan_out\"\nahead = [1, 0]", "not 0"),
-            ("kind = \"fan_out\"\nchannel = \"approvals\"\nahead = [51]", "1 to 50"),
-            ("kind = \"orders\"\n[mix]\nquantity = \"many\"", "many"),
-            ("kind = \"idle\"\nrounds = 0", "rounds"),
-        ];
-        for (text, named) in cases {
-            let error = Scenario::parse("test", text, &[]).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
-        assert!(Scenario::parse("test", "kind = \"idle\"", &["rounds".into()]).is_err());
-    }
-}
+mod tests;

@@ -80,9 +80,14 @@ impl Target {
     /// none does, the first `count` of all.
     ///
     /// # Errors
-    /// The file holds fewer.
-    pub fn with_keys(mut self, ready: &ReadyFile, count: usize) -> Result<Self, LoadError> {
+    /// The file holds fewer, or one is asked for by name.
+    pub fn with_keys(mut self, ready: &ReadyFile, count: usize, overrides: &Overrides) -> Result<Self, LoadError> {
         if count > 1 {
+            if let Some(name) = &overrides.service_user {
+                let why =
+                    format!("--service-user {name} is one key, and this scenario takes {count}: give --set keys=1");
+                return Err(LoadError::Setup(why));
+            }
             let any_tells = ready.service_users.iter().any(|user| user.organization.is_some());
             let fit = ready.service_users.iter().filter(|user| !any_tells || user.organization.is_some());
             self.users = fit.take(count).cloned().collect();
@@ -121,6 +126,10 @@ mod tests {
 
     /// The names of the keys that are taken from a file with these, told with their Organization or without.
     fn taken(keys: &[(&str, bool)], count: usize) -> Result<Vec<String>, LoadError> {
+        taken_with(keys, count, &Overrides::default())
+    }
+
+    fn taken_with(keys: &[(&str, bool)], count: usize, overrides: &Overrides) -> Result<Vec<String>, LoadError> {
         let users = keys.iter().map(|(name, tells)| ServiceUser {
             name: (*name).into(),
             api_key: "k".into(),
@@ -129,7 +138,7 @@ mod tests {
         });
         let ws = Some("ws://127.0.0.1:1/v2".into());
         let ready = ReadyFile { http: None, ws, service_users: users.collect(), members: Vec::new(), venue: None };
-        let target = Target::from_ready(&ready, &Overrides::default())?.with_keys(&ready, count)?;
+        let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, count, overrides)?;
         Ok(target.users.into_iter().map(|user| user.name).collect())
     }
 
@@ -140,5 +149,12 @@ mod tests {
         assert_eq!(taken(&[("a", false), ("b", true)], 1).unwrap(), ["a"]);
         assert!(taken(&[("a", false), ("b", true)], 2).unwrap_err().to_string().contains("1 tell their Organization"));
         assert!(taken(&[("a", false)], 2).unwrap_err().to_string().contains("1 are in the file"));
+    }
+    #[test]
+    fn a_key_that_is_asked_for_by_name_is_never_left_out_silently() {
+        let overrides = Overrides { service_user: Some("b".into()), ..Overrides::default() };
+        let keys = [("a", false), ("b", false)];
+        assert_eq!(taken_with(&keys, 1, &overrides).unwrap(), ["b"]);
+        assert!(taken_with(&keys, 2, &overrides).unwrap_err().to_string().contains("--service-user b"));
     }
 }

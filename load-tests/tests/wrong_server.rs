@@ -405,3 +405,14 @@ fn a_result_that_could_not_be_kept_is_found_out_before_the_run() {
         assert!(told.contains("write /no/such/directory/result") && !told.contains("measured"), "{told}");
     }
 }
+
+#[test]
+fn a_run_that_ends_before_it_begins_leaves_no_empty_result() {
+    let result = Path::new(env!("CARGO_TARGET_TMPDIR")).join("never-began.json");
+    let told = fails_without_server(&["--save", result.to_str().unwrap(), "--server", "/no/such/server"]);
+    assert!(told.contains("start /no/such/server") && !result.exists(), "{told}");
+    std::fs::write(&result, "an earlier run").unwrap();
+    fails_without_server(&["--save", result.to_str().unwrap(), "--server", "/no/such/server"]);
+    assert_eq!(std::fs::read_to_string(&result).unwrap(), "an earlier run");
+    std::fs::remove_file(&result).unwrap();
+}

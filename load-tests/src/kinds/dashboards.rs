@@ -39,8 +39,7 @@ const D_WITH: &str = "D with raw fan-out";
 pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadError> {
     require_open_files(u64::from(settings.dashboards))?;
     let target = stage.target()?.clone();
-    let every = Duration::try_from_secs_f64(1.0 / settings.events);
-    let every = every.map_err(|_| LoadError::Setup("events must be above 0".into()))?;
+    let every = settings.every();
     let session = Arc::new(Session::sign_in(&target, Approvals::voter(&target)?).await?);
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     for round in 1..=stage.scenario.general.rounds {

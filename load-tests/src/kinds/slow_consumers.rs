@@ -1,7 +1,5 @@
 //! What subscribers that do not read cost the others, and the server's memory.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 
 use crate::arrival::Arrival;
@@ -47,7 +45,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
             stalled.push(caller);
         }
         let mut load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-        load.plan.duty.warm_up = Duration::try_from_secs_f64(settings.stall).unwrap_or_default();
+        load.plan.duty.warm_up = settings.stall();
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
         let waiting = send_queue_bytes(target.web()?).await;
         let after = target.process.map(resident_kib).transpose()?;
