@@ -228,6 +228,12 @@ impl Config {
         self.tls.certificate.is_some()
     }
 
+    /// Whether browsers reach the dashboard by TLS alone, be it that a proxy ends it.
+    pub fn has_secure_origins(&self) -> bool {
+        let named = !self.origins.is_empty() && self.origins.iter().all(|origin| origin.starts_with("https://"));
+        self.speaks_tls() || named
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err(wrong("tls.key", "give tls.certificate and tls.key, or neither"));
@@ -301,8 +307,8 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
 }
 
-/// A message of the parser's without the value that it tells.
-fn problem(message: &str) -> &str {
+/// A message of serde's, as TOML's and JSON's parsers give it, without the value that it tells: that may be a secret.
+pub fn problem(message: &str) -> &str {
     let tells_value = message.starts_with("invalid type") || message.starts_with("invalid value");
     message.rfind("expected ").filter(|_| tells_value).map_or(message, |expected| &message[expected..])
 }
@@ -386,6 +392,14 @@ mod tests {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn d1_06_origins_are_secure_if_all_that_are_named_are_https() {
+        let secure = |text: &str| Config::parse(text).unwrap().has_secure_origins();
+        assert!(!secure(""), "those of a port without TLS are not");
+        assert!(secure("origins = ['https://trade.example', 'https://other.example']"));
+        assert!(!secure("origins = ['https://trade.example', 'http://localhost:8080']"));
     }
 
     #[test]

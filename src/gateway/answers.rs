@@ -21,7 +21,7 @@ use crate::engine::exports::Export;
 use crate::engine::query::{Reply, View};
 use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
-use crate::engine::service_users::KeyRef;
+use crate::engine::service_users::{KeyRef, ServiceUser};
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
@@ -86,8 +86,7 @@ impl Session {
 
     /// What the key's counters may reach, as `executions` acknowledges it; `None` when nothing is counted.
     fn maxratecount(&self) -> Option<u32> {
-        let Actor::ServiceUser(id) = self.principal.actor else { return None };
-        let organization = self.gateway.directory.keys(|keys| keys.service_user(id).organization);
+        let organization = self.service_user(|user| user.organization)?;
         self.gateway
             .tiers
             .of(organization)
@@ -97,8 +96,14 @@ impl Session {
 
     /// The key's query dates, as released (rule 10).
     pub(super) fn query_dates(&self) -> Period {
-        let Actor::ServiceUser(id) = self.principal.actor else { return Period::ALWAYS };
-        self.gateway.directory.keys(|keys| keys.service_user(id).settings.query_dates)
+        self.service_user(|user| user.settings.query_dates).unwrap_or(Period::ALWAYS)
+    }
+
+    /// Reads the socket's Service User, as released. A token may name one that this journal does not have: it was cut
+    /// back to a backup, and the engine refuses the key in a moment.
+    fn service_user<T>(&self, read: impl FnOnce(&ServiceUser) -> T) -> Option<T> {
+        let Actor::ServiceUser(id) = self.principal.actor else { return None };
+        self.gateway.directory.keys(|keys| keys.all().get(id.index()).map(read))
     }
 
     /// Adds an item to the frame that is being filled, or begins another.

@@ -93,7 +93,7 @@ pub struct Gateway {
     pub activity: Activity,
     /// How fast keys may trade; told, the engine decides.
     pub tiers: Tiers,
-    /// Whether the port speaks TLS: cookies are for it alone then.
+    /// Whether browsers reach it by TLS alone: cookies are for that alone then.
     pub secure: bool,
     /// The server's clock.
     pub clock: fn() -> Moment,
@@ -148,7 +148,7 @@ impl Gateway {
             presence: Presence::new(Duration::from_secs(limits.disconnect_grace_s as u64)),
             activity,
             tiers: config.rates.clone(),
-            secure: config.speaks_tls(),
+            secure: config.has_secure_origins(),
             clock,
             stopping,
             dashboards,

@@ -20,6 +20,7 @@ use super::handshake::{self, origin};
 use super::listener::{Peer, Refusal};
 use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
 use crate::access::principal::Principal;
+use crate::config::problem;
 use crate::domain::ids::MemberId;
 use crate::domain::limits::MEMBER_SESSION_US;
 use crate::domain::time::Moment;
@@ -70,8 +71,11 @@ pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes
             "EGeneral:Invalid arguments: send application/json",
         ));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|problem| Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments: {problem}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        // A refusal is logged, and a code or password may stand where it does not belong.
+        let error = error.to_string();
+        Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments: {}", problem(&error)))
+    })
 }
 
 #[derive(Deserialize)]

@@ -132,6 +132,18 @@ async fn a_frame_that_is_too_big_or_not_text_ends_only_its_own_socket() {
     assert_eq!(other.reply("ping", Value::Null).await["method"], "pong");
 }
 
+/// A refusal is in the log.
+#[tokio::test]
+async fn d1_09_a_refused_body_does_not_say_what_stood_where_it_does_not_belong() {
+    let world = World::new(&[]).await;
+    let origin = format!("http://{}", world.address);
+    let headers = [("content-type", "application/json"), ("origin", origin.as_str())];
+    for body in [r#"{"email":"alice@acme.test","password":"x","otp":135799}"#, r#""135799""#, "135799"] {
+        let (status, _, answer) = http(world.address, "POST", "/session", &headers, body).await;
+        assert!(status == 400 && answer.contains("expected") && !answer.contains("135799"), "{status} {answer}");
+    }
+}
+
 /// As kraken-async-rs sends whatever it asks; the answer is text, which is all that the client here takes for a frame.
 #[tokio::test]
 async fn a_message_in_a_binary_frame_is_answered_as_one_in_a_text_frame_is() {

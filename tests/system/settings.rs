@@ -113,6 +113,20 @@ async fn a_token_binds_a_bare_socket_to_its_key_for_good() {
     assert_eq!(again.call("key_info", json!({"token": first})).await["service_user"], "Bot 1");
 }
 
+/// As after a journal was cut back to a backup: the master key is the same, the key is not there.
+#[tokio::test]
+async fn a_token_for_a_key_that_is_not_there_is_refused_and_the_socket_goes_on() {
+    let (before, after) = (World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await, World::new(&[]).await);
+    let answer = token(&before, 2, &next_nonce()).await;
+    let mut bare = Client::bare(after.address).await;
+    for (method, params) in [("key_info", json!({})), ("subscribe", json!({"channel": "executions"}))] {
+        let mut params = params;
+        params["token"] = answer["result"]["token"].clone();
+        assert!(bare.refused(method, params).await.starts_with("EAPI:Invalid key"));
+    }
+    assert_eq!(bare.reply("ping", Value::Null).await["method"], "pong");
+}
+
 /// A stream that nobody holds would be closed by no lost right.
 #[tokio::test]
 async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too() {
