@@ -134,10 +134,10 @@ async fn an_orderly_stop_that_agrees_leaves_a_snapshot_of_the_end() {
 #[tokio::test]
 async fn a_shadow_that_differs_is_told_at_the_stop_and_none_of_its_snapshots_is_left() {
     let mut followed = Followed::new(4);
-    followed.journal(3).await;
-    // As when a bit of its memory flips: another state from here on, with the same history.
     followed.shadow.catch_up().await.unwrap();
+    // As when a bit of its memory flips: another state from here on, with the same history.
     followed.state().ledger.hold(AccountId::at(0), AssetId::at(0), Amount(1));
+    followed.journal(3).await;
     followed.shadow.catch_up().await.unwrap();
     assert_eq!(followed.saved(), [4]);
     let (ending, snapshots, reader) = (followed.ending().await, followed.snapshots(), followed.reader());
