@@ -392,23 +392,22 @@ impl Projection {
     /// What a subscription begins with; nothing where there are no trades yet, since stock clients read the first item
     /// of every `ohlc` and `trade` (Kraken.Net, ccxt).
     fn snapshot(&mut self, topic: Topic) -> Option<String> {
+        self.note(topic);
         let Some(id) = topic.market else {
             return Some(frames::instrument(&self.reference, true, self.reference.assets(), self.reference.markets()));
         };
-        let of = &self.markets[id.index()];
+        let (market, of) = (&self.markets[id.index()], self.reference.market(id));
         Some(match topic.channel {
-            Operation::Ohlc if of.candles.of(topic.depth).next().is_none() => return None,
-            Operation::Trade if of.tape.prints().next().is_none() => return None,
+            Operation::Ohlc if market.candles.of(topic.depth).next().is_none() => return None,
+            Operation::Trade if market.tape.prints().next().is_none() => return None,
             Operation::Book => {
-                let (levels, of) = (&self.markets[id.index()].levels, self.reference.market(id));
-                let depth = topic.depth as usize;
-                let now = (&levels.ladder(Side::Buy, depth), &levels.ladder(Side::Sell, depth));
-                frames::book(of, true, now, levels.checksum(of.price_decimals, of.qty_decimals), self.at)
+                let (bids, asks) = &market.sent[&topic.depth];
+                let checksum = market.levels.checksum(of.price_decimals, of.qty_decimals);
+                frames::book(of, true, (bids, asks), checksum, self.at)
             }
             Operation::Ohlc => self.ohlc(id, topic.depth, true),
             Operation::Level3 => {
-                let (levels, of) = (&self.markets[id.index()].levels, self.reference.market(id));
-                let depth = topic.depth as usize;
+                let (levels, depth) = (&market.levels, topic.depth as usize);
                 let side = |side| {
                     let orders = levels.orders(side, depth);
                     orders.map(|order| frames::queued(of, order, None)).collect()
@@ -416,7 +415,7 @@ impl Projection {
                 let checksum = levels.order_checksum(of.price_decimals, of.qty_decimals);
                 frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), checksum, self.at)
             }
-            Operation::Trade => frames::trades(self.reference.market(id), true, self.markets[id.index()].tape.prints()),
+            Operation::Trade => frames::trades(of, true, market.tape.prints()),
             _ => self.ticker(id, true),
         })
     }
@@ -428,11 +427,9 @@ impl Projection {
         // Who asks for candles before those of the past are there gets a snapshot then, and who has no room for one
         // once it has read what waits for it.
         let behind = self.awaits_past && topic.channel == Operation::Ohlc || snapshot && !subscriber.has_room();
-        self.note(topic);
-        if snapshot
-            && !behind
-            && let Some(text) = self.snapshot(topic)
-        {
+        if !snapshot || behind {
+            self.note(topic);
+        } else if let Some(text) = self.snapshot(topic) {
             // The acknowledgement is being written: whoever asks is not at rest before that.
             subscriber.queue(&(self.frame)(&text));
         }
@@ -466,7 +463,6 @@ impl Projection {
         };
         let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {
-            self.note(topic);
             let frame = self.snapshot(topic).map(|text| (self.frame)(&text));
             let mut followers = self.followers.remove(&topic).unwrap_or_default();
             let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.is_reading());
