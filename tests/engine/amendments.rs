@@ -97,7 +97,7 @@ fn a_trigger_and_a_slice_can_be_amended() {
 }
 
 /// An edit that changes nothing yet.
-fn edit_of(order: OrderId) -> EditOrder {
+pub fn edit_of(order: OrderId) -> EditOrder {
     EditOrder {
         order,
         symbol: "BTC/USD".parse().unwrap(),

@@ -4,7 +4,7 @@ use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::{AccountId, OrderId};
 use countersign::domain::orders::{CancelReason, OrderType, Side, TimeInForce};
-use countersign::domain::text::{ClientOrderId, Symbol};
+use countersign::domain::text::ClientOrderId;
 use countersign::engine::Engine;
 use countersign::engine::command::{AmendOrder, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
@@ -12,6 +12,7 @@ use countersign::engine::orders::Orders;
 use countersign::engine::query::{OrdersSought, Query, Reply, View};
 use countersign::engine::reject::Code;
 
+use super::amendments::edit_of;
 use super::floor::amendment;
 use super::genesis::{Wanted, key};
 use super::world::{SECOND, Stage, bot, decimal, limit};
@@ -224,16 +225,5 @@ fn amend(order: OrderId) -> Command {
 
 /// Twice as much.
 fn edit(order: OrderId) -> Command {
-    Command::EditOrder(EditOrder {
-        order,
-        symbol: Symbol::from("BTC/USD").unwrap(),
-        order_qty: Some(decimal("2")),
-        limit_price: None,
-        display_qty: None,
-        order_userref: None,
-        fee_preference: None,
-        post_only: None,
-        validate: false,
-        deadline: None,
-    })
+    Command::EditOrder(EditOrder { order_qty: Some(decimal("2")), ..edit_of(order) })
 }
