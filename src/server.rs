@@ -258,8 +258,8 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
     Ok((listener, bound))
 }
 
-/// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged looks as one that never
-/// had it, so what was acknowledged since the last head is all that such damage can take unseen.
+/// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged
+/// looks as one that never had it, so what was acknowledged since the last head is all that such damage can take unseen.
 ///
 /// It ends with the head that the journal has once `ended` is closed.
 async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metrics>, mut ended: oneshot::Receiver<()>) {

@@ -56,7 +56,8 @@ pub(super) fn within(dates: Period, item: &Item) -> bool {
 }
 
 /// The dates that bound a live item. What changes present state is told from whenever on that state dates from: a balance,
-/// where an order or an Earn allocation stands, a deposit or withdrawal that is open still (rule 10). A replay tells of the past, and is bounded.
+/// where an order or an Earn allocation stands, a deposit or withdrawal that is open still (rule 10). A replay tells of the
+/// past, and is bounded.
 pub(super) fn live(dates: Period, item: &Item) -> Period {
     let is_present = match (&item.stamped.event, item.route.channel) {
         (Event::DepositChanged { deposit, .. }, Operation::Deposits) => deposit.is_open(),

@@ -38,9 +38,9 @@ struct Projector {
 }
 
 /// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
-/// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The past of the markets comes
-/// once the tables have reached the event at `until`, and is as of it. The task ends once the feed is closed and all that came by
-/// it is written.
+/// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The past of the markets
+/// comes once the tables have reached the event at `until`, and is as of it. The task ends once the feed is closed and all
+/// that came by it is written.
 ///
 /// # Errors
 /// When the tables or the journal cannot be opened.

@@ -1,7 +1,7 @@
 //! The shadow: a second state that follows the journal on a thread of its own and saves the snapshots, so that no
-//! command ever waits for one. It reads what is on disk, from the newest snapshot on, and is told nothing else; when that is
-//! not what was written, the server stops. When an orderly stop finds the engine's state to be another, one of the two is wrong, and no snapshot is
-//! left to start from.
+//! command ever waits for one. It reads what is on disk, from the newest snapshot on, and is told nothing else; when that
+//! is not what was written, the server stops. When an orderly stop finds the engine's state to be another, one of the two
+//! is wrong, and no snapshot is left to start from.
 
 #[cfg(test)]
 mod tests;
