@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::admission::{Addresses, Admitted};
+use super::deadline::Deadline;
 use super::metrics::Metrics;
 use super::socket::Socket;
 
@@ -41,7 +42,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEAD_FIELDS_MAX: usize = 100;
 /// How long a connection may take to send a request's head, or stay silent between requests.
 const IDLE: Duration = Duration::from_secs(5);
-/// How long one request may take in all, body included.
+/// How long one request may take in all, body included, and then its answer to be taken.
 const REQUEST: Duration = Duration::from_secs(30);
 /// After a failed accept (out of file descriptors, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -233,7 +234,7 @@ impl Connection {
             .header_read_timeout(IDLE)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEAD_FIELDS_MAX)
-            .serve_connection(TokioIo::new(socket), service)
+            .serve_connection(TokioIo::new(Deadline::new(socket, REQUEST)), service)
             .with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
@@ -417,6 +418,20 @@ mod tests {
         assert_eq!(open.read(&mut [0; 512]).await.unwrap(), 0, "an idle connection is closed");
         server.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d7_79_who_does_not_take_an_answer_does_not_keep_a_place() {
+        let (address, _stop, _server) = start(1).await;
+        let mut still = TcpStream::connect(address).await.unwrap();
+        still.write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        assert!(still.read(&mut [0; 512]).await.unwrap() > 0);
+        let start = time::Instant::now();
+        while !exchange(address, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.contains("200 OK") {
+            time::advance(Duration::from_secs(1)).await;
+            assert!(start.elapsed() <= REQUEST * 2, "its place is still taken");
+        }
+        assert!(start.elapsed() >= IDLE, "a slow one has time");
     }
 
     #[tokio::test(start_paused = true)]

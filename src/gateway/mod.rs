@@ -7,6 +7,7 @@ pub mod call;
 pub mod connection;
 pub mod context;
 pub mod credentials;
+mod deadline;
 pub mod directory;
 mod dispatch;
 pub mod exports;

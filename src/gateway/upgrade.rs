@@ -37,6 +37,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
+    deadline::Deadline,
     frame,
     listener::{Peer, Place, Refusal},
     socket::Socket,
@@ -100,10 +101,11 @@ impl Upgrade {
         tokio::spawn(async move {
             match on_upgrade.await {
                 Ok(upgraded) => {
-                    let parts =
-                        upgraded.downcast::<TokioIo<Socket>>().expect("the listener serves TokioIo<Socket> only");
+                    let parts = upgraded.downcast::<TokioIo<Deadline<Socket>>>();
+                    let parts = parts.expect("the listener serves sockets with a deadline only");
                     let early = parts.read_buf.to_vec();
-                    let socket = parts.io.into_inner();
+                    // A session has limits of its own.
+                    let socket = parts.io.into_inner().into_inner();
                     let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
                     // On a task of its own, so that what the upgrade needed is not kept as long as the session; and
                     // not in an async block, which would keep room for it twice.

@@ -1,0 +1,125 @@
+//! A bound on how long a peer may take for what it is sent over HTTP. hyper has none: it begins to time the next request
+//! once the answer before is written, so who does not read would keep a connection's place for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// A stream whose writes fail once what is to be flushed has waited for too long, however much of it is taken meanwhile.
+#[derive(Debug)]
+pub struct Deadline<S> {
+    stream: S,
+    patience: Duration,
+    /// Runs from when the peer first took less than it was given until all of it is flushed.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: Unpin> Deadline<S> {
+    /// A stream whose peer has so long for each flush.
+    pub fn new(stream: S, patience: Duration) -> Deadline<S> {
+        Deadline { stream, patience, late: None }
+    }
+
+    /// The stream, without a bound.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
+    fn stream(&mut self) -> Pin<&mut S> {
+        Pin::new(&mut self.stream)
+    }
+
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            return polled;
+        }
+        let patience = self.patience;
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(patience)));
+        late.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Deadline<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Deadline<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.stream().poll_write(cx, buf);
+        self.bounded(cx, polled)
+    }
+
+    /// hyper flushes when it has nothing left to write.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.stream().poll_flush(cx);
+        if polled.is_ready() {
+            self.late = None;
+        }
+        self.bounded(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.stream().poll_shutdown(cx);
+        self.bounded(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.stream().poll_write_vectored(cx, bufs);
+        self.bounded(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn d7_79_a_peer_has_so_long_for_each_flush_and_no_longer_for_taking_a_little_now_and_then() {
+        let (ours, mut peer) = duplex(8);
+        let mut stream = Deadline::new(ours, PATIENCE);
+        for _ in 0..3 {
+            stream.write_all(&[0; 8]).await.unwrap();
+            stream.flush().await.unwrap();
+            let taken = async {
+                advance(PATIENCE / 2).await;
+                peer.read_exact(&mut [0; 16]).await
+            };
+            let (written, taken) = tokio::join!(stream.write_all(&[0; 8]), taken);
+            assert!(written.is_ok() && taken.is_ok(), "it took its time, and was in time");
+            stream.flush().await.unwrap();
+        }
+        let start = Instant::now();
+        let little = async {
+            loop {
+                peer.read_u8().await.unwrap();
+                advance(PATIENCE / 10).await;
+            }
+        };
+        let written = tokio::select! {
+            written = stream.write_all(&[0; 1_000]) => written,
+            () = little => unreachable!(),
+        };
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let waited = start.elapsed();
+        assert!((PATIENCE..PATIENCE * 2).contains(&waited), "{waited:?}");
+    }
+}
