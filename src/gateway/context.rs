@@ -33,6 +33,9 @@ const FAILURES_MAX: u32 = 10;
 /// Failed sign-ins in a minute, of any account, from one address.
 const SPRAYED_MAX: u32 = 100;
 
+/// Lines about refusals in a minute, of one address, after which further ones are left out of the log.
+const REFUSALS_TOLD_MAX: u32 = 100;
+
 /// What the gateway is joined to.
 pub struct Links {
     /// Names, keys and Members as released.
@@ -79,6 +82,8 @@ pub struct Gateway {
     pub sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
     pub sprays: Throttle<IpAddr>,
+    /// Refusals that the log told of, by address.
+    pub refusals_told: Throttle<IpAddr>,
     /// Hashes passwords.
     pub hashing: Hashing,
     /// Who may open a socket.
@@ -141,6 +146,7 @@ impl Gateway {
             signatures: Throttle::new(FAILURES_MAX),
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
+            refusals_told: Throttle::new(REFUSALS_TOLD_MAX),
             hashing: Hashing::default(),
             admission: Admission::new(limits.connections_per_address, limits.pending_handshakes),
             metrics,

@@ -21,6 +21,7 @@ use super::passwords::bearer_hash;
 use super::release::Ticket;
 use super::session::{self, Opened};
 use super::sign_in::{check_origin, cookie};
+use super::traces::told;
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Principal};
 use crate::engine::command::Command;
@@ -80,8 +81,16 @@ pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refu
     let given = headers.get("api-key").and_then(|value| value.to_str().ok());
     let known = given.and_then(|given| gateway.directory.keys(|keys| keys.verification(given)));
     let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
-    let (origin, status, error) = (origin(headers).unwrap_or_default(), refusal.status.as_u16(), refusal.text());
+    let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), refusal.text());
+    let (from, now) = (counted_as(peer), (gateway.clock)());
+    if gateway.refusals_told.attempt(from, now).is_err() {
+        tracing::debug!(who, %peer, origin, status, error, "authentication refused");
+        return;
+    }
     tracing::info!(who, %peer, origin, status, error, "authentication refused");
+    if let Some(seconds) = gateway.refusals_told.wait_s(&from, now) {
+        tracing::info!(%peer, seconds, "more that is refused from here is left out of the log");
+    }
 }
 
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {

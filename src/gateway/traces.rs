@@ -6,6 +6,15 @@ use std::time::Duration;
 use super::session::{End, Session};
 use crate::access::principal::Actor;
 
+/// Most characters of an origin in the log: no browser's is longer, and anybody else's may be as long as a request's head.
+const ORIGIN_CHARS_MAX: usize = 256;
+
+/// What the log tells of an origin.
+pub(super) fn told(origin: Option<&str>) -> &str {
+    let origin = origin.unwrap_or_default();
+    origin.char_indices().nth(ORIGIN_CHARS_MAX).map_or(origin, |(end, _)| &origin[..end])
+}
+
 /// The code that stands for a client that left, as RFC 6455 has it.
 const GONE: u16 = 1006;
 
@@ -14,7 +23,7 @@ impl Session {
     pub(super) fn opened(&self, origin: Option<&str>) {
         self.gateway.metrics.opened(Actor::Public);
         let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);
-        tracing::info!(connection, %who, %peer, origin = origin.unwrap_or_default(), "socket opened");
+        tracing::info!(connection, %who, %peer, origin = told(origin), "socket opened");
     }
 
     /// The engine has admitted who it is.

@@ -267,6 +267,32 @@ async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_li
     assert!(refused.iter().any(|line| line["origin"] == "http://evil.test"), "{refused:?}");
 }
 
+/// Nobody needs a key to be refused, and a request's head may be long.
+#[tokio::test]
+async fn d7_82_who_is_refused_again_and_again_does_not_fill_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, _) = serve(dir.path()).await;
+    let origin = format!("http://{}.test", "e".repeat(5_000));
+    let headers = [("Cookie", "countersign_session=none"), ("Origin", origin.as_str())];
+    for _ in 0..200 {
+        assert_eq!(Client::open(server.address, &headers).await.err().unwrap().status, 403);
+    }
+    Client::open(server.address, &headers[1..]).await.unwrap();
+    server.terminate();
+    assert!(server.ended().success());
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let count = |level: &str, message: &str| {
+        lines.iter().filter(|line| line["level"] == level && line["message"] == message).count()
+    };
+    let refused = ["INFO", "DEBUG"].map(|level| count(level, "authentication refused"));
+    assert_eq!(refused, [100, 100]);
+    assert_eq!(count("INFO", "more that is refused from here is left out of the log"), 1);
+    let told: Vec<&str> = lines.iter().filter_map(|line| line["origin"].as_str()).collect();
+    assert!(told.iter().all(|told| told.chars().count() == 256 && origin.starts_with(told)), "{told:?}");
+    assert_eq!(told.len(), 201, "that of the open socket among them");
+}
+
 #[tokio::test]
 async fn snapshots_and_dashboards_stand_back_for_those_that_trade() {
     let dir = tempfile::tempdir().unwrap();
