@@ -109,6 +109,9 @@ pub struct Limits {
     pub replay_s: usize,
 }
 
+/// Handshakes and token calls of a key in a minute that are admitted however few sockets it may have.
+const ADMISSIONS_LEAST: u32 = 100;
+
 /// Why settings are not usable; names the field at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -260,6 +263,12 @@ impl Config {
 }
 
 impl Limits {
+    /// Handshakes and token calls of one key that are admitted in a minute: all its sockets may come back a few times, with
+    /// a token each.
+    pub fn admissions_per_key(&self) -> u32 {
+        u32::try_from(self.connections_per_key * 4).unwrap_or(u32::MAX).max(ADMISSIONS_LEAST)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         for (field, value, least, most) in [
             ("limits.max_connections", self.max_connections, 1, 1_000_000),

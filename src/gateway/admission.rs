@@ -50,12 +50,12 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// At most `per_address` sockets of one address, and `pending` handshakes with the engine at once.
+    /// At most `per_address` sockets of one address, and `pending` handshakes and the like with the engine at once.
     pub fn new(per_address: usize, pending: usize) -> Admission {
         Admission { sockets: Addresses::new(per_address), places: Semaphore::new(pending) }
     }
 
-    /// A place among the handshakes that are judged; who comes while all are taken waits in line, so that a storm
+    /// A place among the handshakes, token calls and questions of pages that are judged; who comes while all are taken waits in line, so that a storm
     /// of clients does not fill the engine's queue before those who are in.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.places.acquire().await.ok()

@@ -24,6 +24,7 @@ use crate::access::tier::Tiers;
 use crate::config::{Config, Limits};
 use crate::domain::time::Moment;
 use crate::engine::reject::{Code, Reject};
+use crate::engine::service_users::KeyRef;
 use crate::history::History;
 use crate::market_data::MarketData;
 use crate::sequencer::handle::{Answer, Handle, Outcome, Submission, Work};
@@ -78,6 +79,8 @@ pub struct Gateway {
     pub origins: Vec<String>,
     /// Failed signatures, by key and address (as `admission::counted_as` has it, here and below).
     pub signatures: Throttle<(String, IpAddr)>,
+    /// Handshakes and token calls that were admitted, by key: each is an entry of the journal.
+    pub admissions: Throttle<KeyRef>,
     /// Failed sign-ins, by e-mail and address.
     pub sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
@@ -144,6 +147,7 @@ impl Gateway {
             exports: Exports::under(&config.data_dir),
             origins: config.origins(address),
             signatures: Throttle::new(FAILURES_MAX),
+            admissions: Throttle::new(limits.admissions_per_key()),
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
             refusals_told: Throttle::new(REFUSALS_TOLD_MAX),

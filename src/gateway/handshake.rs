@@ -151,8 +151,9 @@ pub(super) async fn open_signed(
 ) -> Result<(KeyRef, u32), Refusal> {
     let now = (gateway.clock)();
     let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
+    let throttled = |wait| Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait);
     if let Some(wait) = gateway.signatures.wait_s(&who, now) {
-        return Err(Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait));
+        return Err(throttled(wait));
     }
     let unauthorized = |text: String| Refusal::new(StatusCode::UNAUTHORIZED, text);
     let refused = |code: Code| {
@@ -167,8 +168,14 @@ pub(super) async fn open_signed(
         return Err(refused(Code::InvalidSignature));
     }
     let nonce = signed.nonce.parse().map_err(|_| refused(Code::InvalidNonce))?;
+    gateway.admissions.attempt(key, now).map_err(throttled)?;
     let work = Work::Command(Command::OpenSession { key, nonce });
-    match gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
+    let answered = gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await;
+    if answered.is_err() {
+        // It is not in the journal. Whoever plays an old request again and again takes nothing from the key.
+        gateway.admissions.take_back(&key);
+    }
+    match answered {
         Ok(Answer::Reply(Reply::Session(_))) => {
             gateway.signatures.succeeded(&who);
             Ok((key, credential))

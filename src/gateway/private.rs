@@ -44,6 +44,7 @@ async fn token(
     let Some(nonce) = nonce(&headers, &body) else { return error("EAPI:Invalid nonce") };
     let signature = Signature { api_key, nonce: &nonce, api_sign };
     let signed = Signed { path: uri.path(), nonce: &nonce, body: &body };
+    let _turn = gateway.admission.turn().await;
     match open_signed(&gateway, &signature, signed, peer, Ticket::Ask).await {
         Ok((key, credential_version)) => {
             let claims = Claims { key, credential_version, issued_at: (gateway.clock)() };

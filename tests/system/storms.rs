@@ -4,12 +4,15 @@ use countersign::access::key::KeySettings;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, http, next_nonce};
+use super::settings::token;
 use super::world::{World, with};
 
 const CLIENTS: usize = 250;
 /// Handshakes judged at once: far fewer than come.
 const JUDGED: usize = 8;
+/// Of nobody's session.
+const COOKIE: [(&str, &str); 1] = [("Cookie", "countersign_session=none")];
 
 fn items(frames: &[Value]) -> Vec<Value> {
     let told = frames.iter().filter(|frame| frame["channel"] == "executions");
@@ -75,5 +78,26 @@ async fn d4_56_all_clients_come_back_at_once_and_miss_nothing() {
         for (place, told) in places.iter().zip(told) {
             assert_eq!(told, all[place + 1..], "from item {place}, restarted: {restarted}");
         }
+    }
+}
+
+/// The engine has few places, and none is taken by who must wait.
+#[tokio::test]
+async fn d4_56_token_calls_and_questions_of_pages_wait_their_turn_as_handshakes_do() {
+    let wide = KeySettings { nonce_window: u64::MAX, ..KeySettings::default() };
+    let world = World::configured(&[with(wide)], |config| {
+        (config.limits.pending_handshakes, config.limits.submit_queue) = (1, 4);
+    })
+    .await;
+    let asked = join_all((0..CLIENTS).map(|_| http(world.address, "GET", "/session", &COOKIE, "")));
+    let origin = format!("http://{}", world.address);
+    let leaves = [COOKIE[0], ("Origin", origin.as_str())];
+    let left = join_all((0..CLIENTS).map(|_| http(world.address, "DELETE", "/session", &leaves, "")));
+    for (status, _, body) in asked.await.into_iter().chain(left.await) {
+        assert_eq!(status, 401, "{body}");
+    }
+    let nonces: Vec<String> = (0..CLIENTS).map(|_| next_nonce()).collect();
+    for answer in join_all(nonces.iter().map(|nonce| token(&world, 1, nonce))).await {
+        assert_eq!(answer["error"], json!([]));
     }
 }

@@ -4,8 +4,9 @@ use countersign::access::scope::ScopeSet;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::client::{Client, PASSWORD, code, http};
-use super::world::{World, key};
+use super::client::{Client, PASSWORD, code, http, next_nonce};
+use super::settings::token;
+use super::world::{World, api_key, key, secret};
 
 /// A world that believes whom its clients say they come from.
 async fn world() -> World {
@@ -116,4 +117,25 @@ async fn d2_28_codes_from_all_over_an_ipv6_network_count_as_from_one_address() {
     assert!(refused.starts_with("EAPI:Rate limit exceeded:otp"), "{refused}");
     let refused = guess(ELSEWHERE).await;
     assert!(refused.starts_with("EGovernance:One-time code wrong"), "{refused}");
+}
+
+/// Each one admitted is an entry of the journal; one refused is not, and anybody may play it again who saw it once.
+#[tokio::test]
+async fn d7_78_a_key_is_admitted_so_often_in_a_minute_and_others_are_not_held_up() {
+    let world = World::configured(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], |config| {
+        config.limits.connections_per_key = 1;
+    })
+    .await;
+    let seen = next_nonce();
+    assert_eq!(token(&world, 1, &seen).await["error"], json!([]));
+    for _ in 0..150 {
+        assert_eq!(token(&world, 1, &seen).await["error"], json!(["EAPI:Invalid nonce"]));
+    }
+    for _ in 1..100 {
+        assert_eq!(token(&world, 1, &next_nonce()).await["error"], json!([]));
+    }
+    assert_eq!(token(&world, 1, &next_nonce()).await["error"], json!(["EAPI:Rate limit exceeded"]));
+    let refused = Client::signed(world.address, &api_key(1), &secret(1)).await.err().unwrap();
+    assert_eq!((refused.status, refused.retry_after), (429, true), "{refused:?}");
+    world.bot(2).await.call("key_info", json!({})).await;
 }
