@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod admission;
 mod answers;
+mod beat;
 pub mod call;
 pub mod connection;
 pub mod context;

@@ -19,10 +19,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::admission::Admitted;
 use super::answers::Answered;
+use super::beat::BEAT;
 use super::call::Call;
 use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
-use super::frame::{self, Frames};
+use super::frame::Frames;
 use super::outbound::{self, Envelope};
 use super::presence;
 use super::release::Ticket;
@@ -44,10 +45,6 @@ const PAST_MAX: usize = 8;
 const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
 const DELIVERIES_MAX: usize = 64;
-/// A socket without a message or a subscription is closed after this (rule 6).
-const IDLE: Duration = Duration::from_secs(60);
-/// How often heartbeats and idle ends are looked at.
-const BEAT: Duration = Duration::from_secs(1);
 /// How long a stopping server waits for history, and a slow peer has to take its last frames.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A socket that was silent for a second may send what a second admits at once.
@@ -126,12 +123,12 @@ pub(super) struct Session {
     cookie: Option<[u8; 32]>,
     /// What may still be sent, as the time that it is worth at the greatest rate, µs.
     credit_us: u64,
-    last_message: Instant,
+    pub(super) last_message: Instant,
     /// When anything came, a pong included.
-    last_heard: Instant,
+    pub(super) last_heard: Instant,
     /// Since when a ping of ours waits for whatever may come.
-    pinged: Option<Instant>,
-    last_act: Instant,
+    pub(super) pinged: Option<Instant>,
+    pub(super) last_act: Instant,
     pub(super) last_write: Instant,
     pub(super) stopping: bool,
 }
@@ -346,7 +343,7 @@ impl Session {
     }
 
     /// Whether the socket's messages are taken now.
-    fn reads(&self) -> bool {
+    pub(super) fn reads(&self) -> bool {
         let in_flight = self.outlet.in_flight() + self.submissions.len();
         let past = self.looking_back + self.history.len() + self.replays.len();
         !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
@@ -358,27 +355,6 @@ impl Session {
         let passed = u64::try_from((now - self.last_heard).as_micros()).unwrap_or(CREDIT_US);
         self.credit_us = self.credit_us.saturating_add(passed).min(CREDIT_US);
         (self.last_heard, self.pinged) = (now, None);
-    }
-
-    /// How long a peer may be silent before it is pinged, and then before it counts as gone.
-    pub(super) fn ping(&self) -> Duration {
-        Duration::from_secs(self.gateway.limits.ping_s as u64)
-    }
-
-    /// Pings a silent peer; `false` once it has not answered for as long again.
-    fn is_there(&mut self) -> bool {
-        match self.pinged {
-            // What is not read cannot be heard.
-            _ if !self.reads() => true,
-            Some(pinged) => pinged.elapsed() < self.ping(),
-            None => {
-                if self.last_heard.elapsed() >= self.ping() {
-                    frame::push_ping(&mut self.out.bytes);
-                    self.pinged = Some(Instant::now());
-                }
-                true
-            }
-        }
     }
 
     /// Notes that a message other than a ping came.
@@ -415,34 +391,6 @@ impl Session {
         }
         self.outlet.written(weight);
         end
-    }
-
-    fn beat(&mut self) -> Option<End> {
-        let follows = !self.channels.is_empty() || !self.topics.is_empty();
-        let idle = self.last_message.elapsed();
-        if self.stopping && self.last_act.elapsed() >= PATIENCE {
-            match self.outlet.in_flight() {
-                0 => return Some(End::Close(1012, "planned restart")),
-                // The sequencer answers all that it took, unless it died.
-                _ if !self.gateway.handle.is_open() => return Some(End::Close(1011, "the outcome is not known")),
-                // After 1012 a client takes what was not answered as never done.
-                _ => {}
-            }
-        }
-        if idle >= IDLE && !follows && self.outlet.in_flight() == 0 {
-            return Some(End::Close(1000, "idle"));
-        }
-        if !self.is_there() {
-            return Some(End::Gone);
-        }
-        if self.out.bytes.is_empty() && self.last_write.elapsed() >= BEAT {
-            // A session at rest keeps no room for the burst before.
-            (self.out, self.items, self.submissions) = Default::default();
-        }
-        if follows && self.last_write.elapsed() >= BEAT {
-            frame::push_text(&mut self.out.bytes, br#"{"channel":"heartbeat"}"#);
-        }
-        None
     }
 
     /// Sends a `status` frame (docs.kraken.com, `status`), to a Member with what is `told` beside the streams.

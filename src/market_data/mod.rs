@@ -81,6 +81,11 @@ impl MarketData {
         // A projection that has stopped follows nobody.
         let _ = self.requests.send(Request::Unsubscribe(topic, subscriber)).await;
     }
+
+    /// Whether subscribers are still told: not once the projection has stopped, whatever the cause.
+    pub fn is_running(&self) -> bool {
+        !self.requests.is_closed()
+    }
 }
 
 /// The projection's end of the feed.
@@ -115,7 +120,7 @@ impl Feed {
     }
 
     /// Hands a batch over. A projection that falls 65,536 batches behind is stopped rather than wrong: its
-    /// subscribers are refused from then on.
+    /// subscribers' sockets are closed, and whoever subscribes is refused from then on.
     pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
         let Some(batches) = &self.batches else { return };
         if batches.try_send(Arc::clone(batch)).is_err() {
