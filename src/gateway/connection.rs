@@ -150,6 +150,7 @@ impl Seats {
             in_flight: AtomicUsize::new(0),
             slow: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            seated: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             alarm: AtomicWaker::new(),
             revoked_at: AtomicU64::new(0),
@@ -229,6 +230,8 @@ pub struct Outlet {
     slow: AtomicBool,
     /// The server stops.
     stopping: AtomicBool,
+    /// The release step keeps the socket, or is about to: it must be told when that leaves.
+    seated: AtomicBool,
     /// The socket has left its seat.
     gone: AtomicBool,
     /// Wakes the session for either. A session looks at it each time that it waits, so it is no more than this.
@@ -367,9 +370,14 @@ impl Outlet {
         self.slow.load(Ordering::Acquire)
     }
 
-    /// Whether the socket has left its seat: what comes for it now is for nobody, and would keep the seat for ever.
-    pub fn has_left(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+    /// Has the release step keep the socket, for which something has come. `false` when it has left: what comes for it now
+    /// is for nobody, and would keep the seat for ever.
+    pub fn sit(&self) -> bool {
+        // These and those of `Occupied` have one order: either this sees that the socket has left, or its notice comes.
+        if !self.seated.load(Ordering::Relaxed) {
+            self.seated.store(true, Ordering::SeqCst);
+        }
+        !self.gone.load(Ordering::SeqCst)
     }
 
     /// Tells the session that the server stops.
@@ -417,9 +425,11 @@ pub struct Occupied(pub Arc<Outlet>);
 
 impl Drop for Occupied {
     fn drop(&mut self) {
-        // Before the notice: whoever has not seen the one will see the other.
-        self.0.gone.store(true, Ordering::Release);
-        self.0.seats.notify(Notice::Gone(self.0.seat));
+        self.0.gone.store(true, Ordering::SeqCst);
+        // Notices wait for the next release, and on a quiet venue strangers may come and go until then.
+        if self.0.seated.load(Ordering::SeqCst) {
+            self.0.seats.notify(Notice::Gone(self.0.seat));
+        }
     }
 }
 

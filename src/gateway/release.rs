@@ -218,7 +218,7 @@ impl Desk {
         match ticket {
             // Who asked may have left; then nobody waits for the answer.
             Ticket::Ask(waiting) => drop(waiting.send(Some(outcome))),
-            Ticket::Open(outlet, ..) | Ticket::Call(outlet, _) if outlet.has_left() => {}
+            Ticket::Open(outlet, ..) | Ticket::Call(outlet, _) if !outlet.sit() => {}
             Ticket::Open(outlet, cookie, waiting) => {
                 if let Some(session) = session_of(&outcome) {
                     self.bind(&outlet, session, cookie);
@@ -403,7 +403,7 @@ impl Release for Desk {
         for ticket in tickets {
             match ticket {
                 Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => drop(waiting.send(None)),
-                Ticket::Call(outlet, call) if !outlet.has_left() => self.part(&outlet, Part::Failed(call)),
+                Ticket::Call(outlet, call) if outlet.sit() => self.part(&outlet, Part::Failed(call)),
                 Ticket::Call(..) => {}
             }
         }

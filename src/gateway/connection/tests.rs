@@ -69,3 +69,21 @@ fn d4_54_a_frame_counts_by_its_length_and_leaves_room_for_answers() {
     assert!(!outlet.has_room() && outlet.send(frames(512)), "there is room for answers beside it");
     assert!(outlet.too_slow().now_or_never().is_none());
 }
+
+#[test]
+fn whoever_comes_and_goes_before_anything_came_for_them_leaves_no_notice() {
+    let seats = Seats::new(4, 1);
+    for _ in 0..10_000 {
+        drop(seats.take(HERE));
+    }
+    assert_eq!(seats.notices(), []);
+    let (seat, _parts) = seats.take(HERE);
+    let outlet = Arc::clone(&seat.0);
+    assert!(outlet.sit() && outlet.sit());
+    drop(seat);
+    assert_eq!(seats.notices(), [Notice::Gone(outlet.seat)]);
+    let (seat, _parts) = seats.take(HERE);
+    let outlet = Arc::clone(&seat.0);
+    drop(seat);
+    assert!(!outlet.sit(), "nobody would ever take it from its seat");
+}
