@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::{Router, routing::any};
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, poll};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, watch},
 };
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -333,4 +333,37 @@ async fn d7_86_a_session_that_panics_ends_alone_and_frees_its_place() {
     }
     other.send(Message::text("alive")).await.unwrap();
     assert_eq!(other.next().await.unwrap().unwrap(), Message::text("alive"));
+}
+
+/// A peer that reads nothing while it pings leaves pongs half written.
+#[tokio::test]
+async fn a_close_frame_comes_after_the_pongs_that_are_on_their_way() {
+    const PINGS: usize = 400;
+    let listening = TcpSocket::new_v4().unwrap();
+    listening.set_send_buffer_size(4_096).unwrap();
+    listening.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = listening.listen(1).unwrap();
+    let connecting = TcpSocket::new_v4().unwrap();
+    connecting.set_recv_buffer_size(4_096).unwrap();
+    let client = connecting.connect(listener.local_addr().unwrap()).await.unwrap();
+    let socket = Socket::plain(listener.accept().await.unwrap().0);
+    let mut socket = WebSocket::from_raw_socket(socket, Role::Server, Some(config())).await;
+    let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+    for _ in 0..PINGS {
+        client.feed(Message::Ping(vec![b'x'; 125].into())).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    for _ in 0..PINGS {
+        assert!(matches!(socket.next().await, Some(Ok(Message::Ping(_)))));
+    }
+    assert!(poll!(SinkExt::<Message>::flush(&mut socket)).is_pending(), "the buffers of both ends hold them all");
+    let reading = async move {
+        for _ in 0..PINGS {
+            assert!(matches!(client.next().await, Some(Ok(Message::Pong(bytes))) if bytes.len() == 125));
+        }
+        client.next().await
+    };
+    let ((), closed) = tokio::join!(close(socket, 1012, "planned restart"), reading);
+    let Some(Ok(Message::Close(Some(frame)))) = closed else { panic!("{closed:?}") };
+    assert_eq!(u16::from(frame.code), 1012);
 }
