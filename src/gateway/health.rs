@@ -1,4 +1,4 @@
-//! `/healthz`: whether the server takes anything.
+//! `/healthz`: whether the server takes anything, and tells what it took.
 
 use std::sync::Arc;
 
@@ -18,7 +18,16 @@ async fn answer(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static st
     if gateway.directory.is_read_only() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; reads are served\n");
     }
-    health(gateway.handle.is_open(), *gateway.stopping.borrow())
+    match health(gateway.handle.is_open(), *gateway.stopping.borrow()) {
+        // What takes commands goes on; these come back only with a start.
+        (StatusCode::OK, _) if !gateway.history.is_running() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "history has stopped; restart the server\n")
+        }
+        (StatusCode::OK, _) if !gateway.market_data.is_running() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "market data has stopped; restart the server\n")
+        }
+        health => health,
+    }
 }
 
 /// `open`: the sequencer takes commands, which it no longer does once its journal has failed.
@@ -32,6 +41,9 @@ fn health(open: bool, stopping: bool) -> (StatusCode, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::served::Served;
     use super::*;
 
     #[test]
@@ -41,5 +53,31 @@ mod tests {
         for open in [true, false] {
             assert_eq!(health(open, true), (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"), "it was told to");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_history_or_market_data_has_stopped_is_not_healthy() {
+        let mut served = Served::new().await;
+        let gateway = Arc::clone(&served.gateway);
+        let told = async || answer(State(Arc::clone(&gateway))).await;
+        let next = async |last: &str| {
+            while told().await.1 == last {
+                tokio::task::yield_now().await;
+            }
+            told().await
+        };
+        tokio::time::resume();
+        let all = tokio::time::timeout(Duration::from_secs(20), async {
+            assert_eq!(told().await, (StatusCode::OK, "ok\n"));
+            served.market_feed = None;
+            let market_data = next("ok\n").await;
+            assert_eq!(market_data, (StatusCode::SERVICE_UNAVAILABLE, "market data has stopped; restart the server\n"));
+            served.history_feed = None;
+            let history = next(market_data.1).await;
+            assert_eq!(history, (StatusCode::SERVICE_UNAVAILABLE, "history has stopped; restart the server\n"));
+            served.sequencer = None;
+            assert_eq!(told().await.1, "the journal has failed\n", "which ends the others as well");
+        });
+        all.await.expect("each is noticed");
     }
 }

@@ -32,6 +32,8 @@ mod replay;
 pub mod rights;
 pub mod ring;
 pub mod secrets;
+#[cfg(test)]
+mod served;
 mod session;
 pub mod sign_in;
 pub mod socket;

@@ -72,3 +72,10 @@ pub struct History {
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
 }
+
+impl History {
+    /// Whether the tables are still written: not once the projector has ended, whatever the cause.
+    pub fn is_running(&self) -> bool {
+        self.reached.has_changed().is_ok()
+    }
+}

@@ -1,0 +1,129 @@
+//! A gateway with one bare socket, and parts behind it that a test may take away.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::connection::Seats;
+use super::context::{Gateway, Links};
+use super::directory::Directory;
+use super::release::{Desk, Feeds};
+use super::secrets::MasterKey;
+use super::subscriptions::RingLimits;
+use super::{fan_out, frame, untrusted};
+use crate::config::Config;
+use crate::domain::ids::Seq;
+use crate::domain::money::Price;
+use crate::domain::time::Moment;
+use crate::engine::reference::Reference;
+use crate::engine::state::State;
+use crate::sequencer::{self, Sequencer};
+use crate::storage::memory::Disk;
+use crate::storage::snapshots::Snapshots;
+use crate::storage::{Journal, JournalReader, Storage};
+use crate::{history, market_data};
+
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// The gateway and its socket. Time goes by only while everybody waits.
+pub struct Served {
+    pub gateway: Arc<Gateway>,
+    /// It answers nothing.
+    pub sequencer: Option<Sequencer<Desk>>,
+    pub market_feed: Option<market_data::Feed>,
+    pub history_feed: Option<history::Feed>,
+    client: WebSocketStream<TcpStream>,
+}
+
+impl Served {
+    pub async fn new() -> Served {
+        let config = Config::at(ADDRESS, "".into());
+        let (dir, disk, seats) = (tempfile::tempdir().unwrap(), Disk::default(), Seats::within(&config.limits));
+        let reader = JournalReader::Memory(disk.clone());
+        let (storage, readers) = (Storage::Sqlite(dir.path().to_owned()), (reader.clone(), reader.clone()));
+        let (history_feed, events) = history::feed();
+        let history = history::start(&storage, readers, events, Duration::MAX, Seq(0)).await.unwrap().0;
+        let state = State { reference: Reference::btc_usd(8, 0), ..State::default() };
+        let directory = Arc::new(Directory::new(&state));
+        let feeds = Feeds {
+            market_data: market_data::feed().0,
+            history: history::feed().0,
+            fan_out: fan_out::feed().0,
+            metrics: Arc::default(),
+        };
+        let rings = RingLimits { each: 1, all: 1 };
+        let desk = Desk::new(Arc::clone(&directory), Arc::clone(&seats), Seq(0), &[], rings, feeds, clock);
+        let (journal, snapshots) = (Journal::Memory(disk.journal().unwrap()), Snapshots::Memory(disk));
+        let opened = sequencer::open(journal, &reader, &snapshots, clock, 64, config.rates.clone(), |_| desk);
+        let (sequencer, handle) = opened.await.unwrap();
+        let (market_feed, batches) = market_data::feed();
+        let (reference, prices) = (state.reference, vec![Price(1)]);
+        let market = market_data::Snapshot { reference, prices, ..market_data::Snapshot::default() };
+        let links = Links {
+            directory,
+            handle,
+            seats,
+            market_data: market_data::start(market, oneshot::channel().1, batches, frame::shared),
+            history,
+            metrics: Arc::default(),
+            stopping: watch::channel(false).1,
+            dashboards: tokio::runtime::Handle::current(),
+        };
+        let gateway = Gateway::new(&config, ADDRESS, MasterKey::from_text(MASTER).unwrap(), clock, links);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, shared) = (listener.accept().await.unwrap().0, Arc::clone(&gateway));
+        tokio::spawn(async move { untrusted::socket(shared, &HeaderMap::new(), socket).await });
+        let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        // What waits from here on waits for nothing but time.
+        tokio::time::pause();
+        Served {
+            gateway,
+            sequencer: Some(sequencer),
+            market_feed: Some(market_feed),
+            history_feed: Some(history_feed),
+            client,
+        }
+    }
+
+    pub async fn send(&mut self, message: Value) {
+        self.client.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Waits for a frame with this member.
+    pub async fn frame(&mut self, name: &str, value: &str) {
+        loop {
+            let Some(Ok(Message::Text(text))) = self.client.next().await else { panic!("it has ended") };
+            if serde_json::from_str::<Value>(&text).unwrap()[name] == value {
+                return;
+            }
+        }
+    }
+
+    /// The code that the socket is closed with.
+    pub async fn closed(mut self) -> u16 {
+        loop {
+            match self.client.next().await {
+                Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+                Some(Ok(Message::Text(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// The server's clock, which stands still.
+pub fn clock() -> Moment {
+    Moment(0)
+}
