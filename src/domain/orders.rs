@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AccountId, MarketId, OrderId, OrganizationId, ServiceUserId};
 use super::money::{Amount, Price, Quantity};
 use super::named::named;
-use super::terms::{FeeCurrency, SelfTrade, Terms, Trigger};
+use super::terms::{FeeCurrency, PriceType, SelfTrade, Terms, Trigger};
 use super::text::ClientOrderId;
 use super::time::Moment;
 
@@ -76,6 +76,11 @@ impl OrderType {
     /// Whether its trigger follows the price.
     pub fn trails(self) -> bool {
         matches!(self, OrderType::TrailingStop | OrderType::TrailingStopLimit)
+    }
+
+    /// How the price of its trigger is given when nothing says so.
+    pub fn usual_price_type(self) -> PriceType {
+        if self.trails() { PriceType::Quote } else { PriceType::Static }
     }
 
     /// Whether its trigger lies on the winning side.

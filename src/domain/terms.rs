@@ -33,6 +33,11 @@ pub enum Level {
 }
 
 impl Level {
+    /// Whether it is a distance above zero, as a trailing stop needs; in percent below 100.
+    pub fn is_distance(self) -> bool {
+        matches!(self, Level::Pct(1..1_000_000) | Level::Quote(1..))
+    }
+
     /// How it was given.
     pub fn price_type(self) -> PriceType {
         match self {

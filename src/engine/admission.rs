@@ -244,9 +244,9 @@ fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Mo
 }
 
 fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Result<Trigger, Reject> {
-    let kind = asked.price_type.unwrap_or(if order_type.trails() { PriceType::Quote } else { PriceType::Static });
+    let kind = asked.price_type.unwrap_or(order_type.usual_price_type());
     let level = level(asked.price, kind, market, "triggers")?;
-    if order_type.trails() && !matches!(level, Level::Pct(1..1_000_000) | Level::Quote(1..)) {
+    if order_type.trails() && !level.is_distance() {
         return Err(Reject::invalid(
             "triggers",
             "a trailing stop needs a positive distance, of price_type pct or quote",
@@ -279,7 +279,7 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
         price.map(|(number, kind)| level(number, kind, market, "conditional")).transpose()
     };
     let closing = Conditional { order_type: kind, limit: read(asked.limit)?, trigger: read(asked.trigger)? };
-    if kind.trails() && !matches!(closing.trigger, Some(Level::Pct(1..1_000_000) | Level::Quote(1..))) {
+    if kind.trails() && !closing.trigger.is_some_and(Level::is_distance) {
         return Err(Reject::invalid(
             "conditional",
             "a trailing stop needs a positive trigger_price of type pct or quote",

@@ -98,9 +98,9 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
             return Err(Reject::invalid("trigger_price", "only an order that waits for its trigger has one"));
         };
-        let usual = if order.order_type.trails() { PriceType::Quote } else { PriceType::Static };
+        let usual = order.order_type.usual_price_type();
         let level = level(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
-        if order.order_type.trails() && !matches!(level, Level::Pct(1..1_000_000) | Level::Quote(1..)) {
+        if order.order_type.trails() && !level.is_distance() {
             return Err(Reject::invalid(
                 "trigger_price",
                 "a trailing stop needs a positive distance, of type pct or quote",

@@ -145,7 +145,7 @@ pub struct Request {
     pub votes: Vec<Vote>,
     /// Where it is.
     pub state: RequestState,
-    /// Why it failed or was rejected.
+    /// Why it failed or was rejected, or what was said with Execute.
     pub reason: Option<String>,
 }
 

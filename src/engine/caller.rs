@@ -1,7 +1,7 @@
 //! Who a command comes from, as the engine knows it at this sequence number.
 
 use crate::access::scope::ScopeSet;
-use crate::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId, VenueKeyId};
+use crate::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
 
 /// A Service User whose key is good now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Caller {
     /// A Member.
     Member(MemberCaller),
     /// A venue operator.
-    Venue(VenueKeyId),
+    Venue,
     /// The server itself.
     Server,
 }

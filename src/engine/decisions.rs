@@ -177,6 +177,7 @@ pub fn execute(
         may_execute(t.state(), &request, caller.id)?;
         request.change.governed().allowed(t.state(), request.organization)?;
         spend_once(t, caller.id, &mut code);
+        let request = Request { reason: comment.map(str::to_owned), ..request };
         Ok(complete(t, request, RequestState::Executed))
     };
     Ok(Reply::Votes(ballots.iter().map(|ballot| (ballot.request, judge(t, ballot))).collect()))
@@ -331,7 +332,9 @@ pub fn verdict_under(request: &Request, policies: &Policies) -> Option<Verdict> 
 /// nobody gave a code for what it is now. `by` is the request that changed the policy.
 pub fn restate(t: &mut Transition<'_>, organization: OrganizationId, by: RequestId) {
     for mut request in t.state().approvals.pending(organization) {
-        let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| request.id != by) else { continue };
+        // One whose time is over ends with the next tick, whatever the policy says by then.
+        let stands = request.id != by && request.is_open(t.now());
+        let Some(verdict) = verdict_under(&request, &t.state().policies).filter(|_| stands) else { continue };
         let against = Electorate::now(t.state()).counted(&request, &verdict, Decision::Reject);
         let (rejected, same) = (against >= verdict.reject_quorum, request.policy.as_ref() == Some(&verdict));
         if !same {

@@ -138,7 +138,7 @@ impl Engine {
         if let Some(operation) = command.operation() {
             permitted(&self.state, caller, operation)?;
         }
-        if self.state.halted.is_some() && command.stops_at_halt() {
+        if self.state.halted.is_some() && command.stops_at_halt() && !repeats(&self.state, caller, command, now) {
             return Err(Reject::of(Code::Halted));
         }
         if let Caller::Service(service) = caller {
@@ -181,10 +181,32 @@ fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), 
         Caller::Public => Rights::Public,
         Caller::Service(service) => Rights::ServiceUser(service.scopes),
         Caller::Member(member) => state.members.rights(member.id),
-        Caller::Venue(_) => Rights::Venue,
+        Caller::Venue => Rights::Venue,
         Caller::Server => return Ok(()),
     };
     if permit(rights, operation) { Ok(()) } else { Err(Reject::of(Code::PermissionDenied)) }
+}
+
+/// Whether a command gives the caller's own id again: it is answered as it was at first or refused, and changes nothing
+/// (rule 30).
+fn repeats(state: &State, caller: Caller, command: &Command, now: Moment) -> bool {
+    match (caller, command) {
+        (Caller::Service(caller), Command::PlaceOrder(asked)) => state.orders.repeats(caller.id, asked, now),
+        (Caller::Service(caller), Command::PlaceBatch(all)) => {
+            all.iter().all(|asked| state.orders.repeats(caller.id, asked, now))
+        }
+        (Caller::Service(caller), Command::Earn(asked)) => {
+            asked.client_id.is_some_and(|id| state.earn.named(caller.id, id).is_some())
+        }
+        (Caller::Service(caller), Command::Withdraw(asked)) => {
+            asked.client_id.is_some_and(|id| state.withdrawals.is_named(caller.id, id))
+        }
+        (Caller::Member(caller), Command::Initiate(_, initiation)) => {
+            initiation.client_id.is_some_and(|id| state.approvals.named(caller.id, id).is_some())
+        }
+        (_, Command::PayEarnReward { client_id, .. }) => state.earn.payout(*client_id).is_some(),
+        _ => false,
+    }
 }
 
 fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Command) -> Result<Reply, Reject> {
@@ -192,7 +214,7 @@ fn dispatch(t: &mut Transition<'_>, by: &Principal, caller: Caller, command: &Co
         Caller::Public => for_anybody(t, by, command),
         Caller::Service(service) => for_service_user(t, service, command),
         Caller::Member(member) => for_member(t, member, command),
-        Caller::Venue(_) => for_venue(t, command),
+        Caller::Venue => for_venue(t, command),
         Caller::Server => for_server(t, command),
     }
 }
@@ -286,6 +308,7 @@ fn for_server(t: &mut Transition<'_>, command: &Command) -> Result<Reply, Reject
             timers::tick(t);
             Ok(Reply::Done)
         }
+        Command::CloseMemberSession { cookie_hash } => members::close_session(t, *cookie_hash),
         Command::Disconnected(id) => Ok(Reply::Canceled(service_users::disconnected(t, *id))),
         Command::FinishExport { export, started, rows } => exports::finish(t, *export, *started, *rows),
         _ => Err(Reject::of(Code::PermissionDenied)),

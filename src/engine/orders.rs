@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::book::{Book, Slot};
 use super::caller::ServiceCaller;
 use super::client_ids::{ClientIds, First};
-use super::command::OrderRef;
+use super::command::{OrderRef, PlaceOrder};
 use super::event::{Event, Place};
 use super::index::{Index, PREFETCH_MAX};
 use super::ledger::Ledger;
@@ -231,6 +231,11 @@ impl Orders {
     /// The order that a client id still answers with.
     pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<First<'_>> {
         self.client_ids.get(owner, id, now, |id| self.places.get(id).is_some())
+    }
+
+    /// Whether a request gives a client id again, so that it places nothing (rule 30).
+    pub fn repeats(&self, owner: ServiceUserId, asked: &PlaceOrder, now: Moment) -> bool {
+        !asked.validate && asked.cl_ord_id.is_some_and(|id| self.named(owner, id, now).is_some())
     }
 
     /// Replaces an order by what it is now, in its place.

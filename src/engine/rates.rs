@@ -115,8 +115,7 @@ impl Rates {
         };
         // Only where not all have room, client ids are looked up.
         fits(asked.len()).or_else(|_| {
-            let is_named = |id| state.orders.named(caller.id, id, now).is_some();
-            let places = asked.iter().filter(|asked| !asked.cl_ord_id.is_some_and(is_named)).count();
+            let places = asked.iter().filter(|asked| !state.orders.repeats(caller.id, asked, now)).count();
             if places == 0 { Ok(()) } else { fits(places) }
         })
     }

@@ -350,7 +350,7 @@ pub fn admit_key(state: &State, key: KeyRef, by: &Principal, now: Moment) -> Res
         }
         KeyRef::Venue(id) => {
             state.keys.admit_venue(id, by.peer, by.credential, now)?;
-            Ok(Caller::Venue(id))
+            Ok(Caller::Venue)
         }
     }
 }

@@ -32,7 +32,11 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
         return Err(Reject::of(Code::OrdersLimit));
     }
     let order = armed(t.state(), &market, order)?;
-    let ready = if order.waits() { order } else { ready(t, &market, order, Amount::ZERO)? };
+    let ready = if order.waits() {
+        waiting(t.state().reference.status(market.id), order)?
+    } else {
+        ready(t, &market, order, Amount::ZERO)?
+    };
     if asked.validate {
         return Ok(Placed { order: None, repeated: false });
     }
@@ -148,6 +152,18 @@ pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool 
     let book = t.state().orders.book(market.id);
     let alive = book.against(order.side).find(|maker| !maker.is_expired(t.now()));
     alive.and_then(|maker| maker.limit).is_some_and(|price| reaches(order, price))
+}
+
+/// An order that waits for its trigger or its start, if the market takes orders at all: what else its status asks for is
+/// asked when it goes live.
+fn waiting(status: MarketStatus, order: Order) -> Result<Order, Reject> {
+    match status {
+        MarketStatus::CancelOnly | MarketStatus::ReduceOnly | MarketStatus::Maintenance => {
+            check_status(status, &order)?
+        }
+        MarketStatus::Online | MarketStatus::PostOnly | MarketStatus::LimitOnly => {}
+    }
+    Ok(order)
 }
 
 /// Whether a market in this status takes such an order.

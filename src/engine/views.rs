@@ -44,12 +44,12 @@ pub(super) fn answer(
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),
-        (Query::Subscribe { channel: Operation::Custody, .. }, Caller::Venue(_)) => {
+        (Query::Subscribe { channel: Operation::Custody, .. }, Caller::Venue) => {
             let due = View::Custody(state.withdrawals.pending_custody(), state.deposits.low_pools());
             Ok(snapshot(state, Owner::Venue, due))
         }
         (Query::AllExports(after), Caller::Server) => Ok(View::Exports(state.exports.page(*after).cloned().collect())),
-        (_, Caller::Public | Caller::Venue(_) | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
+        (_, Caller::Public | Caller::Venue | Caller::Server) => Err(Reject::of(Code::PermissionDenied)),
     }
 }
 

@@ -255,6 +255,11 @@ impl Withdrawals {
         &self.transfers
     }
 
+    /// Whether a Service User's own id was given to a withdrawal.
+    pub fn is_named(&self, asker: ServiceUserId, client_id: ClientId) -> bool {
+        self.by_client_id.contains_key(&Asker(asker, client_id))
+    }
+
     /// Withdrawals released to custody and not settled, oldest first (rule 37).
     pub fn pending_custody(&self) -> Vec<Withdrawal> {
         self.with_custody.iter().filter_map(|id| self.get(*id).cloned()).collect()

@@ -1,7 +1,6 @@
 //! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16).
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ pub async fn sweep(gateway: Arc<Gateway>) {
         let now = (gateway.clock)();
         for cookie_hash in gateway.activity.idled(now) {
             let command = Command::CloseMemberSession { cookie_hash };
-            match gateway.ask(Principal::public(Ipv4Addr::LOCALHOST.into()), Work::Command(command)).await {
+            match gateway.ask(Principal::SERVER, Work::Command(command)).await {
                 // Closed now, or signed out before.
                 Ok(_) | Err(super::context::Unanswered::Refused(_)) => {}
                 Err(super::context::Unanswered::Unavailable) => gateway.activity.touch(cookie_hash, now),

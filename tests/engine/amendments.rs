@@ -167,6 +167,11 @@ fn a_market_takes_what_its_status_admits_and_cancels_always() {
                 None => drop(floor.place(alice, order)),
             }
         }
+        let waiting = triggered(OrderType::StopLoss, Side::Sell, "0.1", "20000", None);
+        match careful {
+            Some(code) => assert_eq!(floor.refused(alice, &waiting), code, "{status:?}"),
+            None => drop(floor.place(alice, &waiting)),
+        }
         let less = AmendOrder { order_qty: Some(decimal("0.05")), ..amendment(id) };
         assert_eq!(floor.amend(alice, &less).err().map(|refusal| refusal.code), plain, "{status:?}");
         let more = AmendOrder { order_qty: Some(decimal("0.1")), ..amendment(id) };

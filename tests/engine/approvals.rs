@@ -21,7 +21,7 @@ use countersign::engine::workflows::policies::PolicyChange;
 
 use super::genesis::key;
 use super::governance::{edit, joined};
-use super::world::{DAY, Stage, bot, member, to_cold, venue, withdraw};
+use super::world::{DAY, SECOND, Stage, bot, member, to_cold, venue, withdraw};
 
 fn terms(quorum: u32) -> PolicyTerms {
     PolicyTerms { expires_after_s: 3_600, ..PolicyTerms::of(quorum) }
@@ -58,6 +58,20 @@ fn rule_19_a_vote_completes_a_service_users_request_and_execute_never_does() {
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Approved);
     assert_eq!(status(&stage, asked.id), WithdrawalStatus::Pending);
     assert_eq!(stage.state().ledger.held(AccountId(1), AssetId(2)), Amount::ZERO);
+}
+
+#[test]
+fn what_was_said_with_execute_stays_with_the_request() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage
+        .initiate(&member(1), policy(Workflow::InitiateWithdrawal, PolicyTerms { allow_execute: true, ..terms(1) }))
+        .unwrap();
+    let request = stage.initiate(&member(1), outgoing("1")).unwrap();
+    let ballots = vec![Ballot { request: request.id, digest: request.digest }];
+    let (step, comment) = (Some(stage.step()), Some("board resolution 12".to_owned()));
+    stage.run(&member(1), Command::Execute { ballots, step, comment }).unwrap();
+    let done = stage.request(request.id);
+    assert_eq!((done.state, done.reason.as_deref()), (RequestState::Executed, Some("board resolution 12")));
 }
 
 #[test]
@@ -146,6 +160,21 @@ fn rule_20_the_stricter_policy_counts_and_its_digest_is_new() {
     assert_eq!(votes[0].1.as_ref().unwrap_err().code, Code::DigestChanged);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request).unwrap().state, RequestState::Pending);
     assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Approved);
+}
+
+/// Rule 39: its time is over, whether or not a tick has come since.
+#[test]
+fn rule_20_a_looser_policy_does_not_bring_back_what_has_expired() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let lasting = |expires_after_s| policy(Workflow::InitiateWithdrawal, PolicyTerms { expires_after_s, ..terms(1) });
+    stage.initiate(&member(1), lasting(600)).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    stage.initiate(&member(1), lasting(60)).unwrap();
+    stage.now = stage.now.plus_us(60 * SECOND);
+    stage.initiate(&member(1), lasting(600)).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap_err().code, Code::NotPending);
+    stage.tick(0);
+    assert_eq!(stage.state_of(asked), RequestState::Expired);
 }
 
 #[test]

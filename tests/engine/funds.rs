@@ -4,13 +4,15 @@ use countersign::access::scope::ScopeSet;
 use countersign::domain::ids::{AccountId, AssetId, StrategyId, WithdrawalId};
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
+use countersign::domain::text::{ClientId, ClientOrderId};
 use countersign::engine::approvals::Decision;
-use countersign::engine::command::{Command, EarnMove, Paid};
+use countersign::engine::command::{Command, EarnMove, Initiation, Paid, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 use countersign::engine::withdrawals::WithdrawalStatus;
+use countersign::engine::workflows::Change;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
 use super::genesis::key;
@@ -122,6 +124,49 @@ fn rule_35_a_halt_stops_money_and_leaves_cancels() {
     assert_eq!(stage.refused(&bot(1), withdraw("1", None)), Code::Halted);
     assert_eq!(stage.refused(&bot(1), earn(1, "5", true)), Code::Halted);
     stage.run(&bot(1), cancel(order)).unwrap();
+}
+
+/// Who repeats must learn that the first one stands; to be told of a halt reads as if nothing was done.
+#[test]
+fn rule_30_what_repeats_a_client_id_is_answered_during_a_halt() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let order = |qty| limit(Side::Buy, qty, "10", Some("a"));
+    let Command::PlaceOrder(asked) = order("1") else { unreachable!() };
+    let of = |number: &str| PlaceOrder { cl_ord_id: Some(ClientOrderId::from(number).unwrap()), ..asked.clone() };
+    let earned = Command::Earn(EarnMove {
+        strategy: StrategyId(1),
+        amount: decimal("5"),
+        allocate: true,
+        auto_compound: None,
+        client_id: Some(ClientId::from("e").unwrap()),
+    });
+    let paid = |amount| {
+        let client_id = ClientId::from("p").unwrap();
+        Command::PayEarnReward { strategy: StrategyId(1), amount: decimal(amount), client_id }
+    };
+    let asked_before = stage.asked(&Change::Withdrawal(to_cold("1")));
+    let initiation = Initiation { client_id: Some(ClientId::from("m").unwrap()), ..asked_before };
+    let initiated = Command::Initiate(Box::new(Change::Withdrawal(to_cold("1"))), initiation);
+    let all = [
+        (bot(1), order("1")),
+        (bot(1), Command::PlaceBatch(vec![of("a"), of("b")])),
+        (bot(1), withdraw("1", Some("w"))),
+        (bot(1), earned),
+        (venue(), paid("1")),
+        (member(1), initiated),
+    ];
+    all.iter().for_each(|(by, command)| drop(stage.run(by, command.clone()).unwrap()));
+    stage.run(&venue(), Command::Halt { reason: "drill".to_owned() }).unwrap();
+    let before = stage.state().digest();
+    for (by, command) in &all {
+        stage.run(by, command.clone()).unwrap();
+    }
+    assert_eq!(stage.refused(&bot(1), order("2")), Code::ClientOrderIdNotUnique);
+    assert_eq!(stage.refused(&bot(1), withdraw("2", Some("w"))), Code::ClientIdNotUnique);
+    assert_eq!(stage.refused(&venue(), paid("2")), Code::ClientIdNotUnique);
+    assert_eq!(stage.refused(&bot(1), Command::PlaceBatch(vec![of("a"), of("c")])), Code::Halted);
+    assert_eq!(stage.refused(&bot(1), withdraw("1", Some("x"))), Code::Halted);
+    assert_eq!(stage.state().digest(), before, "nothing was done");
 }
 
 #[test]

@@ -147,6 +147,9 @@ async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
     let mut carol = world.member("carol").await;
     carol.subscribe("approvals").await;
     assert_eq!(carol.closed().await, (4005, "session ended".to_owned()));
+    let log = world.member("alice").await.call("audit_log", json!({})).await;
+    let end = log["entries"].as_array().unwrap().iter().find(|entry| entry["action"] == "sign_out").unwrap();
+    assert_eq!((&end["actor"], &end["subject"]), (&json!("server"), &json!("MEM3")), "it was not her doing");
 }
 
 #[tokio::test]

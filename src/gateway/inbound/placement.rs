@@ -147,7 +147,7 @@ fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError
         let kind = price_type("conditional", kind)?.unwrap_or(usual);
         Ok(number("conditional", given)?.map(|price| (price, kind)))
     };
-    let usual = if order_type.trails() { PriceType::Quote } else { PriceType::Static };
+    let usual = order_type.usual_price_type();
     Ok(AskedConditional {
         order_type,
         limit: price(asked.limit_price, &asked.limit_price_type, usual)?,
