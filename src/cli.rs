@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ipnet::IpNet;
 
 use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
@@ -63,6 +64,12 @@ enum Action {
         /// A Postgres database for the journal and the history, such as postgres://user@host/name.
         #[arg(long)]
         database: Option<String>,
+        /// A network that the venue key may be used from, such as 192.0.2.0/24; may be given again. Without one, any.
+        #[arg(long)]
+        venue_network: Vec<IpNet>,
+        /// How far below the venue key's highest nonce an unseen one is taken.
+        #[arg(long, default_value_t = 0)]
+        venue_nonce_window: u64,
     },
     /// Run the server until it is told to stop.
     Serve {
@@ -114,7 +121,11 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
             let options = demo::Options { port, once, ready_file, data, database: parsed(database)? };
             demo::run(options, stop).await.map_err(|failure| -> Failure { failure })
         }
-        Action::Init { dir, data, database } => init(&dir, data, parsed(database)?).await,
+        Action::Init { dir, data, database, venue_network, venue_nonce_window } => {
+            let (ip_allowlist, nonce_window) = (venue_network, venue_nonce_window);
+            let venue = KeySettings { ip_allowlist, nonce_window, ..KeySettings::default() };
+            init(&dir, data, parsed(database)?, venue).await
+        }
         Action::Serve { config } => serve(&config).await,
         Action::Schemas { dir } => {
             std::fs::create_dir_all(&dir)?;
@@ -148,7 +159,12 @@ fn parsed(database: Option<String>) -> Result<Option<DatabaseUrl>, Failure> {
 }
 
 /// Refuses to touch what exists: a second `init` would otherwise orphan every secret sealed under the first key.
-async fn init(dir: &Path, data: Option<PathBuf>, database: Option<DatabaseUrl>) -> Result<(), Failure> {
+async fn init(
+    dir: &Path,
+    data: Option<PathBuf>,
+    database: Option<DatabaseUrl>,
+    venue: KeySettings,
+) -> Result<(), Failure> {
     std::fs::create_dir_all(dir)?;
     let settings = dir.join("countersign.toml");
     if settings.exists() {
@@ -163,7 +179,7 @@ async fn init(dir: &Path, data: Option<PathBuf>, database: Option<DatabaseUrl>) 
         api_key: credentials.api_key.clone(),
         secret_sealed: master.seal(credentials.api_key.as_bytes(), &credentials.secret),
         credential: 1,
-        settings: KeySettings::default(),
+        settings: venue,
     };
     let chosen = data.map(std::path::absolute).transpose()?;
     let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
@@ -171,7 +187,7 @@ async fn init(dir: &Path, data: Option<PathBuf>, database: Option<DatabaseUrl>) 
     (config.data_dir, config.database) = (data.clone(), database);
     let storage = server::storage(&config)?;
     let (journal, reader) = (storage.journal().await?, storage.reader().await?);
-    let (mut sequencer, _handle) = sequencer::open(
+    let (mut sequencer, handle) = sequencer::open(
         journal,
         &reader,
         &Snapshots::under(&data),
@@ -182,7 +198,7 @@ async fn init(dir: &Path, data: Option<PathBuf>, database: Option<DatabaseUrl>) 
     )
     .await?;
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
-    drop(_handle);
+    drop(handle);
     sequencer.run(std::future::pending()).await.close().await?;
     std::fs::write(&settings, config::commented(chosen.as_deref(), config.database.as_ref()))?;
     println!("settings    {}", settings.display());

@@ -97,7 +97,7 @@ pub struct Limits {
     pub subscriptions_per_connection: usize,
     /// Messages a second on one connection, after a burst of a second's worth.
     pub messages_per_second: usize,
-    /// Handshakes that are judged at once; further ones wait their turn.
+    /// Handshakes, and requests over HTTP that the engine judges, at once; further ones wait their turn.
     pub pending_handshakes: usize,
     /// Seconds of silence after which a socket is pinged, and then again until it counts as gone.
     pub ping_s: usize,
@@ -108,9 +108,6 @@ pub struct Limits {
     /// Seconds of each private channel that can be replayed from the journal.
     pub replay_s: usize,
 }
-
-/// Handshakes and token calls of a key in a minute that are admitted however few sockets it may have.
-const ADMISSIONS_LEAST: u32 = 100;
 
 /// Why settings are not usable; names the field at fault.
 #[derive(Debug, thiserror::Error)]
@@ -263,12 +260,6 @@ impl Config {
 }
 
 impl Limits {
-    /// Handshakes and token calls of one key that are admitted in a minute: all its sockets may come back a few times, with
-    /// a token each.
-    pub fn admissions_per_key(&self) -> u32 {
-        u32::try_from(self.connections_per_key * 4).unwrap_or(u32::MAX).max(ADMISSIONS_LEAST)
-    }
-
     fn check(&self) -> Result<(), ConfigError> {
         for (field, value, least, most) in [
             ("limits.max_connections", self.max_connections, 1, 1_000_000),

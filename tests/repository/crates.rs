@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("httpdate", &["gateway"]),
     ("hyper", &["gateway", "server"]),
     ("hyper-util", &["gateway", "server"]),
-    ("ipnet", &["access", "engine", "config", "gateway"]),
+    ("ipnet", &["access", "engine", "config", "gateway", "cli"]),
     // Calendar forms of a moment; its clock is on the list of clippy.toml.
     ("jiff", &["domain"]),
     ("postcard", &["engine", "sequencer", "history"]),

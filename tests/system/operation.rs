@@ -84,7 +84,13 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
 
 /// A server process on a directory of `init`'s, with its log in a file, and the first venue key and its secret.
 pub async fn serve(dir: &Path) -> (Served, (String, String)) {
-    let made = Command::new(env!("CARGO_BIN_EXE_countersign")).arg("init").arg("--dir").arg(dir).output().unwrap();
+    serve_as(dir, &[]).await
+}
+
+/// The same, with arguments to `init`.
+async fn serve_as(dir: &Path, arguments: &[&str]) -> (Served, (String, String)) {
+    let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let made = init.arg("init").arg("--dir").arg(dir).args(arguments).output().unwrap();
     let made = String::from_utf8(made.stdout).unwrap();
     let shown = |name: &str| {
         let line = made.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -351,4 +357,15 @@ async fn healthz_says_whether_commands_are_taken() {
     let world = World::new(&[]).await;
     let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
     assert_eq!((status, body.as_str()), (200, "ok\n"));
+}
+
+#[tokio::test]
+async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
+    for (network, status) in [("192.0.2.0/24", Some(403)), ("127.0.0.0/8", None)] {
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["--venue-network", "198.51.100.0/24", "--venue-network", network];
+        let (server, (api_key, drawn)) = serve_as(dir.path(), &arguments).await;
+        let opened = Client::signed(server.address, &api_key, &decode_secret(&drawn).unwrap()).await;
+        assert_eq!(opened.err().map(|refused| refused.status), status, "{network}");
+    }
 }
