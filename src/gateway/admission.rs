@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is open, by address.
 #[derive(Debug)]
@@ -46,19 +46,18 @@ impl Addresses {
 pub struct Admission {
     /// Sockets by the address that they truly come from.
     pub sockets: Arc<Addresses>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Admission {
-    /// At most `per_address` sockets of one address, and `pending` handshakes and the like with the engine at once.
+    /// At most `per_address` sockets of one address, and `pending` handshakes and requests over HTTP with the engine at once.
     pub fn new(per_address: usize, pending: usize) -> Admission {
-        Admission { sockets: Addresses::new(per_address), places: Semaphore::new(pending) }
+        Admission { sockets: Addresses::new(per_address), places: Arc::new(Semaphore::new(pending)) }
     }
 
-    /// A place among the handshakes, token calls and questions of pages that are judged; who comes while all are taken waits in line, so that a storm
-    /// of clients does not fill the engine's queue before those who are in.
-    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.places.acquire().await.ok()
+    /// A place among those whom the engine judges; who comes while all are taken waits in line.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 }
 

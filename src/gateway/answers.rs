@@ -1,11 +1,11 @@
 //! From what was released to frames, in the order in which it was released.
 
 use super::call::{Call, Continuation};
-use super::connection::{First, Part, Started};
 use super::credentials::secret_text;
 use super::fan_out;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
+use super::outlet::{First, Part, Started};
 use super::passwords::bearer_hash;
 use super::replay::Turn;
 use super::rights::Holder;

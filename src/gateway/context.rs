@@ -9,25 +9,24 @@ use tokio::sync::{oneshot, watch};
 
 use super::activity::Activity;
 use super::admission::Admission;
-use super::connection::Seats;
 use super::directory::Directory;
 use super::exports::Exports;
 use super::metrics::Metrics;
+use super::outlet::Seats;
 use super::passwords::Hashing;
 use super::presence::Presence;
-use super::release::Ticket;
+use super::release::{Ticket, Waiting};
 use super::secrets::MasterKey;
 use super::throttle::Throttle;
 use super::token::Tokens;
-use crate::access::principal::Principal;
+use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
 use crate::config::{Config, Limits};
 use crate::domain::time::Moment;
 use crate::engine::reject::{Code, Reject};
-use crate::engine::service_users::KeyRef;
 use crate::history::History;
 use crate::market_data::MarketData;
-use crate::sequencer::handle::{Answer, Handle, Outcome, Submission, Work};
+use crate::sequencer::handle::{Answer, Handle, Submission, Work};
 
 /// Failures in a minute, of one account or key from one address, after which further ones wait.
 const FAILURES_MAX: u32 = 10;
@@ -79,8 +78,6 @@ pub struct Gateway {
     pub origins: Vec<String>,
     /// Failed signatures, by key and address (as `admission::counted_as` has it, here and below).
     pub signatures: Throttle<(String, IpAddr)>,
-    /// Handshakes and token calls that were admitted, by key: each is an entry of the journal.
-    pub admissions: Throttle<KeyRef>,
     /// Failed sign-ins, by e-mail and address.
     pub sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
@@ -147,7 +144,6 @@ impl Gateway {
             exports: Exports::under(&config.data_dir),
             origins: config.origins(address),
             signatures: Throttle::new(FAILURES_MAX),
-            admissions: Throttle::new(limits.admissions_per_key()),
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
             refusals_told: Throttle::new(REFUSALS_TOLD_MAX),
@@ -171,15 +167,21 @@ impl Gateway {
         self.open(by, work, Ticket::Ask).await
     }
 
-    /// Asks with a ticket of the caller's making.
+    /// Asks with a ticket of the caller's making. Whoever is not the server waits for a turn, so that a storm of clients does
+    /// not fill the engine's queue before those who are in.
     pub async fn open(
         &self,
         by: Principal,
         work: Work,
-        ticket: impl FnOnce(oneshot::Sender<Option<Outcome>>) -> Ticket,
+        ticket: impl FnOnce(Waiting) -> Ticket,
     ) -> Result<Answer, Unanswered> {
+        let turn = match by.actor {
+            Actor::Server => None,
+            _ => self.admission.turn().await,
+        };
         let (sender, answer) = oneshot::channel();
-        let submitted = self.handle.submit(vec![Submission { by, work, ticket: ticket(sender) }]);
+        let ticket = ticket(Waiting::new(sender, turn));
+        let submitted = self.handle.submit(vec![Submission { by, work, ticket }]);
         submitted.map_err(|_| Unanswered::Unavailable)?;
         match answer.await {
             Ok(Some(Err(reject))) if reject.code == Code::ReadOnly => Err(Unanswered::Unavailable),

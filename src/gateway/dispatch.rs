@@ -32,7 +32,7 @@ type Named = (Option<String>, Option<Topic>);
 
 /// Symbols whose orders one socket may follow.
 const LEVEL3_MAX: usize = 200;
-/// Tokens that one socket remembers having used.
+/// Tokens that one socket remembers having used; the first, which bound it, is always among them.
 const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
@@ -66,6 +66,7 @@ impl Session {
         if request.operation != Operation::Ping {
             self.acted();
         }
+        self.principal.credential = self.credential;
         if let Some(token) = &request.token
             && let Err(error) = self.present(token, time_in)
         {
@@ -87,7 +88,8 @@ impl Session {
         self.reply(Envelope::at_once(method, refusal.req_id, now), Err(&refusal.text));
     }
 
-    /// Takes a token: the first one binds the socket, later ones must be of the same principal (rules 5, 6).
+    /// Takes a token: the first one binds the socket; later ones must be of the same principal, and only their own
+    /// message is judged by them (rules 5, 6).
     fn present(&mut self, token: &str, now: Moment) -> Result<(), &'static str> {
         let known = self.tokens.iter().find(|(used, _)| used == token).map(|(_, claims)| *claims);
         let claims = match known {
@@ -103,7 +105,7 @@ impl Session {
         }
         if known.is_none() {
             if self.tokens.len() == TOKENS_MAX {
-                self.tokens.remove(0);
+                self.tokens.remove(1);
             }
             self.tokens.push((token.to_owned(), claims));
         }
@@ -113,6 +115,7 @@ impl Session {
             let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Continuation::Bind };
             self.ask(Work::Query(Query::Bind(claims.key)), call);
             self.principal.actor = actor;
+            self.credential = claims.credential_version;
         }
         Ok(())
     }
@@ -188,7 +191,7 @@ impl Session {
             let sealed = self.gateway.directory.members(|members| members.member(member).totp_sealed.clone());
             let step = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
             let Some(step) = step else {
-                self.gateway.sign_ins.failed(who, now);
+                self.gateway.sign_ins.count(who, now);
                 return Err("EGovernance:One-time code wrong:otp: give the code that your app shows now");
             };
             set_step(&mut command, step);

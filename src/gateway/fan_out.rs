@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::answers::Group;
-use super::connection::Part;
 use super::directory::Directory;
+use super::outlet::Part;
 use super::ring::Item;
 use super::session::Session;
 use super::subscriptions::Subscriber;
@@ -174,7 +174,7 @@ mod tests {
 
     use futures::FutureExt as _;
 
-    use super::super::connection::{Occupied, Seats};
+    use super::super::outlet::{Occupied, Seats};
     use super::*;
     use crate::access::principal::Actor;
     use crate::domain::ids::{AccountId, AssetId, Seq};

@@ -10,15 +10,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use super::admission::counted_as;
-use super::connection::Outlet;
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
 use super::listener::{Peer, Refusal};
+use super::outlet::Outlet;
 use super::passwords::bearer_hash;
-use super::release::Ticket;
+use super::release::{Ticket, Waiting};
 use super::session::{self, Opened};
 use super::sign_in::{check_origin, cookie};
 use super::traces::told;
@@ -29,7 +28,7 @@ use crate::engine::members::MemberSession;
 use crate::engine::query::{Query, Reply, Session, View};
 use crate::engine::reject::Code;
 use crate::engine::service_users::KeyRef;
-use crate::sequencer::handle::{Answer, Outcome, Work};
+use crate::sequencer::handle::{Answer, Work};
 
 /// The WebSocket's route.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -61,9 +60,7 @@ pub(super) async fn judge(
 ) -> Result<(session::Place, Opened), Refusal> {
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
     let (seat, parts) = gateway.seats.take(peer);
-    let turn = gateway.admission.turn().await;
     let principal = authenticate(gateway, headers, &seat.0).await?;
-    drop(turn);
     let cookie = cookie(headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
     let opened = Opened { principal, cookie, origin: origin(headers).map(str::to_owned) };
     Ok(((seat, admitted, parts), opened))
@@ -82,14 +79,10 @@ pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refu
     let known = given.and_then(|given| gateway.directory.keys(|keys| keys.verification(given)));
     let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
     let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), refusal.text());
-    let (from, now) = (counted_as(peer), (gateway.clock)());
-    if gateway.refusals_told.attempt(from, now).is_err() {
+    if gateway.tells_of_refusal(peer) {
+        tracing::info!(who, %peer, origin, status, error, "authentication refused");
+    } else {
         tracing::debug!(who, %peer, origin, status, error, "authentication refused");
-        return;
-    }
-    tracing::info!(who, %peer, origin, status, error, "authentication refused");
-    if let Some(seconds) = gateway.refusals_told.wait_s(&from, now) {
-        tracing::info!(%peer, seconds, "more that is refused from here is left out of the log");
     }
 }
 
@@ -147,7 +140,7 @@ pub(super) async fn open_signed(
     signature: &Signature<'_>,
     signed: Signed<'_>,
     peer: IpAddr,
-    ticket: impl FnOnce(oneshot::Sender<Option<Outcome>>) -> Ticket,
+    ticket: impl FnOnce(Waiting) -> Ticket,
 ) -> Result<(KeyRef, u32), Refusal> {
     let now = (gateway.clock)();
     let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
@@ -157,7 +150,7 @@ pub(super) async fn open_signed(
     }
     let unauthorized = |text: String| Refusal::new(StatusCode::UNAUTHORIZED, text);
     let refused = |code: Code| {
-        gateway.signatures.failed(who.clone(), now);
+        gateway.signatures.count(who.clone(), now);
         unauthorized(code.text().to_owned())
     };
     let (key, credential, sealed) =
@@ -168,14 +161,11 @@ pub(super) async fn open_signed(
         return Err(refused(Code::InvalidSignature));
     }
     let nonce = signed.nonce.parse().map_err(|_| refused(Code::InvalidNonce))?;
-    gateway.admissions.attempt(key, now).map_err(throttled)?;
-    let work = Work::Command(Command::OpenSession { key, nonce });
-    let answered = gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await;
-    if answered.is_err() {
-        // It is not in the journal. Whoever plays an old request again and again takes nothing from the key.
-        gateway.admissions.take_back(&key);
+    if let Some(wait) = gateway.seats.admissions.wait_s(&key, now) {
+        return Err(throttled(wait));
     }
-    match answered {
+    let work = Work::Command(Command::OpenSession { key, nonce });
+    match gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
         Ok(Answer::Reply(Reply::Session(_))) => {
             gateway.signatures.succeeded(&who);
             Ok((key, credential))

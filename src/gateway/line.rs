@@ -166,7 +166,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::connection::{Part, Seats};
+    use super::super::outlet::{Part, Seats};
     use super::super::socket::Socket;
     use super::*;
     use crate::market_data::Subscriber as _;

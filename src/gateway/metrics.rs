@@ -146,6 +146,12 @@ impl Metrics {
         self.opened(actor);
     }
 
+    /// How many sockets are open of such an actor.
+    #[cfg(test)]
+    pub(super) fn open(&self, actor: Actor) -> i64 {
+        self.sockets[kind(actor)].load(Ordering::Relaxed)
+    }
+
     /// Counts the end of a socket, with the code that it ended with.
     pub(super) fn closed(&self, actor: Actor, code: u16) {
         self.sockets[kind(actor)].fetch_sub(1, Ordering::Relaxed);

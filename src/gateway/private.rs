@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::{any, post};
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::context::Gateway;
 use super::credentials::Signed;
 use super::handshake::{Signature, open_signed, refused};
-use super::listener::Peer;
+use super::listener::{Peer, Refusal};
 use super::release::Ticket;
 use super::token::{Claims, LIFETIME_S};
 
@@ -36,25 +36,25 @@ async fn token(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> Json<Value> {
+) -> Result<Json<Value>, Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let error = |text: &str| Json(json!({"error": [text]}));
-    let Some(api_key) = text("api-key") else { return error("EAPI:Invalid key") };
-    let Some(api_sign) = text("api-sign") else { return error("EAPI:Invalid signature") };
-    let Some(nonce) = nonce(&headers, &body) else { return error("EAPI:Invalid nonce") };
+    let plain = |error: &str| Refusal::new(StatusCode::OK, error);
+    let api_key = text("api-key").ok_or_else(|| plain("EAPI:Invalid key"))?;
+    let api_sign = text("api-sign").ok_or_else(|| plain("EAPI:Invalid signature"))?;
+    let nonce = nonce(&headers, &body).ok_or_else(|| plain("EAPI:Invalid nonce"))?;
     let signature = Signature { api_key, nonce: &nonce, api_sign };
     let signed = Signed { path: uri.path(), nonce: &nonce, body: &body };
-    let _turn = gateway.admission.turn().await;
     match open_signed(&gateway, &signature, signed, peer, Ticket::Ask).await {
         Ok((key, credential_version)) => {
             let claims = Claims { key, credential_version, issued_at: (gateway.clock)() };
-            Json(json!({"error": [], "result": {"token": gateway.tokens.mint(&claims), "expires": LIFETIME_S}}))
+            Ok(Json(json!({"error": [], "result": {"token": gateway.tokens.mint(&claims), "expires": LIFETIME_S}})))
         }
         Err(refusal) => {
+            gateway.metrics.handshake_refused(refusal.status.as_u16());
             refused(&gateway, &headers, peer, &refusal);
             // The reason behind the second colon is ours; v2's clients match what comes before.
-            let plain: Vec<&str> = refusal.text().splitn(3, ':').take(2).collect();
-            error(&plain.join(":"))
+            let error = refusal.text().splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
+            Err(Refusal { status: StatusCode::OK, error, ..refusal })
         }
     }
 }

@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::call::{Call, Continuation, Follow};
-use super::connection::{Notice, Outlet, Part, Seats, Told};
 use super::directory::Directory;
 use super::fan_out::{self, News};
 use super::frame::Frames;
 use super::metrics::Metrics;
 use super::outbound::orders;
+use super::outlet::{Notice, Outlet, Part, Seats, Started, Told};
 use super::rights::{self, Credential, Holder};
 use super::subscriptions::{Address, Follower, RingLimits, Subscriptions};
 use crate::access::operation::Operation;
@@ -30,16 +30,36 @@ use crate::sequencer::{Release, Released, Stamped};
 /// Whom to answer.
 #[derive(Debug)]
 pub enum Ticket {
-    /// A task that waits; it gets `None` when the journal failed and the outcome is not known.
-    Ask(oneshot::Sender<Option<Outcome>>),
+    /// A task that waits.
+    Ask(Waiting),
     /// A handshake that waits: on success the socket belongs to the key or Member from this moment.
-    Open(Arc<Outlet>, Option<[u8; 32]>, oneshot::Sender<Option<Outcome>>),
+    Open(Arc<Outlet>, Option<[u8; 32]>, Waiting),
     /// A call of a socket.
     Call(Arc<Outlet>, Call),
 }
 
-/// Sockets whose answers one release writes by itself, less what waits for the engine: waking a session costs as much as the
-/// write, but sessions write on all processors, and what waits would wait for these writes, too.
+/// A task that waits for an answer, and its turn: that ends with the answer, for the task may have left before.
+#[derive(Debug)]
+pub struct Waiting {
+    answer: oneshot::Sender<Option<Outcome>>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiting {
+    /// One that reads the other end of `answer`.
+    pub fn new(answer: oneshot::Sender<Option<Outcome>>, turn: Option<OwnedSemaphorePermit>) -> Waiting {
+        Waiting { answer, _turn: turn }
+    }
+
+    /// Tells it the outcome; `None` when the journal failed and it is not known.
+    fn tell(self, outcome: Option<Outcome>) {
+        // It may have left; then nobody waits for the answer.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+/// How many sockets one release writes answers to by itself; each submission that waits for the engine lowers it by one.
+/// Waking a session costs as much as the write, but these writes delay the engine, while sessions write in parallel.
 const PASSED_MAX: usize = 64;
 /// Replies for one socket that a release writes by itself: beyond them they cost more than the session's waking.
 const PASSED_EACH: usize = 32;
@@ -212,18 +232,21 @@ impl Desk {
     }
 
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
-        if let Err(reject) = &outcome {
-            self.feeds.metrics.refused(reject.code);
+        match &outcome {
+            Err(reject) => self.feeds.metrics.refused(reject.code),
+            Ok(Answer::Reply(Reply::Session(Session::Key(key, _)))) => {
+                self.sockets.admissions.count(*key, (self.clock)());
+            }
+            Ok(_) => {}
         }
         match ticket {
-            // Who asked may have left; then nobody waits for the answer.
-            Ticket::Ask(waiting) => drop(waiting.send(Some(outcome))),
+            Ticket::Ask(waiting) => waiting.tell(Some(outcome)),
             Ticket::Open(outlet, ..) | Ticket::Call(outlet, _) if !outlet.sit() => {}
             Ticket::Open(outlet, cookie, waiting) => {
                 if let Some(session) = session_of(&outcome) {
                     self.bind(&outlet, session, cookie);
                 }
-                drop(waiting.send(Some(outcome)));
+                waiting.tell(Some(outcome));
             }
             Ticket::Call(outlet, call) => {
                 if let Some(session) = session_of(&outcome) {
@@ -247,7 +270,7 @@ impl Desk {
         channel: Operation,
         follow: Follow,
         view: View,
-    ) -> Result<super::connection::Started, Reject> {
+    ) -> Result<Started, Reject> {
         let View::Snapshot(snapshot) = view else {
             return Err(Reject::of(Code::InvalidArguments));
         };
@@ -402,7 +425,7 @@ impl Release for Desk {
     fn failed(&mut self, tickets: Vec<Ticket>) {
         for ticket in tickets {
             match ticket {
-                Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => drop(waiting.send(None)),
+                Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => waiting.tell(None),
                 Ticket::Call(outlet, call) if outlet.sit() => self.part(&outlet, Part::Failed(call)),
                 Ticket::Call(..) => {}
             }

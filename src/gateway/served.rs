@@ -1,5 +1,6 @@
 //! A gateway with one bare socket, and parts behind it that a test may take away.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,20 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::connection::Seats;
 use super::context::{Gateway, Links};
 use super::directory::Directory;
+use super::outlet::Seats;
 use super::release::{Desk, Feeds};
 use super::secrets::MasterKey;
 use super::subscriptions::RingLimits;
+use super::token::Claims;
 use super::{fan_out, frame, untrusted};
 use crate::config::Config;
-use crate::domain::ids::Seq;
+use crate::domain::ids::{Seq, ServiceUserId};
 use crate::domain::money::Price;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
+use crate::engine::service_users::KeyRef;
 use crate::engine::state::State;
 use crate::sequencer::{self, Sequencer};
 use crate::storage::memory::Disk;
@@ -102,12 +105,26 @@ impl Served {
     }
 
     /// Waits for a frame with this member.
-    pub async fn frame(&mut self, name: &str, value: &str) {
+    pub async fn frame(&mut self, name: &str, value: &str) -> Value {
         loop {
             let Some(Ok(Message::Text(text))) = self.client.next().await else { panic!("it has ended") };
-            if serde_json::from_str::<Value>(&text).unwrap()[name] == value {
-                return;
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            if frame[name] == value {
+                return frame;
             }
+        }
+    }
+
+    /// A token of the first Service User, made then.
+    pub fn token(&self, issued_at: Moment) -> String {
+        let claims = Claims { key: KeyRef::ServiceUser(ServiceUserId(1)), credential_version: 1, issued_at };
+        self.gateway.tokens.mint(&claims)
+    }
+
+    /// Waits until the connection ends without a close frame.
+    pub async fn cut_off(&mut self) {
+        while let Some(Ok(message)) = self.client.next().await {
+            assert!(!message.is_close(), "{message}");
         }
     }
 
@@ -123,7 +140,12 @@ impl Served {
     }
 }
 
-/// The server's clock, which stands still.
+thread_local! {
+    /// What the server's clock shows until a test sets it; with `None` it fails who reads it.
+    pub static CLOCK: Cell<Option<Moment>> = const { Cell::new(Some(Moment(0))) };
+}
+
+/// The server's clock.
 pub fn clock() -> Moment {
-    Moment(0)
+    CLOCK.get().expect("as the test asked")
 }

@@ -4,6 +4,7 @@
 //! is flushed before a frame of ours goes out, and nothing is read while one is being written.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{StreamExt as _, poll};
+use futures::{FutureExt as _, StreamExt as _, poll};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -21,10 +22,10 @@ use super::admission::Admitted;
 use super::answers::Answered;
 use super::beat::BEAT;
 use super::call::Call;
-use super::connection::{Occupied, Outlet, Part, Told};
 use super::context::Gateway;
 use super::frame::Frames;
 use super::outbound::{self, Envelope};
+use super::outlet::{Occupied, Outlet, Part, Told};
 use super::presence;
 use super::release::Ticket;
 use super::replay::{Turned, turned};
@@ -90,6 +91,8 @@ pub(super) struct Session {
     pub(super) gateway: Arc<Gateway>,
     pub(super) outlet: Arc<Outlet>,
     pub(super) principal: Principal,
+    /// What bound the socket: the credential of messages that bring no token of their own.
+    pub(super) credential: u32,
     /// The principal was admitted by the engine, not only claimed by a token that is being judged.
     pub(super) bound: bool,
     /// Tokens used here: they stay good as long as the socket is open (rule 5).
@@ -160,6 +163,7 @@ pub(super) fn run(
         gateway,
         outlet: Arc::clone(&seat.0),
         bound: false,
+        credential: principal.credential,
         principal,
         tokens: Vec::new(),
         channels: HashMap::new(),
@@ -191,7 +195,9 @@ pub(super) fn run(
         if session.principal.actor != Actor::Public {
             session.bind();
         }
-        let end = session.serve(&mut socket, &mut parts).await;
+        let served = AssertUnwindSafe(session.serve(&mut socket, &mut parts)).catch_unwind().await;
+        // What a panic left half done is of this socket alone, and it leaves as any other does.
+        let end = served.unwrap_or(End::Drop(1011, "the session failed"));
         session.closed(end, now.elapsed());
         session.leave().await;
         if let End::Close(code, reason) = end {

@@ -209,7 +209,6 @@ async fn signed_in_now(
 ) -> Response {
     let invalid = || refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
     let Some(token) = cookie(&headers) else { return invalid() };
-    let _turn = gateway.admission.turn().await;
     match gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(bearer_hash(token)))).await {
         Ok(_) => Json(json!({"error": []})).into_response(),
         Err(Unanswered::Refused(_)) => invalid(),
@@ -228,7 +227,6 @@ async fn sign_out(
     let Some(token) = cookie(&headers) else {
         return refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
     };
-    let _turn = gateway.admission.turn().await;
     let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
     match gateway.ask(Principal::public(peer), Work::Command(command)).await {
         Ok(_) => {

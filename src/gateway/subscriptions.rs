@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::call::Follow;
-use super::connection::{First, Outlet, Part, Started};
 use super::fan_out::{self, News};
+use super::outlet::{First, Outlet, Part, Started};
 use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
@@ -95,8 +95,8 @@ pub struct Subscriptions {
     /// Rings are complete from here on, as far as this many items reach.
     start: Seq,
     limits: RingLimits,
-    /// The channel of each item that rings hold, about in the order of their age: in a ring that is full the place of
-    /// the one that leaves is taken by the one that comes, so full rings are shortened before others.
+    /// For each item held, its channel, roughly oldest first. A full ring hands the entry of its oldest item on to its
+    /// newest, so full rings are shortened before others.
     kept: VecDeque<usize>,
     /// Rings hold everything up to here. A subscription is answered before the events of its own batch are told, so
     /// this may lie before it.

@@ -37,12 +37,19 @@ impl<K: Hash + Eq> Throttle<K> {
         self.wait(&self.lock(), who, now)
     }
 
-    /// Notes a failure.
-    pub fn failed(&self, who: K, now: Moment) {
+    /// Counts one more.
+    pub fn count(&self, who: K, now: Moment) {
         count(&mut self.lock(), who, now);
     }
 
-    /// Notes a failure ahead of the judgement, so that of attempts at once no more are judged than of attempts one after
+    /// Counts one more if there were not too many; `false` when there were, or when there is no room to count `who`: for what
+    /// must stay bounded whoever does it.
+    pub fn admit(&self, who: K, now: Moment) -> bool {
+        let mut failures = self.lock();
+        self.wait(&failures, &who, now).is_none() && count(&mut failures, who, now)
+    }
+
+    /// Counts a failure ahead of the judgement, so that of attempts at once no more are judged than of attempts one after
     /// the other; [`Throttle::take_back`] if it was none.
     ///
     /// # Errors
@@ -85,18 +92,20 @@ impl<K: Hash + Eq> Throttle<K> {
     }
 }
 
-fn count<K: Hash + Eq>(failures: &mut HashMap<K, Failures>, who: K, now: Moment) {
+/// `false` when there is no room to count `who`.
+fn count<K: Hash + Eq>(failures: &mut HashMap<K, Failures>, who: K, now: Moment) -> bool {
     if failures.len() >= ENTRIES_MAX {
         failures.retain(|_, failures| now.is_near(failures.since, WINDOW_US));
     }
     if failures.len() >= ENTRIES_MAX && !failures.contains_key(&who) {
-        return;
+        return false;
     }
     let entry = failures.entry(who).or_insert(Failures { since: now, count: 0 });
     if !now.is_near(entry.since, WINDOW_US) {
         *entry = Failures { since: now, count: 0 };
     }
     entry.count += 1;
+    true
 }
 
 #[cfg(test)]
@@ -107,11 +116,11 @@ mod tests {
     fn ten_failures_in_a_minute_make_one_wait_and_nobody_else() {
         let throttle = Throttle::new(10);
         let at = |s: u64| Moment(s * 1_000_000);
-        (0..10).for_each(|s| throttle.failed("eve", at(s)));
+        (0..10).for_each(|s| throttle.count("eve", at(s)));
         assert_eq!(throttle.wait_s(&"eve", at(10)), Some(50));
         assert_eq!(throttle.wait_s(&"alice", at(10)), None);
         assert_eq!(throttle.wait_s(&"eve", at(60)), None);
-        throttle.failed("eve", at(61));
+        throttle.count("eve", at(61));
         assert_eq!(throttle.wait_s(&"eve", at(61)), None, "a new minute counts from one");
     }
 
@@ -119,26 +128,26 @@ mod tests {
     fn d6_74_a_clock_that_is_set_locks_nobody_out_for_longer() {
         let throttle = Throttle::new(10);
         let at = |s: u64| Moment(s * 1_000_000);
-        (0..10).for_each(|_| throttle.failed("alice", at(90_000)));
+        (0..10).for_each(|_| throttle.count("alice", at(90_000)));
         assert_eq!(throttle.wait_s(&"alice", at(90_001)), Some(59));
         for set in [at(0), at(86_000), at(180_000)] {
             assert_eq!(throttle.wait_s(&"alice", set), None);
         }
-        throttle.failed("alice", at(0));
+        throttle.count("alice", at(0));
         assert_eq!(throttle.wait_s(&"alice", at(1)), None, "a new minute counts from one");
     }
 
     #[test]
     fn failures_of_the_same_moment_count_in_whatever_order_they_are_noted() {
         let throttle = Throttle::new(10);
-        (0..10).rev().for_each(|us| throttle.failed("eve", Moment(90_000_000 + us)));
+        (0..10).rev().for_each(|us| throttle.count("eve", Moment(90_000_000 + us)));
         assert_eq!(throttle.wait_s(&"eve", Moment(90_000_000)), Some(60));
     }
 
     #[test]
     fn success_forgets() {
         let throttle = Throttle::new(10);
-        (0..10).for_each(|_| throttle.failed("alice", Moment(0)));
+        (0..10).for_each(|_| throttle.count("alice", Moment(0)));
         throttle.succeeded(&"alice");
         assert_eq!(throttle.wait_s(&"alice", Moment(1)), None);
     }
@@ -160,9 +169,10 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let throttle = Throttle::new(10);
-        (0..ENTRIES_MAX * 2).for_each(|who| throttle.failed(who, Moment(0)));
+        (0..ENTRIES_MAX * 2).for_each(|who| throttle.count(who, Moment(0)));
         assert_eq!(throttle.failures.lock().unwrap().len(), ENTRIES_MAX);
-        throttle.failed(usize::MAX, Moment(WINDOW_US));
+        assert!(!throttle.admit(usize::MAX, Moment(0)), "whom there is no room for");
+        throttle.count(usize::MAX, Moment(WINDOW_US));
         assert_eq!(throttle.failures.lock().unwrap().len(), 1);
     }
 }

@@ -1,8 +1,11 @@
 //! What a socket leaves behind in the log and in the numbers: its opening and its end, with who, from where, from
 //! which page, and why.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use super::admission::counted_as;
+use super::context::Gateway;
 use super::session::{End, Session};
 use crate::access::principal::Actor;
 
@@ -13,6 +16,19 @@ const ORIGIN_CHARS_MAX: usize = 256;
 pub(super) fn told(origin: Option<&str>) -> &str {
     let origin = origin.unwrap_or_default();
     origin.char_indices().nth(ORIGIN_CHARS_MAX).map_or(origin, |(end, _)| &origin[..end])
+}
+
+impl Gateway {
+    /// Whether the log is to tell of a refusal of `peer`: of one address it tells of so many in a minute, and with the last
+    /// of them that further ones are left out.
+    pub(super) fn tells_of_refusal(&self, peer: IpAddr) -> bool {
+        let (from, now) = (counted_as(peer), (self.clock)());
+        let tells = self.refusals_told.admit(from, now);
+        if let Some(seconds) = self.refusals_told.wait_s(&from, now).filter(|_| tells) {
+            tracing::info!(%peer, seconds, "more that is refused from here is left out of the log");
+        }
+        tells
+    }
 }
 
 /// The code that stands for a client that left, as RFC 6455 has it.
@@ -34,7 +50,7 @@ impl Session {
 
     /// A token was not taken. Told once for a socket, which may try thousands a second.
     pub(super) fn token_refused(&mut self, error: &str) {
-        if !std::mem::replace(&mut self.told_of_token, true) {
+        if !std::mem::replace(&mut self.told_of_token, true) && self.gateway.tells_of_refusal(self.principal.peer) {
             let (connection, who, peer) = (self.connection_id, self.principal.actor, self.principal.peer);
             tracing::info!(connection, %who, %peer, error, "authentication refused");
         }

@@ -8,7 +8,7 @@ use futures::SinkExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
-use super::connection::Outlet;
+use super::outlet::Outlet;
 use super::rights::SLOW_CONSUMER;
 use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;

@@ -149,6 +149,19 @@ async fn d2_21_a_stream_asked_for_behind_a_token_that_is_refused_is_refused_too(
     bare.call("subscribe", json!({"channel": "executions", "token": fresh})).await;
 }
 
+/// Each message is judged by its own token; the socket stays who it was.
+#[tokio::test]
+async fn rule_5_a_token_that_is_refused_does_not_spoil_the_socket() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let old = token(&world, 1, &next_nonce()).await["result"]["token"].clone();
+    let rotate = json!({"service_user_id": "SVC1", "overlap_s": 0, "otp": code(0)});
+    let kept = world.member("alice").await.call("rotate_service_user_key", rotate).await;
+    let drawn = decode_secret(kept["api_secret"].as_str().unwrap()).unwrap();
+    let mut bot = Client::signed(world.address, kept["api_key"].as_str().unwrap(), &drawn).await.unwrap();
+    assert_eq!(bot.refused("key_info", json!({"token": old})).await, "EAPI:Invalid key");
+    assert_eq!(bot.call("key_info", json!({})).await["service_user_id"], "SVC1");
+}
+
 #[tokio::test]
 async fn a_wrong_master_key_does_not_start() {
     let mut world = World::new(&[]).await;

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::served::{Served, clock};
-use super::super::token::Claims;
+use super::super::served::{CLOCK, Served, clock};
 use crate::access::principal::Actor;
-use crate::domain::ids::{MarketId, Seq, ServiceUserId};
+use crate::domain::ids::{MarketId, Seq};
 use crate::domain::markets::MarketStatus;
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
-use crate::engine::service_users::KeyRef;
 use crate::sequencer::Stamped;
+
+const HOUR_US: u64 = 3_600_000_000;
 
 /// The code that a follower of the book is closed with after this.
 async fn followers_end_after(stop: impl FnOnce(&mut Served)) -> u16 {
@@ -38,15 +38,53 @@ async fn whoever_follows_market_data_that_has_failed_is_closed() {
     assert_eq!(followers_end_after(fail).await, 1013);
 }
 
+/// How many sockets of strangers the numbers tell of.
+fn strangers(served: &Served) -> i64 {
+    served.gateway.metrics.open(Actor::Public)
+}
+
+#[tokio::test]
+async fn d7_86_a_session_that_panics_is_counted_out_as_any_other() {
+    let mut served = Served::new().await;
+    served.send(json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"]}})).await;
+    served.frame("channel", "book").await;
+    assert_eq!(strangers(&served), 1);
+    CLOCK.set(None);
+    served.send(json!({"method": "ping"})).await;
+    served.cut_off().await;
+    assert_eq!(strangers(&served), 0);
+}
+
+/// Subscriptions name it as long as they last, and clients may take a fresh one for each message.
+#[tokio::test]
+async fn rule_5_the_token_that_bound_a_socket_stays_good_there_whatever_came_after_it() {
+    let mut served = Served::new().await;
+    let tokens: Vec<String> = (0..20).map(|issued_at| served.token(Moment(issued_at))).collect();
+    for token in &tokens {
+        served.send(json!({"method": "key_info", "params": {"token": token}})).await;
+    }
+    served.send(json!({"method": "ping"})).await;
+    served.frame("method", "pong").await;
+    CLOCK.set(Some(Moment(0).plus_us(HOUR_US)));
+    for (token, error) in tokens.iter().zip(["EGeneral:Invalid arguments:channel", "ESession:Invalid session"]) {
+        let params = json!({"channel": "executions", "token": token});
+        served.send(json!({"method": "unsubscribe", "params": params})).await;
+        let refused = served.frame("method", "unsubscribe").await;
+        assert!(refused["error"].as_str().unwrap().starts_with(error), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_died_with_the_sequencer_is_not_taken_for_one_that_was_never_done() {
     let mut served = Served::new().await;
-    let claims = Claims { key: KeyRef::ServiceUser(ServiceUserId(1)), credential_version: 1, issued_at: clock() };
-    let token = served.gateway.tokens.mint(&claims);
+    let token = served.token(clock());
+    served.send(json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"]}})).await;
+    served.frame("channel", "book").await;
     served.send(json!({"method": "key_info", "params": {"token": token}})).await;
     served.send(json!({"method": "ping"})).await;
     served.frame("method", "pong").await;
-    served.sequencer = None;
+    // Its end is market data's, too.
+    (served.sequencer, served.market_feed) = (None, None);
     served.gateway.seats.stop();
     assert_eq!(served.closed().await, 1011);
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
 
-use super::super::connection::Occupied;
+use super::super::outlet::Occupied;
 use super::*;
 use crate::access::principal::Actor;
 use crate::domain::ids::{AccountId, AssetId, VenueKeyId};

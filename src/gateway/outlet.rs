@@ -15,12 +15,14 @@ use super::fan_out::Batch;
 use super::line::{Line, Passed};
 use super::rights::Holder;
 use super::ring::Item;
+use super::throttle::Throttle;
 use crate::access::operation::Operation;
 use crate::config::Limits;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::query::{HistoryGrant, Owner, View};
 use crate::engine::reject::Reject;
+use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::Outcome;
 
 /// Deliveries that may wait on one socket; there is at most one a commit.
@@ -36,6 +38,9 @@ const PARTS_PER_CALL: usize = 8;
 /// Bytes that a waiting part is reckoned at: most are rendered only when they are written. A rendered frame counts as so
 /// many parts as its length makes.
 const PART_BYTES: usize = 512;
+
+/// Handshakes and token calls of a key in a minute that are admitted however few sockets it may have.
+const ADMISSIONS_LEAST: u32 = 100;
 
 /// Something for a socket to write.
 #[derive(Debug)]
@@ -111,6 +116,8 @@ pub struct Seats {
     waiting: AtomicUsize,
     parts_max: usize,
     sockets_max: usize,
+    /// Handshakes and token calls that were admitted, by key: each is an entry of the journal.
+    pub admissions: Throttle<KeyRef>,
     /// Open sockets by holder, for who asks.
     held: Mutex<HashMap<Holder, usize>>,
     /// Every open socket by its number, for what concerns them all.
@@ -123,7 +130,8 @@ impl Seats {
         Seats::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
     }
 
-    /// Seats whose sockets may have `parts_max` parts waiting, `sockets_max` of them for one key or Member.
+    /// Seats whose sockets may have `parts_max` parts waiting, `sockets_max` of them for one key or Member. In a minute all
+    /// those of a key may come back a few times, with a token each.
     pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Seats> {
         Arc::new(Seats {
             free: Mutex::default(),
@@ -132,6 +140,7 @@ impl Seats {
             waiting: AtomicUsize::new(0),
             parts_max,
             sockets_max,
+            admissions: Throttle::new(u32::try_from(sockets_max * 4).unwrap_or(u32::MAX).max(ADMISSIONS_LEAST)),
             held: Mutex::default(),
             open: Mutex::default(),
         })
@@ -234,7 +243,7 @@ pub struct Outlet {
     seated: AtomicBool,
     /// The socket has left its seat.
     gone: AtomicBool,
-    /// Wakes the session for either. A session looks at it each time that it waits, so it is no more than this.
+    /// Wakes the session when `slow` or `stopping` is set: one waker for both, since a session polls it each time it waits.
     alarm: AtomicWaker,
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
