@@ -118,14 +118,18 @@ pub async fn run(directory: Arc<Directory>, mut incoming: Incoming) {
 async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) {
     let reference = directory.reference();
     let mut seen: BTreeMap<MemberId, Arc<Batch>> = BTreeMap::new();
-    for (told, subscriber) in (1..).zip(to) {
-        let sees = |item: &Item| subscriber.member.is_none_or(|member| rights::sees(directory, member, &item.stamped));
-        let part = match subscriber.member {
-            Some(member) => seen.entry(member).or_insert_with(|| part_of(batch, sees)),
-            None => batch,
-        };
-        send(subscriber, part, &reference);
-        if told % YIELD_AFTER == 0 {
+    for group in to.chunks(YIELD_AFTER) {
+        group.iter().for_each(|subscriber| subscriber.outlet.prefetch());
+        for subscriber in group {
+            let sees =
+                |item: &Item| subscriber.member.is_none_or(|member| rights::sees(directory, member, &item.stamped));
+            let part = match subscriber.member {
+                Some(member) => seen.entry(member).or_insert_with(|| part_of(batch, sees)),
+                None => batch,
+            };
+            send(subscriber, part, &reference);
+        }
+        if group.len() == YIELD_AFTER {
             tokio::task::yield_now().await;
         }
     }

@@ -5,7 +5,9 @@
 //! is, waits and has nothing half written. All others get them by their queues, and so do sockets under TLS, which have no
 //! line.
 
+use std::hint::black_box;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -78,6 +80,11 @@ impl Line {
         self.passed.fetch_or(passed != Passed::Nothing, Ordering::Relaxed);
         self.turn.store(turn, Ordering::Release);
         passed
+    }
+
+    /// Reads what is read before a frame is written.
+    pub fn prefetch(&self) {
+        black_box((self.turn.load(Ordering::Relaxed), self.stream().as_raw_fd()));
     }
 
     /// Whether a frame was passed since the last call.

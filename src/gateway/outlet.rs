@@ -307,6 +307,15 @@ impl Outlet {
         passed
     }
 
+    /// Reads what passing a frame reads first. Asked for many sockets in a row, the waits for their memory overlap.
+    pub fn prefetch(&self) {
+        if self.waiting.load(Ordering::Relaxed) == 0
+            && let Some(line) = self.line.get().and_then(Weak::upgrade)
+        {
+            line.prefetch();
+        }
+    }
+
     fn pass_over<'a>(&self, frames: impl FnOnce() -> Option<&'a [u8]>) -> bool {
         if self.waiting.load(Ordering::Relaxed) > 0 || self.is_slow() {
             return false;
@@ -467,10 +476,13 @@ impl crate::market_data::Subscriber for Outlet {
         self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 4
     }
 
-    fn send(&self, frame: &Bytes) {
-        if !self.pass(frame, None) {
-            Outlet::send(self, vec![Part::Frame(frame.clone())]);
-        }
+    fn send(&self, frame: &Bytes) -> bool {
+        // What can be passed has room, and is there.
+        self.pass(frame, None) || self.has_room() && Outlet::send(self, vec![Part::Frame(frame.clone())])
+    }
+
+    fn prefetch(&self) {
+        Outlet::prefetch(self);
     }
 
     fn queue(&self, frame: &Bytes) {

@@ -40,8 +40,10 @@ pub trait Subscriber: Send + Sync + 'static {
     fn has_room(&self) -> bool;
     /// Whether most of what waited for it has been written: it reads.
     fn is_reading(&self) -> bool;
-    /// Hands a frame over, at once if it can be written.
-    fn send(&self, frame: &Bytes);
+    /// Hands a frame over, at once if it can be written; `false` when there is no room for it.
+    fn send(&self, frame: &Bytes) -> bool;
+    /// Reads ahead what `send` reads, so that with many subscribers the waits for their memory overlap.
+    fn prefetch(&self) {}
     /// Queues a frame behind what the subscriber is about to receive.
     fn queue(&self, frame: &Bytes);
 }

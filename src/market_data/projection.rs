@@ -442,14 +442,18 @@ impl Projection {
         let frame = (self.frame)(&text);
         let Some(mut followers) = self.followers.remove(&topic) else { return };
         let mut told = Vec::with_capacity(followers.current.len());
-        for subscriber in followers.current.into_iter().filter(|subscriber| !subscriber.is_gone()) {
-            if !subscriber.has_room() {
-                followers.behind.push(subscriber);
-                continue;
+        let mut left = followers.current.into_iter();
+        while left.len() > 0 {
+            let group = left.len().min(YIELD_AFTER);
+            left.as_slice()[..group].iter().for_each(|subscriber| subscriber.prefetch());
+            for subscriber in left.by_ref().take(group) {
+                if subscriber.send(&frame) {
+                    told.push(subscriber);
+                } else if !subscriber.is_gone() {
+                    followers.behind.push(subscriber);
+                }
+                self.yield_periodically().await;
             }
-            subscriber.send(&frame);
-            told.push(subscriber);
-            self.yield_periodically().await;
         }
         followers.current = told;
         self.followers.insert(topic, followers);
@@ -468,8 +472,8 @@ impl Projection {
             let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.is_reading());
             followers.behind = behind;
             for subscriber in ready {
-                frame.iter().for_each(|frame| subscriber.send(frame));
-                followers.current.push(subscriber);
+                let told = frame.iter().all(|frame| subscriber.send(frame));
+                if told { &mut followers.current } else { &mut followers.behind }.push(subscriber);
                 self.yield_periodically().await;
             }
             self.followers.insert(topic, followers);

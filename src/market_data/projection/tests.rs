@@ -36,12 +36,13 @@ impl Subscriber for Kept {
         true
     }
 
-    fn send(&self, frame: &Bytes) {
-        self.0.lock().unwrap().push(serde_json::from_slice(frame).unwrap());
+    fn send(&self, frame: &Bytes) -> bool {
+        self.queue(frame);
+        true
     }
 
     fn queue(&self, frame: &Bytes) {
-        self.send(frame);
+        self.0.lock().unwrap().push(serde_json::from_slice(frame).unwrap());
     }
 }
 
@@ -62,8 +63,8 @@ impl Subscriber for Full {
         self.1.load(Ordering::Relaxed)
     }
 
-    fn send(&self, frame: &Bytes) {
-        self.0.send(frame);
+    fn send(&self, frame: &Bytes) -> bool {
+        self.has_room() && self.0.send(frame)
     }
 
     fn queue(&self, frame: &Bytes) {
