@@ -25,6 +25,24 @@ pub enum Source {
     Reward(EarnOperationId, YieldSource),
 }
 
+impl Source {
+    /// `type`, `subtype` and `category` of the entry in a spot wallet (`spot`) or an Earn wallet (rule 33).
+    pub const fn names(self, spot: bool) -> (&'static str, Option<&'static str>, &'static str) {
+        match (self, spot) {
+            (Source::Trade(_), _) => ("trade", None, "trade"),
+            (Source::Deposit(_), _) => ("deposit", None, "deposit"),
+            (Source::Withdrawal(_), _) => ("withdrawal", None, "withdrawal"),
+            // v2 lists no category for moves between a customer's own wallets; this one says they are at once.
+            (Source::IntoEarn(_), true) => ("transfer", Some("spottostaking"), "instant"),
+            (Source::IntoEarn(_), false) => ("transfer", Some("stakingfromspot"), "instant"),
+            (Source::OutOfEarn(_), true) => ("transfer", Some("spotfromstaking"), "instant"),
+            (Source::OutOfEarn(_), false) => ("transfer", Some("stakingtospot"), "instant"),
+            (Source::Reward(_, YieldSource::Staking), _) => ("staking", None, "staking-rewards"),
+            (Source::Reward(_, YieldSource::OffChain), _) => ("reward", None, "reward-bonus"),
+        }
+    }
+}
+
 /// An entry of an account's ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -10,7 +10,6 @@ use crate::engine::ledger::Wallet;
 use crate::engine::query::View;
 use crate::engine::reference::Reference;
 use crate::engine::transfers::Transfer;
-use crate::history::movement;
 
 /// Whether a subscription wants an item.
 pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> bool {
@@ -29,7 +28,7 @@ pub(super) fn admits(options: &Channel, item: &Item, reference: &Reference) -> b
         (event, Operation::Ledger) => {
             let mut all = entries(stamped.seq, stamped.at, event);
             let Some(entry) = all.find(|entry| entry.id.0 == item.offset()) else { return false };
-            let (kind, ..) = movement(entry.source).names(entry.wallet == Wallet::Main);
+            let (kind, ..) = entry.source.names(entry.wallet == Wallet::Main);
             (entry.posting.asset, Some(kind))
         }
         _ => return true,

@@ -11,7 +11,7 @@ mod transfers;
 pub use audit::{AuditEntry, Audited};
 pub use projector::start;
 pub use queries::{Busy, Closed, Entries, Found, Wanted};
-pub use rows::{ClosedOrder, PastFill, movement};
+pub use rows::{ClosedOrder, PastFill};
 pub use streams::{Page, Past, Stream};
 
 use std::sync::Arc;

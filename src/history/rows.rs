@@ -9,12 +9,10 @@ use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order};
 use crate::domain::prints::Print;
 use crate::domain::time::Moment;
-use crate::engine::earn::YieldSource;
-use crate::engine::entries::{Entry, Source, TAKER_TRADE, entries};
+use crate::engine::entries::{Entry, TAKER_TRADE, entries};
 use crate::engine::event::{Event, Fill, Trade};
 use crate::sequencer::Stamped;
 use crate::storage::history::{CandleRow, HistoryBatch, LedgerRow, OrderRow, TradeRow};
-use crate::wire::movements::Movement;
 
 /// An order of the past.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,21 +157,8 @@ fn order_row(order: &Order, reason: Option<CancelReason>, seq: Seq, index: u8, a
     }
 }
 
-/// How what moved the money is named on the wire.
-pub fn movement(source: Source) -> Movement {
-    match source {
-        Source::Trade(_) => Movement::Trade,
-        Source::Deposit(_) => Movement::Deposit,
-        Source::Withdrawal(_) => Movement::Withdrawal,
-        Source::IntoEarn(_) => Movement::IntoEarn,
-        Source::OutOfEarn(_) => Movement::OutOfEarn,
-        Source::Reward(_, YieldSource::Staking) => Movement::StakingReward,
-        Source::Reward(_, YieldSource::OffChain) => Movement::OtherReward,
-    }
-}
-
 fn ledger_row(entry: &Entry) -> LedgerRow {
-    let (kind, ..) = movement(entry.source).names(true);
+    let (kind, ..) = entry.source.names(true);
     LedgerRow {
         ledger_id: entry.id.0,
         account: entry.account.0.into(),

@@ -6,7 +6,6 @@ pub mod earn;
 pub mod items;
 pub mod leaf;
 pub mod market_data;
-pub mod movements;
 pub mod params;
 pub mod results;
 

@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("background", &[]),
     ("sequencer", &["engine", "storage", "access", "domain", "background", "telemetry"]),
     ("market_data", &["engine", "access", "domain", "wire", "sequencer"]),
-    ("history", &["engine", "access", "domain", "wire", "storage", "sequencer"]),
+    ("history", &["engine", "access", "domain", "storage", "sequencer"]),
     (
         "gateway",
         &[

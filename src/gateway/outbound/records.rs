@@ -16,7 +16,7 @@ use crate::engine::query::{Balance, Can};
 use crate::engine::reference::Reference;
 use crate::engine::withdrawals::{self, WithdrawalStatus};
 use crate::gateway::exports::Progress;
-use crate::history::{AuditEntry, Audited, movement};
+use crate::history::{AuditEntry, Audited};
 use crate::wire::items as w;
 use crate::wire::leaf::Exact;
 use crate::wire::results as r;
@@ -71,7 +71,7 @@ pub fn entry(reference: &Reference, entry: &Entry) -> w::LedgerEntry {
         Source::Withdrawal(id) => id.to_string(),
         Source::IntoEarn(id) | Source::OutOfEarn(id) | Source::Reward(id, _) => id.to_string(),
     };
-    let (kind, subtype, category) = movement(entry.source).names(entry.wallet == Wallet::Main);
+    let (kind, subtype, category) = entry.source.names(entry.wallet == Wallet::Main);
     let posting = &entry.posting;
     w::LedgerEntry {
         ledger_id: entry.id.to_string(),
