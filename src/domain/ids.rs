@@ -26,6 +26,17 @@ impl Seq {
         self.offset(u8::MAX)
     }
 
+    /// The sequence and the index that an offset is made of.
+    pub fn of_offset(offset: u64) -> (Seq, u8) {
+        (Seq(offset / 256), (offset % 256) as u8)
+    }
+
+    /// Whether an offset is one that a snapshot carries, and no item does.
+    pub fn is_snapshot_offset(offset: u64) -> bool {
+        let (_, index) = Seq::of_offset(offset);
+        index == u8::MAX
+    }
+
     /// The sequence after this one.
     pub fn next(self) -> Seq {
         Seq(self.0 + 1)
@@ -193,6 +204,15 @@ mod tests {
         assert_eq!(MemberId::parse("MEM7"), Some(MemberId(7)));
         for bad in ["MEM0", "MEM07", "MEM", "SVC7", "MEM-7", "MEM+7"] {
             assert_eq!(MemberId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rule_41_an_offset_and_back() {
+        for (seq, index) in [(Seq(0), 0), (Seq(1), 254), (Seq(1), 255), (Seq::END, 255)] {
+            let offset = seq.offset(index);
+            assert_eq!(Seq::of_offset(offset), (seq, index));
+            assert_eq!(Seq::is_snapshot_offset(offset), index == 255, "{offset}");
         }
     }
 

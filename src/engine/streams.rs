@@ -84,7 +84,7 @@ pub fn routes(seq: Seq, at: Moment, event: &Event, tell: &mut dyn FnMut(Route)) 
         _ => {}
     }
     for entry in entries(seq, at, event) {
-        let index = (entry.id.0 % 256) as u8;
+        let (_, index) = Seq::of_offset(entry.id.0);
         tell(Route::of(entry.account, Operation::Balances, index));
         tell(Route::of(entry.account, Operation::Ledger, index));
     }

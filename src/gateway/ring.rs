@@ -117,7 +117,7 @@ impl Ring {
         }
         let next = self.items.partition_point(|kept| self::offset(kept) <= offset);
         let ours = offset == self.complete_from
-            || offset % 256 == 255
+            || Seq::is_snapshot_offset(offset)
             || next.checked_sub(1).is_some_and(|last| self::offset(&self.items[last]) == offset);
         if !ours {
             return Err(Gap::Unknown);

@@ -226,10 +226,10 @@ mod tests {
     use crate::engine::earn::{LockType, Strategy};
 
     /// Whose logs tell of an event by the venue operator, and the entry's place in each.
-    fn told(event: Event) -> Vec<(u64, u64)> {
+    fn told(event: Event) -> Vec<(u64, u8)> {
         let by = Actor::Venue(VenueKeyId(1));
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
-        rows(&stamped).iter().map(|row| (row.organization, row.entry_offset - 256)).collect()
+        rows(&stamped).iter().map(|row| (row.organization, Seq::of_offset(row.entry_offset).1)).collect()
     }
 
     #[test]

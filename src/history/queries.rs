@@ -148,7 +148,7 @@ impl History {
             let page = Page { account: organization, ..within(Period::ALWAYS, wanted) };
             let mut rows = self.reader.audit(&page).await?;
             let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.entry_offset));
-            let seqs: Vec<u64> = rows.iter().map(|row| row.entry_offset / 256).collect();
+            let seqs: Vec<u64> = rows.iter().map(|row| Seq::of_offset(row.entry_offset).0.0).collect();
             let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
                 tracing::warn!(%error, "the journal's digests cannot be read");
                 Busy

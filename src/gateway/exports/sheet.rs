@@ -38,7 +38,8 @@ pub(super) fn fill(out: &mut String, format: Format, columns: &[Column], referen
         Column::Margin => write_units(value, 0, market.quote_decimals),
         Column::Misc if fee_in_base => value.push_str("fcib"),
         Column::Ledgers => {
-            let [base, quote] = of_fill(Seq(of.offset / 256), of.maker);
+            let (seq, _) = Seq::of_offset(of.offset);
+            let [base, quote] = of_fill(seq, of.maker);
             value.push_str(&format!("{base},{quote}"));
         }
         Column::Misc
