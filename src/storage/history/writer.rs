@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
 use super::tables::{Column, Table, names, tables};
-use super::{HistoryBatch, HistoryError, time};
+use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
 
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
@@ -19,13 +19,16 @@ const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since
 const SQLITE_ROWS: [usize; 6] = [2_048, 512, 128, 32, 8, 2];
 
 /// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
-const FORGET: [&str; 2] = [
-    "UPDATE streams_since SET seq = last.block * 256 - 1
-     FROM (SELECT block FROM stream_blocks WHERE at_us < $1 ORDER BY at_us DESC, block LIMIT 1) AS last
-     WHERE streams_since.seq < last.block * 256 - 1",
-    "DELETE FROM stream_blocks WHERE at_us < $1
-     AND block < (SELECT block FROM stream_blocks WHERE at_us < $1 ORDER BY at_us DESC, block LIMIT 1)",
-];
+fn forget() -> [String; 2] {
+    let last = "SELECT block FROM stream_blocks WHERE at_us < $1 ORDER BY at_us DESC, block LIMIT 1";
+    [
+        format!(
+            "UPDATE streams_since SET seq = last.block * {BLOCK_EVENTS} - 1 FROM ({last}) AS last
+             WHERE streams_since.seq < last.block * {BLOCK_EVENTS} - 1"
+        ),
+        format!("DELETE FROM stream_blocks WHERE at_us < $1 AND block < ({last})"),
+    ]
+}
 
 /// The only writer of the history tables.
 #[derive(Debug)]
@@ -111,8 +114,8 @@ impl HistoryWriter {
         match &mut self.connection {
             Connection::Sqlite(connection) => {
                 let mut transaction = connection.begin().await?;
-                for statement in FORGET {
-                    sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
+                for statement in forget() {
+                    sqlx::query(AssertSqlSafe(statement)).bind(time(before_us)).execute(&mut *transaction).await?;
                 }
                 Ok(transaction.commit().await?)
             }
@@ -213,8 +216,8 @@ async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, 
 
 async fn forget_in_postgres(connection: &mut PgConnection, before_us: u64) -> Result<(), HistoryError> {
     let mut transaction = connection.begin().await?;
-    for statement in FORGET {
-        sqlx::query(statement).bind(time(before_us)).execute(&mut *transaction).await?;
+    for statement in forget() {
+        sqlx::query(AssertSqlSafe(statement)).bind(time(before_us)).execute(&mut *transaction).await?;
     }
     Ok(transaction.commit().await?)
 }
