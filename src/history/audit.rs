@@ -14,7 +14,7 @@ use crate::engine::members::{Member, MemberStatus};
 use crate::engine::service_users::ServiceUserChange;
 use crate::engine::withdrawals::WithdrawalStatus;
 use crate::sequencer::Stamped;
-use crate::storage::history::AuditRow;
+use crate::storage::history::{AuditRow, Stored};
 
 /// Stands for every Organization: what concerns the whole venue is in the log of each. Organizations are
 /// numbered from 1.
@@ -54,10 +54,8 @@ pub fn rows(stamped: &Stamped) -> Vec<AuditRow> {
     let each = organizations.iter().flat_map(|organization| entries.iter().map(move |entry| (organization, entry)));
     // An event has room for 255 items (rule 41).
     let row = |(index, (organization, entry)): (u8, (&OrganizationId, &AuditEntry))| AuditRow {
-        entry_offset: stamped.seq.offset(index),
+        stored: Stored { at_us: stamped.at.0, id: stamped.seq.offset(index), body: bytes(entry) },
         organization: organization.0.into(),
-        at_us: stamped.at.0,
-        body: bytes(entry),
     };
     (0..u8::MAX).zip(each).map(row).collect()
 }
@@ -229,7 +227,7 @@ mod tests {
     fn told(event: Event) -> Vec<(u64, u8)> {
         let by = Actor::Venue(VenueKeyId(1));
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
-        rows(&stamped).iter().map(|row| (row.organization, Seq::of_offset(row.entry_offset).1)).collect()
+        rows(&stamped).iter().map(|row| (row.organization, Seq::of_offset(row.stored.id).1)).collect()
     }
 
     #[test]

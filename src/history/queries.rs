@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::History;
 use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read, read_candle};
@@ -15,7 +17,7 @@ use crate::domain::prints::{PRINTS_KEPT, Past};
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
-use crate::storage::history::{CandleRow, HistoryError, HistoryReader, OrderFilter, OrderRow, Page, SortKey};
+use crate::storage::history::{CandleRow, HistoryError, HistoryReader, OrderFilter, Page, SortKey, Stored};
 
 /// How long a query may take (rule 40).
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -123,9 +125,7 @@ impl History {
                 cl_ord_id: wanted.cl_ord_id.as_deref(),
                 userref: wanted.userref,
             };
-            let mut rows = self.reader.closed_orders(&page(grant, wanted), &filter).await?;
-            let next = cut(&mut rows, wanted.limit, |row| (row.closed_us.unwrap_or_default(), row.order_id));
-            Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+            Ok(told(self.reader.closed_orders(&page(grant, wanted), &filter).await?, wanted.limit))
         })
         .await
     }
@@ -134,9 +134,8 @@ impl History {
     pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Entries, Busy> {
         self.query(grant.reached, async {
             let asset = wanted.asset.map(|asset| asset.0.into());
-            let mut rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
-            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.ledger_id));
-            Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+            let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
+            Ok(told(rows, wanted.limit))
         })
         .await
     }
@@ -147,8 +146,8 @@ impl History {
             let organization = grant.organization.0.into();
             let page = Page { account: organization, ..within(Period::ALWAYS, wanted) };
             let mut rows = self.reader.audit(&page).await?;
-            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.entry_offset));
-            let seqs: Vec<u64> = rows.iter().map(|row| Seq::of_offset(row.entry_offset).0.0).collect();
+            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.id));
+            let seqs: Vec<u64> = rows.iter().map(|row| Seq::of_offset(row.id).0.0).collect();
             let hashes = self.journal.digests_of(&seqs).await.map_err(|error| {
                 tracing::warn!(%error, "the journal's digests cannot be read");
                 Busy
@@ -156,7 +155,7 @@ impl History {
             let audited = rows
                 .iter()
                 .zip(hashes)
-                .filter_map(|(row, hash)| Some(Audited { entry: read(&row.body)?, offset: row.entry_offset, hash }));
+                .filter_map(|(row, hash)| Some(Audited { entry: read(&row.body)?, offset: row.id, hash }));
             Ok((audited.collect(), next))
         })
         .await
@@ -166,9 +165,7 @@ impl History {
     pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Fills, Busy> {
         self.query(grant.reached, async {
             let market = wanted.market.map(|market| market.0.into());
-            let mut rows = self.reader.trades(&page(grant, wanted), market).await?;
-            let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.exec));
-            Ok((rows.iter().filter_map(|row| read(&row.body)).collect(), next))
+            Ok(told(self.reader.trades(&page(grant, wanted), market).await?, wanted.limit))
         })
         .await
     }
@@ -202,7 +199,7 @@ impl History {
         self.query(grant.reached, async {
             let account = grant.account.0.into();
             let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
-            let mut rows: Vec<OrderRow> = Vec::new();
+            let mut rows: Vec<Stored> = Vec::new();
             if !ids.is_empty() {
                 rows.extend(self.reader.orders_by_id(account, &ids).await?);
             }
@@ -211,8 +208,8 @@ impl History {
                 let page = Page { limit, ..page(grant, &Wanted::default()) };
                 rows.extend(self.reader.orders_by_client_id(&page, owner.0.into(), cl_ord_ids).await?);
             }
-            rows.retain(|row| row.closed_us.is_some_and(|at| grant.dates.holds(Moment(at))));
-            rows.sort_unstable_by_key(|row| Reverse(row.order_id));
+            rows.retain(|row| grant.dates.holds(Moment(row.at_us)));
+            rows.sort_unstable_by_key(|row| Reverse(row.id));
             Ok(rows.iter().filter_map(|row| read(&row.body)).collect())
         })
         .await
@@ -236,6 +233,12 @@ fn within(dates: Period, wanted: &Wanted) -> Page {
         after,
         limit: u32::try_from(wanted.limit + 1).unwrap_or(u32::MAX),
     }
+}
+
+/// The records of a page of rows, and where the next begins.
+fn told<T: DeserializeOwned>(mut rows: Vec<Stored>, limit: usize) -> (Vec<T>, Option<Cursor>) {
+    let next = cut(&mut rows, limit, |row| (row.at_us, row.id));
+    (rows.iter().filter_map(|row| read(&row.body)).collect(), next)
 }
 
 /// Cuts what was read to a page of so many rows: the cursor behind its last one, when more follow.

@@ -12,7 +12,7 @@ use crate::domain::time::Moment;
 use crate::engine::entries::{Entry, TAKER_TRADE, entries};
 use crate::engine::event::{Event, Fill, Trade};
 use crate::sequencer::Stamped;
-use crate::storage::history::{CandleRow, HistoryBatch, LedgerRow, OrderRow, TradeRow};
+use crate::storage::history::{CandleRow, HistoryBatch, LedgerRow, OrderRow, Stored, TradeRow};
 
 /// An order of the past.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,50 +122,47 @@ fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped
     if !order.is_open() {
         batch.orders.push(order_row(order, None, stamped.seq, index + 1, at));
     }
+    let offset = stamped.seq.offset(index);
+    let body = bytes(&PastFill {
+        trade_id: trade.trade_id,
+        price: trade.price,
+        qty: trade.qty,
+        cost: trade.cost,
+        fill: fill.clone(),
+        maker: index != TAKER_TRADE,
+        at,
+        offset,
+    });
     batch.trades.push(TradeRow {
-        exec: stamped.seq.offset(index),
+        stored: Stored { at_us: at.0, id: offset, body },
         account: order.account.0.into(),
         market: trade.market.0.into(),
         order_id: order.id.0,
-        at_us: at.0,
-        body: bytes(&PastFill {
-            trade_id: trade.trade_id,
-            price: trade.price,
-            qty: trade.qty,
-            cost: trade.cost,
-            fill: fill.clone(),
-            maker: index != TAKER_TRADE,
-            at,
-            offset: stamped.seq.offset(index),
-        }),
     });
 }
 
 fn order_row(order: &Order, reason: Option<CancelReason>, seq: Seq, index: u8, at: Moment) -> OrderRow {
     let offset = seq.offset(index);
+    let body = bytes(&ClosedOrder { order: order.clone(), reason, at, offset });
     OrderRow {
-        order_id: order.id.0,
+        stored: Stored { at_us: at.0, id: order.id.0, body },
         account: order.account.0.into(),
         market: order.market.0.into(),
         service_user: order.owner.0.into(),
         cl_ord_id: order.cl_ord_id.map(|id| id.to_string()),
         userref: order.userref,
         opened_us: order.opened_at.0,
-        closed_us: (!order.is_open()).then_some(at.0),
         offset,
-        body: bytes(&ClosedOrder { order: order.clone(), reason, at, offset }),
     }
 }
 
 fn ledger_row(entry: &Entry) -> LedgerRow {
     let (kind, ..) = entry.source.names(true);
     LedgerRow {
-        ledger_id: entry.id.0,
+        stored: Stored { at_us: entry.at.0, id: entry.id.0, body: bytes(entry) },
         account: entry.account.0.into(),
         asset: entry.posting.asset.0.into(),
         kind: kind.to_owned(),
-        at_us: entry.at.0,
-        body: bytes(entry),
     }
 }
 

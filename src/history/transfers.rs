@@ -11,7 +11,7 @@ use crate::domain::ids::AssetId;
 use crate::domain::time::Moment;
 use crate::engine::query::HistoryGrant;
 use crate::engine::transfers::{Transfer, TransferFilter};
-use crate::storage::history::{TransferKey, TransferRow};
+use crate::storage::history::{Stored, TransferKey, TransferRow};
 
 /// A page of deposits or withdrawals, newest first, and where the next begins.
 pub type TransferPage<T> = (Vec<T>, Option<Cursor>);
@@ -19,13 +19,11 @@ pub type TransferPage<T> = (Vec<T>, Option<Cursor>);
 /// The row of one that has ended; open ones have none.
 pub(super) fn row<T: Transfer + Serialize>(of: &T) -> Option<TransferRow> {
     (!of.is_open()).then(|| TransferRow {
-        id: of.id(),
+        stored: Stored { at_us: of.created_at().0, id: of.id(), body: bytes(of) },
         kind: T::KIND.to_owned(),
         account: of.account().0.into(),
         asset: of.asset().0.into(),
         method: of.method().to_owned(),
-        created_us: of.created_at().0,
-        body: bytes(of),
     })
 }
 
@@ -45,7 +43,7 @@ impl History {
             let rows = match filter.id {
                 Some(id) => {
                     let found = self.reader.transfer(grant.account.0.into(), T::KIND, id).await?;
-                    found.into_iter().filter(|row| grant.dates.holds(Moment(row.created_us))).collect()
+                    found.into_iter().filter(|row| grant.dates.holds(Moment(row.at_us))).collect()
                 }
                 None => {
                     let asset = asset.map(|asset| asset.0.into());

@@ -20,11 +20,22 @@ use super::database::Pool;
 pub use reader::{HistoryReader, OrderFilter, Page, SortKey, TransferKey};
 pub use writer::HistoryWriter;
 
-/// An order as its latest event left it.
+/// What every row holds and lists are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The time that lists are ordered by, in µs.
+    pub at_us: u64,
+    /// Its id; no two rows of a table share one.
+    pub id: u64,
+    /// What it tells, as the caller encodes it.
+    pub body: Vec<u8>,
+}
+
+/// An order that closed, by the time at which it was filled, canceled or expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRow {
-    /// The order.
-    pub order_id: u64,
+    /// Its id, time and body.
+    pub stored: Stored,
     /// Whose it is.
     pub account: u64,
     /// Where it was placed.
@@ -37,66 +48,50 @@ pub struct OrderRow {
     pub userref: Option<i64>,
     /// When it was accepted, in µs.
     pub opened_us: u64,
-    /// When it was filled, canceled or expired, in µs; `None` while it is open.
-    pub closed_us: Option<u64>,
-    /// The offset of that latest event.
+    /// The offset of the event that closed it.
     pub offset: u64,
-    /// The order, as the caller encodes it.
-    pub body: Vec<u8>,
 }
 
 /// One side of a fill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TradeRow {
-    /// The offset of the fill's item on the account's channel; no two sides share one.
-    pub exec: u64,
+    /// Its time and body; the id is the offset of the fill's item on the account's channel.
+    pub stored: Stored,
     /// Whose side it is.
     pub account: u64,
     /// Where it happened.
     pub market: u64,
     /// The order filled.
     pub order_id: u64,
-    /// When, in µs.
-    pub at_us: u64,
-    /// The fill, as the caller encodes it.
-    pub body: Vec<u8>,
 }
 
 /// One entry of an account's ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerRow {
-    /// The entry.
-    pub ledger_id: u64,
+    /// Its id, time and body.
+    pub stored: Stored,
     /// Whose it is.
     pub account: u64,
     /// In what.
     pub asset: u64,
     /// Its type on the wire.
     pub kind: String,
-    /// When, in µs.
-    pub at_us: u64,
-    /// The entry, as the caller encodes it.
-    pub body: Vec<u8>,
 }
 
 /// An entry of an Organization's audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
-    /// Its place.
-    pub entry_offset: u64,
+    /// Its time and body; the id is its offset.
+    pub stored: Stored,
     /// Whose it is; 0 is everybody's.
     pub organization: u64,
-    /// When, in µs.
-    pub at_us: u64,
-    /// The entry, as the caller encodes it.
-    pub body: Vec<u8>,
 }
 
-/// A deposit or a withdrawal that has ended.
+/// A deposit or a withdrawal that has ended, by the time at which it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferRow {
-    /// The deposit or withdrawal; no two share a number.
-    pub id: u64,
+    /// Its id, time and body.
+    pub stored: Stored,
     /// Which of the two.
     pub kind: String,
     /// Whose it is.
@@ -105,10 +100,6 @@ pub struct TransferRow {
     pub asset: u64,
     /// By which method.
     pub method: String,
-    /// When it began, in µs.
-    pub created_us: u64,
-    /// The record, as the caller encodes it.
-    pub body: Vec<u8>,
 }
 
 /// What some trades add to a candle, or a candle.
@@ -150,7 +141,7 @@ pub const BLOCK_EVENTS: u64 = 256;
 /// later counts, so that telling events twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryBatch {
-    /// Orders, as they stand afterwards.
+    /// Orders that closed.
     pub orders: Vec<OrderRow>,
     /// Fills.
     pub trades: Vec<TradeRow>,

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{AuditRow, CandleRow, HistoryError, LedgerRow, OrderRow, TradeRow, TransferRow, id, time};
+use super::{CandleRow, HistoryError, Stored, id, time};
 use crate::storage::database::{Pool, Record, Value};
 
 /// What lists are ordered by.
@@ -81,19 +81,13 @@ impl HistoryReader {
 
     /// A page of a list, whose statement has $1 account, $2 and $3 the times, $4 and $5 the cursor, $6 the limit, and
     /// from $7 on what filters it.
-    async fn page<T>(
-        &self,
-        statement: impl Into<Cow<'static, str>>,
-        page: &Page,
-        filters: &[Value<'_>],
-        read: fn(&Record<'_>) -> Result<T, HistoryError>,
-    ) -> Read<T> {
+    async fn page(&self, statement: impl Into<Cow<'static, str>>, page: &Page, filters: &[Value<'_>]) -> Read<Stored> {
         let (at, last) = page.after.map_or((i64::MAX, i64::MAX), |after| (time(after.at_us), id(after.id)));
         let bounds = [id(page.account), time(page.start_us), time(page.end_us), at, last];
         let mut values: Vec<Value<'_>> = bounds.into_iter().map(Value::from).collect();
         values.push(page.limit.into());
         values.extend(filters);
-        self.pool.all(statement, &values, read).await
+        self.pool.all(statement, &values, stored).await
     }
 
     /// The blocks from `from` on with items of this stream, in order, `limit` at most; and the event after which
@@ -108,63 +102,59 @@ impl HistoryReader {
     }
 
     /// Closed orders, by the time at which they closed.
-    pub async fn closed_orders(&self, page: &Page, filter: &OrderFilter<'_>) -> Read<OrderRow> {
-        let statement = "SELECT * FROM orders
+    pub async fn closed_orders(&self, page: &Page, filter: &OrderFilter<'_>) -> Read<Stored> {
+        let statement = "SELECT closed_us AS at_us, order_id AS id, body FROM orders
              WHERE account = $1 AND closed_us >= $2 AND closed_us < $3 AND (closed_us, order_id) < ($4, $5)
                AND ($7 IS NULL OR market = $7) AND ($8 IS NULL OR cl_ord_id = $8) AND ($9 IS NULL OR userref = $9)
              ORDER BY closed_us DESC, order_id DESC LIMIT $6";
-        self.page(
-            statement,
-            page,
-            &[filter.market.map(id).into(), filter.cl_ord_id.into(), filter.userref.into()],
-            order,
-        )
-        .await
+        let filters = [filter.market.map(id).into(), filter.cl_ord_id.into(), filter.userref.into()];
+        self.page(statement, page, &filters).await
     }
 
     /// Fills, by time; of one market if named.
-    pub async fn trades(&self, page: &Page, market: Option<u64>) -> Read<TradeRow> {
-        let statement = "SELECT * FROM trades
+    pub async fn trades(&self, page: &Page, market: Option<u64>) -> Read<Stored> {
+        let statement = "SELECT at_us, exec AS id, body FROM trades
              WHERE account = $1 AND at_us >= $2 AND at_us < $3 AND (at_us, exec) < ($4, $5)
                AND ($7 IS NULL OR market = $7)
              ORDER BY at_us DESC, exec DESC LIMIT $6";
-        self.page(statement, page, &[market.map(id).into()], trade).await
+        self.page(statement, page, &[market.map(id).into()]).await
     }
 
     /// Ledger entries, by time; of one asset or kind if named.
-    pub async fn ledger_entries(&self, page: &Page, asset: Option<u64>, kind: Option<&str>) -> Read<LedgerRow> {
-        let statement = "SELECT * FROM ledger_entries
+    pub async fn ledger_entries(&self, page: &Page, asset: Option<u64>, kind: Option<&str>) -> Read<Stored> {
+        let statement = "SELECT at_us, ledger_id AS id, body FROM ledger_entries
              WHERE account = $1 AND at_us >= $2 AND at_us < $3 AND (at_us, ledger_id) < ($4, $5)
                AND ($7 IS NULL OR asset = $7) AND ($8 IS NULL OR kind = $8)
              ORDER BY at_us DESC, ledger_id DESC LIMIT $6";
-        self.page(statement, page, &[asset.map(id).into(), kind.into()], ledger_entry).await
+        self.page(statement, page, &[asset.map(id).into(), kind.into()]).await
     }
 
     /// Ended deposits or withdrawals, by creation.
-    pub async fn transfers(&self, page: &Page, key: &TransferKey<'_>) -> Read<TransferRow> {
-        let statement = "SELECT * FROM transfers
+    pub async fn transfers(&self, page: &Page, key: &TransferKey<'_>) -> Read<Stored> {
+        let statement = "SELECT created_us AS at_us, id, body FROM transfers
              WHERE account = $1 AND created_us >= $2 AND created_us < $3 AND (created_us, id) < ($4, $5)
                AND kind = $7 AND ($8 IS NULL OR asset = $8) AND ($9 IS NULL OR method = $9)
              ORDER BY created_us DESC, id DESC LIMIT $6";
         let filters = [Some(key.kind).into(), key.asset.map(id).into(), key.method.into()];
-        self.page(statement, page, &filters, transfer).await
+        self.page(statement, page, &filters).await
     }
 
     /// The account's ended deposit or withdrawal of that number.
-    pub async fn transfer(&self, account: u64, kind: &str, number: u64) -> Result<Option<TransferRow>, HistoryError> {
-        let statement = "SELECT * FROM transfers WHERE id = $1 AND account = $2 AND kind = $3";
+    pub async fn transfer(&self, account: u64, kind: &str, number: u64) -> Result<Option<Stored>, HistoryError> {
+        let statement =
+            "SELECT created_us AS at_us, id, body FROM transfers WHERE id = $1 AND account = $2 AND kind = $3";
         let values = [id(number).into(), id(account).into(), Some(kind).into()];
-        let mut found = self.pool.all(statement, &values, transfer).await?;
+        let mut found = self.pool.all(statement, &values, stored).await?;
         Ok(found.pop())
     }
 
     /// Entries of an Organization's audit log, by time, and those that concern all (organization 0);
     /// `page.account` names the Organization.
-    pub async fn audit(&self, page: &Page) -> Read<AuditRow> {
-        let statement = "SELECT * FROM audit
+    pub async fn audit(&self, page: &Page) -> Read<Stored> {
+        let statement = "SELECT at_us, entry_offset AS id, body FROM audit
              WHERE organization IN ($1, 0) AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
              ORDER BY at_us DESC, entry_offset DESC LIMIT $6";
-        self.page(statement, page, &[], audit).await
+        self.page(statement, page, &[]).await
     }
 
     /// The last candles of each market and interval, `limit` of each at most, oldest first.
@@ -183,25 +173,25 @@ impl HistoryReader {
     }
 
     /// The last sides of fills in a market, whosesoever, newest first.
-    pub async fn last_trades(&self, market: u64, limit: u32) -> Read<TradeRow> {
-        let statement = "SELECT * FROM trades WHERE market = $1 ORDER BY exec DESC LIMIT $2";
-        self.pool.all(statement, &[id(market).into(), limit.into()], trade).await
+    pub async fn last_trades(&self, market: u64, limit: u32) -> Read<Stored> {
+        let statement = "SELECT at_us, exec AS id, body FROM trades WHERE market = $1 ORDER BY exec DESC LIMIT $2";
+        self.pool.all(statement, &[id(market).into(), limit.into()], stored).await
     }
 
-    /// The account's orders among these ids, open and closed, newest first.
-    pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<OrderRow> {
+    /// The account's closed orders among these ids, newest first.
+    pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<Stored> {
         let ids: Vec<i64> = order_ids.iter().copied().map(id).collect();
         let each = self.pool.each("$2");
         let statement = format!(
-            "SELECT * FROM orders WHERE account = $1 AND order_id IN (SELECT value FROM {each})
-             ORDER BY order_id DESC"
+            "SELECT closed_us AS at_us, order_id AS id, body FROM orders
+             WHERE account = $1 AND order_id IN (SELECT value FROM {each}) ORDER BY order_id DESC"
         );
-        self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], order).await
+        self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }
 
     /// Closed orders that this Service User gave one of these ids, the last of each id before the second last of any:
     /// a client may use an id again once its order is closed.
-    pub async fn orders_by_client_id(&self, page: &Page, owner: u64, cl_ord_ids: &[&str]) -> Read<OrderRow> {
+    pub async fn orders_by_client_id(&self, page: &Page, owner: u64, cl_ord_ids: &[&str]) -> Read<Stored> {
         let cl_ord_ids: BTreeSet<&str> = cl_ord_ids.iter().copied().collect();
         // Each id has a limit of its own, so that none is lost behind another and no more is read than may be told.
         let named = (8..).take(cl_ord_ids.len()).map(|name| {
@@ -214,24 +204,25 @@ impl HistoryReader {
         });
         let named = named.collect::<Vec<_>>().join(" UNION ALL ");
         let statement = format!(
-            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY cl_ord_id ORDER BY order_id DESC) AS age
-                            FROM ({named}) AS own) AS aged
+            "SELECT closed_us AS at_us, order_id AS id, body
+             FROM (SELECT *, row_number() OVER (PARTITION BY cl_ord_id ORDER BY order_id DESC) AS age
+                   FROM ({named}) AS own) AS aged
              ORDER BY age LIMIT $6"
         );
         let names = cl_ord_ids.into_iter().map(|name| Some(name).into());
         let filters: Vec<Value<'_>> = std::iter::once(id(owner).into()).chain(names).collect();
-        self.page(statement, page, &filters, order).await
+        self.page(statement, page, &filters).await
     }
 
     /// The account's ledger entries among these ids, newest first.
-    pub async fn ledger_entries_by_id(&self, account: u64, ledger_ids: &[u64]) -> Read<LedgerRow> {
+    pub async fn ledger_entries_by_id(&self, account: u64, ledger_ids: &[u64]) -> Read<Stored> {
         let ids: Vec<i64> = ledger_ids.iter().copied().map(id).collect();
         let each = self.pool.each("$2");
         let statement = format!(
-            "SELECT * FROM ledger_entries WHERE account = $1 AND ledger_id IN (SELECT value FROM {each})
-             ORDER BY at_us DESC, ledger_id DESC"
+            "SELECT at_us, ledger_id AS id, body FROM ledger_entries
+             WHERE account = $1 AND ledger_id IN (SELECT value FROM {each}) ORDER BY at_us DESC, ledger_id DESC"
         );
-        self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], ledger_entry).await
+        self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }
 }
 
@@ -239,51 +230,8 @@ fn unsigned(row: &Record<'_>, column: &str) -> Result<u64, HistoryError> {
     Ok(row.get::<i64>(column)?.cast_unsigned())
 }
 
-fn order(row: &Record<'_>) -> Result<OrderRow, HistoryError> {
-    Ok(OrderRow {
-        order_id: unsigned(row, "order_id")?,
-        account: unsigned(row, "account")?,
-        market: unsigned(row, "market")?,
-        service_user: unsigned(row, "service_user")?,
-        cl_ord_id: row.get("cl_ord_id")?,
-        userref: row.get("userref")?,
-        opened_us: unsigned(row, "opened_us")?,
-        closed_us: row.get::<Option<i64>>("closed_us")?.map(i64::cast_unsigned),
-        offset: unsigned(row, "event_offset")?,
-        body: row.get("body")?,
-    })
-}
-
-fn trade(row: &Record<'_>) -> Result<TradeRow, HistoryError> {
-    Ok(TradeRow {
-        exec: unsigned(row, "exec")?,
-        account: unsigned(row, "account")?,
-        market: unsigned(row, "market")?,
-        order_id: unsigned(row, "order_id")?,
-        at_us: unsigned(row, "at_us")?,
-        body: row.get("body")?,
-    })
-}
-
-fn audit(row: &Record<'_>) -> Result<AuditRow, HistoryError> {
-    Ok(AuditRow {
-        entry_offset: unsigned(row, "entry_offset")?,
-        organization: unsigned(row, "organization")?,
-        at_us: unsigned(row, "at_us")?,
-        body: row.get("body")?,
-    })
-}
-
-fn transfer(row: &Record<'_>) -> Result<TransferRow, HistoryError> {
-    Ok(TransferRow {
-        id: unsigned(row, "id")?,
-        kind: row.get("kind")?,
-        account: unsigned(row, "account")?,
-        asset: unsigned(row, "asset")?,
-        method: row.get("method")?,
-        created_us: unsigned(row, "created_us")?,
-        body: row.get("body")?,
-    })
+fn stored(row: &Record<'_>) -> Result<Stored, HistoryError> {
+    Ok(Stored { at_us: unsigned(row, "at_us")?, id: unsigned(row, "id")?, body: row.get("body")? })
 }
 
 fn candle(row: &Record<'_>) -> Result<CandleRow, HistoryError> {
@@ -297,16 +245,5 @@ fn candle(row: &Record<'_>) -> Result<CandleRow, HistoryError> {
         volume: row.get("volume")?,
         cost: row.get("cost")?,
         seqs: (seq, seq),
-    })
-}
-
-fn ledger_entry(row: &Record<'_>) -> Result<LedgerRow, HistoryError> {
-    Ok(LedgerRow {
-        ledger_id: unsigned(row, "ledger_id")?,
-        account: unsigned(row, "account")?,
-        asset: unsigned(row, "asset")?,
-        kind: row.get("kind")?,
-        at_us: unsigned(row, "at_us")?,
-        body: row.get("body")?,
     })
 }

@@ -97,69 +97,69 @@ const STREAM_BLOCKS: &str = "INSERT INTO stream_blocks (stream, block, at_us)
     SELECT stream, block, at_us FROM {new} WHERE true ON CONFLICT (stream, block) DO NOTHING";
 
 fn orders(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.orders, |row| row.order_id);
+    let rows = latest(&batch.orders, |row| row.stored.id);
     let columns = vec![
-        ("order_id", integers(&rows, |row| id(row.order_id))),
+        ("order_id", integers(&rows, |row| id(row.stored.id))),
         ("account", integers(&rows, |row| id(row.account))),
         ("market", integers(&rows, |row| id(row.market))),
         ("service_user", integers(&rows, |row| id(row.service_user))),
         ("cl_ord_id", texts(&rows, |row| row.cl_ord_id.as_deref())),
         ("userref", integers(&rows, |row| row.userref)),
         ("opened_us", integers(&rows, |row| time(row.opened_us))),
-        ("closed_us", integers(&rows, |row| row.closed_us.map(time))),
+        ("closed_us", integers(&rows, |row| time(row.stored.at_us))),
         ("event_offset", integers(&rows, |row| time(row.offset))),
-        ("body", bodies(&rows, |row| &row.body)),
+        ("body", bodies(&rows, |row| &row.stored.body)),
     ];
     Table { name: "orders", columns }
 }
 
 fn trades(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.trades, |row| row.exec);
+    let rows = latest(&batch.trades, |row| row.stored.id);
     let columns = vec![
-        ("exec", integers(&rows, |row| id(row.exec))),
+        ("exec", integers(&rows, |row| id(row.stored.id))),
         ("account", integers(&rows, |row| id(row.account))),
         ("market", integers(&rows, |row| id(row.market))),
         ("order_id", integers(&rows, |row| id(row.order_id))),
-        ("at_us", integers(&rows, |row| time(row.at_us))),
-        ("body", bodies(&rows, |row| &row.body)),
+        ("at_us", integers(&rows, |row| time(row.stored.at_us))),
+        ("body", bodies(&rows, |row| &row.stored.body)),
     ];
     Table { name: "trades", columns }
 }
 
 fn ledger_entries(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.ledger_entries, |row| row.ledger_id);
+    let rows = latest(&batch.ledger_entries, |row| row.stored.id);
     let columns = vec![
-        ("ledger_id", integers(&rows, |row| id(row.ledger_id))),
+        ("ledger_id", integers(&rows, |row| id(row.stored.id))),
         ("account", integers(&rows, |row| id(row.account))),
         ("asset", integers(&rows, |row| id(row.asset))),
         ("kind", texts(&rows, |row| row.kind.as_str())),
-        ("at_us", integers(&rows, |row| time(row.at_us))),
-        ("body", bodies(&rows, |row| &row.body)),
+        ("at_us", integers(&rows, |row| time(row.stored.at_us))),
+        ("body", bodies(&rows, |row| &row.stored.body)),
     ];
     Table { name: "ledger_entries", columns }
 }
 
 fn audit(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.audit, |row| row.entry_offset);
+    let rows = latest(&batch.audit, |row| row.stored.id);
     let columns = vec![
-        ("entry_offset", integers(&rows, |row| id(row.entry_offset))),
+        ("entry_offset", integers(&rows, |row| id(row.stored.id))),
         ("organization", integers(&rows, |row| id(row.organization))),
-        ("at_us", integers(&rows, |row| time(row.at_us))),
-        ("body", bodies(&rows, |row| &row.body)),
+        ("at_us", integers(&rows, |row| time(row.stored.at_us))),
+        ("body", bodies(&rows, |row| &row.stored.body)),
     ];
     Table { name: "audit", columns }
 }
 
 fn transfers(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.transfers, |row| row.id);
+    let rows = latest(&batch.transfers, |row| row.stored.id);
     let columns = vec![
-        ("id", integers(&rows, |row| id(row.id))),
+        ("id", integers(&rows, |row| id(row.stored.id))),
         ("kind", texts(&rows, |row| row.kind.as_str())),
         ("account", integers(&rows, |row| id(row.account))),
         ("asset", integers(&rows, |row| id(row.asset))),
         ("method", texts(&rows, |row| row.method.as_str())),
-        ("created_us", integers(&rows, |row| time(row.created_us))),
-        ("body", bodies(&rows, |row| &row.body)),
+        ("created_us", integers(&rows, |row| time(row.stored.at_us))),
+        ("body", bodies(&rows, |row| &row.stored.body)),
     ];
     Table { name: "transfers", columns }
 }

@@ -7,8 +7,8 @@ use std::task::{Context, Waker};
 use crate::storage::Storage;
 
 use super::{
-    AuditRow, CandleRow, HistoryBatch, HistoryWriter, LedgerRow, OrderFilter, OrderRow, Page, SortKey, StreamRow,
-    TradeRow, TransferKey, TransferRow, open,
+    AuditRow, CandleRow, HistoryBatch, HistoryWriter, LedgerRow, OrderFilter, OrderRow, Page, SortKey, Stored,
+    StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
 
 /// The list, on each.
@@ -46,36 +46,41 @@ on_each_storage!(
 
 const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
 
-fn order(order_id: u64, closed_us: Option<u64>) -> OrderRow {
+fn order(id: u64, at_us: u64) -> OrderRow {
     OrderRow {
-        order_id,
+        stored: Stored { at_us, id, body: vec![0, 0xff, id as u8] },
         account: 1,
-        market: 1 + order_id % 2,
+        market: 1 + id % 2,
         service_user: 9,
-        cl_ord_id: Some(format!("it's \"{order_id}\" é")),
+        cl_ord_id: Some(format!("it's \"{id}\" é")),
         userref: Some(-3),
         opened_us: 10,
-        closed_us,
-        offset: order_id * 256,
-        body: vec![0, 0xff, order_id as u8],
+        offset: id * 256,
     }
 }
 
-fn trade(exec: u64, at_us: u64) -> TradeRow {
-    TradeRow { exec, account: 1, market: 1 + exec % 2, order_id: 5, at_us, body: exec.to_be_bytes().to_vec() }
+fn trade(id: u64, at_us: u64) -> TradeRow {
+    let stored = Stored { at_us, id, body: id.to_be_bytes().to_vec() };
+    TradeRow { stored, account: 1, market: 1 + id % 2, order_id: 5 }
 }
 
-fn entry(ledger_id: u64, account: u64, at_us: u64) -> LedgerRow {
-    LedgerRow { ledger_id, account, asset: 1 + ledger_id % 2, kind: "trade".to_owned(), at_us, body: vec![] }
+fn entry(id: u64, account: u64, at_us: u64) -> LedgerRow {
+    let stored = Stored { at_us, id, body: vec![] };
+    LedgerRow { stored, account, asset: 1 + id % 2, kind: "trade".to_owned() }
 }
 
-fn audited(entry_offset: u64, at_us: u64) -> AuditRow {
-    AuditRow { entry_offset, organization: 1, at_us, body: vec![9] }
+fn audited(id: u64, at_us: u64) -> AuditRow {
+    AuditRow { stored: Stored { at_us, id, body: vec![9] }, organization: 1 }
 }
 
-fn transfer(id: u64, kind: &str, created_us: u64) -> TransferRow {
+fn transfer(id: u64, kind: &str, at_us: u64) -> TransferRow {
+    let stored = Stored { at_us, id, body: vec![id as u8] };
     let method = if id == 3 { "wire" } else { "chain" }.to_owned();
-    TransferRow { id, kind: kind.to_owned(), account: 1, asset: 1 + id % 2, method, created_us, body: vec![id as u8] }
+    TransferRow { stored, kind: kind.to_owned(), account: 1, asset: 1 + id % 2, method }
+}
+
+fn ids(rows: Vec<Stored>) -> Vec<u64> {
+    rows.into_iter().map(|row| row.id).collect()
 }
 
 fn of_kind(kind: &str) -> TransferKey<'_> {
@@ -85,7 +90,7 @@ fn of_kind(kind: &str) -> TransferKey<'_> {
 async fn telling_events_twice_changes_nothing_and_the_latest_row_counts(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     let batch = HistoryBatch {
-        orders: vec![order(1, None), order(2, Some(20)), order(1, Some(30))],
+        orders: vec![order(1, 10), order(2, 20), order(1, 30)],
         trades: vec![trade(256, 20), trade(257, 20)],
         ledger_entries: vec![entry(1, 1, 20)],
         audit: vec![audited(1, 20)],
@@ -97,11 +102,11 @@ async fn telling_events_twice_changes_nothing_and_the_latest_row_counts(storage:
         writer.apply(&batch, seq).await.unwrap();
         assert_eq!(reader.checkpoint().await.unwrap(), 7, "the checkpoint never goes back");
         let closed = reader.closed_orders(&ALL, &OrderFilter::default()).await.unwrap();
-        assert_eq!(closed, [order(1, Some(30)), order(2, Some(20))]);
-        assert_eq!(reader.trades(&ALL, None).await.unwrap(), [trade(257, 20), trade(256, 20)]);
-        assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), [entry(1, 1, 20)]);
-        assert_eq!(reader.audit(&ALL).await.unwrap(), [audited(1, 20)]);
-        assert_eq!(reader.transfers(&ALL, &of_kind("deposit")).await.unwrap(), [transfer(1, "deposit", 20)]);
+        assert_eq!(closed, [order(1, 30).stored, order(2, 20).stored]);
+        assert_eq!(reader.trades(&ALL, None).await.unwrap(), [trade(257, 20).stored, trade(256, 20).stored]);
+        assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), [entry(1, 1, 20).stored]);
+        assert_eq!(reader.audit(&ALL).await.unwrap(), [audited(1, 20).stored]);
+        assert_eq!(reader.transfers(&ALL, &of_kind("deposit")).await.unwrap(), [transfer(1, "deposit", 20).stored]);
     }
     writer.close().await.unwrap();
     drop(reader);
@@ -113,10 +118,10 @@ async fn a_batch_of_any_size_is_written_whole(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     // The second has a statement of each size that SQLite's rows are written with.
     for (seq, count) in [(1, 3), (2, 2_048 + 512 + 128 + 32 + 8 + 2 + 1), (3, 4_096)] {
-        let orders: Vec<OrderRow> = (1..=count).map(|id| order(id, Some(seq * 100))).collect();
+        let orders: Vec<OrderRow> = (1..=count).map(|id| order(id, seq * 100)).collect();
         writer.apply(&HistoryBatch { orders: orders.clone(), ..HistoryBatch::default() }, seq).await.unwrap();
         let written = reader.closed_orders(&Page { limit: 10_000, ..ALL }, &OrderFilter::default()).await.unwrap();
-        assert!(written.into_iter().rev().eq(orders), "{count} orders");
+        assert!(written.into_iter().rev().eq(orders.into_iter().map(|row| row.stored)), "{count} orders");
     }
 }
 
@@ -178,20 +183,20 @@ async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
     loop {
         let rows = reader.trades(&page, None).await.unwrap();
         let Some(last) = rows.last() else { break };
-        page.after = Some(SortKey { at_us: last.at_us, id: last.exec });
-        seen.extend(rows.iter().map(|row| row.exec));
-        let added = HistoryBatch { trades: vec![trade(100 + last.exec, 70)], ..HistoryBatch::default() };
+        page.after = Some(SortKey { at_us: last.at_us, id: last.id });
+        seen.extend(rows.iter().map(|row| row.id));
+        let added = HistoryBatch { trades: vec![trade(100 + last.id, 70)], ..HistoryBatch::default() };
         writer.apply(&added, 1).await.unwrap();
     }
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
     let last = reader.last_trades(1, 3).await.unwrap();
-    assert_eq!(last, [trade(106, 70), trade(104, 70), trade(102, 70)], "of one market, newest first");
+    assert_eq!(last, [106, 104, 102].map(|id| trade(id, 70).stored), "of one market, newest first");
 }
 
 async fn filters_admit_what_they_name(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     let batch = HistoryBatch {
-        orders: vec![order(1, Some(10)), order(2, Some(20)), order(3, Some(30)), order(4, None)],
+        orders: vec![order(1, 10), order(2, 20), order(3, 30)],
         trades: vec![],
         ledger_entries: vec![entry(1, 1, 10), entry(2, 1, 20), entry(3, 2, 30)],
         audit: vec![],
@@ -200,34 +205,31 @@ async fn filters_admit_what_they_name(storage: &Storage) {
         streams: vec![],
     };
     writer.apply(&batch, 1).await.unwrap();
-    let ids = |rows: Vec<OrderRow>| rows.into_iter().map(|row| row.order_id).collect::<Vec<_>>();
-
     let between = Page { start_us: 10, end_us: 30, ..ALL };
     assert_eq!(ids(reader.closed_orders(&between, &OrderFilter::default()).await.unwrap()), [2, 1], "start ≤ t < end");
     let of_market = OrderFilter { market: Some(2), ..OrderFilter::default() };
     assert_eq!(ids(reader.closed_orders(&ALL, &of_market).await.unwrap()), [3, 1]);
-    let cl_ord_id = order(2, None).cl_ord_id.unwrap();
+    let cl_ord_id = order(2, 20).cl_ord_id.unwrap();
     let of_client = OrderFilter { cl_ord_id: Some(&cl_ord_id), userref: Some(-3), ..OrderFilter::default() };
     assert_eq!(ids(reader.closed_orders(&ALL, &of_client).await.unwrap()), [2]);
 
-    assert_eq!(ids(reader.orders_by_id(1, &[4, 1, 99]).await.unwrap()), [4, 1], "open and closed");
-    assert_eq!(ids(reader.orders_by_id(2, &[4, 1]).await.unwrap()), [0u64; 0], "not another account's");
+    assert_eq!(ids(reader.orders_by_id(1, &[1, 2, 99]).await.unwrap()), [2, 1]);
+    assert_eq!(ids(reader.orders_by_id(2, &[2, 1]).await.unwrap()), [0u64; 0], "not another account's");
     assert_eq!(ids(reader.orders_by_client_id(&ALL, 9, &[&cl_ord_id]).await.unwrap()), [2]);
 
-    assert_eq!(reader.ledger_entries(&ALL, Some(1), Some("trade")).await.unwrap(), [entry(2, 1, 20)]);
+    assert_eq!(reader.ledger_entries(&ALL, Some(1), Some("trade")).await.unwrap(), [entry(2, 1, 20).stored]);
     assert_eq!(reader.ledger_entries(&ALL, None, Some("deposit")).await.unwrap(), []);
-    assert_eq!(reader.ledger_entries_by_id(1, &[1, 3]).await.unwrap(), [entry(1, 1, 10)]);
+    assert_eq!(reader.ledger_entries_by_id(1, &[1, 3]).await.unwrap(), [entry(1, 1, 10).stored]);
 
     let all = of_kind("withdrawal");
-    let found = async |page: &Page, key: TransferKey<'_>| -> Vec<u64> {
-        reader.transfers(page, &key).await.unwrap().into_iter().map(|row| row.id).collect()
-    };
+    let found =
+        async |page: &Page, key: TransferKey<'_>| -> Vec<u64> { ids(reader.transfers(page, &key).await.unwrap()) };
     assert_eq!(found(&ALL, all).await, [3, 2]);
     assert_eq!(found(&between, all).await, [2], "start ≤ t < end");
     assert_eq!(found(&Page { after: Some(SortKey { at_us: 30, id: 3 }), ..ALL }, all).await, [2]);
     assert_eq!(found(&ALL, TransferKey { asset: Some(2), ..all }).await, [3]);
     assert_eq!(found(&ALL, TransferKey { method: Some("wire"), ..all }).await, [3]);
-    assert_eq!(reader.transfer(1, "withdrawal", 2).await.unwrap(), Some(transfer(2, "withdrawal", 20)));
+    assert_eq!(reader.transfer(1, "withdrawal", 2).await.unwrap(), Some(transfer(2, "withdrawal", 20).stored));
     assert_eq!(reader.transfer(1, "deposit", 2).await.unwrap(), None, "not of the other kind");
     assert_eq!(reader.transfer(2, "withdrawal", 2).await.unwrap(), None, "not another account's");
     assert_eq!(found(&Page { account: 2, ..ALL }, all).await, [0u64; 0], "not another account's");
@@ -237,7 +239,7 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     for polls in 1..12u64 {
         let batch = HistoryBatch {
-            orders: vec![order(polls, Some(1))],
+            orders: vec![order(polls, 1)],
             trades: vec![trade(polls, 1)],
             ledger_entries: vec![entry(polls, 1, 1)],
             audit: vec![audited(polls, 1)],
@@ -298,7 +300,7 @@ async fn cleared_tables_are_as_new(storage: &Storage) {
         seqs: (6, 6),
     };
     let batch = HistoryBatch {
-        orders: vec![order(1, Some(20))],
+        orders: vec![order(1, 20)],
         trades: vec![trade(1, 20)],
         ledger_entries: vec![entry(1, 1, 20)],
         audit: vec![audited(1, 20)],
@@ -328,14 +330,13 @@ async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) 
     let named = |id: u64, service_user, name: &str| OrderRow {
         service_user,
         cl_ord_id: Some(name.to_owned()),
-        ..order(id, Some(id * 10))
+        ..order(id, id * 10)
     };
     let mut orders = vec![named(1, 9, "a"), named(2, 9, "b"), named(3, 9, "a"), named(4, 9, "a")];
     orders.extend([named(5, 8, "a"), OrderRow { account: 2, ..named(6, 9, "a") }, named(7, 9, "c")]);
-    orders.push(OrderRow { closed_us: None, ..named(8, 9, "a") });
     writer.apply(&HistoryBatch { orders, ..HistoryBatch::default() }, 1).await.unwrap();
     let found = async |page: &Page, names: &[&str]| -> Vec<u64> {
-        reader.orders_by_client_id(page, 9, names).await.unwrap().into_iter().map(|row| row.order_id).collect()
+        ids(reader.orders_by_client_id(page, 9, names).await.unwrap())
     };
     assert_eq!(found(&ALL, &["a"]).await, [4, 3, 1]);
     assert_eq!(found(&ALL, &["a", "none", "a"]).await, [4, 3, 1], "each once");
@@ -343,5 +344,5 @@ async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) 
     let mut first = found(&Page { limit: 2, ..ALL }, &["a", "b"]).await;
     first.sort_unstable();
     assert_eq!(first, [2, 4], "the last of each name before the second last of one");
-    assert_eq!(reader.orders_by_client_id(&ALL, 8, &["a", "b"]).await.unwrap(), [named(5, 8, "a")]);
+    assert_eq!(reader.orders_by_client_id(&ALL, 8, &["a", "b"]).await.unwrap(), [named(5, 8, "a").stored]);
 }
