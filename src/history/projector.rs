@@ -185,8 +185,8 @@ impl Projector {
         let seen = self.seq;
         let mut last = seen;
         for row in journal {
-            let entries = codec::decode(row.format, &row.body).map_err(|error| error.to_string())?;
-            for stamped in codec::stamped(entries, row.first_seq).filter(|stamped| stamped.seq.0 > seen) {
+            let events = codec::events(&row).map_err(|error| error.to_string())?;
+            for stamped in events.filter(|stamped| stamped.seq.0 > seen) {
                 self.add(&mut rows, &stamped);
                 last = stamped.seq.0;
             }

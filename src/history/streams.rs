@@ -122,9 +122,8 @@ impl History {
         };
         let mut next = last + 1;
         for row in self.streams.rows(first, last, u32::MAX).await.map_err(|error| unreadable(&error))? {
-            let entries = codec::decode(row.format, &row.body).map_err(|error| unreadable(&error))?;
             next = next.max(row.next_seq());
-            for stamped in codec::stamped(entries, row.first_seq) {
+            for stamped in codec::events(&row).map_err(|error| unreadable(&error))? {
                 if stamped.seq.0 < first || stamped.seq > at {
                     continue;
                 }

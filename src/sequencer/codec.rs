@@ -8,6 +8,7 @@ use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
+use crate::storage::journal::Row;
 
 /// The format that this release writes: postcard, entry after entry.
 pub const FORMAT: u16 = 4;
@@ -51,6 +52,11 @@ pub fn stamped(entries: Vec<Entry>, first: u64) -> impl Iterator<Item = Stamped>
     let events =
         entries.into_iter().flat_map(|Entry { at, by, events }| events.into_iter().map(move |event| (at, by, event)));
     (first..).zip(events).map(|(seq, (at, by, event))| Stamped { seq: Seq(seq), at, by, rate: None, event })
+}
+
+/// The events of a row with their places.
+pub fn events(row: &Row) -> Result<impl Iterator<Item = Stamped>, CodecError> {
+    Ok(stamped(decode(row.format, &row.body)?, row.first_seq))
 }
 
 /// Reads the body of a row.

@@ -123,8 +123,8 @@ pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>
         next = last.next_seq();
         for row in rows {
             let at = row.first_seq;
-            let entries = codec::decode(row.format, &row.body).map_err(|error| RecoveryError::Codec { at, error })?;
-            events.extend(codec::stamped(entries, row.first_seq).map(Arc::new));
+            let held = codec::events(&row).map_err(|error| RecoveryError::Codec { at, error })?;
+            events.extend(held.map(Arc::new));
         }
     }
 }

@@ -76,9 +76,7 @@ impl Run {
         let rows = self.server.reader().rows(from, u64::MAX, u32::MAX).await.expect("the disk is read");
         let last = self.model.state().seq.0;
         let (shown, beyond): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.first_seq <= last);
-        let stored = shown.iter().flat_map(|row| {
-            codec::stamped(codec::decode(row.format, &row.body).expect("the journal is read"), row.first_seq)
-        });
+        let stored = shown.iter().flat_map(|row| codec::events(row).expect("the journal is read"));
         let there = |of: &Stamped, stored: &Stamped| {
             (of.seq, of.at, of.by, &of.event) == (stored.seq, stored.at, stored.by, &stored.event)
         };
