@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::genesis::{Secrets, Wanted, events, key, people};
+use crate::genesis::{Secrets, events, key, other, people};
 
 /// The middle of the book, in tenths of a dollar; orders lie on both sides of it.
 const MIDDLE: i64 = 100_000;
@@ -67,7 +67,7 @@ enum Kind {
 /// The world that the mix plays in, an engine's first command.
 pub fn genesis() -> Step {
     let secrets = Secrets { sealed: &|number| vec![number], member: &|_| (Some(String::new()), Some(Vec::new())) };
-    let keys = [key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }];
+    let keys = [key(ScopeSet::ALL), other()];
     let command = Command::Genesis(events(&keys, &people(), false, &secrets));
     Step { at: Moment(100), by: by(Actor::Server), command }
 }

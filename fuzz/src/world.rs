@@ -28,7 +28,7 @@ use countersign::storage::journal::Row;
 use countersign::storage::memory::Disk;
 use countersign::storage::{Digest, link};
 
-use super::genesis::{self, Secrets, Wanted, key, people};
+use super::genesis::{self, Secrets, key, other, people};
 
 /// 2023-11-14.
 pub const NOW: Moment = Moment(1_700_000_000_000_000);
@@ -109,7 +109,6 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
         };
         let signed_in =
             Command::OpenMemberSession { member: MemberId(1), step: step() - 1, cookie_hash: bearer_hash(COOKIE) };
-        let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
         let [bot, _, venue] = principals();
         let maker = by(Actor::ServiceUser(ServiceUserId(2)));
         let amount = decimal("1");
@@ -126,7 +125,7 @@ fn world() -> &'static (Engine, Vec<(Moment, Event)>) {
         for (who, command) in [
             (
                 &by(Actor::Server),
-                Command::Genesis(genesis::events(&[key(ScopeSet::ALL), other], &people(), true, &secrets)),
+                Command::Genesis(genesis::events(&[key(ScopeSet::ALL), other()], &people(), true, &secrets)),
             ),
             (&by(Actor::Public), signed_in),
             (&bot, Command::PlaceOrder(order(Side::Buy, "90"))),

@@ -17,7 +17,7 @@ use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 
-use super::genesis::{Wanted, key};
+use super::genesis::{key, other};
 use super::world::{DAY, SECOND, Stage, asset, bot, cancel, decimal, limit, member, venue, withdraw};
 
 const ACME: AccountId = AccountId(1);
@@ -45,7 +45,7 @@ fn strategy(lock: LockType) -> NewStrategy {
 
 /// Acme's bot is the first, Other's the second; the strategy asked for is the third.
 fn stage(wanted: NewStrategy) -> Stage {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }], true);
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), other()], true);
     stage.run(&venue(), Command::AddEarnStrategy { strategy: wanted }).unwrap();
     stage
 }

@@ -13,7 +13,7 @@ use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 
-use super::genesis::{Wanted, key};
+use super::genesis::{key, other};
 use super::world::{SECOND, Stage, bot, server};
 
 fn asked() -> Command {
@@ -70,7 +70,7 @@ fn an_export_is_retrieved_once_it_is_made_and_ends_after_seven_days() {
 
 #[test]
 fn an_account_keeps_so_many_exports_and_an_organization_lets_so_many_wait() {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }], true);
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), other()], true);
     for _ in 0..EXPORTS_OPEN_MAX {
         add(&mut stage, &bot(1));
     }
@@ -94,7 +94,7 @@ fn only_the_scope_orders_and_another_account_sees_nothing() {
     let wanted = [
         key(ScopeSet::of(&[Scope::ExportData])),
         key(ScopeSet::of(&[Scope::Query, Scope::QueryLedger, Scope::QueryClosedOrders])),
-        Wanted { organization: 2, ..key(ScopeSet::ALL) },
+        other(),
     ];
     let mut stage = Stage::new(&wanted, true);
     let export = add(&mut stage, &bot(1));

@@ -20,7 +20,7 @@ use countersign::engine::reject::Code;
 use countersign::engine::transfers::TransferFilter;
 use countersign::engine::withdrawals::WithdrawalStatus;
 
-use super::genesis::{Wanted, key};
+use super::genesis::{key, other};
 use super::governance::set;
 use super::world::{DAY, SECOND, Stage, asset, bot, decimal, member, to_cold, venue, withdraw};
 
@@ -33,8 +33,7 @@ fn pooled(number: usize) -> DepositAddress {
 
 /// Acme's key and Other's, and a pool of so many addresses of BTC.
 fn stage(addresses: usize) -> Stage {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let mut stage = Stage::new(&[key(ScopeSet::ALL), other], false);
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), other()], false);
     if addresses > 0 {
         fill(&mut stage, 0..addresses);
     }

@@ -20,7 +20,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::access::AccessChange;
 use countersign::engine::workflows::members::MemberChange;
 
-use super::genesis::{Wanted, key, with};
+use super::genesis::{key, other, with};
 use super::governance::{joined, set};
 use super::world::{DAY, SECOND, Stage, bot, limit, member, public, server, withdraw};
 
@@ -194,7 +194,7 @@ fn rule_23_who_takes_a_key_in_hand_leaves_its_requests_enough_approvers_or_says_
 #[test]
 fn rule_9_members_cancel_what_a_removed_key_left_resting() {
     let keep = KeySettings { on_stop: OnStop::Keep, ..KeySettings::default() };
-    let mut stage = Stage::new(&[with(keep), Wanted { organization: 2, ..key(ScopeSet::ALL) }], true);
+    let mut stage = Stage::new(&[with(keep), other()], true);
     let order = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.initiate(&member(1), Change::Access(AccessChange::Remove { service_user: ServiceUserId(1) })).unwrap();
     let cancel = |number| Command::CancelOrders(ServiceUserId(number));

@@ -14,12 +14,12 @@ use countersign::engine::reject::Code;
 
 use super::amendments::edit_of;
 use super::floor::amendment;
-use super::genesis::{Wanted, key};
+use super::genesis::{key, other};
 use super::world::{SECOND, Stage, bot, decimal, limit};
 
 /// Bot 1 of Acme, bot 2 of the other Organization.
 fn stage() -> Stage {
-    Stage::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }], true)
+    Stage::new(&[key(ScopeSet::ALL), other()], true)
 }
 
 fn fill_or_kill(side: Side, qty: &str, price: &str) -> Command {

@@ -17,7 +17,7 @@ use countersign::engine::state::State;
 use countersign::engine::workflows::Change;
 use proptest::prelude::*;
 
-use super::genesis::{Wanted, key};
+use super::genesis::{key, other};
 use super::world::{Stage, asset, bot, decimal, limit, member, to_cold, venue, withdraw};
 
 #[derive(Clone, Debug)]
@@ -194,8 +194,7 @@ proptest! {
 
     #[test]
     fn money_holds_votes_and_replay_are_sound(steps in prop::collection::vec(step(), 1..60)) {
-        let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-        let mut stage = Stage::new(&[key(ScopeSet::ALL), other.clone(), other], true);
+        let mut stage = Stage::new(&[key(ScopeSet::ALL), other(), other()], true);
         let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![pooled()] };
         stage.run(&venue(), pool).unwrap();
         let own = Command::DepositAddresses { asset: asset("BTC"), method: None, new: false };

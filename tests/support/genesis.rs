@@ -31,6 +31,11 @@ pub fn key(scopes: ScopeSet) -> Wanted {
     Wanted { scopes, settings: KeySettings::default(), organization: 1 }
 }
 
+/// A key of Other with all scopes.
+pub fn other() -> Wanted {
+    Wanted { organization: 2, ..key(ScopeSet::ALL) }
+}
+
 pub fn with(settings: KeySettings) -> Wanted {
     Wanted { scopes: ScopeSet::ALL, settings, organization: 1 }
 }

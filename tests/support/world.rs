@@ -14,7 +14,7 @@ use countersign::server::{Plan, Server};
 
 use super::client::{Client, PASSWORD, TOTP};
 #[allow(unused_imports, reason = "each suite uses its part")]
-pub use super::genesis::{Person, Wanted, api_key, key, people, with};
+pub use super::genesis::{Person, Wanted, api_key, key, other, people, with};
 use super::genesis::{Secrets, events};
 
 pub const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

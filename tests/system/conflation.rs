@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 use super::client::Client;
 use super::market_data::{Levels, Queues};
 use super::operation::{metrics, value};
-use super::world::{Wanted, World, api_key, key, secret};
+use super::world::{World, api_key, key, other, secret};
 
 const CHANNELS: [&str; 4] = ["book", "level3", "trade", "ticker"];
 const DEPTH: usize = 100;
@@ -124,8 +124,7 @@ async fn parts_waiting(world: &World) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let world = World::new(&[key(ScopeSet::ALL), other, key(ScopeSet::NONE)]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other(), key(ScopeSet::NONE)]).await;
     let mut market = Market::new(&world).await;
     // The snapshot of `trade` is none before there is a trade.
     market.change().await;

@@ -4,11 +4,11 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
 use super::client::{Client, http};
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 /// Acme's bot is the first, Other's the second.
 async fn world() -> World {
-    World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await
+    World::new(&[key(ScopeSet::ALL), other()]).await
 }
 
 /// Adds a strategy of ETH: its id.

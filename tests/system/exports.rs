@@ -9,14 +9,10 @@ use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, code, http};
-use super::world::{Wanted, World, key, with};
+use super::world::{World, key, other, with};
 
 const TRADES: &str = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers";
 const LEDGERS: &str = "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet";
-
-fn other() -> Wanted {
-    Wanted { organization: 2, ..key(ScopeSet::ALL) }
-}
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
     json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})

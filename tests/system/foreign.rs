@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Client, PASSWORD, code, code_of, http};
 use super::governance::ballot;
 use super::scopes::sample;
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 /// Ids of nothing, in the samples or in the place of what the samples name.
 const ORDER: &str = "OAAAAA-AAAAA-AAAAAA";
@@ -147,8 +147,7 @@ struct Neighbours {
 
 impl Neighbours {
     async fn new() -> Neighbours {
-        let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-        let world = World::new(&[key(ScopeSet::ALL), other]).await;
+        let world = World::new(&[key(ScopeSet::ALL), other()]).await;
         let (bot, foreign_bot) = (world.bot(1).await, world.bot(2).await);
         let (alice, (dora, totp)) = (world.member("alice").await, dora(&world).await);
         Neighbours { world, bot, foreign_bot, alice, dora, totp }

@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::client::{Client, http};
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 /// A number without its point and leading zeros, padded to the pair's decimals as clients do.
 fn digits(number: &Value, decimals: usize) -> String {
@@ -147,8 +147,7 @@ async fn play(world: &World) {
 
 #[tokio::test]
 async fn books_and_queues_rebuilt_by_a_client_have_every_checksum_right() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let world = World::new(&[key(ScopeSet::ALL), other, key(ScopeSet::NONE)]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other(), key(ScopeSet::NONE)]).await;
     let mut watchers = Vec::new();
     let depths = [("book", [10, 25, 100, 500, 1_000].as_slice()), ("level3", &[10, 100, 1_000])];
     for (channel, depth) in depths.into_iter().flat_map(|(of, depths)| depths.iter().map(move |depth| (of, *depth))) {
@@ -182,8 +181,7 @@ async fn books_and_queues_rebuilt_by_a_client_have_every_checksum_right() {
 /// Rule 50, on a socket that follows a book, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_comes_before_the_market_data_that_its_request_caused() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let world = World::new(&[key(ScopeSet::ALL), other]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let mut others = Vec::new();
     for _ in 0..32 {
         others.push(world.bot(2).await);
@@ -258,7 +256,7 @@ async fn an_unsubscribe_without_values_ends_what_the_socket_follows_and_one_with
 /// Stock clients read the first item of every frame of these two, and lose their socket where there is none.
 #[tokio::test]
 async fn what_has_no_trades_yet_begins_without_a_snapshot_and_its_first_item_is_an_update() {
-    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut buyer, mut seller) = (world.bot(1).await, world.bot(2).await);
     let mut readers = [Client::bare(world.address).await, Client::bare(world.address).await];
     for (reader, channel) in readers.iter_mut().zip(["ohlc", "trade"]) {
@@ -279,8 +277,7 @@ async fn what_has_no_trades_yet_begins_without_a_snapshot_and_its_first_item_is_
 
 #[tokio::test]
 async fn candles_add_up_and_are_the_same_after_a_restart() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let mut world = World::new(&[key(ScopeSet::ALL), other]).await;
+    let mut world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     let asked = |interval: u64| json!({"channel": "ohlc", "symbol": ["BTC/USD"], "interval": interval});
     let acknowledged = bot.call("subscribe", asked(21_600)).await;
@@ -335,7 +332,7 @@ async fn traded(world: &World) -> (Value, Value) {
 
 #[tokio::test]
 async fn rule_44_the_figures_of_the_day_and_the_last_trades_are_the_same_after_a_restart_however_much_came_since() {
-    let mut world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let mut world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     let order = |side: &str, qty: &str, price: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price});
     for (price, qty) in [("1000", "0.1"), ("1300", "0.2"), ("900", "0.1")] {
@@ -403,7 +400,7 @@ async fn a_status_of_a_market_is_told_to_who_follows_instruments_and_to_who_asks
 /// More than the snapshot of `trade` holds.
 #[tokio::test]
 async fn a_sweep_of_many_orders_tells_every_trade() {
-    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut buyer, mut seller) = (world.bot(1).await, world.bot(2).await);
     let mut reader = Client::bare(world.address).await;
     reader.call("subscribe", json!({"channel": "trade", "symbol": ["BTC/USD"]})).await;

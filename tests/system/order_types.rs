@@ -4,7 +4,7 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
     json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
@@ -12,7 +12,7 @@ fn limit(side: &str, qty: &str, price: &str) -> Value {
 
 /// A world whose last BTC/USD trade was at 1,000, and two bots of different Organizations; the first listens.
 async fn traded() -> (World, Client, Client) {
-    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     maker.call("add_order", limit("sell", "0.1", "1000")).await;
     bot.call("add_order", limit("buy", "0.1", "1000")).await;

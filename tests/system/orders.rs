@@ -8,7 +8,7 @@ use countersign::domain::time::{Moment, Period};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::world::{Wanted, World, key, with};
+use super::world::{World, key, other, with};
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
     json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty.parse::<f64>().unwrap(),
@@ -47,12 +47,11 @@ async fn the_dead_mans_switch_answers_in_seconds_and_fires() {
 
 #[tokio::test]
 async fn past_fills_and_ledger_entries_are_found_by_page_name_and_date() {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
     let future = KeySettings {
         query_dates: Period { from: Moment::parse("2100-01-01T00:00:00Z"), until: None },
         ..KeySettings::default()
     };
-    let world = World::new(&[key(ScopeSet::ALL), other, with(future)]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other(), with(future)]).await;
     let (mut taker, mut maker, mut blind) = (world.bot(1).await, world.bot(2).await, world.bot(3).await);
     for _ in 0..5 {
         maker.call("add_order", limit("sell", "0.1", "100")).await;

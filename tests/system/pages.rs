@@ -4,7 +4,7 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 /// Reads a list whole, in a page that it just fills, and in one that leaves its last row to the next.
 async fn ends_with_its_last_row(client: &mut Client, method: &str, list: &str) {
@@ -21,7 +21,7 @@ async fn ends_with_its_last_row(client: &mut Client, method: &str, list: &str) {
 
 #[tokio::test]
 async fn a_page_that_ends_with_the_last_row_has_no_cursor() {
-    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker, mut alice) = (world.bot(1).await, world.bot(2).await, world.member("alice").await);
     let order = |side: &str, price: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": price});
     maker.call("add_order", order("sell", "1000")).await;

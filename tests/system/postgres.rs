@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::client::{Client, http};
 use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
 use super::volume::Volume;
-use super::world::{MASTER, Wanted, World, key};
+use super::world::{MASTER, World, key, other};
 
 use server::{cut_others, cut_writer, database, database_on, lock, sql};
 
@@ -23,7 +23,7 @@ async fn world(url: &str) -> World {
 
 /// In this database, or else in SQLite.
 async fn world_in(database: Option<DatabaseUrl>) -> World {
-    let keys = [key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }];
+    let keys = [key(ScopeSet::ALL), other()];
     World::configured(&keys, |config| config.database = database).await
 }
 

@@ -6,15 +6,14 @@ use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::OrganizationId;
 use serde_json::{Value, json};
 
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 fn limit(price: &str) -> Value {
     json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": price})
 }
 
 async fn world(tier: Tier) -> World {
-    let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-    let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), other];
+    let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), other()];
     World::configured(&keys, |config| {
         config.rates = Tiers { tier, organizations: [(OrganizationId(2), Tier::Unlimited)].into() };
     })

@@ -5,15 +5,11 @@ use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
 use super::client::{Client, code};
-use super::world::{Wanted, World, key};
+use super::world::{Wanted, World, key, other};
 
 /// Items that the servers under test keep at hand; the rest is in the journal.
 const RING: usize = 4;
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
-
-fn other() -> Wanted {
-    Wanted { organization: 2, ..key(ScopeSet::ALL) }
-}
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
     json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})

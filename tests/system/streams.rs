@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::operation::{metrics, value};
-use super::world::{Wanted, World, key};
-
-fn other() -> Wanted {
-    Wanted { organization: 2, ..key(ScopeSet::ALL) }
-}
+use super::world::{World, key, other};
 
 fn limit(side: &str, qty: &str, price: &str) -> Value {
     json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
