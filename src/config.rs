@@ -441,14 +441,13 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_file() {
-        let dir = std::env::temp_dir().join(format!("countersign-config-{}", std::process::id()));
-        fs::create_dir(&dir).unwrap();
-        let file = dir.join("countersign.toml");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("countersign.toml");
         fs::write(&file, "master_key_file = '/etc/countersign/key'").unwrap();
         let config = Config::load(&file).unwrap();
-        fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(config.data_dir, dir.join("data"));
+        assert_eq!(config.data_dir, dir.path().join("data"));
         assert_eq!(config.master_key_file, Some("/etc/countersign/key".into()));
+        fs::remove_file(&file).unwrap();
         assert!(Config::load(&file).unwrap_err().to_string().contains("countersign.toml"));
     }
 }

@@ -174,23 +174,6 @@ mod tests {
         MasterKey(Zeroizing::new([7; 32]))
     }
 
-    /// A directory that is removed again at the end of the test.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new() -> Self {
-            let dir = std::env::temp_dir().join(format!("countersign-{:x}", rand::random::<u64>()));
-            fs::create_dir(&dir).unwrap();
-            Self(dir)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn a_sealed_secret_opens_only_whole_in_its_context_and_under_its_key() {
         let sealed = key().seal(b"key 1", b"secret");
@@ -216,8 +199,8 @@ mod tests {
 
     #[test]
     fn a_generated_file_is_private_read_back_and_never_overwritten() {
-        let dir = Scratch::new();
-        let path = dir.0.join("master.key");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
         let made = MasterKey::generate(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(MasterKey::from_file(&path).unwrap().0, made.0);
@@ -228,12 +211,12 @@ mod tests {
 
     #[test]
     fn an_unusable_file_says_what_is_wrong() {
-        let dir = Scratch::new();
-        let path = dir.0.join("master.key");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
         assert!(matches!(MasterKey::from_file(&path), Err(MasterKeyError::File { .. })));
         MasterKey::generate(&path).unwrap();
-        assert!(matches!(refuse_inside(&path, &dir.0), Err(MasterKeyError::InsideData(_))));
-        assert!(refuse_inside(&path, &dir.0.join("data")).is_ok());
+        assert!(matches!(refuse_inside(&path, dir.path()), Err(MasterKeyError::InsideData(_))));
+        assert!(refuse_inside(&path, &dir.path().join("data")).is_ok());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let open = MasterKey::from_file(&path).unwrap_err();
         assert!(open.to_string().ends_with("has mode 0640: make it 0600"), "{open}");
