@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::client::http;
+use super::world::MASTER;
 
 fn asset(id: u16, code: &str, decimals: u8) -> Event {
     Event::AssetAdded(Asset {
@@ -57,7 +58,7 @@ fn world() -> Vec<Event> {
 async fn started(dir: &Path, genesis: Option<Vec<Event>>) -> Server {
     let plan = Plan {
         config: Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.to_owned()),
-        master: MasterKey::from_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+        master: MasterKey::from_text(MASTER).unwrap(),
         genesis: genesis.map(command::Command::Genesis),
     };
     Server::start(plan).await.unwrap()
