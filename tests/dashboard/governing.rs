@@ -6,8 +6,8 @@ use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::client::{PASSWORD, code};
-use super::queue::{asked, ballot, listed};
+use super::client::{PASSWORD, ballot, code};
+use super::queue::{asked, listed};
 use super::world::{World, key};
 
 #[tokio::test]

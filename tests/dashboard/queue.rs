@@ -16,11 +16,6 @@ pub async fn asked(bot: &mut Client, amount: &str) -> String {
     withdrawal["request_id"].as_str().unwrap().to_owned()
 }
 
-/// The ballot for a request as it was seen.
-pub fn ballot(request: &Value) -> Value {
-    json!([{"request_id": request["request_id"], "digest": request["digest"]}])
-}
-
 /// Until a request stands in the queue, or no longer does.
 pub async fn listed(browser: &Browser, id: &str, there: bool) {
     let found = format!("document.querySelector('[data-request=\"{id}\"]') !== null");

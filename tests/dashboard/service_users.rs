@@ -5,7 +5,7 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::json;
 
 use super::browser::Browser;
-use super::client::{Client, code};
+use super::client::{Client, ballot, code};
 use super::world::{World, key};
 
 #[tokio::test]
@@ -29,8 +29,7 @@ async fn a_created_key_is_approved_claimed_and_used() {
     let id = browser.eval("return location.hash.split('/')[2]").await;
     let mut bob = world.member("bob").await;
     let request = bob.call("request_info", json!({"request_id": id})).await;
-    let ballot = json!([{"request_id": id, "digest": request["digest"]}]);
-    bob.call("approve", json!({"requests": ballot, "otp": code(0)})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
     // The page learns of the approval by itself, and offers the secret to who asked.
     browser.wait("#state.approved").await;
     browser.fill("#claim input[name=otp]", &code(1)).await;

@@ -11,6 +11,7 @@ use countersign::gateway::passwords::code_for_step;
 use countersign::server::wall_clock;
 use futures::{SinkExt, StreamExt};
 use jsonschema::Validator;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -67,6 +68,16 @@ pub fn check(frame: &Value) {
     };
     let problems: Vec<String> = schema.iter_errors(frame).map(|error| error.to_string()).collect();
     assert!(problems.is_empty(), "{name}: {problems:?}\n{frame}");
+}
+
+/// An order in BTC/USD, its decimals as numbers or as texts.
+pub fn limit(side: &str, qty: impl Serialize, price: impl Serialize) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
+}
+
+/// The ballot for a request as it was seen.
+pub fn ballot(request: &Value) -> Value {
+    json!([{"request_id": request["request_id"], "digest": request["digest"]}])
 }
 
 pub struct Client {

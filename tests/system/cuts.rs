@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::client::next_nonce;
+use super::client::{limit, next_nonce};
 use super::world::{Wanted, World, api_key, secret, with};
 
 /// Connections that are cut at the same time.
@@ -84,7 +84,7 @@ async fn d4_49_cut_at_every_byte_and_resumed_it_is_the_uncut_stream() {
     let mut bot = world.bot(1).await;
     bot.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
     // Fills come in frames of their own.
-    let order = |side: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": "1000"});
+    let order = |side: &str| limit(side, "0.1", "1000");
     world.bot(2).await.call("add_order", order("sell")).await;
     bot.call("add_order", order("buy")).await;
     bot.call("add_order", order("buy")).await;

@@ -3,7 +3,7 @@
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, http};
+use super::client::{Client, http, limit};
 use super::world::{World, key, other};
 
 /// Acme's bot is the first, Other's the second.
@@ -158,7 +158,7 @@ async fn every_refusal_of_earn_is_v2s_own_text() {
 async fn a_halt_is_told_to_every_socket_and_lasts_until_the_venue_resumes() {
     let mut world = world().await;
     let (mut venue, mut bot, mut bare) = (world.venue().await, world.bot(1).await, Client::bare(world.address).await);
-    let limit = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
+    let limit = limit("buy", 1, 10.0);
     let order = bot.call("add_order", limit.clone()).await;
     let halted = venue.call("halt", json!({"reason": "drill"})).await;
     assert_eq!(halted, json!({"halted": true, "reason": "drill"}));

@@ -9,7 +9,7 @@ use countersign::storage::Storage;
 use countersign::storage::head::{HEAD_FILE, read_head};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, limit};
 use super::operation::serve;
 use super::world::{World, key};
 
@@ -17,7 +17,7 @@ use super::world::{World, key};
 const AT_ONCE: usize = 200;
 
 fn order() -> Value {
-    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10})
+    limit("buy", 1, 10)
 }
 
 /// Writes a row behind the back of the server on `dir`, which finds it with its next one. Only without its lock does a

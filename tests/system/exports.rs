@@ -8,15 +8,11 @@ use countersign::domain::time::{Moment, Period};
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
-use super::client::{Client, code, http};
+use super::client::{Client, code, http, limit};
 use super::world::{World, key, other, with};
 
 const TRADES: &str = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers";
 const LEDGERS: &str = "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet";
-
-fn limit(side: &str, qty: &str, price: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
-}
 
 /// Fills between the bots of two Organizations: the first one's own orders make some and take some.
 async fn traded(world: &World) -> (Client, Client) {

@@ -7,8 +7,7 @@ use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, code, next_nonce};
-use super::governance::ballot;
+use super::client::{Client, ballot, code, next_nonce};
 use super::settings;
 use super::world::{World, key, with};
 

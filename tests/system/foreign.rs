@@ -6,8 +6,7 @@ use countersign::access::operation::{Kind, MemberRight, Operation, ServiceRight}
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, PASSWORD, code, code_of, http};
-use super::governance::ballot;
+use super::client::{Client, PASSWORD, ballot, code, code_of, http};
 use super::scopes::sample;
 use super::world::{World, key, other};
 

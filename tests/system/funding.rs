@@ -3,7 +3,7 @@
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
-use super::client::{Client, code};
+use super::client::{Client, ballot, code};
 use super::world::{World, key};
 
 /// Fills the pool of BTC and gives the account one of it.
@@ -274,7 +274,7 @@ async fn methods_addresses_and_what_a_withdrawal_needs_are_told_as_v2_does() {
     assert!(refused.starts_with("EFunding:Unknown reference id"), "it waits for approval: {refused}");
     let mut bob = world.member("bob").await;
     let request = bob.call("requests", json!({"state": "pending"})).await["requests"][0].clone();
-    bob.call("approve", json!({"requests": super::governance::ballot(&request), "otp": code(1)})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(1)})).await;
     let mut paid = refid.clone();
     paid["txid"] = json!("0xabc");
     venue.call("settle_withdrawal", paid).await;

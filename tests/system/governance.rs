@@ -7,12 +7,8 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::client::{Client, PASSWORD, code, http};
+use super::client::{Client, PASSWORD, ballot, code, http};
 use super::world::{World, key};
-
-pub fn ballot(request: &Value) -> Value {
-    json!([{"request_id": request["request_id"], "digest": request["digest"]}])
-}
 
 /// The digest as a page makes it: SHA-256 of the canonical JSON of what the Member sees (rule 24).
 fn digest(organization: &str, request: &Value) -> String {

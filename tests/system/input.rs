@@ -3,7 +3,7 @@
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, http};
+use super::client::{Client, http, limit};
 use super::world::{World, key};
 
 async fn refusal(client: &mut Client, text: &str) -> Value {
@@ -176,8 +176,7 @@ async fn http_answers_what_it_must() {
     let (status, _, body) = http(world.address, "POST", "/0/private/GetWebSocketsToken", &[], "nonce=1").await;
     assert_eq!((status, body.as_str()), (200, r#"{"error":["EAPI:Invalid key"]}"#));
     let mut bot = world.bot(1).await;
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
-    bot.call("add_order", order).await;
+    bot.call("add_order", limit("buy", 1, 10)).await;
     for path in ["schemas/add_order.request.schema.json", "schemas/asyncapi.json"] {
         let (status, _, text) = http(world.address, "GET", &format!("/{path}"), &[], "").await;
         assert_eq!(status, 200, "{path}");

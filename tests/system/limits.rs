@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::client::{Client, http};
+use super::client::{Client, http, limit};
 use super::world::{World, key};
 
 #[tokio::test]
@@ -94,8 +94,7 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.dir().join("history.db"));
     let mut writer = sqlx::ConnectOptions::connect(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut writer).await.unwrap();
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
-    modest.call("add_order", order).await;
+    modest.call("add_order", limit("buy", 1, 10.0)).await;
     let asked = |queries: i64| {
         let query = |number| json!({"method": "closed_orders", "req_id": number, "params": {}});
         (1..=queries).map(query).chain([json!({"method": "ping", "req_id": 100})])
@@ -209,7 +208,7 @@ async fn d7_80_a_socket_with_all_under_way_that_it_may_have_reads_on_and_is_answ
     let too_dear = |number: i64| number % 7 == 0;
     let request = |number: i64| {
         let limit_price = if too_dear(number) { 9_999_999 } else { 10 };
-        let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": limit_price});
+        let order = limit("buy", 1, limit_price);
         json!({"method": "add_order", "req_id": number, "params": order})
     };
     assert!(bot.burst((1..=ORDERS).map(request)).await);

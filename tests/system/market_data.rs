@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::client::{Client, http};
+use super::client::{Client, http, limit};
 use super::world::{World, key, other};
 
 /// A number without its point and leading zeros, padded to the pair's decimals as clients do.
@@ -130,7 +130,7 @@ async fn play(world: &World) {
             continue;
         }
         let side = if who == 0 { "buy" } else { "sell" };
-        let mut order = json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.05", "limit_price": price});
+        let mut order = limit(side, "0.05", price);
         if random.random_bool(0.2) {
             (order["order_type"], order["display_qty"]) = (json!("iceberg"), json!("0.01"));
         }
@@ -140,9 +140,7 @@ async fn play(world: &World) {
     for bot in &mut bots {
         bot.call("cancel_all", json!({})).await;
     }
-    let last =
-        json!({"order_type": "limit", "side": "sell", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": LAST});
-    bots[1].call("add_order", last).await;
+    bots[1].call("add_order", limit("sell", "0.1", LAST)).await;
 }
 
 #[tokio::test]
@@ -194,7 +192,7 @@ async fn a_reply_comes_before_the_market_data_that_its_request_caused() {
         for other in &mut others {
             other.send(json!({"method": "cancel_all"}).to_string()).await;
         }
-        let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.01", "limit_price": price});
+        let order = limit("buy", "0.01", price);
         bot.send(json!({"method": "add_order", "params": order}).to_string()).await;
         let first = bot.next().await;
         assert_eq!((&first["method"], &first["success"]), (&"add_order".into(), &true.into()), "{first}");
@@ -263,9 +261,8 @@ async fn what_has_no_trades_yet_begins_without_a_snapshot_and_its_first_item_is_
         let asked = json!({"channel": channel, "symbol": ["BTC/USD"], "snapshot": true});
         assert_eq!(reader.call("subscribe", asked).await["snapshot"], true);
     }
-    let order = |side: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": 20000});
-    seller.call("add_order", order("sell")).await;
-    buyer.call("add_order", order("buy")).await;
+    seller.call("add_order", limit("sell", "0.1", 20_000)).await;
+    buyer.call("add_order", limit("buy", "0.1", 20_000)).await;
     for (reader, channel) in readers.iter_mut().zip(["ohlc", "trade"]) {
         let first = reader.frame(channel).await;
         assert_eq!((&first["type"], first["data"].as_array().unwrap().len()), (&json!("update"), 1), "{first}");
@@ -288,9 +285,8 @@ async fn candles_add_up_and_are_the_same_after_a_restart() {
     assert!(bot.refused("subscribe", asked(7)).await.starts_with("EGeneral:Invalid arguments:interval"));
     let mut last = Value::Null;
     for (price, qty) in [("1000", "0.1"), ("1300", "0.2"), ("900", "0.1"), ("1100", "0.1")] {
-        let order = |side: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price});
-        maker.call("add_order", order("sell")).await;
-        bot.call("add_order", order("buy")).await;
+        maker.call("add_order", limit("sell", qty, price)).await;
+        bot.call("add_order", limit("buy", qty, price)).await;
         last = bot.frame("ohlc").await;
     }
     let candle = last["data"][0].clone();
@@ -334,15 +330,14 @@ async fn traded(world: &World) -> (Value, Value) {
 async fn rule_44_the_figures_of_the_day_and_the_last_trades_are_the_same_after_a_restart_however_much_came_since() {
     let mut world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
-    let order = |side: &str, qty: &str, price: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price});
     for (price, qty) in [("1000", "0.1"), ("1300", "0.2"), ("900", "0.1")] {
-        maker.call("add_order", order("sell", qty, price)).await;
-        bot.call("add_order", order("buy", qty, price)).await;
+        maker.call("add_order", limit("sell", qty, price)).await;
+        bot.call("add_order", limit("buy", qty, price)).await;
     }
     for _ in 0..55 {
-        maker.call("add_order", order("sell", "0.01", "1100")).await;
+        maker.call("add_order", limit("sell", "0.01", "1100")).await;
     }
-    bot.call("add_order", order("buy", "0.55", "1100")).await;
+    bot.call("add_order", limit("buy", "0.55", "1100")).await;
     let before = traded(&world).await;
     let shown = |ticker: &Value| ["last", "high", "low", "volume", "change"].map(|name| ticker[name].to_string());
     assert_eq!(shown(&before.0), ["1100.0", "1300.0", "900.0", "0.95", "100.0"]);
@@ -356,8 +351,8 @@ async fn rule_44_the_figures_of_the_day_and_the_last_trades_are_the_same_after_a
     world.start().await;
     assert_eq!(traded(&world).await, before);
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
-    maker.call("add_order", order("sell", "0.05", "800")).await;
-    bot.call("add_order", order("buy", "0.05", "800")).await;
+    maker.call("add_order", limit("sell", "0.05", "800")).await;
+    bot.call("add_order", limit("buy", "0.05", "800")).await;
     let (ticker, trades) = traded(&world).await;
     assert_eq!(shown(&ticker), ["800.0", "1300.0", "800.0", "1.0", "-200.0"]);
     assert!(ids(&trades).into_iter().eq(10..=59), "{trades}");
@@ -404,11 +399,10 @@ async fn a_sweep_of_many_orders_tells_every_trade() {
     let (mut buyer, mut seller) = (world.bot(1).await, world.bot(2).await);
     let mut reader = Client::bare(world.address).await;
     reader.call("subscribe", json!({"channel": "trade", "symbol": ["BTC/USD"]})).await;
-    let order = |side: &str, qty: f64| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": 20000});
     for _ in 0..120 {
-        seller.call("add_order", order("sell", 0.01)).await;
+        seller.call("add_order", limit("sell", 0.01, 20_000)).await;
     }
-    buyer.call("add_order", order("buy", 1.2)).await;
+    buyer.call("add_order", limit("buy", 1.2, 20_000)).await;
     let mut told = Vec::new();
     while told.last() != Some(&120) {
         let frame = reader.frame("trade").await;

@@ -11,8 +11,7 @@ use countersign::gateway::passwords::code_for_step;
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
-use super::client::{Client, PASSWORD, code, http};
-use super::governance::ballot;
+use super::client::{Client, PASSWORD, ballot, code, http, limit};
 use super::scopes::sample;
 use super::world::{Person, World, key, secret};
 
@@ -156,8 +155,7 @@ async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
 async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
-    bot.call("add_order", order).await;
+    bot.call("add_order", limit("buy", 1, 10.0)).await;
     let frozen = alice.call("freeze", json!({"scope": "all", "reason": "a key leaked"})).await;
     assert_eq!((&frozen["frozen"]["scope"], &frozen["frozen"]["member_id"]), (&json!("all"), &json!("MEM1")));
     assert_eq!(bob.item("status", |item| item.get("frozen").is_some()).await["frozen"], "all");
@@ -203,8 +201,7 @@ async fn rule_9_members_cancel_a_bots_orders() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
     bot.subscribe("executions").await;
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
-    bot.call("add_order", order).await;
+    bot.call("add_order", limit("buy", 1, 10.0)).await;
     assert_eq!(alice.call("cancel_orders", json!({"service_user_id": "SVC1"})).await["count"], 1);
     assert_eq!(bot.item("executions", |item| item["exec_type"] == "canceled").await["reason"], "Canceled by a Member");
 }

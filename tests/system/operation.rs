@@ -12,9 +12,8 @@ use countersign::gateway::credentials::decode_secret;
 use countersign::storage::head::read_head;
 use serde_json::{Value, json};
 
-use super::client::{Client, code, code_of, http, next_nonce};
+use super::client::{Client, ballot, code, code_of, http, limit, next_nonce};
 use super::exports::{link, ordered, processed};
-use super::governance::ballot;
 use super::served::Served;
 use super::settings::token_of;
 use super::world::{World, key};
@@ -36,7 +35,7 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     let bare = Client::bare(world.address).await;
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+    let order = limit("buy", 1, 10);
     bot.call("add_order", order.clone()).await;
     let mut too_much = order;
     too_much["order_qty"] = json!(99_999_999);
@@ -317,9 +316,7 @@ async fn d6_69_the_head_file_follows_the_journal_within_seconds() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     for _ in 0..2 {
-        let order =
-            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
-        bot.call("add_order", order).await;
+        bot.call("add_order", limit("buy", 1, 10)).await;
         let offset = value(&metrics(world.address).await, "countersign_journal_head_offset");
         let file = world.dir().join("head");
         let followed = async {

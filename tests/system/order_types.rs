@@ -3,12 +3,8 @@
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, limit};
 use super::world::{World, key, other};
-
-fn limit(side: &str, qty: &str, price: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
-}
 
 /// A world whose last BTC/USD trade was at 1,000, and two bots of different Organizations; the first listens.
 async fn traded() -> (World, Client, Client) {

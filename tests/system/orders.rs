@@ -7,20 +7,15 @@ use countersign::access::scope::ScopeSet;
 use countersign::domain::time::{Moment, Period};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, limit};
 use super::world::{World, key, other, with};
-
-fn limit(side: &str, qty: &str, price: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty.parse::<f64>().unwrap(),
-        "limit_price": price.parse::<f64>().unwrap()})
-}
 
 #[tokio::test]
 async fn batch_cancel_tells_its_count_in_both_forms() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
-    let first = bot.call("add_order", limit("buy", "1", "10")).await;
-    let mut grouped = limit("buy", "1", "10");
+    let first = bot.call("add_order", limit("buy", 1.0, 10.0)).await;
+    let mut grouped = limit("buy", 1.0, 10.0);
     grouped["order_userref"] = json!(77);
     bot.call("add_order", grouped.clone()).await;
     bot.call("add_order", grouped).await;
@@ -35,7 +30,7 @@ async fn the_dead_mans_switch_answers_in_seconds_and_fires() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     bot.subscribe("executions").await;
-    bot.call("add_order", limit("buy", "1", "10")).await;
+    bot.call("add_order", limit("buy", 1.0, 10.0)).await;
     let armed = bot.call("cancel_all_orders_after", json!({"timeout": 1})).await;
     let whole = |text: &Value| text.as_str().is_some_and(|text| text.len() == 20 && text.ends_with('Z'));
     assert!(whole(&armed["currentTime"]) && whole(&armed["triggerTime"]), "{armed}");
@@ -54,8 +49,8 @@ async fn past_fills_and_ledger_entries_are_found_by_page_name_and_date() {
     let world = World::new(&[key(ScopeSet::ALL), other(), with(future)]).await;
     let (mut taker, mut maker, mut blind) = (world.bot(1).await, world.bot(2).await, world.bot(3).await);
     for _ in 0..5 {
-        maker.call("add_order", limit("sell", "0.1", "100")).await;
-        taker.call("add_order", limit("buy", "0.1", "100")).await;
+        maker.call("add_order", limit("sell", 0.1, 100.0)).await;
+        taker.call("add_order", limit("buy", 0.1, 100.0)).await;
     }
     let mut seen = Vec::new();
     let mut params = json!({"symbol": "BTC/USD", "limit": 2});
@@ -84,7 +79,7 @@ async fn fill_or_kill_is_told_as_a_cancel_with_its_reason() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
     bot.subscribe("executions").await;
-    let mut order = limit("buy", "1", "100");
+    let mut order = limit("buy", 1.0, 100.0);
     order["time_in_force"] = json!("fok");
     bot.call("add_order", order.clone()).await;
     let ended = bot.item("executions", |item| item["exec_type"] == "canceled").await;
@@ -100,9 +95,7 @@ async fn open_orders_come_in_pages_oldest_first_and_by_time() {
     let mut bot = world.bot(1).await;
     let mut placed = Vec::new();
     for at in 1..=5 {
-        let order =
-            json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": at});
-        placed.push(bot.call("add_order", order).await["order_id"].clone());
+        placed.push(bot.call("add_order", limit("buy", 1, at)).await["order_id"].clone());
     }
     let mut seen = Vec::new();
     let mut params = json!({"limit": 2});
@@ -162,7 +155,7 @@ async fn a_batch_is_canceled_by_ids_and_by_numbers_of_groups_in_either_form() {
     let mut bot = world.bot(1).await;
     let mut ids = Vec::new();
     for group in [7, 8, -9, 10] {
-        let mut order = limit("buy", "1", "10");
+        let mut order = limit("buy", 1.0, 10.0);
         order["order_userref"] = json!(group);
         ids.push(bot.call("add_order", order).await["order_id"].clone());
     }
@@ -193,7 +186,7 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), with(always)];
     let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 0).await;
     let mut watcher = world.bot(2).await;
-    let own = watcher.call("add_order", limit("buy", "1", "10")).await;
+    let own = watcher.call("add_order", limit("buy", 1.0, 10.0)).await;
     watcher.subscribe("executions").await;
     watcher.frame("executions").await;
     let gone = |id: Value| move |item: &Value| item["exec_type"] == "canceled" && item["order_id"] == id;
@@ -203,7 +196,7 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let acknowledged = first.call("subscribe", asked.clone()).await;
     assert_eq!(acknowledged["cancel_on_disconnect"], true);
     second.call("subscribe", asked).await;
-    let placed = first.call("add_order", limit("buy", "1", "11")).await;
+    let placed = first.call("add_order", limit("buy", 1.0, 11.0)).await;
     drop(first);
     // Another socket of the key is there.
     second.call("get_balances", json!({})).await;
@@ -215,7 +208,7 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
 
     let mut set = world.bot(3).await;
     assert_eq!(set.call("key_info", json!({})).await["settings"]["cancel_on_disconnect"], true);
-    let placed = set.call("add_order", limit("buy", "1", "12")).await;
+    let placed = set.call("add_order", limit("buy", 1.0, 12.0)).await;
     drop(set);
     watcher.item("executions", gone(placed["order_id"].clone())).await;
     let open = watcher.call("open_orders", json!({})).await;
@@ -253,7 +246,7 @@ async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_un
     for number in 1..=3 {
         let mut bot = world.bot(number).await;
         bot.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
-        orders.push(bot.call("add_order", limit("buy", "1", "10")).await["order_id"].clone());
+        orders.push(bot.call("add_order", limit("buy", 1.0, 10.0)).await["order_id"].clone());
         bots.push(bot);
     }
     let stays = world.bot(1).await;
@@ -277,8 +270,8 @@ async fn d4_57_a_planned_stop_is_no_disconnect_and_after_a_start_keys_set_so_hav
     let mut world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 0).await;
     let (mut asking, mut set) = (world.bot(1).await, world.bot(3).await);
     asking.call("subscribe", json!({"channel": "executions", "cancel_on_disconnect": true})).await;
-    let kept = asking.call("add_order", limit("buy", "1", "10")).await;
-    let placed = set.call("add_order", limit("buy", "1", "11")).await;
+    let kept = asking.call("add_order", limit("buy", 1.0, 10.0)).await;
+    let placed = set.call("add_order", limit("buy", 1.0, 11.0)).await;
     world.stop().await;
     assert_eq!((asking.closed().await.0, set.closed().await.0), (1012, 1012));
 
@@ -294,7 +287,7 @@ async fn d4_57_a_planned_stop_waits_for_no_grace() {
     let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
     let mut world = World::configured(&[with(always)], |config| config.limits.disconnect_grace_s = 600).await;
     let mut bot = world.bot(1).await;
-    let kept = bot.call("add_order", limit("buy", "1", "10")).await;
+    let kept = bot.call("add_order", limit("buy", 1.0, 10.0)).await;
     leave(bot).await;
     tokio::time::timeout(Duration::from_secs(60), world.restart()).await.expect("the grace is not over");
     assert_eq!(open(&mut world.bot(1).await).await, [kept["order_id"].clone()]);

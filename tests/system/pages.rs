@@ -3,7 +3,7 @@
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, limit};
 use super::world::{World, key, other};
 
 /// Reads a list whole, in a page that it just fills, and in one that leaves its last row to the next.
@@ -23,7 +23,7 @@ async fn ends_with_its_last_row(client: &mut Client, method: &str, list: &str) {
 async fn a_page_that_ends_with_the_last_row_has_no_cursor() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker, mut alice) = (world.bot(1).await, world.bot(2).await, world.member("alice").await);
-    let order = |side: &str, price: &str| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": price});
+    let order = |side: &str, price: &str| limit(side, "0.1", price);
     maker.call("add_order", order("sell", "1000")).await;
     maker.call("add_order", order("sell", "1000")).await;
     let first = bot.call("add_order", order("buy", "10")).await;

@@ -10,7 +10,7 @@ use countersign::access::scope::ScopeSet;
 use countersign::config::DatabaseUrl;
 use serde_json::{Value, json};
 
-use super::client::{Client, http};
+use super::client::{Client, http, limit};
 use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
 use super::volume::Volume;
 use super::world::{MASTER, World, key, other};
@@ -25,10 +25,6 @@ async fn world(url: &str) -> World {
 async fn world_in(database: Option<DatabaseUrl>) -> World {
     let keys = [key(ScopeSet::ALL), other()];
     World::configured(&keys, |config| config.database = database).await
-}
-
-fn limit(side: &str, qty: &str, price: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
 }
 
 /// Everything that is told of the past and the present, to be compared over a restart.

@@ -4,13 +4,10 @@
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::OrganizationId;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::client::limit;
 use super::world::{World, key, other};
-
-fn limit(price: &str) -> Value {
-    json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": price})
-}
 
 async fn world(tier: Tier) -> World {
     let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), other()];
@@ -30,7 +27,7 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
     // Stock clients send this back as it is when they connect again, and want the same.
     let mut again = world.bot(1).await;
     assert_eq!(again.call("subscribe", acknowledged.clone()).await, acknowledged);
-    let first = bot.call("add_order", limit("100")).await;
+    let first = bot.call("add_order", limit("buy", "0.1", "100")).await;
     assert_eq!(
         (first["rate"]["cost"].to_string(), first["rate"]["maxratecount"].to_string()),
         ("1.0".into(), "60".into())
@@ -42,7 +39,7 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
     // A cancel within five seconds costs eight: seven of them and eight orders are more than sixty.
     let mut refused = None;
     for _ in 0..12 {
-        let reply = bot.reply("add_order", limit("100")).await;
+        let reply = bot.reply("add_order", limit("buy", "0.1", "100")).await;
         if reply["success"] == false {
             refused = Some(reply);
             break;
@@ -57,11 +54,11 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
     assert!(bot.refused("amend_order", amend).await.starts_with("EOrder:Rate limit exceeded"));
     bot.call("cancel_order", json!({"order_id": [first["order_id"]]})).await;
     // Another pair, and another key, have counters of their own.
-    let mut elsewhere = limit("100");
+    let mut elsewhere = limit("buy", "0.1", "100");
     elsewhere["symbol"] = json!("ETH/USD");
     let other_pair = bot.reply("add_order", elsewhere).await;
     assert!(!other_pair["error"].as_str().unwrap_or_default().starts_with("EOrder:Rate"), "{other_pair}");
-    world.bot(2).await.call("add_order", limit("100")).await;
+    world.bot(2).await.call("add_order", limit("buy", "0.1", "100")).await;
 }
 
 #[tokio::test]
@@ -70,7 +67,7 @@ async fn an_unlimited_organization_is_not_counted_and_open_orders_have_a_number(
     let (mut bot, mut free) = (world.bot(1).await, world.bot(3).await);
     assert!(free.subscribe("executions").await.get("maxratecount").is_none());
     for _ in 0..100 {
-        let placed = free.call("add_order", limit("100")).await;
+        let placed = free.call("add_order", limit("buy", "0.1", "100")).await;
         assert!(placed.get("rate").is_none(), "{placed}");
     }
     let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "100"});
@@ -79,10 +76,10 @@ async fn an_unlimited_organization_is_not_counted_and_open_orders_have_a_number(
         assert_eq!(rows[0]["rate"]["cost"].to_string(), "7.5", "batch {batch}: {rows}");
     }
     for _ in 0..5 {
-        bot.call("add_order", limit("100")).await;
+        bot.call("add_order", limit("buy", "0.1", "100")).await;
     }
-    let error = bot.refused("add_order", limit("100")).await;
+    let error = bot.refused("add_order", limit("buy", "0.1", "100")).await;
     assert_eq!(error, "EOrder:Orders limit exceeded:symbol: at most 80 open orders in a pair; cancel some");
     bot.call("cancel_all", json!({})).await;
-    bot.call("add_order", limit("100")).await;
+    bot.call("add_order", limit("buy", "0.1", "100")).await;
 }

@@ -4,16 +4,12 @@
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
-use super::client::{Client, code};
+use super::client::{Client, code, limit};
 use super::world::{Wanted, World, key, other};
 
 /// Items that the servers under test keep at hand; the rest is in the journal.
 const RING: usize = 4;
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
-
-fn limit(side: &str, qty: &str, price: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
-}
 
 /// Places `count` batches of 15 orders and cancels them.
 async fn churn(bot: &mut Client, count: usize) {

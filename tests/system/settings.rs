@@ -10,7 +10,7 @@ use countersign::gateway::credentials::{Signed, decode_secret};
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
-use super::client::{Client, Refused, code, http, next_nonce};
+use super::client::{Client, Refused, ballot, code, http, limit, next_nonce};
 use super::world::{World, api_key, key, secret, with};
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -203,8 +203,7 @@ async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
     for channel in ["executions", "balances", "earn", "withdrawals"] {
         late.subscribe(channel).await;
     }
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
-    let placed = bot.call("add_order", order).await["order_id"].clone();
+    let placed = bot.call("add_order", limit("buy", 1, 10)).await["order_id"].clone();
     bot.call("cancel_order", json!({"order_id": [placed]})).await;
     for kind in ["new", "canceled"] {
         assert_eq!(late.item("executions", |item| item["exec_type"] == kind).await["order_id"], placed);
@@ -218,8 +217,7 @@ async fn d2_22_a_start_date_bounds_no_live_item_of_present_state() {
     let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
     late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Initial").await;
     let request = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
-    let votes = json!([{"request_id": request["request_id"], "digest": request["digest"]}]);
-    bob.call("approve", json!({"requests": votes, "otp": code(0)})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
     late.item("withdrawals", |item| item["refid"] == asked["refid"] && item["status"] == "Pending").await;
     late.item("balances", |item| item["type"] == "withdrawal").await;
 }
@@ -265,8 +263,7 @@ async fn d1_11_and_d1_12_a_changed_key_acts_on_its_open_sockets_and_says_why() {
         bot.subscribe("executions").await;
         bots.push(bot);
     }
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
-    let resting = bots[0].call("add_order", order).await;
+    let resting = bots[0].call("add_order", limit("buy", 1, 10)).await;
     // One code an action: the three steps that are admitted now.
     let edits = [
         (1, json!({"disabled": true}), 4001, "key disabled"),

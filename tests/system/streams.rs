@@ -7,13 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, limit};
 use super::operation::{metrics, value};
 use super::world::{World, key, other};
-
-fn limit(side: &str, qty: &str, price: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
-}
 
 #[tokio::test]
 async fn d4_52_an_order_is_acknowledged_before_its_events_and_each_is_numbered() {

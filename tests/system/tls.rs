@@ -22,7 +22,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use super::client::next_nonce;
+use super::client::{limit, next_nonce};
 use super::genesis::api_key;
 use super::world::{MASTER, World, key, secret};
 
@@ -87,7 +87,7 @@ async fn a_key_trades_over_tls_and_a_renewed_certificate_drops_nobody() {
     let first = issue(dir.path());
     let world = world(dir.path()).await;
     let mut bot = signed(world.address, &first).await;
-    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 100});
+    let order = limit("buy", 1, 100);
     assert_eq!(call(&mut bot, "add_order", order).await["success"], true);
     let second = issue(dir.path());
     assert_ne!(first, second);
