@@ -3,7 +3,9 @@
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, member, moment, optional_short, owned, service_user, short, workflow};
+use super::values::{
+    decimal, member, moment, named, optional_named, optional_short, owned, service_user, short, workflow,
+};
 use super::{Envelope, WireError};
 use crate::access::key::{KeySettings, OnStop, SettingsChange};
 use crate::access::scope::{Scope, ScopeSet};
@@ -164,26 +166,24 @@ pub(super) fn withdrawal_change(asset: &str, key: &str, amount: Number<'_>) -> R
 }
 
 fn permissions(asked: &p::Permissions<'_>) -> Result<PermissionSets, WireError> {
-    let named = [
+    let by_workflow = [
         (Workflow::ManageAccess, &asked.manage_access),
         (Workflow::ManagePolicies, &asked.manage_policies),
         (Workflow::ManageAddresses, &asked.manage_addresses),
         (Workflow::InitiateWithdrawal, &asked.initiate_withdrawal),
     ];
-    let permission = |name: &Text<'_>| {
-        let advice = "give view, initiate, approve and execute by workflow";
-        Permission::parse(name).ok_or_else(|| WireError::field("permissions", advice))
-    };
-    let given = named.into_iter().filter_map(|(workflow, names)| Some((workflow, names.as_ref()?)));
+    let advice = "give view, initiate, approve and execute by workflow";
+    let permission = |name: &Text<'_>| named("permissions", name, Permission::parse, advice);
+    let given = by_workflow.into_iter().filter_map(|(workflow, names)| Some((workflow, names.as_ref()?)));
     given.map(|(workflow, names)| Ok((workflow, names.iter().map(permission).collect::<Result<_, _>>()?))).collect()
 }
 
 fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
-    let initiator = |text: &Text<'_>| {
+    let id = |text: &str| {
         let member = MemberId::parse(text).map(InitiatorId::Member);
-        let found = member.or_else(|| ServiceUserId::parse(text).map(InitiatorId::ServiceUser));
-        found.ok_or_else(|| WireError::field("rules", "initiators are ids of Members and Service Users"))
+        member.or_else(|| ServiceUserId::parse(text).map(InitiatorId::ServiceUser))
     };
+    let initiator = |text: &Text<'_>| named("rules", text, id, "initiators are ids of Members and Service Users");
     let initiators = asked.initiators.as_ref().map(|all| all.iter().map(initiator).collect::<Result<_, _>>());
     Ok(Rule {
         asset: optional_short("rules", asked.asset.as_deref())?,
@@ -197,7 +197,7 @@ fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
 }
 
 fn scopes(names: &[Text<'_>]) -> Result<ScopeSet, WireError> {
-    let scope = |name: &Text<'_>| Scope::parse(name).ok_or_else(|| WireError::field("scopes", "give scopes by name"));
+    let scope = |name: &Text<'_>| named("scopes", name, Scope::parse, "give scopes by name");
     Ok(ScopeSet::of(&names.iter().map(scope).collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -223,7 +223,6 @@ fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError
     let networks = |texts: &Vec<Text<'_>>| texts.iter().map(network).collect::<Result<Vec<_>, _>>();
     let date =
         |field, asked: &Option<Option<Text<'_>>>| asked.as_ref().map(|text| moment(field, text.as_deref())).transpose();
-    let on_stop = || WireError::field("on_stop", "give cancel or keep");
     Ok(SettingsChange {
         expires_at: date("expires_at", &asked.expires_at)?,
         query_start: date("query_start", &asked.query_start)?,
@@ -231,7 +230,7 @@ fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError
         allow_websocket: asked.allow_websocket,
         nonce_window: asked.nonce_window,
         ip_allowlist: asked.ip_allowlist.as_ref().map(networks).transpose()?,
-        on_stop: asked.on_stop.as_deref().map(|name| OnStop::parse(name).ok_or_else(on_stop)).transpose()?,
+        on_stop: optional_named("on_stop", asked.on_stop.as_deref(), OnStop::parse, "give cancel or keep")?,
         cancel_on_disconnect: asked.cancel_on_disconnect,
     })
 }

@@ -1,7 +1,7 @@
 //! Params of exports.
 
 use super::request::{Body, Parsed, params};
-use super::values::{export_id, period};
+use super::values::{export_id, named, period};
 use super::{Envelope, WireError};
 use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
@@ -13,12 +13,10 @@ use crate::wire::params as p;
 
 pub(super) fn export_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::ExportAdd<'_> = params(e)?;
-    let unknown = || WireError::field("report", "give trades or ledgers");
-    let report = Report::parse(&asked.report).ok_or_else(unknown)?;
-    let unknown = || WireError::field("format", "give csv or tsv");
+    let report = named("report", &asked.report, Report::parse, "give trades or ledgers")?;
     let order = AskedExport {
         report,
-        format: Format::parse(&asked.format).ok_or_else(unknown)?,
+        format: named("format", &asked.format, Format::parse, "give csv or tsv")?,
         columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         description: asked.description.as_deref().unwrap_or_default().to_owned(),

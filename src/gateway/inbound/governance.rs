@@ -2,7 +2,7 @@
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, limit, owned, request_id, service_user, workflow};
+use super::values::{cursor, limit, named, optional_named, owned, request_id, service_user, workflow};
 use super::{Envelope, WireError};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::VOTES_MAX;
@@ -14,9 +14,8 @@ use crate::wire::params as p;
 
 pub(super) fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
-    let unknown = || WireError::field("state", "give the state of a request");
     let sought = Sought {
-        state: asked.state.as_deref().map(|name| RequestState::parse(name).ok_or_else(unknown)).transpose()?,
+        state: optional_named("state", asked.state.as_deref(), RequestState::parse, "give the state of a request")?,
         workflow: asked.workflow.as_deref().map(workflow).transpose()?,
         before: cursor(&asked.cursor, RequestId::parse)?,
         limit: Some(limit(asked.limit)?),
@@ -62,8 +61,7 @@ pub(super) fn claim_secret<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 
 pub(super) fn freeze<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::Freeze<'_> = params(e)?;
-    let unknown = || WireError::field("scope", "give withdrawals or all");
-    let scope = FreezeScope::parse(&asked.scope).ok_or_else(unknown)?;
+    let scope = named("scope", &asked.scope, FreezeScope::parse, "give withdrawals or all")?;
     Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
 }
 

@@ -24,7 +24,7 @@ fn order_refs(order_ids: Option<Names<'_>>, cl_ord_ids: Option<Names<'_>>) -> Re
     }
     if let Some(list) = cl_ord_ids {
         for text in list.list().ok_or_else(|| WireError::new("Cl_ord_id field must be an array"))? {
-            found.push(OrderRef::ClientId(client_order_id(&text)?));
+            found.push(OrderRef::ClientId(client_order_id("cl_ord_id", &text)?));
         }
     }
     Ok(found)

@@ -2,7 +2,7 @@
 
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
-use super::values::{client_order_id, decimal, moment, short};
+use super::values::{client_order_id, decimal, moment, named, optional_named, short};
 use super::{Envelope, WireError};
 use crate::domain::decimal::Decimal;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
@@ -67,21 +67,18 @@ pub(super) fn batch_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 }
 
 fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, WireError> {
-    let unknown = || WireError::field("side", "give buy or sell");
-    let side = Side::parse(&asked.side).ok_or_else(unknown)?;
-    let unknown = || WireError::field("order_type", "give limit, market, iceberg or one of the triggered types");
-    let order_type = OrderType::parse(&asked.order_type).ok_or_else(unknown)?;
-    let unknown = || WireError::field("time_in_force", "give gtc, gtd, ioc or fok");
-    let time_in_force = asked.time_in_force.as_deref().map(|name| TimeInForce::parse(name).ok_or_else(unknown));
+    let kinds = "give limit, market, iceberg or one of the triggered types";
+    let time_in_force = asked.time_in_force.as_deref();
+    let time_in_force = optional_named("time_in_force", time_in_force, TimeInForce::parse, "give gtc, gtd, ioc or fok");
     Ok(PlaceOrder {
         symbol: shared.symbol,
-        side,
-        order_type,
-        time_in_force: time_in_force.transpose()?.unwrap_or(TimeInForce::Gtc),
+        side: named("side", &asked.side, Side::parse, "give buy or sell")?,
+        order_type: named("order_type", &asked.order_type, OrderType::parse, kinds)?,
+        time_in_force: time_in_force?.unwrap_or(TimeInForce::Gtc),
         post_only: asked.post_only.unwrap_or(false),
         order_qty: number("order_qty", asked.order_qty)?,
         limit_price: number("limit_price", asked.limit_price)?,
-        cl_ord_id: asked.cl_ord_id.as_deref().map(client_order_id).transpose()?,
+        cl_ord_id: asked.cl_ord_id.as_deref().map(|id| client_order_id("cl_ord_id", id)).transpose()?,
         order_userref: asked.order_userref,
         validate: shared.validate,
         deadline: shared.deadline,
@@ -95,14 +92,7 @@ fn number(field: &str, given: Option<Number<'_>>) -> Result<Option<Decimal>, Wir
 
 /// `None` for an order that has none of them, as most.
 fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
-    let stp = |name: &str| {
-        let unknown = || WireError::field("stp_type", "give cancel_newest, cancel_oldest or cancel_both");
-        SelfTrade::parse(name).ok_or_else(unknown)
-    };
-    let sub_id = |text: &str| {
-        client_order_id(text)
-            .map_err(|_| WireError::field("sender_sub_id", "give a UUID, 32 hex digits or up to 18 ASCII characters"))
-    };
+    let advice = "give cancel_newest, cancel_oldest or cancel_both";
     let terms = AskedTerms {
         trigger: asked.triggers.as_ref().map(trigger).transpose()?,
         // A plain limit is static whether it says so or not; stock clients say so.
@@ -113,36 +103,32 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
         effective_time: moment("effective_time", asked.effective_time.as_deref())?,
         expire_time: moment("expire_time", asked.expire_time.as_deref())?,
         fee_preference: fee_currency(&asked.fee_preference)?.unwrap_or_default(),
-        stp_type: asked.stp_type.as_deref().map(stp).transpose()?.unwrap_or_default(),
+        stp_type: optional_named("stp_type", asked.stp_type.as_deref(), SelfTrade::parse, advice)?.unwrap_or_default(),
         conditional: asked.conditional.as_ref().map(conditional).transpose()?,
         reduce_only: asked.reduce_only.unwrap_or(false),
         margin: asked.margin.unwrap_or(false),
-        sender_sub_id: asked.sender_sub_id.as_deref().map(sub_id).transpose()?,
+        sender_sub_id: asked.sender_sub_id.as_deref().map(|id| client_order_id("sender_sub_id", id)).transpose()?,
     };
     Ok(Some(terms).filter(|terms| *terms != AskedTerms::default()))
 }
 
 fn price_type(field: &str, name: &Option<Text<'_>>) -> Result<Option<PriceType>, WireError> {
-    let unknown = || WireError::field(field, "give static, pct or quote");
-    name.as_deref().map(|name| PriceType::parse(name).ok_or_else(unknown)).transpose()
+    optional_named(field, name.as_deref(), PriceType::parse, "give static, pct or quote")
 }
 
 fn fee_currency(name: &Option<Text<'_>>) -> Result<Option<FeeCurrency>, WireError> {
-    let unknown = || WireError::field("fee_preference", "give base or quote");
-    name.as_deref().map(|name| FeeCurrency::parse(name).ok_or_else(unknown)).transpose()
+    optional_named("fee_preference", name.as_deref(), FeeCurrency::parse, "give base or quote")
 }
 
 fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
-    let unknown = || WireError::field("triggers", "reference is last or index");
-    let reference = asked.reference.as_deref().map(|name| PriceReference::parse(name).ok_or_else(unknown));
-    let reference = reference.transpose()?.unwrap_or_default();
+    let advice = "reference is last or index";
+    let reference = optional_named("triggers", asked.reference.as_deref(), PriceReference::parse, advice)?;
     let price_type = price_type("triggers", &asked.price_type)?;
-    Ok(AskedTrigger { reference, price: decimal("triggers", asked.price)?, price_type })
+    Ok(AskedTrigger { reference: reference.unwrap_or_default(), price: decimal("triggers", asked.price)?, price_type })
 }
 
 fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
-    let unknown = || WireError::field("conditional", "give the type of the closing order");
-    let order_type = OrderType::parse(&asked.order_type).ok_or_else(unknown)?;
+    let order_type = named("conditional", &asked.order_type, OrderType::parse, "give the type of the closing order")?;
     let price = |given, kind, usual| {
         let kind = price_type("conditional", kind)?.unwrap_or(usual);
         Ok(number("conditional", given)?.map(|price| (price, kind)))
@@ -159,7 +145,7 @@ pub(super) fn amend_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::AmendOrder<'_> = params(e)?;
     let order = match (&asked.order_id, &asked.cl_ord_id) {
         (Some(id), None) => OrderRef::Id(order_id(id)),
-        (None, Some(id)) => OrderRef::ClientId(client_order_id(id)?),
+        (None, Some(id)) => OrderRef::ClientId(client_order_id("cl_ord_id", id)?),
         _ => return Err(WireError::field("order_id", "give exactly one of order_id and cl_ord_id")),
     };
     let amend = AmendOrder {

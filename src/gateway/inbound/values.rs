@@ -31,14 +31,27 @@ pub(super) fn optional_short<const N: usize>(
     text.map(|text| short(field, text)).transpose()
 }
 
+/// What a word stands for, refused with `advice` if it stands for nothing.
+pub(super) fn named<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, advice: &str) -> Result<T, WireError> {
+    parse(text).ok_or_else(|| WireError::field(field, advice))
+}
+
+pub(super) fn optional_named<T>(
+    field: &str,
+    text: Option<&str>,
+    parse: fn(&str) -> Option<T>,
+    advice: &str,
+) -> Result<Option<T>, WireError> {
+    text.map(|text| named(field, text, parse, advice)).transpose()
+}
+
 pub(super) fn owned(text: &Option<Text<'_>>) -> Option<String> {
     text.as_deref().map(str::to_owned)
 }
 
-pub(super) fn client_order_id(text: &str) -> Result<ClientOrderId, WireError> {
-    let advice = "give a UUID, 32 hex digits or up to 18 ASCII characters";
-    let sound = is_client_order_id(text).then(|| ClientOrderId::from(text).ok()).flatten();
-    sound.ok_or_else(|| WireError::field("cl_ord_id", advice))
+pub(super) fn client_order_id(field: &str, text: &str) -> Result<ClientOrderId, WireError> {
+    let sound = |text: &str| ClientOrderId::from(text).ok().filter(|_| is_client_order_id(text));
+    named(field, text, sound, "give a UUID, 32 hex digits or up to 18 ASCII characters")
 }
 
 pub(super) fn limit(asked: Option<u32>) -> Result<usize, WireError> {
@@ -49,8 +62,7 @@ pub(super) fn limit(asked: Option<u32>) -> Result<usize, WireError> {
 }
 
 pub(super) fn moment(field: &str, text: Option<&str>) -> Result<Option<Moment>, WireError> {
-    let read = |text| Moment::parse(text).ok_or_else(|| WireError::field(field, "give an RFC 3339 time"));
-    text.map(read).transpose()
+    optional_named(field, text, Moment::parse, "give an RFC 3339 time")
 }
 
 /// What `start` and `end` say.
@@ -63,11 +75,11 @@ pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {
 }
 
 pub(super) fn request_id(text: &str) -> Result<RequestId, WireError> {
-    RequestId::parse(text).ok_or_else(|| WireError::field("request_id", "give the id of a request"))
+    named("request_id", text, RequestId::parse, "give the id of a request")
 }
 
 pub(super) fn export_id(text: &str) -> Result<ExportId, WireError> {
-    ExportId::parse(text).ok_or_else(|| WireError::field("export_id", "give the id of an export"))
+    named("export_id", text, ExportId::parse, "give the id of an export")
 }
 
 pub(super) fn withdrawal(text: &str) -> Result<WithdrawalId, WireError> {
@@ -80,22 +92,21 @@ pub(super) fn deposit(text: &str) -> Result<DepositId, WireError> {
 
 /// Where the page before ended; lists that come in the order of an id have the id of its last row there.
 pub(super) fn cursor<T>(text: &Option<Text<'_>>, parse: fn(&str) -> Option<T>) -> Result<Option<T>, WireError> {
-    let unknown = || WireError::field("cursor", "give the cursor of the page before");
-    text.as_deref().map(|text| parse(text).ok_or_else(unknown)).transpose()
+    optional_named("cursor", text.as_deref(), parse, "give the cursor of the page before")
 }
 
 pub(super) fn service_user(text: &str) -> Result<ServiceUserId, WireError> {
-    ServiceUserId::parse(text).ok_or_else(|| WireError::field("service_user_id", "give the id of a Service User"))
+    named("service_user_id", text, ServiceUserId::parse, "give the id of a Service User")
 }
 
 pub(super) fn organization(text: &str) -> Result<OrganizationId, WireError> {
-    OrganizationId::parse(text).ok_or_else(|| WireError::field("organizations", "give ids of Organizations"))
+    named("organizations", text, OrganizationId::parse, "give ids of Organizations")
 }
 
 pub(super) fn member(text: &str) -> Result<MemberId, WireError> {
-    MemberId::parse(text).ok_or_else(|| WireError::field("member_id", "give the id of a Member"))
+    named("member_id", text, MemberId::parse, "give the id of a Member")
 }
 
 pub(super) fn workflow(text: &str) -> Result<Workflow, WireError> {
-    Workflow::parse(text).ok_or_else(|| WireError::field("workflow", "give the name of a workflow"))
+    named("workflow", text, Workflow::parse, "give the name of a workflow")
 }

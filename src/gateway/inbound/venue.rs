@@ -1,8 +1,8 @@
 //! The venue operator's commands.
 
+use super::Envelope;
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, member, owned, short, withdrawal};
-use super::{Envelope, WireError};
+use super::values::{decimal, member, named, optional_named, owned, short, withdrawal};
 use crate::domain::markets::MarketStatus;
 use crate::engine::command::{Command, Credit, Invitee, NewAsset, NewMarket, Paid};
 use crate::engine::deposits::{DepositAddress, DepositStatus};
@@ -52,7 +52,7 @@ pub(super) fn add_market<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 pub(super) fn set_market_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::SetMarketStatus<'_> = params(e)?;
     let advice = "give online, cancel_only, post_only, limit_only, reduce_only or maintenance";
-    let status = MarketStatus::parse(&asked.status).ok_or_else(|| WireError::field("status", advice))?;
+    let status = named("status", &asked.status, MarketStatus::parse, advice)?;
     let symbol = short("symbol", &asked.symbol)?;
     Ok((asked.token, Body::Command(Command::SetMarketStatus { symbol, status })))
 }
@@ -68,9 +68,9 @@ pub(super) fn credit_deposit<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::CreditDeposit<'_> = params(e)?;
     let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
     let (address, txid) = (address(&asked.address, &asked.tag), (*asked.txid).to_owned());
-    let unknown = || WireError::field("status", "give Pending, Success or Failure");
-    let status = asked.status.as_deref().map_or(Some(DepositStatus::Success), DepositStatus::parse);
-    let status = status.ok_or_else(unknown)?;
+    let advice = "give Pending, Success or Failure";
+    let status = optional_named("status", asked.status.as_deref(), DepositStatus::parse, advice)?;
+    let status = status.unwrap_or(DepositStatus::Success);
     Ok((asked.token, Body::Command(Command::CreditDeposit(Credit { asset, address, amount, txid, status }))))
 }
 
@@ -88,8 +88,7 @@ pub(super) fn fail_withdrawal<'a>(e: &Envelope<'a>) -> Parsed<'a> {
 
 pub(super) fn set_kyc<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     let asked: p::SetKyc<'_> = params(e)?;
-    let unknown = || WireError::field("kyc", "give pending, verified or rejected");
-    let kyc = Kyc::parse(&asked.kyc).ok_or_else(unknown)?;
+    let kyc = named("kyc", &asked.kyc, Kyc::parse, "give pending, verified or rejected")?;
     Ok((asked.token, Body::Command(Command::SetKyc { member: member(&asked.member_id)?, kyc })))
 }
 
