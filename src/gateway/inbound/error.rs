@@ -11,8 +11,6 @@ pub struct WireError {
     pub req_id: Option<i64>,
     /// The method, as far as it could be read.
     pub method: Option<String>,
-    /// The symbol of a refused subscription.
-    pub symbol: Option<String>,
 }
 
 impl WireError {
