@@ -28,7 +28,7 @@ use crate::sequencer::handle::{Answer, Outcome};
 use crate::wire::results::{Credentials, Initiated, Subscribed};
 
 /// Items in one frame at most.
-const ITEMS_MAX: usize = 64;
+pub(super) const ITEMS_MAX: usize = 64;
 /// What a client is told of a call under which the journal failed.
 const FAILED: &str = "EService:Unavailable: the outcome is not known; look it up once `status` tells `online`";
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::answers::Group;
+use super::answers::{Group, ITEMS_MAX};
 use super::directory::Directory;
 use super::outlet::Part;
 use super::ring::Item;
@@ -23,8 +23,6 @@ use crate::engine::reference::Reference;
 
 /// Items that may wait.
 const WAITING_MAX: usize = 16_384;
-/// Items in one frame at most.
-const ITEMS_MAX: usize = 64;
 /// Sockets after which the task lets others run.
 const YIELD_AFTER: usize = 32;
 
