@@ -1,7 +1,7 @@
 //! Earn's records to the wire's.
 
-use super::records::amount;
-use crate::domain::ids::{AssetId, StrategyId};
+use super::records::{amount, code};
+use crate::domain::ids::StrategyId;
 use crate::domain::money::Amount;
 use crate::engine::earn::{
     AutoCompound, EarnOperation, EarnPayout, EarnStep, LockType, Periods, Position, Strategy, YieldSource,
@@ -227,8 +227,4 @@ impl Valued<'_> {
             auto_compound: strategy.compounds(position),
         }
     }
-}
-
-fn code(reference: &Reference, asset: AssetId) -> String {
-    reference.asset(asset).code.to_string()
 }

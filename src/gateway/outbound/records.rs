@@ -26,7 +26,8 @@ pub fn amount(reference: &Reference, asset: AssetId, amount: Amount) -> Exact {
     Exact::new(amount.0, reference.asset(asset).decimals)
 }
 
-fn code(reference: &Reference, asset: AssetId) -> String {
+/// An asset's code.
+pub fn code(reference: &Reference, asset: AssetId) -> String {
     reference.asset(asset).code.to_string()
 }
 
@@ -274,7 +275,7 @@ pub fn audit(of: &Audited) -> r::AuditEntry {
         subject: subject.clone(),
         detail: detail.clone(),
         policy_version: *policy_version,
-        hash: of.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        hash: hex::encode(of.hash),
     }
 }
 

@@ -309,7 +309,7 @@ fn methods(out: &mut String, operation: Operation, assets: &[crate::domain::asse
 
 fn address(reference: &Reference, (of, usable): (&ListedAddress, bool)) -> r::WithdrawAddress {
     r::WithdrawAddress {
-        asset: reference.asset(of.asset).code.to_string(),
+        asset: records::code(reference, of.asset),
         method: of.address.method.clone(),
         key: of.address.key.clone(),
         address: of.address.address.clone(),
