@@ -195,7 +195,7 @@ impl Session {
     fn shown(&mut self, call: Call, view: View, reference: &Reference, now: Moment) {
         let mut json = String::new();
         match (&call.then, view) {
-            (Continuation::Audit(page), View::Audit(grant)) => {
+            (Continuation::History(page), View::Audit(grant)) => {
                 let page = page.clone();
                 return self.audit(call, *page, grant, reference, now);
             }

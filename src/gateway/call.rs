@@ -54,7 +54,7 @@ pub enum Continuation {
     Subscribe(Follow),
     /// `level3` begins: market data is asked next.
     Level3(Box<Channel>),
-    /// History is asked next.
+    /// History or the audit log is asked next.
     History(Box<Page>),
     /// History is asked for those that are not open.
     Find(Box<[OrderRef]>),
@@ -66,8 +66,6 @@ pub enum Continuation {
     Key(String),
     /// The invitation tokens, shown once.
     Invitations(Box<[String]>),
-    /// The audit log is asked next.
-    Audit(Box<Page>),
 }
 
 impl Continuation {
@@ -91,11 +89,7 @@ impl Continuation {
     pub fn looks_back(&self) -> bool {
         matches!(
             self,
-            Continuation::Subscribe(_)
-                | Continuation::History(_)
-                | Continuation::Find(_)
-                | Continuation::Transfers(_)
-                | Continuation::Audit(_)
+            Continuation::Subscribe(_) | Continuation::History(_) | Continuation::Find(_) | Continuation::Transfers(_)
         )
     }
 }

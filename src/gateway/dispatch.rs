@@ -166,11 +166,12 @@ impl Session {
                 };
                 self.ask(Work::Query(query), call(then));
             }
-            Body::Audit(page) => {
-                self.ask(Work::Query(Query::Audit), call(Continuation::Audit(Box::new(page))));
-            }
             Body::History(page) => {
-                self.ask(Work::Query(Query::History(operation)), call(Continuation::History(Box::new(page))));
+                let query = match operation {
+                    Operation::AuditLog => Query::Audit,
+                    _ => Query::History(operation),
+                };
+                self.ask(Work::Query(query), call(Continuation::History(Box::new(page))));
             }
         }
         None

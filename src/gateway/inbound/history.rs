@@ -66,5 +66,5 @@ pub(super) fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
         cursor: cursor(&asked.cursor, Cursor::parse)?,
         ..Page::default()
     };
-    Ok((asked.token, Body::Audit(page)))
+    Ok((asked.token, Body::History(page)))
 }

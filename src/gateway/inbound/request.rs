@@ -47,10 +47,8 @@ pub enum Body {
     Invite(Command),
     /// Ask the engine.
     Query(Query),
-    /// Ask history, with the engine's leave.
+    /// Ask history or the audit log, with the engine's leave.
     History(Page),
-    /// Ask the audit log, with the engine's leave.
-    Audit(Page),
 }
 
 /// Puts the step of a verified one-time code into the command that it came with.
