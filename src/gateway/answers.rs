@@ -1,5 +1,7 @@
 //! From what was released to frames, in the order in which it was released.
 
+use std::mem;
+
 use super::call::{Call, Continuation};
 use super::credentials::secret_text;
 use super::fan_out;
@@ -127,7 +129,7 @@ impl Session {
         if !fits {
             self.end_group(group);
         }
-        let fresh = || Group { channel, fills: route.is_fill, count: 0, data: std::mem::take(&mut self.items) };
+        let fresh = || Group { channel, fills: route.is_fill, count: 0, data: mem::take(&mut self.items) };
         let group = group.get_or_insert_with(fresh);
         group.data.push(if group.count == 0 { '[' } else { ',' });
         item.write(&mut group.data, reference);
@@ -192,32 +194,25 @@ impl Session {
     }
 
     /// Answers a query, or asks history with the leave that the engine gave.
-    fn shown(&mut self, call: Call, view: View, reference: &Reference, now: Moment) {
+    fn shown(&mut self, mut call: Call, view: View, reference: &Reference, now: Moment) {
+        if let Continuation::Level3(_) = call.then {
+            self.admitted = Some(call);
+            return;
+        }
         let mut json = String::new();
-        match (&call.then, view) {
-            (Continuation::History(page), View::Audit(grant)) => {
-                let page = page.clone();
-                return self.audit(call, *page, grant, reference, now);
+        match (mem::replace(&mut call.then, Continuation::Reply), view) {
+            (Continuation::History(page), View::Audit(grant)) => return self.audit(call, *page, grant, reference, now),
+            (Continuation::History(page), View::History(grant)) => {
+                return self.look_back(call, *page, grant, reference, now);
             }
             (Continuation::Find(refs), View::Found(open, grant)) => {
-                let refs = refs.clone();
                 return self.find(call, refs, open, grant, reference);
             }
             (Continuation::Transfers(filter), View::OpenDeposits(open, grant)) => {
-                let filter = filter.clone();
                 return self.transfers(call, *filter, grant, open, records::deposits_text, reference);
             }
             (Continuation::Transfers(filter), View::OpenWithdrawals(open, grant)) => {
-                let filter = filter.clone();
                 return self.transfers(call, *filter, grant, open, records::withdrawals_text, reference);
-            }
-            (Continuation::History(page), View::History(grant)) => {
-                let page = page.clone();
-                return self.look_back(call, *page, grant, reference, now);
-            }
-            (Continuation::Level3(_), _) => {
-                self.admitted = Some(call);
-                return;
             }
             (_, View::Exports(all)) => self.exports(&mut json, call.operation, &all, now),
             (_, View::ServiceUsers(all)) => {
