@@ -329,9 +329,7 @@ impl Session {
         let Some(following) = self.channels.get_mut(&channel) else { return };
         following.started = true;
         let result = Subscribed { maxratecount, ..acknowledgement(channel, &following.options, warnings, fills) };
-        let mut json = String::new();
-        items::json(&mut json, &result);
-        self.reply(call.envelope(now), Ok(&json));
+        self.acknowledge(call.envelope(now), &result);
     }
 }
 

@@ -472,10 +472,8 @@ impl Session {
     }
 
     /// Appends a successful reply with a wire type as its result.
-    fn acknowledge(&mut self, envelope: Envelope<'_>, result: &Subscribed) {
-        let mut json = String::new();
-        items::json(&mut json, result);
-        self.reply(envelope, Ok(&json));
+    pub(super) fn acknowledge(&mut self, envelope: Envelope<'_>, result: &Subscribed) {
+        self.reply(envelope, Ok(&items::to_json(result)));
     }
 
     /// A refusal that names its symbol, if it has one, at top level (rule 45).

@@ -104,10 +104,8 @@ impl Session {
         let history = self.gateway.history.clone();
         self.history.push(Box::pin(async move {
             let text = history.audit_log(&grant, &wanted).await.map(|(entries, cursor)| {
-                let mut text = String::new();
                 let entries = entries.iter().map(records::audit).collect();
-                items::json(&mut text, &AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) });
-                text
+                items::to_json(&AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
             });
             (call, text)
         }));
@@ -188,9 +186,7 @@ fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
 /// Ledger entries and where the next page begins.
 fn entries_text(reference: &Reference, entries: &[Entry], cursor: Option<Cursor>) -> String {
     let entries = entries.iter().map(|entry| records::entry(reference, entry)).collect();
-    let mut text = String::new();
-    items::json(&mut text, &Ledgers { entries, cursor: cursor.map(|cursor| cursor.to_string()) });
-    text
+    items::to_json(&Ledgers { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
 /// The member that says where the next page begins, if there is one.

@@ -70,7 +70,12 @@ pub fn write(out: &mut String, reference: &Reference, stamped: &Stamped, route: 
 
 /// Appends a wire type as JSON.
 pub fn json(out: &mut String, value: &impl serde::Serialize) {
-    out.push_str(&serde_json::to_string(value).expect("wire types are JSON"));
+    out.push_str(&to_json(value));
+}
+
+/// A wire type as JSON.
+pub fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("wire types are JSON")
 }
 
 /// The item of an open order in a snapshot or a list.

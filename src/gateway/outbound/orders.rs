@@ -2,7 +2,7 @@
 //! writes them past a session at rest.
 
 use super::Object;
-use super::items::json;
+use super::items::{json, to_json};
 use crate::domain::ids::OrderId;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -87,12 +87,6 @@ pub fn canceled(answer: &Answer) -> usize {
         Answer::Reply(Reply::Canceled(ids)) | Answer::Rated(Reply::Canceled(ids), _) => ids.len(),
         _ => 0,
     }
-}
-
-fn to_json(result: &impl serde::Serialize) -> String {
-    let mut text = String::new();
-    json(&mut text, result);
-    text
 }
 
 /// The client's id of an order, where it was named by that.

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::items::to_json;
 use crate::access::key::KeySettings;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
@@ -186,17 +187,13 @@ pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
 /// The result of `deposit_status`.
 pub fn deposits_text(reference: &Reference, all: &[deposits::Deposit], cursor: Option<Cursor>) -> String {
     let deposits = all.iter().map(|of| deposit(reference, of, None)).collect();
-    text(&r::Deposits { deposits, cursor: cursor.map(|cursor| cursor.to_string()) })
+    to_json(&r::Deposits { deposits, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
 /// The result of `withdraw_status`.
 pub fn withdrawals_text(reference: &Reference, all: &[withdrawals::Withdrawal], cursor: Option<Cursor>) -> String {
     let withdrawals = all.iter().map(|of| withdrawal(reference, of, false, None)).collect();
-    text(&r::Withdrawals { withdrawals, cursor: cursor.map(|cursor| cursor.to_string()) })
-}
-
-fn text(result: &impl serde::Serialize) -> String {
-    serde_json::to_string(result).expect("wire types are JSON")
+    to_json(&r::Withdrawals { withdrawals, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
 /// The word on `custody` that a pool of deposit addresses runs low.
