@@ -81,11 +81,7 @@ impl Batch {
     pub fn frame(&self, reference: &Reference) -> &Bytes {
         self.frame.get_or_init(|| {
             let mut data = String::new();
-            for item in &self.items {
-                data.push(if data.is_empty() { '[' } else { ',' });
-                item.write(&mut data, reference);
-            }
-            data.push(']');
+            outbound::array(&mut data, &self.items, |data, item| item.write(data, reference));
             let mut text = String::with_capacity(data.len() + 64);
             let channel = self.items.first().map_or("", |item| item.route.channel.name());
             outbound::frame(&mut text, channel, false, &data, None);

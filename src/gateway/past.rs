@@ -6,7 +6,7 @@ use super::answers::Answered;
 use super::call::{Call, Continuation};
 use super::inbound::Page;
 use super::outbound::executions::{self, Execution, OneSide};
-use super::outbound::{items, records};
+use super::outbound::{array, items, page, records};
 use super::session::{End, Session};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
@@ -66,7 +66,7 @@ impl Session {
                     .await
                     .map(|entries| entries_text(&reference, &entries, None)),
                 Operation::TradesHistory => history.trades(&grant, &wanted).await.map(|(fills, cursor)| {
-                    format!("{{\"trades\":{}{}}}", fills_text(&reference, &fills, None), cursor_text(cursor))
+                    page_text("trades", cursor, |text| text.push_str(&fills_text(&reference, &fills, None)))
                 }),
                 _ => history
                     .closed_orders(&grant, &wanted)
@@ -189,27 +189,21 @@ fn entries_text(reference: &Reference, entries: &[Entry], cursor: Option<Cursor>
     items::to_json(&Ledgers { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
 }
 
-/// The member that says where the next page begins, if there is one.
-fn cursor_text(cursor: Option<Cursor>) -> String {
-    cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default()
+fn page_text(name: &str, cursor: Option<Cursor>, write: impl FnOnce(&mut String)) -> String {
+    let mut text = String::new();
+    page(&mut text, name, cursor, write);
+    text
 }
 
 /// Fills as an array; in a snapshot they carry the offset of where it was taken (rule 41), in a page their own.
 fn fills_text(reference: &Reference, fills: &[PastFill], snapshot: Option<Seq>) -> String {
-    let item = |past: &PastFill| {
-        let mut text = String::new();
-        let what = Execution::Trade(OneSide::past(past));
-        executions::item(
-            &mut text,
-            reference,
-            &past.fill.order,
-            what,
-            past.at,
-            snapshot.map_or(past.offset, Seq::snapshot_offset),
-        );
-        text
-    };
-    format!("[{}]", fills.iter().map(item).collect::<Vec<_>>().join(","))
+    let mut text = String::new();
+    array(&mut text, fills, |text, past| {
+        let (order, what) = (&past.fill.order, Execution::Trade(OneSide::past(past)));
+        let offset = snapshot.map_or(past.offset, Seq::snapshot_offset);
+        executions::item(text, reference, order, what, past.at, offset);
+    });
+    text
 }
 
 /// Orders, newest first, each once: one that was open when the engine looked and has closed since is open.
@@ -234,6 +228,5 @@ fn orders_text(
     if mixed {
         all.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
     }
-    let texts: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
-    format!("{{\"orders\":[{}]{}}}", texts.join(","), cursor_text(cursor))
+    page_text("orders", cursor, |out| array(out, &all, |out, (_, text)| out.push_str(text)))
 }

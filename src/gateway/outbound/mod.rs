@@ -105,6 +105,28 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Appends an array, each of whose items `write` appends.
+pub fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
+    out.push('[');
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(out, item);
+    }
+    out.push(']');
+}
+
+/// Appends a page: the list that `write` appends, under its name, and where the next page begins if there is one.
+pub fn page(out: &mut String, name: &str, next: Option<impl std::fmt::Display>, write: impl FnOnce(&mut String)) {
+    let mut object = Object::open(out);
+    object.written(name, write);
+    if let Some(next) = next {
+        object.plain("cursor", next);
+    }
+    object.close();
+}
+
 /// What every reply begins and ends with.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {

@@ -1,8 +1,9 @@
 //! From the engine's answers to the `result` of a reply.
 
 use super::earn;
-use super::items::{json, open_order};
+use super::items::{json, open_order, to_json};
 use super::records::{self, amount};
+use super::{array, page};
 use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{ExportId, MemberId, OrderId, Seq, ServiceUserId};
@@ -162,18 +163,9 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
 
 /// Appends the result of `open_orders` and `query_orders`: orders, and where the next page begins if there is one.
 pub fn open_orders(out: &mut String, reference: &Reference, orders: &[Order], cursor: Option<OrderId>) {
-    out.push_str("{\"orders\":[");
-    for (at, order) in orders.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        open_order(out, reference, order, Seq(order.id.0).offset(1));
-    }
-    out.push(']');
-    if let Some(last) = cursor {
-        out.push_str(&format!(",\"cursor\":\"{last}\""));
-    }
-    out.push('}');
+    page(out, "orders", cursor, |out| {
+        array(out, orders, |out, order| open_order(out, reference, order, Seq(order.id.0).offset(1)));
+    });
 }
 
 fn asset_balance(reference: &Reference, of: &Balance) -> r::AssetBalance {
@@ -339,46 +331,24 @@ fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
 /// Appends the data of a channel's snapshot, an array.
 pub fn snapshot(out: &mut String, reference: &Reference, at: Seq, items: &View) {
     let offset = at.snapshot_offset();
-    let mut first = true;
-    let mut each = |write: &mut dyn FnMut(&mut String)| {
-        if !std::mem::take(&mut first) {
-            out.push(',');
-        } else {
-            out.push('[');
-        }
-        write(out);
-    };
+    let withdrawal = |of, custody| records::withdrawal(reference, of, custody, Some(offset));
     match items {
-        View::Balances(all) => {
-            all.iter().for_each(|of| each(&mut |out| json(out, &records::balance(reference, of, offset))));
-        }
-        View::Orders(orders) => {
-            orders.iter().for_each(|order| each(&mut |out| open_order(out, reference, order, offset)));
-        }
-        View::Withdrawals(all) => {
-            all.iter().for_each(|of| {
-                each(&mut |out| json(out, &records::withdrawal(reference, of, false, Some(offset))));
-            });
-        }
+        View::Balances(all) => array(out, all, |out, of| json(out, &records::balance(reference, of, offset))),
+        View::Orders(orders) => array(out, orders, |out, order| open_order(out, reference, order, offset)),
+        View::Withdrawals(all) => array(out, all, |out, of| json(out, &withdrawal(of, false))),
         View::Custody(withdrawals, low) => {
-            withdrawals.iter().for_each(|of| {
-                each(&mut |out| json(out, &records::withdrawal(reference, of, true, Some(offset))));
-            });
-            low.iter().for_each(|(asset, left)| {
+            let low = low.iter().map(|(asset, left)| {
                 let left = u64::try_from(*left).unwrap_or(u64::MAX);
-                each(&mut |out| json(out, &records::low_pool(reference, *asset, left, offset)));
+                to_json(&records::low_pool(reference, *asset, left, offset))
             });
+            let all = withdrawals.iter().map(|of| to_json(&withdrawal(of, true))).chain(low);
+            array(out, all, |out, item| out.push_str(&item));
         }
-        View::Deposits(all) => {
-            all.iter().for_each(|of| each(&mut |out| json(out, &records::deposit(reference, of, Some(offset)))));
-        }
-        View::Holdings(all) => {
-            all.iter().for_each(|of| each(&mut |out| json(out, &earn::position(reference, of, offset))));
-        }
+        View::Deposits(all) => array(out, all, |out, of| json(out, &records::deposit(reference, of, Some(offset)))),
+        View::Holdings(all) => array(out, all, |out, of| json(out, &earn::position(reference, of, offset))),
         View::Requests(all, _) => {
-            all.iter().for_each(|(of, _)| each(&mut |out| json(out, &records::request(of, None, Some(offset)))));
+            array(out, all, |out, (of, _)| json(out, &records::request(of, None, Some(offset))));
         }
-        _ => {}
+        _ => out.push_str("[]"),
     }
-    out.push_str(if first { "[]" } else { "]" });
 }
