@@ -155,14 +155,11 @@ fn terms(object: &mut Object<'_>, market: &Market, of: &Terms) {
         object.plain("expire_time", at);
     }
     if let Some(trigger) = &of.trigger {
-        let mut text = String::new();
-        triggers(Object::open(&mut text), market, trigger);
-        object.raw("triggers", &text).number("stop_price", trigger.price.0, market.price_decimals);
+        object.written("triggers", |out| triggers(Object::open(out), market, trigger));
+        object.number("stop_price", trigger.price.0, market.price_decimals);
     }
     if let Some(closing) = &of.conditional {
-        let mut text = String::new();
-        contingent(Object::open(&mut text), market, closing);
-        object.raw("contingent", &text);
+        object.written("contingent", |out| contingent(Object::open(out), market, closing));
     }
     if let Some(id) = &of.sender_sub_id {
         object.text("sender_sub_id", id);
