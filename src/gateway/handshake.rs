@@ -78,7 +78,7 @@ pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refu
     let given = headers.get("api-key").and_then(|value| value.to_str().ok());
     let known = given.and_then(|given| gateway.directory.keys(|keys| keys.verification(given)));
     let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
-    let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), refusal.text());
+    let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), &refusal.error);
     if gateway.tells_of_refusal(peer) {
         tracing::info!(who, %peer, origin, status, error, "authentication refused");
     } else {
@@ -144,9 +144,8 @@ pub(super) async fn open_signed(
 ) -> Result<(KeyRef, u32), Refusal> {
     let now = (gateway.clock)();
     let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
-    let throttled = |wait| Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait);
     if let Some(wait) = gateway.signatures.wait_s(&who, now) {
-        return Err(throttled(wait));
+        return Err(Refusal::throttled(wait));
     }
     let unauthorized = |text: String| Refusal::new(StatusCode::UNAUTHORIZED, text);
     let refused = |code: Code| {
@@ -162,7 +161,7 @@ pub(super) async fn open_signed(
     }
     let nonce = signed.nonce.parse().map_err(|_| refused(Code::InvalidNonce))?;
     if let Some(wait) = gateway.seats.admissions.wait_s(&key, now) {
-        return Err(throttled(wait));
+        return Err(Refusal::throttled(wait));
     }
     let work = Work::Command(Command::OpenSession { key, nonce });
     match gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await {

@@ -46,7 +46,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(30);
 /// After a failed accept (out of file descriptors, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// When who finds no place may try again, in seconds.
+/// When who finds no place, or too many waiting, may try again, in seconds.
 const CROWDED_S: u64 = 5;
 
 /// What the listener must know.
@@ -102,15 +102,25 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
     }
 
+    /// When there is no place for one more, whoever it is.
+    pub fn busy() -> Self {
+        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S)
+    }
+
+    /// For who tried too often, and may try again after so many seconds.
+    pub fn throttled(seconds: u64) -> Self {
+        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", seconds)
+    }
+
+    /// When a request is not as it must be; `what` says what is wrong or what to do.
+    pub fn invalid(status: StatusCode, what: &str) -> Self {
+        Self::new(status, format!("EGeneral:Invalid arguments: {what}"))
+    }
+
     /// For a peer whose address is at its connection limit.
     pub fn crowded() -> Self {
         let text = "EAPI:Rate limit exceeded: too many connections from this address";
         Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)
-    }
-
-    /// What is wrong.
-    pub fn text(&self) -> &str {
-        &self.error
     }
 
     fn body(&self) -> Value {
@@ -150,7 +160,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
         let place = match places.take(address.ip()) {
             Ok(place) => place,
             Err(refusal) => {
-                tracing::debug!(peer = %address, error = refusal.text(), "connection turned away");
+                tracing::debug!(peer = %address, error = refusal.error, "connection turned away");
                 metrics.handshake_refused(refusal.status.as_u16());
                 turn_away(&socket, &refusal);
                 continue;
@@ -188,8 +198,7 @@ impl Places {
     /// A place for a connection from `peer`. A proxy speaks for many: of what it forwards the WebSockets are counted,
     /// when they are opened, by whom they come from.
     fn take(&self, peer: IpAddr) -> Result<Place, Refusal> {
-        let full = |_| Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S);
-        let permit = self.all.clone().try_acquire_owned().map_err(full)?;
+        let permit = self.all.clone().try_acquire_owned().map_err(|_| Refusal::busy())?;
         let peer = peer.to_canonical();
         let admitted = match is_among(&self.proxies, peer) {
             true => None,

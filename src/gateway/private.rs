@@ -53,7 +53,7 @@ async fn token(
             gateway.metrics.handshake_refused(refusal.status.as_u16());
             refused(&gateway, &headers, peer, &refusal);
             // The reason behind the second colon is ours; v2's clients match what comes before.
-            let error = refusal.text().splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
+            let error = refusal.error.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
             Err(Refusal { status: StatusCode::OK, error, ..refusal })
         }
     }

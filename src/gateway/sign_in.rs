@@ -33,8 +33,6 @@ use crate::sequencer::handle::Work;
 const COOKIE: &str = "countersign_session";
 /// Bytes of a password, least and most.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 10..=256;
-/// When who finds too many passwords waiting to be hashed may try again, in seconds.
-const BUSY_S: u64 = 5;
 
 /// `/session` and `/invitations/{token}`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -66,15 +64,11 @@ fn refused(status: StatusCode, text: impl Into<String>) -> Response {
 pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refusal> {
     let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if said.split(';').next().map(str::trim) != Some("application/json") {
-        return Err(Refusal::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "EGeneral:Invalid arguments: send application/json",
-        ));
+        return Err(Refusal::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
     }
     serde_json::from_slice(bytes).map_err(|error| {
         // A refusal is logged, and a code or password may stand where it does not belong.
-        let error = error.to_string();
-        Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments: {}", problem(&error)))
+        Refusal::invalid(StatusCode::BAD_REQUEST, problem(&error.to_string()))
     })
 }
 
@@ -128,7 +122,7 @@ async fn signed_in(
     // An unknown address takes as long as a wrong password.
     let Some(right) = gateway.hashing.verify(stored, password).await else {
         attempt.take_back();
-        return Err(busy());
+        return Err(Refusal::busy());
     };
     let step = member.zip(sealed).and_then(|(id, sealed)| gateway.code_step(id, &sealed, &otp));
     let (Some(member), true, Some(step)) = (member, right, step) else { return Err(wrong()) };
@@ -160,12 +154,11 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn begin<'a>(gateway: &'a Gateway, email: &str, peer: IpAddr, now: Moment) -> Result<Attempt<'a>, Refusal> {
-        let throttled = |wait| Refusal::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", wait);
         let who = (email.to_lowercase().chars().take(64).collect::<String>(), counted_as(peer));
-        gateway.sign_ins.attempt(who.clone(), now).map_err(throttled)?;
+        gateway.sign_ins.attempt(who.clone(), now).map_err(Refusal::throttled)?;
         if let Err(wait) = gateway.sprays.attempt(who.1, now) {
             gateway.sign_ins.take_back(&who);
-            return Err(throttled(wait));
+            return Err(Refusal::throttled(wait));
         }
         Ok(Attempt { gateway, who })
     }
@@ -180,11 +173,6 @@ impl Attempt<'_> {
         self.gateway.sign_ins.succeeded(&self.who);
         self.gateway.sprays.take_back(&self.who.1);
     }
-}
-
-/// Too many passwords wait to be hashed.
-fn busy() -> Refusal {
-    Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", BUSY_S)
 }
 
 impl Gateway {
@@ -275,7 +263,7 @@ async fn accepted(
         (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {
             let secret = new_totp_secret();
             let totp_sealed = gateway.master.seal(&totp_context(member), secret.as_bytes());
-            let password_hash = gateway.hashing.hash(password).await.ok_or_else(busy)?;
+            let password_hash = gateway.hashing.hash(password).await.ok_or_else(Refusal::busy)?;
             let answer = json!({"error": [], "totp_secret": secret.as_str()});
             (Command::AcceptInvitation { token_hash, password_hash, totp_sealed }, answer)
         }

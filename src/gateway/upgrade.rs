@@ -85,7 +85,7 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
         let peer = parts.extensions.get::<Peer>().copied();
         match (on_upgrade, place, peer) {
             (Some(on_upgrade), Some(place), Some(peer)) => Ok(Self { on_upgrade, accept, protocol, place, peer }),
-            _ => Err(bad("this connection cannot upgrade").into_response()),
+            _ => Err(Refusal::invalid(StatusCode::BAD_REQUEST, "this connection cannot upgrade").into_response()),
         }
     }
 }
@@ -168,14 +168,12 @@ pub fn config() -> WebSocketConfig {
 /// Judges the request; the value of `Sec-WebSocket-Accept` when it is sound.
 pub(super) fn accept_key(parts: &Parts) -> Result<String, Refusal> {
     if parts.method != Method::GET {
-        return Err(Refusal::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "EGeneral:Invalid arguments: a WebSocket starts with GET",
-        ));
+        return Err(Refusal::invalid(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket starts with GET"));
     }
     if parts.version != Version::HTTP_11 {
-        return Err(bad("a WebSocket starts with HTTP/1.1"));
+        return Err(Refusal::invalid(StatusCode::BAD_REQUEST, "a WebSocket starts with HTTP/1.1"));
     }
+    let upgrade_required = |what| Refusal::invalid(StatusCode::UPGRADE_REQUIRED, what);
     let headers = &parts.headers;
     if !names(headers, &header::CONNECTION, "upgrade") || !names(headers, &header::UPGRADE, "websocket") {
         return Err(upgrade_required("Connection: Upgrade and Upgrade: websocket are needed"));
@@ -186,7 +184,7 @@ pub(super) fn accept_key(parts: &Parts) -> Result<String, Refusal> {
     only(headers, &header::SEC_WEBSOCKET_KEY)
         .filter(|key| key.len() == 24 && BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16))
         .map(|key| derive_accept_key(key.as_bytes()))
-        .ok_or_else(|| bad("Sec-WebSocket-Key must be 16 bytes in base64"))
+        .ok_or_else(|| Refusal::invalid(StatusCode::BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64"))
 }
 
 /// The subprotocol to answer with (RFC 6455 §4.2.2): the first one offered, since browsers and others that offer any
@@ -209,14 +207,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next()?.to_str().ok()?;
     lines.next().is_none().then_some(line)
-}
-
-fn bad(what: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments: {what}"))
-}
-
-fn upgrade_required(what: &str) -> Refusal {
-    Refusal::new(StatusCode::UPGRADE_REQUIRED, format!("EGeneral:Invalid arguments: {what}"))
 }
 
 #[cfg(test)]
