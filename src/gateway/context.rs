@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use tokio::sync::{oneshot, watch};
 
 use super::activity::Activity;
 use super::admission::Admission;
 use super::directory::Directory;
 use super::exports::Exports;
+use super::listener::Refusal;
 use super::metrics::Metrics;
 use super::outlet::Seats;
 use super::passwords::Hashing;
@@ -117,6 +119,16 @@ pub enum Unanswered {
     Refused(Reject),
     /// The queue is full, the journal failed or takes no writes, or the server is stopping.
     Unavailable,
+}
+
+impl Unanswered {
+    /// What is told over HTTP; with this status where the engine refused.
+    pub fn over_http(self, status: StatusCode) -> Refusal {
+        match self {
+            Unanswered::Refused(reject) => Refusal::new(status, reject.text()),
+            Unanswered::Unavailable => Refusal::unavailable(),
+        }
+    }
 }
 
 impl Gateway {

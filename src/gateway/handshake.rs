@@ -100,16 +100,14 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     let hash = bearer_hash(token);
     let query = Work::Query(Query::BindMember(hash));
     let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
-    match gateway.open(bare, query, ticket).await {
-        Ok(Answer::View(View::Bound(session))) => match *session {
-            Session::Member(id) => {
-                Ok(Principal { actor: Actor::Member(id), credential: MemberSession::credential(&hash), ..bare })
-            }
-            Session::Key(..) => Err(Refusal::unavailable()),
-        },
-        Err(Unanswered::Refused(_)) => Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())),
-        Ok(_) | Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
+    let opened = gateway.open(bare, query, ticket).await;
+    let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
+    if let Answer::View(View::Bound(session)) = answer
+        && let Session::Member(id) = *session
+    {
+        return Ok(Principal { actor: Actor::Member(id), credential: MemberSession::credential(&hash), ..bare });
     }
+    Err(Refusal::unavailable())
 }
 
 /// The three headers of a signed request.

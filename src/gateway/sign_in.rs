@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::admission::counted_as;
@@ -56,8 +56,8 @@ pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(),
     }
 }
 
-fn refused(status: StatusCode, text: impl Into<String>) -> Response {
-    Refusal::new(status, text).into_response()
+fn no_session() -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())
 }
 
 /// The JSON body of a request that says it is JSON.
@@ -194,36 +194,25 @@ async fn signed_in_now(
     State(gateway): State<Arc<Gateway>>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
-) -> Response {
-    let invalid = || refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
-    let Some(token) = cookie(&headers) else { return invalid() };
-    match gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(bearer_hash(token)))).await {
-        Ok(_) => Json(json!({"error": []})).into_response(),
-        Err(Unanswered::Refused(_)) => invalid(),
-        Err(Unanswered::Unavailable) => Refusal::unavailable().into_response(),
-    }
+) -> Result<Json<Value>, Refusal> {
+    let token = cookie(&headers).ok_or_else(no_session)?;
+    let asked = gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(bearer_hash(token)))).await;
+    asked.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
+    Ok(Json(json!({"error": []})))
 }
 
 async fn sign_out(
     State(gateway): State<Arc<Gateway>>,
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
-) -> Response {
-    if let Err(refusal) = check_origin(&gateway, &headers) {
-        return refusal.into_response();
-    }
-    let Some(token) = cookie(&headers) else {
-        return refused(StatusCode::UNAUTHORIZED, Code::InvalidSession.text());
-    };
+) -> Result<impl IntoResponse, Refusal> {
+    check_origin(&gateway, &headers)?;
+    let token = cookie(&headers).ok_or_else(no_session)?;
     let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
-    match gateway.ask(Principal::public(peer), Work::Command(command)).await {
-        Ok(_) => {
-            let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
-            ([(header::SET_COOKIE, gone)], Json(json!({"error": []}))).into_response()
-        }
-        Err(Unanswered::Refused(reject)) => refused(StatusCode::UNAUTHORIZED, reject.text()),
-        Err(Unanswered::Unavailable) => Refusal::unavailable().into_response(),
-    }
+    let asked = gateway.ask(Principal::public(peer), Work::Command(command)).await;
+    asked.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
+    let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+    Ok(([(header::SET_COOKIE, gone)], Json(json!({"error": []}))))
 }
 
 /// First `password`, answered with the TOTP secret; then `otp`, which confirms it.
@@ -240,19 +229,9 @@ async fn accept(
     Path(token): Path<String>,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Response {
-    accepted(&gateway, peer, &token, &headers, &bytes).await.unwrap_or_else(IntoResponse::into_response)
-}
-
-async fn accepted(
-    gateway: &Gateway,
-    peer: IpAddr,
-    token: &str,
-    headers: &HeaderMap,
-    bytes: &Bytes,
-) -> Result<Response, Refusal> {
-    let asked: Acceptance = body(headers, bytes)?;
-    let token_hash = bearer_hash(token);
+) -> Result<Json<Value>, Refusal> {
+    let asked: Acceptance = body(&headers, &bytes)?;
+    let token_hash = bearer_hash(&token);
     let now = (gateway.clock)();
     let invited = gateway
         .directory
@@ -275,11 +254,9 @@ async fn accepted(
         }
         _ => return Err(bad("password", "give password first, then otp")),
     };
-    match gateway.ask(Principal::public(peer), Work::Command(command)).await {
-        Ok(_) => Ok(Json(answer).into_response()),
-        Err(Unanswered::Refused(reject)) => Err(Refusal::new(StatusCode::BAD_REQUEST, reject.text())),
-        Err(Unanswered::Unavailable) => Err(Refusal::unavailable()),
-    }
+    let asked = gateway.ask(Principal::public(peer), Work::Command(command)).await;
+    asked.map_err(|why| why.over_http(StatusCode::BAD_REQUEST))?;
+    Ok(Json(answer))
 }
 
 fn bad(field: &str, advice: &str) -> Refusal {

@@ -18,7 +18,7 @@ use crate::access::principal::Principal;
 use crate::domain::exports::Format;
 use crate::engine::exports::Export;
 use crate::engine::query::{Query, View};
-use crate::gateway::context::{Gateway, Unanswered};
+use crate::gateway::context::Gateway;
 use crate::gateway::listener::{Peer, Refusal};
 use crate::sequencer::handle::{Answer, Work};
 
@@ -35,34 +35,29 @@ async fn fetch(
     Extension(Peer(peer)): Extension<Peer>,
     method: Method,
     Path(token): Path<String>,
-) -> Response {
+) -> Result<Response, Refusal> {
     // A look at the head must not use the link up.
     if method != Method::GET {
-        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "EGeneral:Invalid arguments:method: use GET")
-            .into_response();
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "EGeneral:Invalid arguments:method: use GET"));
     }
     let gone = || Refusal::new(StatusCode::NOT_FOUND, "EQuery:Unknown export:token: ask for a new link");
-    let Some((id, by)) = gateway.exports.redeem(&token, (gateway.clock)()) else { return gone().into_response() };
+    let (id, by) = gateway.exports.redeem(&token, (gateway.clock)()).ok_or_else(gone)?;
     let query = Work::Query(Query::Exports(Operation::ExportRetrieve, Some(id)));
-    let export = match gateway.ask(Principal { peer, ..by }, query).await {
-        Ok(Answer::View(View::Exports(mut found))) => found.pop(),
-        Err(Unanswered::Refused(reject)) => {
-            return Refusal::new(StatusCode::FORBIDDEN, reject.text()).into_response();
-        }
-        Ok(_) | Err(Unanswered::Unavailable) => return Refusal::unavailable().into_response(),
-    };
-    let Some(export) = export else { return gone().into_response() };
+    let asked = gateway.ask(Principal { peer, ..by }, query).await;
+    let answer = asked.map_err(|why| why.over_http(StatusCode::FORBIDDEN))?;
+    let Answer::View(View::Exports(mut found)) = answer else { return Err(Refusal::unavailable()) };
+    let export = found.pop().ok_or_else(gone)?;
     let opened = async {
         let file = File::open(gateway.exports.path(&export)).await?;
         let length = file.metadata().await?.len();
         Ok::<_, std::io::Error>((file, length))
     };
     match opened.await {
-        Ok((file, length)) => stream(&export, file, length),
+        Ok((file, length)) => Ok(stream(&export, file, length)),
         Err(error) => {
             tracing::warn!(export = %export.id, %error, "an export's file is lost and is made again");
             gateway.exports.changed();
-            Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EQuery:Export not ready", 5).into_response()
+            Err(Refusal::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EQuery:Export not ready", 5))
         }
     }
 }
