@@ -22,7 +22,7 @@ use crate::background::Background;
 use crate::config::Config;
 use crate::dashboard;
 use crate::domain::ids::Seq;
-use crate::domain::prints::Past;
+use crate::domain::prints::MarketPast;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::gateway::activity;
@@ -365,7 +365,7 @@ async fn open_history(
     journal: JournalReader,
     incoming: history::Incoming,
     seq: Seq,
-) -> Result<(History, oneshot::Receiver<Past>, JoinHandle<()>), ServerError> {
+) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), ServerError> {
     let kept = Duration::from_secs(config.limits.replay_s as u64);
     Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept, seq).await?)
 }

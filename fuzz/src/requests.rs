@@ -24,7 +24,7 @@ use super::world::{NOW, engine, principals, tokens};
 
 /// What a message asks for, if it is understood. It is judged for each kind of principal that might ask.
 pub fn dispatch(text: &str) -> Option<Operation> {
-    let envelope = inbound::parse_envelope(text).ok()?;
+    let envelope = inbound::parse_message(text).ok()?;
     let request = inbound::parse(&envelope).ok()?;
     if let Some(token) = &request.token {
         let _ = tokens().verify(token, NOW);

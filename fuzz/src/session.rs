@@ -35,7 +35,7 @@ pub fn session(bytes: &[u8]) -> BTreeSet<String> {
 
 /// What a message asks for, if it is understood.
 fn operation(text: &str) -> Option<Operation> {
-    let envelope = inbound::parse_envelope(text).ok()?;
+    let envelope = inbound::parse_message(text).ok()?;
     Some(inbound::parse(&envelope).ok()?.operation)
 }
 

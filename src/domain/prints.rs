@@ -28,7 +28,7 @@ pub struct Print {
 
 /// What was traded before a start, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Past {
+pub struct MarketPast {
     /// The last candles of each market and interval.
     pub candles: Vec<PastCandle>,
     /// The last traded minutes of each market, a day's worth at least.

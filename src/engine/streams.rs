@@ -12,6 +12,9 @@ use crate::domain::limits::DEPOSIT_POOL_LOW;
 use crate::domain::orders::OrderStatus;
 use crate::domain::time::Moment;
 
+/// A private channel of one owner.
+pub type Stream = (Owner, Operation);
+
 /// Where one item of an event goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {

@@ -48,7 +48,7 @@ impl Session {
     /// Answers a message at once, or adds what it asks to the submissions. What few messages have to wait for, market
     /// data, is handed back: a session keeps no room for it while it is at rest.
     pub(super) fn message(&mut self, text: &str, time_in: Moment) -> Option<BoxFuture<'_, ()>> {
-        let message = match inbound::parse_envelope(text) {
+        let message = match inbound::parse_message(text) {
             Ok(message) => message,
             Err(refusal) => {
                 self.refuse(&refusal, time_in);

@@ -14,7 +14,7 @@ use super::metrics::Metrics;
 use super::outbound::orders;
 use super::outlet::{Notice, Outlet, Part, Seats, Started, Told};
 use super::rights::{self, Credential, Holder};
-use super::subscriptions::{Address, Follower, RingLimits, Subscriptions};
+use super::subscriptions::{Follower, RingLimits, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::domain::time::Moment;
@@ -22,6 +22,7 @@ use crate::engine::event::Event;
 use crate::engine::members::MemberStatus;
 use crate::engine::query::{Reply, Session, View};
 use crate::engine::reject::{Code, Reject};
+use crate::engine::streams::Stream;
 use crate::history::Feed as HistoryFeed;
 use crate::market_data::Feed as MarketFeed;
 use crate::sequencer::handle::{Answer, Outcome};
@@ -73,7 +74,7 @@ struct Seat {
     usual: usize,
     holder: Option<(Holder, Credential)>,
     /// What it follows, or will once history has told it the past; with the number of the subscription.
-    channels: Vec<(Address, u64)>,
+    channels: Vec<(Stream, u64)>,
     closing: bool,
 }
 
@@ -191,15 +192,15 @@ impl Desk {
         match notice {
             Notice::Unsubscribed(at, channel, number) => {
                 let Some(seat) = self.seats.get_mut(at) else { return };
-                let of = |open: &(Address, u64)| open.0.1 == channel && open.1 == number;
+                let of = |open: &(Stream, u64)| open.0.1 == channel && open.1 == number;
                 if let Some(index) = seat.channels.iter().position(of) {
-                    let (address, _) = seat.channels.swap_remove(index);
-                    self.subscriptions.leave(address, at);
+                    let (stream, _) = seat.channels.swap_remove(index);
+                    self.subscriptions.leave(stream, at);
                 }
             }
             Notice::Gone(at) => {
                 let Some(seat) = self.seats.get_mut(at).map(std::mem::take) else { return };
-                seat.channels.into_iter().for_each(|(address, _)| self.subscriptions.leave(address, at));
+                seat.channels.into_iter().for_each(|(stream, _)| self.subscriptions.leave(stream, at));
                 if let Some((holder, held)) =
                     seat.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
                 {
@@ -280,12 +281,12 @@ impl Desk {
             Holder::Member(member) => Some(member),
             Holder::Key(_) => None,
         };
-        let address = (snapshot.owner, channel);
+        let stream = (snapshot.owner, channel);
         let follower = Follower { outlet: Arc::clone(outlet), member, follow };
         let started = self.subscriptions.follow(channel, follower, *snapshot)?;
         let channels = &mut self.seat(outlet).channels;
-        channels.retain(|(open, _)| *open != address);
-        channels.push((address, follow.number));
+        channels.retain(|(open, _)| *open != stream);
+        channels.push((stream, follow.number));
         Ok(started)
     }
 

@@ -10,9 +10,9 @@ use super::outlet::{First, Outlet, Part, Started};
 use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
-use crate::engine::query::{Owner, Snapshot};
+use crate::engine::query::Snapshot;
 use crate::engine::reject::Reject;
-use crate::engine::streams::routes;
+use crate::engine::streams::{Stream, routes};
 use crate::sequencer::Stamped;
 
 /// What a client is told whose offset is not kept any more.
@@ -23,9 +23,6 @@ pub fn unknown_offset() -> Reject {
     let advice = "give an offset that this channel told, or 0 for all that is kept";
     Reject::invalid("from_offset", advice)
 }
-
-/// A channel of one owner.
-pub type Address = (Owner, Operation);
 
 /// Who follows a channel.
 #[derive(Clone, Debug)]
@@ -89,9 +86,9 @@ impl Channel {
 #[derive(Debug)]
 pub struct Subscriptions {
     channels: Vec<Channel>,
-    places: HashMap<Address, usize>,
-    /// The address asked for last, and its place: the items of an event mostly go to one.
-    last: Option<(Address, usize)>,
+    places: HashMap<Stream, usize>,
+    /// The stream asked for last, and its place: the items of an event mostly go to one.
+    last: Option<(Stream, usize)>,
     /// Rings are complete from here on, as far as this many items reach.
     start: Seq,
     limits: RingLimits,
@@ -110,21 +107,21 @@ impl Subscriptions {
         Subscriptions { channels, places, last: None, start, limits, kept, told: start }
     }
 
-    fn channel(&mut self, address: Address) -> &mut Channel {
-        self.place(address).1
+    fn channel(&mut self, stream: Stream) -> &mut Channel {
+        self.place(stream).1
     }
 
-    fn place(&mut self, address: Address) -> (usize, &mut Channel) {
+    fn place(&mut self, stream: Stream) -> (usize, &mut Channel) {
         let Subscriptions { channels, places, last, start, limits, .. } = self;
         let place = match last {
-            Some((asked, place)) if *asked == address => *place,
-            _ => *places.entry(address).or_insert_with(|| {
+            Some((asked, place)) if *asked == stream => *place,
+            _ => *places.entry(stream).or_insert_with(|| {
                 let ring = Ring::since(*start, limits.each);
                 channels.push(Channel { subscribers: Arc::default(), places: HashMap::new(), ring });
                 channels.len() - 1
             }),
         };
-        *last = Some((address, place));
+        *last = Some((stream, place));
         (place, &mut channels[place])
     }
 
@@ -170,8 +167,8 @@ impl Subscriptions {
     }
 
     /// Ends following.
-    pub fn leave(&mut self, address: Address, seat: usize) {
-        if let Some(channel) = self.places.get(&address).map(|place| &mut self.channels[*place]) {
+    pub fn leave(&mut self, stream: Stream, seat: usize) {
+        if let Some(channel) = self.places.get(&stream).map(|place| &mut self.channels[*place]) {
             channel.leave(seat);
         }
     }

@@ -12,13 +12,13 @@ pub use audit::{AuditEntry, Audited};
 pub use projector::start;
 pub use queries::{Busy, Closed, Entries, Found, Wanted};
 pub use rows::{ClosedOrder, PastFill};
-pub use streams::{Page, Past, Stream};
+pub use streams::{Page, Past};
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::sequencer::Stamped;
+use crate::sequencer::Events;
 use crate::storage::JournalReader;
 use crate::storage::history::HistoryReader;
 
@@ -27,7 +27,7 @@ const BATCHES_MAX: usize = 1_024;
 
 /// The projector's end of the feed.
 pub struct Incoming {
-    batches: mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>,
+    batches: mpsc::Receiver<Events>,
     /// The last event of a batch that found no room; 0 before the first.
     dropped: watch::Receiver<u64>,
 }
@@ -41,7 +41,7 @@ pub fn feed() -> (Feed, Incoming) {
 
 /// The release step's end.
 pub struct Feed {
-    batches: mpsc::Sender<Arc<Vec<Arc<Stamped>>>>,
+    batches: mpsc::Sender<Events>,
     dropped: watch::Sender<u64>,
 }
 
@@ -52,7 +52,7 @@ impl Feed {
     }
 
     /// Hands a batch over; one that finds no room is read back from the journal.
-    pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
+    pub fn feed(&mut self, batch: &Events) {
         if self.batches.try_send(Arc::clone(batch)).is_err()
             && let Some(last) = batch.last()
         {

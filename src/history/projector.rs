@@ -1,6 +1,5 @@
 //! The task that writes the tables: released batches as they come, the journal where batches are missing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -9,8 +8,8 @@ use tokio::task::JoinHandle;
 use super::streams::Noted;
 use super::{History, Incoming, queries, rows};
 use crate::domain::ids::Seq;
-use crate::domain::prints::Past;
-use crate::sequencer::{Stamped, codec};
+use crate::domain::prints::MarketPast;
+use crate::sequencer::{Events, Stamped, codec};
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryReader, HistoryWriter};
 use crate::storage::{JournalReader, Storage};
 
@@ -50,7 +49,7 @@ pub async fn start(
     incoming: Incoming,
     kept: Duration,
     until: Seq,
-) -> Result<(History, oneshot::Receiver<Past>, JoinHandle<()>), HistoryError> {
+) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), HistoryError> {
     let (mut writer, reader) = history::open(storage).await?;
     let mut seq = reader.checkpoint().await?;
     if seq > until.0 {
@@ -76,7 +75,7 @@ impl Projector {
     async fn run(
         mut self,
         mut incoming: Incoming,
-        (until, reader, telling): (Seq, HistoryReader, oneshot::Sender<Past>),
+        (until, reader, telling): (Seq, HistoryReader, oneshot::Sender<MarketPast>),
     ) {
         self.catch_up(until.0).await;
         match queries::past(&reader).await {
@@ -109,7 +108,7 @@ impl Projector {
             let Some(first) = first else { break };
             let mut events = 0;
             let mut next = Some(first);
-            let mut pending: Vec<Arc<Vec<Arc<Stamped>>>> = Vec::new();
+            let mut pending: Vec<Events> = Vec::new();
             while let Some(batch) = next {
                 events += batch.len();
                 pending.push(batch);
@@ -122,7 +121,7 @@ impl Projector {
     }
 
     /// Writes batches, reading from the journal what lies between the tables and them.
-    async fn take(&mut self, batches: &[Arc<Vec<Arc<Stamped>>>]) {
+    async fn take(&mut self, batches: &[Events]) {
         let mut rows = HistoryBatch::default();
         let mut last = self.seq;
         for stamped in batches.iter().flat_map(|batch| batch.iter()) {
@@ -217,6 +216,8 @@ impl Projector {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::access::principal::Actor;
     use crate::domain::time::Moment;
@@ -225,7 +226,7 @@ mod tests {
     use crate::storage::Journal;
 
     /// Journals so many events, behind `before` others, and returns each as a batch of its own.
-    async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Arc<Vec<Arc<Stamped>>>> {
+    async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Events> {
         let mut body = Vec::new();
         codec::encode(&mut body, Moment(1), Actor::Server, &vec![Event::Resumed; count]);
         journal.append(before + 1, u32::try_from(count).unwrap(), codec::FORMAT, &body).await.unwrap();

@@ -13,7 +13,7 @@ use crate::domain::candles::{CANDLES_MAX, DAY_MINUTES};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::PAGE_MAX;
-use crate::domain::prints::{PRINTS_KEPT, Past};
+use crate::domain::prints::{MarketPast, PRINTS_KEPT};
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
@@ -55,11 +55,11 @@ pub struct Wanted {
 }
 
 /// What public market data needs of what the tables hold now.
-pub(super) async fn past(reader: &HistoryReader) -> Result<Past, HistoryError> {
+pub(super) async fn past(reader: &HistoryReader) -> Result<MarketPast, HistoryError> {
     let rows = reader.candles(u32::try_from(CANDLES_MAX).unwrap_or(u32::MAX)).await?;
     let market = |row: &CandleRow| u16::try_from(row.market).map(MarketId).ok();
     let candles = rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row))));
-    let mut past = Past { candles: candles.collect(), ..Past::default() };
+    let mut past = MarketPast { candles: candles.collect(), ..MarketPast::default() };
     let traded: BTreeSet<MarketId> = past.candles.iter().map(|(market, ..)| *market).collect();
     for market in traded {
         // In a minute without a trade there is no candle, so these reach back over a day or further.

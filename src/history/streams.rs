@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Busy, History};
-use crate::access::operation::Operation;
 use crate::domain::ids::Seq;
 use crate::engine::query::Owner;
-use crate::engine::streams::{Route, routes};
+use crate::engine::streams::{Route, Stream, routes};
 use crate::sequencer::{Stamped, codec};
 use crate::storage::history::{BLOCK_EVENTS, HistoryBatch, StreamRow};
 
@@ -16,9 +15,6 @@ use crate::storage::history::{BLOCK_EVENTS, HistoryBatch, StreamRow};
 const PAGE_ITEMS: usize = 1_024;
 /// Blocks that one page looks through at most.
 const PAGE_BLOCKS: u32 = 16;
-
-/// A private channel of one owner.
-pub type Stream = (Owner, Operation);
 
 /// What the past of a stream holds behind an offset.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::access::operation::Operation;
 use crate::domain::ids::{MarketId, Seq};
-use crate::sequencer::Stamped;
+use crate::sequencer::Events;
 
 /// Batches that may wait for the projection; it takes each in microseconds.
 const BATCHES_MAX: usize = 65_536;
@@ -92,7 +92,7 @@ impl MarketData {
 
 /// The projection's end of the feed.
 pub struct Incoming {
-    batches: mpsc::Receiver<Arc<Vec<Arc<Stamped>>>>,
+    batches: mpsc::Receiver<Events>,
     announced: Arc<AtomicU64>,
 }
 
@@ -105,7 +105,7 @@ pub fn feed() -> (Feed, Incoming) {
 
 /// The release step's end.
 pub struct Feed {
-    batches: Option<mpsc::Sender<Arc<Vec<Arc<Stamped>>>>>,
+    batches: Option<mpsc::Sender<Events>>,
     announced: Arc<AtomicU64>,
 }
 
@@ -123,7 +123,7 @@ impl Feed {
 
     /// Hands a batch over. A projection that falls 65,536 batches behind is stopped rather than wrong: its
     /// subscribers' sockets are closed, and whoever subscribes is refused from then on.
-    pub fn feed(&mut self, batch: &Arc<Vec<Arc<Stamped>>>) {
+    pub fn feed(&mut self, batch: &Events) {
         let Some(batches) = &self.batches else { return };
         if batches.try_send(Arc::clone(batch)).is_err() {
             tracing::error!("market data fell too far behind and stops");

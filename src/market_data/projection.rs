@@ -20,12 +20,12 @@ use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::ids::{MarketId, Seq};
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, Side};
-use crate::domain::prints::{Past, Print};
+use crate::domain::prints::{MarketPast, Print};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::reference::Reference;
 use crate::engine::state::State;
-use crate::sequencer::Stamped;
+use crate::sequencer::{Events, Stamped};
 
 /// Sends after which the task lets others run.
 const YIELD_AFTER: usize = 32;
@@ -124,7 +124,7 @@ struct Projection {
 /// `frame` makes a text what subscribers are sent, once for all of them.
 pub fn start(
     from: Snapshot,
-    past: oneshot::Receiver<Past>,
+    past: oneshot::Receiver<MarketPast>,
     incoming: Incoming,
     frame: fn(&str) -> Bytes,
 ) -> MarketData {
@@ -154,7 +154,7 @@ impl Projection {
 
     async fn run(
         mut self,
-        mut past: oneshot::Receiver<Past>,
+        mut past: oneshot::Receiver<MarketPast>,
         mut incoming: Incoming,
         mut asked: mpsc::Receiver<Request>,
     ) {
@@ -188,7 +188,7 @@ impl Projection {
     }
 
     /// Puts the past before what was traded since the start.
-    fn remember(&mut self, past: Past) {
+    fn remember(&mut self, past: MarketPast) {
         self.awaits_past = false;
         let mut before: BTreeMap<MarketId, (Candles, Tape)> = BTreeMap::new();
         for (market, interval, candle) in past.candles {
@@ -224,7 +224,7 @@ impl Projection {
     }
 
     /// Folds in what is waiting, then tells it once.
-    async fn follow_all(&mut self, batch: &Arc<Vec<Arc<Stamped>>>, incoming: &mut Incoming) {
+    async fn follow_all(&mut self, batch: &Events, incoming: &mut Incoming) {
         let mut touched = BTreeSet::new();
         let (mut assets, mut markets) = (Vec::new(), Vec::new());
         let mut next = Some(Arc::clone(batch));

@@ -26,11 +26,14 @@ pub struct Stamped {
     pub event: Event,
 }
 
+/// The events of a batch, shared by everybody who follows them.
+pub type Events = Arc<Vec<Arc<Stamped>>>;
+
 /// A batch that is on disk. Nothing of it was shown to anybody before.
 #[derive(Debug)]
 pub struct Released<T> {
-    /// Its events, in order; shared by everybody who follows them.
-    pub events: Arc<Vec<Arc<Stamped>>>,
+    /// Its events, in order.
+    pub events: Events,
     /// Answers in the order in which the engine gave them. Each is as of the events before it.
     pub answers: Vec<(T, Outcome)>,
     /// Submissions that wait for the engine meanwhile, and for whoever takes this batch.

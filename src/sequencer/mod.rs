@@ -22,7 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use batch::Open;
-pub use batch::{Release, Released, Stamped};
+pub use batch::{Events, Release, Released, Stamped};
 use futures::FutureExt as _;
 use handle::{Answer, Inbox, Submission, Taken, Work};
 use recovery::RecoveryError;

@@ -6,7 +6,7 @@ use super::request::{Body, Parsed, params};
 use super::values::{
     decimal, member, moment, named, optional_named, optional_short, owned, service_user, short, workflow,
 };
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::access::key::{KeySettings, OnStop, SettingsChange};
 use crate::access::scope::{Scope, ScopeSet};
 use crate::access::workflow::{Permission, Workflow};
@@ -28,7 +28,7 @@ use crate::wire::params as p;
 /// How long an old key stays good beside its successor when nothing is said, seconds.
 const OVERLAP_S: u64 = 3_600;
 
-pub(super) fn create_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn create_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CreateServiceUser<'_> = params(e)?;
     if asked.accounts.iter().flatten().any(|account| &**account != "main") {
         return Err(WireError::field("accounts", "give main, or leave it out"));
@@ -39,7 +39,7 @@ pub(super) fn create_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     initiate(Change::Access(change), asked.manner())
 }
 
-pub(super) fn edit_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn edit_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EditServiceUser<'_> = params(e)?;
     let change = AccessChange::Edit {
         service_user: service_user(&asked.service_user_id)?,
@@ -51,20 +51,20 @@ pub(super) fn edit_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     initiate(Change::Access(change), asked.manner())
 }
 
-pub(super) fn rotate_service_user_key<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn rotate_service_user_key<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RotateServiceUserKey<'_> = params(e)?;
     let service_user = service_user(&asked.service_user_id)?;
     let overlap_s = asked.overlap_s.unwrap_or(OVERLAP_S);
     initiate(Change::Access(AccessChange::Rotate { service_user, overlap_s }), asked.manner())
 }
 
-pub(super) fn remove_service_user<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn remove_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RemoveServiceUser<'_> = params(e)?;
     let service_user = service_user(&asked.service_user_id)?;
     initiate(Change::Access(AccessChange::Remove { service_user }), asked.manner())
 }
 
-pub(super) fn invite_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn invite_member<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::InviteMember<'_> = params(e)?;
     let change = MemberChange::Invite {
         name: (*asked.name).to_owned(),
@@ -74,7 +74,7 @@ pub(super) fn invite_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     initiate(Change::Members(change), asked.manner())
 }
 
-pub(super) fn edit_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn edit_member<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EditMember<'_> = params(e)?;
     let change = MemberChange::Edit {
         member: member(&asked.member_id)?,
@@ -85,19 +85,19 @@ pub(super) fn edit_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     initiate(Change::Members(change), asked.manner())
 }
 
-pub(super) fn reset_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn reset_member<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::MemberRef<'_> = params(e)?;
     let member = member(&asked.member_id)?;
     initiate(Change::Members(MemberChange::Reset { member }), asked.manner())
 }
 
-pub(super) fn remove_member<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn remove_member<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::MemberRef<'_> = params(e)?;
     let member = member(&asked.member_id)?;
     initiate(Change::Members(MemberChange::Remove { member }), asked.manner())
 }
 
-pub(super) fn set_policy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn set_policy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SetPolicy<'_> = params(e)?;
     let usual = PolicyTerms::of(asked.quorum);
     let rules = asked.rules.iter().flatten().map(rule).collect::<Result<_, _>>()?;
@@ -114,13 +114,13 @@ pub(super) fn set_policy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     initiate(Change::Policies(change), asked.manner())
 }
 
-pub(super) fn remove_policy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn remove_policy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RemovePolicy<'_> = params(e)?;
     let change = PolicyChange::Remove { workflow: workflow(&asked.workflow)? };
     initiate(Change::Policies(change), asked.manner())
 }
 
-pub(super) fn add_address<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn add_address<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddAddress<'_> = params(e)?;
     let address = WithdrawalAddress {
         key: (*asked.key).to_owned(),
@@ -132,18 +132,18 @@ pub(super) fn add_address<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     initiate(Change::Addresses(AddressChange::Add { asset, address }), asked.manner())
 }
 
-pub(super) fn remove_address<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn remove_address<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RemoveAddress<'_> = params(e)?;
     let (asset, key) = (short("asset", &asked.asset)?, (*asked.key).to_owned());
     initiate(Change::Addresses(AddressChange::Remove { asset, key }), asked.manner())
 }
 
-pub(super) fn unfreeze<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn unfreeze<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Unfreeze<'_> = params(e)?;
     initiate(Change::Unfreeze(Unfreeze { reason: (*asked.reason).to_owned() }), asked.manner())
 }
 
-pub(super) fn initiate_withdrawal<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn initiate_withdrawal<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::InitiateWithdrawal<'_> = params(e)?;
     let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
     initiate(Change::Withdrawal(change), asked.manner())

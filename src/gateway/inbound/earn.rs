@@ -2,7 +2,7 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{cursor, decimal, limit, optional_short, organization, short, strategy};
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::domain::ids::StrategyId;
 use crate::engine::command::{Command, EarnMove, NewStrategy};
 use crate::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
@@ -12,7 +12,7 @@ use crate::engine::query::Query;
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
-pub(super) fn earn_strategies<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn earn_strategies<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnStrategies<'_> = params(e)?;
     let sought = EarnSought {
         asset: optional_short("asset", asked.asset.as_deref())?,
@@ -25,7 +25,7 @@ pub(super) fn earn_strategies<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Query(Query::EarnStrategies(sought))))
 }
 
-pub(super) fn earn_allocations<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn earn_allocations<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnAllocations<'_> = params(e)?;
     let sought = EarnSought {
         asset: optional_short("asset", asked.asset.as_deref())?,
@@ -39,7 +39,7 @@ pub(super) fn earn_allocations<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Query(Query::EarnAllocations(sought))))
 }
 
-pub(super) fn earn_allocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn earn_allocate<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnAllocate<'_> = params(e)?;
     let command = EarnMove {
         strategy: strategy(&asked.strategy_id)?,
@@ -51,7 +51,7 @@ pub(super) fn earn_allocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::Earn(command))))
 }
 
-pub(super) fn earn_deallocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn earn_deallocate<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnDeallocate<'_> = params(e)?;
     let command = EarnMove {
         strategy: strategy(&asked.strategy_id)?,
@@ -63,7 +63,7 @@ pub(super) fn earn_deallocate<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::Earn(command))))
 }
 
-pub(super) fn earn_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn earn_status<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnStatus<'_> = params(e)?;
     Ok((asked.token, Body::Query(Query::EarnStatus(strategy(&asked.strategy_id)?))))
 }
@@ -82,7 +82,7 @@ fn wallets(names: Names<'_>) -> Result<Vec<Wallet>, WireError> {
     Ok(wallets)
 }
 
-pub(super) fn add_earn_strategy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn add_earn_strategy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddEarnStrategy<'_> = params(e)?;
     let amount = |field, number: Option<_>| number.map(|number| decimal(field, number)).transpose();
     let ids = asked.organizations.as_ref().map(|ids| ids.iter().map(|id| organization(id)).collect());
@@ -101,7 +101,7 @@ pub(super) fn add_earn_strategy<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::AddEarnStrategy { strategy })))
 }
 
-pub(super) fn pay_earn_reward<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn pay_earn_reward<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::PayEarnReward<'_> = params(e)?;
     let command = Command::PayEarnReward {
         strategy: strategy(&asked.strategy_id)?,

@@ -2,7 +2,7 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{export_id, named, period};
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
 use crate::engine::command::Command;
@@ -11,7 +11,7 @@ use crate::engine::query::Query;
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
-pub(super) fn export_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ExportAdd<'_> = params(e)?;
     let report = named("report", &asked.report, Report::parse, "give trades or ledgers")?;
     let order = AskedExport {
@@ -24,19 +24,19 @@ pub(super) fn export_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::AddExport(order))))
 }
 
-pub(super) fn export_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn export_status<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ExportStatus<'_> = params(e)?;
     let id = asked.export_id.as_deref().map(export_id).transpose()?;
     Ok((asked.token, Body::Query(Query::Exports(Operation::ExportStatus, id))))
 }
 
-pub(super) fn export_retrieve<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn export_retrieve<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ExportRef<'_> = params(e)?;
     let id = export_id(&asked.export_id)?;
     Ok((asked.token, Body::Query(Query::Exports(Operation::ExportRetrieve, Some(id)))))
 }
 
-pub(super) fn export_remove<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn export_remove<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ExportRef<'_> = params(e)?;
     Ok((asked.token, Body::Command(Command::RemoveExport(export_id(&asked.export_id)?))))
 }

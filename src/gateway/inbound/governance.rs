@@ -3,7 +3,7 @@
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
 use super::values::{cursor, limit, named, optional_named, owned, request_id, service_user, workflow};
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::VOTES_MAX;
 use crate::engine::approvals::{Decision, RequestState};
@@ -12,7 +12,7 @@ use crate::engine::freezes::FreezeScope;
 use crate::engine::query::{Query, Sought};
 use crate::wire::params as p;
 
-pub(super) fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
     let sought = Sought {
         state: optional_named("state", asked.state.as_deref(), RequestState::parse, "give the state of a request")?,
@@ -23,54 +23,54 @@ pub(super) fn requests<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Query(Query::Requests(sought))))
 }
 
-pub(super) fn request_info<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn request_info<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RequestRef<'_> = params(e)?;
     Ok((asked.token, Body::Query(Query::Request(request_id(&asked.request_id)?))))
 }
 
-pub(super) fn cancel_request<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn cancel_request<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RequestRef<'_> = params(e)?;
     Ok((asked.token, Body::Command(Command::CancelRequest(request_id(&asked.request_id)?))))
 }
 
-pub(super) fn approve<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn approve<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Vote<'_> = params(e)?;
     let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
     let command = Command::Vote { decision: Decision::Approve, ballots, step: None, comment };
     Ok((asked.token, Body::Coded(command, owned(&asked.otp))))
 }
 
-pub(super) fn reject<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn reject<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Reject<'_> = params(e)?;
     let (ballots, comment) = (ballots(&asked.requests)?, Some((*asked.reason).to_owned()));
     let command = Command::Vote { decision: Decision::Reject, ballots, step: None, comment };
     Ok((asked.token, Body::Coded(command, None)))
 }
 
-pub(super) fn execute<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn execute<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Vote<'_> = params(e)?;
     let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
     Ok((asked.token, Body::Coded(Command::Execute { ballots, step: None, comment }, owned(&asked.otp))))
 }
 
-pub(super) fn claim_secret<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn claim_secret<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ClaimSecret<'_> = params(e)?;
     let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: 0 };
     Ok((asked.token, Body::Coded(command, Some((*asked.otp).to_owned()))))
 }
 
-pub(super) fn freeze<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn freeze<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Freeze<'_> = params(e)?;
     let scope = named("scope", &asked.scope, FreezeScope::parse, "give withdrawals or all")?;
     Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
 }
 
-pub(super) fn cancel_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn cancel_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CancelOrders<'_> = params(e)?;
     Ok((asked.token, Body::Command(Command::CancelOrders(service_user(&asked.service_user_id)?))))
 }
 
-pub(super) fn policy_explain<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn policy_explain<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::PolicyExplain<'_> = params(e)?;
     let change = withdrawal_change(&asked.asset, &asked.key, asked.amount)?;
     let service_user = asked.service_user_id.as_deref().map(service_user).transpose()?;

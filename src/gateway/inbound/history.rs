@@ -2,13 +2,13 @@
 
 use super::request::{Body, Page, Parsed, params};
 use super::values::{cursor, limit, owned, period};
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::wire::params as p;
 
-pub(super) fn closed_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn closed_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Orders<'_> = params(e)?;
     let page = Page {
         limit: limit(asked.limit)?,
@@ -22,7 +22,7 @@ pub(super) fn closed_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::History(page)))
 }
 
-pub(super) fn trades_history<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn trades_history<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Trades<'_> = params(e)?;
     let page = Page {
         symbol: owned(&asked.symbol),
@@ -34,7 +34,7 @@ pub(super) fn trades_history<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::History(page)))
 }
 
-pub(super) fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Ledgers<'_> = params(e)?;
     let page = Page {
         asset: owned(&asked.asset),
@@ -47,7 +47,7 @@ pub(super) fn ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::History(page)))
 }
 
-pub(super) fn query_ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn query_ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::QueryLedgers<'_> = params(e)?;
     let names = asked.ledger_id.list().ok_or_else(|| WireError::new("Ledger_id field must be an array"))?;
     if !(1..=ORDER_IDS_MAX).contains(&names.len()) {
@@ -58,7 +58,7 @@ pub(super) fn query_ledgers<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::History(Page { ledger_ids, ..Page::default() })))
 }
 
-pub(super) fn audit_log<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn audit_log<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AuditLog<'_> = params(e)?;
     let page = Page {
         period: period(asked.start.as_deref(), asked.end.as_deref())?,

@@ -33,7 +33,7 @@ use crate::wire::params::AddOrder;
 
 /// A message: what is asked, with most params not looked at yet.
 #[derive(Debug)]
-pub struct Envelope<'a> {
+pub struct Message<'a> {
     /// The method's name.
     pub method: Text<'a>,
     /// Its params, sound JSON; `None` where `order` has them.
@@ -70,7 +70,7 @@ struct Outer<'a> {
 type Salvage<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads a message's envelope.
-pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
+pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
     if let Some(placement) = placement(text) {
         return Ok(placement);
     }
@@ -95,18 +95,18 @@ pub fn parse_envelope(text: &str) -> Result<Envelope<'_>, WireError> {
             WireError { method, ..WireError::field("req_id", "give an integer, or leave it out") }
         })?),
     };
-    Ok(Envelope { method: outer.method, params: outer.params, order: None, req_id })
+    Ok(Message { method: outer.method, params: outer.params, order: None, req_id })
 }
 
 /// An `add_order` as nearly all clients write it. Any other message, and one with something wrong in it, is read as all
 /// are.
-fn placement(text: &str) -> Option<Envelope<'_>> {
+fn placement(text: &str) -> Option<Message<'_>> {
     let named = text.strip_prefix("{\"method\":")?.trim_start();
     if !named.starts_with("\"add_order\"") {
         return None;
     }
     let Placement { method, params, req_id } = serde_json::from_str(text).ok()?;
-    Some(Envelope { method, params: None, order: Some(params), req_id })
+    Some(Message { method, params: None, order: Some(params), req_id })
 }
 
 /// serde would take an array for a struct, member by member.

@@ -2,7 +2,7 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, cursor, limit, optional_short, owned, period};
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::engine::command::{Command, OrderRef};
@@ -30,7 +30,7 @@ fn order_refs(order_ids: Option<Names<'_>>, cl_ord_ids: Option<Names<'_>>) -> Re
     Ok(found)
 }
 
-pub(super) fn cancel_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn cancel_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CancelOrder<'_> = params(e)?;
     let kinds = [asked.order_id.is_some(), asked.cl_ord_id.is_some(), asked.order_userref.is_some()];
     if kinds.iter().filter(|given| **given).count() != 1 {
@@ -42,7 +42,7 @@ pub(super) fn cancel_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Cancel(orders)))
 }
 
-pub(super) fn batch_cancel<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn batch_cancel<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::BatchCancel<'_> = params(e)?;
     let mut orders = order_refs(None, asked.cl_ord_id)?;
     let names = asked.orders.map(|orders| orders.list().ok_or_else(|| WireError::new("Orders field must be an array")));
@@ -57,12 +57,12 @@ pub(super) fn batch_cancel<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     }
 }
 
-pub(super) fn cancel_all_orders_after<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn cancel_all_orders_after<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CancelAllOrdersAfter<'_> = params(e)?;
     Ok((asked.token, Body::Command(Command::CancelAllAfter(asked.timeout))))
 }
 
-pub(super) fn query_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn query_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::QueryOrders<'_> = params(e)?;
     let orders = order_refs(asked.order_id, asked.cl_ord_id)?;
     bounded(&orders)?;
@@ -76,7 +76,7 @@ fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
     }
 }
 
-pub(super) fn open_orders<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn open_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Orders<'_> = params(e)?;
     let sought = OrdersSought {
         limit: Some(limit(asked.limit)?),

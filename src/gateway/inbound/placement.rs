@@ -3,7 +3,7 @@
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, decimal, moment, named, optional_named, short};
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use crate::domain::decimal::Decimal;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
@@ -25,7 +25,7 @@ struct Shared {
     deadline: Option<Moment>,
 }
 
-pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn add_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let read;
     let asked = match &e.order {
         Some(asked) => &**asked,
@@ -47,7 +47,7 @@ pub(super) fn add_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token.clone(), Body::Command(Command::PlaceOrder(order))))
 }
 
-pub(super) fn batch_add<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn batch_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::BatchAdd<'_> = params(e)?;
     if !BATCH.contains(&asked.orders.len()) {
         return Err(WireError::field("orders", "give 2 to 15 orders"));
@@ -141,7 +141,7 @@ fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError
     })
 }
 
-pub(super) fn amend_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn amend_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AmendOrder<'_> = params(e)?;
     let order = match (&asked.order_id, &asked.cl_ord_id) {
         (Some(id), None) => OrderRef::Id(order_id(id)),
@@ -162,7 +162,7 @@ pub(super) fn amend_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::AmendOrder(amend))))
 }
 
-pub(super) fn edit_order<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn edit_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EditOrder<'_> = params(e)?;
     if asked.reduce_only == Some(true) {
         return Err(WireError::new("EOrder:Reduce only:No position exists"));

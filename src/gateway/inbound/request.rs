@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::values::workflow;
-use super::{Envelope, WireError};
+use super::{Message, WireError};
 use super::{change, earn, exports, funding, governance, history, orders, placement, venue};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
@@ -125,7 +125,7 @@ pub struct Page {
 }
 
 /// What an envelope asks for.
-pub fn parse<'a>(envelope: &Envelope<'a>) -> Result<Request<'a>, WireError> {
+pub fn parse<'a>(envelope: &Message<'a>) -> Result<Request<'a>, WireError> {
     let method: &str = &envelope.method;
     let read = match method {
         "subscribe" => stream(envelope).map(|(operation, token, channel)| (operation, token, Body::Subscribe(channel))),
@@ -149,7 +149,7 @@ pub fn parse<'a>(envelope: &Envelope<'a>) -> Result<Request<'a>, WireError> {
 
 pub(super) type Parsed<'a> = Result<(Option<Text<'a>>, Body), WireError>;
 
-pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, WireError> {
+pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T, WireError> {
     let text = envelope.params.map_or("{}", RawValue::get);
     if !text.starts_with('{') {
         return Err(WireError::field("params", "give an object"));
@@ -157,7 +157,7 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<
     serde_json::from_str(text).map_err(|problem| WireError::shape(&problem, &envelope.method))
 }
 
-fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, Channel), WireError> {
+fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Channel), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
     let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
     let filters = [
@@ -200,7 +200,7 @@ fn stream<'a>(envelope: &Envelope<'a>) -> Result<(Operation, Option<Text<'a>>, C
 }
 
 #[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
-fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
+fn body<'a>(operation: Operation, e: &Message<'a>) -> Parsed<'a> {
     match operation {
         Operation::Ping => ping(e),
         Operation::AddOrder => placement::add_order(e),
@@ -298,12 +298,12 @@ fn body<'a>(operation: Operation, e: &Envelope<'a>) -> Parsed<'a> {
     }
 }
 
-fn nothing<'a>(e: &Envelope<'a>, body: Body) -> Parsed<'a> {
+fn nothing<'a>(e: &Message<'a>, body: Body) -> Parsed<'a> {
     let asked: p::Nothing<'_> = params(e)?;
     Ok((asked.token, body))
 }
 
-fn ping<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+fn ping<'a>(e: &Message<'a>) -> Parsed<'a> {
     match e.params {
         None => Ok((None, Body::Ping)),
         Some(_) => Err(WireError::new("Unsupported field: 'params' for the given msg type: ping")),

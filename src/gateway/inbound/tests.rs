@@ -1,17 +1,17 @@
 //! Requests as clients write them, good and bad.
 
-use super::{Body, parse, parse_envelope};
+use super::{Body, parse, parse_message};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
 use crate::engine::command::Command;
 
 fn refusal(text: &str) -> (String, Option<i64>) {
-    let refusal = parse_envelope(text).and_then(|envelope| parse(&envelope)).expect_err(text);
+    let refusal = parse_message(text).and_then(|envelope| parse(&envelope)).expect_err(text);
     (refusal.text, refusal.req_id)
 }
 
 fn accept(text: &str) -> super::Request<'_> {
-    parse_envelope(text).and_then(|envelope| parse(&envelope)).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"))
+    parse_message(text).and_then(|envelope| parse(&envelope)).unwrap_or_else(|refusal| panic!("{text}: {refusal:?}"))
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn an_order_is_the_same_wherever_its_method_stands() {
             let first = format!(r#"{{"method": "add_order","params":{params},"req_id":{req_id}}}"#);
             let last = format!(r#"{{"params":{params},"req_id":{req_id},"method":"add_order"}}"#);
             let read = |text: &str| {
-                let request = parse_envelope(text).and_then(|envelope| parse(&envelope));
+                let request = parse_message(text).and_then(|envelope| parse(&envelope));
                 request.map(|request| format!("{request:?}"))
             };
             assert_eq!(read(&first), read(&last), "{first}");
@@ -102,7 +102,7 @@ fn a_refusal_answers_to_the_method_of_its_request() {
     for method in ["add_order", "subscribe", "nothing"] {
         for rest in [r#""req_id":"3""#, r#""req_id":3.5"#, r#""req_id":18446744073709551615"#, r#""req_id":3,"x":1"#] {
             let text = format!(r#"{{"method":"{method}",{rest}}}"#);
-            let refusal = parse_envelope(&text).expect_err(&text);
+            let refusal = parse_message(&text).expect_err(&text);
             assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
         }
     }
@@ -135,7 +135,7 @@ fn a_cursor_that_no_page_gave_is_refused_by_name() {
         for cursor in ["", "nowhere", "1.", ".1", "1.2.3", "18446744073709551616.1"] {
             let text = format!(r#"{{"method":"{method}","req_id":3,"params":{{"cursor":"{cursor}"}}}}"#);
             let expected = "EGeneral:Invalid arguments:cursor: give the cursor of the page before";
-            let request = parse_envelope(&text).and_then(|envelope| parse(&envelope));
+            let request = parse_message(&text).and_then(|envelope| parse(&envelope));
             assert_eq!(request.map_err(|refusal| refusal.text), Err(expected.to_owned()), "{text}");
         }
     }

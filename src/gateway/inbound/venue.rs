@@ -1,6 +1,6 @@
 //! The venue operator's commands.
 
-use super::Envelope;
+use super::Message;
 use super::request::{Body, Parsed, params};
 use super::values::{decimal, member, named, optional_named, owned, short, withdrawal};
 use crate::domain::markets::MarketStatus;
@@ -10,7 +10,7 @@ use crate::engine::members::Kyc;
 use crate::wire::leaf::Text;
 use crate::wire::params as p;
 
-pub(super) fn create_organization<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn create_organization<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CreateOrganization<'_> = params(e)?;
     let invite =
         |m: &p::Invitee<'_>| Invitee { name: (*m.name).to_owned(), email: (*m.email).to_owned(), token_hash: [0; 32] };
@@ -19,7 +19,7 @@ pub(super) fn create_organization<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Invite(command)))
 }
 
-pub(super) fn add_asset<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn add_asset<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddAsset<'_> = params(e)?;
     let asset = NewAsset {
         code: short("asset", &asked.asset)?,
@@ -34,7 +34,7 @@ pub(super) fn add_asset<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::AddAsset { asset })))
 }
 
-pub(super) fn add_market<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn add_market<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddMarket<'_> = params(e)?;
     let market = NewMarket {
         symbol: short("symbol", &asked.symbol)?,
@@ -49,7 +49,7 @@ pub(super) fn add_market<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::AddMarket { market })))
 }
 
-pub(super) fn set_market_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn set_market_status<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SetMarketStatus<'_> = params(e)?;
     let advice = "give online, cancel_only, post_only, limit_only, reduce_only or maintenance";
     let status = named("status", &asked.status, MarketStatus::parse, advice)?;
@@ -57,14 +57,14 @@ pub(super) fn set_market_status<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::SetMarketStatus { symbol, status })))
 }
 
-pub(super) fn add_deposit_addresses<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn add_deposit_addresses<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddDepositAddresses<'_> = params(e)?;
     let addresses = asked.addresses.iter().map(|a| address(&a.address, &a.tag)).collect();
     let asset = short("asset", &asked.asset)?;
     Ok((asked.token, Body::Command(Command::AddDepositAddresses { asset, addresses })))
 }
 
-pub(super) fn credit_deposit<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn credit_deposit<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CreditDeposit<'_> = params(e)?;
     let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
     let (address, txid) = (address(&asked.address, &asked.tag), (*asked.txid).to_owned());
@@ -74,25 +74,25 @@ pub(super) fn credit_deposit<'a>(e: &Envelope<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::CreditDeposit(Credit { asset, address, amount, txid, status }))))
 }
 
-pub(super) fn settle_withdrawal<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn settle_withdrawal<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SettleWithdrawal<'_> = params(e)?;
     let (withdrawal, result) = (withdrawal(&asked.refid)?, Paid::Settled { txid: owned(&asked.txid) });
     Ok((asked.token, Body::Command(Command::FinishWithdrawal { withdrawal, result })))
 }
 
-pub(super) fn fail_withdrawal<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn fail_withdrawal<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::FailWithdrawal<'_> = params(e)?;
     let (withdrawal, result) = (withdrawal(&asked.refid)?, Paid::Failed { reason: (*asked.reason).to_owned() });
     Ok((asked.token, Body::Command(Command::FinishWithdrawal { withdrawal, result })))
 }
 
-pub(super) fn set_kyc<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn set_kyc<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SetKyc<'_> = params(e)?;
     let kyc = named("kyc", &asked.kyc, Kyc::parse, "give pending, verified or rejected")?;
     Ok((asked.token, Body::Command(Command::SetKyc { member: member(&asked.member_id)?, kyc })))
 }
 
-pub(super) fn halt<'a>(e: &Envelope<'a>) -> Parsed<'a> {
+pub(super) fn halt<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Halt<'_> = params(e)?;
     Ok((asked.token, Body::Command(Command::Halt { reason: (*asked.reason).to_owned() })))
 }

@@ -108,7 +108,7 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     assert_eq!(*early.0.lock().unwrap(), Vec::<serde_json::Value>::new());
 
     let candles = [traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into();
-    projection.remember(Past { candles, ..Past::default() });
+    projection.remember(MarketPast { candles, ..MarketPast::default() });
     projection.catch_up().await;
     projection.subscribe(topic, Arc::<Kept>::clone(&late), true).await;
     for told in [early, late] {
@@ -169,7 +169,7 @@ fn trade(minute: u64, price: i64) -> Arc<Stamped> {
 }
 
 /// What history tells of such trades.
-fn past(trades: &[(u64, i64)]) -> Past {
+fn past(trades: &[(u64, i64)]) -> MarketPast {
     let print = |minute: u64, price| Print {
         trade_id: minute,
         side: Side::Buy,
@@ -178,7 +178,7 @@ fn past(trades: &[(u64, i64)]) -> Past {
         qty: Quantity(1),
         at: Moment(minute * MINUTE_US),
     };
-    Past {
+    MarketPast {
         candles: Vec::new(),
         minutes: trades.iter().map(|(minute, price)| (MarketId(1), traded(*minute, *price))).collect(),
         prints: trades.iter().map(|(minute, price)| (MarketId(1), print(*minute, *price))).collect(),
