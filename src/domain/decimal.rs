@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_json_form_exactly() {
+    fn d5_60_reads_every_json_form_exactly() {
         assert_eq!(units("0.1", 8), Ok(10_000_000));
         assert_eq!(units("1e-8", 8), Ok(1));
         assert_eq!(units("1E-08", 8), Ok(1));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_hold() {
+    fn d5_60_refuses_what_it_cannot_hold() {
         for malformed in ["", "-", "01", ".5", "5.", "1e", "1e+", "0x1", "1_000", "NaN", "+1", "1.2.3", "--1", " 1"] {
             assert_eq!(Decimal::parse(malformed), Err(DecimalError::Malformed), "{malformed}");
         }

@@ -354,7 +354,7 @@ fn d3_38_a_request_expires_at_its_time_with_the_server_down_across_it() {
 }
 
 #[test]
-fn d3_39_and_47_approval_and_effect_are_one_journal_entry() {
+fn d3_39_d3_47_and_d5_67_approval_and_effect_are_one_journal_entry() {
     let mut stage = stage();
     let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     let before = stage.events.len();

@@ -305,7 +305,7 @@ fn fees_in_base_come_out_of_what_is_bought_or_are_held_beside_what_is_sold() {
 }
 
 #[test]
-fn each_way_of_self_trade_prevention_ends_what_it_says() {
+fn d5_65_each_way_of_self_trade_prevention_ends_what_it_says() {
     for (stp_type, expected, left) in [
         (SelfTrade::CancelNewest, vec!["placed limit", "ended SelfTrade"], 2),
         (SelfTrade::CancelOldest, vec!["placed limit", "ended SelfTrade", "traded 10000000 at 31000", "rested"], 1),

@@ -223,7 +223,7 @@ impl Play {
 }
 
 #[test]
-fn the_engine_trades_as_the_reference_does() {
+fn d5_65_the_engine_trades_as_the_reference_does() {
     let from = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let operations: u64 = from("REFERENCE_OPERATIONS").unwrap_or(1_000_000);
     let seed: u64 = from("REFERENCE_SEED").unwrap_or_else(rand::random);

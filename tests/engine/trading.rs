@@ -186,7 +186,7 @@ fn validate_repeats_no_order_and_finds_its_client_id_taken() {
 }
 
 #[test]
-fn the_same_client_id_answers_with_the_first_order_for_a_while() {
+fn d5_63_the_same_client_id_answers_with_the_first_order_for_a_while() {
     let (mut venue, [alice, bob, _]) = funded();
     let order = named(limit(Side::Buy, "0.1", "20000"), "mine");
     let first = placed(&mut venue, alice, &order);
@@ -329,7 +329,7 @@ proptest! {
     }
 
     #[test]
-    fn replay_and_a_stored_copy_give_the_same_state(steps in steps()) {
+    fn d5_66_replay_and_a_stored_copy_give_the_same_state(steps in steps()) {
         let (venue, _) = play(&steps);
         prop_assert_eq!(venue.replayed().digest(), venue.state.digest());
         let bytes = postcard::to_allocvec(&venue.state).unwrap();

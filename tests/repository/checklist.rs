@@ -6,14 +6,19 @@ use std::collections::BTreeSet;
 use crate::assert_none;
 use crate::source::{files, read};
 
-/// The parts of the checklist that tests here must cover, with their items; D5 is speed, which load-tests measure.
-const PARTS: [(u8, std::ops::RangeInclusive<u8>); 6] =
-    [(1, 1..=15), (2, 16..=28), (3, 29..=47), (4, 48..=59), (6, 68..=76), (7, 77..=86)];
+/// The parts of the checklist, with their items.
+const PARTS: [(u8, std::ops::RangeInclusive<u8>); 7] =
+    [(1, 1..=15), (2, 16..=28), (3, 29..=47), (4, 48..=59), (5, 60..=67), (6, 68..=76), (7, 77..=86)];
+
+/// The names that it makes up below are of no test.
+const SELF: &str = "tests/repository/checklist.rs";
 
 #[test]
 fn every_item_has_a_test_or_a_reason() {
     let mut covered = BTreeSet::new();
-    for source in files(&["src", "tests", "load-tests"], &[".rs"]) {
+    let sources = files(&["src", "tests", "load-tests"], &[".rs"]);
+    assert!(sources.iter().any(|source| source.path == SELF), "{SELF} has moved");
+    for source in sources.iter().filter(|source| source.path != SELF) {
         covered.extend(source.text.lines().flat_map(numbers));
     }
     let security = read("SECURITY.md");

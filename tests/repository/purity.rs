@@ -17,7 +17,7 @@ const DENYING: &[&str] = &["src/domain/mod.rs", "src/access/mod.rs", "src/engine
 const DENY: &str = "#![deny(clippy::disallowed_types, clippy::disallowed_methods)]";
 
 #[test]
-fn the_state_machine_has_no_floats_and_no_way_out() {
+fn d5_60_the_state_machine_has_no_floats_and_no_way_out() {
     let sources = files(PURE, &[".rs"]);
     let findings: Vec<String> = sources.iter().flat_map(impurities).collect();
     assert_none("domain, access and engine are deterministic:", &findings);
