@@ -5,7 +5,7 @@ use countersign::domain::orders::{CancelReason, OrderStatus, Side, TimeInForce};
 use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{AskedTerms, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
-use countersign::engine::ledger::Party;
+use countersign::engine::ledger::{Party, Posting, Wallet};
 use countersign::engine::query::{Placed, Reply};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::state::State;
@@ -183,6 +183,36 @@ fn validate_repeats_no_order_and_finds_its_client_id_taken() {
     placed(&mut venue, alice, &order);
     let checked = PlaceOrder { validate: true, ..order };
     assert_eq!(refused(&mut venue, alice, &checked).code, Code::ClientOrderIdNotUnique);
+}
+
+/// Of deposits of five units: sound, one unit from nowhere, one unit below zero, one unit too much told.
+#[test]
+fn d5_61_one_unit_that_is_wrong_halts_in_the_same_entry() {
+    for (delta, outside, balance, broken) in [
+        (5, -5, 5, None),
+        (5, -4, 5, Some("do not sum to zero")),
+        (-1, 1, -1, Some("is overdrawn")),
+        (5, -5, 6, Some("is told a wrong balance")),
+    ] {
+        let (mut venue, _) = funded();
+        let (stranger, before) = (venue.trader(9).account, venue.events.len());
+        let Event::DepositChanged { deposit, .. } = venue.events[before - 1].1.clone() else { panic!("a deposit") };
+        let posting = |party, delta: i64, balance: i64| {
+            let (delta, balance) = (Amount(delta), Amount(balance));
+            Posting { party, asset: BTC, delta, fee: Amount::ZERO, balance }
+        };
+        let own = posting(Party::Account(stranger, Wallet::Main), delta, balance);
+        let postings = vec![own, posting(Party::Outside, outside, 0)];
+        venue.run(|t| t.emit(Event::DepositChanged { deposit, postings }));
+        match (&venue.events[before + 1..], broken) {
+            ([], None) => assert_eq!(venue.state.halted, None),
+            ([(_, Event::Halted { reason })], Some(broken)) => {
+                assert!(reason.contains(broken), "{reason}");
+                assert_eq!(venue.state.halted.as_ref(), Some(reason));
+            }
+            (more, broken) => panic!("{broken:?}: {more:?}"),
+        }
+    }
 }
 
 #[test]
