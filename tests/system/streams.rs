@@ -1,6 +1,6 @@
 //! Private streams: snapshot, then every change in order; resume; own reply before own events (rules 41 to 43, 50).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +43,40 @@ async fn d4_52_an_order_is_acknowledged_before_its_events_and_each_is_numbered()
     assert_eq!(kinds, ["reply", "pending_new", "new", "trade", "filled"]);
     assert!(offsets.is_sorted_by(|a, b| a < b), "{offsets:?}");
     assert_eq!(entries, [(json!("BTC"), "0.4".into(), "0.0".into()), (json!("USD"), "-400.0".into(), "0.8".into())]);
+}
+
+/// Orders that trade, rest and end at once, always more under way than one read brings.
+#[tokio::test]
+async fn d4_52_ten_thousand_orders_are_each_acknowledged_before_their_first_event() {
+    const ORDERS: usize = 10_000;
+    const AT_ONCE: usize = 200;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    maker.call("add_order", limit("sell", "50", "1000")).await;
+    bot.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
+    let order = |number: usize| {
+        let mut order = limit("buy", "0.001", if number.is_multiple_of(3) { "1000" } else { "900" });
+        order["time_in_force"] = json!(if number % 3 == 1 { "ioc" } else { "gtc" });
+        json!({"method": "add_order", "req_id": number, "params": order})
+    };
+    let (mut sent, mut answered, mut told) = (0, BTreeSet::new(), BTreeSet::new());
+    while told.len() < ORDERS {
+        if sent < ORDERS && answered.len() + AT_ONCE / 2 >= sent {
+            assert!(bot.burst((sent..sent + AT_ONCE).map(order)).await);
+            sent += AT_ONCE;
+        }
+        let frame = bot.next().await;
+        if frame["method"] == "add_order" {
+            assert_eq!((&frame["success"], &frame["req_id"]), (&json!(true), &json!(answered.len())), "{frame}");
+            answered.insert(frame["result"]["order_id"].to_string());
+        }
+        let items = frame["data"].as_array().filter(|_| frame["channel"] == "executions");
+        for item in items.into_iter().flatten() {
+            let named = item["order_id"].to_string();
+            assert!(answered.contains(&named), "told before its acknowledgement: {item}");
+            told.insert(named);
+        }
+    }
 }
 
 #[tokio::test]
