@@ -1,23 +1,34 @@
 //! The checklist's items that need a server and have no other place: origins, expiry under open sockets, replayed
 //! nonces, the time that a revocation takes.
 
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
 use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
 use countersign::config::Config;
 use countersign::domain::time::Moment;
 use countersign::gateway::credentials::Signed;
 use countersign::server::wall_clock;
+use futures::future::join_all;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::json;
 
 use super::client::{Client, PASSWORD, Refused, code, http};
 use super::faults::trade_until_closed;
+use super::operation::{handed_over, metrics, value};
+use super::served::Served;
+use super::settings::token_of;
 use super::world::{World, api_key, key, secret, with};
 
-/// A handshake of key 1 with this nonce.
-async fn open(world: &World, nonce: u64) -> Result<Client, Refused> {
-    let (nonce, name) = (nonce.to_string(), api_key(1));
-    let sign = Signed::handshake(&nonce).sign(&secret(1));
-    Client::open(world.address, &[("API-Key", &name), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
+/// A handshake of a key with this nonce.
+async fn open(address: SocketAddr, number: u8, nonce: u64) -> Result<Client, Refused> {
+    let (nonce, name) = (nonce.to_string(), api_key(number));
+    let sign = Signed::handshake(&nonce).sign(&secret(number));
+    Client::open(address, &[("API-Key", &name), ("API-Nonce", &nonce), ("API-Sign", &sign)]).await
 }
 
 #[tokio::test]
@@ -62,46 +73,80 @@ async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
     let mut bot = world.bot(1).await;
     bot.subscribe("executions").await;
     assert_eq!(bot.closed().await, (4002, "key expired".to_owned()));
-    let refused = open(&world, wall_clock().0).await.err().unwrap();
+    let refused = open(world.address, 1, wall_clock().0).await.err().unwrap();
     assert_eq!(refused.status, 403, "{refused:?}");
     world.bot(2).await.call("key_info", json!({})).await;
 }
 
+/// Brings a nonce in a handshake or in a token call; whether it was accepted.
+async fn accepted(address: SocketAddr, nonce: u64, in_handshake: bool) -> bool {
+    let refused = match in_handshake {
+        true => open(address, 1, nonce).await.err().map(|refused| refused.error),
+        false => {
+            let answer = token_of(address, (&api_key(1), &secret(1)), &nonce.to_string()).await;
+            answer["error"][0].as_str().map(str::to_owned)
+        }
+    };
+    assert!(refused.iter().all(|error| error.starts_with("EAPI:Invalid nonce")), "{nonce}: {refused:?}");
+    refused.is_none()
+}
+
+/// Each nonce comes three times at once, in any order, with others; half of them before the server is killed.
 #[tokio::test]
-async fn d2_17_no_captured_handshake_is_accepted_again_on_any_socket_or_after_a_restart() {
-    let window = KeySettings { nonce_window: 64, ..KeySettings::default() };
-    let mut world = World::new(&[with(window)]).await;
-    // In an order of its own, each within the window of the highest so far; every one twice at the same time.
-    let captured: Vec<u64> = (0..48).map(|n| 1_000 + n * 29 % 48).collect();
-    for nonce in &captured {
-        let (one, two) = tokio::join!(open(&world, *nonce), open(&world, *nonce));
-        assert_ne!(one.is_ok(), two.is_ok(), "{nonce} was accepted twice or never");
+async fn d2_17_a_nonce_is_accepted_once_in_handshakes_and_token_calls_and_never_again_after_a_kill() {
+    const WINDOW: u64 = 64;
+    const FIRST: u64 = 1_000;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
+    let window = KeySettings { nonce_window: WINDOW, ..KeySettings::default() };
+    let (_world, settings) = handed_over(&[with(window)], "").await;
+    let start = async || Served::start(&settings, ("warn", Stdio::inherit())).await;
+    // No two are further apart than the window, so each is good whatever came before it.
+    let mut captured: Vec<u64> = (FIRST..=FIRST + WINDOW).collect();
+    captured.shuffle(&mut dice);
+    for half in captured.chunks(captured.len().div_ceil(2)) {
+        let server = start().await;
+        let mut tries = [half; 3].concat();
+        tries.shuffle(&mut dice);
+        let tried = join_all(tries.iter().map(|nonce| accepted(server.address, *nonce, dice.random()))).await;
+        let mut good: Vec<u64> = tries.iter().zip(tried).filter(|(_, good)| *good).map(|(nonce, _)| *nonce).collect();
+        good.sort_unstable();
+        let mut each = half.to_vec();
+        each.sort_unstable();
+        assert_eq!(good, each, "each is accepted once");
+        server.kill();
     }
-    for restart in [false, true] {
-        if restart {
-            world.restart().await;
-        }
-        for nonce in &captured {
-            let refused = open(&world, *nonce).await.err().unwrap_or_else(|| panic!("{nonce} was accepted again"));
-            assert!(refused.error.starts_with("EAPI:Invalid nonce"), "{refused:?}");
+    let server = start().await;
+    for nonce in captured.into_iter().chain([FIRST - 1]) {
+        for in_handshake in [true, false] {
+            assert!(!accepted(server.address, nonce, in_handshake).await, "{nonce} was accepted again, or is too low");
         }
     }
-    open(&world, 2_000).await.unwrap();
+    assert!(accepted(server.address, FIRST + WINDOW + 1, true).await, "a new one is good");
 }
 
 #[tokio::test]
 async fn d2_18_a_refused_nonce_says_what_to_use_and_never_locks_the_key() {
-    let world = World::new(&[key(ScopeSet::ALL)]).await;
-    open(&world, 5_000).await.unwrap();
-    for nonce in 1..=300 {
-        let refused = open(&world, nonce).await.err().unwrap();
-        assert_eq!(refused.status, 401, "not 429: the signature was right");
-        let told = "EAPI:Invalid nonce:nonce: use one above 5000, or unused within 0 below it; server time is ";
-        let time = refused.error.strip_prefix(told).unwrap_or_else(|| panic!("{refused:?}"));
-        let apart = wall_clock().0.abs_diff(Moment::parse(time).unwrap().0);
-        assert!(apart < 60_000_000, "{time}");
+    let window = KeySettings { nonce_window: 64, ..KeySettings::default() };
+    let world = World::new(&[key(ScopeSet::ALL), with(window)]).await;
+    for (number, window, bad, good) in [(1, 0, 1..=1_000, [5_001, 5_002]), (2, 64, 4_836..=4_935, [4_936, 5_001])] {
+        open(world.address, number, 5_000).await.unwrap();
+        for nonce in bad {
+            let refused = open(world.address, number, nonce).await.err().unwrap();
+            assert_eq!(refused.status, 401, "not 429: the signature was right");
+            let told = format!(
+                "EAPI:Invalid nonce:nonce: use one above 5000, or unused within {window} below it; server time is "
+            );
+            let time = refused.error.strip_prefix(&told).unwrap_or_else(|| panic!("{refused:?}"));
+            let apart = wall_clock().0.abs_diff(Moment::parse(time).unwrap().0);
+            assert!(apart < 60_000_000, "{time}");
+        }
+        for nonce in good {
+            open(world.address, number, nonce).await.unwrap();
+            assert_eq!(open(world.address, number, nonce).await.err().unwrap().status, 401, "it is used");
+        }
     }
-    open(&world, 5_001).await.unwrap();
 }
 
 #[tokio::test]
@@ -169,4 +214,26 @@ async fn d2_27_what_a_disabled_key_had_under_way_is_dropped() {
     let kinds: Vec<&str> = items.flatten().map(|item| item["exec_type"].as_str().unwrap()).collect();
     let stopped = kinds.iter().position(|kind| *kind == "canceled").unwrap();
     assert!(kinds[stopped..].iter().all(|kind| *kind == "canceled"), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn d1_12_a_key_that_may_not_use_websockets_any_more_loses_the_socket_it_trades_on_and_gets_no_other() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let (mut watcher, mut alice) = (world.bot(2).await, world.member("alice").await);
+    watcher.subscribe("executions").await;
+    let trading = tokio::spawn(trade_until_closed(world.bot(1).await, 1));
+    for _ in 0..20 {
+        watcher.item("executions", |item| item["exec_type"] == "new").await;
+    }
+    let off = json!({"service_user_id": "SVC1", "settings": {"allow_websocket": false}, "otp": code(0)});
+    assert_eq!(alice.call("edit_service_user", off).await["state"], "executed");
+    let closed = tokio::time::timeout(Duration::from_secs(20), trading).await;
+    let (sent, answers) = closed.expect("its socket is closed").unwrap();
+    assert!(answers.len() < sent, "{} of {sent}", answers.len());
+    let text = metrics(world.address).await;
+    assert_eq!(value(&text, "countersign_sockets_closed_total{code=\"4003\"}"), 1);
+    let refused = open(world.address, 1, wall_clock().0).await.err().unwrap();
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(refused.error.contains("Allow WebSocket"), "{refused:?}");
+    watcher.call("key_info", json!({})).await;
 }

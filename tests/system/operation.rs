@@ -1,8 +1,10 @@
 //! What the operator sees: `/metrics`, `/healthz`, the log, and what of it must never hold a secret.
 
+use std::fs::Permissions;
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use super::client::{Client, ballot, code, code_of, http, limit, next_nonce};
 use super::exports::{link, ordered, processed};
 use super::served::Served;
 use super::settings::token_of;
-use super::world::{World, key};
+use super::world::{MASTER, Wanted, World, key};
 
 pub async fn metrics(address: SocketAddr) -> String {
     let (status, _, text) = http(address, "GET", "/metrics", &[], "").await;
@@ -101,6 +103,18 @@ async fn serve_as(dir: &Path, arguments: &[&str]) -> (Served, (String, String)) 
     std::fs::write(&settings, text).unwrap();
     let log = std::fs::File::create(dir.join("log")).unwrap();
     (Served::start(&settings, ("debug", log.into())).await, (shown("venue key"), shown("secret")))
+}
+
+/// The data of a world with these keys, which is stopped, and a file of settings for a process that goes on with them.
+pub async fn handed_over(keys: &[Wanted], limits: &str) -> (World, PathBuf) {
+    let mut world = World::configured(keys, |config| config.data_dir.push("data")).await;
+    world.stop().await;
+    let (master, settings) = (world.dir().join("master.key"), world.dir().join("countersign.toml"));
+    std::fs::write(&master, MASTER).unwrap();
+    std::fs::set_permissions(&master, Permissions::from_mode(0o600)).unwrap();
+    let text = format!("listen = '127.0.0.1:0'\n[rates]\ntier = 'unlimited'\n[limits]\n{limits}");
+    std::fs::write(&settings, text).unwrap();
+    (world, settings)
 }
 
 /// What was shown to those who have no right to a secret, and the secrets.
