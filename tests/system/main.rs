@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod conflation;
 mod cuts;
+mod dates;
 mod disk;
 mod earn;
 mod endings;

@@ -8,7 +8,7 @@ use super::client::{Client, code, limit};
 use super::world::{Wanted, World, key, other};
 
 /// Items that the servers under test keep at hand; the rest is in the journal.
-const RING: usize = 4;
+pub const RING: usize = 4;
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 
 /// Places `count` batches of 15 orders and cancels them.
@@ -21,7 +21,7 @@ async fn churn(bot: &mut Client, count: usize) {
 }
 
 /// The items of a channel among frames.
-fn items(frames: &[Value], channel: &str) -> Vec<Value> {
+pub fn items(frames: &[Value], channel: &str) -> Vec<Value> {
     let own = frames.iter().filter(|frame| frame["channel"] == channel);
     own.flat_map(|frame| frame["data"].as_array().unwrap().clone()).collect()
 }
@@ -31,7 +31,7 @@ fn offset(item: &Value) -> u64 {
 }
 
 /// What a client told that follows channels, up to now; `barrier` is answered by the engine.
-async fn followed(client: &mut Client, barrier: (&str, Value)) -> Vec<Value> {
+pub async fn followed(client: &mut Client, barrier: (&str, Value)) -> Vec<Value> {
     client.reply(barrier.0, barrier.1).await;
     client.kept()
 }

@@ -1,0 +1,153 @@
+//! A key's query dates, on every path to the past: what happened at the very start counts, what happened at the very end
+//! does not (rule 10).
+
+use std::collections::BTreeSet;
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::client::{Client, code};
+use super::replay::{RING, followed, items};
+use super::world::{Wanted, World, key};
+
+/// Fills, one after the other, each of an order of its own, which it closes.
+const FILLS: usize = 7;
+/// The fills that the dates begin and end with.
+const START: usize = 2;
+const END: usize = 5;
+/// The keys that are cut to the dates: by both, and by their start alone.
+const DATED: u8 = 3;
+const BEGUN: u8 = 4;
+const CUT: &str = "entries before the key's query start date are left out";
+
+fn limit(side: &str) -> Value {
+    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": 1_000})
+}
+
+/// What a world with both keys has told a bot without dates.
+struct Past {
+    world: World,
+    /// Fills, oldest first.
+    fills: Vec<Value>,
+    /// Ledger entries, newest first.
+    entries: Vec<Value>,
+    /// All frames of the streams.
+    frames: Vec<Value>,
+}
+
+impl Past {
+    async fn new() -> Past {
+        let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
+        let keys = [key(ScopeSet::ALL), other, key(ScopeSet::ALL), key(ScopeSet::ALL)];
+        let world = World::configured(&keys, |config| config.limits.replay_ring = RING).await;
+        let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+        for channel in ["executions", "ledger"] {
+            bot.call("subscribe", json!({"channel": channel, "snap_orders": false, "snapshot": false})).await;
+        }
+        for _ in 0..FILLS {
+            maker.call("add_order", limit("sell")).await;
+            bot.call("add_order", limit("buy")).await;
+        }
+        let frames = followed(&mut bot, ("get_balances", json!({}))).await;
+        let mut fills = bot.call("trades_history", json!({})).await["trades"].as_array().unwrap().clone();
+        fills.reverse();
+        assert_eq!(fills.len(), FILLS);
+        assert!(fills.is_sorted_by(|one, next| at(one) < at(next)), "each has a time of its own: {fills:?}");
+        let entries = bot.call("ledgers", json!({})).await["entries"].as_array().unwrap().clone();
+        let (start, end) = (at(&fills[START]), at(&fills[END]));
+        let mut alice = world.member("alice").await;
+        for (number, otp, settings) in [
+            (DATED, code(0), json!({"query_start": start, "query_end": end})),
+            (BEGUN, code(1), json!({"query_start": start})),
+        ] {
+            let edit = json!({"service_user_id": format!("SVC{number}"), "settings": settings, "otp": otp});
+            assert_eq!(alice.call("edit_service_user", edit).await["state"], "executed");
+        }
+        Past { fills, entries, frames, world }
+    }
+
+    /// What the dates leave of some items, by name.
+    fn within<'a>(&self, items: &'a [Value], name: &str, until: Option<usize>) -> BTreeSet<&'a str> {
+        let start = at(&self.fills[START]);
+        let end = until.map(|fill| at(&self.fills[fill]));
+        let kept = items.iter().filter(|item| start <= at(item) && end.is_none_or(|end| at(item) < end));
+        names(kept, name)
+    }
+}
+
+/// Times are written with all their digits, so that they sort as text.
+fn at(item: &Value) -> &str {
+    item["timestamp"].as_str().unwrap()
+}
+
+fn names<'a>(items: impl IntoIterator<Item = &'a Value>, name: &str) -> BTreeSet<&'a str> {
+    items.into_iter().map(|item| item[name].as_str().unwrap()).collect()
+}
+
+/// Everything of a channel that is kept, which is so many items.
+async fn replayed(bot: &mut Client, channel: &str, count: usize) -> Vec<Value> {
+    let acknowledged = bot.call("subscribe", json!({"channel": channel, "from_offset": 0})).await;
+    assert_eq!(acknowledged["warnings"], json!([CUT]), "{channel}");
+    let mut told = Vec::new();
+    while told.len() < count {
+        told.extend(items(&[bot.frame(channel).await], channel));
+    }
+    told.extend(items(&followed(bot, ("get_balances", json!({}))).await, channel));
+    told
+}
+
+#[tokio::test]
+async fn d2_22_each_query_shows_what_happened_at_the_start_and_not_what_happened_at_the_end() {
+    let past = Past::new().await;
+    let orders = names(&past.fills, "order_id");
+    let entries = names(&past.entries, "ledger_id");
+    let (first, last) = (at(&past.fills[0]), at(&past.fills[FILLS - 1]));
+    for (method, params, list, name, of) in [
+        ("trades_history", json!({}), "trades", "exec_id", &past.fills),
+        ("trades_history", json!({"start": first, "end": last}), "trades", "exec_id", &past.fills),
+        ("closed_orders", json!({}), "orders", "order_id", &past.fills),
+        ("query_orders", json!({"order_id": orders}), "orders", "order_id", &past.fills),
+        ("ledgers", json!({}), "entries", "ledger_id", &past.entries),
+        ("query_ledgers", json!({"ledger_id": entries}), "entries", "ledger_id", &past.entries),
+    ] {
+        for (number, until) in [(DATED, Some(END)), (BEGUN, None)] {
+            let mut bot = past.world.bot(number).await;
+            // Of the question's own dates the end is that of the last fill, which does not count either.
+            let until = until.or(params.get("end").map(|_| FILLS - 1));
+            let told = bot.call(method, params.clone()).await;
+            let told = told[list].as_array().unwrap();
+            let expected = past.within(of, name, until);
+            assert!(expected.len() >= 3 && expected.len() < of.len() - 1);
+            assert_eq!(names(told, name), expected, "{method} {params} of key {number}");
+            assert_eq!(told.len(), expected.len(), "each once");
+        }
+    }
+}
+
+/// Once the end is over these streams are refused, so what comes after it is told to nobody.
+#[tokio::test]
+async fn d2_22_past_fills_and_replays_begin_with_what_happened_at_the_start() {
+    let past = Past::new().await;
+    let mut dated = past.world.bot(DATED).await;
+    for params in [
+        json!({"channel": "executions", "snap_trades": true}),
+        json!({"channel": "executions", "from_offset": 0}),
+        json!({"channel": "ledger", "from_offset": 0}),
+    ] {
+        let error = dated.refused("subscribe", params).await;
+        assert!(error.contains("query end date"), "{error}");
+    }
+    let mut bot = past.world.bot(BEGUN).await;
+    let asked = json!({"channel": "executions", "snap_orders": false, "snap_trades": true});
+    assert_eq!(bot.call("subscribe", asked).await["warnings"], json!([CUT]));
+    let shown = bot.frame("executions").await;
+    assert_eq!(names(shown["data"].as_array().unwrap(), "exec_id"), past.within(&past.fills, "exec_id", None));
+    bot.call("unsubscribe", json!({"channel": "executions"})).await;
+    for channel in ["executions", "ledger"] {
+        let all = items(&past.frames, channel);
+        let expected: Vec<&Value> = all.iter().filter(|item| at(&past.fills[START]) <= at(item)).collect();
+        assert!(expected.len() > RING && expected.len() < all.len(), "{channel}: {} of {}", expected.len(), all.len());
+        let told = replayed(&mut bot, channel, expected.len()).await;
+        assert_eq!(told.iter().collect::<Vec<_>>(), expected, "{channel}");
+    }
+}
