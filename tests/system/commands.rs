@@ -1,8 +1,9 @@
 //! `init` and `verify` as an operator runs them.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn countersign(arguments: &[&str], dir: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_countersign")).args(arguments).current_dir(dir).output().unwrap()
@@ -53,6 +54,34 @@ fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_fir
     let empty = countersign(&["serve", "--config", "etc/countersign.toml"], dir.path());
     assert!(!empty.status.success());
     assert!(err(&empty).contains("the journal is empty"), "{}", err(&empty));
+}
+
+/// It is told before the port opens; were it opened, the first line would say so.
+#[test]
+fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_with_half_of_a_certificate() {
+    let (dir, _) = initialised();
+    let settings = dir.path().join("countersign.toml");
+    let whole = std::fs::read_to_string(&settings).unwrap();
+    let outside = whole.replace("listen = \"127.0.0.1:8080\"", "listen = \"0.0.0.0:0\"");
+    assert_ne!(outside, whole);
+    for (given, named) in [
+        ("neither", "settings: listen: 0.0.0.0:0 is reachable from outside"),
+        ("certificate", "settings: tls.key: "),
+        ("key", "settings: tls.key: "),
+    ] {
+        std::fs::write(&settings, outside.replace(&format!("\n# {given} = "), &format!("\n{given} = "))).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["serve", "--config", "countersign.toml"]).current_dir(dir.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut told).unwrap();
+        if !told.is_empty() {
+            child.kill().unwrap();
+        }
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!((told.as_str(), ended.status.code()), ("", Some(1)), "{given}");
+        assert!(err(&ended).contains(named), "{given}: {}", err(&ended));
+    }
 }
 
 #[test]
