@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::{Scope, ScopeSet};
+use countersign::config::Config;
 use countersign::domain::time::{Moment, Period};
 use countersign::gateway::credentials::{Signed, decode_secret};
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::client::{Client, Refused, ballot, code, http, limit, next_nonce};
-use super::world::{World, api_key, key, secret, with};
+use super::world::{Wanted, World, api_key, key, secret, with};
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -87,6 +90,77 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     }
     let throttled = open(1, 3_000, &secret(1)).await.err().unwrap();
     assert_eq!((throttled.status, throttled.retry_after), (429, true));
+}
+
+/// A refused handshake leaves a connection of HTTP, whatever happens meanwhile.
+#[tokio::test]
+async fn d1_07_after_a_refusal_comes_nothing_and_a_bare_socket_beside_those_who_trade_is_told_its_status_alone() {
+    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    let mut bare = Client::bare(world.address).await;
+    let mut refused = TcpStream::connect(world.address).await.unwrap();
+    let upgrade = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let (nonce, name) = (next_nonce(), api_key(1));
+    let sign = Signed::handshake(&nonce).sign(&secret(2));
+    let signed = format!("api-key: {name}\r\napi-nonce: {nonce}\r\napi-sign: {sign}\r\n");
+    let request = format!("GET /v2 HTTP/1.1\r\nhost: {}\r\n{upgrade}{signed}\r\n", world.address);
+    refused.write_all(request.as_bytes()).await.unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push(char::from(refused.read_u8().await.unwrap()));
+    }
+    assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    refused.read_exact(&mut body).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body, json!({"error": ["EAPI:Invalid signature"]}));
+
+    let order =
+        |side| json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10});
+    for _ in 0..20 {
+        maker.call("add_order", order("sell")).await;
+        bot.call("add_order", order("buy")).await;
+    }
+    refused.shutdown().await.unwrap();
+    let mut more = Vec::new();
+    refused.read_to_end(&mut more).await.unwrap();
+    assert_eq!(more, [0_u8; 0]);
+    assert_eq!(bare.reply("ping", Value::Null).await["method"], "pong");
+    let told = bare.kept();
+    assert!(told.len() == 1 && told[0]["channel"] == "status", "{told:?}");
+}
+
+/// Whoever connects writes what it likes into the header; only a proxy of ours is believed, and only its own word.
+#[tokio::test]
+async fn d1_10_an_allow_list_decides_on_the_true_peer_whatever_a_header_says() {
+    let listed = KeySettings { ip_allowlist: vec!["203.0.113.0/24".parse().unwrap()], ..KeySettings::default() };
+    let direct = World::new(&[with(listed.clone())]).await;
+    let proxies = |config: &mut Config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let proxied = World::configured(&[with(listed)], proxies).await;
+    for (world, forwarded, admitted) in [
+        (&direct, "203.0.113.9", false),
+        (&direct, "127.0.0.1, 203.0.113.9", false),
+        (&proxied, "203.0.113.9", true),
+        (&proxied, "198.51.100.1, 203.0.113.9", true),
+        (&proxied, "198.51.100.1", false),
+        (&proxied, "203.0.113.9, 198.51.100.1", false),
+    ] {
+        let (nonce, name) = (next_nonce(), api_key(1));
+        let sign = Signed::handshake(&nonce).sign(&secret(1));
+        let signed = [("API-Key", name.as_str()), ("API-Nonce", nonce.as_str()), ("API-Sign", sign.as_str())];
+        let opened = Client::open(world.address, &[&signed[..], &[("X-Forwarded-For", forwarded)]].concat()).await;
+        match opened {
+            Ok(_) => assert!(admitted, "{forwarded} was let in"),
+            Err(refused) => {
+                assert!(
+                    !admitted && refused.status == 403 && refused.error.contains("allow-list"),
+                    "{forwarded}: {refused:?}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]
