@@ -1,15 +1,20 @@
 //! What one client may take up: messages, sockets, subscriptions (rule 45; settings `limits.*`).
 
 use std::collections::HashMap;
+use std::process::Stdio;
 use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
+use countersign::domain::candles::INTERVALS;
+use countersign::market_data::{DEPTHS, ORDER_DEPTHS};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::client::{Client, http, limit};
-use super::world::{World, key};
+use super::world::{World, api_key, key, secret};
+use super::operation::handed_over;
+use super::served::Served;
 
 #[tokio::test]
 async fn d7_78_a_socket_that_sends_too_much_is_closed_with_4009_and_harms_nobody() {
@@ -197,6 +202,76 @@ async fn d7_80_subscribing_again_and_again_follows_no_more_than_the_limit() {
         assert_eq!(bot.refused("subscribe", book(500)).await, "Already subscribed");
     }
     tokio::time::timeout(Duration::from_secs(20), bot.call("key_info", json!({}))).await.unwrap();
+}
+
+/// Every public channel of a symbol in each form that it has, and `level3`, of which a socket follows one depth at a time.
+fn streams_of(symbol: &str, order_depth: u32) -> Vec<Value> {
+    let of = |channel: &str, name: &str, values: &[Value]| {
+        let stream = |value: &Value| json!({"channel": channel, "symbol": [symbol], name: value});
+        values.iter().map(stream).collect::<Vec<_>>()
+    };
+    let depths = DEPTHS.map(|depth| json!(depth));
+    let intervals = INTERVALS.map(|interval| json!(interval));
+    let mut all = of("book", "depth", &depths);
+    all.extend(of("level3", "depth", &[json!(order_depth)]));
+    all.extend(of("ohlc", "interval", &intervals));
+    all.extend(of("ticker", "event_trigger", &[json!("trades"), json!("bbo")]));
+    all.push(json!({"channel": "trade", "symbol": [symbol]}));
+    all
+}
+
+/// Each round is one burst. The first half of them brings the server's memory to where it stays.
+#[tokio::test]
+async fn d7_80_following_everything_and_ending_it_over_and_over_costs_no_memory_and_holds_nobody_up() {
+    const ROUNDS: usize = 80;
+    const GROWTH_MAX_KIB: u64 = 16 * 1024;
+    let (_world, settings) = handed_over(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], "").await;
+    let server = Served::start(&settings, ("warn", Stdio::inherit())).await;
+    let client = async |number| Client::signed(server.address, &api_key(number), &secret(number)).await.unwrap();
+    let (mut greedy, mut bot, mut venue) = (client(1).await, client(2).await, client(200).await);
+    for symbol in ["ETH/USD", "ETH/BTC", "BTC/ETH"] {
+        let market = json!({"symbol": symbol, "price_decimals": 4, "qty_decimals": 8, "price_increment": "0.0001",
+            "qty_min": "0.001", "cost_min": "0.001", "maker_ppm": 1_000, "taker_ppm": 2_000});
+        venue.call("add_market", market).await;
+    }
+    let order = json!({"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 10.0});
+    let mut before = 0;
+    for round in 0..ROUNDS {
+        if round == ROUNDS / 2 {
+            before = server.resident_kib();
+        }
+        let order_depth = ORDER_DEPTHS[round % ORDER_DEPTHS.len()];
+        let mut streams = vec![json!({"channel": "instrument"})];
+        for symbol in ["BTC/USD", "ETH/USD", "ETH/BTC"] {
+            streams.extend(streams_of(symbol, order_depth));
+        }
+        let asked = ["subscribe", "unsubscribe"].into_iter().flat_map(|method| {
+            streams.iter().map(move |params| json!({"method": method, "req_id": 1, "params": params}))
+        });
+        assert!(greedy.burst(asked).await);
+        bot.call("add_order", order.clone()).await;
+        let mut answered = 0;
+        while answered < 2 * streams.len() {
+            let frame = greedy.next().await;
+            assert_ne!(frame["success"], false, "{frame}");
+            answered += usize::from(frame["req_id"] == 1);
+        }
+    }
+    let growth = server.resident_kib().saturating_sub(before);
+    assert!(growth < GROWTH_MAX_KIB, "{growth} KiB more");
+    // Market data takes what it is asked in order: what it still had to tell comes before a book that was not asked for.
+    let fresh = json!({"channel": "book", "symbol": ["BTC/ETH"]});
+    let is_fresh = |frame: &Value| frame["data"][0]["symbol"] == "BTC/ETH";
+    greedy.call("subscribe", fresh.clone()).await;
+    while !is_fresh(&greedy.next().await) {}
+    greedy.call("unsubscribe", fresh.clone()).await;
+    bot.call("cancel_all", json!({})).await;
+    greedy.call("subscribe", fresh).await;
+    let mut told = greedy.next().await;
+    while told["channel"] == "heartbeat" {
+        told = greedy.next().await;
+    }
+    assert!(is_fresh(&told), "it follows nothing else: {told}");
 }
 
 /// As much as is under way at once, over and over; the answers go past the session, but for refusals and what is behind one.
