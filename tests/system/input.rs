@@ -76,6 +76,32 @@ async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
     assert_eq!(bot.call("open_orders", json!({})).await, json!({"orders": []}));
 }
 
+/// Which of the two would count is nobody's guess.
+#[tokio::test]
+async fn d7_77_a_doubled_field_is_refused_by_its_name_wherever_it_stands() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let order = r#""order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":1,"limit_price":10"#;
+    let conditional = r#""conditional":{"order_type":"limit","limit_price":20,"limit_price":20}"#;
+    for (method, params, doubled) in [
+        ("add_order", format!(r#"{order},"order_qty":1"#), "order_qty"),
+        ("add_order", format!(r#"{order},"validate":true,"validate":true"#), "validate"),
+        ("add_order", format!("{order},{conditional}"), "limit_price"),
+        ("add_order", format!("{order},\"\\u0073ide\":\"sell\""), "side"),
+        ("cancel_all_orders_after", r#""timeout":0,"timeout":60"#.to_owned(), "timeout"),
+        ("cancel_order", r#""order_id":[],"order_id":[]"#.to_owned(), "order_id"),
+        ("subscribe", r#""channel":"executions","channel":"balances""#.to_owned(), "channel"),
+        ("withdraw", r#""asset":"BTC","key":"cold-1","amount":1,"amount":2"#.to_owned(), "amount"),
+    ] {
+        let text = format!(r#"{{"method":"{method}","req_id":7,"params":{{{params}}}}}"#);
+        let reply = refusal(&mut bot, &text).await;
+        let told = format!("EGeneral:Invalid arguments:{doubled}: give this field once");
+        assert_eq!((&reply["error"], &reply["req_id"]), (&json!(told), &json!(7)), "{text}");
+    }
+    assert_eq!(bot.call("open_orders", json!({})).await, json!({"orders": []}));
+    assert_eq!(bot.call("withdraw_status", json!({})).await["withdrawals"], json!([]));
+}
+
 #[tokio::test]
 async fn a_filter_that_a_channel_does_not_have_is_refused_by_name() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
