@@ -374,6 +374,39 @@ mod tests {
         }
     }
 
+    /// As many bytes as fit, which are not a whole head: all is read, so the answer is not lost with the connection.
+    #[tokio::test]
+    async fn d1_04_a_head_that_fills_its_room_is_answered_with_431_and_one_that_just_fits_is_read() {
+        let (address, _stop, _server) = start(4).await;
+        let (begun, ended) = ("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx: ", "\r\n\r\n");
+        let filled = format!("{begun:y<HEAD_BYTES_MAX$}");
+        let answer = exchange(address, &filled).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        let whole = format!("{}{ended}", &filled[..HEAD_BYTES_MAX - ended.len()]);
+        let answer = exchange(address, &whole).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d1_04_a_head_that_comes_a_byte_a_second_is_cut_off_when_its_time_is_over() {
+        let (address, _stop, _server) = start(4).await;
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let (mut incoming, mut outgoing) = socket.split();
+        let (began, mut second) = (time::Instant::now(), time::interval(Duration::from_secs(1)));
+        let mut head = "GET / HTTP/1.1\r\nhost: a\r\nx: ".bytes().chain(std::iter::repeat(b'y'));
+        let told = loop {
+            let mut answer = [0; 512];
+            tokio::select! {
+                read = incoming.read(&mut answer) => break read.unwrap_or(0),
+                // It may be gone at this very moment.
+                _ = second.tick() => drop(outgoing.write_all(&[head.next().unwrap()]).await),
+            }
+            assert!(began.elapsed() < IDLE * 3, "it is open still");
+        };
+        assert_eq!(told, 0, "nobody is there to be told");
+        assert!(began.elapsed() >= IDLE && began.elapsed() <= IDLE + Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn d1_04_and_d7_79_a_silent_connection_is_closed_after_five_seconds() {
         let (address, _stop, _server) = start(4).await;
