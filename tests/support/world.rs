@@ -1,8 +1,10 @@
 //! A server in this process on a small world.
 #![allow(dead_code, reason = "each suite uses its part")]
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use countersign::access::tier::{Tier, Tiers};
 use countersign::config::Config;
@@ -79,10 +81,21 @@ impl World {
     }
 
     pub async fn start(&mut self) {
+        self.unlocked().await;
         let mut config = self.config.clone();
         config.listen = self.address;
         let (server, address) = start(config, None).await;
         (self.server, self.address) = (Some(server), address);
+    }
+
+    /// Waits until the lock of the data is free. A child that another test starts has a copy of every open file until it runs
+    /// its own program, and so the lock of a server that has stopped meanwhile.
+    pub async fn unlocked(&self) {
+        let Ok(lock) = File::open(self.config.data_dir.join("lock")) else { return };
+        let began = Instant::now();
+        while lock.try_lock().is_err() && began.elapsed() < Duration::from_secs(20) {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub fn dir(&self) -> &Path {

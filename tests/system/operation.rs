@@ -109,6 +109,7 @@ async fn serve_as(dir: &Path, arguments: &[&str]) -> (Served, (String, String)) 
 pub async fn handed_over(keys: &[Wanted], limits: &str) -> (World, PathBuf) {
     let mut world = World::configured(keys, |config| config.data_dir.push("data")).await;
     world.stop().await;
+    world.unlocked().await;
     let (master, settings) = (world.dir().join("master.key"), world.dir().join("countersign.toml"));
     std::fs::write(&master, MASTER).unwrap();
     std::fs::set_permissions(&master, Permissions::from_mode(0o600)).unwrap();
