@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::client::{Client, http, limit};
-use super::world::{World, api_key, key, secret};
 use super::operation::handed_over;
 use super::served::Served;
+use super::world::{World, api_key, key, secret};
 
 #[tokio::test]
 async fn d7_78_a_socket_that_sends_too_much_is_closed_with_4009_and_harms_nobody() {
