@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, code};
+use super::client::{Client, code, limit};
 use super::replay::{RING, followed, items};
-use super::world::{Wanted, World, key};
+use super::world::{World, key, other};
 
 /// Fills, one after the other, each of an order of its own, which it closes.
 const FILLS: usize = 7;
@@ -19,10 +19,6 @@ const END: usize = 5;
 const DATED: u8 = 3;
 const BEGUN: u8 = 4;
 const CUT: &str = "entries before the key's query start date are left out";
-
-fn limit(side: &str) -> Value {
-    json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": "0.1", "limit_price": 1_000})
-}
 
 /// What a world with both keys has told a bot without dates.
 struct Past {
@@ -37,16 +33,15 @@ struct Past {
 
 impl Past {
     async fn new() -> Past {
-        let other = Wanted { organization: 2, ..key(ScopeSet::ALL) };
-        let keys = [key(ScopeSet::ALL), other, key(ScopeSet::ALL), key(ScopeSet::ALL)];
+        let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::ALL), key(ScopeSet::ALL)];
         let world = World::configured(&keys, |config| config.limits.replay_ring = RING).await;
         let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
         for channel in ["executions", "ledger"] {
             bot.call("subscribe", json!({"channel": channel, "snap_orders": false, "snapshot": false})).await;
         }
         for _ in 0..FILLS {
-            maker.call("add_order", limit("sell")).await;
-            bot.call("add_order", limit("buy")).await;
+            maker.call("add_order", limit("sell", "0.1", "1000")).await;
+            bot.call("add_order", limit("buy", "0.1", "1000")).await;
         }
         let frames = followed(&mut bot, ("get_balances", json!({}))).await;
         let mut fills = bot.call("trades_history", json!({})).await["trades"].as_array().unwrap().clone();

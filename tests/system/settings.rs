@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::client::{Client, Refused, ballot, code, http, limit, next_nonce};
-use super::world::{Wanted, World, api_key, key, secret, with};
+use super::world::{World, api_key, key, other, secret, with};
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -95,7 +95,7 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
 /// A refused handshake leaves a connection of HTTP, whatever happens meanwhile.
 #[tokio::test]
 async fn d1_07_after_a_refusal_comes_nothing_and_a_bare_socket_beside_those_who_trade_is_told_its_status_alone() {
-    let world = World::new(&[key(ScopeSet::ALL), Wanted { organization: 2, ..key(ScopeSet::ALL) }]).await;
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     let mut bare = Client::bare(world.address).await;
     let mut refused = TcpStream::connect(world.address).await.unwrap();
