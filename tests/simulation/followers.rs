@@ -37,11 +37,12 @@ pub struct Followers {
 impl Followers {
     pub fn new(ring_items: usize) -> Followers {
         let account = |account| {
-            let channels = [Operation::Executions, Operation::Balances, Operation::Ledger, Operation::Withdrawals];
+            use Operation::{Balances, Deposits, Earn, Executions, Ledger, Withdrawals};
+            let channels = [Executions, Balances, Ledger, Earn, Deposits, Withdrawals];
             channels.map(|channel| (Owner::Account(AccountId(account)), channel))
         };
         let mut addresses = [account(1), account(2)].concat();
-        addresses.push((Owner::Organization(OrganizationId(1)), Operation::Approvals));
+        addresses.extend([1, 2].map(|id| (Owner::Organization(OrganizationId(id)), Operation::Approvals)));
         addresses.push((Owner::Venue, Operation::Custody));
         let follower = |address| Follower { address, last: Seq(0).snapshot_offset(), connected: true };
         let all = addresses.into_iter().map(follower).collect();
@@ -77,7 +78,8 @@ impl Followers {
 
     /// One of them leaves, or comes back and gets exactly what it missed, or a word that a snapshot follows.
     pub fn step(&mut self, dice: &mut Dice, at: Seq, hooks: &mut Hooks) {
-        let follower = &mut self.all[dice.below(10) as usize];
+        let number = dice.below(self.all.len() as u64) as usize;
+        let follower = &mut self.all[number];
         follower.connected = !follower.connected;
         if !follower.connected {
             return;
