@@ -16,6 +16,7 @@ use countersign::engine::state::State;
 use countersign::engine::withdrawals::{Withdrawal, WithdrawalStatus};
 use countersign::sequencer::Stamped;
 
+use super::keys::Keys;
 use super::known::asking_member;
 
 #[derive(Default)]
@@ -27,6 +28,7 @@ pub struct Laws {
     orders: HashMap<OrderId, (AccountId, AssetId, i64)>,
     withdrawals: BTreeMap<WithdrawalId, Withdrawal>,
     requests: BTreeMap<RequestId, Request>,
+    keys: Keys,
     /// Organizations whose withdrawals are under a policy.
     governed: BTreeSet<OrganizationId>,
     /// Released to custody, and the request that lets them go was not shown yet.
@@ -43,6 +45,7 @@ impl Laws {
         self.money(&stamped.event);
         self.holds(&stamped.event, state);
         service_users_never_govern(stamped);
+        self.keys.see(stamped);
         match &stamped.event {
             Event::RequestChanged { request, .. } => self.request(request),
             Event::WithdrawalChanged { withdrawal, .. } => self.withdrawal(withdrawal),
@@ -129,6 +132,7 @@ impl Laws {
         assert!(!had_to_wait, "law 7: {now:?} went past the policy");
         let own = now.votes.iter().find(|vote| Some(vote.member) == asker);
         assert!(own.is_none(), "law 5: {asker:?} voted on what they asked for: {now:?}");
+        self.keys.judge(now, before.as_ref());
         let voters: BTreeSet<_> = now.votes.iter().filter(|vote| !vote.struck).map(|vote| vote.member).collect();
         assert_eq!(voters.len(), now.votes.iter().filter(|vote| !vote.struck).count(), "one vote each: {now:?}");
         if let Some(before) = &before {

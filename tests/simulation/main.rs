@@ -12,6 +12,7 @@ mod golden;
 mod governors;
 mod history;
 mod hooks;
+mod keys;
 mod kinds;
 mod known;
 mod laws;

@@ -1,0 +1,116 @@
+//! The keys of Service Users as events tell of them: whether the one that acts is good at that moment and holds the scope
+//! (laws 3 and 6), and which Members have a hand in it, whose votes on its requests do not count (law 5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use countersign::access::principal::Actor;
+use countersign::access::scope::Scope;
+use countersign::domain::ids::{MemberId, OrganizationId, ServiceUserId};
+use countersign::engine::approvals::{Decision, Initiator, Request, RequestState, Vote};
+use countersign::engine::event::Event;
+use countersign::engine::freezes::FreezeScope;
+use countersign::engine::service_users::{KeyRef, KeyStatus, ServiceUser, ServiceUserChange};
+use countersign::engine::workflows::Change;
+use countersign::engine::workflows::access::AccessChange;
+use countersign::sequencer::Stamped;
+
+use super::known::asking_member;
+
+#[derive(Default)]
+pub struct Keys {
+    records: BTreeMap<ServiceUserId, ServiceUser>,
+    /// Who created, edited, rotated or claimed a key (rule 22).
+    managers: BTreeMap<ServiceUserId, BTreeSet<MemberId>>,
+    /// The key that was made last. The request that made it comes right behind.
+    made: Option<ServiceUserId>,
+    /// Organizations whose keys are refused (rule 27).
+    frozen: BTreeSet<OrganizationId>,
+}
+
+impl Keys {
+    pub fn see(&mut self, stamped: &Stamped) {
+        if let Actor::ServiceUser(id) = stamped.by {
+            self.may(id, stamped);
+        }
+        match &stamped.event {
+            Event::NonceUsed { key: KeyRef::ServiceUser(id), credential, .. } => {
+                let user = self.good(*id, stamped);
+                let retires = user.retiring.as_ref().filter(|of| of.credential == *credential).map(|of| of.until);
+                let serves = *credential == user.credential || retires.is_some_and(|until| stamped.at < until);
+                assert!(serves, "law 6: a secret of before: {stamped:?}");
+            }
+            Event::ServiceUserChanged { service_user, change } => {
+                if *change == ServiceUserChange::Created {
+                    self.made = Some(service_user.id);
+                }
+                if let (ServiceUserChange::Claimed, Actor::Member(claimer)) = (change, stamped.by) {
+                    self.manages(claimer, Some(service_user.id));
+                }
+                self.records.insert(service_user.id, (**service_user).clone());
+            }
+            Event::RequestChanged { request, .. } => self.carried_out(request),
+            Event::Frozen(freeze) if freeze.scope == FreezeScope::All => drop(self.frozen.insert(freeze.organization)),
+            Event::Unfrozen { organization } => drop(self.frozen.remove(organization)),
+            _ => {}
+        }
+    }
+
+    /// The record of a key that is good now, whether or not a tick has looked at it since.
+    fn good(&self, id: ServiceUserId, stamped: &Stamped) -> &ServiceUser {
+        let user = self.records.get(&id).unwrap_or_else(|| panic!("law 6: {id} was never told of: {stamped:?}"));
+        assert_eq!(user.status, KeyStatus::Active, "law 6: {id} acts: {stamped:?}");
+        let expired = user.settings.expires_at.is_some_and(|end| end <= stamped.at);
+        assert!(!expired, "law 6: {id} is past its time: {stamped:?}");
+        assert!(user.settings.allow_websocket, "law 6: {id} may open no socket: {stamped:?}");
+        assert!(!self.frozen.contains(&user.organization), "law 6: everything is frozen: {stamped:?}");
+        user
+    }
+
+    fn may(&self, id: ServiceUserId, stamped: &Stamped) {
+        let user = self.good(id, stamped);
+        let needed = match &stamped.event {
+            Event::OrderPlaced { order, .. } if order.owner == id => Scope::ModifyOrders,
+            Event::WithdrawalChanged { .. } => Scope::Withdraw,
+            Event::Earned { .. } => Scope::Earn,
+            Event::DepositAddressAssigned { .. } => Scope::Deposit,
+            Event::ExportChanged { .. } => Scope::ExportData,
+            _ => return,
+        };
+        assert!(user.scopes.holds(needed), "law 3: {id} has no scope for it: {stamped:?}");
+    }
+
+    /// From the end of a change of a key on, who asked for it has a hand in it.
+    fn carried_out(&mut self, request: &Request) {
+        let done = matches!(request.state, RequestState::Approved | RequestState::Executed);
+        let (true, Change::Access(change), Some(asker)) = (done, &request.change, asking_member(&request.initiator))
+        else {
+            return;
+        };
+        match change {
+            AccessChange::Create { .. } => self.manages(asker, self.made),
+            AccessChange::Edit { service_user, .. } | AccessChange::Rotate { service_user, .. } => {
+                self.manages(asker, Some(*service_user));
+            }
+            AccessChange::Remove { .. } => {}
+        }
+    }
+
+    fn manages(&mut self, member: MemberId, key: Option<ServiceUserId>) {
+        self.managers.entry(key.expect("a key was made")).or_default().insert(member);
+    }
+
+    /// Law 5 for what a key asked for: a vote that is new, and the votes that complete it, are of others than those who have it
+    /// in hand, while that is asked for.
+    pub fn judge(&self, now: &Request, before: Option<&Request>) {
+        let (Initiator::ServiceUser(key, _), Some(policy)) = (&now.initiator, &now.policy) else { return };
+        let Some(managers) = self.managers.get(key).filter(|_| policy.exclude_key_managers) else { return };
+        let manages = |vote: &&Vote| managers.contains(&vote.member);
+        let wrong = now.votes.iter().skip(before.map_or(0, |before| before.votes.len())).find(manages);
+        assert_eq!(wrong, None, "law 5: of a Member who has {key} in hand: {now:?}");
+        if now.state == RequestState::Approved {
+            let counts = |vote: &&Vote| !vote.struck && vote.decision == Decision::Approve && !manages(vote);
+            let votes = now.votes.iter().filter(counts).count();
+            assert!(votes >= policy.quorum as usize, "law 5: too few votes without those of {managers:?}: {now:?}");
+        }
+    }
+}
