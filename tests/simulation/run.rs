@@ -51,6 +51,7 @@ impl Plan {
 /// What came of a run.
 #[derive(Debug)]
 pub struct Report {
+    /// That the engine handled. Those that found no room, and those that were lost, are not among them.
     pub commands: u64,
     pub answered: u64,
     pub survived: u64,
@@ -92,6 +93,7 @@ struct Run {
     /// A burst is still to come.
     bursts: bool,
     given: u64,
+    /// Answered by the engine.
     commands: u64,
     trace: u64,
 }
@@ -163,7 +165,7 @@ impl Run {
         let state: String = verified.state.iter().map(|byte| format!("{byte:02x}")).collect();
         Report {
             journal: self.server.reader(),
-            commands: self.commands,
+            commands: self.commands + self.history.survived,
             answered: self.history.answered,
             survived: self.history.survived,
             lost: self.history.lost,
@@ -265,7 +267,6 @@ impl Run {
                 Asked::Command(command) => Work::Command(command.clone()),
                 Asked::Query(query) => Work::Query(query.clone()),
             };
-            self.commands += u64::from(matches!(asked, Asked::Command(_)));
             submissions.push(Submission { by, work, ticket: self.history.invoke(by, asked) });
         }
         let refused = self.server.submit(submissions);
@@ -335,6 +336,8 @@ impl Run {
         for ((ticket, outcome), operation) in batch.answers.iter().zip(self.history.open()) {
             let kind = outcome.as_ref().map_or_else(|reject| 1 + reject.code as u64, |_| 0);
             self.trace = (self.trace ^ *ticket as u64 ^ (kind << 32)).wrapping_mul(0x0000_0100_0000_01b3);
+            let unheard = outcome.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly);
+            self.commands += u64::from(matches!(operation.asked, Asked::Command(_)) && !unheard);
             match (outcome, &operation.asked) {
                 (Err(reject), _) => {
                     if reject.code == Code::RateLimit {
