@@ -3,7 +3,9 @@
 #[path = "../support/postgres.rs"]
 mod server;
 
-use std::process::{Command, Output};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
@@ -12,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::client::{Client, http, limit};
 use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
+use super::served::Served;
 use super::volume::Volume;
-use super::world::{MASTER, World, key, other};
+use super::world::{MASTER, World, api_key, key, other, secret};
 
 use server::{cut_others, cut_writer, database, database_on, lock, sql};
 
@@ -295,6 +298,35 @@ async fn history_that_tells_of_more_than_a_restored_journal_is_made_anew() {
         let after = told(&world).await;
         assert_eq!(after["trades_history"]["trades"].as_array().unwrap().len(), 2, "{after}");
     }
+}
+
+/// Another process beside `world`, as on another machine: with a directory of its own.
+async fn successor(world: &World, url: &str) -> Served {
+    let (file, master) = (world.dir().join("successor.toml"), world.dir().join("master.key"));
+    std::fs::write(&file, format!("listen = '127.0.0.1:0'\ndata_dir = 'successor'\ndatabase = '{url}'\n")).unwrap();
+    std::fs::write(&master, MASTER).unwrap();
+    std::fs::set_permissions(&master, Permissions::from_mode(0o600)).unwrap();
+    Served::start(&file, ("warn", Stdio::inherit())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_fence_another_process_has_taken_writes_nothing_beside_it() {
+    let url = database();
+    let mut world = world(&url).await;
+    let mut bot = world.bot(1).await;
+    let first = bot.call("add_order", order(0)).await["order_id"].clone();
+    cut_writer(&url);
+    let other = successor(&world, &url).await;
+    let mut there = Client::signed(other.address, &api_key(1), &secret(1)).await.unwrap();
+    let second = there.call("add_order", order(1)).await["order_id"].clone();
+    let rows = || sql(&url, "SELECT count(*), max(first_seq) FROM journal.journal");
+    let written = rows();
+    let refused = bot.refused("add_order", order(2)).await;
+    assert!(refused.starts_with("EService:"), "{refused}");
+    let why = world.server.take().unwrap().failed().await.to_string();
+    assert!(why.contains("the journal is unavailable"), "{why}");
+    assert_eq!(rows(), written, "the one without the fence wrote");
+    assert_open(&mut there, &[first, second]).await;
 }
 
 /// Another process on the data of `world`.
