@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::caller::{Caller, subscription};
 use crate::checks::Check;
 use crate::checks::balances::{Balances, Item};
+use crate::checks::causes::Causes;
 use crate::checks::entries::{Entries, Side};
 use crate::checks::numbering::Numbering;
 use crate::connection::{Connection, Received};
@@ -182,7 +183,7 @@ async fn settle(
         let fresh = if streams.numbering.contains_key("balances") { Some(snapshot(ws, user).await?) } else { None };
         let missing = streams.missing(acknowledged);
         let differences = fresh.as_ref().map_or(Vec::new(), |fresh| streams.balances.differences(fresh));
-        let is_told = missing == 0 && differences.is_empty() && streams.entries.is_even();
+        let is_told = missing == 0 && differences.is_empty() && streams.entries.is_even() && streams.causes.is_even();
         if is_told || Instant::now() >= deadline {
             streams.judge_orders(acknowledged);
             streams.rebuilt.looked_at = fresh.map_or(0, |fresh| fresh.len());
@@ -231,6 +232,9 @@ struct Placed<'a> {
     exec_type: Cow<'a, str>,
     #[serde(borrow)]
     cl_ord_id: Option<Cow<'a, str>>,
+    /// Of a deposit, a withdrawal or a movement of Earn.
+    #[serde(borrow, alias = "operation_id")]
+    refid: Option<Cow<'a, str>>,
 }
 
 /// What the streams have told so far.
@@ -241,6 +245,7 @@ pub struct Streams {
     numbering: BTreeMap<String, Numbering>,
     balances: Balances,
     entries: Entries,
+    causes: Causes,
     seen: OrderSet,
     /// Verdicts on subscriptions that have ended, or never were.
     ended: Vec<Check>,
@@ -258,6 +263,7 @@ impl Streams {
             numbering: BTreeMap::new(),
             balances: Balances::default(),
             entries: Entries::new(owner),
+            causes: Causes::default(),
             seen: OrderSet::default(),
             ended: Vec::new(),
             repeated: Check::new(format!("{owner} executions: each order new once")),
@@ -298,6 +304,9 @@ impl Streams {
                 continue;
             }
             numbering.item(item.offset);
+            if let Some(id) = item.refid {
+                self.causes.told(&frame.channel, item.offset, id);
+            }
             let own = item.cl_ord_id.filter(|_| item.exec_type == "new");
             if let Some((connection, order)) = own.and_then(|id| own_order(&self.run_prefix, &id)) {
                 self.repeated.looked_at += 1;
@@ -333,8 +342,11 @@ impl Streams {
         let entry = item.entry()?;
         if is_balance {
             self.balances.add(&entry);
-            for due in item.cause().into_iter().chain(["ledger"]) {
-                self.numbering.get_mut(due).into_iter().for_each(Numbering::due);
+            self.numbering.get_mut("ledger").into_iter().for_each(Numbering::due);
+            if let Some((due, id)) = item.cause()
+                && self.numbering.contains_key(due)
+            {
+                self.causes.due(due, item.offset, id);
             }
         }
         if ["balances", "ledger"].iter().all(|both| self.numbering.contains_key(*both)) {
@@ -365,6 +377,7 @@ impl Streams {
             .into_iter()
             .chain(numbering)
             .chain(self.entries.check())
+            .chain(self.causes.checks(&self.owner))
             .chain([self.repeated, self.placed, self.rebuilt])
             .collect()
     }

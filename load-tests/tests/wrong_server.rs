@@ -53,8 +53,10 @@ enum Fault {
     LedgerWrong,
     /// From the start, nothing is told on `ledger`.
     LedgerSilent,
-    /// A ledger entry is of a deposit that is never told.
+    /// A ledger entry is of a deposit that is never told, though another one was.
     DepositForgotten,
+    /// A deposit is told by another id than the ledger entry has.
+    DepositWrong,
     /// A frame of each stream has no sequence.
     Unnumbered,
     /// From the start, a subscription to `ledger` is refused.
@@ -141,11 +143,17 @@ impl State {
         if fault == Fault::ItemRepeated {
             self.tell("executions", &order, Fault::None);
         }
-        let kind = if fault == Fault::DepositForgotten { "deposit" } else { "trade" };
+        let is_deposit = self.orders == 3 || [Fault::DepositForgotten, Fault::DepositWrong].contains(&fault);
+        let kind = if is_deposit { "deposit" } else { "trade" };
+        if is_deposit && fault != Fault::DepositForgotten {
+            let id = if fault == Fault::DepositWrong { 0 } else { self.orders };
+            self.tell("deposits", &format!(r#"[{{"refid":"D{id}","offset":{offset}}}]"#), Fault::Unnumbered);
+        }
+        let id = self.orders;
         let entry = |is_wrong| {
             let amount = if is_wrong { "-0.02" } else { "-0.01" };
             format!(
-                r#"[{{"asset":"USD","type":"{kind}","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
+                r#"[{{"asset":"USD","type":"{kind}","ref_id":"D{id}","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
             )
         };
         if fault != Fault::EntryForgotten {
@@ -253,11 +261,12 @@ const REBUILT: &str = "Bot balances: rebuilt from deltas = fresh snapshot";
 #[tokio::test]
 async fn a_right_server_passes_every_check() {
     let checks = followed(Fault::None).await;
-    for name in [GAPS, ORDER, ONCE, SEEN, LEDGER_ORDER, SAME, REBUILT] {
+    for name in [GAPS, ORDER, ONCE, SEEN, LEDGER_ORDER, SAME, DEPOSITS, REBUILT] {
         assert!(checks[name].holds(), "{}", checks[name]);
     }
-    assert_eq!(checks.len(), 9, "{checks:?}");
+    assert_eq!(checks.len(), 11, "{checks:?}");
 }
+const DEPOSITS: &str = "Bot deposits: what moved on balances is told";
 
 async fn fails(fault: Fault, expected: &[&str]) {
     let checks = followed(fault).await;
@@ -321,9 +330,10 @@ async fn a_ledger_that_lacks_an_entry_or_tells_another_is_noticed_although_balan
 }
 
 #[tokio::test]
-async fn a_channel_that_is_silent_although_balances_moved_is_noticed() {
+async fn a_channel_that_is_silent_about_what_moved_on_balances_is_noticed() {
     fails(Fault::LedgerSilent, &[LEDGER_ORDER, SAME]).await;
-    fails(Fault::DepositForgotten, &["Bot deposits: offsets strictly increasing"]).await;
+    fails(Fault::DepositForgotten, &[DEPOSITS]).await;
+    fails(Fault::DepositWrong, &[DEPOSITS]).await;
 }
 
 /// The whole program against a wrong server: what it printed, and whether it succeeded.
@@ -354,7 +364,7 @@ async fn a_violated_check_fails_the_run_with_its_name() {
         let (record, told, succeeded) = program(fault).await;
         assert_eq!(succeeded, succeeds, "{told}");
         assert_eq!(told.contains(SEEN), !succeeds, "{told}");
-        assert_eq!(record["checks"].as_array().unwrap().len(), 9);
+        assert_eq!(record["checks"].as_array().unwrap().len(), 11);
         assert_eq!(record["failed"].as_str().is_some_and(|why| why.contains(SEEN)), !succeeds, "{}", record["failed"]);
     }
 }

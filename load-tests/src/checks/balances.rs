@@ -21,6 +21,8 @@ pub struct Item<'a> {
     #[serde(borrow)]
     r#type: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    ref_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     wallets: Option<Vec<Wallet<'a>>>,
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
@@ -56,14 +58,15 @@ impl Item<'_> {
         Ok(Entry { offset: self.offset, place, amount: units(amount.get())?, fee })
     }
 
-    /// The private channel that tells what caused a ledger entry, besides the orders'.
-    pub fn cause(&self) -> Option<&'static str> {
-        match self.r#type.as_deref()? {
-            "deposit" => Some("deposits"),
-            "withdrawal" => Some("withdrawals"),
-            "transfer" | "staking" | "reward" => Some("earn"),
-            _ => None,
-        }
+    /// The private channel that tells what caused a ledger entry, besides the orders', and the id that it tells there.
+    pub fn cause(&self) -> Option<(&'static str, &str)> {
+        let channel = match self.r#type.as_deref()? {
+            "deposit" => "deposits",
+            "withdrawal" => "withdrawals",
+            "transfer" | "staking" | "reward" => "earn",
+            _ => return None,
+        };
+        Some((channel, self.ref_id.as_deref().unwrap_or_default()))
     }
 }
 

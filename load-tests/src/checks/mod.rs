@@ -1,6 +1,7 @@
 //! What must hold on every private stream, whatever the load: a violated check fails the run.
 
 pub mod balances;
+pub mod causes;
 pub mod entries;
 pub mod numbering;
 
