@@ -35,6 +35,7 @@ const OPENED_AT_ONCE: usize = 100;
 /// How long a socket that was turned away waits before it tries again.
 const RETRY: Duration = Duration::from_millis(100);
 const RETURNS: &str = "returns";
+const MEANWHILE: &str = "orders meanwhile";
 const SOCKETS: &str = "sockets";
 const SNAPSHOTS: &str = "told to take a snapshot";
 const TOKEN_PATH: &str = "/0/private/GetWebSocketsToken";
@@ -96,6 +97,7 @@ pub async fn play(stage: &mut Stage, settings: &Reconnect) -> Result<(), LoadErr
     });
     stage.conclude("p99 of returning, ms", |round| Some(round.get(RETURNS)?.figures.p99_us / 1_000.0));
     stage.conclude("last return, ms", |round| Some(round.get(RETURNS)?.figures.max_us / 1_000.0));
+    stage.conclude("p99 of orders meanwhile, ms", |round| Some(round.get(MEANWHILE)?.figures.p99_us / 1_000.0));
     Ok(())
 }
 
@@ -144,7 +146,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
             }
         }
     }
-    let during = Series::of_outcome("orders meanwhile", round, measurement.figures, &outcome, &measurement.cpu);
+    let during = Series::of_outcome(MEANWHILE, round, measurement.figures, &outcome, &measurement.cpu);
     stage.add(during);
     let returns = storm.returns.lock().unwrap_or_else(PoisonError::into_inner);
     let figures = Figures::new(&returns.latencies, load.plan.duty.window);
