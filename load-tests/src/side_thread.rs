@@ -2,7 +2,8 @@
 //! it has read, which is this client's doing and not the server's.
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::LoadError;
 
@@ -34,6 +35,45 @@ impl Drop for SideThread {
             runtime.shutdown_background();
         }
     }
+}
+
+/// What goes on there beside a load, until it is told to stop.
+#[derive(Debug)]
+pub struct Beside<T> {
+    _thread: SideThread,
+    going_on: JoinHandle<Result<T, LoadError>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl<T: Send + 'static> Beside<T> {
+    /// Waits until it is prepared; from then on it goes on.
+    ///
+    /// # Errors
+    /// What keeps it from being prepared, or no thread can be had.
+    pub async fn start<P: Send + 'static, G: Future<Output = Result<T, LoadError>> + Send + 'static>(
+        name: &str,
+        prepare: impl Future<Output = Result<P, LoadError>> + Send + 'static,
+        go_on: impl FnOnce(P, oneshot::Receiver<()>) -> G,
+    ) -> Result<Self, LoadError> {
+        let thread = SideThread::start(name)?;
+        let prepared = thread.spawn(prepare).await.map_err(ended)??;
+        let (stop, stopped) = oneshot::channel();
+        let going_on = thread.spawn(go_on(prepared, stopped));
+        Ok(Self { _thread: thread, going_on, stop })
+    }
+
+    /// What came of it.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn stop(self) -> Result<T, LoadError> {
+        drop(self.stop);
+        self.going_on.await.map_err(ended)?
+    }
+}
+
+fn ended(error: JoinError) -> LoadError {
+    LoadError::Setup(format!("what went on beside the load ended: {error}"))
 }
 
 #[cfg(test)]

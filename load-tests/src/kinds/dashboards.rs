@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::arrival::Arrival;
@@ -21,7 +20,7 @@ use crate::machine::require_open_files;
 use crate::member::Session;
 use crate::publisher::{Approvals, Publisher};
 use crate::scenario::Dashboards;
-use crate::side_thread::SideThread;
+use crate::side_thread::Beside;
 use crate::signature::Nonces;
 use crate::stage::{Contestant, Stage};
 use crate::target::Target;
@@ -46,7 +45,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
         let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
         let audience = members(target.clone(), Arc::clone(&session), settings.clone());
-        let beside = Beside::start(audience, every).await?;
+        let beside = publish_beside(audience, every).await?;
         let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
         let (check, bytes) = beside.stop().await?;
@@ -58,7 +57,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             stage.contest(Contestant::D, D_WITHOUT, round, &load).await?;
             let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
             let audience = raw(Target::baseline(child.address, child.process())?, child.address, settings.dashboards);
-            let beside = Beside::start(audience, every).await?;
+            let beside = publish_beside(audience, every).await?;
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITH, round, &load).await?;
             told(stage, &beside.stop().await?.0);
@@ -109,36 +108,16 @@ async fn raw(
     Ok((Audience::new(readers, Numbers::None), Publisher::raw(address).await?))
 }
 
-/// Events published to an audience beside a load.
-struct Beside {
-    _thread: SideThread,
-    publishing: JoinHandle<Result<(Check, usize), LoadError>>,
-    stop: oneshot::Sender<()>,
+/// Starts to publish to an audience beside a load.
+async fn publish_beside(
+    audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
+    every: Duration,
+) -> Result<Beside<(Check, usize)>, LoadError> {
+    let go_on = |(audience, publisher), stopped| publish(audience, publisher, every, stopped);
+    Beside::start("audience", audience, go_on).await
 }
 
-impl Beside {
-    async fn start(
-        audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
-        every: Duration,
-    ) -> Result<Self, LoadError> {
-        let thread = SideThread::start("audience")?;
-        let (audience, publisher) = thread.spawn(audience).await.map_err(ended)??;
-        let (stop, stopped) = oneshot::channel();
-        let publishing = thread.spawn(publish(audience, publisher, every, stopped));
-        Ok(Self { _thread: thread, publishing, stop })
-    }
-
-    /// The check over all deliveries, and the bytes of a frame.
-    async fn stop(self) -> Result<(Check, usize), LoadError> {
-        drop(self.stop);
-        self.publishing.await.map_err(ended)?
-    }
-}
-
-fn ended(error: tokio::task::JoinError) -> LoadError {
-    LoadError::Setup(format!("the dashboards ended: {error}"))
-}
-
+/// The check over all deliveries, and the bytes of a frame.
 async fn publish(
     mut audience: Audience,
     mut publisher: Publisher,
