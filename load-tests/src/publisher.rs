@@ -161,13 +161,33 @@ impl Approvals {
         found.ok_or_else(|| LoadError::Setup("this scenario needs Members in the keys file".into()))
     }
 
+    /// Asks for that many withdrawals and waits until each is up for votes.
+    ///
+    /// # Errors
+    /// The server refuses or does not answer in ten seconds, or a socket ended.
+    pub async fn ask(&mut self, count: u16) -> Result<(), LoadError> {
+        bounded(ANSWER_WAIT, "wait for withdrawals", self.withdraw(usize::from(count))).await
+    }
+
+    /// Rejects the one that has waited longest; `None` where none waits.
+    pub async fn vote(&mut self) -> Option<Result<(), LoadError>> {
+        let oldest = self.pending.drain(..self.pending.len().min(1)).next()?;
+        Some(self.reject(vec![oldest]).await)
+    }
+
     /// One withdrawal each, or the rejection of those that wait: as many events either way.
     async fn publish(&mut self, count: u16) -> Result<u64, LoadError> {
-        if !self.pending.is_empty() {
-            return self.reject().await;
+        if self.pending.is_empty() {
+            self.withdraw(usize::from(count)).await?;
+            return Ok(u64::from(count));
         }
+        let requests = std::mem::take(&mut self.pending);
+        let count = requests.len() as u64;
+        self.reject(requests).await.map(|()| count)
+    }
+
+    async fn withdraw(&mut self, count: usize) -> Result<(), LoadError> {
         let Withdrawal { asset, key, amount } = &self.withdrawal;
-        let count = usize::from(count);
         for number in 1..=count {
             let request = json!({"method": "withdraw", "req_id": number,
                 "params": {"asset": asset, "key": key, "amount": amount}});
@@ -194,16 +214,14 @@ impl Approvals {
                 self.pending.extend(pending(message));
             }
         }
-        Ok(count as u64)
+        Ok(())
     }
 
-    async fn reject(&mut self) -> Result<u64, LoadError> {
-        let requests = std::mem::take(&mut self.pending);
-        let count = requests.len() as u64;
+    async fn reject(&mut self, requests: Vec<Value>) -> Result<(), LoadError> {
         let result = self.member.call("reject", json!({"requests": requests, "reason": "load test"})).await?;
         let outcomes = result["requests"].as_array().into_iter().flatten();
         match outcomes.into_iter().find(|outcome| outcome["success"] != true) {
-            None => Ok(count),
+            None => Ok(()),
             Some(outcome) => Err(LoadError::Refused { method: "reject".into(), error: outcome["error"].to_string() }),
         }
     }

@@ -18,6 +18,10 @@ use crate::watch::Look;
 const FORMAT: u32 = 1;
 /// CPU that other processes used or the hypervisor withheld, in cores, above which a measurement is disturbed.
 pub const OTHERS_CORES_MAX: f64 = 0.15;
+/// The figure of a load that counts its cancels.
+pub const CANCELS: &str = "cancels";
+/// The figure of a load that counts the cancels that were refused.
+pub const CANCELS_REFUSED: &str = "cancels refused";
 
 /// A run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,8 +122,8 @@ impl Series {
     pub fn of_outcome(name: &str, round: u32, figures: Figures, outcome: &Outcome, cpu: &CpuUse) -> Self {
         let mut extra = BTreeMap::from([("orders".to_owned(), crate::figures::to_f64(outcome.orders))]);
         let counts = [
-            ("cancels", outcome.cancels),
-            ("cancels refused", outcome.cancels_refused),
+            (CANCELS, outcome.cancels),
+            (CANCELS_REFUSED, outcome.cancels_refused),
             ("amends", outcome.amends),
             ("channel frames", outcome.stream_frames),
             ("late sends", outcome.late),

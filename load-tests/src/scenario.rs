@@ -192,6 +192,8 @@ settings! {
         shape: Shape = Shape { connections: 64, in_flight: 16 },
         /// Of the capacity, what is asked for.
         factor: f64 = 2.0,
+        /// What the withdrawals ask for that are voted on meanwhile.
+        withdrawal: Withdrawal = Withdrawal::default(),
         /// What is sent.
         mix: MixSettings = MixSettings::default(),
     }

@@ -27,8 +27,8 @@ fn directory(test: &str) -> RunDirectory {
     RunDirectory::create(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).unwrap()
 }
 
-/// Runs a committed scenario with these settings changed; it must succeed.
-fn play(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -> Record {
+/// Runs a committed scenario with these settings changed: how it ended, and its record.
+fn run(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -> (Output, Record) {
     let (saved, page) = (directory.path().join(format!("{name}.json")), directory.path().join(format!("{name}.html")));
     let mut command = Command::new(BINARY);
     command.arg("run").arg(scenarios().join(format!("{name}.toml"))).args(more);
@@ -36,12 +36,17 @@ fn play(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) 
     for setting in [&["rounds=1", "seconds=0.5", "warm_up=0.1"], settings].concat() {
         command.args(["--set", setting]);
     }
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let output = command.output().unwrap();
+    assert!(std::fs::read_to_string(&page).unwrap().ends_with("</html>\n"), "{output:?}");
+    (output, Record::read(&saved).unwrap())
+}
+
+/// The same; it must succeed.
+fn play(directory: &RunDirectory, name: &str, settings: &[&str], more: &[&str]) -> Record {
+    let (Output { status, stdout, stderr }, record) = run(directory, name, settings, more);
     let (told, report) = (String::from_utf8_lossy(&stderr), String::from_utf8_lossy(&stdout));
     assert!(status.success(), "{name}: {told}\n{report}");
     assert_eq!(told, "", "without a terminal there is nothing to tell but the report");
-    assert!(std::fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
-    let record = Record::read(&saved).unwrap();
     assert!(record.series.iter().all(|series| series.count > 0), "{report}");
     record
 }
@@ -85,10 +90,9 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
         // Whatever the mix: a baseline answers as many requests, but all of them are orders.
         assert_eq!(series.extra.contains_key("cancels"), series.name.starts_with("Countersign"), "{}", series.name);
     }
-    let sweep = play(&directory, "sweep", &["connections=2", "from=20", "steps=2"], &at);
-    assert_eq!(names(&sweep), ["E", "Countersign at 20/s", "Countersign at 30/s"]);
-    let overload = play(&directory, "overload", &["shape=2x2"], &at);
-    assert_eq!((overload.series.len(), overload.results.len()), (2, 4), "{:?}", overload.results);
+    let sweep = play(&directory, "sweep", &["connections=2", "from=4", "steps=2"], &at);
+    assert_eq!(names(&sweep), ["E", "Countersign at 4/s", "Countersign at 6/s"]);
+    overloaded(&directory, &at);
     let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "stall=0.1"], &at);
     assert_eq!(slow.results.len(), 2, "{:?}", slow.results);
     // So short that the queue of a private stream holds it all: beyond that a subscriber is closed, as it must be.
@@ -99,6 +103,17 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
 }
 
 #[test]
+/// So few sockets cannot fill the server's queue: then the run shows nothing, and says so. All else is there.
+fn overloaded(directory: &RunDirectory, at: &[&str]) {
+    let (output, overload) = run(directory, "overload", &["shape=2x2", "mix.keep=3"], at);
+    let (told, checks) = (String::from_utf8_lossy(&output.stderr), &overload.checks);
+    assert!(!output.status.success() && told.contains("there was nothing to look at"), "{told}");
+    let failed: Vec<&str> = checks.iter().filter(|check| !check.holds()).map(|check| check.name.as_str()).collect();
+    assert_eq!((checks.len(), failed), (3, vec!["round 1: every refusal says when to try again"]), "{told}");
+    assert!(checks.iter().any(|check| check.name.ends_with("votes are cast") && check.looked_at > 0), "{checks:?}");
+    assert_eq!((overload.series.len(), overload.results.len()), (2, 5), "{:?}", overload.results);
+}
+
 fn sockets_that_were_away_are_told_what_they_missed() {
     let directory = directory("real-reconnect");
     let server = server();

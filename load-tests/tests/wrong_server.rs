@@ -67,6 +67,10 @@ enum Fault {
     FollowerCutOff,
     /// From the start, who subscribes to the book is closed.
     SubscriberCutOff,
+    /// From the start, each third order is refused with the time to wait, as by a server that is full: which is no fault then.
+    Full,
+    /// The same without the time to wait.
+    FullWithoutAdvice,
 }
 
 /// A subscription: where its frames go, and how many it had.
@@ -78,6 +82,7 @@ struct Subscription {
 
 struct State {
     fault: Fault,
+    asked: u64,
     orders: u64,
     cents: i64,
     subscriptions: Vec<Subscription>,
@@ -97,12 +102,17 @@ impl State {
     /// Answers a request; what it causes on the streams comes after the answer.
     fn answer(&mut self, request: &Value, to: &mpsc::UnboundedSender<Message>) {
         let method = request["method"].as_str().unwrap();
+        let is_order = method == "add_order";
+        self.asked += u64::from(is_order);
+        let (to_ledger, third) = (request["params"]["channel"] == "ledger", is_order && self.asked.is_multiple_of(3));
         let refusal = match self.fault {
-            Fault::SubscriptionRefused => Some("EService:Unavailable"),
-            Fault::NoScope => Some("EGeneral:Permission denied"),
+            Fault::SubscriptionRefused if to_ledger => Some("EService:Unavailable"),
+            Fault::NoScope if to_ledger => Some("EGeneral:Permission denied"),
+            Fault::Full if third => Some("EService:Unavailable: retry in 100 ms"),
+            Fault::FullWithoutAdvice if third => Some("EService:Unavailable"),
             _ => None,
         };
-        if let Some(error) = refusal.filter(|_| request["params"]["channel"] == "ledger") {
+        if let Some(error) = refusal {
             let reply = json!({"method": method, "req_id": request["req_id"], "success": false, "error": error});
             return to.send(Message::text(reply.to_string())).unwrap();
         }
@@ -227,7 +237,7 @@ async fn serve_one(stream: TcpStream, state: Arc<Mutex<State>>) {
 async fn start(fault: Fault) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
-    let state = State { fault, orders: 0, cents: 100_000_000, subscriptions: Vec::new(), held: None };
+    let state = State { fault, asked: 0, orders: 0, cents: 100_000_000, subscriptions: Vec::new(), held: None };
     tokio::spawn(serve(listener, Arc::new(Mutex::new(state))));
     endpoint
 }
@@ -256,6 +266,7 @@ const ONCE: &str = "Bot executions: each order new once";
 const SEEN: &str = "Bot executions: each acknowledged order seen";
 const LEDGER_ORDER: &str = "Bot ledger: offsets strictly increasing";
 const SAME: &str = "Bot ledger: the same entries as on balances";
+const DEPOSITS: &str = "Bot deposits: what moved on balances is told";
 const REBUILT: &str = "Bot balances: rebuilt from deltas = fresh snapshot";
 
 #[tokio::test]
@@ -266,7 +277,6 @@ async fn a_right_server_passes_every_check() {
     }
     assert_eq!(checks.len(), 11, "{checks:?}");
 }
-const DEPOSITS: &str = "Bot deposits: what moved on balances is told";
 
 async fn fails(fault: Fault, expected: &[&str]) {
     let checks = followed(fault).await;
@@ -389,6 +399,20 @@ async fn sockets_that_should_be_idle_or_stalled_and_are_gone_fail_the_run() {
             assert_eq!((&check["looked_at"], &check["violations"]), (&sockets.into(), &violations.into()), "{told}");
             assert_eq!(succeeded, violations == 0, "{scenario}: {told}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_overload_that_is_never_refused_or_not_told_when_to_try_again_fails_the_run() {
+    let more = ["--set", "shape=2x2", "--set", "factor=1.1", "--set", "mix.keep=3"];
+    for (fault, wrong) in [
+        (Fault::Full, None),
+        (Fault::None, Some("every refusal says when to try again: there was nothing to look at")),
+        (Fault::FullWithoutAdvice, Some("x EService:Unavailable")),
+    ] {
+        let (_, told, succeeded) = play("overload", fault, &more).await;
+        assert_eq!(succeeded, wrong.is_none(), "{fault:?}: {told}");
+        assert!(wrong.is_none_or(|wrong| told.contains(wrong)), "{fault:?}: {told}");
     }
 }
 
