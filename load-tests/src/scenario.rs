@@ -256,8 +256,15 @@ settings! {
         shape: Shape = Shape { connections: 16, in_flight: 1 },
         /// Sockets that subscribe to `channel` and then do not read.
         stalled: u16 = 1_000,
-        /// Seconds of the load before the measurement with them: at first the system's buffers take what they are sent.
-        stall: f64 = 15.0,
+        /// Seconds of orders at `rate` at first.
+        stall: f64 = 0.0,
+        /// Requests a second during the stall: so few that the system's buffers take what is told of them, as a server drops
+        /// who takes nothing for long.
+        rate: f64 = 500.0,
+        /// Seconds of the load right before the measurement with them, until the system's buffers are full.
+        fill: f64 = 15.0,
+        /// Seconds after which each shows again that it is there.
+        ping: f64 = 5.0,
         /// Public or private.
         channel: String = "book".into(),
         /// What is sent.
@@ -299,7 +306,12 @@ impl Kind {
                 Err(format!("events must be {} to {} a second", EVENTS.start(), EVENTS.end()))
             }
             Self::FanOut(fan_out) => fan_out.check(),
-            Self::SlowConsumers(slow) => within_a_day("stall", slow.stall),
+            Self::SlowConsumers(slow) if !(slow.ping > 0.0 && slow.ping <= SECONDS_MAX) => {
+                Err("ping must be above 0 and at most a day, in seconds".into())
+            }
+            Self::SlowConsumers(slow) => {
+                within_a_day("stall", slow.stall).and_then(|()| within_a_day("fill", slow.fill))
+            }
             _ => Ok(()),
         }
     }
@@ -316,6 +328,16 @@ impl SlowConsumers {
     /// As a duration.
     pub fn stall(&self) -> Duration {
         seconds(self.stall)
+    }
+
+    /// As a duration.
+    pub fn fill(&self) -> Duration {
+        seconds(self.fill)
+    }
+
+    /// As a duration.
+    pub fn ping(&self) -> Duration {
+        seconds(self.ping)
     }
 }
 

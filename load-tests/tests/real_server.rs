@@ -93,16 +93,16 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     let sweep = play(&directory, "sweep", &["connections=2", "from=4", "steps=2"], &at);
     assert_eq!(names(&sweep), ["E", "Countersign at 4/s", "Countersign at 6/s"]);
     overloaded(&directory, &at);
-    let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "stall=0.1"], &at);
-    assert_eq!(slow.results.len(), 2, "{:?}", slow.results);
+    let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "stall=0.1", "fill=0.1"], &at);
+    assert_eq!(slow.results.len(), 3, "{:?}", slow.results);
     // So short that the queue of a private stream holds it all: beyond that a subscriber is closed, as it must be.
-    let private = ["shape=1x1", "stalled=5", "stall=0.05", "seconds=0.1", "warm_up=0.01", "channel=executions"];
+    let private =
+        ["shape=1x1", "stalled=5", "stall=0", "fill=0.05", "seconds=0.1", "warm_up=0.01", "channel=executions"];
     play(&directory, "slow-consumers", &private, &at);
     let idle = play(&directory, "idle", &["connections=5"], &at);
     assert_eq!(idle.results[0].name, "KiB per connection");
 }
 
-#[test]
 /// So few sockets cannot fill the server's queue: then the run shows nothing, and says so. All else is there.
 fn overloaded(directory: &RunDirectory, at: &[&str]) {
     let (output, overload) = run(directory, "overload", &["shape=2x2", "mix.keep=3"], at);
@@ -114,6 +114,7 @@ fn overloaded(directory: &RunDirectory, at: &[&str]) {
     assert_eq!((overload.series.len(), overload.results.len()), (2, 5), "{:?}", overload.results);
 }
 
+#[test]
 fn sockets_that_were_away_are_told_what_they_missed() {
     let directory = directory("real-reconnect");
     let server = server();

@@ -391,7 +391,7 @@ async fn sockets_that_should_be_idle_or_stalled_and_are_gone_fail_the_run() {
     let process = std::process::id().to_string();
     let idle = ["--process", &process, "--set", "connections=2", "--set", "subscribe=book"];
     let mix = ["--set", "mix.keep=3", "--set", "shape=2x1", "--set", "stalled=2"];
-    let slow = [&["--http", "http://127.0.0.1:1", "--set", "stall=0.1"], &mix[..]].concat();
+    let slow = [&["--http", "http://127.0.0.1:1", "--set", "stall=0.1", "--set", "fill=0.1"], &mix[..]].concat();
     for (scenario, more, sockets) in [("idle", &idle[..], 52), ("slow-consumers", &slow, 2)] {
         for (fault, violations) in [(Fault::None, 0), (Fault::SubscriberCutOff, sockets)] {
             let (record, told, succeeded) = play(scenario, fault, more).await;

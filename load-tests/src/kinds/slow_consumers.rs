@@ -1,6 +1,10 @@
-//! What subscribers that do not read cost the others, and the server's memory.
+//! What subscribers that have not read for minutes cost the others, and the server's memory.
 
-use futures::future::join_all;
+use std::time::Duration;
+
+use futures::future::{FutureExt, join_all};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::arrival::Arrival;
 use crate::caller::{Caller, subscription};
@@ -8,9 +12,13 @@ use crate::checks::Check;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
+use crate::frames::text;
 use crate::machine::{require_open_files, resident_kib};
 use crate::metrics::send_queue_bytes;
+use crate::record::Round;
 use crate::scenario::SlowConsumers;
+use crate::side_thread::Beside;
+use crate::signature::Nonces;
 use crate::stage::{Contestant, Stage};
 use crate::target::Target;
 
@@ -18,8 +26,10 @@ const READ_BUFFER_BYTES: usize = 4 << 10;
 /// Of the system, for a socket that does not read: so little that the server soon has to wait for it.
 const RECEIVE_BUFFER_BYTES: u32 = 4 << 10;
 const WITHOUT: &str = "orders alone";
+const STALL: &str = "orders during the stall";
 const WITH: &str = "orders with stalled subscribers";
 const KIB: &str = "KiB per stalled subscriber";
+const WAITING: &str = "bytes that wait to be sent";
 
 /// Measures all rounds and concludes.
 ///
@@ -28,39 +38,79 @@ const KIB: &str = "KiB per stalled subscriber";
 pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), LoadError> {
     require_open_files(u64::from(settings.stalled))?;
     let target = stage.target()?.clone();
-    let ws = Endpoint { receive_buffer: Some(RECEIVE_BUFFER_BYTES), ..target.ws.clone() };
-    let narrow = Target { ws, ..target.clone() };
-    let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
+    let (who, arrival) = (Contestant::Countersign, Arrival::Closed { in_flight: settings.shape.in_flight });
     for round in 1..=stage.scenario.general.rounds {
-        let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-        stage.contest(Contestant::Countersign, WITHOUT, round, &load).await?;
+        let load = stage.load(who, settings.shape, arrival, &settings.mix)?;
+        stage.contest(who, WITHOUT, round, &load).await?;
 
         let before = target.process.map(resident_kib).transpose()?;
-        let mut stalled = Vec::with_capacity(usize::from(settings.stalled));
-        for number in 0..usize::from(settings.stalled) {
-            let mut caller = Caller::new(narrow.open(&mut stage.nonces, number, READ_BUFFER_BYTES).await?);
-            caller.subscribe(subscription(&settings.channel, &settings.mix.symbol), |_| Ok(())).await?;
-            // In the end, what waits for it comes before an answer.
-            caller.wait = caller.wait.max(stage.scenario.general.patience());
-            stalled.push(caller);
+        let stalled = stalled(&target, settings, stage.scenario.general.patience()).await?;
+        if settings.stall > 0.0 {
+            let mut load = stage.load(who, settings.shape, Arrival::open(settings.rate)?, &settings.mix)?;
+            load.plan.duty.window = settings.stall();
+            stage.contest(who, STALL, round, &load).await?;
         }
-        let mut load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
-        load.plan.duty.warm_up = settings.stall();
-        stage.contest(Contestant::Countersign, WITH, round, &load).await?;
+        let mut load = stage.load(who, settings.shape, arrival, &settings.mix)?;
+        load.plan.duty.warm_up = settings.fill();
+        stage.contest(who, WITH, round, &load).await?;
         let waiting = send_queue_bytes(target.web()?).await;
         let after = target.process.map(resident_kib).transpose()?;
         // A subscriber that the server has dropped cost nothing any more. They have to read to be asked, so only now.
-        let there = join_all(stalled.iter_mut().map(Caller::ping)).await;
-        let name = format!("round {round}: every stalled subscriber there to the end");
-        stage.record.checks.push(Check::of_each(name, there));
-        drop(stalled);
+        let there = stalled.stop().await?;
+        stage.record.checks.push(Check { name: format!("round {round}: {}", there.name), ..there });
         let growth = before.zip(after).map(|(before, after)| to_f64(after) - to_f64(before));
         let each = growth.and_then(|growth| ratio(growth, f64::from(settings.stalled)));
         let series = stage.record.series.last_mut().expect("a measurement was added");
         series.extra.extend(each.map(|kib| (KIB.to_owned(), kib)));
-        series.extra.extend(waiting.map(|bytes| ("bytes that wait to be sent".to_owned(), bytes)));
+        series.extra.extend(waiting.map(|bytes| (WAITING.to_owned(), bytes)));
     }
+    let told = |round: &Round<'_>, name: &str| round.get(WITH)?.extra.get(name).copied();
     stage.conclude("p99 with stalled subscribers / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
-    stage.conclude(KIB, |round| round.get(WITH)?.extra.get(KIB).copied());
+    stage.conclude(KIB, |round| told(round, KIB));
+    stage.conclude("bytes that wait for each", |round| ratio(told(round, WAITING)?, f64::from(settings.stalled)));
     Ok(())
+}
+
+/// Subscribers on a thread of their own, which do not read until they are told to stop; then each must still be answered.
+async fn stalled(target: &Target, settings: &SlowConsumers, patience: Duration) -> Result<Beside<Check>, LoadError> {
+    let ws = Endpoint { receive_buffer: Some(RECEIVE_BUFFER_BYTES), ..target.ws.clone() };
+    let narrow = Target { ws, ..target.clone() };
+    let (count, every) = (settings.stalled, settings.ping());
+    let params = subscription(&settings.channel, &settings.mix.symbol);
+    let prepare = async move {
+        // Later than every nonce that the orders' connections have used.
+        let (mut nonces, mut all) = (Nonces::default(), Vec::with_capacity(usize::from(count)));
+        for number in 0..usize::from(count) {
+            let mut caller = Caller::new(narrow.open(&mut nonces, number, READ_BUFFER_BYTES).await?);
+            caller.subscribe(params.clone(), |_| Ok(())).await?;
+            // In the end, what waits for it comes before an answer.
+            caller.wait = caller.wait.max(patience);
+            all.push(caller);
+        }
+        Ok(all)
+    };
+    Beside::start("stalled", prepare, move |all, stopped| stall(all, every, stopped)).await
+}
+
+/// All of them show that they are there, one after another within each stretch of that length.
+async fn stall(all: Vec<Caller>, every: Duration, stopped: oneshot::Receiver<()>) -> Result<Check, LoadError> {
+    let stopped = stopped.map(drop).shared();
+    let step = every / u32::try_from(all.len().max(1)).unwrap_or(u32::MAX);
+    let stalling = (0..).zip(all).map(|(number, mut caller)| {
+        let stopped = stopped.clone();
+        async move {
+            let mut pause = step * number;
+            loop {
+                tokio::select! {
+                    () = stopped.clone() => return caller.ping().await,
+                    () = sleep(pause) => {
+                        text(&mut caller.connection.out, |out| out.extend_from_slice(br#"{"method":"ping"}"#));
+                        caller.connection.flush().await?;
+                    }
+                }
+                pause = every;
+            }
+        }
+    });
+    Ok(Check::of_each("every stalled subscriber there to the end", join_all(stalling).await))
 }

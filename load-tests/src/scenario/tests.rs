@@ -68,6 +68,7 @@ fn what_no_scenario_can_mean_is_refused_by_name() {
         ("kind = \"idle\"\npatience = nan", "patience"),
         ("kind = \"slow_consumers\"\nstall = -0.1", "stall"),
         ("kind = \"slow_consumers\"\nstall = nan", "stall"),
+        ("kind = \"slow_consumers\"\nping = 0.0", "ping"),
         ("kind = \"dashboards\"\nevents = 1e12", "events"),
         ("kind = \"dashboards\"\nevents = 0.0", "events"),
     ];
