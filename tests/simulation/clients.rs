@@ -151,6 +151,8 @@ impl Clients {
             0..2 => {
                 let Principal { actor, credential, .. } = self.service_user(dice);
                 let Actor::ServiceUser(id) = actor else { unreachable!("it is one") };
+                // Often by a secret that has a successor.
+                let credential = if dice.one_in(4) { credential.saturating_sub(1) } else { credential };
                 self.nonce += dice.below(3);
                 let nonce = self.nonce.saturating_sub(dice.below(8));
                 let command = Command::OpenSession { key: KeyRef::ServiceUser(id), nonce };
