@@ -1,6 +1,6 @@
 //! The bounded way in. Sessions submit what one read brought as one `Vec`; a full queue refuses at once.
 //!
-//! The last eighth of the queue is a reserve for cancels, votes and what else must get through when everybody asks
+//! The last quarter of the queue is a reserve for cancels, votes and what else must get through when everybody asks
 //! for more than the engine can do.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::engine::rates::Rate;
 use crate::engine::reject::Reject;
 
 /// Of a queue's places, one in so many is kept as the reserve.
-const RESERVE: usize = 8;
+const RESERVE: usize = 4;
 
 /// What is asked.
 #[derive(Debug)]
@@ -200,27 +200,27 @@ mod tests {
 
     /// D6-76
     #[tokio::test]
-    async fn the_last_eighth_of_the_queue_is_kept_for_cancels_and_votes() {
-        let (handle, mut inbox) = queue(80, Arc::default());
-        handle.submit((0..69).map(ask).collect()).unwrap();
+    async fn the_last_quarter_of_the_queue_is_kept_for_cancels_and_votes() {
+        let (handle, mut inbox) = queue(40, Arc::default());
+        handle.submit((0..29).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), cancel(2), ask(3), cancel(4)]).unwrap_err();
         assert_eq!(tickets(&back), [1, 3]);
         handle.submit((5..13).map(cancel).collect()).unwrap();
         handle.submit(vec![cancel(13)]).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(14), cancel(15)]).unwrap_err();
         assert_eq!(tickets(&back), [14, 15], "the reserve has an end as well");
-        assert_eq!(inbox.next().await.unwrap().submissions.len(), 69);
+        assert_eq!(inbox.next().await.unwrap().submissions.len(), 29);
         let mut taken = Vec::new();
         while let Some(drain) = inbox.ready() {
             taken.extend(tickets(&drain.submissions));
         }
         assert_eq!(taken, [vec![2, 4], (5..14).collect()].concat());
-        handle.submit((0..70).map(ask).collect()).unwrap();
+        handle.submit((0..30).map(ask).collect()).unwrap();
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_and_takes_again_when_it_drains() {
-        const ORDINARY_MAX: usize = 875;
+        const ORDINARY_MAX: usize = 750;
         let (handle, mut inbox) = queue(1_000, Arc::default());
         handle.submit((0..ORDINARY_MAX).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), ask(2)]).unwrap_err();
