@@ -407,7 +407,7 @@ async fn an_overload_that_is_never_refused_or_not_told_when_to_try_again_fails_t
     let more = ["--set", "shape=2x2", "--set", "factor=1.1", "--set", "mix.keep=3"];
     for (fault, wrong) in [
         (Fault::Full, None),
-        (Fault::None, Some("every refusal says when to try again: there was nothing to look at")),
+        (Fault::None, Some("every refusal for want of room says when to try again: there was nothing to look at")),
         (Fault::FullWithoutAdvice, Some("x EService:Unavailable")),
     ] {
         let (_, told, succeeded) = play("overload", fault, &more).await;

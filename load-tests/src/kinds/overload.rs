@@ -23,7 +23,8 @@ const BEYOND: &str = "beyond capacity";
 const VOTES_REFUSED: &str = "votes refused";
 /// Spread over the load.
 const VOTES: u16 = 40;
-/// What a refusal for want of room says besides: when to try again.
+/// What a refusal for want of room begins with, and what it says besides: when to try again.
+const NO_ROOM: &str = "EService:";
 const ADVICE: &str = "retry in";
 
 /// Measures all rounds and concludes.
@@ -108,10 +109,11 @@ fn judge(stage: &mut Stage, round: u32, votes: Option<Votes>) {
     stage.record.checks.extend(checks.map(|check| Check { name: format!("round {round}: {}", check.name), ..check }));
 }
 
-/// Something was refused, and everything that was says when to try again.
+/// Something was refused for want of room, and everything that was says when to try again. An amend behind one that was
+/// refused may be refused as well, since it changes nothing.
 fn advised(series: &Series) -> Check {
-    let mut check = Check::new("every refusal says when to try again");
-    for (error, count) in &series.refusals {
+    let mut check = Check::new("every refusal for want of room says when to try again");
+    for (error, count) in series.refusals.iter().filter(|(error, _)| error.starts_with(NO_ROOM)) {
         check.looked_at += count;
         if !error.contains(ADVICE) {
             check.violations += count;
@@ -182,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_load_that_is_not_refused_or_refused_without_advice_does_not_pass() {
-        let full = ("EService:Unavailable: retry in 100 ms", 7);
+        let (full, other) = (("EService:Unavailable: retry in 100 ms", 7), ("EGeneral:Invalid arguments:order_qty", 1));
         for (refusals, looked_at, violations) in
-            [(&[][..], 0, 0), (&[full], 7, 0), (&[full, ("EService:Unavailable", 3)], 10, 3)]
+            [(&[][..], 0, 0), (&[other], 0, 0), (&[full, other], 7, 0), (&[full, ("EService:Unavailable", 3)], 10, 3)]
         {
             let check = advised(&beyond(refusals, &[]));
             assert_eq!((check.looked_at, check.violations), (looked_at, violations), "{check}");
