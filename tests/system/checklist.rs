@@ -1,6 +1,7 @@
 //! The checklist's items that need a server and have no other place: origins, expiry under open sockets, replayed
 //! nonces, the time that a revocation takes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::client::{Client, PASSWORD, Refused, code, http};
 use super::faults::trade_until_closed;
@@ -195,15 +197,21 @@ async fn d2_27_a_suspended_and_a_signed_out_member_lose_all_their_sockets_within
     assert!(metrics.contains(&within_a_second), "{metrics}");
 }
 
-#[tokio::test]
-async fn d2_27_what_a_disabled_key_had_under_way_is_dropped() {
-    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
-    let (mut watcher, mut alice) = (world.bot(2).await, world.member("alice").await);
+/// The first bot, which trades until it is closed, once `watcher` has seen that it does.
+async fn watched_trading(world: &World, watcher: &mut Client) -> JoinHandle<(usize, BTreeMap<String, Value>)> {
     watcher.subscribe("executions").await;
     let trading = tokio::spawn(trade_until_closed(world.bot(1).await, 1));
     for _ in 0..20 {
         watcher.item("executions", |item| item["exec_type"] == "new").await;
     }
+    trading
+}
+
+#[tokio::test]
+async fn d2_27_what_a_disabled_key_had_under_way_is_dropped() {
+    let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
+    let (mut watcher, mut alice) = (world.bot(2).await, world.member("alice").await);
+    let trading = watched_trading(&world, &mut watcher).await;
     alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)})).await;
     let (sent, answers) = trading.await.unwrap();
     let accepted = answers.values().filter(|answer| answer["success"] == true).count();
@@ -220,11 +228,7 @@ async fn d2_27_what_a_disabled_key_had_under_way_is_dropped() {
 async fn d1_12_a_key_that_may_not_use_websockets_any_more_loses_the_socket_it_trades_on_and_gets_no_other() {
     let world = World::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)]).await;
     let (mut watcher, mut alice) = (world.bot(2).await, world.member("alice").await);
-    watcher.subscribe("executions").await;
-    let trading = tokio::spawn(trade_until_closed(world.bot(1).await, 1));
-    for _ in 0..20 {
-        watcher.item("executions", |item| item["exec_type"] == "new").await;
-    }
+    let trading = watched_trading(&world, &mut watcher).await;
     let off = json!({"service_user_id": "SVC1", "settings": {"allow_websocket": false}, "otp": code(0)});
     assert_eq!(alice.call("edit_service_user", off).await["state"], "executed");
     let closed = tokio::time::timeout(Duration::from_secs(20), trading).await;
