@@ -14,11 +14,17 @@ use crate::sequencer::Stamped;
 
 const HOUR_US: u64 = 3_600_000_000;
 
-/// The code that a follower of the book is closed with after this.
-async fn followers_end_after(stop: impl FnOnce(&mut Served)) -> u16 {
+/// A socket that follows the book.
+async fn following() -> Served {
     let mut served = Served::new().await;
     served.send(json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"]}})).await;
     served.frame("channel", "book").await;
+    served
+}
+
+/// The code that a follower of the book is closed with after this.
+async fn followers_end_after(stop: impl FnOnce(&mut Served)) -> u16 {
+    let mut served = following().await;
     stop(&mut served);
     served.closed().await
 }
@@ -45,9 +51,7 @@ fn strangers(served: &Served) -> i64 {
 
 #[tokio::test]
 async fn d7_86_a_session_that_panics_is_counted_out_as_any_other() {
-    let mut served = Served::new().await;
-    served.send(json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"]}})).await;
-    served.frame("channel", "book").await;
+    let mut served = following().await;
     assert_eq!(strangers(&served), 1);
     CLOCK.set(None);
     served.send(json!({"method": "ping"})).await;
@@ -76,10 +80,8 @@ async fn rule_5_the_token_that_bound_a_socket_stays_good_there_whatever_came_aft
 
 #[tokio::test]
 async fn a_call_that_died_with_the_sequencer_is_not_taken_for_one_that_was_never_done() {
-    let mut served = Served::new().await;
+    let mut served = following().await;
     let token = served.token(clock());
-    served.send(json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"]}})).await;
-    served.frame("channel", "book").await;
     served.send(json!({"method": "key_info", "params": {"token": token}})).await;
     served.send(json!({"method": "ping"})).await;
     served.frame("method", "pong").await;
