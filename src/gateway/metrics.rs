@@ -56,12 +56,12 @@ const ENDS: [u16; 16] = [
 const STATUSES: [u16; 6] = [400, 401, 403, 429, 503, 0];
 
 /// What is counted since the start.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Metrics {
     commits: AtomicU64,
     events: AtomicU64,
     orders: AtomicU64,
-    offset: AtomicU64,
+    /// The last event that is on disk.
     head: AtomicU64,
     /// As the log told it last. Each one is a series of its own to who scrapes, so it is not the present one.
     head_told: Mutex<Option<(u64, [u8; 32])>>,
@@ -72,37 +72,23 @@ pub struct Metrics {
     handshakes: [AtomicU64; STATUSES.len()],
     sign_ins: AtomicU64,
     malformed: AtomicU64,
-    /// By code, with its text once it occurred.
-    refused: [(OnceLock<&'static str>, AtomicU64); CODES],
+    refusals: Refusals,
     revocation: Histogram,
 }
 
-impl Default for Metrics {
-    fn default() -> Metrics {
-        Metrics {
-            commits: AtomicU64::default(),
-            events: AtomicU64::default(),
-            orders: AtomicU64::default(),
-            offset: AtomicU64::default(),
-            head: AtomicU64::default(),
-            head_told: Mutex::default(),
-            market_data_waiting: AtomicUsize::default(),
-            history_waiting: AtomicUsize::default(),
-            sockets: Default::default(),
-            ends: Default::default(),
-            handshakes: Default::default(),
-            sign_ins: AtomicU64::default(),
-            malformed: AtomicU64::default(),
-            refused: std::array::from_fn(|_| Default::default()),
-            revocation: Histogram::default(),
-        }
+/// Refusals by code, each with its text once it occurred.
+#[derive(Debug)]
+struct Refusals([(OnceLock<&'static str>, AtomicU64); CODES]);
+
+impl Default for Refusals {
+    fn default() -> Refusals {
+        Refusals(std::array::from_fn(|_| Default::default()))
     }
 }
 
 impl Metrics {
     /// Notes the last event that is on disk.
     pub(super) fn at(&self, seq: Seq) {
-        self.offset.store(seq.snapshot_offset(), Ordering::Relaxed);
         self.head.store(seq.0, Ordering::Relaxed);
     }
 
@@ -125,7 +111,7 @@ impl Metrics {
 
     /// Counts a refusal by the engine.
     pub(super) fn refused(&self, code: Code) {
-        let (text, count) = &self.refused[code as usize];
+        let (text, count) = &self.refusals.0[code as usize];
         text.get_or_init(|| code.text());
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -176,7 +162,7 @@ impl Metrics {
     fn refusals(&self) -> BTreeMap<&'static str, u64> {
         // Two codes may have one text.
         let mut counts = BTreeMap::new();
-        for (text, count) in &self.refused {
+        for (text, count) in &self.refusals.0 {
             if let Some(text) = text.get() {
                 *counts.entry(*text).or_default() += count.load(Ordering::Relaxed);
             }
@@ -253,13 +239,14 @@ impl Scrape {
     }
 
     fn counted(&self, page: &mut Page) {
-        let Metrics { commits, events, orders, offset, head_told, malformed, sign_ins, .. } = &*self.gateway.metrics;
+        let Metrics { commits, events, orders, head, head_told, malformed, sign_ins, .. } = &*self.gateway.metrics;
         page.family("countersign_build_info", "gauge", "The version that runs; always 1.");
         page.labelled("countersign_build_info", "version", env!("CARGO_PKG_VERSION"), 1);
         page.one("countersign_journal_commits_total", "counter", "Group commits synced to disk.", load(commits));
         page.one("countersign_journal_events_total", "counter", "Events journalled.", load(events));
         page.one("countersign_orders_accepted_total", "counter", "Orders accepted.", load(orders));
-        page.one("countersign_journal_head_offset", "gauge", "Offset of the last event released.", load(offset));
+        let offset = Seq(load(head)).snapshot_offset();
+        page.one("countersign_journal_head_offset", "gauge", "Offset of the last event released.", offset);
         page.family("countersign_journal_head_info", "gauge", "The journal's head of the last minute; always 1.");
         if let Some((seq, digest)) = *head_told.lock().expect("no holder of this lock panics") {
             let digest = hex::encode(digest);
