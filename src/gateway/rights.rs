@@ -49,22 +49,19 @@ pub const TOO_MANY: u16 = 4009;
 
 /// The code and reason that an event closes a socket with, if it does.
 pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<(u16, &'static str)> {
-    let cookie = match credential {
-        Credential::Cookie(hash) => Some(hash),
-        Credential::Key(_) => None,
-    };
     match event {
         Event::ServiceUserChanged { service_user, change } => {
             let gone = matches!(credential, Credential::Key(version) if !service_user.bears(version));
-            let changed = || key_verdict(service_user, *change, peer, open);
-            if gone { Some((KEY_CHANGED, "key rotated")) } else { changed() }
+            if gone { Some((KEY_CHANGED, "key rotated")) } else { key_verdict(service_user, *change, peer, open) }
         }
         Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some((KEY_CHANGED, "frozen")),
         Event::MemberChanged(member) if member.status != MemberStatus::Active => {
             Some((SESSION_ENDED, "session ended: the Member may not sign in"))
         }
         Event::MemberChanged(member) => lost(member.rights(), open),
-        Event::SessionClosed(session) if cookie == Some(session.cookie_hash) => Some((SESSION_ENDED, "session ended")),
+        Event::SessionClosed(session) if credential == Credential::Cookie(session.cookie_hash) => {
+            Some((SESSION_ENDED, "session ended"))
+        }
         _ => None,
     }
 }
