@@ -13,7 +13,7 @@ use crate::engine::event::{Event, Place};
 use crate::engine::index::Index;
 
 /// Levels that the checksum covers on each side.
-const CHECKSUM_LEVELS: usize = 10;
+const CHECKSUM_LEVELS: u32 = 10;
 
 /// An order in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,19 +148,29 @@ impl Levels {
         }
     }
 
-    /// The best `depth` levels of a side.
-    pub fn ladder(&self, side: Side, depth: usize) -> Ladder {
-        self.book.levels(side).take(depth).map(|(price, total, _)| (price, total)).collect()
+    fn best(
+        &self,
+        side: Side,
+        depth: u32,
+    ) -> impl Iterator<Item = (Price, Quantity, impl Iterator<Item = &Queued> + Clone)> {
+        self.book.levels(side).take(depth as usize)
     }
 
-    /// The prices of the best `depth` levels of a side.
-    pub fn prices(&self, side: Side, depth: usize) -> BTreeSet<Price> {
-        self.book.levels(side).take(depth).map(|(price, ..)| price).collect()
+    /// The best `depth` levels of bids and asks.
+    pub fn ladders(&self, depth: u32) -> (Ladder, Ladder) {
+        let ladder = |side| self.best(side, depth).map(|(price, total, _)| (price, total)).collect();
+        (ladder(Side::Buy), ladder(Side::Sell))
+    }
+
+    /// The prices of the best `depth` levels of bids and asks.
+    pub fn prices(&self, depth: u32) -> (BTreeSet<Price>, BTreeSet<Price>) {
+        let prices = |side| self.best(side, depth).map(|(price, ..)| price).collect();
+        (prices(Side::Buy), prices(Side::Sell))
     }
 
     /// The orders of the best `depth` levels of a side, in order of price and turn.
-    pub fn orders(&self, side: Side, depth: usize) -> impl Iterator<Item = &Queued> {
-        self.book.levels(side).take(depth).flat_map(|(_, _, queue)| queue)
+    pub fn orders(&self, side: Side, depth: u32) -> impl Iterator<Item = &Queued> {
+        self.best(side, depth).flat_map(|(_, _, queue)| queue)
     }
 
     /// Whether anything rests at a price.
@@ -176,7 +186,7 @@ impl Levels {
     /// CRC-32 over the ten best asks, then bids, written with the market's decimals.
     pub fn checksum(&self, price_decimals: u8, qty_decimals: u8) -> u32 {
         let mut text = String::with_capacity(512);
-        let levels = |side| self.book.levels(side).take(CHECKSUM_LEVELS);
+        let levels = |side| self.best(side, CHECKSUM_LEVELS);
         for (price, qty, _) in levels(Side::Sell).chain(levels(Side::Buy)) {
             digits(&mut text, price.0, price_decimals);
             digits(&mut text, qty.0, qty_decimals);

@@ -7,7 +7,7 @@ use super::ticker::Figures;
 use crate::domain::assets::Asset;
 use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::markets::Market;
-use crate::domain::money::Price;
+use crate::domain::money::{Price, Quantity};
 use crate::domain::prints::Print;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
@@ -15,29 +15,32 @@ use crate::wire::leaf::Exact;
 use crate::wire::market_data as w;
 
 #[derive(Serialize)]
-struct Frame<'a, T> {
-    channel: &'a str,
-    r#type: &'a str,
+struct Frame<T> {
+    channel: &'static str,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<String>,
     data: T,
 }
 
-fn frame<T: Serialize>(channel: &str, snapshot: bool, data: T) -> String {
-    let kind = if snapshot { "snapshot" } else { "update" };
-    serde_json::to_string(&Frame { channel, r#type: kind, data }).expect("wire types are JSON")
+fn frame(channel: &'static str, snapshot: bool, data: impl Serialize) -> String {
+    timed(channel, snapshot, None, data)
+}
+
+fn timed(channel: &'static str, snapshot: bool, timestamp: Option<String>, data: impl Serialize) -> String {
+    let r#type = if snapshot { "snapshot" } else { "update" };
+    serde_json::to_string(&Frame { channel, r#type, timestamp, data }).expect("wire types are JSON")
 }
 
 /// A `book` frame; the checksum is of the book after it.
 pub fn book(market: &Market, snapshot: bool, sides: (&Ladder, &Ladder), checksum: u32, at: Moment) -> String {
-    let levels = |ladder: &Ladder| {
-        let level = |(price, qty): &(_, _)| level(market, *price, *qty);
-        ladder.iter().map(level).collect()
-    };
+    let levels = |ladder: &Ladder| ladder.iter().map(|(price, qty)| level(market, *price, *qty)).collect();
     let (bids, asks) = (levels(sides.0), levels(sides.1));
     let symbol = market.symbol.to_string();
     frame("book", snapshot, [w::Book { symbol, bids, asks, checksum, timestamp: at.to_string() }])
 }
 
-fn level(market: &Market, price: crate::domain::money::Price, qty: crate::domain::money::Quantity) -> w::Level {
+fn level(market: &Market, price: Price, qty: Quantity) -> w::Level {
     w::Level { price: Exact::new(price.0, market.price_decimals), qty: Exact::new(qty.0, market.qty_decimals) }
 }
 
@@ -76,13 +79,6 @@ pub fn ohlc<'a>(
     candles: impl Iterator<Item = &'a Candle>,
     at: Moment,
 ) -> String {
-    #[derive(Serialize)]
-    struct Timed<'a, T> {
-        channel: &'a str,
-        r#type: &'a str,
-        timestamp: String,
-        data: T,
-    }
     let price = |price: Price| Exact::new(price.0, market.price_decimals);
     let item = |of: &Candle| w::Ohlc {
         symbol: market.symbol.to_string(),
@@ -98,9 +94,7 @@ pub fn ohlc<'a>(
         timestamp: of.begin.plus_us(u64::from(interval) * MINUTE_US).to_string(),
     };
     let data: Vec<w::Ohlc> = candles.map(item).collect();
-    let kind = if snapshot { "snapshot" } else { "update" };
-    let frame = Timed { channel: "ohlc", r#type: kind, timestamp: at.to_string(), data };
-    serde_json::to_string(&frame).expect("wire types are JSON")
+    timed("ohlc", snapshot, Some(at.to_string()), data)
 }
 
 /// A `ticker` frame.

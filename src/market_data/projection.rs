@@ -145,7 +145,7 @@ impl Projection {
             }
         }
         for market in &mut markets {
-            market.best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
+            market.best = market.levels.ladders(1);
             market.levels.take_changes();
         }
         let (followers, seq) = (HashMap::new(), Seq::default());
@@ -296,7 +296,7 @@ impl Projection {
         let topics: Vec<Topic> = told.map(|(topic, _)| *topic).collect();
         let market = &mut self.markets[id.index()];
         let traded = std::mem::take(&mut market.fresh);
-        let best = (market.levels.ladder(Side::Buy, 1), market.levels.ladder(Side::Sell, 1));
+        let best = market.levels.ladders(1);
         let moved = std::mem::replace(&mut market.best, best.clone()) != best;
         let changes = market.levels.take_changes();
         for topic in topics {
@@ -323,7 +323,7 @@ impl Projection {
     fn book_update(&mut self, id: MarketId, depth: u32) -> Option<String> {
         let market = &mut self.markets[id.index()];
         let levels = &market.levels;
-        let now = (levels.ladder(Side::Buy, depth as usize), levels.ladder(Side::Sell, depth as usize));
+        let now = levels.ladders(depth);
         let before = market.sent.insert(depth, now.clone()).unwrap_or_default();
         let bids = changes(&before.0, &now.0, |price| levels.has(Side::Buy, price));
         let asks = changes(&before.1, &now.1, |price| levels.has(Side::Sell, price));
@@ -339,13 +339,13 @@ impl Projection {
     fn level3_update(&mut self, id: MarketId, depth: u32, changes: &[Changed]) -> Option<String> {
         let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
         let levels = &market.levels;
-        let now = (levels.prices(Side::Buy, depth as usize), levels.prices(Side::Sell, depth as usize));
+        let now = levels.prices(depth);
         let before = market.ranges.insert(depth, now.clone()).unwrap_or_default();
         let side = |side: Side, before: &BTreeSet<Price>, now: &BTreeSet<Price>| {
             let seen = |price: &Price| before.contains(price) && (now.contains(price) || !levels.has(side, *price));
             let told = changes.iter().filter(|changed| changed.order.side == side && seen(&changed.order.price));
             let told = told.map(|changed| frames::queued(of, &changed.order, Some(changed.change)));
-            let fresh = levels.orders(side, depth as usize).filter(|order| !before.contains(&order.price));
+            let fresh = levels.orders(side, depth).filter(|order| !before.contains(&order.price));
             let fresh = fresh.map(|order| frames::queued(of, order, Some(Change::Add)));
             told.chain(fresh).collect::<Vec<_>>()
         };
@@ -374,17 +374,10 @@ impl Projection {
     /// Notes what followers of a book know of it: between batches, what there is.
     fn note(&mut self, topic: Topic) {
         let Some(id) = topic.market else { return };
-        let (depth, market) = (topic.depth as usize, &mut self.markets[id.index()]);
-        let levels = &market.levels;
+        let Market { levels, sent, ranges, .. } = &mut self.markets[id.index()];
         match topic.channel {
-            Operation::Book => {
-                let now = (levels.ladder(Side::Buy, depth), levels.ladder(Side::Sell, depth));
-                market.sent.insert(topic.depth, now);
-            }
-            Operation::Level3 => {
-                let now = (levels.prices(Side::Buy, depth), levels.prices(Side::Sell, depth));
-                market.ranges.insert(topic.depth, now);
-            }
+            Operation::Book => drop(sent.insert(topic.depth, levels.ladders(topic.depth))),
+            Operation::Level3 => drop(ranges.insert(topic.depth, levels.prices(topic.depth))),
             _ => {}
         }
     }
@@ -407,11 +400,9 @@ impl Projection {
             }
             Operation::Ohlc => self.ohlc(id, topic.depth, true),
             Operation::Level3 => {
-                let (levels, depth) = (&market.levels, topic.depth as usize);
-                let side = |side| {
-                    let orders = levels.orders(side, depth);
-                    orders.map(|order| frames::queued(of, order, None)).collect()
-                };
+                let levels = &market.levels;
+                let queued = |order| frames::queued(of, order, None);
+                let side = |side| levels.orders(side, topic.depth).map(queued).collect();
                 let checksum = levels.order_checksum(of.price_decimals, of.qty_decimals);
                 frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), checksum, self.at)
             }
