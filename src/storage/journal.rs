@@ -37,6 +37,17 @@ pub struct Head {
 }
 
 impl Head {
+    /// Whether this is where the journal ends `there`.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not.
+    pub(super) fn confirm(&self, there: Head) -> Result<(), JournalError> {
+        if there == *self {
+            return Ok(());
+        }
+        Err(JournalError::Conflict { expected: self.seq + 1, found: there.seq + 1 })
+    }
+
     /// Where it ends once a row is appended.
     ///
     /// # Errors

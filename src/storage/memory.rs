@@ -15,7 +15,7 @@ pub enum Fault {
     Refused,
     /// The next one fails although its row was written, as when the answer is lost.
     Unanswered,
-    /// The next one fails halfway: what is there of its row goes when a writer opens the journal again.
+    /// The next one fails halfway: half a row is none to whoever reads.
     Torn,
     /// All fail and write nothing, snapshots too, until [`Disk::heal`].
     Full,
@@ -36,8 +36,6 @@ pub struct Disk {
 #[derive(Debug, Default)]
 struct Contents {
     rows: Vec<Row>,
-    /// Half a row, behind the last one.
-    torn: Option<Vec<u8>>,
     unsynced: Option<Row>,
     snapshots: Vec<Snapshot>,
     held: bool,
@@ -76,7 +74,6 @@ impl Disk {
         if std::mem::replace(&mut contents.held, true) {
             return Err(JournalError::Locked("the disk in memory".to_owned()));
         }
-        contents.torn = None;
         let unsynced = contents.unsynced.take();
         contents.rows.extend(unsynced);
         let head = contents.head();
@@ -175,9 +172,8 @@ impl MemoryJournal {
         let fault = contents.strike();
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),
-            Some(Fault::Torn) => contents.torn = Some(body[..body.len() / 2].to_vec()),
             Some(Fault::Unsynced { survives }) => contents.unsynced = survives.then_some(row),
-            Some(Fault::Refused | Fault::Full) => {}
+            Some(Fault::Refused | Fault::Torn | Fault::Full) => {}
         }
         match fault {
             Some(Fault::Full) => Err(full()),
@@ -192,17 +188,12 @@ impl MemoryJournal {
 
     pub(super) fn probe(&mut self) -> Result<(), JournalError> {
         let mut contents = self.disk.contents();
-        let there = contents.head();
-        match contents.fault {
-            Some(Fault::Full) => Err(full()),
-            _ if there != self.head => {
-                Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 })
-            }
-            _ => {
-                contents.unsynced = None;
-                Ok(())
-            }
+        if contents.fault == Some(Fault::Full) {
+            return Err(full());
         }
+        self.head.confirm(contents.head())?;
+        contents.unsynced = None;
+        Ok(())
     }
 }
 

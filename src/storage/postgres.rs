@@ -132,10 +132,7 @@ impl PostgresJournal {
     /// second look: the database ends rather than go on after a failed sync.
     pub(super) async fn probe(&mut self) -> Result<(), JournalError> {
         self.used = Instant::now();
-        let there = read_head(&mut self.writer).await?;
-        if there != self.head {
-            return Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 });
-        }
+        self.head.confirm(read_head(&mut self.writer).await?)?;
         let mut tried = self.writer.begin().await?;
         sqlx::query(ROOM).execute(&mut *tried).await.map_err(refused)?;
         Ok(tried.rollback().await?)

@@ -132,10 +132,7 @@ impl SqliteJournal {
             .await
             .map_err(|error| JournalError::Unavailable(error.to_string()))?
             .map_err(|error| JournalError::Unwritable(error.to_string()))?;
-        let there = read_head(&mut self.writer).await?;
-        if there != self.head {
-            return Err(JournalError::Conflict { expected: self.head.seq + 1, found: there.seq + 1 });
-        }
+        self.head.confirm(read_head(&mut self.writer).await?)?;
         if !checkpoint::fold(&mut self.writer, self.files).await? {
             let why = "somebody reads journal.db, so its log cannot be folded in";
             return Err(JournalError::Unwritable(why.to_owned()));
