@@ -3,7 +3,10 @@
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Database, Executor, PgConnection, Postgres, Sqlite,
+    SqliteConnection,
+};
 
 use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
@@ -19,14 +22,14 @@ const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since
 const SQLITE_ROWS: [usize; 6] = [2_048, 512, 128, 32, 8, 2];
 
 /// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
-fn forget() -> [String; 2] {
-    let last = "SELECT block FROM stream_blocks WHERE at_us < $1 ORDER BY at_us DESC, block LIMIT 1";
+fn forget(before_us: i64) -> [String; 2] {
+    let last = format!("SELECT block FROM stream_blocks WHERE at_us < {before_us} ORDER BY at_us DESC, block LIMIT 1");
     [
         format!(
             "UPDATE streams_since SET seq = last.block * {BLOCK_EVENTS} - 1 FROM ({last}) AS last
              WHERE streams_since.seq < last.block * {BLOCK_EVENTS} - 1"
         ),
-        format!("DELETE FROM stream_blocks WHERE at_us < $1 AND block < ({last})"),
+        format!("DELETE FROM stream_blocks WHERE at_us < {before_us} AND block < ({last})"),
     ]
 }
 
@@ -111,19 +114,7 @@ impl HistoryWriter {
     /// # Errors
     /// When nothing was forgotten.
     pub async fn forget_streams(&mut self, before_us: u64) -> Result<(), HistoryError> {
-        match &mut self.connection {
-            Connection::Sqlite(connection) => {
-                let mut transaction = connection.begin().await?;
-                for statement in forget() {
-                    sqlx::query(AssertSqlSafe(statement)).bind(time(before_us)).execute(&mut *transaction).await?;
-                }
-                Ok(transaction.commit().await?)
-            }
-            Connection::Postgres(postgres) => {
-                let done = forget_in_postgres(postgres.connection().await?, before_us).await;
-                postgres.used(done)
-            }
-        }
+        self.run(&forget(time(before_us))).await
     }
 
     /// Empties the tables, so that everything is told again.
@@ -131,23 +122,21 @@ impl HistoryWriter {
     /// # Errors
     /// When they are as they were.
     pub async fn clear(&mut self) -> Result<(), HistoryError> {
+        let emptied = match &self.connection {
+            Connection::Sqlite(_) => names().map(|table| format!("DELETE FROM {table}")).to_vec(),
+            // At once, however much is there.
+            Connection::Postgres(_) => vec![format!("TRUNCATE {}", names().join(", "))],
+        };
+        self.run(&[emptied, BEGUN.map(str::to_owned).to_vec()].concat()).await
+    }
+
+    /// All of the statements or none.
+    async fn run(&mut self, statements: &[String]) -> Result<(), HistoryError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => {
-                let mut transaction = connection.begin().await?;
-                let emptied = names().map(|table| format!("DELETE FROM {table}"));
-                for statement in emptied.into_iter().chain(BEGUN.map(str::to_owned)) {
-                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
-                }
-                Ok(transaction.commit().await?)
-            }
+            Connection::Sqlite(connection) => run::<Sqlite>(connection, statements).await,
             Connection::Postgres(postgres) => {
-                let mut transaction = postgres.connection().await?.begin().await?;
-                // At once, however much is there.
-                let emptied = format!("TRUNCATE {}", names().join(", "));
-                for statement in [emptied].into_iter().chain(BEGUN.map(str::to_owned)) {
-                    sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
-                }
-                Ok(transaction.commit().await?)
+                let done = run::<Postgres>(postgres.connection().await?, statements).await;
+                postgres.used(done)
             }
         }
     }
@@ -214,10 +203,13 @@ async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, 
     Ok(transaction.commit().await?)
 }
 
-async fn forget_in_postgres(connection: &mut PgConnection, before_us: u64) -> Result<(), HistoryError> {
+async fn run<D: Database>(connection: &mut D::Connection, statements: &[String]) -> Result<(), HistoryError>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+{
     let mut transaction = connection.begin().await?;
-    for statement in forget() {
-        sqlx::query(AssertSqlSafe(statement)).bind(time(before_us)).execute(&mut *transaction).await?;
+    for statement in statements {
+        transaction.execute(AssertSqlSafe(statement.as_str())).await?;
     }
     Ok(transaction.commit().await?)
 }
