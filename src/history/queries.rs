@@ -143,8 +143,7 @@ impl History {
     /// `audit_log`, by time, each entry with the digest of its journal row.
     pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<AuditPage, Busy> {
         self.query(grant.reached, async {
-            let organization = grant.organization.0.into();
-            let page = Page { account: organization, ..within(Period::ALWAYS, wanted) };
+            let page = within(grant.organization.0.into(), Period::ALWAYS, wanted);
             let mut rows = self.reader.audit(&page).await?;
             let next = cut(&mut rows, wanted.limit, |row| (row.at_us, row.id));
             let seqs: Vec<u64> = rows.iter().map(|row| Seq::of_offset(row.id).0.0).collect();
@@ -217,17 +216,17 @@ impl History {
 }
 
 pub(super) fn page(grant: &HistoryGrant, wanted: &Wanted) -> Page {
-    Page { account: grant.account.0.into(), ..within(grant.dates, wanted) }
+    within(grant.account.0.into(), grant.dates, wanted)
 }
 
 /// The rows wanted of those that the dates show, and one more: it says whether there are more.
-fn within(dates: Period, wanted: &Wanted) -> Page {
+fn within(owner: u64, dates: Period, wanted: &Wanted) -> Page {
     let period = wanted.period.within(dates);
     let after = wanted.cursor.map(|cursor| SortKey { at_us: cursor.at.0, id: cursor.id });
     // Said once more as a bound of its own, so that a page deep in the past is looked up, not counted off.
     let behind = after.map_or(u64::MAX, |after| after.at_us.saturating_add(1));
     Page {
-        account: 0,
+        owner,
         start_us: period.from.map_or(0, |at| at.0),
         end_us: period.until.map_or(behind, |at| at.0.min(behind)),
         after,

@@ -16,11 +16,11 @@ pub struct SortKey {
     pub id: u64,
 }
 
-/// One page of an account's rows with `start_us ≤ time < end_us`.
+/// One page of somebody's rows with `start_us ≤ time < end_us`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Whose rows.
-    pub account: u64,
+    /// Whose rows: an account's; of the audit log, an Organization's.
+    pub owner: u64,
     /// The earliest time, in µs.
     pub start_us: u64,
     /// The time before which all rows lie, in µs.
@@ -75,15 +75,19 @@ impl HistoryReader {
 
     /// The last event that the tables contain; 0 before the first.
     pub async fn checkpoint(&self) -> Result<u64, HistoryError> {
-        let seqs = self.pool.all("SELECT seq FROM checkpoint", &[], |record| unsigned(record, "seq")).await?;
+        self.seq("SELECT seq FROM checkpoint").await
+    }
+
+    async fn seq(&self, statement: &'static str) -> Result<u64, HistoryError> {
+        let seqs = self.pool.all(statement, &[], |record| unsigned(record, "seq")).await?;
         Ok(seqs.first().copied().unwrap_or(0))
     }
 
-    /// A page of a list, whose statement has $1 account, $2 and $3 the times, $4 and $5 the cursor, $6 the limit, and
+    /// A page of a list, whose statement has $1 owner, $2 and $3 the times, $4 and $5 the cursor, $6 the limit, and
     /// from $7 on what filters it.
     async fn page(&self, statement: impl Into<Cow<'static, str>>, page: &Page, filters: &[Value<'_>]) -> Read<Stored> {
         let (at, last) = page.after.map_or((i64::MAX, i64::MAX), |after| (time(after.at_us), id(after.id)));
-        let bounds = [id(page.account), time(page.start_us), time(page.end_us), at, last];
+        let bounds = [id(page.owner), time(page.start_us), time(page.end_us), at, last];
         let mut values: Vec<Value<'_>> = bounds.into_iter().map(Value::from).collect();
         values.push(page.limit.into());
         values.extend(filters);
@@ -97,8 +101,7 @@ impl HistoryReader {
         let values = [Some(stream).into(), id(from).into(), limit.into()];
         let blocks = self.pool.all(statement, &values, |record| unsigned(record, "block")).await?;
         // Asked last, so that nothing is forgotten between the two unseen.
-        let since = self.pool.all("SELECT seq FROM streams_since", &[], |record| unsigned(record, "seq")).await?;
-        Ok((blocks, since.first().copied().unwrap_or(0)))
+        Ok((blocks, self.seq("SELECT seq FROM streams_since").await?))
     }
 
     /// Closed orders, by the time at which they closed.
@@ -148,8 +151,7 @@ impl HistoryReader {
         Ok(found.pop())
     }
 
-    /// Entries of an Organization's audit log, by time, and those that concern all (organization 0);
-    /// `page.account` names the Organization.
+    /// Entries of an Organization's audit log, by time, and those that concern all (organization 0).
     pub async fn audit(&self, page: &Page) -> Read<Stored> {
         let statement = "SELECT at_us, entry_offset AS id, body FROM audit
              WHERE organization IN ($1, 0) AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)

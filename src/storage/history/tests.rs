@@ -44,7 +44,7 @@ on_each_storage!(
     the_last_orders_of_each_of_ones_own_names_are_found,
 );
 
-const ALL: Page = Page { account: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
+const ALL: Page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
 
 fn order(id: u64, at_us: u64) -> OrderRow {
     OrderRow {
@@ -232,7 +232,7 @@ async fn filters_admit_what_they_name(storage: &Storage) {
     assert_eq!(reader.transfer(1, "withdrawal", 2).await.unwrap(), Some(transfer(2, "withdrawal", 20).stored));
     assert_eq!(reader.transfer(1, "deposit", 2).await.unwrap(), None, "not of the other kind");
     assert_eq!(reader.transfer(2, "withdrawal", 2).await.unwrap(), None, "not another account's");
-    assert_eq!(found(&Page { account: 2, ..ALL }, all).await, [0u64; 0], "not another account's");
+    assert_eq!(found(&Page { owner: 2, ..ALL }, all).await, [0u64; 0], "not another account's");
 }
 
 async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
