@@ -2,19 +2,17 @@
 //! escapes is copied.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Deref;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use serde::ser::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::decimal::{Decimal, DecimalError, units_text};
 
 /// A decimal: a JSON number, or a string that holds one. No float lies between the text and us.
-#[derive(Clone, Copy, Debug)]
-pub struct Number<'a>(&'a RawValue);
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Number<'a>(#[serde(borrow)] &'a RawValue);
 
 impl Number<'_> {
     /// The exact decimal.
@@ -22,12 +20,6 @@ impl Number<'_> {
         let text = self.0.get();
         let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         Decimal::parse(inner.unwrap_or(text))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&'de RawValue>::deserialize(deserializer).map(Number)
     }
 }
 
@@ -45,36 +37,14 @@ impl JsonSchema for Number<'_> {
 }
 
 /// A string of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text<'a>(Cow<'a, str>);
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Deref for Text<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
         &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Cow<'de, str>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Cow::Borrowed(text))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_str(Read).map(Text)
     }
 }
 
@@ -107,8 +77,8 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) 
 }
 
 /// A list of strings, or one string: stock clients send back the single `symbol` of an acknowledgement.
-#[derive(Clone, Copy, Debug)]
-pub struct Names<'a>(&'a RawValue);
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Names<'a>(#[serde(borrow)] &'a RawValue);
 
 impl<'a> Names<'a> {
     /// The names; `None` when it is neither form.
@@ -118,12 +88,6 @@ impl<'a> Names<'a> {
             return serde_json::from_str(text).ok().map(|name| vec![name]);
         }
         serde_json::from_str(text).ok()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Names<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&'de RawValue>::deserialize(deserializer).map(Names)
     }
 }
 
@@ -141,8 +105,8 @@ impl JsonSchema for Names<'_> {
 }
 
 /// A list of orders' ids, and of numbers of groups, as text or as they are; or one text.
-#[derive(Clone, Copy, Debug)]
-pub struct OrderNames<'a>(&'a RawValue);
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct OrderNames<'a>(#[serde(borrow)] &'a RawValue);
 
 impl<'a> OrderNames<'a> {
     /// All of them as text; `None` when it is neither form.
@@ -153,12 +117,6 @@ impl<'a> OrderNames<'a> {
             Err(_) => serde_json::from_str(name.get()).ok(),
         };
         names.into_iter().map(text).collect()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for OrderNames<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&'de RawValue>::deserialize(deserializer).map(OrderNames)
     }
 }
 
@@ -176,7 +134,7 @@ impl JsonSchema for OrderNames<'_> {
 }
 
 /// A number of an answer, with exactly the decimals of its unit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Exact(Box<RawValue>);
 
 impl Exact {
@@ -196,12 +154,6 @@ impl From<Decimal> for Exact {
         let mut text = String::new();
         decimal.write(&mut text);
         Exact(RawValue::from_string(text).expect("a decimal is JSON"))
-    }
-}
-
-impl Serialize for Exact {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 
