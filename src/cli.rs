@@ -11,14 +11,13 @@ use crate::access::tier::Tiers;
 use crate::config::{self, Config, DatabaseUrl, LogFormat};
 use crate::demo;
 use crate::domain::ids::VenueKeyId;
-use crate::engine::Engine;
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
 use crate::gateway::credentials::ApiCredentials;
 use crate::gateway::secrets::MasterKey;
 use crate::sequencer::recovery::verify;
-use crate::sequencer::{self, Release, Released};
+use crate::sequencer::{Recovered, Release, Released};
 use crate::server::{self, Plan, Server};
 use crate::storage::Storage;
 use crate::storage::head::read_head;
@@ -187,16 +186,8 @@ async fn init(
     (config.data_dir, config.database) = (data.clone(), database);
     let storage = server::storage(&config)?;
     let (journal, reader) = (storage.journal().await?, storage.reader().await?);
-    let (mut sequencer, handle) = sequencer::open(
-        journal,
-        &reader,
-        &Snapshots::under(&data),
-        server::wall_clock,
-        1,
-        Tiers::default(),
-        |_: &Engine| Nobody,
-    )
-    .await?;
+    let recovered = Recovered::of(journal, &reader, &Snapshots::under(&data)).await?;
+    let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
     drop(handle);
     sequencer.run(std::future::pending()).await.close().await?;

@@ -40,11 +40,11 @@ use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::{fan_out, frame, handshake, health, private, public, sign_in};
 use crate::history::{self, History};
 use crate::market_data;
-use crate::sequencer;
 use crate::sequencer::handle::Handle;
 use crate::sequencer::recovery::{self, RecoveryError};
 use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
+use crate::sequencer::{Recovered, Sequencer};
 use crate::storage::head::{HEAD_FILE, check_head, write_head};
 use crate::storage::history::HistoryError;
 use crate::storage::journal::{Head, JournalError};
@@ -427,7 +427,7 @@ fn run_sequencer(
 
 /// Runs the sequencer with the head file's writer and the shadow beside it, which has the last word.
 async fn run_beside(
-    sequencer: sequencer::Sequencer<Desk>,
+    sequencer: Sequencer<Desk>,
     shadow: Shadow,
     data_dir: PathBuf,
     metrics: Arc<Metrics>,
@@ -449,7 +449,7 @@ async fn run_beside(
     Ok(())
 }
 
-async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk>, Shadow, Running), ServerError> {
+async fn open_sequencer(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), ServerError> {
     let Sequence { storage, snapshots: (snapshots, every), data_dir, queue_max, rings, tiers, genesis, seats, feeds } =
         sequence;
     storage.check_log()?;
@@ -461,21 +461,17 @@ async fn open_sequencer(sequence: Sequence) -> Result<(sequencer::Sequencer<Desk
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
     let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
-    let mut copies = None;
-    let opened = sequencer::open(writer, &journal, &snapshots, wall_clock, queue_max, tiers, |engine| {
-        let (state, recent) = (engine.state(), recent.as_slice());
-        let directory = Arc::new(Directory::new(state));
-        let market = market_data::Snapshot::of(state, recent);
-        copies = Some((Arc::clone(&directory), state.seq, market));
-        Desk::new(directory, seats, state.seq, recent, rings, feeds, wall_clock)
-    });
-    let (mut sequencer, handle) = opened.await?;
+    let recovered = Recovered::of(writer, &journal, &snapshots).await?;
+    let state = recovered.state();
+    let directory = Arc::new(Directory::new(state));
+    let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
+    let desk = Desk::new(Arc::clone(&directory), seats, seq, &recent, rings, feeds, wall_clock);
+    let (mut sequencer, handle) = recovered.open(wall_clock, queue_max, tiers, desk);
     let empty = sequencer.head().borrow().seq == 0;
     if empty && genesis.is_none() {
         return Err(ServerError::Empty);
     }
     sequencer.start(genesis.filter(|_| empty)).await?;
-    let (directory, seq, market) = copies.ok_or(ServerError::Sequencer)?;
     let stages = sequencer.stages();
     let shadow = sequencer.shadow(every);
     Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))

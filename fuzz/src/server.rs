@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue};
 use countersign::access::operation::{MemberRight, Operation, ServiceRight};
 use countersign::config::Config;
-use countersign::engine::Engine;
 use countersign::engine::state::State;
 use countersign::gateway::context::{Gateway, Links};
 use countersign::gateway::credentials::Signed;
@@ -21,8 +20,7 @@ use countersign::gateway::subscriptions::RingLimits;
 use countersign::gateway::{fan_out, frame, untrusted};
 use countersign::history::{self, History};
 use countersign::market_data;
-use countersign::sequencer;
-use countersign::sequencer::recovery;
+use countersign::sequencer::{Recovered, recovery};
 use countersign::storage::memory::Disk;
 use countersign::storage::snapshots::Snapshots;
 use countersign::storage::{Journal, JournalReader, Storage};
@@ -132,19 +130,13 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
     let (market_feed, market_batches) = market_data::feed();
     let (history_feed, _) = history::feed();
     let (fan_out_feed, fanned_out) = fan_out::feed();
-    let mut begun = None;
-    let release = |engine: &Engine| {
-        let state = engine.state();
-        let directory = Arc::new(Directory::new(state));
-        begun = Some((Arc::clone(&directory), market_data::Snapshot::of(state, &[])));
-        let metrics = Arc::clone(&metrics);
-        let feeds = Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed, metrics };
-        Desk::new(directory, Arc::clone(&seats), state.seq, &[], rings, feeds, || NOW)
-    };
-    let (queue, tiers) = (limits.submit_queue, config.rates.clone());
-    let opened = sequencer::open(journal, &reader(disk), &snapshots(disk), || NOW, queue, tiers, release).await;
-    let (sequencer, handle) = opened.expect("the world is sound");
-    let (directory, market) = begun.expect("it was opened");
+    let recovered = Recovered::of(journal, &reader(disk), &snapshots(disk)).await.expect("the world is sound");
+    let state = recovered.state();
+    let (directory, market) = (Arc::new(Directory::new(state)), market_data::Snapshot::of(state, &[]));
+    let feeds =
+        Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed, metrics: Arc::clone(&metrics) };
+    let desk = Desk::new(Arc::clone(&directory), Arc::clone(&seats), state.seq, &[], rings, feeds, || NOW);
+    let (sequencer, handle) = recovered.open(|| NOW, limits.submit_queue, config.rates.clone(), desk);
     tokio::spawn(sequencer.run(std::future::pending()));
     tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
     let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared);

@@ -36,6 +36,7 @@ use crate::access::tier::Tiers;
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::command::Command;
+use crate::engine::state::State;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
 use crate::storage::{Journal, JournalReader};
@@ -106,49 +107,76 @@ impl<T: Send + 'static> Durable<T> {
     }
 }
 
-/// Recovers the engine from `journal`, which `reader` reads, and its `snapshots`. `clock` is read once per drain
-/// of the queue, which holds `queue_max` submissions; keys trade as fast as their `tiers` admit. A journal that holds
-/// something is opened on a disk that takes no writes, too.
-pub async fn open<R: Release>(
-    mut journal: Journal,
-    reader: &JournalReader,
-    snapshots: &Snapshots,
-    clock: fn() -> Moment,
-    queue_max: usize,
-    tiers: Tiers,
-    release: impl FnOnce(&Engine) -> R,
-) -> Result<(Sequencer<R>, handle::Handle<R::Ticket>), RecoveryError> {
-    let state = recovery::recover(reader, snapshots).await?;
-    let unwritable = match journal.probe().await {
-        Err(error) if read_only::is_passing(&error) && state.seq.0 > 0 => {
-            tracing::error!(%error, "no command is accepted; reads are served");
-            Some(error)
-        }
-        probed => probed.map(|()| None)?,
-    };
-    let engine = Engine::new(state).limited(tiers.clone());
-    let stages = Arc::new(Stages::default());
-    let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
-    let release = release(&engine);
-    let head = watch::Sender::new(journal.head());
-    let (reader, snapshots) = (reader.clone(), snapshots.clone());
-    let sequencer = Sequencer {
-        engine,
-        tiers,
-        journal,
-        reader,
-        snapshots,
-        release,
-        inbox,
-        clock,
-        open: Open::default(),
-        under_way: Open::default(),
-        durable: None,
-        head,
-        stages,
-        unwritable,
-    };
-    Ok((sequencer, handle))
+/// What is stored, read back: where a sequencer goes on.
+pub struct Recovered {
+    state: State,
+    journal: Journal,
+    reader: JournalReader,
+    snapshots: Snapshots,
+    /// Why the storage took no writes when it was opened.
+    unwritable: Option<JournalError>,
+}
+
+impl Recovered {
+    /// Recovers the state from `journal`, which `reader` reads, and its `snapshots`. A journal that holds something is
+    /// opened on a disk that takes no writes, too.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or is damaged, or is empty and cannot be written.
+    pub async fn of(
+        mut journal: Journal,
+        reader: &JournalReader,
+        snapshots: &Snapshots,
+    ) -> Result<Recovered, RecoveryError> {
+        let state = recovery::recover(reader, snapshots).await?;
+        let unwritable = match journal.probe().await {
+            Err(error) if read_only::is_passing(&error) && state.seq.0 > 0 => {
+                tracing::error!(%error, "no command is accepted; reads are served");
+                Some(error)
+            }
+            probed => probed.map(|()| None)?,
+        };
+        let (reader, snapshots) = (reader.clone(), snapshots.clone());
+        Ok(Recovered { state, journal, reader, snapshots, unwritable })
+    }
+
+    /// The state as of the last event.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A sequencer that goes on from here, and the way into it. `clock` is read once per drain of the queue, which holds
+    /// `queue_max` submissions; keys trade as fast as their `tiers` admit.
+    pub fn open<R: Release>(
+        self,
+        clock: fn() -> Moment,
+        queue_max: usize,
+        tiers: Tiers,
+        release: R,
+    ) -> (Sequencer<R>, handle::Handle<R::Ticket>) {
+        let Recovered { state, journal, reader, snapshots, unwritable } = self;
+        let engine = Engine::new(state).limited(tiers.clone());
+        let stages = Arc::new(Stages::default());
+        let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
+        let head = watch::Sender::new(journal.head());
+        let sequencer = Sequencer {
+            engine,
+            tiers,
+            journal,
+            reader,
+            snapshots,
+            release,
+            inbox,
+            clock,
+            open: Open::default(),
+            under_way: Open::default(),
+            durable: None,
+            head,
+            stages,
+            unwritable,
+        };
+        (sequencer, handle)
+    }
 }
 
 impl<R: Release> Sequencer<R> {

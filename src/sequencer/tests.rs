@@ -103,17 +103,19 @@ fn snapshots(dir: &Path) -> Snapshots {
 async fn opened(dir: &Path) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
     let (sender, receiver) = unbounded_channel();
     let (journal, reader) = (storage(dir).journal().await.unwrap(), reader(dir).await);
-    let opened = open(journal, &reader, &snapshots(dir), clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
-    let (sequencer, handle) = opened.unwrap();
+    let recovered = Recovered::of(journal, &reader, &snapshots(dir)).await.unwrap();
+    let (sequencer, handle) = recovered.open(clock, 1_000, Tiers::default(), Probe(sender));
     (sequencer, handle, receiver)
+}
+
+async fn recovered(disk: &Disk) -> Result<Recovered, RecoveryError> {
+    let (reader, snapshots) = (JournalReader::Memory(disk.clone()), Snapshots::Memory(disk.clone()));
+    Recovered::of(Journal::Memory(disk.journal().unwrap()), &reader, &snapshots).await
 }
 
 async fn on(disk: &Disk) -> (Sequencer<Probe>, Handle<usize>, UnboundedReceiver<Released<usize>>) {
     let (sender, receiver) = unbounded_channel();
-    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
-    let snapshots = Snapshots::Memory(disk.clone());
-    let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
-    let (sequencer, handle) = opened.unwrap();
+    let (sequencer, handle) = recovered(disk).await.unwrap().open(clock, 1_000, Tiers::default(), Probe(sender));
     (sequencer, handle, receiver)
 }
 
@@ -208,11 +210,8 @@ static JUMPY: AtomicU64 = AtomicU64::new(1_000_000);
 async fn d6_74_stamps_never_go_back_when_the_wall_clock_does() {
     let disk = Disk::default();
     let (sender, mut released) = unbounded_channel();
-    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
-    let snapshots = Snapshots::Memory(disk.clone());
     let clock = || Moment(JUMPY.load(Ordering::Relaxed));
-    let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
-    let (mut sequencer, handle) = opened.unwrap();
+    let (mut sequencer, handle) = recovered(&disk).await.unwrap().open(clock, 1_000, Tiers::default(), Probe(sender));
     sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
     released.recv().await.unwrap();
     let running = tokio::spawn(running(sequencer));
@@ -225,7 +224,7 @@ async fn d6_74_stamps_never_go_back_when_the_wall_clock_does() {
     assert_eq!(stamps, [2_000_000, 90_000_000_000, 90_000_000_000, 90_000_000_000, 90_000_000_001]);
     drop(handle);
     running.await.unwrap().unwrap();
-    verify(&reader, &snapshots).await.unwrap();
+    verify(&JournalReader::Memory(disk.clone()), &Snapshots::Memory(disk)).await.unwrap();
 }
 
 /// Asks something new at each release, so that the queue is never empty.
@@ -259,11 +258,9 @@ static BUSY: AtomicU64 = AtomicU64::new(1);
 async fn what_falls_due_happens_while_the_queue_is_never_empty() {
     let disk = Disk::default();
     let (sender, mut released) = unbounded_channel();
-    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
     let clock = || Moment(BUSY.load(Ordering::Relaxed));
-    let release = |_: &Engine| Insisting { handle: None, released: sender };
-    let opened = open(journal, &reader, &Snapshots::Memory(disk), clock, 1_000, Tiers::default(), release).await;
-    let (mut sequencer, handle) = opened.unwrap();
+    let release = Insisting { handle: None, released: sender };
+    let (mut sequencer, handle) = recovered(&disk).await.unwrap().open(clock, 1_000, Tiers::default(), release);
     let (member, organization, ends_at) = (MemberId(1), OrganizationId(1), Moment(2));
     let session = MemberSession { cookie_hash: [7; 32], member, organization, ends_at };
     let opened = Event::SessionOpened(session.clone());
@@ -320,12 +317,9 @@ async fn d6_75_a_row_of_another_format_is_refused_by_name_before_anything_is_wri
         journal.append(before.seq + 1, 1, format, b"of another release").await.unwrap();
         let (row, head) = (before.seq + 1, journal.head());
         drop(journal);
-        let (sender, _released) = unbounded_channel();
         let opening = storage(dir.path()).journal().await.unwrap();
         let reader = reader(dir.path()).await;
-        let kept = snapshots(dir.path());
-        let opened = open(opening, &reader, &kept, clock, 1_000, Tiers::default(), |_| Probe(sender)).await;
-        let refused = opened.err().unwrap();
+        let refused = Recovered::of(opening, &reader, &snapshots(dir.path())).await.err().unwrap();
         assert!(refused.to_string().contains("is not known to this release"), "{refused}");
         assert!(matches!(refused, RecoveryError::Codec { .. }), "{refused}");
         assert_eq!(reader.last_seq().await.unwrap(), row, "nothing was written");

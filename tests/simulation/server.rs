@@ -10,12 +10,11 @@ use std::time::Duration;
 use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::OrganizationId;
 use countersign::domain::time::Moment;
-use countersign::engine::Engine;
 use countersign::engine::command::Command;
 use countersign::sequencer::handle::{Handle, Submission, Unavailable};
 use countersign::sequencer::recovery::RecoveryError;
 use countersign::sequencer::shadow::{Ending, Shadow};
-use countersign::sequencer::{self, Release, Released};
+use countersign::sequencer::{Recovered, Release, Released};
 use countersign::storage::journal::JournalError;
 use countersign::storage::memory::Disk;
 use countersign::storage::snapshots::Snapshots;
@@ -126,16 +125,11 @@ impl Server {
     pub async fn start(&mut self, queue_max: usize, genesis: Option<Command>) -> Result<(), RecoveryError> {
         let journal = Journal::Memory(self.disk.journal()?);
         let (reader, snapshots) = (self.reader(), self.snapshots());
-        let told = Probe(Arc::clone(&self.told));
-        let recovered = &mut self.recovered;
-        *recovered = None;
-        let release = |engine: &Engine| {
-            *recovered = Some(engine.state().digest());
-            told
-        };
-        let tiers = self.settings.tiers.clone();
-        let opened = sequencer::open(journal, &reader, &snapshots, || CLOCK.get(), queue_max, tiers, release);
-        let (mut sequencer, handle) = opened.await?;
+        self.recovered = None;
+        let recovered = Recovered::of(journal, &reader, &snapshots).await?;
+        self.recovered = Some(recovered.state().digest());
+        let (tiers, told) = (self.settings.tiers.clone(), Probe(Arc::clone(&self.told)));
+        let (mut sequencer, handle) = recovered.open(|| CLOCK.get(), queue_max, tiers, told);
         sequencer.start(genesis).await?;
         self.shadow = Some(sequencer.shadow(self.settings.snapshot_events));
         self.handle = Some(handle);

@@ -60,9 +60,8 @@ async fn checked(dir: &Path, reader: &JournalReader) -> Result<(), String> {
 }
 
 async fn begin(dir: &Path, journal: Journal, reader: JournalReader) -> Result<Digest, String> {
-    let (sender, _released) = unbounded_channel();
-    let opened = open(journal, &reader, &snapshots(dir), clock, 1, Tiers::default(), |_| Probe(sender)).await;
-    opened.map(|(sequencer, _)| sequencer.engine.state().digest()).map_err(|error| error.to_string())
+    let recovered = Recovered::of(journal, &reader, &snapshots(dir)).await;
+    recovered.map(|recovered| recovered.state().digest()).map_err(|error| error.to_string())
 }
 
 /// Whether a refusal says where to look.

@@ -85,10 +85,7 @@ async fn d6_70_a_start_on_a_full_disk_answers_what_is_stored_and_goes_on_when_it
 async fn d6_70_an_empty_journal_is_not_begun_on_a_full_disk() {
     let disk = Disk::default();
     disk.fail(Fault::Full);
-    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
-    let (snapshots, release) = (Snapshots::Memory(disk), |_: &Engine| Probe(unbounded_channel().0));
-    let opened = open(journal, &reader, &snapshots, clock, 1_000, Tiers::default(), release).await;
-    assert!(matches!(opened, Err(RecoveryError::Journal(JournalError::Unwritable(_)))));
+    assert!(matches!(recovered(&disk).await, Err(RecoveryError::Journal(JournalError::Unwritable(_)))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,10 +154,8 @@ async fn d6_70_any_other_failure_ends_it_and_what_was_not_answered_is_there_whol
 async fn d6_70_what_waits_behind_the_batch_that_fails_is_told_that_nothing_was_done() {
     let disk = Disk::default();
     let (sender, mut released) = unbounded_channel();
-    let (journal, reader) = (Journal::Memory(disk.journal().unwrap()), JournalReader::Memory(disk.clone()));
-    let snapshots = Snapshots::Memory(disk.clone());
-    let opened = open(journal, &reader, &snapshots, clock, 4 * BATCH_MAX, Tiers::default(), |_| Probe(sender)).await;
-    let (mut sequencer, handle) = opened.unwrap();
+    let recovered = recovered(&disk).await.unwrap();
+    let (mut sequencer, handle) = recovered.open(clock, 4 * BATCH_MAX, Tiers::default(), Probe(sender));
     sequencer.start(Some(Command::Genesis(vec![venue_key()]))).await.unwrap();
     released.recv().await.unwrap();
     handle.submit([open_session(1)].into_iter().chain((1..BATCH_MAX).map(looking)).collect()).unwrap();
