@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::access::tier::Tiers;
 use crate::background::Background;
 use crate::config::Config;
 use crate::dashboard;
@@ -154,12 +153,8 @@ impl Server {
         let (history_feed, history_batches) = history::feed();
         let (fan_out_feed, fanned_out) = fan_out::feed();
         let sequence = Sequence {
+            config: config.clone(),
             storage: storage.clone(),
-            snapshots: (Snapshots::under(&config.data_dir), config.limits.snapshot_events as u64),
-            data_dir: config.data_dir.clone(),
-            queue_max: config.limits.submit_queue,
-            rings: RingLimits { each: config.limits.replay_ring, all: config.limits.replay_items },
-            tiers: config.rates.clone(),
             genesis,
             seats: Arc::clone(&seats),
             feeds: Feeds {
@@ -372,13 +367,8 @@ async fn open_history(
 
 /// What the sequencer's thread is given.
 struct Sequence {
+    config: Config,
     storage: Storage,
-    /// Where they are kept, and events after which one is saved.
-    snapshots: (Snapshots, u64),
-    data_dir: PathBuf,
-    queue_max: usize,
-    rings: RingLimits,
-    tiers: Tiers,
     genesis: Option<Command>,
     seats: Arc<Seats>,
     feeds: Feeds,
@@ -410,7 +400,7 @@ fn run_sequencer(
             return;
         }
     };
-    let (data_dir, metrics) = (sequence.data_dir.clone(), Arc::clone(&sequence.feeds.metrics));
+    let (data_dir, metrics) = (sequence.config.data_dir.clone(), Arc::clone(&sequence.feeds.metrics));
     runtime.block_on(async move {
         match open_sequencer(sequence).await {
             Ok((sequencer, shadow, running)) => {
@@ -450,8 +440,7 @@ async fn run_beside(
 }
 
 async fn open_sequencer(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), ServerError> {
-    let Sequence { storage, snapshots: (snapshots, every), data_dir, queue_max, rings, tiers, genesis, seats, feeds } =
-        sequence;
+    let Sequence { config: Config { data_dir, limits, rates, .. }, storage, genesis, seats, feeds } = sequence;
     storage.check_log()?;
     storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
@@ -461,19 +450,20 @@ async fn open_sequencer(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, 
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
     let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
-    let recovered = Recovered::of(writer, &journal, &snapshots).await?;
+    let recovered = Recovered::of(writer, &journal, &Snapshots::under(&data_dir)).await?;
     let state = recovered.state();
     let directory = Arc::new(Directory::new(state));
     let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
+    let rings = RingLimits { each: limits.replay_ring, all: limits.replay_items };
     let desk = Desk::new(Arc::clone(&directory), seats, seq, &recent, rings, feeds, wall_clock);
-    let (mut sequencer, handle) = recovered.open(wall_clock, queue_max, tiers, desk);
+    let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, desk);
     let empty = sequencer.head().borrow().seq == 0;
     if empty && genesis.is_none() {
         return Err(ServerError::Empty);
     }
     sequencer.start(genesis.filter(|_| empty)).await?;
     let stages = sequencer.stages();
-    let shadow = sequencer.shadow(every);
+    let shadow = sequencer.shadow(limits.snapshot_events as u64);
     Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
 }
 

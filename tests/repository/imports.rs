@@ -42,7 +42,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "background",
             "domain",
-            "access",
             "engine",
             "storage",
             "sequencer",
