@@ -56,7 +56,7 @@ impl Canonical {
 
     /// Lower-case hex SHA-256 of the canonical text.
     pub fn digest(&self) -> String {
-        Sha256::digest(self.to_json()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(Sha256::digest(self.to_json()))
     }
 
     fn write(&self, out: &mut String) {

@@ -162,7 +162,6 @@ impl Run {
         self.restart().await;
         let verified = verify(&self.server.reader(), &self.server.snapshots()).await.expect("the journal is sound");
         assert_eq!(verified.state, self.model.state().digest(), "law 4: the journal replays to another state");
-        let state: String = verified.state.iter().map(|byte| format!("{byte:02x}")).collect();
         Report {
             journal: self.server.reader(),
             commands: self.commands + self.history.survived,
@@ -171,7 +170,7 @@ impl Run {
             lost: self.history.lost,
             events: verified.seq,
             hooks: self.hooks,
-            trace: format!("{:016x}-{state}", self.trace),
+            trace: format!("{:016x}-{}", self.trace, hex::encode(verified.state)),
         }
     }
 
