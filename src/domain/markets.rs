@@ -63,37 +63,34 @@ pub struct Market {
 impl Market {
     /// `floor(price × qty)` in quote units, the same number on both sides (rule 34); `None` beyond 64 bits.
     pub fn cost(&self, price: Price, qty: Quantity) -> Option<Amount> {
-        let product = i128::from(price.0) * i128::from(qty.0);
-        let units = match self.cost_scale() {
-            scale if scale >= 0 => product / power(scale),
-            scale => product.checked_mul(power(-scale))?,
-        };
-        i64::try_from(units).ok().map(Amount)
+        self.product(price, qty.0, self.qty_decimals, |product, by| product / by)
     }
 
     /// `floor(price × amount)` in quote units, of an amount of the base asset; `None` beyond 64 bits.
     pub fn value(&self, price: Price, amount: Amount) -> Option<Amount> {
-        let product = i128::from(price.0) * i128::from(amount.0);
-        let scale = i32::from(self.price_decimals) + i32::from(self.base_decimals) - i32::from(self.quote_decimals);
-        let units = if scale >= 0 { product / power(scale) } else { product.checked_mul(power(-scale))? };
-        i64::try_from(units).ok().map(Amount)
+        self.product(price, amount.0, self.base_decimals, |product, by| product / by)
     }
 
     /// `ceil(price × qty)` in quote units, what a buy holds before its fee.
     pub fn cost_up(&self, price: Price, qty: Quantity) -> Option<Amount> {
-        let product = i128::from(price.0) * i128::from(qty.0);
-        let units = match self.cost_scale() {
-            scale if scale >= 0 => divide_up(product, power(scale)),
-            scale => product.checked_mul(power(-scale))?,
+        self.product(price, qty.0, self.qty_decimals, divide_up)
+    }
+
+    /// `price × units × 10^-decimals` in quote units, divided as `divide` rounds.
+    fn product(&self, price: Price, units: i64, decimals: u8, divide: impl Fn(i128, i128) -> i128) -> Option<Amount> {
+        let product = i128::from(price.0) * i128::from(units);
+        let units = match self.scale(decimals) {
+            scale if scale >= 0 => divide(product, power(scale)),
+            scale => product.checked_mul(power(scale))?,
         };
         i64::try_from(units).ok().map(Amount)
     }
 
     /// The largest quantity whose cost at `price` is within `cash`; `None` beyond 64 bits.
     pub fn affordable(&self, price: Price, cash: Amount) -> Option<Quantity> {
-        let cash = match self.cost_scale() {
+        let cash = match self.scale(self.qty_decimals) {
             scale if scale >= 0 => i128::from(cash.0).checked_mul(power(scale))?,
-            scale => i128::from(cash.0) / power(-scale),
+            scale => i128::from(cash.0) / power(scale),
         };
         i64::try_from(cash / i128::from(price.0)).ok().map(Quantity)
     }
@@ -115,12 +112,13 @@ impl Market {
         qty.0.checked_mul(factor).map(Amount)
     }
 
-    /// Decimals that `price × qty` has beyond the quote asset's.
-    fn cost_scale(&self) -> i32 {
-        i32::from(self.price_decimals) + i32::from(self.qty_decimals) - i32::from(self.quote_decimals)
+    /// Decimals that a price times what has so many has beyond the quote asset's.
+    fn scale(&self, decimals: u8) -> i32 {
+        i32::from(self.price_decimals) + i32::from(decimals) - i32::from(self.quote_decimals)
     }
 }
 
+/// Ten to the exponent's magnitude.
 fn power(exponent: i32) -> i128 {
     10i128.pow(exponent.unsigned_abs())
 }
