@@ -194,35 +194,27 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
     }
 }
 
-/// The schema of a channel's data; `None` for a method.
-fn data(g: &mut SchemaGenerator, operation: Operation) -> Option<Value> {
-    let list = |item: Schema| Some(json!({"type": "array", "items": item}));
-    match operation {
+/// The schema of a channel's data.
+fn data(g: &mut SchemaGenerator, channel: Operation) -> Value {
+    let list = |item: Schema| json!({"type": "array", "items": item});
+    let either = |one: Schema, other: Schema| json!({"type": "array", "items": {"anyOf": [one, other]}});
+    match channel {
         Operation::Status => list(g.subschema_for::<m::Status>()),
-        Operation::Instrument => Some(json!(g.subschema_for::<m::Instrument>())),
+        Operation::Instrument => json!(g.subschema_for::<m::Instrument>()),
         Operation::Ticker => list(g.subschema_for::<m::Ticker>()),
         Operation::Book => list(g.subschema_for::<m::Book>()),
         Operation::Level3 => list(g.subschema_for::<m::Level3>()),
         Operation::Ohlc => list(g.subschema_for::<m::Ohlc>()),
         Operation::Trade => list(g.subschema_for::<m::Trade>()),
-        Operation::Balances => {
-            let (snapshot, update) = (g.subschema_for::<i::Balance>(), g.subschema_for::<i::LedgerEntry>());
-            Some(json!({"type": "array", "items": {"anyOf": [snapshot, update]}}))
-        }
+        Operation::Balances => either(g.subschema_for::<i::Balance>(), g.subschema_for::<i::LedgerEntry>()),
         Operation::Executions => list(g.subschema_for::<i::Execution>()),
         Operation::Ledger => list(g.subschema_for::<i::LedgerEntry>()),
-        Operation::Earn => {
-            let (snapshot, update) = (g.subschema_for::<e::EarnPosition>(), g.subschema_for::<e::EarnOperation>());
-            Some(json!({"type": "array", "items": {"anyOf": [snapshot, update]}}))
-        }
+        Operation::Earn => either(g.subschema_for::<e::EarnPosition>(), g.subschema_for::<e::EarnOperation>()),
         Operation::Deposits => list(g.subschema_for::<i::Deposit>()),
         Operation::Withdrawals => list(g.subschema_for::<i::Withdrawal>()),
-        Operation::Custody => {
-            let (withdrawal, pool) = (g.subschema_for::<i::Withdrawal>(), g.subschema_for::<i::LowPool>());
-            Some(json!({"type": "array", "items": {"anyOf": [withdrawal, pool]}}))
-        }
+        Operation::Custody => either(g.subschema_for::<i::Withdrawal>(), g.subschema_for::<i::LowPool>()),
         Operation::Approvals => list(g.subschema_for::<i::Request>()),
-        _ => None,
+        method => unreachable!("{method:?} is no channel"),
     }
 }
 
