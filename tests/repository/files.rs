@@ -5,12 +5,7 @@ use std::path::Path;
 use crate::assert_none;
 use crate::source::{Source, files};
 
-const LINES_SOFT: usize = 500;
-const LINES_HARD: usize = 800;
-
-/// Files over the soft limit with the length at which they entered. They may only shrink, and
-/// leave the list once they fit. Nothing enters without a reason in its commit.
-const OVERSIZE: &[(&str, usize)] = &[];
+const LINES_MAX: usize = 500;
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "types", "misc"];
@@ -18,9 +13,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "
 #[test]
 fn files_stay_short() {
     let sources = files(&["src", "tests", "load-tests", "examples", "benches"], &[".rs", ".js", ".css", ".py", ".ts"]);
-    let mut findings: Vec<String> = sources.iter().filter_map(|source| too_long(source, OVERSIZE)).collect();
-    let gone = OVERSIZE.iter().filter(|(path, _)| sources.iter().all(|source| source.path != *path));
-    findings.extend(gone.map(|(path, _)| format!("{path}: listed in OVERSIZE but not there")));
+    let findings: Vec<String> = sources.iter().filter_map(too_long).collect();
     assert_none("split by topic; see the table in ARCHITECTURE.md:", &findings);
 }
 
@@ -62,19 +55,9 @@ fn file_names_say_something() {
     assert_none("a file is named after the concept it holds:", &findings);
 }
 
-fn too_long(source: &Source, listed: &[(&str, usize)]) -> Option<String> {
+fn too_long(source: &Source) -> Option<String> {
     let lines = source.text.lines().count();
-    let entry = listed.iter().find(|(path, _)| *path == source.path);
-    let complaint = match entry {
-        _ if lines > LINES_HARD => format!("{lines} lines, never more than {LINES_HARD}"),
-        None if lines > LINES_SOFT => format!("{lines} lines, at most {LINES_SOFT}"),
-        Some((_, entered)) if lines > *entered => {
-            format!("{lines} lines, entered OVERSIZE with {entered}")
-        }
-        Some(_) if lines <= LINES_SOFT => format!("{lines} lines: fits now, take it off OVERSIZE"),
-        None | Some(_) => return None,
-    };
-    Some(format!("{}: {complaint}", source.path))
+    (lines > LINES_MAX).then(|| format!("{}: {lines} lines, at most {LINES_MAX}", source.path))
 }
 
 fn opens_with_header(text: &str) -> bool {
@@ -90,18 +73,10 @@ fn has_empty_name(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn of(lines: usize) -> Source {
-        Source { path: "src/a.rs".into(), text: "line\n".repeat(lines) }
-    }
-
     #[test]
-    fn long_files_are_found_and_the_list_only_shrinks() {
-        assert!(too_long(&of(500), &[]).is_none());
-        assert!(too_long(&of(501), &[]).is_some());
-        assert!(too_long(&of(600), &[("src/a.rs", 620)]).is_none());
-        assert!(too_long(&of(621), &[("src/a.rs", 620)]).is_some());
-        assert!(too_long(&of(400), &[("src/a.rs", 620)]).is_some());
-        assert!(too_long(&of(801), &[("src/a.rs", 900)]).is_some());
+    fn long_files_are_found() {
+        let of = |lines| Source { path: "src/a.rs".into(), text: "line\n".repeat(lines) };
+        assert!(too_long(&of(500)).is_none() && too_long(&of(501)).is_some());
     }
 
     #[test]
