@@ -4,11 +4,9 @@
 //! default. The one secret that may stand here, the database's password, prints as `***`; the master
 //! key has a file or environment variable of its own.
 
-use std::{
-    fs, io,
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use ipnet::IpNet;
 use serde::Deserialize;

@@ -11,6 +11,7 @@ use super::session::{End, Session};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{OrderId, Seq};
+use crate::domain::orders::Order;
 use crate::domain::text::{AssetCode, Symbol};
 use crate::domain::time::Moment;
 use crate::engine::command::OrderRef;
@@ -116,7 +117,7 @@ impl Session {
         &mut self,
         call: Call,
         refs: Box<[OrderRef]>,
-        open: Vec<crate::domain::orders::Order>,
+        open: Vec<Order>,
         grant: Option<HistoryGrant>,
         reference: &Reference,
     ) {

@@ -14,7 +14,6 @@ pub use download::routes;
 pub use maker::make;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -57,12 +56,6 @@ pub struct Exports {
     progress: Mutex<HashMap<ExportId, Progress>>,
     /// Something was ordered or removed.
     changed: Notify,
-}
-
-impl fmt::Debug for Exports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exports").field("dir", &self.dir).finish_non_exhaustive()
-    }
 }
 
 impl Exports {

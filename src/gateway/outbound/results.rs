@@ -6,10 +6,12 @@ use super::records::{self, amount};
 use super::{array, page};
 use crate::access::operation::Operation;
 use crate::access::workflow::{Permission, Workflow};
+use crate::domain::assets::Asset;
 use crate::domain::ids::{ExportId, MemberId, OrderId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
 use crate::domain::time::Moment;
+use crate::engine::deposits::OwnAddress;
 use crate::engine::exports::Export;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
@@ -46,7 +48,7 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
         Reply::EarnPaid(of) => json(out, &earn::paid(reference, of)),
         Reply::Halted(reason) => json(out, &r::Halted { halted: reason.is_some(), reason: reason.clone() }),
         Reply::DepositAddresses(all) => {
-            let address = |of: &crate::engine::deposits::OwnAddress| r::DepositAddress {
+            let address = |of: &OwnAddress| r::DepositAddress {
                 address: of.address.address.clone(),
                 tag: of.address.tag.clone(),
                 expiretm: 0,
@@ -275,7 +277,7 @@ fn member(of: &Member) -> r::Member {
     }
 }
 
-fn methods(out: &mut String, operation: Operation, assets: &[crate::domain::assets::Asset]) {
+fn methods(out: &mut String, operation: Operation, assets: &[Asset]) {
     if operation == Operation::DepositMethods {
         let methods = assets.iter().map(|of| r::DepositMethod {
             asset: of.code.to_string(),
