@@ -1,6 +1,5 @@
 //! Candles: what the trades of a market came to in a stretch of time.
 
-use super::ids::MarketId;
 use super::money::{Amount, Price, Quantity};
 use super::time::Moment;
 
@@ -36,9 +35,6 @@ pub struct Candle {
     /// Quote paid for it.
     pub cost: Amount,
 }
-
-/// A candle that was kept: of which market, of which interval in minutes.
-pub type PastCandle = (MarketId, u32, Candle);
 
 impl Candle {
     /// Of one trade.

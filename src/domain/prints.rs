@@ -1,6 +1,6 @@
 //! Trades as anybody may see them, and what is kept of them over a restart.
 
-use super::candles::{Candle, PastCandle};
+use super::candles::Candle;
 use super::ids::MarketId;
 use super::money::{Price, Quantity};
 use super::orders::{OrderType, Side};
@@ -29,8 +29,8 @@ pub struct Print {
 /// What was traded before a start, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarketPast {
-    /// The last candles of each market and interval.
-    pub candles: Vec<PastCandle>,
+    /// The last candles of each market and interval, that in minutes.
+    pub candles: Vec<(MarketId, u32, Candle)>,
     /// The last traded minutes of each market, a day's worth at least.
     pub minutes: Vec<(MarketId, Candle)>,
     /// The last trades of each market.

@@ -10,7 +10,7 @@ mod transfers;
 
 pub use audit::{AuditEntry, Audited};
 pub use projector::start;
-pub use queries::{Busy, Closed, Entries, Found, Wanted};
+pub use queries::{Busy, Wanted};
 pub use rows::{ClosedOrder, PastFill};
 pub use streams::{Page, Past};
 

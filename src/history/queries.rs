@@ -73,16 +73,8 @@ pub(super) async fn past(reader: &HistoryReader) -> Result<MarketPast, HistoryEr
     Ok(past)
 }
 
-/// A page of closed orders, newest first, and where the next begins.
-pub type Closed = (Vec<ClosedOrder>, Option<Cursor>);
-/// A page of ledger entries, newest first, and where the next begins.
-pub type Entries = (Vec<Entry>, Option<Cursor>);
-/// A page of fills, newest first, and where the next begins.
-pub type Fills = (Vec<PastFill>, Option<Cursor>);
-/// A page of the audit log, newest first, and where the next begins.
-pub type AuditPage = (Vec<Audited>, Option<Cursor>);
-/// Orders found by name.
-pub type Found = Vec<ClosedOrder>;
+/// A page of a list, newest first, and where the next begins.
+pub(super) type Paged<T> = (Vec<T>, Option<Cursor>);
 
 impl History {
     /// The last event in the tables.
@@ -118,7 +110,7 @@ impl History {
     }
 
     /// `closed_orders`, by the time at which they closed.
-    pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Closed, Busy> {
+    pub async fn closed_orders(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Paged<ClosedOrder>, Busy> {
         self.query(grant.reached, async {
             let filter = OrderFilter {
                 market: wanted.market.map(|market| market.0.into()),
@@ -131,7 +123,7 @@ impl History {
     }
 
     /// `ledgers`, by time.
-    pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Entries, Busy> {
+    pub async fn ledger_entries(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Paged<Entry>, Busy> {
         self.query(grant.reached, async {
             let asset = wanted.asset.map(|asset| asset.0.into());
             let rows = self.reader.ledger_entries(&page(grant, wanted), asset, wanted.kind.as_deref()).await?;
@@ -141,7 +133,7 @@ impl History {
     }
 
     /// `audit_log`, by time, each entry with the digest of its journal row.
-    pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<AuditPage, Busy> {
+    pub async fn audit_log(&self, grant: &AuditGrant, wanted: &Wanted) -> Result<Paged<Audited>, Busy> {
         self.query(grant.reached, async {
             let page = within(grant.organization.0.into(), Period::ALWAYS, wanted);
             let mut rows = self.reader.audit(&page).await?;
@@ -161,7 +153,7 @@ impl History {
     }
 
     /// `trades_history`, by time.
-    pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Fills, Busy> {
+    pub async fn trades(&self, grant: &HistoryGrant, wanted: &Wanted) -> Result<Paged<PastFill>, Busy> {
         self.query(grant.reached, async {
             let market = wanted.market.map(|market| market.0.into());
             Ok(told(self.reader.trades(&page(grant, wanted), market).await?, wanted.limit))
@@ -194,7 +186,12 @@ impl History {
 
     /// The closed orders among those named, newest first: by order id any of the account, by client id only the asker's
     /// own (rule 30), and only those whose close lies within the granted dates.
-    pub async fn find(&self, grant: &HistoryGrant, ids: &[OrderId], cl_ord_ids: &[&str]) -> Result<Found, Busy> {
+    pub async fn find(
+        &self,
+        grant: &HistoryGrant,
+        ids: &[OrderId],
+        cl_ord_ids: &[&str],
+    ) -> Result<Vec<ClosedOrder>, Busy> {
         self.query(grant.reached, async {
             let account = grant.account.0.into();
             let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
@@ -235,7 +232,7 @@ fn within(owner: u64, dates: Period, wanted: &Wanted) -> Page {
 }
 
 /// The records of a page of rows, and where the next begins.
-fn told<T: DeserializeOwned>(mut rows: Vec<Stored>, limit: usize) -> (Vec<T>, Option<Cursor>) {
+fn told<T: DeserializeOwned>(mut rows: Vec<Stored>, limit: usize) -> Paged<T> {
     let next = cut(&mut rows, limit, |row| (row.at_us, row.id));
     (rows.iter().filter_map(|row| read(&row.body)).collect(), next)
 }

@@ -4,17 +4,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::History;
-use super::queries::{Busy, Wanted, cut, page};
+use super::queries::{Busy, Paged, Wanted, cut, page};
 use super::rows::{bytes, read};
-use crate::domain::cursor::Cursor;
 use crate::domain::ids::AssetId;
 use crate::domain::time::Moment;
 use crate::engine::query::HistoryGrant;
 use crate::engine::transfers::{Transfer, TransferFilter};
 use crate::storage::history::{Stored, TransferKey, TransferRow};
-
-/// A page of deposits or withdrawals, newest first, and where the next begins.
-pub type TransferPage<T> = (Vec<T>, Option<Cursor>);
 
 /// The row of one that has ended; open ones have none.
 pub(super) fn row<T: Transfer + Serialize>(of: &T) -> Option<TransferRow> {
@@ -36,7 +32,7 @@ impl History {
         filter: &TransferFilter,
         asset: Option<AssetId>,
         open: Vec<T>,
-    ) -> Result<TransferPage<T>, Busy> {
+    ) -> Result<Paged<T>, Busy> {
         self.query(grant.reached, async {
             let wanted =
                 Wanted { period: filter.period, limit: filter.limit, cursor: filter.before, ..Wanted::default() };

@@ -19,9 +19,9 @@ pub struct Figures {
     pub high: Price,
     /// The lowest.
     pub low: Price,
-    /// Base traded.
+    /// Base traded, in quantity units.
     pub volume: Quantity,
-    /// Quote paid ÷ base traded, in the market's quote and quantity units.
+    /// Quote paid for it, in the quote asset's units.
     pub cost: Amount,
 }
 
