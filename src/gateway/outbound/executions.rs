@@ -237,7 +237,7 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{AccountId, MarketId, OrderId, OrganizationId, ServiceUserId};
+    use crate::domain::ids::{MarketId, OrderId};
     use crate::domain::orders::Side;
     use crate::domain::text::ClientOrderId;
     use crate::wire::items as w;
@@ -249,26 +249,15 @@ mod tests {
 
     fn order() -> Order {
         Order {
-            id: OrderId(7),
-            organization: OrganizationId(1),
-            account: AccountId(1),
-            owner: ServiceUserId(1),
-            market: MarketId(1),
-            side: Side::Buy,
-            order_type: crate::domain::orders::OrderType::Limit,
-            time_in_force: crate::domain::orders::TimeInForce::Gtc,
             post_only: true,
             limit: Some(Price(400_001)),
             qty: Quantity(10_000_000),
             cl_ord_id: Some(ClientOrderId::from("demo-1").unwrap()),
-            userref: None,
-            opened_at: Moment(0),
             filled: Quantity(5_000_000),
             cost: Amount(20_000_000),
             fee: Amount(20_000),
-            held: Amount(0),
             status: OrderStatus::PartiallyFilled,
-            terms: None,
+            ..Order::waiting(7)
         }
     }
 

@@ -203,20 +203,16 @@ pub fn low_pool(reference: &Reference, asset: AssetId, left: u64, offset: u64) -
 
 /// A request; `can` in replies only.
 pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -> w::Request {
-    let initiator = match &of.initiator {
-        approvals::Initiator::Member(id, name) => {
-            w::Initiator { r#type: "member", id: id.to_string(), name: name.clone() }
-        }
-        approvals::Initiator::ServiceUser(id, name) => {
-            w::Initiator { r#type: "service_user", id: id.to_string(), name: name.clone() }
-        }
+    let (r#type, id, name) = match &of.initiator {
+        approvals::Initiator::Member(id, name) => ("member", id.to_string(), name),
+        approvals::Initiator::ServiceUser(id, name) => ("service_user", id.to_string(), name),
     };
     w::Request {
         request_id: of.id.to_string(),
         workflow: of.workflow.name(),
         action: of.change.governed().name(),
         state: of.state.name(),
-        initiator,
+        initiator: w::Initiator { r#type, id, name: name.clone() },
         created_at: of.created_at.to_string(),
         expires_at: of.expires_at.to_string(),
         payload: RawValue::from_string(of.payload.to_json()).expect("canonical JSON is JSON"),
