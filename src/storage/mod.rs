@@ -155,7 +155,8 @@ impl Journal {
     }
 }
 
-/// Reads beside the writer, for recovery, verification and the history projector; clones share what it opened.
+/// Reads beside the writer, for recovery, verification, the history projector and replays; clones share what it opened.
+/// What cannot be read is `Unavailable`, and what cannot be as it was written `Corrupt`.
 #[derive(Clone, Debug)]
 pub enum JournalReader {
     /// In SQLite or Postgres.
