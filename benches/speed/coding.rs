@@ -2,10 +2,7 @@
 
 use std::hint::black_box;
 
-use countersign::access::principal::Actor;
-use countersign::domain::time::Moment;
-use countersign::engine::event::Event;
-use countersign::sequencer::codec;
+use countersign::sequencer::codec::{self, Entry};
 
 use crate::mix::Mix;
 use crate::thread_time;
@@ -19,9 +16,6 @@ const ROW: usize = 1_000;
 /// Rounds; the best counts.
 const ROUNDS: usize = 3;
 
-/// One command's.
-type Entry = (Moment, Actor, Vec<Event>);
-
 /// Prints nanoseconds and bytes an event, without clients' ids and with.
 pub fn print() {
     println!("{:>12} {:>12} {:>12} {:>12}", "client ids", "bytes/event", "ns to bytes", "ns back");
@@ -31,7 +25,7 @@ pub fn print() {
             mix.step();
         }
         let entries: Vec<Entry> = (0..COMMANDS).map(|_| entry(&mut mix)).collect();
-        let events = entries.iter().map(|(.., events)| events.len()).sum::<usize>() as f64;
+        let events = entries.iter().map(|entry| entry.events.len()).sum::<usize>() as f64;
         let (mut there, mut back, mut bytes) = (f64::INFINITY, f64::INFINITY, 0);
         for _ in 0..ROUNDS {
             let began = thread_time();
@@ -49,11 +43,11 @@ pub fn print() {
 
 fn entry(mix: &mut Mix) -> Entry {
     let step = mix.step();
-    (step.at, step.by.actor, mix.engine.take_events().collect())
+    Entry { at: step.at, by: step.by.actor, events: mix.engine.take_events().collect() }
 }
 
 fn encoded(entries: &[Entry]) -> Vec<u8> {
     let mut body = Vec::new();
-    entries.iter().for_each(|(at, by, events)| codec::encode(&mut body, *at, *by, events));
+    entries.iter().for_each(|Entry { at, by, events }| codec::encode(&mut body, *at, *by, events));
     body
 }
