@@ -40,7 +40,7 @@ pub struct Released<T> {
     pub waiting: usize,
 }
 
-/// Where released batches go: the gateway's subscriptions.
+/// Where released batches go: the gateway's desk.
 pub trait Release: Send + 'static {
     /// Says whom to answer.
     type Ticket: Send + 'static;

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
+use super::Stamped;
+use super::codec::{self, CodecError};
+use super::replay::{PAGE, Replay};
 use crate::domain::ids::Seq;
 use crate::engine::state::State;
 use crate::storage::journal::JournalError;
 use crate::storage::snapshots::{Snapshot, Snapshots};
 use crate::storage::{Digest, JournalReader};
-
-use super::Stamped;
-use super::codec::{self, CodecError};
-use super::replay::{PAGE, Replay};
 
 /// The snapshot format that this release writes: postcard of the whole state.
 pub const SNAPSHOT_FORMAT: u16 = 5;
