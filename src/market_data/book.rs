@@ -148,6 +148,7 @@ impl Levels {
         }
     }
 
+    /// The best `depth` levels of a side: price, quantity, and the orders in their queue.
     fn best(
         &self,
         side: Side,
