@@ -269,7 +269,7 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metri
         let (dir, at) = (dir.clone(), *head.borrow());
         if tick == 0 || last {
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
-            metrics.head(at.seq, at.digest);
+            metrics.tell_head(at.seq, at.digest);
         }
         // One that the disk refused is tried again when it has moved.
         if seen.replace(at) != Some(at) {

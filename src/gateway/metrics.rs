@@ -93,7 +93,7 @@ impl Metrics {
     }
 
     /// Notes the journal's head, as the log tells it each minute (rule 47).
-    pub fn head(&self, seq: u64, digest: [u8; 32]) {
+    pub fn tell_head(&self, seq: u64, digest: [u8; 32]) {
         *self.head_told.lock().expect("no holder of this lock panics") = Some((seq, digest));
     }
 
