@@ -229,6 +229,7 @@ fn service_user(index: usize, key: &Key, master: &MasterKey, at: Moment) -> Resu
         scopes,
         settings,
         managers: Vec::new(),
+        editor: None,
         claim: None,
         rotation: None,
         retiring: None,

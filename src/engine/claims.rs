@@ -70,7 +70,7 @@ pub fn rotated(user: ServiceUser, now: Moment) -> ServiceUser {
     }
 }
 
-/// The managers of a key once `member` has had a hand in it (rule 22). Who has left never votes again and is not kept.
+/// The managers of a key once `member` has rotated or claimed it (rule 22). Who has left never votes again and is not kept.
 pub fn managed_by(members: &Members, user: &ServiceUser, member: MemberId) -> Vec<MemberId> {
     let here = |id: &&MemberId| members.member(**id).status != MemberStatus::Removed;
     let mut managers: Vec<MemberId> = user.managers.iter().filter(here).copied().collect();

@@ -4,33 +4,34 @@ use super::approvals::{Decision, InitiatorId, Request, Vote};
 use super::members::Member;
 use super::policy::{Policy, Verdict};
 use super::reject::{Code, Reject};
+use super::service_users::ServiceUser;
 use super::state::State;
 use crate::access::workflow::{Permission, Workflow};
-use crate::domain::ids::{MemberId, OrganizationId, ServiceUserId};
+use crate::domain::ids::{MemberId, OrganizationId};
 
 /// The Members, one of them perhaps as it would be.
 #[derive(Clone, Copy)]
 pub struct Electorate<'a> {
     state: &'a State,
     changed: Option<&'a Member>,
-    /// Who would manage a key as well.
-    manager: Option<(ServiceUserId, MemberId)>,
+    /// A key as it would be.
+    key: Option<&'a ServiceUser>,
 }
 
 impl<'a> Electorate<'a> {
     /// The Members as they are.
     pub fn now(state: &'a State) -> Electorate<'a> {
-        Electorate { state, changed: None, manager: None }
+        Electorate { state, changed: None, key: None }
     }
 
     /// The Members once `changed` replaces its record.
     pub fn after(state: &'a State, changed: &'a Member) -> Electorate<'a> {
-        Electorate { state, changed: Some(changed), manager: None }
+        Electorate { state, changed: Some(changed), key: None }
     }
 
-    /// The Members once one of them manages a key as well.
-    fn managing(state: &'a State, key: ServiceUserId, member: MemberId) -> Electorate<'a> {
-        Electorate { state, changed: None, manager: Some((key, member)) }
+    /// The Members once `key` replaces its record.
+    fn of_key(state: &'a State, key: &'a ServiceUser) -> Electorate<'a> {
+        Electorate { state, changed: None, key: Some(key) }
     }
 
     fn record(&self, id: MemberId) -> &Member {
@@ -69,7 +70,8 @@ impl<'a> Electorate<'a> {
     fn manages(&self, initiator: InitiatorId, member: MemberId) -> bool {
         match initiator {
             InitiatorId::ServiceUser(id) => {
-                self.manager == Some((id, member)) || self.state.keys.service_user(id).managers.contains(&member)
+                let key = self.key.filter(|key| key.id == id);
+                key.unwrap_or_else(|| self.state.keys.service_user(id)).is_managed_by(member)
             }
             InitiatorId::Member(_) => false,
         }
@@ -164,17 +166,11 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
     })
 }
 
-/// As [`keeps_quorums`], where a Member takes a key in hand: from then on the Member's votes on its requests do not count
-/// (rule 22).
-pub fn keeps_approvers(
-    state: &State,
-    organization: OrganizationId,
-    key: ServiceUserId,
-    member: MemberId,
-    strand_pending: bool,
-) -> Result<(), Reject> {
-    let (now, after) = (Electorate::now(state), Electorate::managing(state, key, member));
-    strands_nothing(state, organization, strand_pending, |request, verdict| {
+/// As [`keeps_quorums`], where `key` is the record of a key that a Member takes in hand: from then on the Member's votes on
+/// its requests do not count (rule 22).
+pub fn keeps_approvers(state: &State, key: &ServiceUser, strand_pending: bool) -> Result<(), Reject> {
+    let (now, after) = (Electorate::now(state), Electorate::of_key(state, key));
+    strands_nothing(state, key.organization, strand_pending, |request, verdict| {
         !now.can_pass(request, verdict) || after.can_pass(request, verdict)
     })
 }

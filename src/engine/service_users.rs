@@ -60,8 +60,10 @@ pub struct ServiceUser {
     pub scopes: ScopeSet,
     /// Its settings.
     pub settings: KeySettings,
-    /// The Member who created, last edited, rotated or claimed it; none for keys made at genesis (rule 22).
+    /// The Members who created, rotated or claimed it; none for keys made at genesis (rule 22).
     pub managers: Vec<MemberId>,
+    /// The Member who edited it last.
+    pub editor: Option<MemberId>,
     /// Who may still take the secret of its first key, or of `rotation`.
     pub claim: Option<Claim>,
     /// The key that takes over once it is claimed.
@@ -322,6 +324,11 @@ impl ServiceUser {
     /// Whether withdrawals that it has asked for go on waiting (rule 9).
     pub fn may_have_requests(&self) -> bool {
         self.scopes.holds(Scope::Withdraw) && !self.has_stopped()
+    }
+
+    /// Whether a Member has it in hand, and so may be kept from voting on its requests (rule 22).
+    pub fn is_managed_by(&self, member: MemberId) -> bool {
+        self.editor == Some(member) || self.managers.contains(&member)
     }
 
     /// Whether a credential of that version is still kept, be its time over or not.

@@ -1,8 +1,6 @@
 //! Random Members, Service Users, policies, votes and clock jumps, played against the model of `model.rs`: after
 //! every step both agree on what was accepted and on every request.
 
-use std::collections::BTreeSet;
-
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{MemberId, OrganizationId, ServiceUserId};
@@ -76,7 +74,7 @@ impl Pair {
             people: people.into(),
             policies,
             asked: Vec::new(),
-            managers: BTreeSet::new(),
+            editor: None,
             frozen: None,
             renamed: 0,
             hour: 0,

@@ -1,7 +1,8 @@
-//! Keys: nonces, settings, and what happens when one stops (rules 2, 3, 8 to 10, 28, 39).
+//! Keys: nonces, settings, and what happens when one stops (rules 2, 3, 8 to 10, 22, 28, 39).
 
 use countersign::access::key::{KeySettings, OnStop, SettingsChange};
 use countersign::access::operation::Operation;
+use countersign::access::principal::Principal;
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId};
@@ -237,11 +238,43 @@ fn rule_22_who_has_left_manages_no_key_any_more_from_its_next_change_on() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
     let dora = joined(&mut stage, "dora", &Permission::ALL);
     let managers = |stage: &Stage| stage.state().keys.service_user(ServiceUserId(1)).managers.clone();
-    stage.initiate(&member(dora), rename(1, "Hers")).unwrap();
+    stage.initiate(&member(dora), rotate(1)).unwrap();
     assert_eq!(managers(&stage), [MemberId(dora)]);
     stage.initiate(&member(1), Change::Members(MemberChange::Remove { member: MemberId(dora) })).unwrap();
-    stage.initiate(&member(1), rename(1, "His")).unwrap();
-    assert_eq!(managers(&stage), [MemberId(1)]);
     stage.initiate(&member(1), rotate(1)).unwrap();
     assert_eq!(managers(&stage), [MemberId(1)]);
+}
+
+#[test]
+fn rule_22_of_those_who_edited_a_key_the_last_alone_does_not_decide_on_its_requests() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let dora = joined(&mut stage, "dora", &Permission::ALL);
+    let refused = |stage: &mut Stage, voter, request| {
+        stage.vote(&member(voter), Decision::Approve, request).unwrap_err().code == Code::NotEligible
+    };
+    stage.initiate(&member(1), rename(1, "His")).unwrap();
+    let first = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    assert!(refused(&mut stage, 1, first));
+    stage.initiate(&member(dora), rename(1, "Hers")).unwrap();
+    assert!(refused(&mut stage, dora, first));
+    assert_eq!(stage.vote(&member(1), Decision::Approve, first).unwrap().state, RequestState::Approved);
+    // Who rotated it stays excluded: they may know its secret.
+    stage.initiate(&member(1), rotate(1)).unwrap();
+    stage.initiate(&member(dora), rename(1, "Hers again")).unwrap();
+    let rotated = Principal { credential: 2, ..bot(1) };
+    let second = stage.withdrawal(&rotated, withdraw("1", None)).request.unwrap();
+    assert!(refused(&mut stage, 1, second) && refused(&mut stage, dora, second));
+    assert_eq!(stage.vote(&member(2), Decision::Approve, second).unwrap().state, RequestState::Approved);
+}
+
+#[test]
+fn rule_23_an_edit_strands_nothing_where_it_frees_the_editor_before() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let dora = joined(&mut stage, "dora", &Permission::ALL);
+    stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, PolicyTerms::of(2))).unwrap();
+    stage.initiate(&member(1), rename(1, "His")).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    stage.initiate(&member(dora), rename(1, "Hers")).expect("Alice may vote from then on");
+    stage.vote(&member(1), Decision::Approve, asked).unwrap();
+    assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap().state, RequestState::Approved);
 }

@@ -1,8 +1,6 @@
 //! A small model of the rules of governance, independent of the engine: who may ask, whose vote counts, what a
 //! policy comes to. `agreement.rs` plays both against each other.
 
-use std::collections::BTreeSet;
-
 use countersign::domain::ids::RequestId;
 use countersign::engine::approvals::RequestState;
 
@@ -59,7 +57,8 @@ pub struct Model {
     pub people: Vec<Person>,
     pub policies: [Option<Terms>; 4],
     pub asked: Vec<Asked>,
-    pub managers: BTreeSet<usize>,
+    /// Who edited the bot's key last.
+    pub editor: Option<usize>,
     /// Who froze, and when.
     pub frozen: Option<(usize, u64)>,
     pub renamed: u32,
@@ -131,7 +130,7 @@ impl Model {
     /// Rules 22, 23 and 27: whether a vote counts.
     pub fn counts(&self, asked: &Asked, of: usize) -> bool {
         let (workflow, terms) = self.verdict(asked);
-        let manages = asked.by.is_none() && terms.exclude && self.managers.contains(&of);
+        let manages = asked.by.is_none() && terms.exclude && self.editor == Some(of);
         let others = self.approvers(workflow).into_iter().any(|other| other != of && Some(other) != asked.by);
         let froze = matches!(asked.kind, Kind::Unfreeze { .. }) && self.frozen.is_some_and(|(by, _)| by == of);
         asked.by != Some(of)
@@ -174,7 +173,7 @@ impl Model {
         let approvers = self.approvers(workflow);
         let members = (0..self.people.len()).filter(|of| self.may(*of, workflow, INITIATE));
         let of_members = members.map(|by| approvers.iter().filter(|voter| **voter != by).count());
-        let managed = |voter: &usize| terms.exclude && self.managers.contains(voter);
+        let managed = |voter: &usize| terms.exclude && self.editor == Some(*voter);
         let of_bot = (workflow == WITHDRAWAL).then(|| approvers.iter().filter(|voter| !managed(voter)).count());
         (terms.quorum as usize).saturating_sub(of_members.chain(of_bot).max().unwrap_or(0))
     }
@@ -199,7 +198,7 @@ impl Model {
             Kind::Suspension { of, to } => self.people[*of].active = !to,
             Kind::Rename { .. } => {
                 self.renamed += 1;
-                self.managers.extend(by);
+                self.editor = by;
             }
             Kind::Unfreeze { .. } => self.frozen = None,
         }

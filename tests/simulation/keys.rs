@@ -19,8 +19,10 @@ use super::known::asking_member;
 #[derive(Default)]
 pub struct Keys {
     records: BTreeMap<ServiceUserId, ServiceUser>,
-    /// Who created, edited, rotated or claimed a key (rule 22).
+    /// Who created, rotated or claimed a key (rule 22).
     managers: BTreeMap<ServiceUserId, BTreeSet<MemberId>>,
+    /// Who edited it last.
+    editors: BTreeMap<ServiceUserId, MemberId>,
     /// The key that was made last. The request that made it comes right behind.
     made: Option<ServiceUserId>,
     /// Organizations whose keys are refused (rule 27).
@@ -88,9 +90,8 @@ impl Keys {
         };
         match change {
             AccessChange::Create { .. } => self.manages(asker, self.made),
-            AccessChange::Edit { service_user, .. } | AccessChange::Rotate { service_user, .. } => {
-                self.manages(asker, Some(*service_user));
-            }
+            AccessChange::Edit { service_user, .. } => drop(self.editors.insert(*service_user, asker)),
+            AccessChange::Rotate { service_user, .. } => self.manages(asker, Some(*service_user)),
             AccessChange::Remove { .. } => {}
         }
     }
@@ -103,7 +104,11 @@ impl Keys {
     /// in hand, while that is asked for.
     pub fn judge(&self, now: &Request, before: Option<&Request>) {
         let (Initiator::ServiceUser(key, _), Some(policy)) = (&now.initiator, &now.policy) else { return };
-        let Some(managers) = self.managers.get(key).filter(|_| policy.exclude_key_managers) else { return };
+        if !policy.exclude_key_managers {
+            return;
+        }
+        let editor = self.editors.get(key);
+        let managers: BTreeSet<&MemberId> = self.managers.get(key).into_iter().flatten().chain(editor).collect();
         let manages = |vote: &&Vote| managers.contains(&vote.member);
         let wrong = now.votes.iter().skip(before.map_or(0, |before| before.votes.len())).find(manages);
         assert_eq!(wrong, None, "law 5: of a Member who has {key} in hand: {now:?}");

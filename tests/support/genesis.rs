@@ -190,6 +190,7 @@ fn service_user(index: usize, wanted: &Wanted, secrets: &Secrets<'_>) -> Event {
         scopes: wanted.scopes,
         settings: wanted.settings.clone(),
         managers: Vec::new(),
+        editor: None,
         claim: None,
         rotation: None,
         retiring: None,

@@ -10,7 +10,7 @@ use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::{MemberId, OrganizationId, ServiceUserId};
+use crate::domain::ids::{OrganizationId, ServiceUserId};
 use crate::domain::limits::{CLAIM_US, NETWORKS_MAX, OVERLAP_MAX_S, SERVICE_USERS_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Initiator, InitiatorId, Request};
@@ -110,9 +110,11 @@ impl Governed for AccessChange {
             }
             AccessChange::Edit { service_user, .. } => {
                 let before = t.state().keys.service_user(*service_user);
-                let after =
-                    ServiceUser { managers: managers(t, before, request), ..in_force(self.edited(before), t.now()) };
-                (after, ServiceUserChange::Edited)
+                let editor = match request.initiator {
+                    Initiator::Member(member, _) => Some(member),
+                    Initiator::ServiceUser(..) => before.editor,
+                };
+                (ServiceUser { editor, ..in_force(self.edited(before), t.now()) }, ServiceUserChange::Edited)
             }
             AccessChange::Rotate { service_user, overlap_s } => {
                 let before = t.state().keys.service_user(*service_user).clone();
@@ -157,6 +159,7 @@ fn created(
         scopes,
         settings: settings.clone(),
         managers: vec![*member],
+        editor: None,
         claim: claim(t, request, at_once),
         rotation: None,
         retiring: None,
@@ -192,14 +195,6 @@ fn with_new_key(
     Some(if at_once { rotated(user, t.now()) } else { user })
 }
 
-/// Who manages an edited key: who edited it, too.
-fn managers(t: &Transition<'_>, before: &ServiceUser, request: &Request) -> Vec<MemberId> {
-    match request.initiator {
-        Initiator::Member(member, _) => managed_by(&t.state().members, before, member),
-        Initiator::ServiceUser(..) => before.managers.clone(),
-    }
-}
-
 /// The record with its dates in force.
 fn in_force(user: ServiceUser, now: Moment) -> ServiceUser {
     let expired = user.settings.expired(now);
@@ -228,10 +223,17 @@ impl AccessChange {
         };
         let InitiatorId::Member(member) = initiator else { return Ok(()) };
         let before = state.keys.find(organization, *service_user)?;
-        match in_force(self.edited(before), now).may_have_requests() {
-            true => keeps_approvers(state, organization, *service_user, member, strand_pending),
-            false => Ok(()),
+        let after = in_force(self.edited(before), now);
+        if !after.may_have_requests() {
+            return Ok(());
         }
+        let in_hand = match self {
+            AccessChange::Rotate { .. } => {
+                ServiceUser { managers: managed_by(&state.members, before, member), ..after }
+            }
+            _ => ServiceUser { editor: Some(member), ..after },
+        };
+        keeps_approvers(state, &in_hand, strand_pending)
     }
 
     /// What an approver sees, if the change is sound on the state as it is.
