@@ -11,6 +11,7 @@ use crate::access::tier::Tiers;
 use crate::config::{self, Config, DatabaseUrl, LogFormat};
 use crate::demo;
 use crate::domain::ids::VenueKeyId;
+use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
@@ -69,6 +70,9 @@ enum Action {
         /// How far below the venue key's highest nonce an unseen one is taken.
         #[arg(long, default_value_t = 0)]
         venue_nonce_window: u64,
+        /// From when the venue key is no longer good, such as 2030-01-01T00:00:00Z. Without it, it never ends.
+        #[arg(long, value_parser = moment)]
+        venue_expires: Option<Moment>,
     },
     /// Run the server until it is told to stop.
     Serve {
@@ -120,9 +124,9 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
             let options = demo::Options { port, once, ready_file, data, database: parsed(database)? };
             demo::run(options, stop).await.map_err(|failure| -> Failure { failure })
         }
-        Action::Init { dir, data, database, venue_network, venue_nonce_window } => {
-            let (ip_allowlist, nonce_window) = (venue_network, venue_nonce_window);
-            let venue = KeySettings { ip_allowlist, nonce_window, ..KeySettings::default() };
+        Action::Init { dir, data, database, venue_network, venue_nonce_window, venue_expires } => {
+            let (ip_allowlist, nonce_window, expires_at) = (venue_network, venue_nonce_window, venue_expires);
+            let venue = KeySettings { ip_allowlist, nonce_window, expires_at, ..KeySettings::default() };
             init(&dir, data, parsed(database)?, venue).await
         }
         Action::Serve { config } => serve(&config).await,
@@ -147,6 +151,10 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
             report(&storage, &Snapshots::under(&data), head.as_deref()).await
         }
     }
+}
+
+fn moment(text: &str) -> Result<Moment, &'static str> {
+    Moment::parse(text).ok_or("give an RFC 3339 time")
 }
 
 /// Not left to clap, which would print a wrong one with its password.
@@ -179,6 +187,7 @@ async fn init(
         secret_sealed: master.seal(credentials.api_key.as_bytes(), &credentials.secret),
         credential: 1,
         settings: venue,
+        expired: false,
     };
     let chosen = data.map(std::path::absolute).transpose()?;
     let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
@@ -188,7 +197,7 @@ async fn init(
     let (journal, reader) = (storage.journal().await?, storage.reader().await?);
     let recovered = Recovered::of(journal, &reader, &Snapshots::under(&data)).await?;
     let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
-    sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyCreated(key)]))).await?;
+    sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await?;
     drop(handle);
     sequencer.run(std::future::pending()).await.close().await?;
     std::fs::write(&settings, config::commented(chosen.as_deref(), config.database.as_ref()))?;

@@ -66,13 +66,14 @@ const LIQUIDITY_HOLDS: [(&str, i64); 6] = [
 /// The genesis command.
 pub fn genesis(credentials: &Credentials, master: &MasterKey) -> Result<Command, Failure> {
     let at = wall_clock();
-    let mut events = vec![Event::VenueKeyCreated(VenueKey {
+    let mut events = vec![Event::VenueKeyChanged(VenueKey {
         id: VenueKeyId(1),
         name: "demo venue".to_owned(),
         api_key: credentials.venue.api_key.clone(),
         secret_sealed: sealed(&credentials.venue, master)?,
         credential: 1,
         settings: KeySettings::default(),
+        expired: false,
     })];
     let assets = assets()?;
     events.extend(assets.iter().cloned().map(Event::AssetAdded));

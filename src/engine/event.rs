@@ -67,8 +67,8 @@ pub enum Place {
 /// Something that happened. New kinds are added at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// A venue operator's key was made.
-    VenueKeyCreated(VenueKey),
+    /// A venue operator's key as it stands.
+    VenueKeyChanged(VenueKey),
     /// An asset was added.
     AssetAdded(Asset),
     /// A market was added.

@@ -124,6 +124,8 @@ pub struct VenueKey {
     pub credential: u32,
     /// Expiration, nonce window and address list.
     pub settings: KeySettings,
+    /// Whether its expiration has come.
+    pub expired: bool,
 }
 
 /// Which key: whose nonce history, or whose sockets.
@@ -181,9 +183,9 @@ impl Keys {
     /// Folds an event in.
     pub fn apply(&mut self, at: Moment, event: &Event) {
         match event {
-            Event::VenueKeyCreated(key) => {
+            Event::VenueKeyChanged(key) => {
                 self.by_api_key.insert(key.api_key.clone(), KeyRef::Venue(key.id));
-                self.venue_keys.push(key.clone());
+                put(&mut self.venue_keys, key.id.index(), key.clone());
             }
             Event::ServiceUserChanged { service_user, .. } => {
                 let (id, new) = (service_user.id, (**service_user).clone());
@@ -191,10 +193,7 @@ impl Keys {
                 if let Some(rotation) = &new.rotation {
                     self.by_api_key.insert(rotation.api_key.clone(), KeyRef::ServiceUser(id));
                 }
-                match self.service_users.get_mut(id.index()) {
-                    Some(old) => *old = new,
-                    None => self.service_users.push(new),
-                }
+                put(&mut self.service_users, id.index(), new);
             }
             Event::NonceUsed { key, credential, nonce } => {
                 let window = self.settings(*key).map_or(0, |settings| settings.nonce_window);
@@ -315,6 +314,14 @@ impl Keys {
     }
 }
 
+/// Takes a record as it is now; a new one's place is the next.
+fn put<T>(records: &mut Vec<T>, at: usize, new: T) {
+    match records.get_mut(at) {
+        Some(old) => *old = new,
+        None => records.push(new),
+    }
+}
+
 impl ServiceUser {
     /// Whether its key was good once and is no more (rule 9).
     pub fn has_stopped(&self) -> bool {
@@ -426,6 +433,11 @@ pub fn disconnected(t: &mut Transition<'_>, id: ServiceUserId) -> Vec<OrderId> {
 /// Stops the keys whose expiration has come, and notes query end dates that have passed.
 pub fn tick(t: &mut Transition<'_>) {
     let now = t.now();
+    let ends = |key: &&VenueKey| key.settings.expired(now) && !key.expired;
+    let ended: Vec<VenueKey> = t.state().keys.venue_keys.iter().filter(ends).cloned().collect();
+    for key in ended {
+        t.emit(Event::VenueKeyChanged(VenueKey { expired: true, ..key }));
+    }
     let retires = |user: &ServiceUser| user.retiring.as_ref().is_some_and(|retiring| retiring.until <= now);
     let due = |user: &ServiceUser| {
         let active = user.status == KeyStatus::Active;

@@ -87,7 +87,7 @@ impl State {
             | Event::CodeSpent { .. }
             | Event::SessionOpened(_)
             | Event::SessionClosed(_) => self.members.apply(event),
-            Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } | Event::NonceUsed { .. } => {
+            Event::VenueKeyChanged(_) | Event::ServiceUserChanged { .. } | Event::NonceUsed { .. } => {
                 self.keys.apply(at, event);
             }
             Event::OrderPlaced { .. }

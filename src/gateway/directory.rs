@@ -45,7 +45,7 @@ impl Directory {
                 Event::MarketStatusSet { market, status } => {
                     self.change(|reference| reference.set_status(*market, *status));
                 }
-                Event::VenueKeyCreated(_) | Event::ServiceUserChanged { .. } => {
+                Event::VenueKeyChanged(_) | Event::ServiceUserChanged { .. } => {
                     self.keys.write().expect("no holder of this lock panics").apply(stamped.at, event);
                 }
                 Event::OrganizationCreated(_)

@@ -36,6 +36,7 @@ pub enum Credential {
 pub const KEY_CHANGED: u16 = 4001;
 /// The key expired.
 pub const KEY_EXPIRED: u16 = 4002;
+const EXPIRED: (u16, &str) = (KEY_EXPIRED, "key expired");
 /// Allow WebSocket was taken away.
 pub const WEBSOCKET_OFF: u16 = 4003;
 /// The allow-list does not hold this address any more.
@@ -54,6 +55,7 @@ pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Oper
             let gone = matches!(credential, Credential::Key(version) if !service_user.bears(version));
             if gone { Some((KEY_CHANGED, "key rotated")) } else { key_verdict(service_user, *change, peer, open) }
         }
+        Event::VenueKeyChanged(key) if key.expired => Some(EXPIRED),
         Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some((KEY_CHANGED, "frozen")),
         Event::MemberChanged(member) if member.status != MemberStatus::Active => {
             Some((SESSION_ENDED, "session ended: the Member may not sign in"))
@@ -76,7 +78,7 @@ fn key_verdict(
         KeyStatus::Removed => return Some((KEY_CHANGED, "key removed")),
         KeyStatus::Disabled => return Some((KEY_CHANGED, "key disabled")),
         KeyStatus::Unclaimed => return Some((KEY_CHANGED, "key not claimed")),
-        KeyStatus::Expired => return Some((KEY_EXPIRED, "key expired")),
+        KeyStatus::Expired => return Some(EXPIRED),
         KeyStatus::Active => {}
     }
     if !user.settings.allow_websocket {
@@ -112,6 +114,7 @@ pub fn touched(directory: &Directory, event: &Event) -> Vec<Holder> {
     let key = |user: &ServiceUser| Holder::Key(KeyRef::ServiceUser(user.id));
     match event {
         Event::ServiceUserChanged { service_user, .. } => vec![key(service_user)],
+        Event::VenueKeyChanged(key) => vec![Holder::Key(KeyRef::Venue(key.id))],
         Event::MemberChanged(member) => vec![Holder::Member(member.id)],
         Event::SessionClosed(session) => vec![Holder::Member(session.member)],
         Event::Frozen(freeze) => directory.keys(|keys| keys.of(freeze.organization).iter().map(key).collect()),

@@ -65,13 +65,14 @@ fn asset(number: u16) -> Event {
 }
 
 fn venue_key() -> Event {
-    Event::VenueKeyCreated(VenueKey {
+    Event::VenueKeyChanged(VenueKey {
         id: VenueKeyId(1),
         name: String::new(),
         api_key: "venue".to_owned(),
         secret_sealed: Vec::new(),
         credential: 1,
         settings: KeySettings::default(),
+        expired: false,
     })
 }
 

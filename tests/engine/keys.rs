@@ -1,22 +1,23 @@
-//! Keys: nonces, settings, and what happens when one stops (rules 2, 3, 8 to 10, 22, 28, 39).
+//! Keys: nonces, settings, and what happens when one stops (rules 2, 3, 8 to 10, 22, 28, 36, 39).
 
 use countersign::access::key::{KeySettings, OnStop, SettingsChange};
 use countersign::access::operation::Operation;
 use countersign::access::principal::Principal;
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::access::workflow::{Permission, Workflow};
-use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId};
+use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, VenueKeyId};
 use countersign::domain::limits::SERVICE_USERS_MAX;
 use countersign::domain::money::Amount;
 use countersign::domain::orders::{CancelReason, Side};
 use countersign::domain::time::{Moment, Period};
+use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
 use countersign::engine::command::{Command, Initiation};
 use countersign::engine::event::Event;
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::{Code, Reject};
-use countersign::engine::service_users::{KeyRef, KeyStatus};
+use countersign::engine::service_users::{KeyRef, KeyStatus, VenueKey};
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::access::AccessChange;
 use countersign::engine::workflows::members::MemberChange;
@@ -60,6 +61,29 @@ fn rule_3_an_expired_key_is_refused_whether_or_not_tick_has_run() {
     stage.now = stage.now.minus_us(DAY);
     assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::PermissionDenied);
     assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Expired);
+}
+
+#[test]
+fn rule_36_the_end_of_a_venue_key_is_told_once() {
+    let mut stage = Stage { engine: Engine::default(), now: Moment(100 * DAY), events: Vec::new() };
+    let key = VenueKey {
+        id: VenueKeyId(1),
+        name: "venue".to_owned(),
+        api_key: "venue".to_owned(),
+        secret_sealed: Vec::new(),
+        credential: 1,
+        settings: KeySettings { expires_at: Some(stage.now.plus_us(SECOND)), ..KeySettings::default() },
+        expired: false,
+    };
+    stage.run(&server(), Command::Genesis(vec![Event::VenueKeyChanged(key.clone())])).unwrap();
+    let open = |nonce| Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce };
+    stage.run(&public(), open(1)).unwrap();
+    stage.events.clear();
+    stage.tick(SECOND);
+    stage.tick(SECOND);
+    let told: Vec<&Event> = stage.events.iter().map(|(_, event)| event).collect();
+    assert_eq!(told, [&Event::VenueKeyChanged(VenueKey { expired: true, ..key })]);
+    assert_eq!(stage.refused(&public(), open(2)), Code::PermissionDenied);
 }
 
 #[test]

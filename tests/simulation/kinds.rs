@@ -41,7 +41,7 @@ kinds! { Query:
 }
 
 kinds! { Event:
-    VenueKeyCreated AssetAdded MarketAdded StrategyAdded OrganizationCreated MemberChanged CodeSpent SessionOpened
+    VenueKeyChanged AssetAdded MarketAdded StrategyAdded OrganizationCreated MemberChanged CodeSpent SessionOpened
     SessionClosed ServiceUserChanged NonceUsed OrderPlaced Traded OrderRested OrderCanceled DepositAddressesAdded
     DepositAddressAssigned DepositChanged WithdrawalChanged AddressAdded AddressRemoved Earned PolicySet PolicyRemoved
     Frozen Unfrozen SwitchSet OrdersStopped RequestChanged Halted OrderActivated OrderAmended OrderRefilled TriggerMoved

@@ -90,13 +90,14 @@ pub fn events(keys: &[Wanted], people: &[Person], policy: bool, secrets: &Secret
     for (index, wanted) in keys.iter().enumerate() {
         events.push(service_user(index, wanted, secrets));
     }
-    events.push(Event::VenueKeyCreated(VenueKey {
+    events.push(Event::VenueKeyChanged(VenueKey {
         id: VenueKeyId(1),
         name: "venue".to_owned(),
         api_key: api_key(200),
         secret_sealed: (secrets.sealed)(200),
         credential: 1,
         settings: KeySettings::default(),
+        expired: false,
     }));
     for organization in [1, 2] {
         for (asset, units) in [(1, 10_000_000_000), (2, 10_000_000_000), (3, 100_000_000_000)] {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use countersign::access::scope::ScopeSet;
 use countersign::domain::ids::Seq;
 use countersign::gateway::credentials::decode_secret;
+use countersign::server::wall_clock;
 use countersign::storage::head::read_head;
 use serde_json::{Value, json};
 
@@ -380,4 +381,27 @@ async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
         let opened = Client::signed(server.address, &api_key, &decode_secret(&drawn).unwrap()).await;
         assert_eq!(opened.err().map(|refused| refused.status), status, "{network}");
     }
+}
+
+#[tokio::test]
+async fn rule_36_the_venue_key_ends_when_init_was_told_and_takes_its_open_sockets_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let end = wall_clock().plus_us(8_000_000).to_string();
+    let (server, (api_key, drawn)) = serve_as(dir.path(), &["--venue-expires", &end]).await;
+    let secret = decode_secret(&drawn).unwrap();
+    let mut venue = Client::signed(server.address, &api_key, &secret).await.unwrap();
+    venue.subscribe("custody").await;
+    assert_eq!(venue.closed().await, (4002, "key expired".to_owned()));
+    let refused = Client::signed(server.address, &api_key, &secret).await.err().unwrap();
+    assert_eq!(refused.status, 403, "{refused:?}");
+}
+
+#[test]
+fn rule_36_init_refuses_an_end_of_the_venue_key_that_is_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let refused = init.args(["init", "--venue-expires", "tomorrow", "--dir"]).arg(dir.path()).output().unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("--venue-expires") && told.contains("give an RFC 3339 time"), "{told}");
+    assert!(!refused.status.success() && dir.path().read_dir().unwrap().next().is_none(), "nothing was made");
 }
