@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 
-use crate::access::key::KeySettings;
+use crate::access::key::{self, KeySettings};
 use crate::access::tier::Tiers;
 use crate::config::{self, Config, DatabaseUrl, LogFormat};
 use crate::demo;
@@ -65,7 +65,7 @@ enum Action {
         #[arg(long)]
         database: Option<String>,
         /// A network that the venue key may be used from, such as 192.0.2.0/24; may be given again. Without one, any.
-        #[arg(long)]
+        #[arg(long, value_parser = key::network)]
         venue_network: Vec<IpNet>,
         /// How far below the venue key's highest nonce an unseen one is taken.
         #[arg(long, default_value_t = 0)]

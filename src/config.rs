@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
+use crate::access::key::network;
 use crate::access::tier::Tiers;
 pub use crate::storage::postgres::DatabaseUrl;
 
@@ -30,7 +32,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// Exact origins that the dashboard is served from; empty means the default ones.
     origins: Vec<String>,
-    /// Networks of the proxies whose `X-Forwarded-For` is believed.
+    /// Addresses or networks of the proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     /// The certificate, if the port speaks TLS.
     pub tls: Tls,
@@ -284,6 +287,10 @@ impl Limits {
     }
 }
 
+fn networks<'de, D: Deserializer<'de>>(setting: D) -> Result<Vec<IpNet>, D::Error> {
+    Vec::<String>::deserialize(setting)?.iter().map(|text| network(text).map_err(D::Error::custom)).collect()
+}
+
 fn wrong(field: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Value { field, problem: problem.into() }
 }
@@ -368,7 +375,7 @@ mod tests {
             ("listn = '127.0.0.1:1'", "listn"),
             ("[limits]\nmax_conections = 1", "max_conections"),
             ("listen = 'nowhere'", "listen"),
-            ("trusted_proxies = ['10.0.0.0/33']", "trusted_proxies"),
+            ("trusted_proxies = ['10.0.0.0/33']", "trusted_proxies: give addresses or networks"),
             ("listen = '0.0.0.0:8080'", "listen"),
             ("origins = ['https://a.example/']", "origins"),
             ("origins = ['*']", "origins"),
@@ -390,6 +397,13 @@ mod tests {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_trusted_by_its_address_or_by_a_network() {
+        let config = Config::parse("trusted_proxies = ['192.0.2.7', '10.0.0.0/8', '::ffff:192.0.2.8']").unwrap();
+        let expected = ["192.0.2.7/32", "10.0.0.0/8", "192.0.2.8/32"].map(|net| net.parse::<IpNet>().unwrap());
+        assert_eq!(config.trusted_proxies, expected);
     }
 
     #[test]

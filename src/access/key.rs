@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::named::named;
@@ -51,6 +51,22 @@ impl Default for KeySettings {
             on_stop: OnStop::Cancel,
             cancel_on_disconnect: false,
         }
+    }
+}
+
+/// A network, or an address as one, in the family of the peers that it admits: v4-mapped ones come as IPv4.
+///
+/// # Errors
+/// What to give instead.
+pub fn network(text: &str) -> Result<IpNet, &'static str> {
+    let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+    let v4 = |v6: Ipv6Net| {
+        let prefix = v6.prefix_len().checked_sub(96)?;
+        Ipv4Net::new(v6.addr().to_ipv4_mapped()?, prefix).ok()
+    };
+    match net.map_err(|_| "give addresses or networks such as 10.0.0.0/8")? {
+        IpNet::V6(v6) => Ok(v4(v6).map_or(IpNet::V6(v6), IpNet::V4)),
+        IpNet::V4(v4) => Ok(IpNet::V4(v4)),
     }
 }
 

@@ -374,7 +374,7 @@ async fn healthz_says_whether_commands_are_taken() {
 
 #[tokio::test]
 async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
-    for (network, status) in [("192.0.2.0/24", Some(403)), ("127.0.0.0/8", None)] {
+    for (network, status) in [("192.0.2.0/24", Some(403)), ("127.0.0.0/8", None), ("127.0.0.1", None)] {
         let dir = tempfile::tempdir().unwrap();
         let arguments = ["--venue-network", "198.51.100.0/24", "--venue-network", network];
         let (server, (api_key, drawn)) = serve_as(dir.path(), &arguments).await;

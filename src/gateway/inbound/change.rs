@@ -1,13 +1,11 @@
 //! Governed changes, as Members ask for them.
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
 use super::request::{Body, Parsed, params};
 use super::values::{
     decimal, member, moment, named, optional_named, optional_short, owned, service_user, short, workflow,
 };
 use super::{Message, WireError};
-use crate::access::key::{KeySettings, OnStop, SettingsChange};
+use crate::access::key::{KeySettings, OnStop, SettingsChange, network};
 use crate::access::scope::{Scope, ScopeSet};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, ServiceUserId};
@@ -201,25 +199,9 @@ fn scopes(names: &[Text<'_>]) -> Result<ScopeSet, WireError> {
     Ok(ScopeSet::of(&names.iter().map(scope).collect::<Result<Vec<_>, _>>()?))
 }
 
-/// A network in the family of the peers that it admits: v4-mapped ones come as IPv4.
-fn as_peers_are(net: IpNet) -> IpNet {
-    let v4 = |v6: Ipv6Net| {
-        let prefix = v6.prefix_len().checked_sub(96)?;
-        Ipv4Net::new(v6.addr().to_ipv4_mapped()?, prefix).ok()
-    };
-    match net {
-        IpNet::V6(v6) => v4(v6).map_or(net, IpNet::V4),
-        IpNet::V4(_) => net,
-    }
-}
-
 fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError> {
     let Some(asked) = asked else { return Ok(SettingsChange::default()) };
-    let network = |text: &Text<'_>| {
-        let net = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
-        net.map(as_peers_are)
-            .map_err(|_| WireError::field("ip_allowlist", "give addresses or networks such as 10.0.0.0/8"))
-    };
+    let network = |text: &Text<'_>| network(text).map_err(|advice| WireError::field("ip_allowlist", advice));
     let networks = |texts: &Vec<Text<'_>>| texts.iter().map(network).collect::<Result<Vec<_>, _>>();
     let date =
         |field, asked: &Option<Option<Text<'_>>>| asked.as_ref().map(|text| moment(field, text.as_deref())).transpose();
