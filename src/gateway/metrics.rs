@@ -19,6 +19,7 @@ use super::context::Gateway;
 use super::rights;
 use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
+use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::reject::Code;
 use crate::sequencer::Stamped;
@@ -63,6 +64,8 @@ pub struct Metrics {
     orders: AtomicU64,
     /// The last event that is on disk.
     head: AtomicU64,
+    /// The stamp of the last event that is on disk, in µs.
+    stamp: AtomicU64,
     /// As the log told it last. Each one is a series of its own to who scrapes, so it is not the present one.
     head_told: Mutex<Option<(u64, [u8; 32])>>,
     market_data_waiting: AtomicUsize,
@@ -87,8 +90,9 @@ impl Default for Refusals {
 }
 
 impl Metrics {
-    /// Notes the last event that is on disk.
-    pub(super) fn at(&self, seq: Seq) {
+    /// Notes the last event that is on disk, and its stamp.
+    pub(super) fn at(&self, seq: Seq, stamp: Moment) {
+        self.stamp.store(stamp.0, Ordering::Relaxed);
         self.head.store(seq.0, Ordering::Relaxed);
     }
 
@@ -104,7 +108,7 @@ impl Metrics {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.orders.fetch_add(orders as u64, Ordering::Relaxed);
-        self.at(last.seq);
+        self.at(last.seq, last.at);
         self.market_data_waiting.store(market_data_waiting, Ordering::Relaxed);
         self.history_waiting.store(history_waiting, Ordering::Relaxed);
     }
@@ -239,7 +243,8 @@ impl Scrape {
     }
 
     fn counted(&self, page: &mut Page) {
-        let Metrics { commits, events, orders, head, head_told, malformed, sign_ins, .. } = &*self.gateway.metrics;
+        let Metrics { commits, events, orders, head, stamp, head_told, malformed, sign_ins, .. } =
+            &*self.gateway.metrics;
         page.family("countersign_build_info", "gauge", "The version that runs; always 1.");
         page.labelled("countersign_build_info", "version", env!("CARGO_PKG_VERSION"), 1);
         page.one("countersign_journal_commits_total", "counter", "Group commits synced to disk.", load(commits));
@@ -247,6 +252,8 @@ impl Scrape {
         page.one("countersign_orders_accepted_total", "counter", "Orders accepted.", load(orders));
         let offset = Seq(load(head)).snapshot_offset();
         page.one("countersign_journal_head_offset", "gauge", "Offset of the last event released.", offset);
+        let stamp = load(stamp) / 1_000_000;
+        page.one("countersign_journal_head_seconds", "gauge", "Stamp of that event, in seconds since 1970.", stamp);
         page.family("countersign_journal_head_info", "gauge", "The journal's head of the last minute; always 1.");
         if let Some((seq, digest)) = *head_told.lock().expect("no holder of this lock panics") {
             let digest = hex::encode(digest);

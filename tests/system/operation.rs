@@ -61,6 +61,8 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
         assert_eq!(value(&text, series), expected, "{series}");
     }
     assert!(value(&text, "countersign_data_bytes{file=\"journal.db\"}") > 0);
+    let stamp = value(&text, "countersign_journal_head_seconds");
+    assert!(wall_clock().0 / 1_000_000 - stamp < 60, "{stamp} is now");
     let head = value(&text, "countersign_journal_head_offset");
     for stage in ["queue", "engine", "journal", "release"] {
         assert!(value(&text, &format!("countersign_stage_seconds_count{{stage=\"{stage}\"}}")) >= 2, "{stage}");
@@ -81,6 +83,7 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
     world.restart().await;
     let text = metrics(world.address).await;
     assert!(value(&text, "countersign_journal_head_offset") > head, "a start knows where the journal ends");
+    assert!(value(&text, "countersign_journal_head_seconds") >= stamp);
     assert!(value(&text, "countersign_data_bytes{file=\"snapshots\"}") > 0);
 }
 
