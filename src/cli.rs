@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::access::key::{self, KeySettings};
 use crate::access::tier::Tiers;
@@ -117,6 +119,10 @@ pub async fn run() -> ExitCode {
 async fn perform(arguments: Arguments) -> Result<(), Failure> {
     if !matches!(arguments.command, Action::Serve { .. }) {
         telemetry::start(LogFormat::Text);
+    }
+    if !matches!(arguments.command, Action::Schemas { .. }) {
+        // The settings may hold the database's password, and the data tell who holds what.
+        umask(Mode::RWXG | Mode::RWXO);
     }
     match arguments.command {
         Action::Demo { port, once, ready_file, data, database } => {

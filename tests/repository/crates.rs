@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jiff", &["domain"]),
     ("postcard", &["engine", "sequencer", "history"]),
     ("rand", &["gateway", "demo", "cli"]),
-    ("rustix", &["background", "storage"]),
+    ("rustix", &["background", "storage", "cli"]),
     ("schemars", &["wire"]),
     ("serde", ANYWHERE),
     // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).

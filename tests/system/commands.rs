@@ -42,6 +42,18 @@ fn init_writes_settings_key_and_journal_and_shows_the_secret_once() {
 }
 
 #[test]
+fn what_init_writes_is_for_its_owner_alone_also_in_a_directory_that_is_open_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    assert!(countersign(&["init"], dir.path()).status.success());
+    for name in ["countersign.toml", "master.key", "data/journal.db", "data/lock", "data/reserve"] {
+        let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name} has mode {mode:o}");
+    }
+}
+
+#[test]
 fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_first_entry() {
     let dir = tempfile::tempdir().unwrap();
     assert!(countersign(&["init", "--dir", "etc", "--data", "lib"], dir.path()).status.success());
