@@ -178,12 +178,23 @@ async fn init(
     database: Option<DatabaseUrl>,
     venue: KeySettings,
 ) -> Result<(), Failure> {
-    std::fs::create_dir_all(dir)?;
-    let settings = dir.join("countersign.toml");
-    if settings.exists() {
-        return Err(format!("{} exists already; nothing was changed", settings.display()).into());
+    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let (settings, key_file) = (dir.join("countersign.toml"), dir.join("master.key"));
+    if let Some(there) = [&settings, &key_file].into_iter().find(|file| file.exists()) {
+        return Err(format!("{} exists already; nothing was changed", there.display()).into());
     }
-    let key_file = dir.join("master.key");
+    let chosen = data.map(std::path::absolute).transpose()?;
+    let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
+    let mut config = Config::default();
+    (config.data_dir, config.database) = (data.clone(), database);
+    let storage = server::storage(&config)?;
+    let (journal, reader) = (storage.journal().await?, storage.reader().await?);
+    let recovered = Recovered::of(journal, &reader, &Snapshots::under(&data)).await?;
+    if recovered.state().seq.0 > 0 {
+        let place = config.database.as_ref().map_or(data.display().to_string(), ToString::to_string);
+        return Err(format!("{place} holds a journal already; nothing was changed").into());
+    }
+    // Not before: what failed until here may be tried again.
     let master = MasterKey::generate(&key_file)?;
     let credentials = ApiCredentials::generate();
     let key = VenueKey {
@@ -195,13 +206,6 @@ async fn init(
         settings: venue,
         expired: false,
     };
-    let chosen = data.map(std::path::absolute).transpose()?;
-    let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
-    let mut config = Config::default();
-    (config.data_dir, config.database) = (data.clone(), database);
-    let storage = server::storage(&config)?;
-    let (journal, reader) = (storage.journal().await?, storage.reader().await?);
-    let recovered = Recovered::of(journal, &reader, &Snapshots::under(&data)).await?;
     let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await?;
     drop(handle);

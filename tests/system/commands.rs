@@ -54,6 +54,22 @@ fn what_init_writes_is_for_its_owner_alone_also_in_a_directory_that_is_open_to_o
 }
 
 #[test]
+fn an_init_that_fails_can_be_done_again_and_says_what_is_in_the_way() {
+    let (dir, _) = initialised();
+    let database = ["--database", "postgres://me@127.0.0.1:1/live"];
+    for (place, wanted) in
+        [(["--data", "data"], "data holds a journal already; nothing was changed"), (database, "refused")]
+    {
+        for _ in 0..2 {
+            let failed = countersign(&[&["init", "--dir", "other"], &place[..]].concat(), dir.path());
+            assert_eq!(failed.status.code(), Some(1));
+            assert!(err(&failed).contains(wanted), "{}", err(&failed));
+        }
+    }
+    assert!(countersign(&["init", "--dir", "other"], dir.path()).status.success());
+}
+
+#[test]
 fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_first_entry() {
     let dir = tempfile::tempdir().unwrap();
     assert!(countersign(&["init", "--dir", "etc", "--data", "lib"], dir.path()).status.success());
