@@ -53,6 +53,11 @@ impl DatabaseUrl {
         &self.0
     }
 
+    /// Why there is no connection, and to what.
+    fn unavailable(&self, error: &sqlx::Error) -> JournalError {
+        JournalError::Unavailable(format!("{self}: {error}"))
+    }
+
     /// How to connect to the tables in `schema`.
     pub(super) fn options(&self, schema: &str) -> Result<PgConnectOptions, sqlx::Error> {
         Ok(PgConnectOptions::from_str(&self.0)?
@@ -87,7 +92,7 @@ pub struct PostgresJournal {
 
 impl PostgresJournal {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
-        let mut writer = url.options("journal")?.connect().await?;
+        let mut writer = url.options("journal")?.connect().await.map_err(|error| url.unavailable(&error))?;
         take_fence(&mut writer, url).await?;
         sqlx::query("CREATE SCHEMA IF NOT EXISTS journal").execute(&mut writer).await?;
         sqlx::migrate!("src/storage/migrations/postgres/journal")
@@ -159,6 +164,8 @@ impl PostgresJournal {
 /// Opens the journal for reading.
 pub(super) async fn reader(url: &DatabaseUrl) -> Result<SqlReader, JournalError> {
     let options = url.options("journal")?.options([("default_transaction_read_only", "on")]);
+    // First by itself: the pool would try for half a minute, and then not say why it failed.
+    options.connect().await.map_err(|error| url.unavailable(&error))?.close().await?;
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
     Ok(SqlReader::new(Pool::Postgres(pool)))
 }

@@ -176,7 +176,10 @@ impl SqliteJournal {
 
 /// Opens the journal of a data directory for reading; it must exist.
 pub(super) async fn reader(dir: &Path) -> Result<SqlReader, JournalError> {
-    let options = SqliteConnectOptions::new().filename(dir.join("journal.db")).read_only(true);
+    let file = dir.join("journal.db");
+    // SQLite would say that it cannot be opened, and no more.
+    fs::metadata(&file).map_err(|error| JournalError::Unavailable(format!("{}: {error}", file.display())))?;
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
     let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
     Ok(SqlReader::new(Pool::Sqlite(pool)))
 }

@@ -122,6 +122,19 @@ fn the_password_of_a_database_is_not_printed_when_its_url_is_wrong() {
 }
 
 #[test]
+fn a_database_that_cannot_be_reached_is_told_at_once_by_its_name_without_the_password() {
+    let (dir, _) = initialised();
+    std::fs::write(dir.path().join("t.toml"), "database = 'postgres://me:hush@127.0.0.1:1/live'").unwrap();
+    for action in ["serve", "verify"] {
+        // The head file is compared first.
+        std::fs::write(dir.path().join("data/head"), "").unwrap();
+        let output = countersign(&[action, "--config", "t.toml"], dir.path());
+        let told = err(&output);
+        assert!(told.contains("postgres://me:***@127.0.0.1:1/live: ") && told.contains("refused"), "{action}: {told}");
+    }
+}
+
+#[test]
 fn a_second_init_changes_nothing() {
     let (dir, _) = initialised();
     let key = std::fs::read(dir.path().join("master.key")).unwrap();
@@ -150,4 +163,5 @@ fn verify_tells_a_sound_journal_from_a_damaged_one() {
 
     let missing = countersign(&["verify", "--data", "nowhere"], dir.path());
     assert!(!missing.status.success());
+    assert!(err(&missing).contains("nowhere/journal.db: No such file"), "{}", err(&missing));
 }
