@@ -118,7 +118,7 @@ pub async fn run() -> ExitCode {
 
 async fn perform(arguments: Arguments) -> Result<(), Failure> {
     if !matches!(arguments.command, Action::Serve { .. }) {
-        telemetry::start(LogFormat::Text);
+        telemetry::start(LogFormat::Text)?;
     }
     if !matches!(arguments.command, Action::Schemas { .. }) {
         // The settings may hold the database's password, and the data tell who holds what.
@@ -221,7 +221,7 @@ async fn init(
 
 async fn serve(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file)?;
-    telemetry::start(config.log.format);
+    telemetry::start(config.log.format)?;
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
     let scheme = config.scheme();
     let server = Server::start(Plan { config, master, genesis: None }).await?;

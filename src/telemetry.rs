@@ -8,6 +8,7 @@ use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::LogFormat;
 
@@ -23,9 +24,13 @@ pub fn ended(error: &dyn Display) {
 }
 
 /// Starts logging; called once, by the program.
-pub fn start(format: LogFormat) {
+///
+/// # Errors
+/// When `RUST_LOG` is wrong: like a misspelt setting, it does not silently mean the default.
+pub fn start(format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
+    let filter = filter.map_err(|error| format!("{}: {error}", EnvFilter::DEFAULT_ENV))?;
     FORMAT.get_or_init(|| format);
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Colours are for a terminal: in a file they stand between a name and its value.
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
@@ -33,4 +38,5 @@ pub fn start(format: LogFormat) {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+    Ok(())
 }

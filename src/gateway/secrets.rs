@@ -61,6 +61,9 @@ pub enum MasterKeyError {
     /// The text is not the base64 of 32 bytes.
     #[error("the master key is not 32 bytes in base64")]
     Malformed,
+    /// That of the environment variable is not.
+    #[error("{MASTER_KEY_VARIABLE} is not 32 bytes in base64")]
+    Variable,
 }
 
 /// A sealed secret that this master key and context do not open: another key sealed it, or its
@@ -82,7 +85,7 @@ impl MasterKey {
     /// The key from the environment, else from `file`, which must lie outside `data_dir`.
     pub fn load(file: Option<&Path>, data_dir: &Path) -> Result<Self, MasterKeyError> {
         if let Ok(text) = std::env::var(MASTER_KEY_VARIABLE) {
-            return Self::from_text(&Zeroizing::new(text));
+            return Self::from_text(&Zeroizing::new(text)).map_err(|_| MasterKeyError::Variable);
         }
         let file = file.ok_or(MasterKeyError::Missing)?;
         refuse_inside(file, data_dir)?;

@@ -135,6 +135,21 @@ fn a_database_that_cannot_be_reached_is_told_at_once_by_its_name_without_the_pas
 }
 
 #[test]
+fn a_variable_that_is_wrong_is_named() {
+    let (dir, _) = initialised();
+    for (variable, arguments) in [
+        ("COUNTERSIGN_MASTER_KEY", ["serve", "--config", "countersign.toml"]),
+        ("RUST_LOG", ["verify", "--data", "data"]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output =
+            command.args(arguments).current_dir(dir.path()).env(variable, "countersign=loud").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{variable}");
+        assert!(err(&output).contains(&format!("countersign: {variable}")), "{}", err(&output));
+    }
+}
+
+#[test]
 fn a_second_init_changes_nothing() {
     let (dir, _) = initialised();
     let key = std::fs::read(dir.path().join("master.key")).unwrap();

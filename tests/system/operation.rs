@@ -369,6 +369,19 @@ async fn rule_47_metrics_have_the_head_that_is_in_the_head_file() {
 }
 
 #[tokio::test]
+async fn an_empty_rust_log_is_none() {
+    let (dir, settings) = (tempfile::tempdir().unwrap(), "countersign.toml");
+    let (server, _) = serve(dir.path()).await;
+    drop(server);
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    let mut server = Served::start(&dir.path().join(settings), ("", log.into())).await;
+    server.terminate();
+    assert!(server.ended().success());
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    assert!(log.contains(r#""level":"INFO""#) && !log.contains("DEBUG"), "{log}");
+}
+
+#[tokio::test]
 async fn healthz_says_whether_commands_are_taken() {
     let world = World::new(&[]).await;
     let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
