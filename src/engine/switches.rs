@@ -33,12 +33,20 @@ impl Switches {
     fn due(&self, now: Moment) -> Vec<AccountId> {
         self.armed.iter().filter(|(_, at)| **at <= now).map(|(account, _)| *account).collect()
     }
+
+    fn is_due(&self, account: AccountId, now: Moment) -> bool {
+        self.armed.get(&account).is_some_and(|at| *at <= now)
+    }
 }
 
-/// `cancel_all_orders_after`: arms the account's switch anew, or disarms it with 0.
+/// `cancel_all_orders_after`: arms the account's switch anew, or disarms it with 0. One whose time is over fires first,
+/// whether or not Tick has run (rule 39).
 pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Result<Reply, Reject> {
     if timeout_s >= SWITCH_MAX_S {
         return Err(Reject::invalid("timeout", "give less than a day, in seconds"));
+    }
+    if t.state().switches.is_due(caller.account, t.now()) {
+        fire(t, caller.account);
     }
     let at = (timeout_s > 0).then(|| t.now().plus_us(timeout_s * 1_000_000));
     t.emit(Event::SwitchSet { account: caller.account, at });
@@ -47,8 +55,10 @@ pub fn arm(t: &mut Transition<'_>, caller: ServiceCaller, timeout_s: u64) -> Res
 
 /// Fires what is due; a switch that has fired stays off until it is armed again.
 pub fn tick(t: &mut Transition<'_>) {
-    for account in t.state().switches.due(t.now()) {
-        t.emit(Event::SwitchSet { account, at: None });
-        trading::cancel_account(t, account, CancelReason::DeadMansSwitch);
-    }
+    t.state().switches.due(t.now()).into_iter().for_each(|account| fire(t, account));
+}
+
+fn fire(t: &mut Transition<'_>, account: AccountId) {
+    t.emit(Event::SwitchSet { account, at: None });
+    trading::cancel_account(t, account, CancelReason::DeadMansSwitch);
 }

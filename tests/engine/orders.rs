@@ -147,6 +147,21 @@ fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
 }
 
 #[test]
+fn rule_39_a_switch_whose_time_is_over_fires_before_it_is_armed_anew() {
+    let mut stage = stage();
+    for (fired, timeout) in [(1, 60), (2, 0)] {
+        stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
+        stage.now = stage.now.plus_us(60 * SECOND);
+        let Reply::Switch { at, .. } = stage.run(&bot(1), Command::CancelAllAfter(timeout)).unwrap() else {
+            panic!("a switch");
+        };
+        assert_eq!(at, (timeout > 0).then(|| stage.now.plus_us(timeout * SECOND)));
+        assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), fired, "no Tick has run");
+    }
+}
+
+#[test]
 fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
     let mut stage = stage();
     stage.engine = Engine::new(stage.state().clone()).limited(Tiers::all(Tier::Starter));
