@@ -4,14 +4,16 @@
 use super::transition::Transition;
 use super::{allocations, decisions, exports, members, service_users, switches, triggers};
 
-/// Lets whatever is due by now happen. A halt keeps money where it is (rule 35).
+/// Lets whatever is due by now happen. In a halt that is what ends or is canceled; money stays where it is (rule 35).
 pub fn tick(t: &mut Transition<'_>) {
     service_users::tick(t);
     members::tick(t);
     switches::tick(t);
     decisions::tick(t);
     exports::tick(t);
-    if t.state().halted.is_none() {
+    if t.state().halted.is_some() {
+        triggers::expire(t);
+    } else {
         triggers::tick(t);
         allocations::tick(t);
     }

@@ -158,7 +158,8 @@ pub(super) fn reason(code: Code) -> CancelReason {
 
 /// Starts and ends the orders whose time has come.
 pub fn tick(t: &mut Transition<'_>) {
-    while let Some((market, id)) = t.state().orders.watches().due(t.now()) {
+    loop {
+        let Some((market, id)) = t.state().orders.watches().due(t.now()).next() else { return };
         let seen = t.emitted();
         let market = t.state().reference.market(market).clone();
         let Some(order) = t.state().orders.get(id).cloned() else { return };
@@ -170,6 +171,14 @@ pub fn tick(t: &mut Transition<'_>) {
         // Before the next one starts: what has traded until then is nothing to it.
         settle(t, seen);
     }
+}
+
+/// Ends the orders whose time is over, and starts none.
+pub fn expire(t: &mut Transition<'_>) {
+    let (orders, now) = (&t.state().orders, t.now());
+    let due = orders.watches().due(now).filter_map(|(_, id)| orders.get(id));
+    let over: Vec<Order> = due.filter(|order| order.is_expired(now)).cloned().collect();
+    over.into_iter().for_each(|order| end(t, order, CancelReason::Expired));
 }
 
 /// Starts a scheduled order: it goes live, or watches for its trigger from now on.

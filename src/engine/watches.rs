@@ -99,9 +99,9 @@ impl Watches {
         self.triggers[market.index()].trailing.iter().copied()
     }
 
-    /// The order that has waited longest for its start or end, if that has come.
-    pub fn due(&self, now: Moment) -> Option<(MarketId, OrderId)> {
-        self.times.first().filter(|(at, ..)| *at <= now).map(|(_, market, id)| (*market, *id))
+    /// The orders whose start or end has come, the one that has waited longest first.
+    pub fn due(&self, now: Moment) -> impl Iterator<Item = (MarketId, OrderId)> + '_ {
+        self.times.iter().take_while(move |(at, ..)| *at <= now).map(|(_, market, id)| (*market, *id))
     }
 }
 

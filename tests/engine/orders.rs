@@ -5,6 +5,7 @@ use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::{AccountId, OrderId};
 use countersign::domain::orders::{CancelReason, OrderType, Side, TimeInForce};
 use countersign::domain::text::ClientOrderId;
+use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::command::{AmendOrder, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
@@ -15,7 +16,7 @@ use countersign::engine::reject::Code;
 use super::amendments::edit_of;
 use super::floor::amendment;
 use super::genesis::{key, other};
-use super::world::{SECOND, Stage, bot, decimal, limit};
+use super::world::{SECOND, Stage, bot, decimal, limit, venue};
 
 /// Bot 1 of Acme, bot 2 of the other Organization.
 fn stage() -> Stage {
@@ -159,6 +160,34 @@ fn rule_39_a_switch_whose_time_is_over_fires_before_it_is_armed_anew() {
         assert_eq!(at, (timeout > 0).then(|| stage.now.plus_us(timeout * SECOND)));
         assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), fired, "no Tick has run");
     }
+}
+
+#[test]
+fn rule_35_in_a_halt_orders_end_at_their_time_and_none_starts() {
+    let mut stage = stage();
+    let (start, end) = (Some(stage.now.plus_us(SECOND)), Some(stage.now.plus_us(2 * SECOND)));
+    let timed = |effective_time, expire_time: Option<Moment>| {
+        let Command::PlaceOrder(order) = limit(Side::Buy, "1", "10", None) else { panic!("an order") };
+        let time_in_force = if expire_time.is_some() { TimeInForce::Gtd } else { TimeInForce::Gtc };
+        let terms = Some(Box::new(AskedTerms { effective_time, expire_time, ..AskedTerms::default() }));
+        Command::PlaceOrder(PlaceOrder { time_in_force, terms, ..order })
+    };
+    let starts = stage.placed(&bot(1), timed(start, None));
+    stage.placed(&bot(1), timed(None, end));
+    stage.placed(&bot(1), timed(start, end));
+    stage.run(&venue(), Command::Halt { reason: "drill".to_owned() }).unwrap();
+    stage.tick(SECOND);
+    assert_eq!(ends(&stage, CancelReason::Expired), 0);
+    stage.tick(SECOND);
+    assert_eq!(ends(&stage, CancelReason::Expired), 2);
+    let open = |stage: &Stage| {
+        let open = stage.state().orders.open(AccountId(1), None);
+        open.iter().map(|order| (order.id, order.waits())).collect::<Vec<_>>()
+    };
+    assert_eq!(open(&stage), [(starts, true)]);
+    stage.run(&venue(), Command::Resume).unwrap();
+    stage.tick(0);
+    assert_eq!(open(&stage), [(starts, false)]);
 }
 
 #[test]
