@@ -388,13 +388,18 @@ pub fn give_up(t: &mut Transition<'_>, id: WithdrawalId, reason: &str) {
     t.emit(Event::WithdrawalChanged { withdrawal: Box::new(withdrawal), postings: Vec::new() });
 }
 
-/// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32).
+/// `withdraw_cancel`: works until the release, afterwards answers `false` (rule 32). A Member's request is canceled by that
+/// Member alone.
 pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -> Result<Reply, Reject> {
     let found = t.state().withdrawals.standing(id).filter(|found| found.account == caller.account);
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal of the account");
     let standing = found.ok_or_else(unknown)?;
     match (standing.status, standing.request) {
         (WithdrawalStatus::Initial, Some(request)) => {
+            if t.state().withdrawals.get(id).is_some_and(|waiting| waiting.service_user.is_none()) {
+                let advice = "a Member asked for it, who alone can cancel it";
+                return Err(Reject::field(Code::PermissionDenied, "refid", advice));
+            }
             decisions::end(t, caller.organization, request, RequestState::Canceled, "canceled by the account");
             Ok(Reply::WithdrawalCanceled(true))
         }

@@ -83,6 +83,19 @@ fn rule_32_a_withdrawal_that_waits_can_be_canceled() {
 }
 
 #[test]
+fn rule_32_a_members_withdrawal_is_canceled_by_that_member_alone() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], true);
+    let of_a_key = stage.withdrawal(&bot(2), withdraw("1", None)).id;
+    let asked = stage.initiate(&member(1), Change::Withdrawal(to_cold("1"))).unwrap();
+    let refid = asked.withdrawal.unwrap();
+    assert_eq!(stage.refused(&bot(1), Command::CancelWithdrawal(refid)), Code::PermissionDenied);
+    let canceled = |stage: &mut Stage, id| stage.run(&bot(1), Command::CancelWithdrawal(id)).unwrap();
+    assert_eq!(canceled(&mut stage, of_a_key), Reply::WithdrawalCanceled(true), "any of the account's keys may");
+    stage.run(&member(1), Command::CancelRequest(asked.id)).unwrap();
+    assert_eq!(canceled(&mut stage, refid), Reply::WithdrawalCanceled(false));
+}
+
+#[test]
 fn rule_30_a_withdrawals_client_id_is_the_withdrawal_for_ever() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], true);
     let first = stage.withdrawal(&bot(1), withdraw("1", Some("w")));
