@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::bytes;
+use super::rows::{bytes, read};
 use crate::access::principal::Actor;
 use crate::domain::ids::OrganizationId;
 use crate::domain::limits::INVITATION_US;
@@ -48,9 +48,9 @@ pub struct Audited {
     pub hash: [u8; 32],
 }
 
-/// The rows that an event adds.
-pub fn rows(stamped: &Stamped) -> Vec<AuditRow> {
-    let Some((organizations, entries)) = entries(stamped) else { return Vec::new() };
+/// The rows that an event adds to those that its batch tells already.
+pub fn rows(stamped: &Stamped, told: &[AuditRow]) -> Vec<AuditRow> {
+    let Some((organizations, entries)) = entries(stamped, told) else { return Vec::new() };
     let each = organizations.iter().flat_map(|organization| entries.iter().map(move |entry| (organization, entry)));
     // An event has room for 255 items (rule 41).
     let row = |(index, (organization, entry)): (u8, (&OrganizationId, &AuditEntry))| AuditRow {
@@ -65,7 +65,7 @@ fn actor(by: Actor) -> String {
 }
 
 /// Whose logs tell of an event, and what.
-fn entries(stamped: &Stamped) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
+fn entries(stamped: &Stamped, told: &[AuditRow]) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
     let entry = |action: &str, subject: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
         actor: actor(stamped.by),
@@ -77,7 +77,7 @@ fn entries(stamped: &Stamped) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> 
     let venue = matches!(stamped.by, Actor::Venue(_));
     let (organization, one) = match &stamped.event {
         Event::RequestChanged { request, before } => {
-            return Some((vec![request.organization], of_request(stamped, request, *before)));
+            return Some((vec![request.organization], of_request(stamped, told, request, *before)));
         }
         Event::ServiceUserChanged { service_user, change } => {
             let action = match change {
@@ -186,7 +186,12 @@ fn of_member(
 }
 
 /// A request that was opened, a vote, and what became of it.
-fn of_request(stamped: &Stamped, request: &Request, before: Option<RequestState>) -> Vec<AuditEntry> {
+fn of_request(
+    stamped: &Stamped,
+    told: &[AuditRow],
+    request: &Request,
+    before: Option<RequestState>,
+) -> Vec<AuditEntry> {
     let name = request.change.governed().name();
     let entry = |action: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
@@ -204,15 +209,22 @@ fn of_request(stamped: &Stamped, request: &Request, before: Option<RequestState>
         .votes
         .last()
         .filter(|vote| vote.at == stamped.at && stamped.by == Actor::Member(vote.member) && !vote.struck);
-    if let Some(vote) = cast {
-        entries.push(entry(format!("{name}.vote_{}", vote.decision.name()), vote.comment.clone()));
-    }
+    let cast = cast.map(|vote| entry(format!("{name}.vote_{}", vote.decision.name()), vote.comment.clone()));
+    entries.extend(cast.filter(|vote| !is_told(vote, told)));
     match request.state {
         RequestState::Pending if entries.is_empty() => entries.push(entry(format!("{name}.restated"), None)),
         RequestState::Pending => {}
         state => entries.push(entry(format!("{name}.{}", state.name()), request.reason.clone())),
     }
     entries
+}
+
+/// Whether a vote is told already: a policy that the Member's message, or the next one, brought about may change the request
+/// again at the same moment.
+fn is_told(vote: &AuditEntry, told: &[AuditRow]) -> bool {
+    let of = |entry: &AuditEntry| (entry.at, entry.actor.clone(), entry.action.clone(), entry.subject.clone());
+    let now = told.iter().rev().take_while(|row| row.stored.at_us == vote.at.0);
+    now.filter_map(|row| read::<AuditEntry>(&row.stored.body)).any(|other| of(&other) == of(vote))
 }
 
 #[cfg(test)]
@@ -227,7 +239,7 @@ mod tests {
     fn told(event: Event) -> Vec<(u64, u8)> {
         let by = Actor::Venue(VenueKeyId(1));
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
-        rows(&stamped).iter().map(|row| (row.organization, Seq::of_offset(row.stored.id).1)).collect()
+        rows(&stamped, &[]).iter().map(|row| (row.organization, Seq::of_offset(row.stored.id).1)).collect()
     }
 
     #[test]

@@ -73,7 +73,8 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
         }
         _ => {}
     }
-    batch.audit.extend(audit::rows(stamped));
+    let audit = audit::rows(stamped, &batch.audit);
+    batch.audit.extend(audit);
     batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
 }
 

@@ -343,6 +343,27 @@ async fn d3_47_every_decision_is_in_the_audit_log_with_the_hash_of_its_journal_r
 }
 
 #[tokio::test]
+async fn d3_47_a_vote_is_told_once_though_its_message_changes_the_policy_of_what_it_votes_on() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    for (workflow, quorum, steps) in [("initiate_withdrawal", 2, 0), ("manage_policies", 1, 1)] {
+        alice.call("set_policy", json!({"workflow": workflow, "quorum": quorum, "otp": code(steps)})).await;
+    }
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let waits = bob.call("request_info", json!({"request_id": asked["request_id"]})).await;
+    let shorter = json!({"workflow": "initiate_withdrawal", "quorum": 2, "expires_after_s": 600});
+    let shorter = alice.call("set_policy", shorter).await;
+    let both = json!([ballot(&waits)[0], ballot(&shorter)[0]]);
+    let decided = bob.call("approve", json!({"requests": both, "otp": code(0)})).await;
+    assert_eq!(decided["requests"][1]["request"]["state"], "approved", "{decided}");
+    let log = alice.call("audit_log", json!({})).await;
+    let of = |entry: &&Value| entry["subject"] == waits["request_id"];
+    let told: Vec<&Value> =
+        log["entries"].as_array().unwrap().iter().filter(of).map(|entry| &entry["action"]).collect();
+    assert_eq!(told, ["withdraw.restated", "withdraw.vote_approve", "withdraw.requested"]);
+}
+
+#[tokio::test]
 async fn requests_come_in_pages_newest_first() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
