@@ -312,10 +312,11 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
 }
 
-/// A message of serde's, as TOML's and JSON's parsers give it, without the value that it tells: that may be a secret.
+/// A message of serde's, as TOML's and JSON's parsers give it, without the value or unknown name that it tells: that may be a
+/// secret, and of any length.
 pub fn problem(message: &str) -> &str {
-    let tells_value = message.starts_with("invalid type") || message.starts_with("invalid value");
-    message.rfind("expected ").filter(|_| tells_value).map_or(message, |expected| &message[expected..])
+    let tells = ["invalid type", "invalid value", "unknown field"].iter().any(|kind| message.starts_with(kind));
+    message.rfind("expected ").filter(|_| tells).map_or(message, |expected| &message[expected..])
 }
 
 /// Which line of a text a byte is in, and the setting that stands there, if its name does.
