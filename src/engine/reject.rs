@@ -244,6 +244,12 @@ impl Reject {
         Reject::field(Code::InvalidArguments, field, advice)
     }
 
+    /// The refusal of a batch for the sake of that one of its orders.
+    pub fn in_batch(self, index: usize) -> Reject {
+        let advice = self.advice.unwrap_or_else(|| "correct it".to_owned());
+        Reject::field(self.code, self.field.unwrap_or("orders"), format!("{advice} (orders[{index}])"))
+    }
+
     /// The text on the wire: the code's, then `:<field>: <advice>` where there is a field (rule 45).
     pub fn text(&self) -> String {
         match (self.field, &self.advice) {

@@ -49,9 +49,9 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
 /// `batch_add`: the whole batch is refused if one of its orders is not sound in itself; past that each stands
 /// alone.
 pub fn place_batch(t: &mut Transition<'_>, caller: ServiceCaller, orders: &[PlaceOrder]) -> Result<Reply, Reject> {
-    for asked in orders {
+    for (index, asked) in orders.iter().enumerate() {
         let market = t.state().reference.find_market(&asked.symbol)?.clone();
-        admission::admitted(t, caller, asked, &market)?;
+        admission::admitted(t, caller, asked, &market).map_err(|refusal| refusal.in_batch(index))?;
     }
     Ok(Reply::Batch(orders.iter().map(|asked| place(t, caller, asked)).collect()))
 }

@@ -37,6 +37,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("serde", ANYWHERE),
     // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).
     ("serde_json", &["wire", "storage", "market_data", "history", "gateway", "server", "demo", "cli"]),
+    // Where in a request a value is of the wrong type.
+    ("serde_path_to_error", &["gateway"]),
     // The params of public REST calls.
     ("serde_urlencoded", &["gateway"]),
     ("sha2", &["domain", "engine", "storage", "gateway", "dashboard"]),

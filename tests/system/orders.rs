@@ -128,10 +128,16 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
         |orders: Vec<Value>, validate: bool| json!({"symbol": "BTC/USD", "orders": orders, "validate": validate});
     let checked = bot.call("batch_add", batch(vec![order(1.0, "a"), order(2.0, "b")], true)).await;
     assert!(checked.as_array().unwrap().iter().all(|row| row["order_id"] == ""), "none, as of `add_order`: {checked}");
-    let mut unsound = order(1.0, "b");
-    unsound["limit_price"] = json!(10.05);
-    let error = bot.refused("batch_add", batch(vec![order(1.0, "a"), unsound], false)).await;
-    assert!(error.starts_with("EOrder:Tick size check failed"), "{error}");
+    for (field, value, expected) in [
+        ("limit_price", json!(10.05), "EOrder:Tick size check failed:orders: correct it (orders[1])"),
+        ("order_qty", json!(0), "EGeneral:Invalid arguments:order_qty: must be above zero (orders[1])"),
+        ("side", json!("up"), "EGeneral:Invalid arguments:side: give buy or sell (orders[1])"),
+    ] {
+        let mut unsound = order(1.0, "b");
+        unsound[field] = value;
+        let error = bot.refused("batch_add", batch(vec![order(1.0, "a"), unsound], false)).await;
+        assert_eq!(error, expected);
+    }
     assert_eq!(bot.call("open_orders", json!({})).await["orders"], json!([]), "none of it was placed");
     // More than there is: the second is refused, the others are live.
     let orders = vec![order(1.0, "a"), order(1e9, "b"), order(2.0, "c")];

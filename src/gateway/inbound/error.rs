@@ -1,5 +1,7 @@
 //! A refusal of a message's shape.
 
+use serde::Deserialize;
+
 use crate::domain::decimal::DecimalError;
 
 /// Why a message is not understood, in the words that clients match.
@@ -27,34 +29,66 @@ impl WireError {
     /// A number that is none, or that we cannot hold.
     pub fn number(field: &str, problem: DecimalError) -> WireError {
         match problem {
-            DecimalError::Malformed => {
-                let (first, rest) = field.split_at(1);
-                WireError::new(format!("{}{rest} field must be a number_float", first.to_uppercase()))
-            }
+            DecimalError::Malformed => WireError::new(format!("{} field must be a number_float", capitalised(field))),
             DecimalError::OutOfRange => WireError::field(field, "give a number of at most 18 digits"),
             DecimalError::ExcessDecimals => WireError::field(field, "give fewer decimals"),
         }
     }
 
-    /// What serde found wrong, in the protocol's words. Its message is the only place that names the field.
-    pub fn shape(problem: &serde_json::Error, method: &str) -> WireError {
-        let message = problem.to_string();
+    /// What is wrong with `text`, which is sound JSON and not a `T`. It is read a second time, since serde names only
+    /// members that are unknown, missing or repeated.
+    pub fn shape<'a, T: Deserialize<'a>>(text: &'a str, method: &str) -> WireError {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let Err(problem) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+            return WireError::new("Malformed request");
+        };
+        let message = problem.inner().to_string();
+        let path = problem.path().to_string();
         let quoted = message.split('`').nth(1).unwrap_or_default();
         if message.starts_with("unknown field") {
             return WireError::new(format!("Unsupported field: '{quoted}' for the given msg type: {method}"));
         }
         if message.starts_with("missing field") {
-            return WireError::field(quoted, "this field is needed");
+            let within = if path == "." { String::new() } else { path + "." };
+            return WireError::field(&format!("{within}{quoted}"), "this field is needed");
         }
         if message.starts_with("duplicate field") {
             return WireError::field(quoted, "give this field once");
         }
         let plain = message.rsplit_once(" at line ").map_or(message.as_str(), |(plain, _)| plain);
-        WireError::field("params", plain)
+        match plain.rsplit_once(", expected ") {
+            Some((_, expected)) => WireError::kind(&path, expected),
+            None => WireError::field(&path, plain),
+        }
+    }
+
+    /// A value of the wrong type, where serde expected another.
+    fn kind(field: &str, expected: &str) -> WireError {
+        let advice = match expected {
+            "a boolean" => "give true or false",
+            "i64" => "give an integer",
+            "u32" => "give an integer from 0 to 4294967295",
+            "u64" => "give an integer from 0 to 18446744073709551615",
+            "a sequence" => return WireError::new(format!("{} field must be an array", capitalised(field))),
+            object if object == "a map" || object.starts_with("struct ") => "give an object",
+            other => return WireError::field(field, &format!("give {other}")),
+        };
+        WireError::field(field, advice)
+    }
+
+    /// The refusal of a batch for the sake of that one of its orders.
+    pub fn in_batch(self, index: usize) -> WireError {
+        WireError { text: format!("{} (orders[{index}])", self.text), ..self }
     }
 
     /// The same, in answer to the request of this number.
     pub fn for_request(self, req_id: Option<i64>) -> WireError {
         WireError { req_id, ..self }
     }
+}
+
+/// A field as v2's texts begin with it.
+fn capitalised(field: &str) -> String {
+    let (first, rest) = field.split_at(1);
+    format!("{}{rest}", first.to_uppercase())
 }

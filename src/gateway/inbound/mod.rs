@@ -83,7 +83,7 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
         let req_id = found.get("req_id").and_then(|raw| integer(raw));
         let method = found.get("method").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let refusal = match problem.is_data() {
-            true => WireError::shape(&problem, method.as_deref().unwrap_or("")),
+            true => WireError::shape::<Outer<'_>>(text, method.as_deref().unwrap_or("")),
             false => WireError::new("Malformed request"),
         };
         WireError { method, ..refusal }.for_request(req_id)

@@ -62,12 +62,14 @@ pub(super) fn batch_add<'a>(e: &Message<'a>) -> Parsed<'a> {
         validate: asked.validate.unwrap_or(false),
         deadline: moment("deadline", asked.deadline.as_deref())?,
     };
-    let orders = asked.orders.iter().map(|order| place_order(&shared, order)).collect::<Result<_, _>>()?;
+    let read = |(index, order)| place_order(&shared, order).map_err(|refusal| refusal.in_batch(index));
+    let orders = asked.orders.iter().enumerate().map(read).collect::<Result<_, _>>()?;
     Ok((asked.token, Body::Command(Command::PlaceBatch(orders))))
 }
 
 fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, WireError> {
-    let kinds = "give limit, market, iceberg or one of the triggered types";
+    let kinds = "give limit, market, iceberg, stop-loss, stop-loss-limit, take-profit, take-profit-limit, \
+        trailing-stop or trailing-stop-limit";
     let time_in_force = asked.time_in_force.as_deref();
     let time_in_force = optional_named("time_in_force", time_in_force, TimeInForce::parse, "give gtc, gtd, ioc or fok");
     Ok(PlaceOrder {

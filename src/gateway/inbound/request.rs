@@ -154,7 +154,7 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
     if !text.starts_with('{') {
         return Err(WireError::field("params", "give an object"));
     }
-    serde_json::from_str(text).map_err(|problem| WireError::shape(&problem, &envelope.method))
+    serde_json::from_str(text).map_err(|_| WireError::shape::<T>(text, &envelope.method))
 }
 
 fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Channel), WireError> {

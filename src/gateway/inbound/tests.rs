@@ -68,7 +68,7 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
         (order(r#","order_qty":1,"limit_price":true"#), "Limit_price field must be a number_float"),
         (order(r#","order_qty":1e999"#), "EGeneral:Invalid arguments:order_qty: give a number of at most 18 digits"),
         (order(r#","order_qty":1,"lots":2"#), "Unsupported field: 'lots' for the given msg type: add_order"),
-        (order(r#","triggers":{}"#), "EGeneral:Invalid arguments:price: this field is needed"),
+        (order(r#","triggers":{}"#), "EGeneral:Invalid arguments:triggers.price: this field is needed"),
         (order(r#","order_qty":1,"order_qty":2"#), "EGeneral:Invalid arguments:order_qty: give this field once"),
         (
             r#"{"method":"edit_order","req_id":3,"params":{"order_id":"O","symbol":"A/B","triggers":{"price":2}}}"#
@@ -105,6 +105,38 @@ fn a_refusal_answers_to_the_method_of_its_request() {
             let refusal = parse_message(&text).expect_err(&text);
             assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
         }
+#[test]
+fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
+    for (method, params, expected) in [
+        ("add_order", r#"{"side":5}"#, "side: give a string"),
+        ("add_order", r#"{"post_only":"yes"}"#, "post_only: give true or false"),
+        ("add_order", r#"{"order_userref":1.5}"#, "order_userref: give an integer"),
+        ("add_order", r#"{"triggers":5}"#, "triggers: give an object"),
+        ("add_order", r#"{"conditional":[]}"#, "conditional: give an object"),
+        ("add_order", r#"{"conditional":{"order_type":7}}"#, "conditional.order_type: give a string"),
+        ("add_order", r#"{"cl_ord_id":"\ud800"}"#, "cl_ord_id: unexpected end of hex escape"),
+        ("batch_add", r#"{"symbol":"A/B","orders":[7]}"#, "orders[0]: give an object"),
+        (
+            "batch_add",
+            r#"{"symbol":"A/B","orders":[{"order_type":"limit","side":"buy"},{"order_type":"limit"}]}"#,
+            "orders[1].side: this field is needed",
+        ),
+        ("subscribe", r#"{"channel":"book","depth":"10"}"#, "depth: give an integer from 0 to 4294967295"),
+        (
+            "subscribe",
+            r#"{"channel":"ledger","from_offset":-1}"#,
+            "from_offset: give an integer from 0 to 18446744073709551615",
+        ),
+        ("cancel_all_orders_after", r#"{"timeout":null}"#, "timeout: give an integer from 0 to 18446744073709551615"),
+    ] {
+        let text = format!(r#"{{"method":"{method}","params":{params},"req_id":3}}"#);
+        assert_eq!(refusal(&text), (format!("EGeneral:Invalid arguments:{expected}"), Some(3)), "{text}");
+    }
+    let list = r#"{"method":"batch_add","params":{"symbol":"A/B","orders":{}},"req_id":3}"#;
+    assert_eq!(refusal(list).0, "Orders field must be an array");
+    assert_eq!(refusal(r#"{"method":1,"req_id":3}"#).0, "EGeneral:Invalid arguments:method: give a string");
+}
+
     }
 }
 
