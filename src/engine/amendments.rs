@@ -20,6 +20,7 @@ use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
 use crate::domain::terms::{Level, PriceType, Terms, Trigger};
+use crate::domain::text::Symbol;
 
 /// The one open order that the caller names; not one whose time is over, whether or not Tick has run (rule 39).
 fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {
@@ -33,6 +34,9 @@ fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Or
 pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) -> Result<Reply, Reject> {
     check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &asked.order)?;
+    if let Some(symbol) = &asked.symbol {
+        in_market(t, &before, symbol)?;
+    }
     if before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some()) {
         return Err(Reject::invalid(
             "order_id",
@@ -169,14 +173,19 @@ fn judged(
     })
 }
 
+fn in_market(t: &Transition<'_>, order: &Order, symbol: &Symbol) -> Result<Market, Reject> {
+    let market = t.state().reference.find_market(symbol)?;
+    match market.id == order.market {
+        true => Ok(market.clone()),
+        false => Err(Reject::invalid("symbol", "name the pair of the order")),
+    }
+}
+
 /// `edit_order`: cancels the order and places another with what is left of it; all or nothing.
 pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) -> Result<Reply, Reject> {
     check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &OrderRef::Id(asked.order))?;
-    let market = t.state().reference.find_market(&asked.symbol)?.clone();
-    if before.market != market.id {
-        return Err(Reject::invalid("symbol", "name the pair of the order"));
-    }
+    let market = in_market(t, &before, &asked.symbol)?;
     let conditional = before.terms.as_ref().is_some_and(|terms| terms.conditional.is_some());
     if before.order_type.is_triggered() || conditional || before.cl_ord_id.is_some() || before.waits() {
         let advice =

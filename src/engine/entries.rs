@@ -25,6 +25,9 @@ pub enum Source {
     Reward(EarnOperationId, YieldSource),
 }
 
+/// Every `type` of an entry.
+pub const TYPES: [&str; 6] = ["trade", "deposit", "withdrawal", "transfer", "staking", "reward"];
+
 impl Source {
     /// `type`, `subtype` and `category` of the entry in a spot wallet (`spot`) or an Earn wallet (rule 33).
     pub const fn names(self, spot: bool) -> (&'static str, Option<&'static str>, &'static str) {

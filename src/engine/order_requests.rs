@@ -92,6 +92,8 @@ pub struct AskedConditional {
 pub struct AmendOrder {
     /// One order.
     pub order: OrderRef,
+    /// Its market.
+    pub symbol: Option<Symbol>,
     /// The new quantity, filled part included.
     pub order_qty: Option<Decimal>,
     /// The new slice of an iceberg.

@@ -56,6 +56,7 @@ pub fn triggered(order_type: OrderType, side: Side, qty: &str, price: &str, limi
 pub fn amendment(id: OrderId) -> AmendOrder {
     AmendOrder {
         order: OrderRef::Id(id),
+        symbol: None,
         order_qty: None,
         display_qty: None,
         limit_price: None,

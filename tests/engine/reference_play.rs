@@ -138,6 +138,7 @@ impl Play {
                 let price = (whole.is_none() || self.random.random_bool(0.3)).then(|| self.price());
                 let asked = AmendOrder {
                     order: OrderRef::Id(OrderId(entry.id)),
+                    symbol: None,
                     order_qty: whole.map(|units| Decimal::from_units(units, 8)),
                     display_qty: None,
                     limit_price: price.map(|price| Decimal::from_units(price, 0)),

@@ -182,6 +182,7 @@ fn amendment(dice: &mut Dice, known: &Known, account: AccountId, now: Moment) ->
         } else {
             OrderRef::Id(order_id(dice, known, account))
         },
+        symbol: dice.one_in(10).then(|| any_market(dice, known)),
         order_qty: dice.one_in(2).then(|| quantity(dice)),
         display_qty: dice.one_in(8).then(|| quantity(dice)),
         limit_price: dice.one_in(2).then(|| price(dice)),

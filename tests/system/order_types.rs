@@ -89,6 +89,22 @@ async fn an_iceberg_tells_its_slices_and_an_amendment_its_reason() {
     assert_eq!(canceled["order_id"], placed["order_id"]);
 }
 
+/// A client id may stand for an order of another pair than the caller thinks.
+#[tokio::test]
+async fn an_amendment_that_names_another_pair_is_refused() {
+    let (world, mut bot, _maker) = traded().await;
+    let elsewhere = json!({"symbol": "ETH/USD", "price_decimals": 2, "qty_decimals": 8, "price_increment": "0.01",
+        "qty_min": "0.001", "cost_min": "0.001", "maker_ppm": 1_000, "taker_ppm": 2_000});
+    world.venue().await.call("add_market", elsewhere).await;
+    let placed = bot.call("add_order", limit("buy", "1", "900")).await;
+    let amend = |symbol: &str| json!({"order_id": placed["order_id"], "symbol": symbol, "limit_price": 901});
+    let another = "EGeneral:Invalid arguments:symbol: name the pair of the order";
+    assert_eq!(bot.refused("amend_order", amend("ETH/USD")).await, another);
+    assert!(bot.refused("amend_order", amend("XXX/USD")).await.starts_with("EQuery:Unknown asset pair:symbol"));
+    bot.call("amend_order", amend("BTC/USD")).await;
+    assert_eq!(words(&told(&mut bot, 3).await), ["pending_new pending_new", "new new", "amended new"]);
+}
+
 #[tokio::test]
 async fn an_edit_names_both_orders_and_a_closing_order_follows_its_fill() {
     let (_world, mut bot, mut maker) = traded().await;

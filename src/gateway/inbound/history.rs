@@ -1,7 +1,7 @@
 //! Pages of the past: closed orders, trades, ledger entries, the audit log.
 
 use super::request::{Body, Page, Parsed, params};
-use super::values::{cursor, limit, owned, period};
+use super::values::{cursor, entry_type, limit, owned, period};
 use super::{Message, WireError};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
@@ -38,7 +38,7 @@ pub(super) fn ledgers<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Ledgers<'_> = params(e)?;
     let page = Page {
         asset: owned(&asked.asset),
-        entry_type: owned(&asked.r#type),
+        entry_type: asked.r#type.as_deref().map(entry_type).transpose()?,
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         limit: limit(asked.limit)?,
         cursor: cursor(&asked.cursor, Cursor::parse)?,

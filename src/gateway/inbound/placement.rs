@@ -152,6 +152,7 @@ pub(super) fn amend_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     };
     let amend = AmendOrder {
         order,
+        symbol: asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?,
         order_qty: number("order_qty", asked.order_qty)?,
         display_qty: number("display_qty", asked.display_qty)?,
         limit_price: number("limit_price", asked.limit_price)?,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::values::workflow;
+use super::values::{entry_type, workflow};
 use super::{Message, WireError};
 use super::{change, earn, exports, funding, governance, history, orders, placement, venue};
 use crate::access::operation::Operation;
@@ -193,7 +193,10 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Ch
         cancel_on_disconnect: asked.cancel_on_disconnect.unwrap_or(false),
         from_offset: asked.from_offset,
         assets: names(asked.asset, "Asset field must be an array")?,
-        types: names(asked.r#type, "Type field must be an array")?,
+        types: match names(asked.r#type, "Type field must be an array")? {
+            Some(types) => Some(types.iter().map(|name| entry_type(name)).collect::<Result<_, _>>()?),
+            None => None,
+        },
         workflow: asked.workflow.as_deref().map(workflow).transpose()?,
     };
     Ok((operation, asked.token, channel))

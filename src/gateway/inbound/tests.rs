@@ -75,6 +75,14 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
                 .into(),
             "EGeneral:Invalid arguments:triggers: an edit cannot give or change them; amend_order takes trigger_price",
         ),
+        (
+            r#"{"method":"ledgers","req_id":3,"params":{"type":"trades"}}"#.into(),
+            "EGeneral:Invalid arguments:type: give trade, deposit, withdrawal, transfer, staking or reward",
+        ),
+        (
+            r#"{"method":"subscribe","req_id":3,"params":{"channel":"ledger","type":["trade","all"]}}"#.into(),
+            "EGeneral:Invalid arguments:type: give trade, deposit, withdrawal, transfer, staking or reward",
+        ),
         (r#"{"method":"fly","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ticker","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ping","x":1,"req_id":3}"#.into(), "Unsupported field: 'x' for the given msg type: ping"),
@@ -97,14 +105,6 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
     assert!(refusal(&deep).0.starts_with("EGeneral:Invalid arguments"));
 }
 
-#[test]
-fn a_refusal_answers_to_the_method_of_its_request() {
-    for method in ["add_order", "subscribe", "nothing"] {
-        for rest in [r#""req_id":"3""#, r#""req_id":3.5"#, r#""req_id":18446744073709551615"#, r#""req_id":3,"x":1"#] {
-            let text = format!(r#"{{"method":"{method}",{rest}}}"#);
-            let refusal = parse_message(&text).expect_err(&text);
-            assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
-        }
 #[test]
 fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
     for (method, params, expected) in [
@@ -137,6 +137,14 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
     assert_eq!(refusal(r#"{"method":1,"req_id":3}"#).0, "EGeneral:Invalid arguments:method: give a string");
 }
 
+#[test]
+fn a_refusal_answers_to_the_method_of_its_request() {
+    for method in ["add_order", "subscribe", "nothing"] {
+        for rest in [r#""req_id":"3""#, r#""req_id":3.5"#, r#""req_id":18446744073709551615"#, r#""req_id":3,"x":1"#] {
+            let text = format!(r#"{{"method":"{method}",{rest}}}"#);
+            let refusal = parse_message(&text).expect_err(&text);
+            assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::domain::ids::{
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
 use crate::domain::time::{Moment, Period};
+use crate::engine::entries::TYPES;
 use crate::wire::leaf::{Number, Text};
 
 /// Rows of a page when none are named.
@@ -68,6 +69,12 @@ pub(super) fn moment(field: &str, text: Option<&str>) -> Result<Option<Moment>, 
 /// What `start` and `end` say.
 pub(super) fn period(start: Option<&str>, end: Option<&str>) -> Result<Period, WireError> {
     Ok(Period { from: moment("start", start)?, until: moment("end", end)? })
+}
+
+/// A type of ledger entry. One that no entry has would be taken for an account without such entries.
+pub(super) fn entry_type(text: &str) -> Result<String, WireError> {
+    let advice = "give trade, deposit, withdrawal, transfer, staking or reward";
+    named("type", text, |text| TYPES.contains(&text).then(|| text.to_owned()), advice)
 }
 
 pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {
