@@ -26,7 +26,7 @@ use crate::access::principal::{Actor, Principal};
 use crate::engine::command::Command;
 use crate::engine::members::MemberSession;
 use crate::engine::query::{Query, Reply, Session, View};
-use crate::engine::reject::Code;
+use crate::engine::reject::{Code, Reject};
 use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
 
@@ -125,9 +125,12 @@ impl Signature<'_> {
     pub fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
         let Some(api_key) = text("api-key") else { return Ok(None) };
-        let invalid = |code: Code| Refusal::new(StatusCode::UNAUTHORIZED, code.text());
-        let nonce = text("api-nonce").ok_or_else(|| invalid(Code::InvalidNonce))?;
-        let api_sign = text("api-sign").ok_or_else(|| invalid(Code::InvalidSignature))?;
+        let needed = |code, header| {
+            let refusal = Reject::field(code, header, "this header is needed");
+            Refusal::new(StatusCode::UNAUTHORIZED, refusal.text())
+        };
+        let nonce = text("api-nonce").ok_or_else(|| needed(Code::InvalidNonce, "API-Nonce"))?;
+        let api_sign = text("api-sign").ok_or_else(|| needed(Code::InvalidSignature, "API-Sign"))?;
         Ok(Some(Signature { api_key, nonce, api_sign }))
     }
 }
@@ -146,18 +149,19 @@ pub(super) async fn open_signed(
         return Err(Refusal::throttled(wait));
     }
     let unauthorized = |text: String| Refusal::new(StatusCode::UNAUTHORIZED, text);
-    let refused = |code: Code| {
+    let refused = |refusal: Reject| {
         gateway.signatures.count(who.clone(), now);
-        unauthorized(code.text().to_owned())
+        unauthorized(refusal.text())
     };
+    let unknown = || refused(Reject::of(Code::InvalidKey));
     let (key, credential, sealed) =
-        gateway.directory.keys(|keys| keys.verification(signature.api_key)).ok_or_else(|| refused(Code::InvalidKey))?;
-    let secret = gateway.master.open(signature.api_key.as_bytes(), &sealed);
-    let secret = secret.map_err(|_| refused(Code::InvalidKey))?;
+        gateway.directory.keys(|keys| keys.verification(signature.api_key)).ok_or_else(unknown)?;
+    let secret = gateway.master.open(signature.api_key.as_bytes(), &sealed).map_err(|_| unknown())?;
     if !signed.verify(&secret, signature.api_sign) {
-        return Err(refused(Code::InvalidSignature));
+        return Err(refused(Reject::of(Code::InvalidSignature)));
     }
-    let nonce = signed.nonce.parse().map_err(|_| refused(Code::InvalidNonce))?;
+    let no_number = |_| refused(Reject::field(Code::InvalidNonce, "nonce", "give an integer below 2^64"));
+    let nonce = signed.nonce.parse().map_err(no_number)?;
     if let Some(wait) = gateway.seats.admissions.wait_s(&key, now) {
         return Err(Refusal::throttled(wait));
     }

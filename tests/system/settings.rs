@@ -77,6 +77,19 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     assert_eq!((unknown.status, unknown.error.as_str()), (401, "EAPI:Invalid key"));
     let forged = open(1, 1_000, &secret(2)).await.err().unwrap();
     assert_eq!((forged.status, forged.error.as_str()), (401, "EAPI:Invalid signature"));
+    let (name, sign) = (api_key(1), Signed::handshake("1e3").sign(&secret(1)));
+    for (headers, error) in [
+        (vec![("API-Key", &name), ("API-Sign", &sign)], "EAPI:Invalid nonce:API-Nonce: this header is needed"),
+        (vec![("API-Key", &name), ("API-Nonce", &name)], "EAPI:Invalid signature:API-Sign: this header is needed"),
+        (
+            vec![("API-Key", &name), ("API-Nonce", &"1e3".to_owned()), ("API-Sign", &sign)],
+            "EAPI:Invalid nonce:nonce: give an integer below 2^64",
+        ),
+    ] {
+        let headers: Vec<_> = headers.into_iter().map(|(header, value)| (header, value.as_str())).collect();
+        let refused = Client::open(world.address, &headers).await.err().unwrap();
+        assert_eq!((refused.status, refused.error.as_str()), (401, error));
+    }
     open(1, 1_000, &secret(1)).await.unwrap();
     let replayed = open(1, 1_000, &secret(1)).await.err().unwrap();
     assert_eq!(replayed.status, 401);
