@@ -110,13 +110,13 @@ fn message(name: &str) -> Value {
     message
 }
 
-/// `action` with the messages of that name: a reply goes with what is received.
-fn exchange(name: &str, summary: &str, frame: bool) -> Value {
+/// What is sent in that form, or what is received, which goes with a reply.
+fn exchange(name: &str, summary: &str, sent: Option<&str>) -> Value {
     let channel = reference("channels/socket");
     let messages = |form: &str| json!([reference(&format!("channels/socket/messages/{name}.{form}"))]);
-    match frame {
-        true => json!({"action": "send", "channel": channel, "summary": summary, "messages": messages("frame")}),
-        false => json!({"action": "receive", "channel": channel, "summary": summary, "messages": messages("request"),
+    match sent {
+        Some(form) => json!({"action": "send", "channel": channel, "summary": summary, "messages": messages(form)}),
+        None => json!({"action": "receive", "channel": channel, "summary": summary, "messages": messages("request"),
             "reply": {"channel": channel, "messages": messages("reply")}}),
     }
 }
@@ -124,7 +124,7 @@ fn exchange(name: &str, summary: &str, frame: bool) -> Value {
 fn operation(operation: Operation) -> (String, Value) {
     let row = operation.row();
     let messages = if operation == Operation::SettlePosition { Operation::AddOrder } else { operation };
-    let mut entry = exchange(messages.name(), operation.summary(), row.kind == Kind::Stream);
+    let mut entry = exchange(messages.name(), operation.summary(), (row.kind == Kind::Stream).then_some("frame"));
     entry["x-kind"] = json!(match row.kind {
         Kind::Read => "read",
         Kind::Write => "write",
@@ -174,12 +174,13 @@ fn permissions(right: MemberRight) -> Option<Vec<Value>> {
     }
 }
 
-/// What belongs to no row: the doors to the channels, and the sign of life.
-fn envelopes() -> [(String, Value); 3] {
+/// What belongs to no row: the doors to the channels, the sign of life, and the answer to what is not understood.
+fn envelopes() -> [(String, Value); 4] {
     [
-        ("subscribe", "Subscribe to a channel; what it needs stands with the channel.", false),
-        ("unsubscribe", "End a subscription.", false),
-        ("heartbeat", "Sent each second in which nothing else is, once a channel is subscribed to.", true),
+        ("subscribe", "Subscribe to a channel; what it needs stands with the channel.", None),
+        ("unsubscribe", "End a subscription.", None),
+        ("heartbeat", "Sent each second in which nothing else is, once a channel is subscribed to.", Some("frame")),
+        ("error", "Sent in answer to what is not a message, or names no method that there is.", Some("reply")),
     ]
-    .map(|(name, summary, frame)| (name.to_owned(), exchange(name, summary, frame)))
+    .map(|(name, summary, sent)| (name.to_owned(), exchange(name, summary, sent)))
 }

@@ -241,6 +241,8 @@ pub(super) fn messages() -> Vec<(String, Make)> {
     let heartbeat = json!({"type": "object", "properties": {"channel": {"const": "heartbeat"}},
         "required": ["channel"], "additionalProperties": false});
     messages.push(("heartbeat.frame".to_owned(), Box::new(move |_| heartbeat.clone())));
+    // Whatever method it names, or none.
+    messages.push(("error.reply".to_owned(), Box::new(|_| refusal(&json!({"type": "string"})))));
     messages
 }
 
@@ -270,27 +272,11 @@ fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
 /// The two forms of a reply, with `result` or with `error`; `pong` has a form of its own.
 fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     let time = json!({"type": "string"});
-    let form = |method: &str, member: &str, schema: Value, success: bool| {
-        json!({
-            "type": "object",
-            "properties": {
-                "method": {"const": method},
-                "req_id": {"type": "integer"},
-                "success": {"const": success},
-                member: schema,
-                "symbol": {"type": "string"},
-                "time_in": time,
-                "time_out": time,
-            },
-            "required": ["method", "success", member, "time_in", "time_out"],
-            "additionalProperties": false,
-        })
-    };
-    let refusal = form(name, "error", json!({"type": "string", "minLength": 1}), false);
+    let method = json!({"const": name});
     let answer = match operation {
         // Its count stands at top level as well, because clients look for it in either place.
         Operation::BatchCancel => {
-            let mut answer = form(name, "result", json!(result(g, operation)), true);
+            let mut answer = form(&method, "result", json!(result(g, operation)), true);
             answer["properties"]["orders_cancelled"] = json!({"type": "integer", "minimum": 0});
             answer["required"] = json!(["method", "success", "result", "orders_cancelled", "time_in", "time_out"]);
             answer
@@ -301,17 +287,40 @@ fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
             "required": ["method", "time_in", "time_out"],
             "additionalProperties": false,
         }),
-        _ => form(name, "result", json!(result(g, operation)), true),
+        _ => form(&method, "result", json!(result(g, operation)), true),
     };
-    let mut forms = vec![answer, refusal];
+    let mut forms = vec![answer, refusal(&method)];
     if operation == Operation::BatchAdd {
         // Past validation each order stands alone: the others are live whatever became of one (rule 45).
-        let mut part = form(name, "error", json!({"type": "string", "minLength": 1}), false);
+        let mut part = refusal(&method);
         part["properties"]["result"] = json!(result(g, operation));
         part["required"] = json!(["method", "success", "result", "error", "time_in", "time_out"]);
         forms.push(part);
     }
     json!({"oneOf": forms})
+}
+
+/// A reply, to a `method` of this schema, with `member` beside the envelope.
+fn form(method: &Value, member: &str, schema: Value, success: bool) -> Value {
+    let time = json!({"type": "string"});
+    json!({
+        "type": "object",
+        "properties": {
+            "method": method,
+            "req_id": {"type": "integer"},
+            "success": {"const": success},
+            member: schema,
+            "symbol": {"type": "string"},
+            "time_in": time,
+            "time_out": time,
+        },
+        "required": ["method", "success", member, "time_in", "time_out"],
+        "additionalProperties": false,
+    })
+}
+
+fn refusal(method: &Value) -> Value {
+    form(method, "error", json!({"type": "string", "minLength": 1}), false)
 }
 
 fn frame(g: &mut SchemaGenerator, operation: Operation) -> Value {

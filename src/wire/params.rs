@@ -241,7 +241,7 @@ params! {
         limit: Option<u32>,
         cursor: Option<Text<'a>>,
     }
-    /// `withdraw_cancel`.
+    /// `withdraw_cancel`; the `refid` alone decides, `asset` is what v2 asks for.
     WithdrawCancel { asset: Option<Text<'a>>, refid: Text<'a> }
     /// `requests`.
     Requests {
