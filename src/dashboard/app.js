@@ -1,7 +1,7 @@
 // The page's frame: who is signed in, where one is, how the connection does. Each place is a module in pages/.
 
 import { Connection } from "./connection.js";
-import { h, plain, safe, words } from "./dom.js";
+import { h, left, plain, safe, words } from "./dom.js";
 import { access } from "./pages/access.js";
 import { addresses } from "./pages/addresses.js";
 import { audit } from "./pages/audit.js";
@@ -25,6 +25,8 @@ const PLACES = [
   { name: "addresses", title: "Addresses", page: addresses, workflow: "manage_addresses" },
   { name: "audit", title: "Audit", page: audit, workflow: "manage_access" },
 ];
+/** Messages shown at once. */
+const TOASTS = 4;
 const STATES = { connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…" };
 
 const root = document.getElementById("app");
@@ -41,10 +43,13 @@ const app = {
 
 let main = null;
 let leave = null;
+let failed = false;
 
 function say(text, kind) {
-  const line = h("p", { class: `toast ${kind}`, role: kind === "bad" ? "alert" : "status" }, safe(text));
-  document.getElementById("toasts")?.append(line);
+  const line = h("p", { class: `toast ${kind}`, role: kind === "bad" ? "alert" : null }, safe(text));
+  const toasts = document.getElementById("toasts");
+  if (toasts?.childElementCount >= TOASTS) toasts.firstChild.remove();
+  toasts?.append(line);
   setTimeout(() => line.remove(), kind === "bad" ? 12_000 : 6_000);
 }
 
@@ -75,27 +80,44 @@ function connect() {
   connection.addEventListener("status", ({ detail }) => {
     if (detail.frozen) frozen();
     // What was shown before may be too much or too little now.
-    if (detail.rights) location.reload();
+    if (detail.rights) reload();
   });
-  connection.addEventListener("request", ({ detail }) => detail.fresh && arrived(detail.request));
+  connection.addEventListener("request", ({ detail: { fresh, request } }) => {
+    if (fresh && request.initiator.id !== app.me?.member.id) arrived(request);
+  });
   connection.open();
 }
 
 async function changed(state) {
-  if (state === "signed-out") {
-    app.me = null;
-    document.title = "Countersign";
-    return root.replaceChildren(signIn(start));
-  }
+  if (state === "signed-out") return signedOut();
   const line = document.getElementById("connection");
   if (line) {
     line.textContent = STATES[state];
     line.dataset.state = state;
   }
   if (state !== "live") return;
+  const before = app.me;
   app.me = await app.call("member_info");
-  if (!document.getElementById("connection")) frame();
-  show();
+  if (before === null) {
+    frame();
+    show();
+  } else if (JSON.stringify(before) !== JSON.stringify(app.me)) reload();
+  else if (failed) show();
+}
+
+/** Draws everything anew, but not over what is shown once. */
+function reload() {
+  const open = document.querySelector("dialog[open]");
+  if (open) open.addEventListener("close", () => location.reload());
+  else location.reload();
+}
+
+function signedOut() {
+  app.me = null;
+  leave?.abort();
+  document.title = "Countersign";
+  for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
+  root.replaceChildren(signIn(start, app.connection.ended));
 }
 
 function badge() {
@@ -172,7 +194,7 @@ function frame() {
     ),
     h("nav", { "aria-label": "Places" }, nav),
     main,
-    h("div", { id: "toasts" }),
+    h("div", { id: "toasts", "aria-live": "polite" }),
   );
   badge();
 }
@@ -193,13 +215,14 @@ function bell() {
 }
 
 async function signOut() {
-  await fetch("/session", { method: "DELETE" }).catch(() => null);
-  app.connection.close();
+  const answer = await fetch("/session", { method: "DELETE" }).catch(() => null);
+  if (answer?.ok || answer?.status === 401) app.connection.close();
+  else say("You are still signed in: the server did not end the session. Try again.", "bad");
 }
 
 function where() {
   const [place, ...rest] = location.hash.replace(/^#\//, "").split("/");
-  return [place || "queue", decodeURIComponent(rest.join("/"))];
+  return [place || "queue", rest.join("/")];
 }
 
 function show() {
@@ -219,9 +242,41 @@ function show() {
   }
   leave?.abort();
   leave = new AbortController();
-  main.replaceChildren();
-  found.page({ ...app, argument, main, gone: leave.signal });
+  // A new element for each place: what a former one still waits for is drawn nowhere.
+  const fresh = h("main", { id: "main", tabindex: "-1" });
+  main.replaceWith(fresh);
+  main = fresh;
+  draw(found.page, argument, leave.signal);
 }
 
-addEventListener("hashchange", () => (where()[0] === "invitation" ? start() : show()));
+async function draw(page, argument, gone) {
+  failed = false;
+  const place = main;
+  /** Calls `again` when a request that `concerns` the page changes, and when a lost connection is back. */
+  const follow = (concerns, again) => {
+    const told = ({ detail }) => concerns(detail.request) && again();
+    app.connection.addEventListener("request", told, { signal: gone });
+    app.connection.addEventListener("state", ({ detail }) => detail === "live" && again(), { signal: gone });
+  };
+  try {
+    await page({ ...app, argument, main, gone, follow });
+  } catch (error) {
+    if (gone.aborted) return;
+    failed = true;
+    place.append(
+      h("p", { class: "problem", role: "alert" }, error.message),
+      h("button", { onclick: show }, "Try again"),
+    );
+  }
+}
+
+addEventListener("hashchange", () => {
+  if (where()[0] === "invitation") return location.reload();
+  show();
+  main?.focus();
+});
+addEventListener("unhandledrejection", ({ reason }) => say(reason.message, "bad"));
+setInterval(() => {
+  for (const span of document.querySelectorAll("[data-until]")) span.textContent = left(span.dataset.until);
+}, 1000);
 start();

@@ -87,6 +87,9 @@ export function once(pairs, then) {
     "dialog",
     {
       class: "card",
+      "aria-label": "Shown once",
+      // A slip of the keyboard must not lose it.
+      onkeydown: (event) => event.key === "Escape" && event.preventDefault(),
       onclose: () => {
         dialog.remove();
         then?.();

@@ -23,6 +23,8 @@ export class Connection extends EventTarget {
   #heard = 0;
   #watch = null;
   state = "connecting";
+  /** Why the session ended, in the server's words. */
+  ended = "";
   /** Pending requests by id. */
   pending = new Map();
 
@@ -37,7 +39,8 @@ export class Connection extends EventTarget {
   }
 
   /** Ends the connection for good. */
-  close() {
+  close(why = "") {
+    this.ended = why;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
@@ -66,6 +69,8 @@ export class Connection extends EventTarget {
       this.#tries = 0;
       this.#say("live");
     } catch {
+      // Maybe the offset is of another journal: the next try takes the snapshot.
+      this.#offset = null;
       socket.close();
     }
   }
@@ -100,12 +105,12 @@ export class Connection extends EventTarget {
     this.#calls.clear();
     clearInterval(this.#watch);
     if (this.#socket !== socket) return;
-    if (event.code === 4005) return this.close();
+    if (event.code === 4005) return this.close(event.reason);
     this.#say("lost");
     // A refused upgrade tells no reason; a server that answers otherwise has refused the session.
     if (this.#heard === 0 || event.code === 1006) {
       const up = await fetch("/session", { method: "GET" }).catch(() => null);
-      if (up?.status === 401) return this.close();
+      if (up?.status === 401) return this.close("session ended");
     }
     const wait = BACKOFF_MS[Math.min(this.#tries++, BACKOFF_MS.length - 1)];
     setTimeout(() => this.#socket === socket && this.open(), wait * (0.5 + Math.random()));

@@ -74,12 +74,25 @@ export function plain(text) {
 export function time(text) {
   if (!text) return "–";
   const at = new Date(text);
-  const shown = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const shown = at.toLocaleString(undefined, {
+    year: "numeric",
+    month: "short",
+    day: "numeric",
+    hour: "numeric",
+    minute: "2-digit",
+    second: "2-digit",
+    timeZoneName: "short",
+  });
   return h("time", { datetime: text, title: text }, shown);
 }
 
-/** How long until a time, in words. */
+/** How long until a time; the page's clock keeps it true. */
 export function until(text) {
+  return h("span", { "data-until": text }, left(text));
+}
+
+/** How long until a time, in words. */
+export function left(text) {
   const seconds = Math.round((new Date(text) - Date.now()) / 1000);
   if (seconds <= 0) return "now";
   for (const [size, name] of [
@@ -97,6 +110,12 @@ export function until(text) {
 /** A table; its head names the columns, and on a phone each cell its own. */
 export function table(columns, rows, empty) {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
+  const body = rows.map((cells) => row(columns, cells));
+  return grid(columns, h("tbody", {}, body));
+}
+
+/** A table of rows that are made already. */
+export function grid(columns, body) {
   const head = h(
     "thead",
     {},
@@ -106,20 +125,16 @@ export function table(columns, rows, empty) {
       columns.map((name) => h("th", { scope: "col" }, name)),
     ),
   );
-  const cells = (row) => row.map((cell, at) => h("td", { "data-name": columns[at] }, cell));
+  return h("div", { class: "scroll" }, h("table", {}, head, body));
+}
+
+/** A row of a table. A cell is one thing: on a phone its name stands beside it. */
+export function row(columns, cells) {
+  const whole = (cell) => (Array.isArray(cell) ? h("div", {}, cell) : cell);
   return h(
-    "div",
-    { class: "scroll" },
-    h(
-      "table",
-      {},
-      head,
-      h(
-        "tbody",
-        {},
-        rows.map((row) => h("tr", {}, cells(row))),
-      ),
-    ),
+    "tr",
+    {},
+    cells.map((cell, at) => h("td", { "data-name": columns[at] }, whole(cell))),
   );
 }
 

@@ -4,16 +4,29 @@
 import { h, table } from "./dom.js";
 
 /**
+ * A place below a list for a form or a closer look: `open(content)` shows it and takes the keyboard there, `open(null)`
+ * closes it and goes back.
+ */
+export function drawer() {
+  const element = h("div", { tabindex: "-1" });
+  let opener = null;
+  const open = (content) => {
+    if (!element.contains(document.activeElement)) opener = document.activeElement;
+    element.replaceChildren(...(content ? [content] : []));
+    if (!content) return opener?.focus();
+    element.scrollIntoView({ block: "nearest" });
+    element.focus({ preventScroll: true });
+  };
+  return { element, open };
+}
+
+/**
  * Draws the place. `fetch()` gives what is listed, `row(one, open)` its cells, `open(element)` shows a form or a
  * closer look below; `add` is the button of what may be asked for, if the Member may.
  */
 export async function listing(app, { title, workflow, columns, empty, fetch, row, add }) {
-  const below = h("div", {});
+  const { element: below, open } = drawer();
   const list = h("div", {});
-  const open = (element) => {
-    below.replaceChildren(...(element ? [element] : []));
-    below.scrollIntoView({ block: "nearest" });
-  };
   const draw = async () => {
     const all = await fetch();
     list.replaceChildren(
@@ -28,7 +41,6 @@ export async function listing(app, { title, workflow, columns, empty, fetch, row
     app.may(workflow, "initiate") &&
     h("button", { class: "primary", id: "add", onclick: () => open(add.form()) }, add.title);
   app.main.append(h("h1", {}, title), list, h("div", { class: "actions" }, button || null), below);
-  const told = ({ detail }) => detail.request.workflow === workflow && draw();
-  app.connection.addEventListener("request", told, { signal: app.gone });
+  app.follow((request) => request.workflow === workflow, draw);
   await draw();
 }

@@ -5,6 +5,7 @@ mod browser;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod client;
+mod connection;
 #[path = "../support/demo.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod demo;

@@ -31,6 +31,10 @@ async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
     for part in ["<img src=x onerror=alert(1)>", "U+202E", "U+200B", "mixed: Latin and Cyrillic"] {
         assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
+    let zone = "return new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' }).formatToParts(new Date())
+        .find(({ type }) => type === 'timeZoneName').value";
+    let zone = browser.eval(zone).await;
+    assert!(browser.text("main time").await.ends_with(zone.as_str().unwrap()), "a time names its zone");
     assert_eq!(browser.eval("return document.querySelectorAll('main img').length").await, json!(0));
     browser.screenshot("hostile-name").await;
     browser.close().await;

@@ -3,6 +3,7 @@
 import { ask, outcome } from "../ask.js";
 import { exact } from "../connection.js";
 import { facts, field, h, safe, table, words } from "../dom.js";
+import { drawer } from "../listing.js";
 import { WORKFLOWS } from "../workflows.js";
 
 function duration(seconds) {
@@ -41,7 +42,7 @@ function condition(rule) {
 
 /** The page. */
 export async function policies(app) {
-  const detail = h("div", {});
+  const { element: detail, open } = drawer();
   const list = h("div", { class: "grid" });
   const done = (request) => outcome(app, request);
   const may = app.may("manage_policies", "initiate");
@@ -95,23 +96,19 @@ export async function policies(app) {
           { class: "actions" },
           h(
             "button",
-            { onclick: () => detail.replaceChildren(set(app, workflow, policy, done)) },
+            { onclick: () => open(set(app, workflow, policy, done)) },
             policy ? "Change" : "Set a policy",
           ),
           policy &&
             h(
               "button",
-              { class: "danger", onclick: () => detail.replaceChildren(remove(app, workflow, done)) },
+              { class: "danger", onclick: () => open(remove(app, workflow, done)) },
               "Remove",
             ),
         ),
     );
   app.main.append(h("h1", {}, "Policies"), list, detail);
-  app.connection.addEventListener(
-    "request",
-    ({ detail: told }) => told.request.workflow === "manage_policies" && load(),
-    { signal: app.gone },
-  );
+  app.follow((request) => request.workflow === "manage_policies", load);
   await load();
 }
 

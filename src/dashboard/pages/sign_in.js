@@ -3,8 +3,8 @@
 import { codeInput } from "../ask.js";
 import { field, h } from "../dom.js";
 
-/** The form; `done` is called once the cookie is set. */
-export function signIn(done) {
+/** The form, and why it is there again; `done` is called once the cookie is set. */
+export function signIn(done, ended = "") {
   const email = h("input", {
     type: "email",
     name: "email",
@@ -30,7 +30,8 @@ export function signIn(done) {
     try {
       const answer = await fetch("/session", { method: "POST", headers, body });
       if (answer.ok) return done();
-      problem.textContent = (await answer.json()).error[0];
+      const wait = answer.status === 429 && answer.headers.get("retry-after");
+      problem.textContent = wait ? `Too many attempts: wait ${wait} s.` : (await answer.json()).error[0];
       otp.value = "";
     } catch {
       problem.textContent = "The server does not answer.";
@@ -42,7 +43,9 @@ export function signIn(done) {
     "form",
     { class: "card narrow", onsubmit: submit, id: "sign-in" },
     h("h1", {}, "Countersign"),
-    h("p", {}, "A service user signs; a member countersigns."),
+    ended
+      ? h("p", { role: "alert" }, `${ended.replace(/^session/, "Your session has")}.`)
+      : h("p", {}, "A service user signs; a member countersigns."),
     field("E-mail", email),
     field("Password", password),
     field("One-time code", otp),

@@ -1,0 +1,154 @@
+//! A connection that is lost and comes back, and a session that does not begin or ends.
+
+use countersign::access::scope::ScopeSet;
+use serde_json::json;
+
+use super::browser::Browser;
+use super::client::{PASSWORD, code};
+use super::queue::{asked, listed};
+use super::world::{World, key};
+
+const LOST: &str = "#connection[data-state=lost], #connection[data-state=connecting]";
+const LIVE: &str = "#connection[data-state=live]";
+
+#[tokio::test]
+async fn a_form_outlives_a_lost_connection() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/service-users").await;
+    browser.click("#add").await;
+    let form = "form[data-method=create_service_user]";
+    browser.fill(&format!("{form} input[name=name]"), "Treasury Bot").await;
+    browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
+    world.stop().await;
+    browser.wait(LOST).await;
+    browser.press("Submit request").await;
+    browser.until("return document.querySelector('main .problem').textContent.includes('not connected')").await;
+    world.start().await;
+    browser.wait(LIVE).await;
+    browser.press("Submit request").await;
+    let made = browser.wait("dialog input[data-secret='API key']").await;
+    assert!(made.prop("value").await.unwrap().is_some());
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_place_that_could_not_be_drawn_says_so_and_is_drawn_later() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    world.stop().await;
+    browser.wait(LOST).await;
+    browser.go("#/members").await;
+    browser
+        .until("return document.querySelector('main .problem')?.textContent.includes('not connected') ?? false")
+        .await;
+    world.start().await;
+    browser.wait("main tbody tr").await;
+    assert!(!browser.text("main").await.contains("not connected"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_as_another_member_says_who() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    // Another tab of the same browser signs in as Carol.
+    let body = json!({"email": "carol@acme.test", "password": PASSWORD, "otp": code(0)}).to_string();
+    let script = format!(
+        "return (await fetch('/session', {{ method: 'POST', body: '{body}',
+         headers: {{ 'content-type': 'application/json' }} }})).status"
+    );
+    assert_eq!(browser.eval(&script).await, json!(200));
+    assert!(browser.text("header").await.contains("bob"));
+    world.restart().await;
+    browser.until("return document.querySelector('header')?.textContent.includes('carol') ?? false").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_position_that_is_not_the_journals_costs_a_snapshot_and_nothing_else() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &id, true).await;
+    // What a journal restored from an earlier copy answers.
+    browser
+        .eval(
+            "const send = WebSocket.prototype.send; WebSocket.prototype.send = function (text) {
+             send.call(this, text.replace(/\"from_offset\":[0-9]+/, '\"from_offset\":9007199254740991')); };",
+        )
+        .await;
+    drop(bot);
+    world.stop().await;
+    browser.wait(LOST).await;
+    world.start().await;
+    browser.wait(LIVE).await;
+    listed(&browser, &id, true).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_says_why_and_leaves_no_secret_on_the_screen() {
+    let world = World::governed(&[], false).await;
+    let mut alice = world.member("alice").await;
+    let more = json!({"member_id": "MEM2", "permissions": {"manage_access": ["initiate"]}, "otp": code(0)});
+    alice.call("edit_member", more).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go("#/service-users").await;
+    browser.click("#add").await;
+    let form = "form[data-method=create_service_user]";
+    browser.fill(&format!("{form} input[name=name]"), "Treasury Bot").await;
+    browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
+    browser.press("Submit request").await;
+    // A slip of the keyboard does not close it.
+    browser.wait("dialog input").await.send_keys("\u{e00c}\u{e00c}").await.unwrap();
+    assert_eq!(browser.eval("return document.querySelectorAll('dialog[open]').length").await, json!(1));
+    alice.call("edit_member", json!({"member_id": "MEM2", "suspended": true, "otp": code(1)})).await;
+    browser.wait("#sign-in").await;
+    assert!(browser.text("#sign-in").await.contains("Your session has ended: the Member may not sign in."));
+    assert_eq!(browser.eval("return document.querySelectorAll('dialog').length").await, json!(0));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn who_could_not_be_signed_out_is_told_so() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    world.stop().await;
+    browser.wait(LOST).await;
+    browser.press("Sign out").await;
+    browser
+        .until("return document.querySelector('.toast.bad')?.textContent.includes('still signed in') ?? false")
+        .await;
+    world.start().await;
+    browser.wait(LIVE).await;
+    browser.press("Sign out").await;
+    browser.wait("#sign-in").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn who_tries_too_often_is_told_how_long_to_wait() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.wait("#sign-in").await;
+    browser
+        .eval(
+            "globalThis.fetch = async () => new Response('{\"error\":[\"EAPI:Rate limit exceeded\"]}',
+             { status: 429, headers: { 'retry-after': '7' } });",
+        )
+        .await;
+    browser.fill("#sign-in input[type=email]", "bob@acme.test").await;
+    browser.fill("#sign-in input[type=password]", PASSWORD).await;
+    browser.fill("#sign-in input[name=otp]", &code(0)).await;
+    browser.click("#sign-in button.primary").await;
+    browser.until("return document.querySelector('.problem').textContent.includes('wait 7 s')").await;
+    browser.close().await;
+}
