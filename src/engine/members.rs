@@ -367,7 +367,9 @@ pub fn close_session(t: &mut Transition<'_>, cookie_hash: [u8; 32]) -> Result<Re
 
 fn invited(t: &Transition<'_>, token_hash: &[u8; 32]) -> Result<Member, Reject> {
     let found = t.state().members.invited(token_hash, t.now()).cloned();
-    found.ok_or_else(|| Reject::field(Code::UnknownSubject, "token", "the invitation was used or has run out"))
+    found.ok_or_else(|| {
+        Reject::field(Code::UnknownSubject, "token", "the invitation is not approved yet, was used or has run out")
+    })
 }
 
 /// An invited Member chose a password and was given a second factor. May be repeated until it is confirmed.

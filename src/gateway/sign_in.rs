@@ -236,7 +236,7 @@ async fn accept(
     let invited = gateway
         .directory
         .members(|members| members.invited(&token_hash, now).map(|member| (member.id, member.totp_sealed.clone())));
-    let unknown = "EGovernance:Unknown subject:token: the invitation was used or has run out";
+    let unknown = "EGovernance:Unknown subject:token: the invitation is not approved yet, was used or has run out";
     let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, unknown))?;
     let (command, answer) = match (asked.password, asked.otp) {
         (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {

@@ -76,6 +76,24 @@ async fn an_invited_member_signs_up_in_the_browser() {
 }
 
 #[tokio::test]
+async fn an_invitation_that_waits_for_approval_says_so() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
+    let dora = json!({"name": "Dora", "email": "dora@acme.test", "permissions": {}});
+    let token = alice.call("invite_member", dora).await["invitation"].take();
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    // In the page of somebody who is signed in, too.
+    browser.go(&format!("#/invitation/{}", token.as_str().unwrap())).await;
+    browser.fill("input[type=password]", PASSWORD).await;
+    browser.press("Go on").await;
+    browser.until("return document.querySelector('.problem').textContent.includes('not approved yet')").await;
+    assert_eq!(browser.eval("return document.querySelector('header')").await, Value::Null);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);

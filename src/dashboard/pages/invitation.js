@@ -66,6 +66,7 @@ export function invitation(token, done) {
         h("div", { class: "actions" }, h("button", { class: "primary" }, "Confirm")),
       ),
     );
+    otp.focus();
   };
   first();
   return card;
