@@ -15,6 +15,7 @@ mod genesis;
 mod governing;
 mod origin;
 mod queue;
+mod request;
 mod service_users;
 mod shown;
 #[path = "../support/world.rs"]

@@ -72,8 +72,9 @@ async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
     browser.go("#/queue").await;
     listed(&browser, &ids[0], false).await;
     for id in &ids[1..] {
-        browser.click(&format!("input[aria-label='select {id}']")).await;
+        browser.click(&format!("input[data-select={id}]")).await;
     }
+    assert!(browser.text("main tbody").await.contains("bc1qcold"), "what a vote is about is seen before it");
     browser.fill("form.bar input[name=otp]", &code(0)).await;
     browser.press("Approve selected").await;
     for id in &ids[1..] {
@@ -83,6 +84,50 @@ async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
     browser.fill("input[type=search]", "not this week").await;
     browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
     assert!(browser.text("main tbody").await.contains("rejected"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_arrives_moves_nothing_under_the_pointer_and_covers_little() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let first = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &first, true).await;
+    let link = format!("document.querySelector('[data-request={first}]')");
+    browser.eval(&format!("globalThis.link = {link}; link.focus()")).await;
+    let mut last = String::new();
+    for _ in 0..6 {
+        last = asked(&mut bot, "1").await;
+    }
+    listed(&browser, &last, true).await;
+    assert_eq!(browser.eval("return link.isConnected && document.activeElement === link").await, json!(true));
+    assert_eq!(browser.eval("return link.closest('tr').rowIndex").await, json!(1));
+    assert_eq!(browser.eval("return document.querySelectorAll('.toast').length").await, json!(4));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn only_what_one_may_vote_on_can_be_selected() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    let choice = browser.wait(&format!("input[data-select={id}]")).await;
+    let named = browser
+        .eval(
+            "return [...document.querySelectorAll('[data-select]')].map((box) =>
+        box.getAttribute('aria-labelledby').split(' ').map((id) => document.getElementById(id).textContent).join(' '))",
+        )
+        .await;
+    assert_eq!(named, json!(["withdraw 1.00000000 BTC to cold-1"]));
+    drop(choice);
+    browser.press("Sign out").await;
+    browser.sign_in("carol", 0).await;
+    listed(&browser, &id, true).await;
+    assert_eq!(browser.eval("return document.querySelectorAll('[data-select]').length").await, json!(0));
     browser.close().await;
 }
 
@@ -127,7 +172,7 @@ async fn a_request_can_be_decided_with_the_keyboard_alone() {
     browser.close().await;
 }
 
-async fn keys(browser: &Browser, text: &str) {
+pub async fn keys(browser: &Browser, text: &str) {
     browser.client.active_element().await.unwrap().send_keys(text).await.unwrap();
 }
 

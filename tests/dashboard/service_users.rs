@@ -24,6 +24,7 @@ async fn a_created_key_is_approved_claimed_and_used() {
     }
     browser.press("Submit request").await;
     browser.wait("#state.pending").await;
+    assert!(!browser.text("#toasts").await.contains("New request"), "nobody is told of their own");
     let shown = browser.text("#payload").await;
     assert!(shown.contains("Treasury Bot") && shown.contains("withdraw"), "{shown}");
     let id = browser.eval("return location.hash.split('/')[2]").await;
@@ -49,5 +50,22 @@ async fn a_created_key_is_approved_claimed_and_used() {
     assert!(
         !browser.eval("return document.documentElement.outerHTML").await.to_string().contains(&hex::encode(&secret))
     );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_key_whose_request_was_executed_later_is_claimed() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "allow_execute": true, "otp": code(0)});
+    alice.call("set_policy", policy).await;
+    let request = alice.call("create_service_user", json!({"name": "Treasury Bot", "scopes": ["query"]})).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go(&format!("#/request/{}", request["request_id"].as_str().unwrap())).await;
+    browser.fill("#decide input[name=otp]", &code(1)).await;
+    browser.press("Execute").await;
+    browser.wait("#state.executed").await;
+    browser.wait("#claim input[name=otp]").await;
     browser.close().await;
 }

@@ -2,36 +2,79 @@
 
 import { codeInput } from "../ask.js";
 import { digest } from "../digest.js";
-import { field, h, safe, table, time, until, words } from "../dom.js";
-import { about } from "./request.js";
+import { field, grid, h, row, safe, time, until, words } from "../dom.js";
+import { about, payloadFacts } from "./request.js";
+
+const COLUMNS = ["Select", "What", "Asked by", "About", "Votes", "Asked", "Expires"];
+
+/** What stands in the place of the choice where there is none, or `null`. */
+function settled(app, request) {
+  const me = app.me.member;
+  if (request.initiator.id === me.id) return "yours";
+  const own = request.votes.find((vote) => vote.member_id === me.id);
+  if (own) return own.decision === "approve" ? "approved" : "rejected";
+  return app.may(request.workflow, "approve") && me.kyc === "verified" ? null : "–";
+}
+
+/** How the votes stand. */
+function tally(request) {
+  const count = (decision) => request.votes.filter((one) => one.decision === decision && !one.struck).length;
+  const against = count("reject");
+  const told = `${count("approve")} of ${request.policy?.quorum ?? "–"}`;
+  return against > 0 ? `${told}, ${against} against` : told;
+}
+
+/** A request's row. Whoever selects it sees in it all that the vote is about; `toggled(chosen)` is told. */
+function line(app, request, chosen, toggled) {
+  const [what, subject] = ["what", "about"].map((name) => `${name}-${request.request_id}`);
+  const full = h("div", { class: "full", hidden: !chosen }, payloadFacts(request.payload));
+  const onchange = ({ target }) => {
+    full.hidden = !target.checked;
+    toggled(target.checked);
+  };
+  return row(COLUMNS, [
+    settled(app, request) ??
+      h("input", {
+        type: "checkbox",
+        "data-select": request.request_id,
+        "aria-labelledby": `${what} ${subject}`,
+        checked: chosen,
+        onchange,
+      }),
+    h(
+      "a",
+      { href: `#/request/${request.request_id}`, "data-request": request.request_id, id: what },
+      words(request.action),
+    ),
+    safe(request.initiator.name),
+    [h("span", { id: subject }, about(request.payload)), full],
+    tally(request),
+    time(request.created_at),
+    until(request.expires_at),
+  ]);
+}
 
 /** The page. */
 export function queue(app) {
-  const chosen = new Set();
-  const list = h("div", {});
+  // The requests to vote for and their rows, both as they were shown.
+  const chosen = new Map();
+  const rows = new Map();
+  const body = h("tbody", {});
+  const list = grid(COLUMNS, body);
+  const empty = h("p", { class: "empty" }, "No request is waiting for a decision.");
   const otp = codeInput();
   const problem = h("p", { class: "problem", role: "alert" });
-  const vote = h(
-    "form",
-    {
-      class: "bar",
-      hidden: true,
-      onsubmit: (event) => {
-        event.preventDefault();
-        approve();
-      },
-    },
-    field("One-time code", otp),
-    h("button", { class: "primary" }, "Approve selected"),
-    problem,
-  );
+  const onsubmit = (event) => {
+    event.preventDefault();
+    approve();
+  };
+  const button = h("button", { class: "primary" }, "Approve selected");
+  const vote = h("form", { class: "bar vote", onsubmit }, field("One-time code", otp), button, problem);
 
   const approve = async () => {
     problem.textContent = "";
     const requests = [];
-    for (const id of chosen) {
-      const request = app.connection.pending.get(id);
-      if (!request) continue;
+    for (const [id, request] of chosen) {
       const own = await digest(app.me.organization, request);
       if (own !== request.digest) {
         problem.textContent = `Request ${id} does not match its digest, or cannot be verified here. Nothing was sent.`;
@@ -39,63 +82,58 @@ export function queue(app) {
       }
       requests.push({ request_id: id, digest: own });
     }
+    button.disabled = true;
     try {
       const result = await app.call("approve", { requests, otp: otp.value });
       const failed = result.requests.filter(({ success }) => !success);
       for (const { request_id, error } of failed) app.said(`${request_id}: ${error}`, "bad");
       if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
-      chosen.clear();
       otp.value = "";
-      draw();
     } catch (error) {
       problem.textContent = error.message;
+    } finally {
+      button.disabled = false;
     }
   };
 
-  const draw = () => {
-    const pending = [...app.connection.pending.values()].sort((a, b) =>
-      a.created_at < b.created_at ? 1 : -1,
-    );
-    for (const id of [...chosen]) if (!app.connection.pending.has(id)) chosen.delete(id);
-    vote.hidden = chosen.size === 0;
-    const row = (request) => {
-      const own = request.initiator.id === app.me.member.id;
-      const toggle = ({ target }) => {
-        if (target.checked) chosen.add(request.request_id);
-        else chosen.delete(request.request_id);
-        vote.hidden = chosen.size === 0;
-      };
-      const approvals = request.votes.filter((one) => one.decision === "approve" && !one.struck).length;
-      return [
-        own
-          ? h("span", { title: "your own" }, "yours")
-          : h("input", {
-              type: "checkbox",
-              "aria-label": `select ${request.request_id}`,
-              checked: chosen.has(request.request_id),
-              onchange: toggle,
-            }),
-        h(
-          "a",
-          { href: `#/request/${request.request_id}`, "data-request": request.request_id },
-          words(request.action),
-        ),
-        safe(request.initiator.name),
-        about(request.payload),
-        `${approvals} of ${request.policy?.quorum ?? "–"}`,
-        time(request.created_at),
-        until(request.expires_at),
-      ];
+  const put = (request) => {
+    const id = request.request_id;
+    const before = rows.get(id);
+    if (before?.request === request) return;
+    if (chosen.has(id)) {
+      const changed = before.request.digest !== request.digest;
+      if (changed) app.said(`The terms of ${id} have changed. Look at it again.`, "bad");
+      if (changed || settled(app, request)) chosen.delete(id);
+    }
+    const toggled = (yes) => {
+      if (yes) chosen.set(id, request);
+      else chosen.delete(id);
+      vote.hidden = chosen.size === 0;
     };
-    list.replaceChildren(
-      table(
-        ["", "What", "Asked by", "About", "Votes", "Asked", "Expires"],
-        pending.map(row),
-        "No request is waiting for a decision.",
-      ),
-    );
+    const element = line(app, request, chosen.has(id), toggled);
+    const focused = before?.element.contains(document.activeElement);
+    if (before) before.element.replaceWith(element);
+    else body.append(element);
+    if (focused) element.querySelector("input, a").focus();
+    rows.set(id, { request, element });
+  };
+
+  // What has not changed stays where it is, under the pointer and the keyboard; what is new comes last.
+  const draw = () => {
+    const { pending } = app.connection;
+    for (const [id, { element }] of rows) {
+      if (pending.has(id)) continue;
+      element.remove();
+      rows.delete(id);
+      chosen.delete(id);
+    }
+    const oldest = (a, b) => (a.created_at < b.created_at ? -1 : 1);
+    for (const request of [...pending.values()].sort(oldest)) put(request);
+    list.hidden = rows.size === 0;
+    empty.hidden = rows.size > 0;
+    vote.hidden = chosen.size === 0;
   };
   app.connection.addEventListener("queue", draw, { signal: app.gone });
-  app.main.append(h("h1", {}, "Queue"), vote, list);
+  app.main.append(h("h1", {}, "Queue"), list, empty, vote);
   draw();
 }

@@ -51,7 +51,7 @@ function place(name) {
 }
 
 /** What is asked for. */
-function payloadFacts(payload) {
+export function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
   const value = (name, inner) =>
     name === "amount" ? h("span", { class: "figure" }, safe(inner)) : shown(inner);
@@ -73,60 +73,101 @@ function payloadFacts(payload) {
   return parts;
 }
 
-/** The page. */
+/** The page. What may be in use (the code, the comment) is drawn anew only if what it would decide has changed. */
 export function request(app) {
   const id = app.argument;
+  const [asked, votes, head, decision] = Array.from({ length: 4 }, () => h("div", {}));
+  const page = h(
+    "div",
+    { class: "columns" },
+    h("div", {}, asked, h("section", { class: "card" }, h("h2", {}, "Votes"), votes)),
+    h("div", {}, h("section", { class: "card" }, head), decision),
+  );
+  let drawn = null;
   const load = async () => {
+    let found, own, secret;
     try {
-      draw(app, await app.call("request_info", { request_id: id }), load);
+      found = await app.call("request_info", { request_id: id });
+      own = await digest(app.me.organization, found);
+      secret = await unclaimed(app, found);
     } catch (error) {
-      app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
+      drawn = null;
+      return app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
     }
+    head.replaceChildren(standing(found));
+    votes.replaceChildren(cast(found.votes));
+    const now = { terms: [found.digest, own], rest: [found.state, found.can, secret] };
+    if (JSON.stringify(now) === JSON.stringify(drawn)) return;
+    if (drawn && JSON.stringify(now.terms) !== JSON.stringify(drawn.terms))
+      app.said("The terms of this request have changed. Look at them again.", "bad");
+    if (!drawn)
+      app.main.replaceChildren(
+        h("h1", {}, words(found.action)),
+        h("p", { class: "muted" }, found.request_id),
+        page,
+      );
+    drawn = now;
+    asked.replaceChildren(
+      h(
+        "section",
+        { class: "card", id: "payload" },
+        h("h2", {}, "What is requested"),
+        payloadFacts(found.payload),
+        checked(own, found.digest),
+      ),
+    );
+    decision.replaceChildren(
+      ...[decide(app, found, own === found.digest, load), secret && claim(app, found)].filter(Boolean),
+    );
   };
-  app.connection.addEventListener("request", ({ detail }) => detail.request.request_id === id && load(), {
-    signal: app.gone,
-  });
+  app.follow((request) => request.request_id === id, load);
   return load();
 }
 
-async function draw(app, found, load) {
-  const own = await digest(app.me.organization, found);
-  const matches = own === found.digest;
-  const check =
-    own === null
-      ? h(
-          "p",
-          { class: "digest unknown" },
-          "This browser cannot compute the digest here: open the page over HTTPS. Approving is off.",
-        )
-      : matches
-        ? h(
-            "p",
-            { class: "digest good" },
-            "The digest of what you see matches the server’s: ",
-            h("code", {}, own),
-          )
-        : h(
-            "p",
-            { class: "digest bad", role: "alert" },
-            "What you see does not match the digest. Do not approve. Computed ",
-            h("code", {}, own),
-            ", told ",
-            h("code", {}, found.digest),
-          );
+/** Whether what is seen is what the digest says. */
+function checked(own, told) {
+  if (own === null)
+    return h(
+      "p",
+      { class: "digest unknown" },
+      "This browser cannot compute the digest here: open the page over HTTPS. Approving is off.",
+    );
+  if (own === told)
+    return h(
+      "p",
+      { class: "digest good" },
+      "The digest of what you see matches the server’s: ",
+      h("code", {}, own),
+    );
+  return h(
+    "p",
+    { class: "digest bad", role: "alert" },
+    "What you see does not match the digest. Do not approve. Computed ",
+    h("code", {}, own),
+    ", told ",
+    h("code", {}, told),
+  );
+}
+
+/** Where a request stands. */
+function standing(found) {
   const policy = found.policy
     ? `version ${found.policy.version}, ${found.policy.quorum} approval${found.policy.quorum === 1 ? "" : "s"} needed${found.policy.rule ? `, by rule ${found.policy.rule}` : ""}`
     : "none governs it";
-  const head = facts([
+  return facts([
     ["State", h("span", { class: `tag ${found.state}`, id: "state" }, found.state)],
     ["Asked by", [safe(found.initiator.name), ` (${words(found.initiator.type)} ${found.initiator.id})`]],
     ["Workflow", words(found.workflow)],
     ["Asked", time(found.created_at)],
-    ["Expires", found.state === "pending" ? [time(found.expires_at), `, ${until(found.expires_at)}`] : null],
+    ["Expires", found.state === "pending" ? [time(found.expires_at), ", ", until(found.expires_at)] : null],
     ["Policy", policy],
     ["Reason", found.reason ? safe(found.reason) : null],
   ]);
-  const votes = found.votes.map((vote) => [
+}
+
+/** The votes of a request. */
+function cast(votes) {
+  const rows = votes.map((vote) => [
     safe(vote.name),
     vote.struck
       ? h("s", { title: "struck: the Member lost the right to vote" }, vote.decision)
@@ -134,114 +175,81 @@ async function draw(app, found, load) {
     time(vote.at),
     vote.comment ? safe(vote.comment) : "",
   ]);
-  app.main.replaceChildren(
-    h("h1", {}, words(found.action)),
-    h("p", { class: "muted" }, found.request_id),
-    h(
-      "div",
-      { class: "columns" },
-      h(
-        "div",
-        {},
-        h(
-          "section",
-          { class: "card", id: "payload" },
-          h("h2", {}, "What is requested"),
-          payloadFacts(found.payload),
-          check,
-        ),
-        h(
-          "section",
-          { class: "card" },
-          h("h2", {}, "Votes"),
-          table(["Member", "Decision", "When", "Comment"], votes, "Nobody has voted yet."),
-        ),
-      ),
-      h(
-        "div",
-        {},
-        h("section", { class: "card" }, head),
-        decide(app, found, matches, load),
-        claim(app, found),
-      ),
-    ),
-  );
+  return table(["Member", "Decision", "When", "Comment"], rows, "Nobody has voted yet.");
 }
 
+/** The votes and the rest that this Member may give now. */
 function decide(app, found, matches, load) {
   const can = found.can ?? [];
   if (can.length === 0) return null;
   const otp = codeInput();
   const comment = h("input", { maxlength: "400", name: "comment" });
   const problem = h("p", { class: "problem", role: "alert" });
-  const ballot = [{ request_id: found.request_id, digest: found.digest }];
-  const act = (method, params) => async () => {
+  let busy = false;
+  const act = async (method, params) => {
+    if (busy) return;
+    busy = true;
     problem.textContent = "";
     try {
-      const result = await app.call(method, params());
+      const result = await app.call(method, params);
       const decided = result.requests?.[0];
-      const refused = decided?.success === false ? decided : null;
-      if (refused) problem.textContent = refused.error;
-      else if (decided?.request.state === "failed") app.said(`It failed: ${decided.request.reason}`, "bad");
-      else app.said(DONE[method]);
+      const refused = decided?.success === false ? decided.error : null;
+      if (decided?.request?.state === "failed") app.said(`It failed: ${decided.request.reason}`, "bad");
+      else if (!refused) app.said(DONE[method]);
       await load();
-      if (refused) app.said(refused.error, "bad");
+      if (refused) throw new Error(refused);
+      app.main.focus();
     } catch (error) {
-      problem.textContent = error.message;
+      if (problem.isConnected) problem.textContent = error.message;
+      else app.said(error.message, "bad");
+    } finally {
+      busy = false;
     }
   };
-  const said = () => (comment.value ? { comment: comment.value } : {});
+  const requests = [{ request_id: found.request_id, digest: found.digest }];
+  const vote = () => ({ requests, otp: otp.value, ...(comment.value ? { comment: comment.value } : {}) });
+  const button = (right, title, kind, method, params) =>
+    can.includes(right) &&
+    h(
+      "button",
+      { class: kind, disabled: kind === "primary" && !matches, onclick: () => act(method, params()) },
+      title,
+    );
   const voting = can.includes("approve") || can.includes("execute");
+  // Not a form: Enter in the reason of a rejection would press the first button, which approves.
   return h(
-    "form",
-    { class: "card", id: "decide", onsubmit: (event) => event.preventDefault() },
+    "section",
+    { class: "card", id: "decide" },
     h("h2", {}, "Your decision"),
     voting && field("One-time code", otp, "for Approve and Execute"),
-    (voting || can.includes("reject")) && field("Comment or reason", comment, "needed to reject"),
+    (voting || can.includes("reject")) &&
+      field("Comment or reason", comment, can.includes("reject") && "needed to reject"),
     problem,
     h(
       "div",
       { class: "actions" },
-      can.includes("approve") &&
-        h(
-          "button",
-          {
-            class: "primary",
-            disabled: !matches,
-            onclick: act("approve", () => ({ requests: ballot, otp: otp.value, ...said() })),
-          },
-          "Approve",
-        ),
-      can.includes("execute") &&
-        h(
-          "button",
-          {
-            class: "primary",
-            disabled: !matches,
-            onclick: act("execute", () => ({ requests: ballot, otp: otp.value, ...said() })),
-          },
-          "Execute",
-        ),
-      can.includes("reject") &&
-        h(
-          "button",
-          { class: "danger", onclick: act("reject", () => ({ requests: ballot, reason: comment.value })) },
-          "Reject",
-        ),
-      can.includes("cancel") &&
-        h(
-          "button",
-          { onclick: act("cancel_request", () => ({ request_id: found.request_id })) },
-          "Cancel request",
-        ),
+      button("approve", "Approve", "primary", "approve", vote),
+      button("execute", "Execute", "primary", "execute", vote),
+      button("reject", "Reject", "danger", "reject", () => ({ requests, reason: comment.value })),
+      button("cancel", "Cancel request", null, "cancel_request", () => ({
+        request_id: found.request_id,
+      })),
     ),
   );
 }
 
-/** The secret of a key that others approved waits for who asked. */
-function claim(app, found) {
+/** Whether the key that a request made has a secret that waits for this Member, who asked for it. */
+async function unclaimed(app, found) {
   const makes = found.action === "create_service_user" || found.action === "rotate_service_user_key";
-  if (!makes || found.state !== "approved" || found.initiator.id !== app.me.member.id) return null;
+  const ended = found.state === "approved" || found.state === "executed";
+  const own = found.initiator.id === app.me.member.id && app.may("manage_access", "initiate");
+  if (!makes || !ended || !own) return false;
+  const { service_users } = await app.call("service_users");
+  return service_users.some((user) => user.unclaimed?.request_id === found.request_id);
+}
+
+/** The secret of a key that others decided on. */
+function claim(app, found) {
   const otp = codeInput({ required: true });
   const problem = h("p", { class: "problem", role: "alert" });
   const submit = async (event) => {
@@ -266,7 +274,7 @@ function claim(app, found) {
     "form",
     { class: "card", id: "claim", onsubmit: submit },
     h("h2", {}, "The secret"),
-    h("p", {}, "It is shown once, to you alone, within seven days of the approval."),
+    h("p", {}, "It is shown once, to you alone, within seven days of the decision."),
     field("One-time code", otp),
     problem,
     h("div", { class: "actions" }, h("button", { class: "primary" }, "Show the secret")),

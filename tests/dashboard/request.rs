@@ -1,0 +1,104 @@
+//! One request in full: what happens to it while somebody is deciding.
+
+use countersign::access::scope::ScopeSet;
+use serde_json::json;
+
+use super::browser::Browser;
+use super::client::{ballot, code};
+use super::queue::{asked, keys, listed};
+use super::world::{World, key};
+
+/// Two votes for a withdrawal from now on.
+fn stricter() -> serde_json::Value {
+    json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})
+}
+
+#[tokio::test]
+async fn what_is_typed_stays_while_others_vote() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    alice.call("set_policy", stricter()).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.fill("#decide input[name=otp]", &code(0)).await;
+    browser.fill("#decide input[name=comment]", "as ").await;
+    let request = alice.call("request_info", json!({"request_id": id})).await;
+    alice.call("approve", json!({"requests": ballot(&request), "otp": code(1), "comment": "first"})).await;
+    browser.until("return document.querySelector('main').textContent.includes('first')").await;
+    keys(&browser, "planned").await;
+    assert_eq!(browser.eval("return document.activeElement.value").await, json!("as planned"));
+    browser.press("Approve").await;
+    browser.wait("#state.approved").await;
+    assert!(browser.text("main").await.contains("as planned"));
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn enter_in_the_reason_of_a_rejection_approves_nothing() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.fill("#decide input[name=otp]", &code(0)).await;
+    browser.fill("#decide input[name=comment]", "not mine\u{e007}").await;
+    browser.press("Reject").await;
+    browser.wait("#state.rejected").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn d3_34_terms_that_change_are_said_and_undo_the_choice() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.click(&format!("input[data-select={id}]")).await;
+    browser.fill("form.bar input[name=otp]", &code(0)).await;
+    alice.call("set_policy", stricter()).await;
+    browser.until("return document.querySelector('#toasts').textContent.includes('have changed')").await;
+    assert_eq!(
+        browser.eval(&format!("return document.querySelector('input[data-select={id}]').checked")).await,
+        json!(false)
+    );
+    assert_eq!(browser.eval("return document.querySelector('form.bar').hidden").await, json!(true));
+    browser.go(&format!("#/request/{id}")).await;
+    browser.fill("#decide input[name=otp]", &code(0)).await;
+    let again = json!({"workflow": "initiate_withdrawal", "quorum": 2, "expires_after_s": 3600, "otp": code(1)});
+    alice.call("set_policy", again).await;
+    browser.until("return document.querySelector('#toasts').textContent.includes('The terms of this request')").await;
+    assert_eq!(browser.eval("return document.querySelector('#decide input[name=otp]').value").await, json!(""));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_a_place_still_waits_for_is_not_drawn_over_the_next_one() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    // An answer that takes long: the next place is there before it.
+    browser
+        .eval(
+            "globalThis.late = [];
+             const on = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+             Object.defineProperty(WebSocket.prototype, 'onmessage', { set(heard) { on.set.call(this, (event) =>
+                 event.data.includes('request_info') ? late.push(() => heard(event)) : heard(event)); } });",
+        )
+        .await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &id, true).await;
+    browser.click(&format!("[data-request='{id}']")).await;
+    browser.until("return late.length === 1").await;
+    browser.go("#/queue").await;
+    listed(&browser, &id, true).await;
+    browser.eval("late[0](); await new Promise((done) => setTimeout(done));").await;
+    browser.eval("const { digest } = await import('/assets/digest.js'); await digest('Acme', { initiator: {} })").await;
+    assert!(browser.text("main").await.starts_with("Queue"));
+    browser.close().await;
+}
