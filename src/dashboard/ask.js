@@ -21,6 +21,12 @@ export function codeInput(attributes = {}) {
   });
 }
 
+/** What a form says now that it did not say before: a change of nothing else undoes nobody's. */
+export function changed(before, now) {
+  const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]);
+  return Object.fromEntries(Object.entries(now).filter(differs));
+}
+
 /**
  * A form that asks for a change. `title` is text or children; `params()` gives the method's own; `done(result)` is
  * told of the request. The code is needed where the change takes effect at once, which the server decides.

@@ -94,6 +94,33 @@ async fn an_invitation_that_waits_for_approval_says_so() {
 }
 
 #[tokio::test]
+async fn an_edit_changes_what_was_changed_in_the_form_and_nothing_else() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.press("Details").await;
+    browser.press("Edit").await;
+    let form = "form[data-method=edit_service_user]";
+    browser.wait(form).await;
+    // Somebody else takes a scope away while the form is open.
+    let expires_at = "2099-01-01T00:00:00.000001Z";
+    let less =
+        json!({"service_user_id": "SVC1", "scopes": ["query"], "settings": {"expires_at": expires_at}, "otp": code(0)});
+    alice.call("edit_service_user", less).await;
+    browser.fill(&format!("{form} textarea"), "127.0.0.0/8").await;
+    browser.fill(&format!("{form} input[name=otp]"), &code(1)).await;
+    browser.press("Submit request").await;
+    browser.wait("#state.executed").await;
+    let user = alice.call("service_users", json!({})).await["service_users"][0].take();
+    assert_eq!(user["scopes"], json!(["query"]));
+    assert_eq!(user["settings"]["expires_at"], json!(expires_at));
+    assert_eq!(user["settings"]["ip_allowlist"], json!(["127.0.0.0/8"]));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);

@@ -1,7 +1,7 @@
 // Service Users: what each may do, when it was last seen, and the changes one may ask for.
 
-import { ask, outcome } from "../ask.js";
-import { facts, field, h, safe, time, words } from "../dom.js";
+import { ask, changed, outcome } from "../ask.js";
+import { facts, field, h, plain, safe, time, words } from "../dom.js";
 import { listing } from "../listing.js";
 
 const SCOPES = [
@@ -32,7 +32,15 @@ export function access(app) {
       `${user.scopes.length} of 10`,
       time(user.last_seen),
       String(user.open_connections),
-      h("button", { onclick: () => open(show(app, user, open, done)), "data-user": user.name }, "Details"),
+      h(
+        "button",
+        {
+          onclick: () => open(show(app, user, open, done)),
+          "data-user": user.name,
+          "aria-label": `Details of ${plain(user.name)}`,
+        },
+        "Details",
+      ),
     ],
     add: { title: "Create Service User", form: () => create(app, done) },
   });
@@ -170,9 +178,12 @@ function create(app, done) {
 
 function edit(app, user, done) {
   const form = fields(user);
+  const before = form.read();
   const disabled = h("input", { type: "checkbox", checked: user.status === "disabled" });
   const params = () => {
-    const asked = { service_user_id: user.service_user_id, ...form.read() };
+    const now = form.read();
+    const asked = { service_user_id: user.service_user_id, ...changed(before, now) };
+    if (asked.settings) asked.settings = changed(before.settings, now.settings);
     if (disabled.checked !== (user.status === "disabled")) asked.disabled = disabled.checked;
     return asked;
   };

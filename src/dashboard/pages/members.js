@@ -1,7 +1,7 @@
 // Members and what each may do.
 
-import { ask, outcome } from "../ask.js";
-import { field, h, safe, words } from "../dom.js";
+import { ask, changed, outcome } from "../ask.js";
+import { field, h, plain, safe, words } from "../dom.js";
 import { listing } from "../listing.js";
 import { WORKFLOWS } from "../workflows.js";
 
@@ -23,7 +23,15 @@ export function members(app) {
       h("span", { class: `tag ${member.status}` }, member.status),
       member.kyc,
       ...WORKFLOWS.map((workflow) => member.permissions[workflow].join(", ") || "–"),
-      may && h("button", { onclick: () => open(change(app, member, done)) }, "Change"),
+      may &&
+        h(
+          "button",
+          {
+            onclick: () => open(change(app, member, done)),
+            "aria-label": `Change ${plain(member.name)}`,
+          },
+          "Change",
+        ),
     ],
     add: { title: "Invite a Member", form: () => invite(app, done) },
   });
@@ -82,6 +90,7 @@ function invite(app, done) {
 function change(app, member, done) {
   const name = h("input", { required: true, maxlength: "64", value: member.name });
   const permissions = permissionFields(member.permissions);
+  const before = permissions.read();
   const suspended = h("input", { type: "checkbox", checked: member.status === "suspended" });
   const edit = ask(app, {
     title: ["Change ", safe(member.name)],
@@ -95,7 +104,8 @@ function change(app, member, done) {
       h("label", { class: "check" }, suspended, "Suspended"),
     ],
     params: () => {
-      const asked = { member_id: member.member_id, name: name.value, permissions: permissions.read() };
+      const asked = { member_id: member.member_id, permissions: changed(before, permissions.read()) };
+      if (name.value !== member.name) asked.name = name.value;
       if (suspended.checked !== (member.status === "suspended")) asked.suspended = suspended.checked;
       return asked;
     },
@@ -117,13 +127,13 @@ function change(app, member, done) {
     edit,
     named(
       "reset_member",
-      "Lost password or second factor",
+      ["Lost password or second factor of ", safe(member.name)],
       "You get a link with which the Member sets both again. Sessions end, votes are struck, and KYC has to be verified again.",
       "Request reset",
     ),
     named(
       "remove_member",
-      "Remove",
+      ["Remove ", safe(member.name)],
       "Sessions end, votes are struck, own pending requests are canceled.",
       "Request removal",
     ),
