@@ -38,7 +38,9 @@ async fn a_policy_is_set_an_address_asked_for_and_a_withdrawal_explained() {
     browser.wait("#explained dl").await;
     let told = browser.text("#explained").await;
     assert!(told.contains("bob") && !told.contains("alice"), "{told}");
+    // The answer was about another address.
     browser.fill("main input[name=key]", "hot-1").await;
+    assert_eq!(browser.text("#explained").await, "");
     browser.press("Explain").await;
     browser.wait("#explained .problem").await;
     browser.close().await;

@@ -1,7 +1,7 @@
 // Withdrawal addresses: the only places that money goes to.
 
 import { ask, outcome } from "../ask.js";
-import { field, h, safe, time } from "../dom.js";
+import { field, h, plain, safe, time } from "../dom.js";
 import { listing } from "../listing.js";
 
 /** The page. */
@@ -21,7 +21,16 @@ export function addresses(app) {
       of.tag ? safe(of.tag) : "–",
       safe(of.method),
       of.verified ? "yes" : ["from ", time(of.usable_at)],
-      may && h("button", { class: "danger", onclick: () => open(remove(app, of, done)) }, "Remove"),
+      may &&
+        h(
+          "button",
+          {
+            class: "danger",
+            onclick: () => open(remove(app, of, done)),
+            "aria-label": `Remove ${plain(of.key)}`,
+          },
+          "Remove",
+        ),
     ],
     add: { title: "Add an address", form: () => add(app, done) },
   });

@@ -40,7 +40,9 @@ export async function audit(app) {
     more.hidden = cursor === undefined;
   };
   const load = async () => {
-    const page = await app.call("audit_log", { limit: PAGE, ...(cursor ? { cursor } : {}) });
+    more.disabled = true;
+    const asked = app.call("audit_log", { limit: PAGE, ...(cursor ? { cursor } : {}) });
+    const page = await asked.finally(() => (more.disabled = false));
     entries.push(...page.entries);
     cursor = page.cursor;
     draw();

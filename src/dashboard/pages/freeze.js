@@ -19,10 +19,10 @@ export function freezeButton(app) {
   return h("button", { id: "freeze", class: "danger on", onclick: () => thaw(app, frozen) }, what);
 }
 
-function modal(content) {
+function modal(title, content) {
   const dialog = h(
     "dialog",
-    { class: "card", onclose: () => dialog.remove() },
+    { class: "card", "aria-label": title, onclose: () => dialog.remove() },
     content,
     h("button", { class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
   );
@@ -51,6 +51,7 @@ function freeze(app) {
     }
   };
   const dialog = modal(
+    "Freeze",
     h(
       "form",
       { onsubmit: submit },
@@ -71,7 +72,7 @@ function freeze(app) {
 function thaw(app, frozen) {
   const reason = reasonInput();
   const told = h("p", {}, "Frozen ", time(frozen.at), ": ", safe(frozen.reason));
-  if (!app.may("manage_access", "initiate")) return void modal([h("h2", {}, "Frozen"), told]);
+  if (!app.may("manage_access", "initiate")) return void modal("Frozen", [h("h2", {}, "Frozen"), told]);
   const form = ask(app, {
     title: "End the freeze",
     method: "unfreeze",
@@ -84,5 +85,5 @@ function thaw(app, frozen) {
       outcome(app, request);
     },
   });
-  const dialog = modal(form);
+  const dialog = modal("End the freeze", form);
 }

@@ -41,11 +41,15 @@ export async function history(app) {
     more.hidden = cursor === undefined;
   };
   const load = async () => {
+    const into = found;
     const params = { limit: PAGE };
     if (state.value) params.state = state.value;
     if (workflow.value) params.workflow = workflow.value;
     if (cursor) params.cursor = cursor;
-    const page = await app.call("requests", params);
+    more.disabled = true;
+    const page = await app.call("requests", params).finally(() => (more.disabled = false));
+    // Something else was chosen meanwhile.
+    if (into !== found) return;
     found.push(...page.requests);
     cursor = page.cursor;
     draw();

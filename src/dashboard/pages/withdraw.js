@@ -5,13 +5,15 @@ import { facts, field, h, plain, safe } from "../dom.js";
 
 /** The page. */
 export async function withdraw(app) {
+  const answer = h("div", { id: "explained", "aria-live": "polite" });
+  // The answer is to what was asked, and to nothing else.
+  const oninput = () => answer.replaceChildren();
   const [asset, key, amount] = ["asset", "key", "amount"].map((name) =>
-    h("input", { name, required: true, maxlength: "64" }),
+    h("input", { name, required: true, maxlength: "64", oninput }),
   );
   const known = h("datalist", { id: "keys" });
   key.setAttribute("list", "keys");
-  const bot = h("select", {}, h("option", { value: "" }, "me"));
-  const answer = h("div", { id: "explained", "aria-live": "polite" });
+  const bot = h("select", { oninput }, h("option", { value: "" }, "me"));
   const asked = () => ({ asset: asset.value, key: key.value, amount: amount.value });
   const explain = async () => {
     try {
