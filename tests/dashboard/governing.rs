@@ -47,6 +47,22 @@ async fn a_policy_is_set_an_address_asked_for_and_a_withdrawal_explained() {
 }
 
 #[tokio::test]
+async fn a_form_for_a_policy_goes_when_the_policy_changes() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/policies").await;
+    browser.click("[data-workflow=initiate_withdrawal] button").await;
+    browser.wait("form[data-method=set_policy]").await;
+    let two = json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)});
+    alice.call("set_policy", two).await;
+    browser.until("return document.querySelector('main').textContent.includes('has changed meanwhile')").await;
+    assert_eq!(browser.eval("return document.querySelector('form[data-method=set_policy]')").await, Value::Null);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn an_invited_member_signs_up_in_the_browser() {
     let world = World::new(&[]).await;
     let browser = Browser::open(world.address).await;

@@ -43,6 +43,8 @@ function condition(rule) {
 /** The page. */
 export async function policies(app) {
   const { element: detail, open } = drawer();
+  // The policy that an open form began with.
+  let began = null;
   const list = h("div", { class: "grid" });
   const done = (request) => outcome(app, request);
   const may = app.may("manage_policies", "initiate");
@@ -51,6 +53,16 @@ export async function policies(app) {
       (await app.call("policies")).policies.map((policy) => [policy.workflow, policy]),
     );
     list.replaceChildren(...WORKFLOWS.map((workflow) => card(workflow, found[workflow])));
+    // A policy is set as a whole: a form that is out of date would undo what others have set.
+    if (began && began.version !== found[began.workflow]?.version) {
+      const told = `The policy of ${words(began.workflow)} has changed meanwhile. Begin again from the new one.`;
+      began = null;
+      open(h("p", { class: "problem", role: "alert" }, told));
+    }
+  };
+  const begin = (workflow, policy, form) => {
+    began = { workflow, version: policy?.version };
+    open(form);
   };
   const card = (workflow, policy) =>
     h(
@@ -96,13 +108,13 @@ export async function policies(app) {
           { class: "actions" },
           h(
             "button",
-            { onclick: () => open(set(app, workflow, policy, done)) },
+            { onclick: () => begin(workflow, policy, set(app, workflow, policy, done)) },
             policy ? "Change" : "Set a policy",
           ),
           policy &&
             h(
               "button",
-              { class: "danger", onclick: () => open(remove(app, workflow, done)) },
+              { class: "danger", onclick: () => begin(workflow, policy, remove(app, workflow, done)) },
               "Remove",
             ),
         ),
