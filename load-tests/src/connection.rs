@@ -1,9 +1,11 @@
 //! One client WebSocket: the upgrade, signed or bare, and batched frames in both directions.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::Poll;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -11,6 +13,7 @@ use crate::endpoint::{Endpoint, status};
 use crate::error::LoadError;
 use crate::frames::{Frame, FrameReader, pong};
 use crate::signature::sign;
+use crate::socket::Socket;
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
@@ -40,7 +43,7 @@ pub enum Proof<'a> {
 /// An open socket. Requests are rendered into `out` and leave with [`Connection::flush`].
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     reader: FrameReader,
     /// Frames waiting for the next flush.
     pub out: Vec<u8>,
@@ -64,7 +67,11 @@ impl Connection {
         let mut stream = endpoint.connect().await?;
         let key = generate_key();
         let request = upgrade_request(endpoint, &key, proof)?;
-        endpoint.within("send the handshake", stream.write_all(request.as_bytes())).await?;
+        let sent = async {
+            stream.write_all(request.as_bytes()).await?;
+            stream.flush().await
+        };
+        endpoint.within("send the handshake", sent).await?;
         let answer = endpoint.within("read the handshake's answer", read_answer(&mut stream)).await?;
         let head_length = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         let (head, rest) = answer.split_at(head_length);
@@ -79,6 +86,7 @@ impl Connection {
     pub async fn flush(&mut self) -> Result<(), LoadError> {
         if !self.out.is_empty() {
             self.stream.write_all(&self.out).await.map_err(LoadError::io("send requests"))?;
+            self.stream.flush().await.map_err(LoadError::io("send requests"))?;
             self.out.clear();
         }
         Ok(())
@@ -105,24 +113,29 @@ impl Connection {
     /// # Errors
     /// The socket ended.
     pub async fn advance(&mut self) -> Result<(), LoadError> {
-        let wanted = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
-        let ready = self.stream.ready(wanted).await.map_err(LoadError::io("wait for a socket"))?;
-        if ready.is_writable() && !self.out.is_empty() {
-            match self.stream.try_write(&self.out) {
-                Ok(sent) => drop(self.out.drain(..sent)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(ended(error)),
+        let Self { stream, reader, out } = self;
+        let mut stream = Pin::new(stream);
+        poll_fn(|context| {
+            let mut moved = Poll::Pending;
+            if !out.is_empty()
+                && let Poll::Ready(sent) = stream.as_mut().poll_write(context, out).map_err(ended)?
+            {
+                out.drain(..sent);
+                moved = Poll::Ready(Ok(()));
             }
-        }
-        if ready.is_readable() {
-            match self.stream.try_read(self.reader.space()) {
-                Ok(0) => return Err(LoadError::Closed { code: 1006, reason: "the socket ended".into() }),
-                Ok(count) => self.reader.filled(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(ended(error)),
+            // Under TLS, what was written may wait for the system to take it.
+            let _ = stream.as_mut().poll_flush(context).map_err(ended)?;
+            let mut space = ReadBuf::new(reader.space());
+            if stream.as_mut().poll_read(context, &mut space).map_err(ended)?.is_ready() {
+                match space.filled().len() {
+                    0 => return Poll::Ready(Err(LoadError::Closed { code: 1006, reason: "the socket ended".into() })),
+                    count => reader.filled(count),
+                }
+                moved = Poll::Ready(Ok(()));
             }
-        }
-        Ok(())
+            moved
+        })
+        .await
     }
 
     /// The next text message already received. Pings are answered (with the next flush), pongs dropped.
@@ -152,7 +165,7 @@ impl Connection {
 /// A reset is a close without words.
 fn ended(error: std::io::Error) -> LoadError {
     match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
             LoadError::Closed { code: 1006, reason: error.to_string() }
         }
         _ => LoadError::Io { what: "use a socket".into(), source: error },
@@ -180,7 +193,7 @@ fn upgrade_request(endpoint: &Endpoint, key: &str, proof: Proof<'_>) -> Result<S
 }
 
 /// Reads until the head is whole (plus whatever came with it), or the peer ends.
-async fn read_answer(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+async fn read_answer(stream: &mut Socket) -> std::io::Result<Vec<u8>> {
     let mut answer = Vec::with_capacity(1_024);
     while !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") && answer.len() < HEAD_BYTES_MAX {
         if stream.read_buf(&mut answer).await? == 0 {

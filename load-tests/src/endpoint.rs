@@ -1,7 +1,7 @@
-//! Where a server is: the parts of an `http://` or `ws://` address, and plain HTTP reads from it.
-//!
-//! TLS is left out on purpose: the harness measures the server on its own machine.
+//! Where a server is: the parts of its address, and plain HTTP reads from it.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,15 +9,18 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::error::LoadError;
+use crate::socket::{Socket, Trust};
 
 /// Longest wait for a connection or for an HTTP answer.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
-/// A plain-text address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An address.
+#[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// `HOST:PORT`.
+    /// `HOST:PORT`, or `HOST` alone where the address has no port.
     pub authority: String,
+    /// Whose certificates are trusted; none where it speaks plainly.
+    pub trust: Option<Trust>,
     /// Absolute path, without the query.
     pub path: String,
     /// Longest wait for each step of a connection.
@@ -27,37 +30,64 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Splits `ws://HOST:PORT/path` or `http://HOST:PORT`.
+    /// The socket of a server on this machine that speaks plainly, as the baselines do.
+    pub fn plain(address: SocketAddr) -> Self {
+        let (authority, path) = (address.to_string(), "/v2".into());
+        Self { authority, trust: None, path, wait: ANSWER_WAIT, receive_buffer: None }
+    }
+
+    /// Splits `ws://HOST:PORT/path` or `http://HOST:PORT`, or with `wss` and `https` the address of a server that speaks
+    /// TLS; of those, the certificates in the file `ca` are trusted, or without one the system's.
     ///
     /// # Errors
-    /// `Setup` for another scheme, a query, or a missing host.
-    pub fn parse(url: &str) -> Result<Self, LoadError> {
-        let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://"));
-        let refuse = || LoadError::Setup(format!("{url:?} is not ws://HOST:PORT/PATH or http://HOST:PORT"));
-        let rest = rest.ok_or_else(refuse)?;
+    /// `Setup` for another scheme, a query, a missing host, or a file without certificates.
+    pub fn parse(url: &str, ca: Option<&Path>) -> Result<Self, LoadError> {
+        let refuse = || LoadError::Setup(format!("{url:?} is not ws[s]://HOST:PORT/PATH or http[s]://HOST:PORT"));
+        let (scheme, rest) = url.split_once("://").ok_or_else(refuse)?;
+        let is_secure = match scheme {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            _ => return Err(refuse()),
+        };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if authority.is_empty() || rest.contains(['?', '#', '@']) {
             return Err(refuse());
         }
-        let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-        let path = if path.is_empty() { "/" } else { path }.into();
-        Ok(Self { authority, path, wait: ANSWER_WAIT, receive_buffer: None })
+        let (authority, path) = (authority.to_owned(), if path.is_empty() { "/" } else { path }.into());
+        let trust = if is_secure { Some(Trust::read(ca)?) } else { None };
+        Ok(Self { authority, trust, path, wait: ANSWER_WAIT, receive_buffer: None })
     }
 
-    /// Opens a TCP connection without Nagle's delay.
+    /// What a page of this address calls itself.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.trust.is_some() { "https" } else { "http" }, self.authority)
+    }
+
+    /// Host, without the brackets of an IPv6 address, and port.
+    fn host_and_port(&self) -> (&str, u16) {
+        let named = self.authority.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let usual = if self.trust.is_some() { 443 } else { 80 };
+        let (host, port) = named.unwrap_or((&self.authority, usual));
+        (host.trim_start_matches('[').trim_end_matches(']'), port)
+    }
+
+    /// Opens a connection without Nagle's delay, and puts it under TLS if the address says so.
     ///
     /// # Errors
-    /// Refused, or no answer in time.
-    pub async fn connect(&self) -> Result<TcpStream, LoadError> {
+    /// Refused, no answer in time, or a certificate that is not trusted.
+    pub async fn connect(&self) -> Result<Socket, LoadError> {
         let what = format!("connect to {}", self.authority);
         let stream = self.within(&what, self.connected()).await?;
         stream.set_nodelay(true).map_err(LoadError::io(what))?;
-        Ok(stream)
+        let Some(trust) = &self.trust else { return Ok(Socket::Plain(stream)) };
+        let what = format!("agree on TLS with {}, trusting {}", self.authority, trust.file.display());
+        self.within(&what, trust.secure(self.host_and_port().0, stream)).await
     }
 
     async fn connected(&self) -> std::io::Result<TcpStream> {
-        let Some(bytes) = self.receive_buffer else { return TcpStream::connect(&self.authority).await };
-        let address = lookup_host(&self.authority).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
+        let place = self.host_and_port();
+        let Some(bytes) = self.receive_buffer else { return TcpStream::connect(place).await };
+        let address = lookup_host(place).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // Before the connection is made, which tells the other end how much it may send.
         socket.set_recv_buffer_size(bytes)?;
@@ -82,7 +112,7 @@ impl Endpoint {
     /// # Errors
     /// No answer in time. A refusal is an answer.
     pub async fn post(&self, path: &str, body: &str) -> Result<Answer, LoadError> {
-        let origin = format!("Origin: http://{}\r\nContent-Type: application/json\r\n", self.authority);
+        let origin = format!("Origin: {}\r\nContent-Type: application/json\r\n", self.origin());
         self.post_with(path, &origin, body).await
     }
 
@@ -119,6 +149,7 @@ impl Endpoint {
         let mut answer = Vec::new();
         self.within(what, async {
             stream.write_all(request.as_bytes()).await?;
+            stream.flush().await?;
             stream.read_to_end(&mut answer).await
         })
         .await?;
@@ -178,12 +209,24 @@ mod tests {
 
     #[test]
     fn addresses_split_into_authority_and_path() {
-        let socket = Endpoint::parse("ws://127.0.0.1:8080/v2").unwrap();
+        let socket = Endpoint::parse("ws://127.0.0.1:8080/v2", None).unwrap();
         assert_eq!((socket.authority.as_str(), socket.path.as_str()), ("127.0.0.1:8080", "/v2"));
-        let web = Endpoint::parse("http://localhost").unwrap();
-        assert_eq!((web.authority.as_str(), web.path.as_str()), ("localhost:80", "/"));
-        for wrong in ["wss://host/v2", "ws:///v2", "host:80", "ws://host/v2?token=1", "ws://user@host/v2"] {
-            assert!(Endpoint::parse(wrong).is_err(), "{wrong}");
+        let web = Endpoint::parse("http://localhost", None).unwrap();
+        assert_eq!((web.origin().as_str(), web.path.as_str()), ("http://localhost", "/"));
+        for wrong in ["wsx://host/v2", "ws:///v2", "host:80", "ws://host/v2?token=1", "ws://user@host/v2"] {
+            assert!(Endpoint::parse(wrong, None).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn where_an_address_has_no_port_it_is_the_scheme_s() {
+        for (url, place) in [
+            ("ws://host/v2", ("host", 80)),
+            ("ws://host:1/v2", ("host", 1)),
+            ("http://[::1]", ("::1", 80)),
+            ("http://[::1]:2", ("::1", 2)),
+        ] {
+            assert_eq!(Endpoint::parse(url, None).unwrap().host_and_port(), place, "{url}");
         }
     }
 }

@@ -37,6 +37,7 @@ pub mod report;
 pub mod scenario;
 pub mod side_thread;
 pub mod signature;
+pub mod socket;
 pub mod stage;
 pub mod sync_loop;
 pub mod target;

@@ -35,7 +35,7 @@ impl Session {
         let cookie = answer.cookie.ok_or_else(|| {
             LoadError::Setup(format!("{} cannot sign in (a code serves once; wait 30 s): {}", member.name, answer.body))
         })?;
-        Ok(Self { cookie, origin: format!("http://{}", web.authority), ws: target.ws.clone() })
+        Ok(Self { cookie, origin: web.origin(), ws: target.ws.clone() })
     }
 
     /// Opens one of the Member's sockets.

@@ -110,7 +110,7 @@ impl Stage {
     async fn measure_e(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
         let child = BaselineChild::start(&self.program, Baseline::E)?;
         let cores = if self.pin { Cores::divide(child.process()) } else { None };
-        let target = Target::baseline(child.address, child.process())?;
+        let target = Target::baseline(child.address, child.process());
         let measured = measure(&target, &mut self.nonces, load, self.progress).await;
         let pinned = cores.is_some();
         drop(cores);
@@ -125,7 +125,7 @@ impl Stage {
     async fn measure_d(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
         let journal = self.directory.path().join("d.journal");
         let child = BaselineChild::start(&self.program, Baseline::D(&journal))?;
-        let target = Target::baseline(child.address, child.process())?;
+        let target = Target::baseline(child.address, child.process());
         let measured = measure(&target, &mut self.nonces, load, self.progress).await;
         let totals = child.stop()?;
         let answered = measured.as_ref().map_or(0, |(_, outcome)| outcome.answered);

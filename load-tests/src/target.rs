@@ -1,5 +1,7 @@
 //! A server to load, and as whom: its addresses, keys and Members.
 
+use std::path::PathBuf;
+
 use crate::children::CountersignChild;
 use crate::connection::{Connection, Proof};
 use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
@@ -36,29 +38,30 @@ pub struct Overrides {
     /// The server's WebSocket address, if not the file's.
     #[arg(long)]
     pub ws: Option<String>,
+    /// Certificates (PEM) to trust where an address is wss:// or https://, instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 }
 
 impl Target {
     /// A baseline: no key, no web page.
-    ///
-    /// # Errors
-    /// Never for a socket address.
-    pub fn baseline(address: std::net::SocketAddr, process: u32) -> Result<Self, LoadError> {
-        let ws = Endpoint::parse(&format!("ws://{address}/v2"))?;
-        Ok(Self { ws, http: None, users: Vec::new(), members: Vec::new(), process: Some(process), database: None })
+    pub fn baseline(address: std::net::SocketAddr, process: u32) -> Self {
+        let ws = Endpoint::plain(address);
+        Self { ws, http: None, users: Vec::new(), members: Vec::new(), process: Some(process), database: None }
     }
 
     /// A server as a ready file tells it, with one key: the named one, or the first.
     ///
     /// # Errors
-    /// No such key, or no address.
+    /// No such key, no address, or nothing to trust.
     pub fn from_ready(ready: &ReadyFile, overrides: &Overrides) -> Result<Self, LoadError> {
+        let ca = overrides.ca.as_deref();
         let ws = overrides.ws.as_deref().or(ready.ws.as_deref());
         let ws = ws.ok_or_else(|| LoadError::Setup("no WebSocket address is known".into()))?;
         let http = overrides.http.as_deref().or(ready.http.as_deref());
         Ok(Self {
-            ws: Endpoint::parse(ws)?,
-            http: http.map(Endpoint::parse).transpose()?,
+            ws: Endpoint::parse(ws, ca)?,
+            http: http.map(|http| Endpoint::parse(http, ca)).transpose()?,
             users: vec![ready.service_user(overrides.service_user.as_deref())?.clone()],
             members: ready.members.clone(),
             process: None,

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 /// A server that sends these trades to whoever connects, one frame each.
 async fn trades(ids: &'static [u64]) -> Connection {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+    let endpoint = Endpoint::plain(listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();

@@ -36,7 +36,7 @@ fn mix() -> Mix {
 }
 
 async fn connect(address: std::net::SocketAddr) -> Connection {
-    let endpoint = Endpoint::parse(&format!("ws://{address}/v2")).unwrap();
+    let endpoint = Endpoint::plain(address);
     Connection::open(&endpoint, Proof::Bare, 4_096).await.unwrap()
 }
 

@@ -31,7 +31,7 @@ const DUTY: Duty = Duty { warm_up: Duration::ZERO, window: Duration::from_millis
 
 async fn listen() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+    let endpoint = Endpoint::plain(listener.local_addr().unwrap());
     (listener, endpoint)
 }
 

@@ -3,12 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::record::Record;
 use load_tests::scenario::Scenario;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_load-tests");
 
@@ -101,6 +108,51 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     play(&directory, "slow-consumers", &private, &at);
     let idle = play(&directory, "idle", &["connections=5"], &at);
     assert_eq!(idle.results[0].name, "KiB per connection");
+}
+
+/// Something in front of `behind` that ends TLS for `localhost`, with its certificate in `certificate`.
+async fn terminator(behind: SocketAddr, certificate: &Path) -> SocketAddr {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(certificate, issued.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![issued.cert.der().clone()], key).unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut front) = acceptor.accept(socket).await else { return };
+                let mut back = TcpStream::connect(behind).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut front, &mut back).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_behind_tls_is_loaded_if_its_certificate_is_trusted() {
+    let directory = directory("real-tls");
+    let child = CountersignChild::start(&server(), directory.path()).await.unwrap();
+    let (keys, certificate) = (directory.path().join("ready.json"), directory.path().join("ca.pem"));
+    let behind = child.ready.http.as_ref().unwrap().trim_start_matches("http://").parse().unwrap();
+    let port = terminator(behind, &certificate).await.port();
+    let (ws, http) = (format!("wss://localhost:{port}/v2"), format!("https://localhost:{port}"));
+    let at = ["--keys", keys.to_str().unwrap(), "--ws", &ws, "--http", &http];
+    let trusting = [&at[..], &["--ca", certificate.to_str().unwrap()]].concat();
+    let closed = play(&directory, "orders", &["shapes=[\"2x8\"]"], &trusting);
+    assert!(closed.series[0].extra.contains_key("syncs per order"), "its page is read: {:?}", closed.series[0].extra);
+    let open = play(&directory, "orders", &["shapes=[\"2x1\"]", "rate=100.0"], &trusting);
+    assert!(open.checks.iter().any(|check| check.name.ends_with("rebuilt from deltas = fresh snapshot")));
+    let (Output { status, stderr, .. }, _) = run(&directory, "orders", &[], &at);
+    let told = String::from_utf8_lossy(&stderr);
+    assert!(
+        !status.success() && told.contains("agree on TLS with localhost") && told.contains("UnknownIssuer"),
+        "{told}"
+    );
 }
 
 /// So few sockets cannot fill the server's queue: then the run shows nothing, and says so. All else is there.

@@ -236,7 +236,7 @@ async fn serve_one(stream: TcpStream, state: Arc<Mutex<State>>) {
 
 async fn start(fault: Fault) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+    let endpoint = Endpoint::plain(listener.local_addr().unwrap());
     let state = State { fault, asked: 0, orders: 0, cents: 100_000_000, subscriptions: Vec::new(), held: None };
     tokio::spawn(serve(listener, Arc::new(Mutex::new(state))));
     endpoint

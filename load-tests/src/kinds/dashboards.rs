@@ -56,7 +56,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITHOUT, round, &load).await?;
             let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
-            let audience = raw(Target::baseline(child.address, child.process())?, child.address, settings.dashboards);
+            let audience = raw(Target::baseline(child.address, child.process()), child.address, settings.dashboards);
             let beside = publish_beside(audience, every).await?;
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITH, round, &load).await?;

@@ -90,7 +90,7 @@ async fn server_side(
 async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: usize) -> Result<(), LoadError> {
     let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
     let cores = if stage.pin { Cores::divide(child.process()) } else { None };
-    let target = Target::baseline(child.address, child.process())?;
+    let target = Target::baseline(child.address, child.process());
     let mut readers = Vec::with_capacity(usize::from(settings.connections));
     for _ in 0..settings.connections {
         readers.push(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);

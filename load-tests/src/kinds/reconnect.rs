@@ -323,7 +323,7 @@ mod tests {
     /// A server that accepts every subscription and tells nothing.
     async fn quiet() -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint::parse(&format!("ws://{}/v2", listener.local_addr().unwrap())).unwrap();
+        let endpoint = Endpoint::plain(listener.local_addr().unwrap());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
