@@ -75,7 +75,7 @@ impl Connection {
         let answer = endpoint.within("read the handshake's answer", read_answer(&mut stream)).await?;
         let head_length = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         let (head, rest) = answer.split_at(head_length);
-        check_upgrade(&String::from_utf8_lossy(head), rest, &key)?;
+        check_upgrade(endpoint, &String::from_utf8_lossy(head), rest, &key)?;
         Ok(Self { stream, reader: FrameReader::new(buffer, rest), out: Vec::new() })
     }
 
@@ -203,12 +203,14 @@ async fn read_answer(stream: &mut Socket) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn check_upgrade(head: &str, rest: &[u8], key: &str) -> Result<(), LoadError> {
+fn check_upgrade(endpoint: &Endpoint, head: &str, rest: &[u8], key: &str) -> Result<(), LoadError> {
+    let at = format!("{}{}", endpoint.authority, endpoint.path);
     let Some(status) = status(head) else {
-        return Err(LoadError::Protocol("the handshake's answer is not HTTP".into()));
+        let advice = if endpoint.trust.is_none() { ": if it speaks TLS, its address is wss://…" } else { "" };
+        return Err(LoadError::Protocol(format!("{at} does not answer a handshake in HTTP{advice}")));
     };
     if status != 101 {
-        return Err(LoadError::Handshake { status, body: String::from_utf8_lossy(rest).into_owned() });
+        return Err(LoadError::Handshake { at, status, body: String::from_utf8_lossy(rest).into_owned() });
     }
     let accept = head
         .lines()

@@ -14,8 +14,10 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The server answered the upgrade with something other than 101.
-    #[error("the handshake was refused with HTTP {status}: {body}")]
+    #[error("{at} refused the handshake with HTTP {status}: {body}")]
     Handshake {
+        /// The address, without its scheme.
+        at: String,
         /// HTTP status.
         status: u16,
         /// The response body, as far as it arrived.

@@ -21,7 +21,7 @@ use crate::frames::text;
 use crate::in_flight::InFlight;
 use crate::mix::{Mix, Request, RequestSource};
 use crate::order_set::OrderSet;
-use crate::replies::{Message, Replies};
+use crate::replies::{Message, Replies, reason};
 use crate::timeline::Timeline;
 
 /// Requests that an open loop may have outstanding on one connection; those due beyond it wait, and are late.
@@ -373,7 +373,7 @@ impl Worker<'_> {
                     let (_, request) = self.in_flight.settle(req_id)?;
                     self.tally.answered += 1;
                     self.tally.cancels_refused += u64::from(matches!(request, Request::Cancel(_)));
-                    *self.tally.refusals.entry(error).or_default() += 1;
+                    *self.tally.refusals.entry(reason(&error)).or_default() += 1;
                 }
                 Message::Stream => self.tally.stream_frames += u64::from(counted),
             }

@@ -24,6 +24,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// `compare` needs no file at hand.
 const COMPARE: &str = include_str!("../scenarios/compare.toml");
 
+const PROBE_BUFFER_BYTES: usize = 4_096;
+
 /// Load scenarios and baselines for Countersign. README.md says what the figures mean.
 #[derive(Debug, Parser)]
 struct Cli {
@@ -182,7 +184,7 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         Some(binary) => Some((binary.clone(), CountersignChild::start(binary, directory.path()).await?)),
         None => None,
     };
-    let (keys, overrides) = (scenario.general.keys, &args.overrides);
+    let (keys, overrides, mut nonces) = (scenario.general.keys, &args.overrides, Nonces::default());
     let target = match (&server, &args.keys) {
         (Some((_, child)), _) => {
             let target = Target::from_ready(&child.ready, overrides)?;
@@ -192,6 +194,10 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         (None, Some(file)) => {
             let ready = ReadyFile::read(file)?;
             let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, keys, overrides)?;
+            // Who is not there, or refuses a key, is told before anything is measured.
+            for number in 0..keys {
+                target.open(&mut nonces, number, PROBE_BUFFER_BYTES).await?;
+            }
             Some(Target { process: args.process, ..target })
         }
         (None, None) => None,
@@ -200,7 +206,7 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let record = Record::new(&scenario.name, &general.about, scenario.settings.clone());
     let allow_refusals = general.allow_refusals;
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
-    let (nonces, progress) = (Nonces::default(), Progress::on_terminal());
+    let progress = Progress::on_terminal();
     progress.tell(text::HEAD);
     let pin = !args.no_pin;
     let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };

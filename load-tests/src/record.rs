@@ -222,10 +222,13 @@ impl Record {
     pub fn verdict(&self, allow_refusals: bool) -> Result<(), LoadError> {
         let mut wrong: Vec<String> = self.checks.iter().filter_map(Check::wrong).collect();
         if !allow_refusals {
-            let refusals = self.series.iter().flat_map(|series| &series.refusals);
-            wrong.extend(refusals.map(|(error, count)| format!("refused: {count} x {error}")));
+            let mut refusals = BTreeMap::new();
+            for (error, count) in self.series.iter().flat_map(|series| &series.refusals) {
+                *refusals.entry(error).or_insert(0) += count;
+            }
+            wrong.extend(refusals.into_iter().map(|(error, count)| format!("refused: {count} x {error}")));
         }
-        if self.series.iter().all(|series| series.count == 0) {
+        if wrong.is_empty() && self.series.iter().all(|series| series.count == 0) {
             wrong.push("nothing was measured: without --server or --keys there are only baselines, if any".into());
         }
         if wrong.is_empty() { Ok(()) } else { Err(LoadError::Setup(wrong.join("\n       "))) }
@@ -366,5 +369,17 @@ mod tests {
         assert!(record.verdict(true).unwrap_err().to_string().contains("12 instead of 13"));
         record.checks[0] = Check::new("nothing");
         assert!(record.verdict(true).is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_and_no_server_is_missed_where_one_refused_everything() {
+        let mut record = Record::new("test", "", String::new());
+        for round in 1..=2 {
+            let mut refused = series("server", round, 0.0, false);
+            refused.refusals.insert("EOrder:Rate limit exceeded".into(), 3);
+            record.series.push(refused);
+        }
+        assert_eq!(record.verdict(false).unwrap_err().to_string(), "refused: 6 x EOrder:Rate limit exceeded");
+        assert!(record.verdict(true).unwrap_err().to_string().contains("nothing was measured"));
     }
 }

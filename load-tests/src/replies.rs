@@ -74,6 +74,17 @@ fn refusal(text: &[u8]) -> Result<Message, LoadError> {
     }
 }
 
+/// The text of a refusal with N for each number in it, such as the milliseconds to wait: so that one reason counts as one.
+pub fn reason(error: &str) -> String {
+    let (mut reason, mut rest) = (String::with_capacity(error.len()), error);
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        reason += &rest[..at];
+        reason.push('N');
+        rest = rest[at..].trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    }
+    reason + rest
+}
+
 fn not_a_reply(text: &[u8]) -> LoadError {
     let shown: String = String::from_utf8_lossy(text).chars().take(300).collect();
     LoadError::Protocol(format!("not a reply: {shown}"))

@@ -391,7 +391,12 @@ impl Scenario {
         let (general, own): (Table, Table) = table.into_iter().partition(|(key, _)| GENERAL.contains(&key.as_str()));
         let general: General = typed(general).map_err(refuse)?;
         general.check().map_err(refuse)?;
-        let kind = kind(own).map_err(refuse)?;
+        // A name that is none of the kind's may have been meant as one that every kind has.
+        let every = |error: String| match error.starts_with("unknown field") && !error.contains(" in `") {
+            true => format!("{error}; and of every kind `{}`", GENERAL.join("`, `")),
+            false => error,
+        };
+        let kind = kind(own).map_err(|error| refuse(every(error)))?;
         kind.check().map_err(refuse)?;
         let settings = in_full(&general, &kind).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { name: name.into(), general, kind, settings })
@@ -402,6 +407,21 @@ impl Scenario {
         self.general.goals.get(result).copied()
     }
 }
+
+/// By the name that a file gives them.
+const KINDS: [&str; 11] = [
+    "orders",
+    "sweep",
+    "half_load",
+    "overload",
+    "dashboards",
+    "fan_out",
+    "reconnect",
+    "idle",
+    "restart",
+    "slow_consumers",
+    "storages",
+];
 
 fn kind(mut own: Table) -> Result<Kind, String> {
     let kind = own.remove("kind").ok_or("kind is missing")?;
@@ -417,7 +437,7 @@ fn kind(mut own: Table) -> Result<Kind, String> {
         "restart" => Kind::Restart(typed(own)?),
         "slow_consumers" => Kind::SlowConsumers(typed(own)?),
         "storages" => Kind::Storages(typed(own)?),
-        _ => return Err(format!("there is no kind {kind}")),
+        _ => return Err(format!("there is no kind {kind}, only {}", KINDS.join(", "))),
     })
 }
 
@@ -428,7 +448,7 @@ fn in_full(general: &General, kind: &Kind) -> Result<String, toml::ser::Error> {
 }
 
 fn typed<T: DeserializeOwned>(table: Table) -> Result<T, String> {
-    Value::Table(table).try_into().map_err(|error: toml::de::Error| error.to_string())
+    Value::Table(table).try_into().map_err(|error: toml::de::Error| error.to_string().trim_end().replace('\n', " "))
 }
 
 /// `rounds=5`, `mix.keep=10`, `shapes=["16x1"]`; what is no TOML value is taken as text.

@@ -57,7 +57,9 @@ impl Target {
     pub fn from_ready(ready: &ReadyFile, overrides: &Overrides) -> Result<Self, LoadError> {
         let ca = overrides.ca.as_deref();
         let ws = overrides.ws.as_deref().or(ready.ws.as_deref());
-        let ws = ws.ok_or_else(|| LoadError::Setup("no WebSocket address is known".into()))?;
+        let ws = ws.ok_or_else(|| {
+            LoadError::Setup("no WebSocket address is known: give --ws, or ws in the keys file".into())
+        })?;
         let http = overrides.http.as_deref().or(ready.http.as_deref());
         Ok(Self {
             ws: Endpoint::parse(ws, ca)?,

@@ -195,9 +195,10 @@ async fn what_is_never_sent_counts_at_its_age_and_is_told() {
 }
 
 #[tokio::test]
-async fn refusals_are_counted_by_their_text() {
+async fn refusals_are_counted_by_their_text_whatever_numbers_are_in_it() {
     let outcome = load(|number, request| {
-        let error = ["EOrder:Insufficient funds", "EService:Unavailable"][usize::from(number % 3 == 0)];
+        let busy = format!("EService:Unavailable: retry in {number} ms, or {number}.{number}5 s");
+        let error = ["EOrder:Insufficient funds", &busy][usize::from(number % 3 == 0)];
         vec![Message::text(
             json!({"method": "add_order", "req_id": request["req_id"], "success": false, "error": error}).to_string(),
         )]
@@ -207,7 +208,10 @@ async fn refusals_are_counted_by_their_text() {
     assert_eq!((outcome.orders, outcome.latencies.len()), (0, 0));
     assert_eq!(outcome.refused(), outcome.sent);
     let texts: BTreeMap<_, _> = outcome.refusals;
-    assert_eq!(texts.keys().collect::<Vec<_>>(), ["EOrder:Insufficient funds", "EService:Unavailable"]);
+    assert_eq!(
+        texts.keys().collect::<Vec<_>>(),
+        ["EOrder:Insufficient funds", "EService:Unavailable: retry in N ms, or N s"]
+    );
 }
 
 #[tokio::test]
@@ -317,7 +321,7 @@ async fn handshakes_are_signed_with_increasing_nonces_and_a_refusal_is_told() {
         assert_eq!(headers["api-sign"], sign("c2VjcmV0", "/v2", &headers["api-nonce"], "").unwrap());
         let error = opened.unwrap_err();
         assert!(
-            matches!(&error, LoadError::Handshake { status: 401, body } if body.contains("Invalid nonce")),
+            matches!(&error, LoadError::Handshake { status: 401, body, .. } if body.contains("Invalid nonce")),
             "{error:?}"
         );
     }
@@ -330,6 +334,17 @@ async fn an_upgrade_with_the_wrong_accept_key_is_refused() {
                   Sec-WebSocket-Accept: bm90IHRoaXMgb25lIGF0IGFsbCE=\r\n\r\n";
     let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, Proof::Bare, 256));
     assert!(matches!(opened, Err(LoadError::Protocol(_))), "{opened:?}");
+}
+
+#[tokio::test]
+async fn who_does_not_answer_as_expected_is_told_by_its_address() {
+    let (listener, endpoint) = listen().await;
+    for answer in ["HTTP/1.1 404 Not Found\r\n\r\n", "\u{15}\u{3}\u{3}"] {
+        let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, Proof::Bare, 256));
+        let told = opened.unwrap_err().to_string();
+        assert!(told.contains(&format!("{}/v2", endpoint.authority)), "{told}");
+        assert_eq!(told.contains("wss://"), !answer.contains("404"), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -17,20 +17,7 @@ fn settings_are_read_and_overridden_by_name() {
 
 #[test]
 fn settings_are_kept_in_full_and_say_the_same_when_they_are_read_again() {
-    let kinds = [
-        "orders",
-        "sweep",
-        "half_load",
-        "overload",
-        "dashboards",
-        "fan_out",
-        "reconnect",
-        "idle",
-        "restart",
-        "slow_consumers",
-        "storages",
-    ];
-    for kind in kinds {
+    for kind in KINDS {
         let text = format!("kind = \"{kind}\"\n[goals]\nshare = {{ at_most = 2.0 }}");
         let kept = Scenario::parse("test", &text, &[]).unwrap().settings;
         assert!(kept.contains("patience = 10.0") && kept.contains(&format!("kind = \"{kind}\"")), "{kept}");
@@ -55,7 +42,10 @@ fn what_no_scenario_can_mean_is_refused_by_name() {
         ("rounds = 1", "kind"),
         ("kind = \"orders\"\nconections = 3", "conections"),
         ("kind = \"fan_out\"\nshapes = []", "shapes"),
+        ("kind = \"orders\"\nround = 3", "rounds"),
+        ("kind = \"orders\"\n[mix]\nkep = 3", "`keep`, `market_percent`, `amend_percent` in `mix`"),
         ("kind = \"storm\"", "storm"),
+        ("kind = \"fanout\"", "fan_out"),
         ("kind = \"orders\"\nseconds = 0", "seconds"),
         ("kind = \"orders\"\nshapes = [\"0x1\"]", "0x1"),
         ("kind = \"orders\"\nshapes = []", "shapes"),
