@@ -15,9 +15,9 @@ use super::run::{Faults, Plan, play};
 /// What the journal came from: every kind of event is in it.
 const PLAN: Plan = Plan { seed: 19, requests: 10_000, faults: Faults::Bounded };
 /// Its last event, the chain there, and the digest of the state, which is another with each format of snapshots.
-const SEQ: u64 = 6319;
-const CHAIN: &str = "23710c51fa711535c2fe1c96392a4ed2bac0702ea28d1a44fad226f7cd9be696";
-const STATE: (u16, &str) = (6, "b3ec90db44338f202bd6f9fb70500d3b035691d7d1d31fff544952f013580bd8");
+const SEQ: u64 = 8200;
+const CHAIN: &str = "740a0902ea9ec90b851adc0ea60a503e38be5229ed3f156a3a2c797f7eff86b6";
+const STATE: (u16, &str) = (6, "5ce2941cbb40db6833a8ab211626124bb6246d7bf6b0aa8b0657e1e2d500a192");
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-5.sqlite")
