@@ -84,14 +84,20 @@ async fn a_withdrawal_is_held_decided_released_and_settled_once() {
 async fn a_created_key_shows_its_secret_once_and_to_its_maker_alone() {
     let world = World::new(&[]).await;
     let mut alice = world.member("alice").await;
-    let made = json!({"name": "Fresh", "scopes": ["query"], "otp": code(0), "client_id": "c-1"});
+    let mut made = json!({"name": "Fresh", "scopes": ["query"], "otp": code(0), "client_id": "c-1"});
     let created = alice.call("create_service_user", made.clone()).await;
     assert_eq!(created["state"], "executed", "{created}");
     let secret = decode_secret(created["api_secret"].as_str().unwrap()).unwrap();
     let mut bot = Client::signed(world.address, created["api_key"].as_str().unwrap(), &secret).await.unwrap();
     assert_eq!(bot.call("key_info", json!({})).await["scopes"], json!(["query"]));
-    let again = alice.call("create_service_user", made).await;
-    assert_eq!((&again["request_id"], again.get("api_secret")), (&created["request_id"], None));
+    // Who repeats it needs no code, but none is taken that is wrong.
+    for otp in [json!(code(0)), Value::Null] {
+        made["otp"] = otp;
+        let again = alice.call("create_service_user", made.clone()).await;
+        assert_eq!((&again["request_id"], again.get("api_secret")), (&created["request_id"], None));
+    }
+    made["otp"] = json!(code(-10));
+    assert!(alice.refused("create_service_user", made).await.starts_with("EGovernance:One-time code wrong"));
     let users = alice.call("service_users", json!({})).await.to_string();
     assert!(users.contains("Fresh") && !users.contains("secret"), "{users}");
 }
