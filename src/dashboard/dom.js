@@ -130,7 +130,7 @@ export function grid(columns, body) {
 
 /** A row of a table. A cell is one thing: on a phone its name stands beside it. */
 export function row(columns, cells) {
-  const whole = (cell) => (Array.isArray(cell) ? h("div", {}, cell) : cell);
+  const whole = (cell) => (Array.isArray(cell) && cell.length > 0 ? h("div", {}, cell) : cell);
   return h(
     "tr",
     {},

@@ -114,6 +114,9 @@ async fn d3_34_a_request_that_is_not_what_its_digest_says_cannot_be_approved_her
 /// Whether a place shows more than its title.
 const DRAWN: &str = "const main = document.querySelector('main');
     return main !== null && main.querySelector('h1') !== null && main.children.length > 1";
+/// Cells of several parts: on a phone each would take the place of the next one's name.
+const SCATTERED: &str =
+    "return [...document.querySelectorAll('main td')].filter((cell) => cell.childNodes.length > 1).length";
 const PLACES: [&str; 8] =
     ["queue", "history", "withdraw", "service-users", "members", "policies", "addresses", "audit"];
 
@@ -145,6 +148,7 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
             browser.until(DRAWN).await;
             let wide = browser.eval("return document.documentElement.scrollWidth - innerWidth").await;
             assert!(wide.as_i64().unwrap() <= 0, "{place} is {wide} px too wide on {name}");
+            assert_eq!(browser.eval(SCATTERED).await, json!(0), "{place}");
             assert_eq!(browser.text(".toast.bad").await, "", "{place}");
             let told = browser.text("main").await;
             assert!(
