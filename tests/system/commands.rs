@@ -1,4 +1,4 @@
-//! `init` and `verify` as an operator runs them.
+//! The commands as an operator runs them, and the unit by which systemd does.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -82,6 +82,32 @@ fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_fir
     let empty = countersign(&["serve", "--config", "etc/countersign.toml"], dir.path());
     assert!(!empty.status.success());
     assert!(err(&empty).contains("the journal is empty"), "{}", err(&empty));
+}
+
+/// Its command and its directory are the ones of the page that hands it out.
+#[test]
+fn the_systemd_unit_is_sound_and_its_command_is_understood() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let (unit, page) = (read("docs/operations/countersign.service"), read("docs/operations.md"));
+    let setting = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let (command, state) = (setting("ExecStart=/usr/local/bin/"), setting("StateDirectory="));
+    assert!(page.contains(&format!("\n{command}\n")) && page.contains(&format!(" --data /var/lib/{state} ")));
+
+    let dir = tempfile::tempdir().unwrap();
+    let installed = unit.replace("/usr/local/bin/countersign", env!("CARGO_BIN_EXE_countersign"));
+    std::fs::write(dir.path().join("countersign.service"), installed).unwrap();
+    let mut verify = Command::new("systemd-analyze");
+    let verified = verify.args(["verify", "countersign.service"]).current_dir(dir.path()).output();
+    let verified = verified.expect("install it first: apt-get install systemd (scripts/test does)");
+    let told = err(&verified);
+    let remarks: Vec<&str> = told.lines().filter(|line| line.contains("countersign")).collect();
+    assert!(verified.status.success() && remarks.is_empty(), "{told}");
+
+    // A wrong argument would end it with 2.
+    let elsewhere = command.replace("/etc/countersign/", "nowhere/");
+    let arguments: Vec<&str> = elsewhere.split(' ').skip(1).collect();
+    let missing = countersign(&arguments, dir.path());
+    assert!(missing.status.code() == Some(1) && err(&missing).contains("nowhere/countersign.toml"), "{missing:?}");
 }
 
 /// It is told before the port opens; were it opened, the first line would say so.
