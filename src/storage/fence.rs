@@ -9,7 +9,7 @@ use super::journal::JournalError;
 /// Proof that this process alone writes to the data directory.
 #[derive(Debug)]
 pub struct Fence {
-    _lock: File,
+    lock: File,
 }
 
 impl Fence {
@@ -19,9 +19,16 @@ impl Fence {
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(unavailable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Fence { _lock: lock }),
+            Ok(()) => Ok(Fence { lock }),
             Err(TryLockError::WouldBlock) => Err(JournalError::Locked(dir.display().to_string())),
             Err(TryLockError::Error(error)) => Err(unavailable(error)),
         }
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child process that was just made and has not let go of this file yet.
+        let _ = self.lock.unlock();
     }
 }
