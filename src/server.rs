@@ -171,7 +171,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (history, past, projecting) = open_history(&config, &storage, journal, history_batches, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
-        dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
+        let fan_out = dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared);
         let links = Links {
             directory,
@@ -182,6 +182,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             stopping: stopping.clone(),
             dashboards: dashboards.handle(),
+            fan_out,
         };
         let gateway = Gateway::new(&config, address, master, wall_clock, links);
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));

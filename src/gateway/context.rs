@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::activity::Activity;
 use super::admission::Admission;
@@ -56,6 +57,8 @@ pub struct Links {
     pub stopping: watch::Receiver<bool>,
     /// Where Members' sessions run.
     pub dashboards: tokio::runtime::Handle,
+    /// The task that tells them of requests.
+    pub fan_out: JoinHandle<()>,
 }
 
 /// What every route and session shares.
@@ -108,6 +111,8 @@ pub struct Gateway {
     pub stopping: watch::Receiver<bool>,
     /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
     pub dashboards: tokio::runtime::Handle,
+    /// The task that tells them of requests, which ends with the sequencer.
+    pub fan_out: JoinHandle<()>,
     /// Sockets opened since the start; names them in `status`.
     pub sockets_opened: AtomicU64,
 }
@@ -140,7 +145,7 @@ impl Gateway {
         clock: fn() -> Moment,
         links: Links,
     ) -> Arc<Gateway> {
-        let Links { directory, handle, seats, market_data, history, metrics, stopping, dashboards } = links;
+        let Links { directory, handle, seats, market_data, history, metrics, stopping, dashboards, fan_out } = links;
         let limits = &config.limits;
         // When each Member's session was last used: as far as is known, now.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
@@ -170,6 +175,7 @@ impl Gateway {
             clock,
             stopping,
             dashboards,
+            fan_out,
             sockets_opened: AtomicU64::new(0),
         })
     }

@@ -26,6 +26,9 @@ async fn answer(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static st
         (StatusCode::OK, _) if !gateway.market_data.is_running() => {
             (StatusCode::SERVICE_UNAVAILABLE, "market data has stopped; restart the server\n")
         }
+        (StatusCode::OK, _) if gateway.fan_out.is_finished() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "approvals has stopped; restart the server\n")
+        }
         health => health,
     }
 }
@@ -56,7 +59,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_whose_history_or_market_data_has_stopped_is_not_healthy() {
+    async fn d7_86_a_server_that_has_lost_a_part_of_itself_is_not_healthy() {
         let mut served = Served::new().await;
         let gateway = Arc::clone(&served.gateway);
         let told = async || answer(State(Arc::clone(&gateway))).await;
@@ -69,12 +72,19 @@ mod tests {
         tokio::time::resume();
         let all = tokio::time::timeout(Duration::from_secs(20), async {
             assert_eq!(told().await, (StatusCode::OK, "ok\n"));
-            served.market_feed = None;
-            let market_data = next("ok\n").await;
-            assert_eq!(market_data, (StatusCode::SERVICE_UNAVAILABLE, "market data has stopped; restart the server\n"));
-            served.history_feed = None;
-            let history = next(market_data.1).await;
-            assert_eq!(history, (StatusCode::SERVICE_UNAVAILABLE, "history has stopped; restart the server\n"));
+            let mut last = "ok\n";
+            for (lose, stopped) in [
+                (
+                    (|served| served.fan_out_feed = None) as fn(&mut Served),
+                    "approvals has stopped; restart the server\n",
+                ),
+                (|served| served.market_feed = None, "market data has stopped; restart the server\n"),
+                (|served| served.history_feed = None, "history has stopped; restart the server\n"),
+            ] {
+                lose(&mut served);
+                assert_eq!(next(last).await, (StatusCode::SERVICE_UNAVAILABLE, stopped));
+                last = stopped;
+            }
             served.sequencer = None;
             assert_eq!(told().await.1, "the journal has failed\n", "which ends the others as well");
         });

@@ -46,6 +46,7 @@ pub struct Served {
     pub sequencer: Option<Sequencer<Desk>>,
     pub market_feed: Option<market_data::Feed>,
     pub history_feed: Option<history::Feed>,
+    pub fan_out_feed: Option<fan_out::Feed>,
     client: WebSocketStream<TcpStream>,
 }
 
@@ -71,9 +72,11 @@ impl Served {
         let recovered = Recovered::of(journal, &reader, &snapshots).await.unwrap();
         let (sequencer, handle) = recovered.open(clock, 64, config.rates.clone(), desk);
         let (market_feed, batches) = market_data::feed();
+        let (fan_out_feed, news) = fan_out::feed();
         let (reference, prices) = (state.reference, vec![Price(1)]);
         let market = market_data::Snapshot { reference, prices, ..market_data::Snapshot::default() };
         let links = Links {
+            fan_out: tokio::spawn(fan_out::run(Arc::clone(&directory), news)),
             directory,
             handle,
             seats,
@@ -96,6 +99,7 @@ impl Served {
             sequencer: Some(sequencer),
             market_feed: Some(market_feed),
             history_feed: Some(history_feed),
+            fan_out_feed: Some(fan_out_feed),
             client,
         }
     }
