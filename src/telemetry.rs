@@ -12,6 +12,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::LogFormat;
 
+/// Below this level the WebSocket library tells each frame, and with it the secrets that are shown once.
+const FRAMES: &str = "tungstenite=info";
+
 /// How lines are written, once logging has started.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
@@ -31,6 +34,7 @@ pub fn start(format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
     let filter = filter.map_err(|error| format!("{}: {error}", EnvFilter::DEFAULT_ENV))?;
     FORMAT.get_or_init(|| format);
+    let filter = filter.add_directive(FRAMES.parse().expect("it is a directive"));
     // Colours are for a terminal: in a file they stand between a name and its value.
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);

@@ -106,7 +106,7 @@ async fn serve_as(dir: &Path, arguments: &[&str]) -> (Served, (String, String)) 
     let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("format = \"text\"", "format = \"json\"");
     std::fs::write(&settings, text).unwrap();
     let log = std::fs::File::create(dir.join("log")).unwrap();
-    (Served::start(&settings, ("debug", log.into())).await, (shown("venue key"), shown("secret")))
+    (Served::start(&settings, ("trace", log.into())).await, (shown("venue key"), shown("secret")))
 }
 
 /// The data of a world with these keys, which is stopped, and a file of settings for a process that goes on with them.
@@ -197,6 +197,7 @@ async fn issued(address: SocketAddr, mut members: [(Client, String); 2], canarie
     assert_eq!(status, 404, "a link serves once");
     canaries.shown += &format!("{head}\n{body}\n");
 
+    bot.refused("get_balances", json!({})).await;
     let id = bot.call("key_info", json!({})).await["service_user_id"].take();
     let asked = json!({"service_user_id": id});
     let (api_key, secret) = claimed(&mut members, ("rotate_service_user_key", asked, 1), canaries).await;
@@ -278,6 +279,8 @@ async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_li
     assert_eq!((&closed["reason"], closed["seconds"].is_u64()), (&json!("the client left"), true));
     let [member] = told("socket opened", "MEM1")[..] else { panic!("one socket of Dora's: {log}") };
     assert!(member["origin"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{member}");
+    let [refused] = told("refused", "SVC1")[..] else { panic!("what a key may not do: {log}") };
+    assert!(refused["error"].as_str().unwrap().contains("Permission denied"), "{refused}");
     let refused = [told("authentication refused", "VEN1"), told("authentication refused", "public")].concat();
     let why: Vec<&str> = refused.iter().map(|line| line["error"].as_str().unwrap()).collect();
     for (status, error) in
