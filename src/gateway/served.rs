@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio_tungstenite::WebSocketStream;
@@ -106,6 +107,11 @@ impl Served {
 
     pub async fn send(&mut self, message: Value) {
         self.client.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Sends bytes that need not be a frame.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        self.client.get_mut().write_all(bytes).await.unwrap();
     }
 
     /// Waits for a frame with this member.

@@ -1,10 +1,13 @@
 //! How sessions end whose server has lost a part of itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::{Instant, advance, timeout};
 
 use super::super::served::{CLOCK, Served, clock};
+use super::BEAT;
 use crate::access::principal::Actor;
 use crate::domain::ids::{MarketId, Seq};
 use crate::domain::markets::MarketStatus;
@@ -57,6 +60,20 @@ async fn d7_86_a_session_that_panics_is_counted_out_as_any_other() {
     served.send(json!({"method": "ping"})).await;
     served.cut_off().await;
     assert_eq!(strangers(&served), 0);
+}
+
+/// Bytes of a message that does not end are no sign of life: the pings in between find nobody.
+#[tokio::test]
+async fn d7_79_a_message_that_comes_a_byte_at_a_time_keeps_no_socket() {
+    let mut served = following().await;
+    let (gone, began) = (Duration::from_secs(2 * served.gateway.limits.ping_s as u64), Instant::now());
+    // The head of a text of 200 bytes, and zeros.
+    for byte in [0x81, 0xfe, 0, 200].into_iter().chain([0; 21]) {
+        served.send_raw(&[byte]).await;
+        advance(BEAT).await;
+    }
+    timeout(2 * gone, served.cut_off()).await.expect("it is cut off");
+    assert!((gone..gone + 3 * BEAT).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 /// Subscriptions name it as long as they last, and clients may take a fresh one for each message.
