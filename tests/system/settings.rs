@@ -17,6 +17,7 @@ use super::client::{Client, Refused, ballot, code, http, limit, next_nonce};
 use super::world::{World, api_key, key, other, secret, with};
 
 const HOUR_US: u64 = 3_600_000_000;
+const TOKEN_CALL: &str = "/0/private/GetWebSocketsToken";
 
 fn ago() -> Option<Moment> {
     Some(wall_clock().minus_us(HOUR_US))
@@ -34,11 +35,13 @@ pub async fn token(world: &World, number: u8, nonce: &str) -> Value {
 /// The answer to a signed request for a token.
 pub async fn token_of(address: SocketAddr, (api_key, secret): (&str, &[u8]), nonce: &str) -> Value {
     let body = format!("nonce={nonce}");
-    let path = "/0/private/GetWebSocketsToken";
-    let sign = Signed { path, nonce, body: body.as_bytes() }.sign(secret);
-    let headers =
-        [("API-Key", api_key), ("API-Sign", sign.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
-    let (status, head, body) = http(address, "POST", path, &headers, &body).await;
+    let sign = Signed { path: TOKEN_CALL, nonce, body: body.as_bytes() }.sign(secret);
+    signed_call(address, api_key, &sign, &body).await
+}
+
+async fn signed_call(address: SocketAddr, api_key: &str, sign: &str, body: &str) -> Value {
+    let headers = [("API-Key", api_key), ("API-Sign", sign), ("Content-Type", "application/x-www-form-urlencoded")];
+    let (status, head, body) = http(address, "POST", TOKEN_CALL, &headers, body).await;
     assert_eq!(status, 200);
     assert!(head.contains("content-type: application/json"), "{head}");
     serde_json::from_str(&body).unwrap()
@@ -103,6 +106,34 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     }
     let throttled = open(1, 3_000, &secret(1)).await.err().unwrap();
     assert_eq!((throttled.status, throttled.retry_after), (429, true));
+}
+
+/// As whoever stands in between would change it, each part alone.
+#[tokio::test]
+async fn d2_16_what_is_sent_is_what_was_signed() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let invalid = json!(["EAPI:Invalid signature"]);
+    for (path, signed, sent, told) in [
+        (TOKEN_CALL, "12", "nonce=12&otp=1", &json!([])),
+        (TOKEN_CALL, "13", "nonce=13", &invalid),
+        (TOKEN_CALL, "13", "nonce=13&otp=2", &invalid),
+        (TOKEN_CALL, "13", "otp=1&nonce=13", &invalid),
+        (TOKEN_CALL, "13", "nonce=14&otp=1", &invalid),
+        ("/v2", "13", "nonce=13&otp=1", &invalid),
+        ("/0/private/Balance", "13", "nonce=13&otp=1", &invalid),
+    ] {
+        let body = format!("nonce={signed}&otp=1");
+        let sign = Signed { path, nonce: signed, body: body.as_bytes() }.sign(&secret(1));
+        let answer = signed_call(world.address, &api_key(1), &sign, sent).await;
+        assert_eq!(&answer["error"], told, "{path} {sent}");
+    }
+    let (name, sign) = (api_key(1), Signed::handshake("13").sign(&secret(1)));
+    let open = async |nonce| {
+        let headers = [("API-Key", name.as_str()), ("API-Nonce", nonce), ("API-Sign", &sign)];
+        Client::open(world.address, &headers).await
+    };
+    assert_eq!(open("14").await.err().unwrap().error, "EAPI:Invalid signature");
+    open("13").await.unwrap();
 }
 
 /// A refused handshake leaves a connection of HTTP, whatever happens meanwhile.
