@@ -267,13 +267,21 @@ impl Client {
         self.socket.flush().await.is_ok()
     }
 
-    /// Reads until the server closes: code and reason.
+    /// Closes in order.
+    pub async fn close(mut self) {
+        self.socket.close(None).await.unwrap();
+    }
+
+    /// Reads until the server closes: code and reason. Heartbeats are no reason to wait for ever.
     pub async fn closed(&mut self) -> (u16, String) {
-        loop {
-            if let Err(closed) = self.read().await {
-                return closed;
+        let closed = async {
+            loop {
+                if let Err(closed) = self.read().await {
+                    return closed;
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE * 3, closed).await.expect("the server closes within a minute")
     }
 
     /// The next frame from the socket, or how the server closed it.

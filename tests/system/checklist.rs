@@ -19,7 +19,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::client::{Client, PASSWORD, Refused, code, http};
+use super::client::{Client, PASSWORD, Refused, code, http, next_nonce};
 use super::faults::trade_until_closed;
 use super::operation::{handed_over, metrics, value};
 use super::served::Served;
@@ -70,11 +70,21 @@ async fn d1_05_a_cookie_opens_a_socket_from_exactly_our_origins() {
 
 #[tokio::test]
 async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
-    let soon = KeySettings { expires_at: Some(wall_clock().plus_us(4_000_000)), ..KeySettings::default() };
+    let expiry = wall_clock().plus_us(4_000_000);
+    let soon = KeySettings { expires_at: Some(expiry), ..KeySettings::default() };
     let world = World::new(&[with(soon), key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
-    bot.subscribe("executions").await;
-    assert_eq!(bot.closed().await, (4002, "key expired".to_owned()));
+    let (mut following, mut still, mut bare) =
+        (world.bot(1).await, world.bot(1).await, Client::bare(world.address).await);
+    following.subscribe("executions").await;
+    let token = token_of(world.address, (&api_key(1), &secret(1)), &next_nonce()).await["result"]["token"].take();
+    bare.call("key_info", json!({"token": token})).await;
+    // Whatever they are there for, and what opened them.
+    for socket in [&mut following, &mut still, &mut bare] {
+        assert_eq!(socket.closed().await, (4002, "key expired".to_owned()));
+        assert!(wall_clock() >= expiry, "not before its time");
+    }
+    let error = Client::bare(world.address).await.refused("key_info", json!({"token": token})).await;
+    assert!(error.starts_with("EGeneral:Permission denied"), "{error}");
     let refused = open(world.address, 1, wall_clock().0).await.err().unwrap();
     assert_eq!(refused.status, 403, "{refused:?}");
     world.bot(2).await.call("key_info", json!({})).await;

@@ -7,7 +7,8 @@ use countersign::access::scope::ScopeSet;
 use countersign::domain::time::{Moment, Period};
 use serde_json::{Value, json};
 
-use super::client::{Client, limit};
+use super::client::{Client, limit, next_nonce};
+use super::settings::token;
 use super::world::{World, key, other, with};
 
 #[tokio::test]
@@ -195,7 +196,6 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let own = watcher.call("add_order", limit("buy", 1.0, 10.0)).await;
     watcher.subscribe("executions").await;
     watcher.frame("executions").await;
-    let gone = |id: Value| move |item: &Value| item["exec_type"] == "canceled" && item["order_id"] == id;
 
     let (mut first, mut second) = (world.bot(1).await, world.bot(1).await);
     let asked = json!({"channel": "executions", "cancel_on_disconnect": true});
@@ -208,15 +208,18 @@ async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     second.call("get_balances", json!({})).await;
     let before = countersign::server::wall_clock().to_string();
     drop(second);
-    let canceled = watcher.item("executions", gone(placed["order_id"].clone())).await;
-    assert_eq!(canceled["reason"], "Canceled on disconnect");
-    assert!(canceled["timestamp"].as_str().unwrap() >= before.as_str(), "not before the last one left: {canceled}");
+    let told = watcher.item("executions", |item| item["exec_type"] == "canceled").await;
+    assert_eq!((&told["order_id"], &told["reason"]), (&placed["order_id"], &json!("Canceled on disconnect")));
+    assert!(told["timestamp"].as_str().unwrap() >= before.as_str(), "not before the last one left: {told}");
 
-    let mut set = world.bot(3).await;
-    assert_eq!(set.call("key_info", json!({})).await["settings"]["cancel_on_disconnect"], true);
+    // A stock client's, which says good-bye: that is a disconnect as well.
+    let mut set = Client::bare(world.address).await;
+    let token = token(&world, 3, &next_nonce()).await["result"]["token"].take();
+    let info = set.call("key_info", json!({"token": token})).await;
+    assert_eq!(info["settings"]["cancel_on_disconnect"], true);
     let placed = set.call("add_order", limit("buy", 1.0, 12.0)).await;
-    drop(set);
-    watcher.item("executions", gone(placed["order_id"].clone())).await;
+    set.close().await;
+    assert_eq!(canceled(&mut watcher).await, placed["order_id"]);
     let open = watcher.call("open_orders", json!({})).await;
     let left: Vec<&Value> = open["orders"].as_array().unwrap().iter().map(|order| &order["order_id"]).collect();
     assert_eq!(left, [&own["order_id"]], "others' orders stay");
