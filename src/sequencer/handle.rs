@@ -198,9 +198,8 @@ mod tests {
         submissions.iter().map(|submission| submission.ticket).collect()
     }
 
-    /// D6-76
     #[tokio::test]
-    async fn the_last_quarter_of_the_queue_is_kept_for_cancels_and_votes() {
+    async fn d6_76_the_last_quarter_of_the_queue_is_kept_for_cancels_and_votes() {
         let (handle, mut inbox) = queue(40, Arc::default());
         handle.submit((0..29).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), cancel(2), ask(3), cancel(4)]).unwrap_err();
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_and_takes_again_when_it_drains() {
+    async fn d6_76_a_full_queue_refuses_and_takes_again_when_it_drains() {
         const ORDINARY_MAX: usize = 750;
         let (handle, mut inbox) = queue(1_000, Arc::default());
         handle.submit((0..ORDINARY_MAX).map(ask).collect()).unwrap();

@@ -130,15 +130,50 @@ async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_throu
         let voter = if method == "execute" { &mut alice } else { &mut bob };
         let mut params = further;
         params["requests"] = ballot(&request);
-        let mut asked: Vec<Value> = (0..20).map(|number| message("requests", 1_000 + number, json!({}))).collect();
-        asked.push(message(method, 2_000, params));
-        assert!(voter.burst(asked).await);
-        let decided = voter.answer(2_000).await;
+        let decided = behind_twenty(voter, "requests", method, params).await;
         let row = &decided["result"]["requests"][0];
         assert!(row["request"]["state"] == told || row["error"] == told, "{method}: {decided}");
-        let full = voter.kept().iter().filter(|frame| frame["error"] == UNAVAILABLE).count();
-        assert!(full > 0, "{method}: twenty at once fit into a queue of eight");
     }
+}
+
+/// What answers a message that comes in one read with twenty questions, more than the queue has room for.
+async fn behind_twenty(client: &mut Client, question: &str, method: &str, params: Value) -> Value {
+    let mut asked: Vec<Value> = (0..20).map(|number| message(question, 1_000 + number, json!({}))).collect();
+    asked.push(message(method, 2_000, params));
+    assert!(client.burst(asked).await);
+    let answer = client.answer(2_000).await;
+    let full = client.kept().iter().filter(|frame| frame["error"] == UNAVAILABLE).count();
+    assert!(full > 0, "{method}: twenty at once fit into a queue of eight");
+    answer
+}
+
+#[tokio::test]
+async fn d6_76_whatever_ends_or_stops_something_goes_through_a_full_queue() {
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.submit_queue = 8).await;
+    let (mut bot, mut alice, mut venue) = (world.bot(1).await, world.member("alice").await, world.venue().await);
+    let resting = bot.call("add_order", limit("resting")).await["order_id"].take();
+    let asked = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
+    let refid = bot.call("withdraw", asked.clone()).await["refid"].take();
+    let request = alice.call("initiate_withdrawal", asked).await["request_id"].take();
+    for (method, params) in [
+        ("batch_cancel", json!({"orders": [resting, "1"]})),
+        ("cancel_all", json!({})),
+        ("cancel_all_orders_after", json!({"timeout": 60})),
+        ("withdraw_cancel", json!({"refid": refid})),
+    ] {
+        let answer = behind_twenty(&mut bot, "get_balances", method, params).await;
+        assert_eq!(answer["success"], true, "{answer}");
+    }
+    for (method, params) in [
+        ("cancel_request", json!({"request_id": request})),
+        ("cancel_orders", json!({"service_user_id": "SVC1"})),
+        ("freeze", json!({"scope": "withdrawals", "reason": "drill"})),
+    ] {
+        let answer = behind_twenty(&mut alice, "requests", method, params).await;
+        assert_eq!(answer["success"], true, "{answer}");
+    }
+    let answer = behind_twenty(&mut venue, "key_info", "halt", json!({"reason": "drill"})).await;
+    assert_eq!(answer["success"], true, "{answer}");
 }
 
 /// Sends orders until the server closes the socket: the answers by client id, and how many were sent.
