@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ const ROUNDS_MAX: usize = 500;
 /// What waits for a public socket which is behind: 60 items, as the server reckons them. Its queue has room for few more, as
 /// it gets a snapshot instead.
 const WAITING_BYTES: usize = 60 * 512;
+/// What a round may take: half of the time that a socket has to take what waits for it. Nobody else waits for that.
+const ROUND_MAX: Duration = Duration::from_millis(2_500);
 /// Depths of the book that a public socket follows.
 const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
 
@@ -101,7 +104,10 @@ async fn d4_54_sockets_that_stand_still_cost_little_memory_and_nobody_elses_time
     let before = served.resident_kib();
     let (mut placed, mut told) = (BTreeSet::new(), BTreeSet::new());
     for round in 1.. {
+        let began = Instant::now();
         placed.extend(churn(&mut bot).await);
+        let took = began.elapsed();
+        assert!(took < ROUND_MAX, "{took:?} for a round beside sockets that stand still");
         // Answered by the engine, so what was told before has come.
         follower.call("get_balances", json!({})).await;
         told.extend(canceled(&mut follower));
