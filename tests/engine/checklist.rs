@@ -344,7 +344,9 @@ fn d3_38_a_request_expires_at_its_time_with_the_server_down_across_it() {
     let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     let bytes = postcard::to_allocvec(stage.state()).unwrap();
     stage.engine = Engine::new(postcard::from_bytes::<State>(&bytes).unwrap());
-    stage.now = stage.now.plus_us(LIFE);
+    stage.tick(LIFE - 1);
+    assert_eq!(stage.state_of(asked), RequestState::Pending, "to the end of its time");
+    stage.now = stage.now.plus_us(1);
     assert_eq!(stage.vote(&member(2), Decision::Approve, asked).unwrap_err().code, Code::NotPending, "before any tick");
     stage.tick(0);
     stage.tick(DAY);
@@ -388,6 +390,7 @@ fn d3_41_the_rolling_total_cannot_be_split_around() {
         }
         quorum
     };
+    let begun = stage.now;
     let first: Vec<u32> = (0..11).map(|_| needed(&mut stage)).collect();
     assert_eq!(first, [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2], "released ones count like pending ones");
     let bytes = postcard::to_allocvec(stage.state()).unwrap();
@@ -396,6 +399,8 @@ fn d3_41_the_rolling_total_cannot_be_split_around() {
     let now = stage.now;
     stage.now = now.minus_us(2 * DAY);
     assert_eq!(needed(&mut stage), 2, "over a restart and a clock that went back");
+    stage.now = begun.plus_us(DAY - 1);
+    assert_eq!(needed(&mut stage), 2, "to the end of the day");
     stage.now = now.plus_us(DAY);
     assert_eq!(needed(&mut stage), 1, "a day later the window is empty");
 }
@@ -419,7 +424,7 @@ fn d3_42_no_name_gets_around_the_cool_down() {
     // The known address once more, under a new name and under its old one.
     approved(AddressChange::Add { asset: asset("BTC"), address: address("alias") });
     approved(AddressChange::Remove { asset: asset("BTC"), key: "cold-1".to_owned() });
-    approved(AddressChange::Add { asset: asset("BTC"), address: address("cold-1") });
+    let since = approved(AddressChange::Add { asset: asset("BTC"), address: address("cold-1") });
     let to = |key: &str| {
         let change = WithdrawalChange { key: key.to_owned(), ..to_cold("1") };
         withdraw_to(change, None)
@@ -427,7 +432,9 @@ fn d3_42_no_name_gets_around_the_cool_down() {
     for key in ["alias", "cold-1"] {
         assert_eq!(stage.refused(&bot(1), to(key)), Code::UnknownWithdrawKey);
     }
-    stage.tick(3_600 * SECOND);
+    stage.now = since.plus_us(3_600 * SECOND - 1);
+    assert_eq!(stage.refused(&bot(1), to("cold-1")), Code::UnknownWithdrawKey, "to the end of its time");
+    stage.tick(1);
     for key in ["alias", "cold-1"] {
         stage.run(&bot(1), to(key)).unwrap();
     }
