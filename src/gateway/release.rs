@@ -398,14 +398,15 @@ impl Release for Desk {
             self.heed(notice);
         }
         let system = self.directory.system();
+        // Before anybody can name a market that the batch adds: who asks market data meanwhile waits until it has the batch.
+        if let Some(last) = batch.events.last() {
+            self.feeds.market_data.announce(last.seq);
+        }
         self.directory.follow(&batch.events);
         let Feeds { market_data, history, metrics, .. } = &self.feeds;
         metrics.released(&batch.events, market_data.waiting(), history.waiting());
         for (ticket, outcome) in batch.answers {
             self.answer(ticket, outcome);
-        }
-        if let Some(last) = batch.events.last() {
-            self.feeds.market_data.announce(last.seq);
         }
         self.send_answers(batch.waiting);
         for stamped in batch.events.iter() {
