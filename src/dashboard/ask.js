@@ -94,7 +94,9 @@ export function once(pairs, then) {
     {
       class: "card",
       "aria-label": "Shown once",
-      // A slip of the keyboard must not lose it.
+      // A slip of the keyboard, or a gesture, must not lose it.
+      closedby: "none",
+      oncancel: (event) => event.preventDefault(),
       onkeydown: (event) => event.key === "Escape" && event.preventDefault(),
       onclose: () => {
         dialog.remove();

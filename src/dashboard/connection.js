@@ -110,6 +110,8 @@ export class Connection extends EventTarget {
     // A refused upgrade tells no reason; a server that answers otherwise has refused the session.
     if (this.#heard === 0 || event.code === 1006) {
       const up = await fetch("/session", { method: "GET" }).catch(() => null);
+      // It may have been signed out meanwhile.
+      if (this.#socket !== socket) return;
       if (up?.status === 401) return this.close("session ended");
     }
     const wait = BACKOFF_MS[Math.min(this.#tries++, BACKOFF_MS.length - 1)];

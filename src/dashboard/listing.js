@@ -13,7 +13,7 @@ export function drawer() {
   const open = (content) => {
     if (!element.contains(document.activeElement)) opener = document.activeElement;
     element.replaceChildren(...(content ? [content] : []));
-    if (!content) return opener?.focus();
+    if (!content) return (opener?.isConnected ? opener : document.getElementById("main")).focus();
     element.scrollIntoView({ block: "nearest" });
     element.focus({ preventScroll: true });
   };

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{Client, code};
+use super::genesis::people;
 use super::world::{World, key};
 
 /// Counts desktop notifications in the place of the desktop.
@@ -149,6 +150,33 @@ async fn the_page_says_that_the_server_is_lost_and_resumes_by_itself() {
     browser.wait("#connection[data-state=live]").await;
     listed(&browser, &first, true).await;
     listed(&browser, &second, true).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_22_who_lost_a_vote_and_may_vote_again_can_select_the_request() {
+    let mut people = people();
+    people[2].permissions = people[0].permissions.clone();
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    let (mut alice, mut bob, mut carol) =
+        (world.member("alice").await, world.member("bob").await, world.member("carol").await);
+    let mut bot = world.bot(1).await;
+    carol.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})).await;
+    let id = asked(&mut bot, "1").await;
+    let digest = bob.call("request_info", json!({"request_id": id})).await["digest"].clone();
+    let vote = json!({"requests": [{"request_id": id, "digest": digest}], "otp": code(0)});
+    bob.call("approve", vote).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 1).await;
+    listed(&browser, &id, true).await;
+    let selects = format!("return document.querySelector('input[data-select={id}]') !== null");
+    assert_eq!(browser.eval(&selects).await, json!(false), "it is voted on");
+    for (step, rights) in [(0, json!(["view"])), (1, json!(["view", "approve"]))] {
+        let edit = json!({"member_id": "MEM2", "permissions": {"initiate_withdrawal": rights},
+            "strand_pending": true, "otp": code(step)});
+        alice.call("edit_member", edit).await;
+    }
+    browser.until(&selects).await;
     browser.close().await;
 }
 

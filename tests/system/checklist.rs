@@ -70,7 +70,7 @@ async fn d1_05_a_cookie_opens_a_socket_from_exactly_our_origins() {
 
 #[tokio::test]
 async fn d1_13_a_key_that_expires_takes_its_open_sockets_along() {
-    let expiry = wall_clock().plus_us(4_000_000);
+    let expiry = wall_clock().plus_us(10_000_000);
     let soon = KeySettings { expires_at: Some(expiry), ..KeySettings::default() };
     let world = World::new(&[with(soon), key(ScopeSet::ALL)]).await;
     let (mut following, mut still, mut bare) =

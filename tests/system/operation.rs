@@ -405,7 +405,7 @@ async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
 #[tokio::test]
 async fn rule_36_the_venue_key_ends_when_init_was_told_and_takes_its_open_sockets_along() {
     let dir = tempfile::tempdir().unwrap();
-    let end = wall_clock().plus_us(8_000_000).to_string();
+    let end = wall_clock().plus_us(15_000_000).to_string();
     let (server, (api_key, drawn)) = serve_as(dir.path(), &["--venue-expires", &end]).await;
     let secret = decode_secret(&drawn).unwrap();
     let mut venue = Client::signed(server.address, &api_key, &secret).await.unwrap();

@@ -15,7 +15,8 @@ export function invitation(token, done) {
       () => null,
     );
     if (answer?.ok) return answer.json();
-    problem.textContent = answer ? (await answer.json()).error[0] : "The server does not answer.";
+    const told = await answer?.json().catch(() => null);
+    problem.textContent = told?.error?.[0] ?? "The server does not answer.";
     return null;
   };
   const first = () => {

@@ -11,7 +11,7 @@ const COLUMNS = ["Select", "What", "Asked by", "About", "Votes", "Asked", "Expir
 function settled(app, request) {
   const me = app.me.member;
   if (request.initiator.id === me.id) return "yours";
-  const own = request.votes.find((vote) => vote.member_id === me.id);
+  const own = request.votes.find((vote) => vote.member_id === me.id && !vote.struck);
   if (own) return own.decision === "approve" ? "approved" : "rejected";
   return app.may(request.workflow, "approve") && me.kyc === "verified" ? null : "–";
 }
@@ -66,27 +66,28 @@ export function queue(app) {
   const problem = h("p", { class: "problem", role: "alert" });
   const onsubmit = (event) => {
     event.preventDefault();
-    approve();
+    if (!button.disabled) approve();
   };
   const button = h("button", { class: "primary" }, "Approve selected");
   const vote = h("form", { class: "bar vote", onsubmit }, field("One-time code", otp), button, problem);
 
   const approve = async () => {
     problem.textContent = "";
-    const requests = [];
-    for (const [id, request] of chosen) {
-      const own = await digest(app.me.organization, request);
-      if (own !== request.digest) {
-        problem.textContent = `Request ${id} does not match its digest, or cannot be verified here. Nothing was sent.`;
-        return;
-      }
-      requests.push({ request_id: id, digest: own });
-    }
     button.disabled = true;
     try {
+      const requests = [];
+      for (const [id, request] of chosen) {
+        const own = await digest(app.me.organization, request);
+        if (own !== request.digest) {
+          problem.textContent = `Request ${id} does not match its digest, or cannot be verified here. Nothing was sent.`;
+          return;
+        }
+        requests.push({ request_id: id, digest: own });
+      }
       const result = await app.call("approve", { requests, otp: otp.value });
       const failed = result.requests.filter(({ success }) => !success);
-      for (const { request_id, error } of failed) app.said(`${request_id}: ${error}`, "bad");
+      if (failed.length > 0)
+        app.said(failed.map(({ request_id, error }) => `${request_id}: ${error}`).join("; "), "bad");
       if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
       otp.value = "";
     } catch (error) {
@@ -111,10 +112,10 @@ export function queue(app) {
       vote.hidden = chosen.size === 0;
     };
     const element = line(app, request, chosen.has(id), toggled);
-    const focused = before?.element.contains(document.activeElement);
+    const focused = before?.element.contains(document.activeElement) && document.activeElement.tagName;
     if (before) before.element.replaceWith(element);
     else body.append(element);
-    if (focused) element.querySelector("input, a").focus();
+    if (focused) (element.querySelector(focused) ?? element.querySelector("a")).focus();
     rows.set(id, { request, element });
   };
 

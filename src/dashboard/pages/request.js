@@ -91,7 +91,7 @@ export function request(app) {
       own = await digest(app.me.organization, found);
       secret = await unclaimed(app, found);
     } catch (error) {
-      drawn = null;
+      if (drawn) return app.said(error.message, "bad");
       return app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
     }
     head.replaceChildren(standing(found));
@@ -99,7 +99,7 @@ export function request(app) {
     const now = { terms: [found.digest, own], rest: [found.state, found.can, secret] };
     if (JSON.stringify(now) === JSON.stringify(drawn)) return;
     if (drawn && JSON.stringify(now.terms) !== JSON.stringify(drawn.terms))
-      app.said("The terms of this request have changed. Look at them again.", "bad");
+      app.said("The terms of this request have changed. Look at it again.", "bad");
     if (!drawn)
       app.main.replaceChildren(
         h("h1", {}, words(found.action)),

@@ -6,8 +6,12 @@ import { facts, field, h, plain, safe } from "../dom.js";
 /** The page. */
 export async function withdraw(app) {
   const answer = h("div", { id: "explained", "aria-live": "polite" });
-  // The answer is to what was asked, and to nothing else.
-  const oninput = () => answer.replaceChildren();
+  // The answer is to what was asked last, and to nothing else.
+  let asking = 0;
+  const oninput = () => {
+    asking += 1;
+    answer.replaceChildren();
+  };
   const [asset, key, amount] = ["asset", "key", "amount"].map((name) =>
     h("input", { name, required: true, maxlength: "64", oninput }),
   );
@@ -16,10 +20,13 @@ export async function withdraw(app) {
   const bot = h("select", { oninput }, h("option", { value: "" }, "me"));
   const asked = () => ({ asset: asset.value, key: key.value, amount: amount.value });
   const explain = async () => {
+    oninput();
+    const mine = asking;
     try {
       const params = asked();
       if (bot.value) params.service_user_id = bot.value;
       const { policy, eligible } = await app.call("policy_explain", params);
+      if (mine !== asking) return;
       answer.replaceChildren(
         policy
           ? facts([
@@ -40,7 +47,7 @@ export async function withdraw(app) {
           : h("p", {}, "No policy governs it: it would be released at once."),
       );
     } catch (error) {
-      answer.replaceChildren(h("p", { class: "problem" }, error.message));
+      if (mine === asking) answer.replaceChildren(h("p", { class: "problem" }, error.message));
     }
   };
   const explaining = h(
