@@ -1,11 +1,9 @@
 //! From what was released to frames, in the order in which it was released.
 
 use std::mem;
-use std::sync::Arc;
 
 use super::call::{Call, Continuation};
 use super::credentials::secret_text;
-use super::dispatch::acknowledged;
 use super::fan_out;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
@@ -28,7 +26,6 @@ use crate::engine::reject::Reject;
 use crate::engine::service_users::{KeyRef, ServiceUser};
 use crate::engine::workflows::Drawn;
 use crate::history::Busy;
-use crate::market_data::Topic;
 use crate::sequencer::handle::{Answer, Outcome};
 use crate::wire::results::{Credentials, Initiated, Subscribed};
 
@@ -74,10 +71,6 @@ impl Session {
                     self.begin(call, started, &reference, now);
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
-                Part::Ended(call) => {
-                    self.landed(&call);
-                    self.ended(&call, &reference, now);
-                }
                 Part::Frame(frame) => self.out.bytes.extend_from_slice(&frame),
                 Part::Tell(told) => self.status(Some(told)),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
@@ -326,27 +319,6 @@ impl Session {
         }
         if let Some(grant) = fills {
             self.show_fills(call, follow.number, grant);
-        }
-    }
-
-    /// Ends the following of a topic. It is acknowledged behind what was told of it.
-    pub(super) async fn end_topic(&mut self, topic: Topic, req_id: Option<i64>, time_in: Moment) {
-        let call = Call { operation: topic.channel, req_id, time_in, then: Continuation::Unsubscribe(topic) };
-        self.topics.remove(&topic);
-        self.barriers += 1;
-        self.outlet.submitted(1);
-        let outlet = Arc::clone(&self.outlet);
-        let told = move || {
-            outlet.send(vec![Part::Ended(call)]);
-        };
-        self.gateway.market_data.unsubscribe(topic, self.outlet.seat, told).await;
-    }
-
-    fn ended(&mut self, call: &Call, reference: &Reference, now: Moment) {
-        self.barriers -= 1;
-        if let Continuation::Unsubscribe(topic) = call.then {
-            let symbol = topic.market.map(|id| reference.market(id).symbol.to_string());
-            self.acknowledge(call.envelope(now), &acknowledged(topic, symbol));
         }
     }
 

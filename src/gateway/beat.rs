@@ -28,8 +28,7 @@ impl Session {
         }
         // With the sequencer gone or the server stopping, what is under way decides how the socket ends, above.
         let goes_on = !self.stopping && self.gateway.handle.is_open();
-        let told = !self.topics.is_empty() || self.barriers > 0;
-        if goes_on && told && !self.gateway.market_data.is_running() {
+        if goes_on && !self.topics.is_empty() && !self.gateway.market_data.is_running() {
             return Some(End::Close(1013, "market data has stopped"));
         }
         if idle >= IDLE && !follows && self.outlet.in_flight() == 0 {

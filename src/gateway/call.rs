@@ -7,7 +7,6 @@ use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::transfers::TransferFilter;
-use crate::market_data::Topic;
 
 /// A request under way.
 #[derive(Debug)]
@@ -27,7 +26,6 @@ impl Call {
     pub fn envelope(&self, time_out: Moment) -> Envelope<'static> {
         let method = match (&self.then, self.operation) {
             (Continuation::Subscribe(_) | Continuation::Level3(_), _) => "subscribe",
-            (Continuation::Unsubscribe(_), _) => "unsubscribe",
             (_, Operation::SettlePosition) => Operation::AddOrder.name(),
             (_, operation) => operation.name(),
         };
@@ -56,8 +54,6 @@ pub enum Continuation {
     Subscribe(Follow),
     /// `level3` begins: market data is asked next.
     Level3(Box<Channel>),
-    /// A topic of market data ends.
-    Unsubscribe(Topic),
     /// History or the audit log is asked next.
     History(Box<Page>),
     /// History is asked for those that are not open.

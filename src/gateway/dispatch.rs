@@ -258,7 +258,7 @@ impl Session {
             return;
         }
         if let Continuation::Level3(_) = call.then {
-            self.barriers -= 1;
+            self.judging = false;
         }
         if let Continuation::Subscribe(follow) = call.then {
             if !self.follows(call.operation, follow.number) {
@@ -298,7 +298,7 @@ impl Session {
                 // What everybody's orders add up to is public; the orders are for who has a key, as it stands (rule 5).
                 let call = Call { operation, req_id, time_in: now, then: Continuation::Level3(Box::new(channel)) };
                 self.ask(Work::Query(Query::Subscribe { channel: operation, open_orders: false }), call);
-                self.barriers += 1;
+                self.judging = true;
             }
             _ => {
                 if self.channels.contains_key(&operation) {
@@ -320,7 +320,7 @@ impl Session {
         if !self.bound {
             return self.refused_call(&call, "Token(s) not found", now);
         }
-        self.barriers -= 1;
+        self.judging = false;
         let envelope = call.envelope(now);
         if let Continuation::Level3(channel) = call.then {
             self.follow_market(call.operation, *channel, envelope).await;
@@ -436,7 +436,9 @@ impl Session {
                         self.refuse_symbol(envelope, symbol.as_deref(), missing);
                     }
                     for topic in ended {
-                        self.end_topic(topic, req_id, now).await;
+                        self.topics.remove(&topic);
+                        self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
+                        self.acknowledge(envelope, &acknowledged(topic, symbol.clone()));
                     }
                 }
             }
@@ -484,7 +486,7 @@ impl Session {
 }
 
 /// What an acknowledgement says of a public topic.
-pub(super) fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
+fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
     debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
     Subscribed {
         channel: topic.channel.name(),

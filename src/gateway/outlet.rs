@@ -55,8 +55,6 @@ pub enum Part {
     Item(Operation, Item),
     /// Items of a channel that many follow, for a subscription by its number.
     Batch(Operation, u64, Arc<Batch>),
-    /// Market data has told the last of the topic that a call ends.
-    Ended(Call),
     /// A frame that is rendered already, header included, shared with others.
     Frame(Bytes),
     /// Something to tell on `status`.

@@ -99,9 +99,8 @@ pub(super) struct Session {
     pub(super) tokens: Vec<(String, Claims)>,
     pub(super) channels: HashMap<Operation, Following>,
     pub(super) topics: HashSet<Topic>,
-    /// Calls until whose answers nothing is read: a `level3` that the engine judges, for what comes next may end it, and ends
-    /// of topics, for what comes next may begin one anew.
-    pub(super) barriers: usize,
+    /// The engine judges whether `level3` may begin: nothing is read meanwhile, for what comes next may end it.
+    pub(super) judging: bool,
     /// The `level3` that it admitted.
     pub(super) admitted: Option<Call>,
     pub(super) submissions: Vec<Submission<Ticket>>,
@@ -169,7 +168,7 @@ pub(super) fn run(
         tokens: Vec::new(),
         channels: HashMap::new(),
         topics: HashSet::new(),
-        barriers: 0,
+        judging: false,
         admitted: None,
         submissions: Vec::new(),
         looking_back: 0,
@@ -353,7 +352,7 @@ impl Session {
     pub(super) fn reads(&self) -> bool {
         let in_flight = self.outlet.in_flight() + self.submissions.len();
         let past = self.looking_back + self.history.len() + self.replays.len();
-        !self.stopping && self.barriers == 0 && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
+        !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
     }
 
     /// Notes that the peer is there, and may send more as time has passed.
@@ -435,7 +434,7 @@ impl Session {
             presence::left(&self.gateway, id, asked);
         }
         for topic in std::mem::take(&mut self.topics) {
-            self.gateway.market_data.unsubscribe(topic, self.outlet.seat, || ()).await;
+            self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
         }
     }
 

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendError;
 
 use crate::access::operation::Operation;
 use crate::domain::ids::{MarketId, Seq};
@@ -64,8 +63,7 @@ pub struct Topic {
 
 enum Request {
     Subscribe(Topic, Arc<dyn Subscriber>, bool),
-    /// With what is done behind the last frame.
-    Unsubscribe(Topic, usize, Box<dyn FnOnce() + Send>),
+    Unsubscribe(Topic, usize),
 }
 
 /// The sessions' end.
@@ -80,14 +78,10 @@ impl MarketData {
         self.requests.send(Request::Subscribe(topic, subscriber, snapshot)).await.is_ok()
     }
 
-    /// Ends a subscription, and does `then` once the subscriber is handed nothing more of it. A projection that stops before
-    /// does not.
-    pub async fn unsubscribe(&self, topic: Topic, subscriber: usize, then: impl FnOnce() + Send + 'static) {
-        let request = Request::Unsubscribe(topic, subscriber, Box::new(then));
-        // One that has stopped already follows nobody.
-        if let Err(SendError(Request::Unsubscribe(.., then))) = self.requests.send(request).await {
-            then();
-        }
+    /// Ends a subscription.
+    pub async fn unsubscribe(&self, topic: Topic, subscriber: usize) {
+        // A projection that has stopped follows nobody.
+        let _ = self.requests.send(Request::Unsubscribe(topic, subscriber)).await;
     }
 
     /// Whether subscribers are still told: not once the projection has stopped, whatever the cause.

@@ -215,11 +215,10 @@ impl Projection {
     async fn answer(&mut self, request: Request) {
         match request {
             Request::Subscribe(topic, subscriber, snapshot) => self.subscribe(topic, subscriber, snapshot).await,
-            Request::Unsubscribe(topic, id, then) => {
+            Request::Unsubscribe(topic, id) => {
                 if let Some(followers) = self.followers.get_mut(&topic) {
                     followers.retain(|subscriber| subscriber.id() != id);
                 }
-                then();
             }
         }
     }

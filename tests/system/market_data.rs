@@ -251,26 +251,6 @@ async fn an_unsubscribe_without_values_ends_what_the_socket_follows_and_one_with
     assert_eq!(depths, [25, 100]);
 }
 
-#[tokio::test]
-async fn nothing_of_a_subscription_comes_after_the_acknowledgement_of_its_end() {
-    let world = World::new(&[]).await;
-    let mut reader = Client::bare(world.address).await;
-    for channel in ["instrument", "ticker", "book"] {
-        let asked = |method: &str| match channel {
-            "instrument" => json!({"method": method, "params": {"channel": channel}}),
-            _ => json!({"method": method, "params": {"channel": channel, "symbol": ["BTC/USD"]}}),
-        };
-        assert!(reader.burst(["subscribe", "unsubscribe", "subscribe"].map(asked)).await);
-        let mut told = Vec::new();
-        while told.len() < 5 {
-            let frame = reader.next().await;
-            let name = frame["method"].as_str().or(frame["channel"].as_str()).unwrap().to_owned();
-            told.extend(Some(name).filter(|name| !["status", "heartbeat"].contains(&name.as_str())));
-        }
-        assert_eq!(told, ["subscribe", channel, "unsubscribe", "subscribe", channel]);
-    }
-}
-
 /// Stock clients read the first item of every frame of these two, and lose their socket where there is none.
 #[tokio::test]
 async fn what_has_no_trades_yet_begins_without_a_snapshot_and_its_first_item_is_an_update() {

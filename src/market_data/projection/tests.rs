@@ -251,7 +251,7 @@ async fn d4_54_who_subscribes_without_room_for_a_snapshot_gets_it_once_it_reads(
     for _ in 0..100 {
         projection.subscribe(topic, Arc::<Full>::clone(&full), true).await;
         projection.catch_up().await;
-        projection.answer(Request::Unsubscribe(topic, full.id(), Box::new(|| ()))).await;
+        projection.answer(Request::Unsubscribe(topic, full.id())).await;
     }
     projection.subscribe(topic, Arc::<Full>::clone(&full), true).await;
     projection.catch_up().await;
