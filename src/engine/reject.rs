@@ -246,8 +246,9 @@ impl Reject {
 
     /// The refusal of a batch for the sake of that one of its orders.
     pub fn in_batch(self, index: usize) -> Reject {
-        let advice = self.advice.unwrap_or_else(|| "correct it".to_owned());
-        Reject::field(self.code, self.field.unwrap_or("orders"), format!("{advice} (orders[{index}])"))
+        // Clients match a text without a field whole (rule 45).
+        let (Some(field), Some(advice)) = (self.field, &self.advice) else { return self };
+        Reject::field(self.code, field, format!("{advice} (orders[{index}])"))
     }
 
     /// The text on the wire: the code's, then `:<field>: <advice>` where there is a field (rule 45).

@@ -130,7 +130,7 @@ async fn a_batch_is_sound_as_a_whole_and_then_each_order_stands_alone() {
     let checked = bot.call("batch_add", batch(vec![order(1.0, "a"), order(2.0, "b")], true)).await;
     assert!(checked.as_array().unwrap().iter().all(|row| row["order_id"] == ""), "none, as of `add_order`: {checked}");
     for (field, value, expected) in [
-        ("limit_price", json!(10.05), "EOrder:Tick size check failed:orders: correct it (orders[1])"),
+        ("limit_price", json!(10.05), "EOrder:Tick size check failed"),
         ("order_qty", json!(0), "EGeneral:Invalid arguments:order_qty: must be above zero (orders[1])"),
         ("side", json!("up"), "EGeneral:Invalid arguments:side: give buy or sell (orders[1])"),
     ] {
