@@ -73,7 +73,7 @@ enum Action {
         #[arg(long, default_value_t = 0)]
         venue_nonce_window: u64,
         /// From when the venue key is no longer good, such as 2030-01-01T00:00:00Z. Without it, it never ends.
-        #[arg(long, value_parser = moment)]
+        #[arg(long, value_parser = end_to_come)]
         venue_expires: Option<Moment>,
     },
     /// Run the server until it is told to stop.
@@ -159,8 +159,10 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn moment(text: &str) -> Result<Moment, &'static str> {
-    Moment::parse(text).ok_or("give an RFC 3339 time")
+/// The venue has no other key, so that it must be good when it begins.
+fn end_to_come(text: &str) -> Result<Moment, &'static str> {
+    let end = Moment::parse(text).ok_or("give an RFC 3339 time")?;
+    if end > server::wall_clock() { Ok(end) } else { Err("give a time to come") }
 }
 
 /// Not left to clap, which would print a wrong one with its password.

@@ -7,13 +7,16 @@ use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::LogFormat;
 
-/// Below this level the WebSocket library tells each frame, and with it the secrets that are shown once.
-const FRAMES: &str = "tungstenite=info";
+/// The WebSocket library. Below `info` it tells each frame, and with it the secrets that are shown once.
+const FRAMES: &str = "tungstenite";
 
 /// How lines are written, once logging has started.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
@@ -34,13 +37,15 @@ pub fn start(format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
     let filter = filter.map_err(|error| format!("{}: {error}", EnvFilter::DEFAULT_ENV))?;
     FORMAT.get_or_init(|| format);
-    let filter = filter.add_directive(FRAMES.parse().expect("it is a directive"));
+    // Beside what `RUST_LOG` says, not within it: there whoever names a module of the library would have the last word.
+    let no_frames = filter_fn(|told| *told.level() <= Level::INFO || !told.target().starts_with(FRAMES));
     // Colours are for a terminal: in a file they stand between a name and its value.
     let colours = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let log = tracing_subscriber::registry().with(filter).with(no_frames);
     match format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => log.with(lines).init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
     Ok(())
 }

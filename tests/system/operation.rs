@@ -106,7 +106,10 @@ async fn serve_as(dir: &Path, arguments: &[&str]) -> (Served, (String, String)) 
     let text = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("format = \"text\"", "format = \"json\"");
     std::fs::write(&settings, text).unwrap();
     let log = std::fs::File::create(dir.join("log")).unwrap();
-    (Served::start(&settings, ("trace", log.into())).await, (shown("venue key"), shown("secret")))
+    (
+        Served::start(&settings, ("trace,tungstenite::protocol=trace", log.into())).await,
+        (shown("venue key"), shown("secret")),
+    )
 }
 
 /// The data of a world with these keys, which is stopped, and a file of settings for a process that goes on with them.
@@ -416,11 +419,13 @@ async fn rule_36_the_venue_key_ends_when_init_was_told_and_takes_its_open_socket
 }
 
 #[test]
-fn rule_36_init_refuses_an_end_of_the_venue_key_that_is_no_time() {
+fn rule_36_init_refuses_an_end_of_the_venue_key_that_is_no_time_to_come() {
     let dir = tempfile::tempdir().unwrap();
-    let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    let refused = init.args(["init", "--venue-expires", "tomorrow", "--dir"]).arg(dir.path()).output().unwrap();
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(told.contains("--venue-expires") && told.contains("give an RFC 3339 time"), "{told}");
-    assert!(!refused.status.success() && dir.path().read_dir().unwrap().next().is_none(), "nothing was made");
+    for (end, advice) in [("tomorrow", "give an RFC 3339 time"), ("2020-01-01T00:00:00Z", "give a time to come")] {
+        let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let refused = init.args(["init", "--venue-expires", end, "--dir"]).arg(dir.path()).output().unwrap();
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains("--venue-expires") && told.contains(advice), "{told}");
+        assert!(!refused.status.success() && dir.path().read_dir().unwrap().next().is_none(), "nothing was made");
+    }
 }
