@@ -226,14 +226,11 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     telemetry::start(config.log.format)?;
     let master = MasterKey::load(config.master_key_file.as_deref(), &config.data_dir)?;
     let scheme = config.scheme();
-    let server = Server::start(Plan { config, master, genesis: None }).await?;
-    println!("listening on {scheme}://{}", server.address());
-    until_told(server).await
-}
-
-/// Serves until a signal, or until the journal fails; stops in order either way.
-async fn until_told(mut server: Server) -> Result<(), Failure> {
+    let mut server = Server::start(Plan { config, master, genesis: None }).await?;
+    // Before it says so: who has read that it listens may tell it to stop.
     let told = signal()?;
+    println!("listening on {scheme}://{}", server.address());
+    // Until a signal, or until the journal fails; it stops in order either way.
     tokio::select! {
         // What it says is told once the sockets are closed.
         _ = server.failed() => {}
