@@ -80,7 +80,7 @@ pub enum LogFormat {
 pub struct Limits {
     /// Connections open at once.
     pub max_connections: usize,
-    /// Bytes that may wait to be sent on one connection.
+    /// Bytes that may wait for a client that takes what is sent too late.
     pub send_queue_bytes: usize,
     /// Commands that may wait for the engine; beyond it the answer is "unavailable".
     pub submit_queue: usize,

@@ -7,7 +7,7 @@ use super::credentials::secret_text;
 use super::fan_out;
 use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
-use super::outlet::{First, Part, Started};
+use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
 use super::replay::Turn;
 use super::rights::Holder;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::answers::{Group, ITEMS_MAX};
 use super::directory::Directory;
-use super::outlet::Part;
+use super::part::Part;
 use super::ring::Item;
 use super::session::Session;
 use super::subscriptions::Subscriber;

@@ -173,7 +173,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::outlet::{Part, Seats};
+    use super::super::outlet::Seats;
+    use super::super::part::Part;
     use super::super::socket::Socket;
     use super::*;
     use crate::market_data::Subscriber as _;

@@ -22,6 +22,7 @@ pub mod metrics;
 mod narrowing;
 pub mod outbound;
 pub mod outlet;
+pub mod part;
 pub mod passwords;
 mod past;
 pub mod presence;

@@ -10,20 +10,14 @@ use bytes::Bytes;
 use futures::task::AtomicWaker;
 use tokio::sync::mpsc;
 
-use super::call::Call;
-use super::fan_out::Batch;
 use super::line::{Line, Passed};
+use super::part::{Part, Told};
 use super::rights::Holder;
-use super::ring::Item;
 use super::throttle::Throttle;
 use crate::access::operation::Operation;
 use crate::config::Limits;
-use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
-use crate::engine::query::{HistoryGrant, Owner, View};
-use crate::engine::reject::Reject;
 use crate::engine::service_users::KeyRef;
-use crate::sequencer::handle::Outcome;
 
 /// Deliveries that may wait on one socket; there is at most one a commit.
 const DELIVERIES_MAX: usize = 512;
@@ -39,64 +33,12 @@ const PARTS_PER_CALL: usize = 8;
 /// many parts as its length makes.
 const PART_BYTES: usize = 512;
 
+/// So many times the send queue may wait on a socket whose peer takes what is written: its session has not had its turn,
+/// which on a busy machine can last longer than a queue takes to fill.
+const BURST: usize = 16;
+
 /// Handshakes and token calls of a key in a minute that are admitted however few sockets it may have.
 const ADMISSIONS_LEAST: u32 = 100;
-
-/// Something for a socket to write.
-#[derive(Debug)]
-pub enum Part {
-    /// The engine's answer to a call.
-    Answer(Call, Outcome),
-    /// The journal failed under a call; its outcome is not known.
-    Failed(Call),
-    /// A private stream begins, or its refusal.
-    Started(Call, Result<Box<Started>, Reject>),
-    /// An item of a private channel that the socket follows.
-    Item(Operation, Item),
-    /// Items of a channel that many follow, for a subscription by its number.
-    Batch(Operation, u64, Arc<Batch>),
-    /// A frame that is rendered already, header included, shared with others.
-    Frame(Bytes),
-    /// Something to tell on `status`.
-    Tell(Told),
-    /// Close with this code and reason once everything before is written.
-    Close(u16, &'static str),
-}
-
-/// What is told beside the streams, on `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// A freeze of the Organization began, with its scope, or ended: `none`.
-    Freeze(&'static str),
-    /// The Member's permissions or KYC status changed: what was seen before may be too much or too little.
-    Rights,
-    /// The venue was halted, or its storage takes no writes, or it goes on: for every socket.
-    System,
-}
-
-/// How a private stream begins.
-#[derive(Debug)]
-pub struct Started {
-    /// The position of what follows.
-    pub at: Seq,
-    /// The items missed since the offset named, or the snapshot.
-    pub first: First,
-    /// What the acknowledgement warns of.
-    pub warnings: Vec<&'static str>,
-    /// Leave to read past fills, for `snap_trades`.
-    pub fills: Option<HistoryGrant>,
-}
-
-/// What a private stream begins with.
-#[derive(Debug)]
-pub enum First {
-    /// A snapshot.
-    Snapshot(View),
-    /// What was missed, in order.
-    Replay(Vec<Item>),
-    /// What was missed begins before the ring of this owner: history tells it first. Nobody follows yet.
-    Past(Owner),
-}
 
 /// What a socket tells the release step outside the engine's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +99,7 @@ impl Seats {
             queue,
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            behind: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             seated: AtomicBool::new(false),
@@ -235,6 +178,8 @@ pub struct Outlet {
     waiting: AtomicUsize,
     /// Calls submitted and not answered yet.
     in_flight: AtomicUsize,
+    /// The peer has not taken a write for a while.
+    behind: AtomicBool,
     /// The socket is too slow for its queue.
     slow: AtomicBool,
     /// The server stops.
@@ -264,7 +209,7 @@ impl Outlet {
         let weight = self.weight(&parts);
         // One delivery alone is always taken: its size is bounded by what one commit holds.
         let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
-        let room = before == 0 || before + weight <= self.seats.parts_max;
+        let room = before == 0 || before + weight <= self.waiting_max();
         let taken = room && self.queue.try_send(parts).is_ok();
         if !taken {
             self.waiting.fetch_sub(weight, Ordering::Relaxed);
@@ -376,6 +321,20 @@ impl Outlet {
     /// Notes that parts of this weight were written.
     pub fn written(&self, weight: usize) {
         self.waiting.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    /// Notes whether the peer is behind with what was written; then less may wait for it.
+    pub fn behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Relaxed);
+        if self.waiting.load(Ordering::Relaxed) > self.waiting_max() {
+            self.alarm(&self.slow);
+        }
+    }
+
+    /// Parts that may wait, as they are weighed.
+    fn waiting_max(&self) -> usize {
+        let times = if self.behind.load(Ordering::Relaxed) { 1 } else { BURST };
+        self.seats.parts_max.saturating_mul(times)
     }
 
     /// Waits until the socket has been too slow for its queue. For its session alone.

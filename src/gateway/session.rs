@@ -25,7 +25,8 @@ use super::call::Call;
 use super::context::Gateway;
 use super::frame::Frames;
 use super::outbound::{self, Envelope};
-use super::outlet::{Occupied, Outlet, Part, Told};
+use super::outlet::{Occupied, Outlet};
+use super::part::{Part, Told};
 use super::presence;
 use super::release::Ticket;
 use super::replay::{Turned, turned};
@@ -42,7 +43,7 @@ use crate::wire::market_data::Status;
 const DRAIN_MAX: usize = 256;
 /// Pieces of the past that one socket asks history for at once; it is read on when one is told.
 const PAST_MAX: usize = 8;
-/// Bytes that the messages of a socket may have rendered before they are written and more are taken.
+/// Bytes that messages or deliveries may have rendered before they are written and more are taken.
 const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
 const DELIVERIES_MAX: usize = 64;
@@ -382,7 +383,7 @@ impl Session {
         let mut weight = self.outlet.weight(&first);
         let mut end = self.take(first, now);
         for _ in 1..DELIVERIES_MAX {
-            if end.is_some() {
+            if end.is_some() || self.out.bytes.len() > RENDERED_MAX {
                 break;
             }
             let Ok(delivery) = parts.try_recv() else { break };

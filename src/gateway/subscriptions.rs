@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::call::Follow;
 use super::fan_out::{self, News};
-use super::outlet::{First, Outlet, Part, Started};
+use super::outlet::Outlet;
+use super::part::{First, Part, Started};
 use super::ring::{Gap, Item, Ring};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};

@@ -13,6 +13,9 @@ use super::rights::SLOW_CONSUMER;
 use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;
 
+/// How long a peer may leave a write untaken before it is behind.
+const BRIEF: Duration = Duration::from_millis(250);
+
 /// A buffer that grew beyond this for one burst is given back.
 const BUFFER_KEPT: usize = 64 * 1024;
 
@@ -51,9 +54,16 @@ async fn patiently(
     outlet: &Outlet,
     dead_after: Duration,
 ) -> Result<(), End> {
+    if let Ok(written) = tokio::time::timeout(BRIEF, whole.as_mut()).await {
+        return written;
+    }
+    outlet.behind(true);
     let too_slow = tokio::select! {
         biased;
-        written = whole.as_mut() => return written,
+        written = whole.as_mut() => {
+            outlet.behind(false);
+            return written;
+        }
         () = outlet.too_slow() => true,
         () = outlet.stopping() => false,
         () = tokio::time::sleep(dead_after) => return Err(End::Gone),

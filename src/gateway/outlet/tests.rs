@@ -26,6 +26,7 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     let outlet = &seat.0;
     outlet.opened(line);
     outlet.submitted(1);
+    outlet.behind(true);
     assert!(outlet.send(frames(3)));
     assert!(!outlet.send(frames(2)), "there is room for one");
     assert!(outlet.too_slow().now_or_never().is_some());
@@ -40,6 +41,26 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     assert!(!outlet.pass(&frame, None) && !outlet.pass_replies(1, || Some(&frame)) && !outlet.send(frames(1)));
     assert!(parts.try_recv().is_err());
     assert_eq!(client.try_read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// On a busy machine a session that was not run for 40 ms lost its peer, which was reading.
+#[test]
+fn d4_54_a_session_that_has_not_had_its_turn_is_not_a_slow_consumer() {
+    let slow = |outlet: &Outlet| outlet.too_slow().now_or_never().is_some();
+    let (seat, mut parts) = Seats::new(4, 1).take(HERE);
+    let outlet = &seat.0;
+    (0..BURST).for_each(|_| assert!(outlet.send(frames(4))));
+    assert!(!slow(outlet));
+    // It writes all but the last, and its peer takes that in time or not.
+    (1..BURST).for_each(|_| outlet.written(parts.try_recv().unwrap().len()));
+    outlet.behind(true);
+    assert!(!slow(outlet), "no more waits than may");
+    outlet.behind(false);
+    assert!(outlet.send(frames(1)));
+    outlet.behind(true);
+    assert!(slow(outlet));
+    let (seat, _parts) = Seats::new(4, 1).take(HERE);
+    assert!(seat.0.send(frames(4 * BURST)) && !seat.0.send(frames(1)) && slow(&seat.0), "there is a bound to it");
 }
 
 /// A frame that counted as one part let a socket that did not read hold thousands of snapshots.

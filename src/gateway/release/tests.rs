@@ -80,6 +80,7 @@ async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit
     let (mut desk, sockets) = desk();
     let (seat, mut parts) = seat(&sockets);
     follow_custody(&mut desk, &seat);
+    seat.0.behind(true);
     desk.release(batch(1..=3));
     desk.release(batch(4..=5));
     desk.release(batch(6..=6));
