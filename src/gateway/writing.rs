@@ -14,7 +14,7 @@ use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;
 
 /// How long a peer may leave a write untaken before it is behind.
-const BRIEF: Duration = Duration::from_millis(250);
+const BRIEF: Duration = Duration::from_millis(100);
 
 /// A buffer that grew beyond this for one burst is given back.
 const BUFFER_KEPT: usize = 64 * 1024;
