@@ -15,34 +15,22 @@ use super::release::Ticket;
 use super::replay::BROKEN_OFF;
 use super::session::{Following, Session};
 use super::token::TokenError;
-use crate::access::operation::{Kind, Operation};
+use super::topics::acknowledged;
+use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
-use crate::domain::candles::INTERVALS;
-use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
 use crate::engine::workflows::{Drawn, Needs};
-use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
 
-/// A topic with the symbol that a request names it by.
-type Named = (Option<String>, Option<Topic>);
-
-/// Symbols whose orders one socket may follow.
-const LEVEL3_MAX: usize = 200;
 /// Tokens that one socket remembers having used; the first, which bound it, is always among them.
 const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
-/// What a client is told that follows as much as it may.
-const CROWDED: &str =
-    "EGeneral:Limit reached:symbol: this connection has reached its subscription limit; unsubscribe first";
-/// What a client is told that names more than it may follow: each name would have a reply of its own.
-const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: name no more symbols than a connection may follow";
 /// What a client is told when the engine's queue is full.
-const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
+pub(super) const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
 impl Session {
     /// Answers a message at once, or adds what it asks to the submissions. What few messages have to wait for, market
@@ -314,107 +302,6 @@ impl Session {
         }
     }
 
-    /// Goes on with `level3`, which the engine has admitted.
-    pub(super) async fn follow_orders(&mut self, call: Call, now: Moment) {
-        // Nothing would end the stream with the key's right if the token before was refused.
-        if !self.bound {
-            return self.refused_call(&call, "Token(s) not found", now);
-        }
-        self.judging = false;
-        let envelope = call.envelope(now);
-        if let Continuation::Level3(channel) = call.then {
-            self.follow_market(call.operation, *channel, envelope).await;
-        }
-    }
-
-    /// One acknowledgement for each symbol, as v2 has it.
-    async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
-        let topics = match self.topics_of(operation, &channel) {
-            Ok(topics) => topics,
-            Err(error) => return self.reply(envelope, Err(error)),
-        };
-        for (symbol, topic) in topics {
-            let Some(topic) = topic else {
-                let error = format!("Currency pair not supported {}", symbol.as_deref().unwrap_or_default());
-                self.refuse_symbol(envelope, symbol.as_deref(), &error);
-                continue;
-            };
-            if let Some(error) = self.too_many_orders(topic) {
-                self.refuse_symbol(envelope, symbol.as_deref(), error);
-                continue;
-            }
-            if self.topics.len() >= self.gateway.limits.subscriptions_per_connection && !self.topics.contains(&topic) {
-                self.refuse_symbol(envelope, symbol.as_deref(), CROWDED);
-                continue;
-            }
-            if !self.topics.insert(topic) {
-                self.refuse_symbol(envelope, symbol.as_deref(), "Already subscribed");
-                continue;
-            }
-            let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
-            let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
-            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, symbol.clone()) };
-            self.acknowledge(envelope, &result);
-            let subscriber = Arc::clone(&self.outlet);
-            if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
-                self.topics.remove(&topic);
-                self.refuse_symbol(envelope, symbol.as_deref(), UNAVAILABLE);
-            }
-        }
-    }
-
-    /// What keeps a socket from following the orders of one more market (docs.kraken.com, `level3`).
-    fn too_many_orders(&self, topic: Topic) -> Option<&'static str> {
-        let mut followed = self.topics.iter().filter(|of| of.channel == Operation::Level3 && **of != topic);
-        match topic.channel {
-            Operation::Level3 if followed.clone().any(|of| of.market == topic.market) => {
-                Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other")
-            }
-            Operation::Level3 if followed.nth(LEVEL3_MAX - 1).is_some() => {
-                Some("EGeneral:Invalid arguments:symbol: at most 200 for each connection")
-            }
-            _ => None,
-        }
-    }
-
-    /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
-    /// no market.
-    fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, &'static str> {
-        let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
-        if operation == Operation::Instrument {
-            return Ok(vec![(None, Some(topic(None)))]);
-        }
-        let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
-        if symbols.len() > self.gateway.limits.subscriptions_per_connection {
-            return Err(TOO_MANY_NAMES);
-        }
-        let depth = match operation {
-            Operation::Book => channel.depth.unwrap_or(DEPTHS[0]),
-            Operation::Level3 => channel.depth.unwrap_or(ORDER_DEPTHS[0]),
-            Operation::Ohlc => channel.interval.unwrap_or(INTERVALS[0]),
-            _ => 0,
-        };
-        match operation {
-            Operation::Book if !DEPTHS.contains(&depth) => {
-                return Err("EGeneral:Invalid arguments:depth: give 10, 25, 100, 500 or 1000");
-            }
-            Operation::Level3 if !ORDER_DEPTHS.contains(&depth) => {
-                return Err("EGeneral:Invalid arguments:depth: give 10, 100 or 1000");
-            }
-            Operation::Ohlc if !INTERVALS.contains(&depth) => {
-                return Err("EGeneral:Invalid arguments:interval: give 1, 5, 15, 30, 60, 240, 1440, 10080 or 21600");
-            }
-            _ => {}
-        }
-        let bbo = operation == Operation::Ticker && channel.bbo == Some(true);
-        let reference = self.gateway.directory.reference();
-        let of = |symbol: &String| {
-            let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
-            (Some(symbol.clone()), found.map(|market| Topic { depth, bbo, ..topic(Some(market.id)) }))
-        };
-        Ok(symbols.iter().map(of).collect())
-    }
-
     async fn unsubscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
         let envelope = Envelope::at_once("unsubscribe", req_id, now);
         let missing = "EGeneral:Invalid arguments:channel: not subscribed";
@@ -459,41 +346,16 @@ impl Session {
         }
     }
 
-    /// What an `unsubscribe` ends. Stock clients leave out the depth, interval or trigger that they subscribed with
-    /// (nautilus_trader, the venue's Rust SDK): then it is the default's topic, or else all of its channel and market.
-    fn meant(&self, topic: Topic, exact: bool) -> Vec<Topic> {
-        if exact || self.topics.contains(&topic) {
-            return self.topics.get(&topic).copied().into_iter().collect();
-        }
-        let same = |of: &&Topic| of.channel == topic.channel && of.market == topic.market;
-        let mut topics: Vec<Topic> = self.topics.iter().filter(same).copied().collect();
-        topics.sort_by_key(|of| of.depth);
-        topics
-    }
-
     /// Appends a successful reply with a wire type as its result.
     pub(super) fn acknowledge(&mut self, envelope: Envelope<'_>, result: &Subscribed) {
         self.reply(envelope, Ok(&items::to_json(result)));
     }
 
     /// A refusal that names its symbol, if it has one, at top level (rule 45).
-    fn refuse_symbol(&mut self, envelope: Envelope<'_>, symbol: Option<&str>, error: &str) {
+    pub(super) fn refuse_symbol(&mut self, envelope: Envelope<'_>, symbol: Option<&str>, error: &str) {
         match symbol {
             Some(symbol) => self.push(|text| envelope.refusal(text, symbol, error)),
             None => self.reply(envelope, Err(error)),
         }
-    }
-}
-
-/// What an acknowledgement says of a public topic.
-fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
-    debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
-    Subscribed {
-        channel: topic.channel.name(),
-        symbol,
-        depth: matches!(topic.channel, Operation::Book | Operation::Level3).then_some(topic.depth),
-        interval: (topic.channel == Operation::Ohlc).then_some(topic.depth),
-        event_trigger: (topic.channel == Operation::Ticker).then_some(if topic.bbo { "bbo" } else { "trades" }),
-        ..Subscribed::default()
     }
 }

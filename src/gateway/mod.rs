@@ -42,6 +42,7 @@ pub mod subscriptions;
 pub mod throttle;
 pub mod tls;
 pub mod token;
+mod topics;
 mod traces;
 pub mod untrusted;
 pub mod upgrade;

@@ -1,0 +1,154 @@
+//! The topics of market data that a socket follows: how they begin, and how they end.
+
+use std::sync::Arc;
+
+use super::call::{Call, Continuation};
+use super::dispatch::UNAVAILABLE;
+use super::inbound::Channel;
+use super::outbound::Envelope;
+use super::session::Session;
+use crate::access::operation::{Kind, Operation};
+use crate::domain::candles::INTERVALS;
+use crate::domain::text::Symbol;
+use crate::domain::time::Moment;
+use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
+use crate::wire::results::Subscribed;
+
+/// A topic with the symbol that a request names it by.
+type Named = (Option<String>, Option<Topic>);
+
+/// Symbols whose orders one socket may follow.
+const LEVEL3_MAX: usize = 200;
+/// What a client is told that follows as much as it may.
+const CROWDED: &str =
+    "EGeneral:Limit reached:symbol: this connection has reached its subscription limit; unsubscribe first";
+/// What a client is told that names more than it may follow: each name would have a reply of its own.
+const TOO_MANY_NAMES: &str = "EGeneral:Invalid arguments:symbol: name no more symbols than a connection may follow";
+
+impl Session {
+    /// Goes on with `level3`, which the engine has admitted.
+    pub(super) async fn follow_orders(&mut self, call: Call, now: Moment) {
+        // Nothing would end the stream with the key's right if the token before was refused.
+        if !self.bound {
+            return self.refused_call(&call, "Token(s) not found", now);
+        }
+        self.judging = false;
+        let envelope = call.envelope(now);
+        if let Continuation::Level3(channel) = call.then {
+            self.follow_market(call.operation, *channel, envelope).await;
+        }
+    }
+
+    /// One acknowledgement for each symbol, as v2 has it.
+    pub(super) async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
+        let topics = match self.topics_of(operation, &channel) {
+            Ok(topics) => topics,
+            Err(error) => return self.reply(envelope, Err(error)),
+        };
+        for (symbol, topic) in topics {
+            let Some(topic) = topic else {
+                let error = format!("Currency pair not supported {}", symbol.as_deref().unwrap_or_default());
+                self.refuse_symbol(envelope, symbol.as_deref(), &error);
+                continue;
+            };
+            if let Some(error) = self.too_many_orders(topic) {
+                self.refuse_symbol(envelope, symbol.as_deref(), error);
+                continue;
+            }
+            if self.topics.len() >= self.gateway.limits.subscriptions_per_connection && !self.topics.contains(&topic) {
+                self.refuse_symbol(envelope, symbol.as_deref(), CROWDED);
+                continue;
+            }
+            if !self.topics.insert(topic) {
+                self.refuse_symbol(envelope, symbol.as_deref(), "Already subscribed");
+                continue;
+            }
+            let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
+            let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
+            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, symbol.clone()) };
+            self.acknowledge(envelope, &result);
+            let subscriber = Arc::clone(&self.outlet);
+            if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
+                self.topics.remove(&topic);
+                self.refuse_symbol(envelope, symbol.as_deref(), UNAVAILABLE);
+            }
+        }
+    }
+
+    /// What keeps a socket from following the orders of one more market (docs.kraken.com, `level3`).
+    fn too_many_orders(&self, topic: Topic) -> Option<&'static str> {
+        let mut followed = self.topics.iter().filter(|of| of.channel == Operation::Level3 && **of != topic);
+        match topic.channel {
+            Operation::Level3 if followed.clone().any(|of| of.market == topic.market) => {
+                Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other")
+            }
+            Operation::Level3 if followed.nth(LEVEL3_MAX - 1).is_some() => {
+                Some("EGeneral:Invalid arguments:symbol: at most 200 for each connection")
+            }
+            _ => None,
+        }
+    }
+
+    /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
+    /// no market.
+    pub(super) fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, &'static str> {
+        let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
+        if operation == Operation::Instrument {
+            return Ok(vec![(None, Some(topic(None)))]);
+        }
+        let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
+        if symbols.len() > self.gateway.limits.subscriptions_per_connection {
+            return Err(TOO_MANY_NAMES);
+        }
+        let depth = match operation {
+            Operation::Book => channel.depth.unwrap_or(DEPTHS[0]),
+            Operation::Level3 => channel.depth.unwrap_or(ORDER_DEPTHS[0]),
+            Operation::Ohlc => channel.interval.unwrap_or(INTERVALS[0]),
+            _ => 0,
+        };
+        match operation {
+            Operation::Book if !DEPTHS.contains(&depth) => {
+                return Err("EGeneral:Invalid arguments:depth: give 10, 25, 100, 500 or 1000");
+            }
+            Operation::Level3 if !ORDER_DEPTHS.contains(&depth) => {
+                return Err("EGeneral:Invalid arguments:depth: give 10, 100 or 1000");
+            }
+            Operation::Ohlc if !INTERVALS.contains(&depth) => {
+                return Err("EGeneral:Invalid arguments:interval: give 1, 5, 15, 30, 60, 240, 1440, 10080 or 21600");
+            }
+            _ => {}
+        }
+        let bbo = operation == Operation::Ticker && channel.bbo == Some(true);
+        let reference = self.gateway.directory.reference();
+        let of = |symbol: &String| {
+            let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
+            (Some(symbol.clone()), found.map(|market| Topic { depth, bbo, ..topic(Some(market.id)) }))
+        };
+        Ok(symbols.iter().map(of).collect())
+    }
+
+    /// What an `unsubscribe` ends. Stock clients leave out the depth, interval or trigger that they subscribed with
+    /// (nautilus_trader, the venue's Rust SDK): then it is the default's topic, or else all of its channel and market.
+    pub(super) fn meant(&self, topic: Topic, exact: bool) -> Vec<Topic> {
+        if exact || self.topics.contains(&topic) {
+            return self.topics.get(&topic).copied().into_iter().collect();
+        }
+        let same = |of: &&Topic| of.channel == topic.channel && of.market == topic.market;
+        let mut topics: Vec<Topic> = self.topics.iter().filter(same).copied().collect();
+        topics.sort_by_key(|of| of.depth);
+        topics
+    }
+}
+
+/// What an acknowledgement says of a public topic.
+pub(super) fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
+    debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
+    Subscribed {
+        channel: topic.channel.name(),
+        symbol,
+        depth: matches!(topic.channel, Operation::Book | Operation::Level3).then_some(topic.depth),
+        interval: (topic.channel == Operation::Ohlc).then_some(topic.depth),
+        event_trigger: (topic.channel == Operation::Ticker).then_some(if topic.bbo { "bbo" } else { "trades" }),
+        ..Subscribed::default()
+    }
+}
