@@ -314,7 +314,7 @@ impl Session {
             | Operation::Ohlc => {
                 let topics = match self.topics_of(operation, &channel) {
                     Ok(topics) => topics,
-                    Err(error) => return self.reply(envelope, Err(error)),
+                    Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
                 };
                 let exact = channel.depth.is_some() || channel.interval.is_some() || channel.bbo.is_some();
                 for (symbol, topic) in topics {

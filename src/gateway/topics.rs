@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Continuation};
 use super::dispatch::UNAVAILABLE;
-use super::inbound::Channel;
+use super::inbound::{Channel, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
 use crate::access::operation::{Kind, Operation};
@@ -43,7 +43,7 @@ impl Session {
     pub(super) async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
-            Err(error) => return self.reply(envelope, Err(error)),
+            Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
         };
         for (symbol, topic) in topics {
             let Some(topic) = topic else {
@@ -91,32 +91,25 @@ impl Session {
 
     /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
     /// no market.
-    pub(super) fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, &'static str> {
+    pub(super) fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, WireError> {
         let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(topic(None)))]);
         }
-        let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty()).ok_or("Symbol(s) not found")?;
+        let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty());
+        let symbols = symbols.ok_or_else(|| WireError::new("Symbol(s) not found"))?;
         if symbols.len() > self.gateway.limits.subscriptions_per_connection {
-            return Err(TOO_MANY_NAMES);
+            return Err(WireError::new(TOO_MANY_NAMES));
         }
-        let depth = match operation {
-            Operation::Book => channel.depth.unwrap_or(DEPTHS[0]),
-            Operation::Level3 => channel.depth.unwrap_or(ORDER_DEPTHS[0]),
-            Operation::Ohlc => channel.interval.unwrap_or(INTERVALS[0]),
-            _ => 0,
+        let (field, asked, admissible): (_, _, &[u32]) = match operation {
+            Operation::Book => ("depth", channel.depth, &DEPTHS),
+            Operation::Level3 => ("depth", channel.depth, &ORDER_DEPTHS),
+            Operation::Ohlc => ("interval", channel.interval, &INTERVALS),
+            _ => ("depth", None, &[0]),
         };
-        match operation {
-            Operation::Book if !DEPTHS.contains(&depth) => {
-                return Err("EGeneral:Invalid arguments:depth: give 10, 25, 100, 500 or 1000");
-            }
-            Operation::Level3 if !ORDER_DEPTHS.contains(&depth) => {
-                return Err("EGeneral:Invalid arguments:depth: give 10, 100 or 1000");
-            }
-            Operation::Ohlc if !INTERVALS.contains(&depth) => {
-                return Err("EGeneral:Invalid arguments:interval: give 1, 5, 15, 30, 60, 240, 1440, 10080 or 21600");
-            }
-            _ => {}
+        let depth = asked.unwrap_or(admissible[0]);
+        if !admissible.contains(&depth) {
+            return Err(WireError::none_of(field, admissible));
         }
         let bbo = operation == Operation::Ticker && channel.bbo == Some(true);
         let reference = self.gateway.directory.reference();

@@ -1,5 +1,7 @@
 //! A refusal of a message's shape.
 
+use std::fmt::Display;
+
 use serde::Deserialize;
 
 use crate::domain::decimal::DecimalError;
@@ -24,6 +26,13 @@ impl WireError {
     /// An inadmissible value, with what to do about it.
     pub fn field(field: &str, advice: &str) -> WireError {
         WireError::new(format!("EGeneral:Invalid arguments:{field}: {advice}"))
+    }
+
+    /// A value that is none of these, of which there are at least two.
+    pub fn none_of(field: &str, admissible: &[impl Display]) -> WireError {
+        let mut texts: Vec<String> = admissible.iter().map(ToString::to_string).collect();
+        let last = texts.pop().unwrap_or_default();
+        WireError::field(field, &format!("give {} or {last}", texts.join(", ")))
     }
 
     /// A number that is none, or that we cannot hold.

@@ -73,8 +73,7 @@ pub(super) fn period(start: Option<&str>, end: Option<&str>) -> Result<Period, W
 
 /// A type of ledger entry. One that no entry has would be taken for an account without such entries.
 pub(super) fn entry_type(text: &str) -> Result<String, WireError> {
-    let advice = "give trade, deposit, withdrawal, transfer, staking or reward";
-    named("type", text, |text| TYPES.contains(&text).then(|| text.to_owned()), advice)
+    if TYPES.contains(&text) { Ok(text.to_owned()) } else { Err(WireError::none_of("type", &TYPES)) }
 }
 
 pub(super) fn strategy(text: &str) -> Result<StrategyId, WireError> {
