@@ -71,10 +71,10 @@ impl Session {
                     self.begin(call, started, &reference, now);
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
-                Part::Frame(frame) => self.out.bytes.extend_from_slice(&frame),
+                Part::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
                 Part::Tell(told) => self.status(Some(told)),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
-                Part::Item(..) => {}
+                Part::Item(..) | Part::Frame(..) => {}
             }
         }
         self.end_group(&mut group);

@@ -15,7 +15,6 @@ use super::release::Ticket;
 use super::replay::BROKEN_OFF;
 use super::session::{Following, Session};
 use super::token::TokenError;
-use super::topics::acknowledged;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
 use crate::domain::time::Moment;
@@ -29,7 +28,9 @@ use crate::wire::results::Subscribed;
 const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
-/// What a client is told when the engine's queue is full.
+/// What a client is told that ends what it does not follow.
+pub(super) const NOT_SUBSCRIBED: &str = "EGeneral:Invalid arguments:channel: not subscribed";
+/// What a client is told when the engine's queue is full, or market data has stopped.
 pub(super) const UNAVAILABLE: &str = "EService:Unavailable: retry in 100 ms";
 
 impl Session {
@@ -116,7 +117,9 @@ impl Session {
         match body {
             Body::Ping => self.push(|text| Envelope { method: "pong", ..envelope }.pong(text)),
             Body::Subscribe(channel) => return Some(Box::pin(self.subscribe(operation, channel, req_id, time_in))),
-            Body::Unsubscribe(channel) => return Some(Box::pin(self.unsubscribe(operation, channel, req_id, time_in))),
+            Body::Unsubscribe(channel) => {
+                self.unsubscribe(operation, &channel, Envelope { method: "unsubscribe", ..envelope });
+            }
             Body::Command(mut command) => {
                 command.set_deadline(time_in.plus_us(DEADLINE_US));
                 let then = Continuation::of(&command);
@@ -302,48 +305,26 @@ impl Session {
         }
     }
 
-    async fn unsubscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
-        let envelope = Envelope::at_once("unsubscribe", req_id, now);
-        let missing = "EGeneral:Invalid arguments:channel: not subscribed";
+    fn unsubscribe(&mut self, operation: Operation, channel: &Channel, envelope: Envelope<'_>) {
         match operation {
             Operation::Instrument
             | Operation::Ticker
             | Operation::Book
             | Operation::Level3
             | Operation::Trade
-            | Operation::Ohlc => {
-                let topics = match self.topics_of(operation, &channel) {
-                    Ok(topics) => topics,
-                    Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
-                };
-                let exact = channel.depth.is_some() || channel.interval.is_some() || channel.bbo.is_some();
-                for (symbol, topic) in topics {
-                    let ended = topic.map(|topic| self.meant(topic, exact)).unwrap_or_default();
-                    if ended.is_empty() {
-                        self.refuse_symbol(envelope, symbol.as_deref(), missing);
-                    }
-                    for topic in ended {
-                        self.topics.remove(&topic);
-                        self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
-                        self.acknowledge(envelope, &acknowledged(topic, symbol.clone()));
-                    }
-                }
-            }
+            | Operation::Ohlc => return self.leave_market(operation, channel, envelope),
+            Operation::Status => {}
             _ => {
-                match self.channels.remove(&operation) {
-                    Some(following) => {
-                        if fan_out::takes(operation) {
-                            self.outlet.passes(None);
-                        }
-                        self.outlet.unsubscribed(operation, following.number);
-                    }
-                    None if operation == Operation::Status => {}
-                    None => return self.reply(envelope, Err(missing)),
+                let Some(following) = self.channels.remove(&operation) else {
+                    return self.reply(envelope, Err(NOT_SUBSCRIBED));
+                };
+                if fan_out::takes(operation) {
+                    self.outlet.passes(None);
                 }
-                let result = Subscribed { channel: operation.name(), ..Subscribed::default() };
-                self.acknowledge(envelope, &result);
+                self.outlet.unsubscribed(operation, following.number);
             }
         }
+        self.acknowledge(envelope, &Subscribed { channel: operation.name(), ..Subscribed::default() });
     }
 
     /// Appends a successful reply with a wire type as its result.

@@ -142,7 +142,7 @@ fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
     let batch = &part_of(batch, |item| item.stamped.seq > subscriber.since);
     let Some(channel) = batch.items.first().map(|item| item.route.channel) else { return };
     let (outlet, number) = (&subscriber.outlet, subscriber.number);
-    if !outlet.pass(batch.frame(reference), Some(number)) {
+    if !outlet.pass(batch.frame(reference), || outlet.is_passing(number)) {
         // A socket that is too slow is told to close by this very call.
         outlet.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
     }

@@ -166,7 +166,7 @@ impl Line {
 mod tests {
     use std::future::pending;
     use std::net::{IpAddr, Ipv4Addr};
-    use std::sync::Arc;
+    use std::sync::{Arc, Weak};
 
     use bytes::Bytes;
     use futures::poll;
@@ -177,7 +177,10 @@ mod tests {
     use super::super::part::Part;
     use super::super::socket::Socket;
     use super::*;
-    use crate::market_data::Subscriber as _;
+
+    fn part(frame: &Bytes) -> Vec<Part> {
+        vec![Part::Frame(Weak::new(), frame.clone())]
+    }
 
     async fn pair() -> (Socket, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -257,7 +260,7 @@ mod tests {
         assert!(parts.try_recv().unwrap().is_empty(), "it may wait to end");
         assert_eq!(outlet.in_flight(), 0);
         outlet.submitted(1);
-        outlet.send(vec![Part::Frame(Bytes::from_static(b"before"))]);
+        outlet.send(part(&Bytes::from_static(b"before")));
         assert!(!outlet.pass_replies(1, replies), "something waits before them");
         let mut read = [0; 21];
         client.read_exact(&mut read).await.unwrap();
@@ -280,7 +283,7 @@ mod tests {
                     Ok(Some(delivery)) => {
                         let weight = seat.0.weight(&delivery);
                         for part in delivery {
-                            let Part::Frame(frame) = part else { panic!("a frame") };
+                            let Part::Frame(_, frame) = part else { panic!("a frame") };
                             socket.write_all(&frame).await.unwrap();
                         }
                         seat.0.written(weight);
@@ -303,8 +306,8 @@ mod tests {
                 }
                 let frame = Bytes::from(frame);
                 passed += u32::from(
-                    outlet.pass(&frame, None) || {
-                        outlet.queue(&frame);
+                    outlet.pass(&frame, || true) || {
+                        outlet.send(part(&frame));
                         false
                     },
                 );

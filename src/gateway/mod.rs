@@ -39,6 +39,7 @@ mod session;
 pub mod sign_in;
 pub mod socket;
 pub mod subscriptions;
+mod tap;
 pub mod throttle;
 pub mod tls;
 pub mod token;

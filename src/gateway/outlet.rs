@@ -131,7 +131,8 @@ impl Seats {
         self.all().iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed) * PART_BYTES).sum()
     }
 
-    fn all(&self) -> Vec<Arc<Outlet>> {
+    /// Every open socket.
+    pub fn all(&self) -> Vec<Arc<Outlet>> {
         // Not longer than this: an outlet that ends takes itself out of the map.
         self.open.lock().expect("no holder of this lock panics").values().filter_map(Weak::upgrade).collect()
     }
@@ -230,10 +231,14 @@ impl Outlet {
         self.passes.store(number.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Writes a frame to the socket at once if nothing waits before it, its session is at rest and, where the frame is of a
-    /// private subscription, that still goes on. `false` when the frame is to be queued instead.
-    pub fn pass(&self, frame: &Bytes, subscription: Option<u64>) -> bool {
-        let goes_on = || subscription.is_none_or(|number| number == self.passes.load(Ordering::Relaxed));
+    /// Whether items of this subscription may be passed.
+    pub fn is_passing(&self, number: u64) -> bool {
+        self.passes.load(Ordering::Relaxed) == number
+    }
+
+    /// Writes a frame to the socket at once if nothing waits before it, its session is at rest and its subscription still
+    /// goes on, which is asked while the session cannot end it. `false` when the frame is to be queued instead.
+    pub fn pass(&self, frame: &Bytes, goes_on: impl FnOnce() -> bool) -> bool {
         self.pass_over(|| goes_on().then_some(frame))
     }
 
@@ -308,11 +313,27 @@ impl Outlet {
         DELIVERIES_MAX - self.queue.capacity()
     }
 
+    /// Whether the session has ended.
+    pub fn is_gone(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// Whether there is room for market data: with one frame more there is still some for what has no second chance, answers
+    /// and private items.
+    pub fn has_room(&self) -> bool {
+        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
+    }
+
+    /// Whether most of what waited has been written.
+    pub fn is_reading(&self) -> bool {
+        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 4
+    }
+
     /// What parts count for in the queue. One frame counts for a quarter of the queue at the most, however long it is: a
     /// snapshot may be longer than all of it, and must not shut out the answers that come while it is written.
     pub fn weight(&self, parts: &[Part]) -> usize {
         let weight = |part: &Part| match part {
-            Part::Frame(frame) => frame.len().div_ceil(PART_BYTES).min(self.seats.parts_max / 4).max(1),
+            Part::Frame(_, frame) => frame.len().div_ceil(PART_BYTES).min(self.seats.parts_max / 4).max(1),
             _ => 1,
         };
         parts.iter().map(weight).sum()
@@ -414,38 +435,6 @@ impl Drop for Outlet {
     fn drop(&mut self) {
         self.seats.open.lock().expect("no holder of this lock panics").remove(&self.seat);
         self.seats.free.lock().expect("no holder of this lock panics").push(self.seat);
-    }
-}
-
-impl crate::market_data::Subscriber for Outlet {
-    fn id(&self) -> usize {
-        self.seat
-    }
-
-    fn is_gone(&self) -> bool {
-        self.queue.is_closed()
-    }
-
-    // With one frame more there is still room for what has no second chance: answers and private items.
-    fn has_room(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
-    }
-
-    fn is_reading(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 4
-    }
-
-    fn send(&self, frame: &Bytes) -> bool {
-        // What can be passed has room, and is there.
-        self.pass(frame, None) || self.has_room() && Outlet::send(self, vec![Part::Frame(frame.clone())])
-    }
-
-    fn prefetch(&self) {
-        Outlet::prefetch(self);
-    }
-
-    fn queue(&self, frame: &Bytes) {
-        Outlet::send(self, vec![Part::Frame(frame.clone())]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the release step hands a socket to write.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -26,8 +26,8 @@ pub enum Part {
     Item(Operation, Item),
     /// Items of a channel that many follow, for a subscription by its number.
     Batch(Operation, u64, Arc<Batch>),
-    /// A frame that is rendered already, header included, shared with others.
-    Frame(Bytes),
+    /// A frame of market data, header included, shared with others; for a subscription, while that goes on.
+    Frame(Weak<()>, Bytes),
     /// Something to tell on `status`.
     Tell(Told),
     /// Close with this code and reason once everything before is written.

@@ -3,7 +3,7 @@
 //! The session owns the socket's writing; tungstenite reads and answers pings. What tungstenite has queued
 //! is flushed before a frame of ours goes out, and nothing is read while one is being written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -99,7 +99,8 @@ pub(super) struct Session {
     /// Tokens used here: they stay good as long as the socket is open (rule 5).
     pub(super) tokens: Vec<(String, Claims)>,
     pub(super) channels: HashMap<Operation, Following>,
-    pub(super) topics: HashSet<Topic>,
+    /// The topics of market data that it follows, each with what keeps its tap open.
+    pub(super) topics: HashMap<Topic, Arc<()>>,
     /// The engine judges whether `level3` may begin: nothing is read meanwhile, for what comes next may end it.
     pub(super) judging: bool,
     /// The `level3` that it admitted.
@@ -168,7 +169,7 @@ pub(super) fn run(
         principal,
         tokens: Vec::new(),
         channels: HashMap::new(),
-        topics: HashSet::new(),
+        topics: HashMap::new(),
         judging: false,
         admitted: None,
         submissions: Vec::new(),
@@ -200,7 +201,7 @@ pub(super) fn run(
         // What a panic left half done is of this socket alone, and it leaves as any other does.
         let end = served.unwrap_or(End::Drop(1011, "the session failed"));
         session.closed(end, now.elapsed());
-        session.leave().await;
+        session.leave();
         if let End::Close(code, reason) = end {
             Box::pin(upgrade::close(socket, code, reason)).await;
         }
@@ -427,16 +428,14 @@ impl Session {
         }
     }
 
-    async fn leave(&mut self) {
+    fn leave(&mut self) {
         if self.bound
             && let Actor::ServiceUser(id) = self.principal.actor
         {
             let asked = self.channels.values().any(|following| following.options.cancel_on_disconnect);
             presence::left(&self.gateway, id, asked);
         }
-        for topic in std::mem::take(&mut self.topics) {
-            self.gateway.market_data.unsubscribe(topic, self.outlet.seat).await;
-        }
+        self.topics.clear();
     }
 
     /// Appends the frame whose payload `write` makes.

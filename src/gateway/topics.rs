@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::call::{Call, Continuation};
-use super::dispatch::UNAVAILABLE;
+use super::dispatch::{NOT_SUBSCRIBED, UNAVAILABLE};
 use super::inbound::{Channel, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
+use super::tap::Tap;
 use crate::access::operation::{Kind, Operation};
 use crate::domain::candles::INTERVALS;
 use crate::domain::text::Symbol;
@@ -39,59 +40,76 @@ impl Session {
         }
     }
 
-    /// One acknowledgement for each symbol, as v2 has it.
+    /// One acknowledgement for each symbol, as v2 has it. It is written before the first frame, since nothing is passed or taken
+    /// from the queue meanwhile.
     pub(super) async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
             Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
         };
+        let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
         for (symbol, topic) in topics {
             let Some(topic) = topic else {
                 let error = format!("Currency pair not supported {}", symbol.as_deref().unwrap_or_default());
                 self.refuse_symbol(envelope, symbol.as_deref(), &error);
                 continue;
             };
-            if let Some(error) = self.too_many_orders(topic) {
+            if let Some(error) = self.keeps_from(topic) {
                 self.refuse_symbol(envelope, symbol.as_deref(), error);
                 continue;
             }
-            if self.topics.len() >= self.gateway.limits.subscriptions_per_connection && !self.topics.contains(&topic) {
-                self.refuse_symbol(envelope, symbol.as_deref(), CROWDED);
-                continue;
-            }
-            if !self.topics.insert(topic) {
-                self.refuse_symbol(envelope, symbol.as_deref(), "Already subscribed");
-                continue;
-            }
-            let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
-            let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
-            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, symbol.clone()) };
-            self.acknowledge(envelope, &result);
-            let subscriber = Arc::clone(&self.outlet);
-            if !self.gateway.market_data.subscribe(topic, subscriber, snapshot).await {
-                self.topics.remove(&topic);
+            let (held, tap) = Tap::open(&self.outlet);
+            if !self.gateway.market_data.subscribe(topic, Arc::new(tap), snapshot).await {
                 self.refuse_symbol(envelope, symbol.as_deref(), UNAVAILABLE);
+                continue;
+            }
+            self.topics.insert(topic, held);
+            let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
+            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, symbol) };
+            self.acknowledge(envelope, &result);
+        }
+    }
+
+    /// One acknowledgement for each topic; nothing of it comes afterwards.
+    pub(super) fn leave_market(&mut self, operation: Operation, channel: &Channel, envelope: Envelope<'_>) {
+        let topics = match self.topics_of(operation, channel) {
+            Ok(topics) => topics,
+            Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
+        };
+        let exact = channel.depth.is_some() || channel.interval.is_some() || channel.bbo.is_some();
+        for (symbol, topic) in topics {
+            let ended = topic.map(|topic| self.meant(topic, exact)).unwrap_or_default();
+            if ended.is_empty() {
+                self.refuse_symbol(envelope, symbol.as_deref(), NOT_SUBSCRIBED);
+            }
+            for topic in ended {
+                self.topics.remove(&topic);
+                self.acknowledge(envelope, &acknowledged(topic, symbol.clone()));
             }
         }
     }
 
-    /// What keeps a socket from following the orders of one more market (docs.kraken.com, `level3`).
-    fn too_many_orders(&self, topic: Topic) -> Option<&'static str> {
-        let mut followed = self.topics.iter().filter(|of| of.channel == Operation::Level3 && **of != topic);
-        match topic.channel {
-            Operation::Level3 if followed.clone().any(|of| of.market == topic.market) => {
-                Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other")
-            }
-            Operation::Level3 if followed.nth(LEVEL3_MAX - 1).is_some() => {
-                Some("EGeneral:Invalid arguments:symbol: at most 200 for each connection")
-            }
-            _ => None,
+    /// What keeps a socket from following a topic.
+    fn keeps_from(&self, topic: Topic) -> Option<&'static str> {
+        if self.topics.contains_key(&topic) {
+            return Some("Already subscribed");
         }
+        // docs.kraken.com, `level3`.
+        if topic.channel == Operation::Level3 {
+            let followed = self.topics.keys().filter(|of| of.channel == Operation::Level3);
+            if followed.clone().any(|of| of.market == topic.market) {
+                return Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other");
+            }
+            if followed.count() >= LEVEL3_MAX {
+                return Some("EGeneral:Invalid arguments:symbol: at most 200 for each connection");
+            }
+        }
+        (self.topics.len() >= self.gateway.limits.subscriptions_per_connection).then_some(CROWDED)
     }
 
     /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
     /// no market.
-    pub(super) fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, WireError> {
+    fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, WireError> {
         let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(topic(None)))]);
@@ -122,19 +140,19 @@ impl Session {
 
     /// What an `unsubscribe` ends. Stock clients leave out the depth, interval or trigger that they subscribed with
     /// (nautilus_trader, the venue's Rust SDK): then it is the default's topic, or else all of its channel and market.
-    pub(super) fn meant(&self, topic: Topic, exact: bool) -> Vec<Topic> {
-        if exact || self.topics.contains(&topic) {
-            return self.topics.get(&topic).copied().into_iter().collect();
+    fn meant(&self, topic: Topic, exact: bool) -> Vec<Topic> {
+        if self.topics.contains_key(&topic) {
+            return vec![topic];
         }
-        let same = |of: &&Topic| of.channel == topic.channel && of.market == topic.market;
-        let mut topics: Vec<Topic> = self.topics.iter().filter(same).copied().collect();
+        let same = |of: &&Topic| !exact && of.channel == topic.channel && of.market == topic.market;
+        let mut topics: Vec<Topic> = self.topics.keys().filter(same).copied().collect();
         topics.sort_by_key(|of| of.depth);
         topics
     }
 }
 
 /// What an acknowledgement says of a public topic.
-pub(super) fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
+fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
     debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
     Subscribed {
         channel: topic.channel.name(),

@@ -30,11 +30,9 @@ pub const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
 /// Depths of `level3` that may be subscribed to.
 pub const ORDER_DEPTHS: [u32; 3] = [10, 100, 1_000];
 
-/// Where frames go.
+/// Where the frames of a topic go.
 pub trait Subscriber: Send + Sync + 'static {
-    /// Tells it from others.
-    fn id(&self) -> usize;
-    /// Whether nobody is there any more.
+    /// Whether nobody is there any more, or wants to be told. That is how a subscription ends.
     fn is_gone(&self) -> bool;
     /// Whether a frame would be taken now.
     fn has_room(&self) -> bool;
@@ -48,7 +46,7 @@ pub trait Subscriber: Send + Sync + 'static {
     fn queue(&self, frame: &Bytes);
 }
 
-/// What is subscribed to; unsubscribing names the same.
+/// What is subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Topic {
     /// `instrument`, `ticker`, `book`, `level3`, `trade` or `ohlc`.
@@ -61,9 +59,10 @@ pub struct Topic {
     pub bbo: bool,
 }
 
-enum Request {
-    Subscribe(Topic, Arc<dyn Subscriber>, bool),
-    Unsubscribe(Topic, usize),
+struct Request {
+    topic: Topic,
+    subscriber: Arc<dyn Subscriber>,
+    snapshot: bool,
 }
 
 /// The sessions' end.
@@ -75,13 +74,7 @@ pub struct MarketData {
 impl MarketData {
     /// Subscribes; the snapshot, if wanted, is the first frame. `false` when the projection has stopped.
     pub async fn subscribe(&self, topic: Topic, subscriber: Arc<dyn Subscriber>, snapshot: bool) -> bool {
-        self.requests.send(Request::Subscribe(topic, subscriber, snapshot)).await.is_ok()
-    }
-
-    /// Ends a subscription.
-    pub async fn unsubscribe(&self, topic: Topic, subscriber: usize) {
-        // A projection that has stopped follows nobody.
-        let _ = self.requests.send(Request::Unsubscribe(topic, subscriber)).await;
+        self.requests.send(Request { topic, subscriber, snapshot }).await.is_ok()
     }
 
     /// Whether subscribers are still told: not once the projection has stopped, whatever the cause.

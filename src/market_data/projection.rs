@@ -100,13 +100,6 @@ struct Followers {
     behind: Vec<Arc<dyn Subscriber>>,
 }
 
-impl Followers {
-    fn retain(&mut self, stays: impl Fn(&dyn Subscriber) -> bool) {
-        self.current.retain(|subscriber| stays(&**subscriber));
-        self.behind.retain(|subscriber| stays(&**subscriber));
-    }
-}
-
 struct Projection {
     reference: Reference,
     markets: Vec<Market>,
@@ -177,7 +170,7 @@ impl Projection {
                         let Some(batch) = incoming.batches.recv().await else { return };
                         self.follow_all(&batch, &mut incoming).await;
                     }
-                    self.answer(request).await;
+                    self.subscribe(request).await;
                 }
                 batch = incoming.batches.recv() => {
                     let Some(batch) = batch else { return };
@@ -208,17 +201,6 @@ impl Projection {
                 let of = self.followers.iter_mut().filter(|(topic, _)| topic.market == Some(id) && told(topic));
                 // Who was told less than there is gets a fresh snapshot.
                 of.for_each(|(_, followers)| followers.behind.append(&mut followers.current));
-            }
-        }
-    }
-
-    async fn answer(&mut self, request: Request) {
-        match request {
-            Request::Subscribe(topic, subscriber, snapshot) => self.subscribe(topic, subscriber, snapshot).await,
-            Request::Unsubscribe(topic, id) => {
-                if let Some(followers) = self.followers.get_mut(&topic) {
-                    followers.retain(|subscriber| subscriber.id() != id);
-                }
             }
         }
     }
@@ -411,8 +393,8 @@ impl Projection {
         })
     }
 
-    async fn subscribe(&mut self, topic: Topic, subscriber: Arc<dyn Subscriber>, snapshot: bool) {
-        if topic.market.is_some_and(|id| id.index() >= self.markets.len()) {
+    async fn subscribe(&mut self, Request { topic, subscriber, snapshot }: Request) {
+        if subscriber.is_gone() || topic.market.is_some_and(|id| id.index() >= self.markets.len()) {
             return;
         }
         // Who asks for candles before those of the past are there gets a snapshot then, and who has no room for one
@@ -450,8 +432,14 @@ impl Projection {
         self.followers.insert(topic, followers);
     }
 
-    /// Subscribers that were too slow and have read on get a fresh snapshot instead of what they missed.
+    /// Subscribers that were too slow and have read on get a fresh snapshot instead of what they missed. Those that are gone
+    /// are forgotten.
     async fn catch_up(&mut self) {
+        self.followers.retain(|_, followers| {
+            followers.current.retain(|subscriber| !subscriber.is_gone());
+            followers.behind.retain(|subscriber| !subscriber.is_gone());
+            !(followers.current.is_empty() && followers.behind.is_empty())
+        });
         let due = |(topic, followers): &(&Topic, &Followers)| {
             let ready = followers.behind.iter().any(|subscriber| subscriber.is_reading());
             ready && !(self.awaits_past && topic.channel == Operation::Ohlc)
@@ -469,10 +457,6 @@ impl Projection {
             }
             self.followers.insert(topic, followers);
         }
-        self.followers.retain(|_, followers| {
-            followers.retain(|subscriber| !subscriber.is_gone());
-            !(followers.current.is_empty() && followers.behind.is_empty())
-        });
     }
 
     async fn yield_periodically(&mut self) {

@@ -252,6 +252,36 @@ async fn an_unsubscribe_without_values_ends_what_the_socket_follows_and_one_with
     assert_eq!(depths, [25, 100]);
 }
 
+#[tokio::test]
+async fn rule_42_nothing_of_a_topic_comes_after_the_acknowledgement_of_its_end() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut buyer, mut seller) = (world.bot(1).await, world.bot(2).await);
+    seller.call("add_order", limit("sell", "0.1", 20_000)).await;
+    buyer.call("add_order", limit("buy", "0.1", 20_000)).await;
+    let mut reader = Client::bare(world.address).await;
+    let channels = ["book", "trade", "ticker", "instrument"].into_iter().cycle();
+    for (channel, price) in channels.zip(20_000..20_020) {
+        let asked = |method: &str, channel: &str| match channel {
+            "instrument" => json!({"method": method, "params": {"channel": channel}}),
+            _ => json!({"method": method, "params": {"channel": channel, "symbol": ["BTC/USD"], "snapshot": true}}),
+        };
+        let order = json!({"method": "add_order", "params": limit("sell", "0.1", price)});
+        // What is asked for first would be told before the other.
+        let other = if channel == "book" { "ticker" } else { "book" };
+        let burst =
+            [("subscribe", channel), ("unsubscribe", channel), ("subscribe", other)].map(|(how, of)| asked(how, of));
+        assert!(seller.burst([order]).await && reader.burst(burst).await);
+        let (mut acknowledged, mut told) = (0, Vec::new());
+        while acknowledged < 3 || !told.iter().any(|name| name == other) {
+            let frame = reader.next().await;
+            acknowledged += usize::from(frame["method"].is_string());
+            told.extend(frame["channel"].as_str().filter(|_| acknowledged >= 2).map(str::to_owned));
+        }
+        assert!(!told.iter().any(|name| name == channel), "{channel}: {told:?}");
+        reader.call("unsubscribe", asked("", other)["params"].clone()).await;
+    }
+}
+
 /// Stock clients read the first item of every frame of these two, and lose their socket where there is none.
 #[tokio::test]
 async fn what_has_no_trades_yet_begins_without_a_snapshot_and_its_first_item_is_an_update() {

@@ -47,6 +47,18 @@ async fn whoever_follows_market_data_that_has_failed_is_closed() {
     assert_eq!(followers_end_after(fail).await, 1013);
 }
 
+#[tokio::test]
+async fn whoever_asks_for_market_data_that_has_stopped_is_refused_and_not_acknowledged_first() {
+    let mut served = Served::new().await;
+    served.market_feed = None;
+    while served.gateway.market_data.is_running() {
+        tokio::task::yield_now().await;
+    }
+    served.send(json!({"method": "subscribe", "params": {"channel": "instrument"}})).await;
+    let answer = served.frame("method", "subscribe").await;
+    assert_eq!(answer["error"], "EService:Unavailable: retry in 100 ms");
+}
+
 /// How many sockets of strangers the numbers tell of.
 fn strangers(served: &Served) -> i64 {
     served.gateway.metrics.open(Actor::Public)

@@ -8,12 +8,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::socket::Socket;
 use super::*;
-use crate::market_data::Subscriber as _;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn frames(count: usize) -> Vec<Part> {
-    (0..count).map(|_| Part::Frame(Bytes::from_static(b"frame"))).collect()
+    (0..count).map(|_| frame(&Bytes::from_static(b"frame"))).collect()
+}
+
+fn frame(bytes: &Bytes) -> Part {
+    Part::Frame(Weak::new(), bytes.clone())
 }
 
 #[tokio::test]
@@ -31,14 +34,13 @@ async fn nothing_is_taken_or_passed_once_something_was_refused() {
     assert!(!outlet.send(frames(2)), "there is room for one");
     assert!(outlet.too_slow().now_or_never().is_some());
     assert!(!outlet.send(frames(1)), "it would be told behind a hole");
-    outlet.queue(&Bytes::from_static(b"frame"));
     // The session writes what it has and is at rest again before it is asked whether it was too slow.
     outlet.written(parts.try_recv().unwrap().len());
     assert!(parts.try_recv().is_err());
     let mut waiting = Box::pin(line.rest(pending::<()>()));
     assert!(poll!(&mut waiting).is_pending());
     let frame = Bytes::from_static(b"frame");
-    assert!(!outlet.pass(&frame, None) && !outlet.pass_replies(1, || Some(&frame)) && !outlet.send(frames(1)));
+    assert!(!outlet.pass(&frame, || true) && !outlet.pass_replies(1, || Some(&frame)) && !outlet.send(frames(1)));
     assert!(parts.try_recv().is_err());
     assert_eq!(client.try_read(&mut [0; 8]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
@@ -72,7 +74,7 @@ fn d4_54_a_frame_counts_by_its_length_and_leaves_room_for_answers() {
     let snapshot = Bytes::from(vec![0; 100 * PART_BYTES + 1]);
     let mut queued = 0;
     while outlet.has_room() {
-        outlet.queue(&snapshot);
+        assert!(outlet.send(vec![frame(&snapshot)]));
         queued += 1;
     }
     assert_eq!(queued, 6, "the sixth finds a little less than half of the queue taken");
@@ -85,8 +87,7 @@ fn d4_54_a_frame_counts_by_its_length_and_leaves_room_for_answers() {
     assert!(outlet.is_reading() && seats.bytes_waiting() == 0);
     // Longer than the whole queue.
     let book = Bytes::from(vec![0; 5_000 * PART_BYTES]);
-    outlet.queue(&book);
-    outlet.queue(&book);
+    assert!(outlet.send(vec![frame(&book)]) && outlet.send(vec![frame(&book)]));
     assert!(!outlet.has_room() && outlet.send(frames(512)), "there is room for answers beside it");
     assert!(outlet.too_slow().now_or_never().is_none());
 }

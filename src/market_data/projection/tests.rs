@@ -15,15 +15,15 @@ use crate::engine::event::{Fill, Trade};
 #[derive(Default)]
 struct Kept(Mutex<Vec<serde_json::Value>>);
 
-/// Keeps what it is sent, and has no room until it reads.
+/// Keeps what it is sent, and has no room until it reads; it may leave as well.
 #[derive(Default)]
-struct Full(Kept, AtomicBool);
+struct Full {
+    kept: Kept,
+    reads: AtomicBool,
+    gone: AtomicBool,
+}
 
 impl Subscriber for Kept {
-    fn id(&self) -> usize {
-        1
-    }
-
     fn is_gone(&self) -> bool {
         false
     }
@@ -47,28 +47,24 @@ impl Subscriber for Kept {
 }
 
 impl Subscriber for Full {
-    fn id(&self) -> usize {
-        self.0.id()
-    }
-
     fn is_gone(&self) -> bool {
-        self.0.is_gone()
+        self.gone.load(Ordering::Relaxed)
     }
 
     fn has_room(&self) -> bool {
-        self.1.load(Ordering::Relaxed)
+        self.reads.load(Ordering::Relaxed)
     }
 
     fn is_reading(&self) -> bool {
-        self.1.load(Ordering::Relaxed)
+        self.has_room()
     }
 
     fn send(&self, frame: &Bytes) -> bool {
-        self.has_room() && self.0.send(frame)
+        self.has_room() && self.kept.send(frame)
     }
 
     fn queue(&self, frame: &Bytes) {
-        self.0.queue(frame);
+        self.kept.queue(frame);
     }
 }
 
@@ -78,6 +74,11 @@ fn of_btc_usd() -> Snapshot {
 
 fn plain(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// What asks for a topic, with a snapshot.
+fn asked(topic: Topic, subscriber: &Arc<impl Subscriber>) -> Request {
+    Request { topic, subscriber: Arc::clone(subscriber) as Arc<dyn Subscriber>, snapshot: true }
 }
 
 /// A projection of one market, in which these trades were read back.
@@ -97,7 +98,7 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     let mut projection = begun(Vec::new());
     let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
     let topic = Topic { channel: Operation::Ohlc, market: Some(MarketId(1)), depth: 1, bbo: false };
-    projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
+    projection.subscribe(asked(topic, &early)).await;
     let candles = &mut projection.markets[0].candles;
     candles.add(1, traded(2, 40));
     candles.add(1, traded(3, 50));
@@ -110,7 +111,7 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     let candles = [traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into();
     projection.remember(MarketPast { candles, ..MarketPast::default() });
     projection.catch_up().await;
-    projection.subscribe(topic, Arc::<Kept>::clone(&late), true).await;
+    projection.subscribe(asked(topic, &late)).await;
     for told in [early, late] {
         let told = told.0.lock().unwrap();
         let [snapshot] = told.as_slice() else { panic!("{told:?}") };
@@ -210,13 +211,13 @@ async fn rule_44_the_past_comes_before_the_trades_since_the_start_and_replaces_w
         bbo: false,
     });
     for topic in topics {
-        projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
+        projection.subscribe(asked(topic, &early)).await;
     }
     projection.follow_all(&Arc::new(vec![trade(6, 60)]), &mut incoming).await;
     projection.remember(past(&all));
     projection.catch_up().await;
     for topic in topics {
-        projection.subscribe(topic, Arc::<Kept>::clone(&late), true).await;
+        projection.subscribe(asked(topic, &late)).await;
     }
     let ticker = |kind: &str, figures: [&str; 5]| (kind.to_owned(), serde_json::Value::from(figures.to_vec()));
     let whole = ticker("snapshot", ["60", "10", "90", "6e-8", "50"]);
@@ -236,7 +237,7 @@ async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is
     let early = Arc::new(Kept::default());
     for channel in [Operation::Ticker, Operation::Trade] {
         let topic = Topic { channel, market: Some(MarketId(1)), depth: 0, bbo: false };
-        projection.subscribe(topic, Arc::<Kept>::clone(&early), true).await;
+        projection.subscribe(asked(topic, &early)).await;
     }
     projection.remember(past(&[(4, 40), (5, 50)]));
     projection.catch_up().await;
@@ -246,20 +247,22 @@ async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is
 #[tokio::test]
 async fn d4_54_who_subscribes_without_room_for_a_snapshot_gets_it_once_it_reads() {
     let mut projection = begun(Vec::new());
-    let full = Arc::new(Full::default());
     let topic = Topic { channel: Operation::Book, market: Some(MarketId(1)), depth: 10, bbo: false };
+    let mut all: Vec<Arc<Full>> = Vec::new();
     for _ in 0..100 {
-        projection.subscribe(topic, Arc::<Full>::clone(&full), true).await;
+        all.last().iter().for_each(|before| before.gone.store(true, Ordering::Relaxed));
+        let full = Arc::new(Full::default());
+        projection.subscribe(asked(topic, &full)).await;
         projection.catch_up().await;
-        projection.answer(Request::Unsubscribe(topic, full.id())).await;
+        all.push(full);
     }
-    projection.subscribe(topic, Arc::<Full>::clone(&full), true).await;
+    let told = |of: &Arc<Full>| of.kept.0.lock().unwrap().clone();
+    assert!(all.iter().all(|of| told(of).is_empty()), "nothing more waits for who does not read");
+    all.iter().for_each(|of| of.reads.store(true, Ordering::Relaxed));
     projection.catch_up().await;
-    assert_eq!(*full.0.0.lock().unwrap(), Vec::<serde_json::Value>::new(), "nothing more waits for who does not read");
-    full.1.store(true, Ordering::Relaxed);
     projection.catch_up().await;
-    projection.catch_up().await;
-    let told = full.0.0.lock().unwrap();
+    let told: Vec<_> = all.iter().flat_map(told).collect();
     let [snapshot] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((&snapshot["channel"], &snapshot["type"]), (&"book".into(), &"snapshot".into()));
+    assert!(all[..99].iter().all(|of| Arc::strong_count(of) == 1), "who is gone is forgotten");
 }
