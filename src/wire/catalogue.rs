@@ -2,7 +2,7 @@
 //! a frame for each channel. The matches are exhaustive, so that an operation cannot be added without them.
 
 use schemars::generate::SchemaSettings;
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::earn as e;
@@ -12,170 +12,18 @@ use super::params as p;
 use super::results as r;
 use crate::access::operation::{Kind, Operation};
 
-/// The schema of an operation's params; a channel's are those of `subscribe`.
-#[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
-fn params(g: &mut SchemaGenerator, operation: Operation) -> Schema {
-    match operation {
-        Operation::Ping
-        | Operation::CancelAll
-        | Operation::KeyInfo
-        | Operation::MemberInfo
-        | Operation::ServiceUsers
-        | Operation::Members
-        | Operation::Policies
-        | Operation::Resume => g.subschema_for::<p::Nothing>(),
-        Operation::Status
-        | Operation::Instrument
-        | Operation::Ticker
-        | Operation::Book
-        | Operation::Level3
-        | Operation::Trade
-        | Operation::Ohlc
-        | Operation::Balances
-        | Operation::Executions
-        | Operation::Ledger
-        | Operation::Earn
-        | Operation::Deposits
-        | Operation::Withdrawals
-        | Operation::Approvals
-        | Operation::Custody => g.subschema_for::<p::Subscribe>(),
-        Operation::GetBalances => g.subschema_for::<p::GetBalances>(),
-        Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<p::AddOrder>(),
-        Operation::AmendOrder => g.subschema_for::<p::AmendOrder>(),
-        Operation::EditOrder => g.subschema_for::<p::EditOrder>(),
-        Operation::CancelOrder => g.subschema_for::<p::CancelOrder>(),
-        Operation::OpenOrders | Operation::ClosedOrders => g.subschema_for::<p::Orders>(),
-        Operation::QueryOrders => g.subschema_for::<p::QueryOrders>(),
-        Operation::BatchAdd => g.subschema_for::<p::BatchAdd>(),
-        Operation::BatchCancel => g.subschema_for::<p::BatchCancel>(),
-        Operation::CancelAllOrdersAfter => g.subschema_for::<p::CancelAllOrdersAfter>(),
-        Operation::TradesHistory => g.subschema_for::<p::Trades>(),
-        Operation::QueryLedgers => g.subschema_for::<p::QueryLedgers>(),
-        Operation::Ledgers => g.subschema_for::<p::Ledgers>(),
-        Operation::ExportAdd => g.subschema_for::<p::ExportAdd>(),
-        Operation::ExportStatus => g.subschema_for::<p::ExportStatus>(),
-        Operation::ExportRetrieve | Operation::ExportRemove => g.subschema_for::<p::ExportRef>(),
-        Operation::DepositStatus | Operation::WithdrawStatus => g.subschema_for::<p::TransferStatus>(),
-        Operation::WithdrawMethods => g.subschema_for::<p::WithdrawMethods>(),
-        Operation::WithdrawAddresses | Operation::Addresses => g.subschema_for::<p::WithdrawAddresses>(),
-        Operation::DepositMethods => g.subschema_for::<p::ByAsset>(),
-        Operation::EarnStrategies => g.subschema_for::<p::EarnStrategies>(),
-        Operation::EarnAllocations => g.subschema_for::<p::EarnAllocations>(),
-        Operation::EarnAllocate => g.subschema_for::<p::EarnAllocate>(),
-        Operation::EarnDeallocate => g.subschema_for::<p::EarnDeallocate>(),
-        Operation::EarnStatus => g.subschema_for::<p::EarnStatus>(),
-        Operation::DepositAddresses => g.subschema_for::<p::DepositAddresses>(),
-        Operation::WithdrawInfo => g.subschema_for::<p::WithdrawInfo>(),
-        Operation::Withdraw => g.subschema_for::<p::Withdraw>(),
-        Operation::WithdrawCancel => g.subschema_for::<p::WithdrawCancel>(),
-        Operation::Requests => g.subschema_for::<p::Requests>(),
-        Operation::RequestInfo | Operation::CancelRequest => g.subschema_for::<p::RequestRef>(),
-        Operation::Approve | Operation::Execute => g.subschema_for::<p::Vote>(),
-        Operation::Reject => g.subschema_for::<p::Reject>(),
-        Operation::ClaimSecret => g.subschema_for::<p::ClaimSecret>(),
-        Operation::CreateServiceUser => g.subschema_for::<p::CreateServiceUser>(),
-        Operation::EditServiceUser => g.subschema_for::<p::EditServiceUser>(),
-        Operation::RemoveServiceUser => g.subschema_for::<p::RemoveServiceUser>(),
-        Operation::RotateServiceUserKey => g.subschema_for::<p::RotateServiceUserKey>(),
-        Operation::InviteMember => g.subschema_for::<p::InviteMember>(),
-        Operation::EditMember => g.subschema_for::<p::EditMember>(),
-        Operation::ResetMember | Operation::RemoveMember => g.subschema_for::<p::MemberRef>(),
-        Operation::Freeze => g.subschema_for::<p::Freeze>(),
-        Operation::Unfreeze => g.subschema_for::<p::Unfreeze>(),
-        Operation::CancelOrders => g.subschema_for::<p::CancelOrders>(),
-        Operation::AuditLog => g.subschema_for::<p::AuditLog>(),
-        Operation::SetPolicy => g.subschema_for::<p::SetPolicy>(),
-        Operation::RemovePolicy => g.subschema_for::<p::RemovePolicy>(),
-        Operation::PolicyExplain => g.subschema_for::<p::PolicyExplain>(),
-        Operation::RemoveAddress => g.subschema_for::<p::RemoveAddress>(),
-        Operation::AddAddress => g.subschema_for::<p::AddAddress>(),
-        Operation::InitiateWithdrawal => g.subschema_for::<p::InitiateWithdrawal>(),
-        Operation::CreateOrganization => g.subschema_for::<p::CreateOrganization>(),
-        Operation::AddAsset => g.subschema_for::<p::AddAsset>(),
-        Operation::AddMarket => g.subschema_for::<p::AddMarket>(),
-        Operation::SetMarketStatus => g.subschema_for::<p::SetMarketStatus>(),
-        Operation::AddEarnStrategy => g.subschema_for::<p::AddEarnStrategy>(),
-        Operation::AddDepositAddresses => g.subschema_for::<p::AddDepositAddresses>(),
-        Operation::CreditDeposit => g.subschema_for::<p::CreditDeposit>(),
-        Operation::SettleWithdrawal => g.subschema_for::<p::SettleWithdrawal>(),
-        Operation::FailWithdrawal => g.subschema_for::<p::FailWithdrawal>(),
-        Operation::PayEarnReward => g.subschema_for::<p::PayEarnReward>(),
-        Operation::SetKyc => g.subschema_for::<p::SetKyc>(),
-        Operation::Halt => g.subschema_for::<p::Halt>(),
-    }
+/// What makes the schema of a type.
+type Of = fn(&mut SchemaGenerator) -> Schema;
+
+fn of<Params: JsonSchema, Result: JsonSchema>() -> (Of, Of) {
+    (SchemaGenerator::subschema_for::<Params>, SchemaGenerator::subschema_for::<Result>)
 }
 
-/// The schema of a method's result.
+/// An operation's params and its result; a channel's are those of `subscribe`.
 #[expect(clippy::too_many_lines, reason = "a flat match: one arm an operation")]
-fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
+fn types(operation: Operation) -> (Of, Of) {
     match operation {
-        Operation::Ping => g.subschema_for::<r::Done>(),
-        Operation::KeyInfo => g.subschema_for::<r::KeyInfo>(),
-        Operation::GetBalances => g.subschema_for::<r::Balances>(),
-        Operation::AddOrder | Operation::SettlePosition => g.subschema_for::<r::Placed>(),
-        Operation::AmendOrder => g.subschema_for::<r::Amended>(),
-        Operation::EditOrder => g.subschema_for::<r::Edited>(),
-        Operation::CancelOrder => g.subschema_for::<r::Canceled>(),
-        Operation::BatchAdd => g.subschema_for::<Vec<r::BatchRow>>(),
-        Operation::BatchCancel | Operation::CancelAll | Operation::CancelOrders => g.subschema_for::<r::Count>(),
-        Operation::CancelAllOrdersAfter => g.subschema_for::<r::Switch>(),
-        Operation::TradesHistory => g.subschema_for::<r::Trades>(),
-        Operation::OpenOrders | Operation::ClosedOrders | Operation::QueryOrders => g.subschema_for::<r::Orders>(),
-        Operation::Ledgers | Operation::QueryLedgers => g.subschema_for::<r::Ledgers>(),
-        Operation::ExportAdd => g.subschema_for::<r::ExportAdded>(),
-        Operation::ExportStatus => g.subschema_for::<r::Exports>(),
-        Operation::ExportRetrieve => g.subschema_for::<r::ExportLink>(),
-        Operation::ExportRemove => g.subschema_for::<r::ExportRemoved>(),
-        Operation::EarnStrategies => g.subschema_for::<e::Strategies>(),
-        Operation::EarnAllocations => g.subschema_for::<e::Allocations>(),
-        Operation::EarnAllocate | Operation::EarnDeallocate => g.subschema_for::<e::Earned>(),
-        Operation::EarnStatus => g.subschema_for::<e::EarnStatus>(),
-        Operation::DepositMethods => g.subschema_for::<r::DepositMethods>(),
-        Operation::DepositAddresses => g.subschema_for::<r::DepositAddresses>(),
-        Operation::DepositStatus => g.subschema_for::<r::Deposits>(),
-        Operation::WithdrawMethods => g.subschema_for::<r::WithdrawMethods>(),
-        Operation::WithdrawAddresses | Operation::Addresses => g.subschema_for::<r::WithdrawAddresses>(),
-        Operation::WithdrawInfo => g.subschema_for::<r::WithdrawInfo>(),
-        Operation::Withdraw | Operation::SettleWithdrawal | Operation::FailWithdrawal => {
-            g.subschema_for::<r::Withdraw>()
-        }
-        Operation::WithdrawCancel => g.subschema_for::<r::WithdrawCancel>(),
-        Operation::WithdrawStatus => g.subschema_for::<r::Withdrawals>(),
-        Operation::MemberInfo => g.subschema_for::<r::MemberInfo>(),
-        Operation::Requests => g.subschema_for::<r::Requests>(),
-        Operation::Approve | Operation::Reject | Operation::Execute => g.subschema_for::<r::DecidedAll>(),
-        Operation::RequestInfo
-        | Operation::CancelRequest
-        | Operation::EditServiceUser
-        | Operation::RemoveServiceUser
-        | Operation::EditMember
-        | Operation::RemoveMember
-        | Operation::Unfreeze
-        | Operation::SetPolicy
-        | Operation::RemovePolicy
-        | Operation::AddAddress
-        | Operation::RemoveAddress
-        | Operation::InitiateWithdrawal => g.subschema_for::<i::Request>(),
-        Operation::CreateServiceUser
-        | Operation::RotateServiceUserKey
-        | Operation::InviteMember
-        | Operation::ResetMember => g.subschema_for::<r::Initiated>(),
-        Operation::Members => g.subschema_for::<r::Members>(),
-        Operation::Freeze => g.subschema_for::<r::Froze>(),
-        Operation::AuditLog => g.subschema_for::<r::AuditLog>(),
-        Operation::PolicyExplain => g.subschema_for::<r::Explained>(),
-        Operation::ServiceUsers => g.subschema_for::<r::ServiceUsers>(),
-        Operation::ClaimSecret => g.subschema_for::<r::Credentials>(),
-        Operation::Policies => g.subschema_for::<r::Policies>(),
-        Operation::CreateOrganization => g.subschema_for::<r::OrganizationCreated>(),
-        Operation::AddAsset => g.subschema_for::<r::AssetAdded>(),
-        Operation::AddMarket => g.subschema_for::<r::MarketAdded>(),
-        Operation::AddEarnStrategy => g.subschema_for::<e::StrategyAdded>(),
-        Operation::AddDepositAddresses | Operation::SetMarketStatus => g.subschema_for::<r::Done>(),
-        Operation::CreditDeposit => g.subschema_for::<r::Credited>(),
-        Operation::PayEarnReward => g.subschema_for::<e::EarnPaid>(),
-        Operation::SetKyc => g.subschema_for::<r::MemberChanged>(),
-        Operation::Halt | Operation::Resume => g.subschema_for::<r::Halted>(),
+        Operation::Ping => of::<p::Nothing, r::Done>(),
         Operation::Status
         | Operation::Instrument
         | Operation::Ticker
@@ -190,7 +38,80 @@ fn result(g: &mut SchemaGenerator, operation: Operation) -> Schema {
         | Operation::Deposits
         | Operation::Withdrawals
         | Operation::Approvals
-        | Operation::Custody => g.subschema_for::<r::Subscribed>(),
+        | Operation::Custody => of::<p::Subscribe, r::Subscribed>(),
+        Operation::KeyInfo => of::<p::Nothing, r::KeyInfo>(),
+        Operation::GetBalances => of::<p::GetBalances, r::Balances>(),
+        Operation::AddOrder | Operation::SettlePosition => of::<p::AddOrder, r::Placed>(),
+        Operation::BatchAdd => of::<p::BatchAdd, Vec<r::BatchRow>>(),
+        Operation::AmendOrder => of::<p::AmendOrder, r::Amended>(),
+        Operation::EditOrder => of::<p::EditOrder, r::Edited>(),
+        Operation::CancelOrder => of::<p::CancelOrder, r::Canceled>(),
+        Operation::BatchCancel => of::<p::BatchCancel, r::Count>(),
+        Operation::CancelAll => of::<p::Nothing, r::Count>(),
+        Operation::CancelAllOrdersAfter => of::<p::CancelAllOrdersAfter, r::Switch>(),
+        Operation::OpenOrders | Operation::ClosedOrders => of::<p::Orders, r::Orders>(),
+        Operation::QueryOrders => of::<p::QueryOrders, r::Orders>(),
+        Operation::TradesHistory => of::<p::Trades, r::Trades>(),
+        Operation::Ledgers => of::<p::Ledgers, r::Ledgers>(),
+        Operation::QueryLedgers => of::<p::QueryLedgers, r::Ledgers>(),
+        Operation::ExportAdd => of::<p::ExportAdd, r::ExportAdded>(),
+        Operation::ExportStatus => of::<p::ExportStatus, r::Exports>(),
+        Operation::ExportRetrieve => of::<p::ExportRef, r::ExportLink>(),
+        Operation::ExportRemove => of::<p::ExportRef, r::ExportRemoved>(),
+        Operation::EarnStrategies => of::<p::EarnStrategies, e::Strategies>(),
+        Operation::EarnAllocations => of::<p::EarnAllocations, e::Allocations>(),
+        Operation::EarnAllocate => of::<p::EarnAllocate, e::Earned>(),
+        Operation::EarnDeallocate => of::<p::EarnDeallocate, e::Earned>(),
+        Operation::EarnStatus => of::<p::EarnStatus, e::EarnStatus>(),
+        Operation::DepositMethods => of::<p::ByAsset, r::DepositMethods>(),
+        Operation::DepositAddresses => of::<p::DepositAddresses, r::DepositAddresses>(),
+        Operation::DepositStatus => of::<p::TransferStatus, r::Deposits>(),
+        Operation::WithdrawMethods => of::<p::WithdrawMethods, r::WithdrawMethods>(),
+        Operation::WithdrawAddresses | Operation::Addresses => of::<p::WithdrawAddresses, r::WithdrawAddresses>(),
+        Operation::WithdrawInfo => of::<p::WithdrawInfo, r::WithdrawInfo>(),
+        Operation::Withdraw => of::<p::Withdraw, r::Withdraw>(),
+        Operation::WithdrawCancel => of::<p::WithdrawCancel, r::WithdrawCancel>(),
+        Operation::WithdrawStatus => of::<p::TransferStatus, r::Withdrawals>(),
+        Operation::MemberInfo => of::<p::Nothing, r::MemberInfo>(),
+        Operation::Requests => of::<p::Requests, r::Requests>(),
+        Operation::RequestInfo | Operation::CancelRequest => of::<p::RequestRef, i::Request>(),
+        Operation::Approve | Operation::Execute => of::<p::Vote, r::DecidedAll>(),
+        Operation::Reject => of::<p::Reject, r::DecidedAll>(),
+        Operation::ServiceUsers => of::<p::Nothing, r::ServiceUsers>(),
+        Operation::CreateServiceUser => of::<p::CreateServiceUser, r::Initiated>(),
+        Operation::EditServiceUser => of::<p::EditServiceUser, i::Request>(),
+        Operation::RotateServiceUserKey => of::<p::RotateServiceUserKey, r::Initiated>(),
+        Operation::RemoveServiceUser => of::<p::RemoveServiceUser, i::Request>(),
+        Operation::ClaimSecret => of::<p::ClaimSecret, r::Credentials>(),
+        Operation::Members => of::<p::Nothing, r::Members>(),
+        Operation::InviteMember => of::<p::InviteMember, r::Initiated>(),
+        Operation::EditMember => of::<p::EditMember, i::Request>(),
+        Operation::ResetMember => of::<p::MemberRef, r::Initiated>(),
+        Operation::RemoveMember => of::<p::MemberRef, i::Request>(),
+        Operation::Freeze => of::<p::Freeze, r::Froze>(),
+        Operation::Unfreeze => of::<p::Unfreeze, i::Request>(),
+        Operation::CancelOrders => of::<p::CancelOrders, r::Count>(),
+        Operation::AuditLog => of::<p::AuditLog, r::AuditLog>(),
+        Operation::Policies => of::<p::Nothing, r::Policies>(),
+        Operation::SetPolicy => of::<p::SetPolicy, i::Request>(),
+        Operation::RemovePolicy => of::<p::RemovePolicy, i::Request>(),
+        Operation::PolicyExplain => of::<p::PolicyExplain, r::Explained>(),
+        Operation::AddAddress => of::<p::AddAddress, i::Request>(),
+        Operation::RemoveAddress => of::<p::RemoveAddress, i::Request>(),
+        Operation::InitiateWithdrawal => of::<p::InitiateWithdrawal, i::Request>(),
+        Operation::CreateOrganization => of::<p::CreateOrganization, r::OrganizationCreated>(),
+        Operation::AddAsset => of::<p::AddAsset, r::AssetAdded>(),
+        Operation::AddMarket => of::<p::AddMarket, r::MarketAdded>(),
+        Operation::SetMarketStatus => of::<p::SetMarketStatus, r::Done>(),
+        Operation::AddEarnStrategy => of::<p::AddEarnStrategy, e::StrategyAdded>(),
+        Operation::AddDepositAddresses => of::<p::AddDepositAddresses, r::Done>(),
+        Operation::CreditDeposit => of::<p::CreditDeposit, r::Credited>(),
+        Operation::SettleWithdrawal => of::<p::SettleWithdrawal, r::Withdraw>(),
+        Operation::FailWithdrawal => of::<p::FailWithdrawal, r::Withdraw>(),
+        Operation::PayEarnReward => of::<p::PayEarnReward, e::EarnPaid>(),
+        Operation::SetKyc => of::<p::SetKyc, r::MemberChanged>(),
+        Operation::Halt => of::<p::Halt, r::Halted>(),
+        Operation::Resume => of::<p::Nothing, r::Halted>(),
     }
 }
 
@@ -264,7 +185,8 @@ fn file(name: &str, make: &Make) -> (String, String) {
 fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     let mut properties = json!({"method": {"const": name}, "req_id": {"type": "integer"}});
     if operation != Operation::Ping {
-        properties["params"] = json!(params(g, operation));
+        let (params, _) = types(operation);
+        properties["params"] = json!(params(g));
     }
     json!({"type": "object", "properties": properties, "required": ["method"], "additionalProperties": false})
 }
@@ -273,10 +195,11 @@ fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
 fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     let time = json!({"type": "string"});
     let method = json!({"const": name});
+    let (_, result) = types(operation);
     let answer = match operation {
         // Its count stands at top level as well, because clients look for it in either place.
         Operation::BatchCancel => {
-            let mut answer = form(&method, "result", json!(result(g, operation)), true);
+            let mut answer = form(&method, "result", json!(result(g)), true);
             answer["properties"]["orders_cancelled"] = json!({"type": "integer", "minimum": 0});
             answer["required"] = json!(["method", "success", "result", "orders_cancelled", "time_in", "time_out"]);
             answer
@@ -287,13 +210,13 @@ fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
             "required": ["method", "time_in", "time_out"],
             "additionalProperties": false,
         }),
-        _ => form(&method, "result", json!(result(g, operation)), true),
+        _ => form(&method, "result", json!(result(g)), true),
     };
     let mut forms = vec![answer, refusal(&method)];
     if operation == Operation::BatchAdd {
         // Past validation each order stands alone: the others are live whatever became of one (rule 45).
         let mut part = refusal(&method);
-        part["properties"]["result"] = json!(result(g, operation));
+        part["properties"]["result"] = json!(result(g));
         part["required"] = json!(["method", "success", "result", "error", "time_in", "time_out"]);
         forms.push(part);
     }

@@ -12,23 +12,15 @@ records! {
     /// How funds of a strategy are bound; periods in seconds, absent where there is none.
     LockType {
         r#type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bonding_period: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unbonding_period: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        exit_queue_period: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        payout_frequency: Option<u64>,
+        bonding_period?: u64,
+        unbonding_period?: u64,
+        exit_queue_period?: u64,
+        payout_frequency?: u64,
     }
     /// A low and a high estimate, per cent a year.
     Estimate { low: Exact, high: Exact }
     /// What becomes of rewards: `enabled`, `disabled` or `optional`.
-    AutoCompound {
-        r#type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        default: Option<bool>,
-    }
+    AutoCompound { r#type: &'static str, default?: bool }
     /// Where rewards come from: `staking` or `off_chain`.
     YieldSource { r#type: &'static str }
     /// An Earn strategy, as the asking account may use it now.
@@ -38,10 +30,8 @@ records! {
         lock_type: LockType,
         apr_estimate: Estimate,
         user_min_allocation: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user_cap: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        total_cap: Option<Exact>,
+        user_cap?: Exact,
+        total_cap?: Exact,
         allocation_fee: u8,
         deallocation_fee: u8,
         auto_compound: AutoCompound,
@@ -52,45 +42,17 @@ records! {
         allocation_restriction_info: Vec<&'static str>,
     }
     /// `earn_strategies`.
-    Strategies {
-        strategies: Vec<Strategy>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Strategies { strategies: Vec<Strategy>, cursor?: String }
     /// `add_earn_strategy`.
     StrategyAdded { strategy_id: String }
     /// An amount, and its value in the asset asked for, if it has one.
-    Value {
-        native: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        converted: Option<Exact>,
-    }
+    Value { native: Exact, converted?: Exact }
     /// One operation of a stage, which is over at `expires`.
-    Staged {
-        created_at: String,
-        expires: String,
-        native: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        converted: Option<Exact>,
-    }
+    Staged { created_at: String, expires: String, native: Exact, converted?: Exact }
     /// What is on its way in or out.
-    Stage {
-        native: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        converted: Option<Exact>,
-        allocation_count: usize,
-        allocations: Vec<Staged>,
-    }
+    Stage { native: Exact, converted?: Exact, allocation_count: usize, allocations: Vec<Staged> }
     /// What is where in a strategy; stages with nothing in them are absent.
-    AmountAllocated {
-        total: Value,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bonding: Option<Stage>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        exit_queue: Option<Stage>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unbonding: Option<Stage>,
-    }
+    AmountAllocated { total: Value, bonding?: Stage, exit_queue?: Stage, unbonding?: Stage }
     /// The payout period that runs now: what was paid in it, and what the lower estimate comes to.
     Payout {
         period_start: String,
@@ -103,23 +65,18 @@ records! {
         strategy_id: String,
         native_asset: String,
         amount_allocated: AmountAllocated,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        payout: Option<Payout>,
+        payout?: Payout,
         total_rewarded: Value,
         /// Whether rewards are added to it.
         auto_compound: bool,
     }
     /// `earn_allocations`; totals are of what has a value, whatever the page.
     Allocations {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        converted_asset: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        total_allocated: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        total_rewarded: Option<Exact>,
+        converted_asset?: String,
+        total_allocated?: Exact,
+        total_rewarded?: Exact,
         allocations: Vec<Allocation>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        cursor?: String,
     }
     /// `earn_status`; operations are carried out before their reply, so none is ever `pending`.
     EarnStatus {
@@ -130,14 +87,7 @@ records! {
         unbonding: Vec<EarnOperation>,
     }
     /// `earn_allocate`, `earn_deallocate`.
-    Earned {
-        operation_id: String,
-        strategy_id: String,
-        amount: Exact,
-        state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expires: Option<String>,
-    }
+    Earned { operation_id: String, strategy_id: String, amount: Exact, state: &'static str, expires?: String }
     /// `pay_earn_reward`: how much was split among how many accounts.
     EarnPaid { payout_id: String, strategy_id: String, amount: Exact, accounts: u64 }
     /// An update of `earn`, and a stage under way. `state` is `bonding`, `allocated`, `exit_queue`, `unbonding`,
@@ -148,14 +98,11 @@ records! {
         asset: String,
         amount: Exact,
         state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expires: Option<String>,
+        expires?: String,
         /// Of a reward: whether it was added to the allocation, or paid to spot.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        auto_compounded: Option<bool>,
+        auto_compounded?: bool,
         timestamp: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
+        offset?: u64,
     }
     /// A snapshot item of `earn`.
     EarnPosition {

@@ -6,12 +6,21 @@ use serde::Serialize;
 
 use super::leaf::Exact;
 
+/// Declares records; `field?: Type` is left out where there is none.
 macro_rules! records {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+    ($($(#[$meta:meta])* $name:ident {
+        $($(#[$attr:meta])* $field:ident $(?: $optional:ty)? $(: $type:ty)?),* $(,)?
+    })*) => {$(
         $(#[$meta])*
         #[derive(Clone, Debug, Serialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[$attr])* pub $field: $type,)* }
+        pub struct $name {
+            $(
+                $(#[$attr])*
+                $(#[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$optional>)?
+                $(pub $field: $type)?,
+            )*
+        }
     )*};
 }
 pub(super) use records;
@@ -33,8 +42,7 @@ records! {
         ref_id: String,
         timestamp: String,
         r#type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        subtype: Option<&'static str>,
+        subtype?: &'static str,
         category: &'static str,
         asset: String,
         asset_class: &'static str,
@@ -53,96 +61,65 @@ records! {
         price: Exact,
         price_type: &'static str,
         actual_price: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        peak_price: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        last_price: Option<Exact>,
+        peak_price?: Exact,
+        last_price?: Exact,
         status: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        timestamp: Option<String>,
+        timestamp?: String,
     }
     /// A closing order.
     Contingent {
         order_type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        trigger_price: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        trigger_price_type: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        limit_price: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        limit_price_type: Option<&'static str>,
+        trigger_price?: Exact,
+        trigger_price_type?: &'static str,
+        limit_price?: Exact,
+        limit_price_type?: &'static str,
     }
     /// What only some orders have.
     #[derive(Default)]
     Terms {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        fee_ccy_pref: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        display_qty: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        display_qty_remain: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cash_order_qty: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        effective_time: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        expire_time: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        triggers: Option<Triggers>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        stop_price: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        contingent: Option<Contingent>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        sender_sub_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        amended: Option<bool>,
+        fee_ccy_pref?: &'static str,
+        display_qty?: Exact,
+        display_qty_remain?: Exact,
+        cash_order_qty?: Exact,
+        effective_time?: String,
+        expire_time?: String,
+        triggers?: Triggers,
+        stop_price?: Exact,
+        contingent?: Contingent,
+        sender_sub_id?: String,
+        amended?: bool,
     }
     /// An item of `executions`, and an order of `open_orders`, `closed_orders` and `query_orders`.
     Execution {
         exec_type: &'static str,
         order_id: String,
         order_status: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cl_ord_id: Option<String>,
+        cl_ord_id?: String,
         order_userref: i64,
         symbol: String,
         side: &'static str,
         order_type: &'static str,
         order_qty: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        limit_price: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        limit_price_type: Option<&'static str>,
+        limit_price?: Exact,
+        limit_price_type?: &'static str,
         time_in_force: &'static str,
         post_only: bool,
         cum_qty: Exact,
         cum_cost: Exact,
         avg_price: Exact,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        fee_usd_equiv: Option<Exact>,
+        fee_usd_equiv?: Exact,
         #[serde(flatten)]
         terms: Terms,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        exec_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        trade_id: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        last_qty: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        last_price: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cost: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        liquidity_ind: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        fees: Option<Vec<Fee>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'static str>,
+        exec_id?: String,
+        trade_id?: u64,
+        last_qty?: Exact,
+        last_price?: Exact,
+        cost?: Exact,
+        liquidity_ind?: &'static str,
+        fees?: Vec<Fee>,
+        reason?: &'static str,
         /// The rate counter of the key that caused it, where `ratecounter` asks for it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ratecount: Option<Exact>,
+        ratecount?: Exact,
         timestamp: String,
         offset: u64,
     }
@@ -150,8 +127,8 @@ records! {
     Withdrawal {
         refid: String,
         status: &'static str,
-        #[serde(rename = "status-prop", skip_serializing_if = "Option::is_none")]
-        status_prop: Option<&'static str>,
+        #[serde(rename = "status-prop")]
+        status_prop?: &'static str,
         method: String,
         network: String,
         aclass: &'static str,
@@ -159,30 +136,18 @@ records! {
         amount: Exact,
         fee: Exact,
         key: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        client_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        info: Option<String>,
+        request_id?: String,
+        client_id?: String,
+        info?: String,
         /// Custody's transaction id, if it gave one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        txid: Option<String>,
+        txid?: String,
         /// For custody only: whose it is, where it goes, and what arrives there.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        payment: Option<Payment>,
+        payment?: Payment,
         time: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
+        offset?: u64,
     }
     /// What custody pays.
-    Payment {
-        organization_id: String,
-        address: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tag: Option<String>,
-        net_amount: Exact,
-    }
+    Payment { organization_id: String, address: String, tag?: String, net_amount: Exact }
     /// On `custody`: a pool of deposit addresses runs low.
     LowPool { notice: &'static str, asset: String, addresses_left: u64, offset: u64 }
     /// A deposit, `Pending` → `Success` or `Failure`.
@@ -198,8 +163,7 @@ records! {
         fee: Exact,
         info: String,
         time: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
+        offset?: u64,
     }
     /// Who asked for something.
     Initiator { r#type: &'static str, id: String, name: String }
@@ -208,8 +172,7 @@ records! {
         version: u32,
         quorum: u32,
         /// The rule that matched, counted from 1.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rule: Option<u32>,
+        rule?: u32,
     }
     /// A vote.
     Vote {
@@ -217,10 +180,8 @@ records! {
         name: String,
         decision: &'static str,
         at: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        comment: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        struck: Option<bool>,
+        comment?: String,
+        struck?: bool,
     }
     /// A request in the approval queue, or out of it.
     Request {
@@ -236,12 +197,9 @@ records! {
         digest: String,
         policy: Option<PinnedPolicy>,
         votes: Vec<Vote>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        reason?: String,
         /// What this viewer may do now; in replies only.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        can: Option<Vec<&'static str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        offset: Option<u64>,
+        can?: Vec<&'static str>,
+        offset?: u64,
     }
 }

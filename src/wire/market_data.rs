@@ -14,14 +14,7 @@ records! {
     /// The one item of a `book` frame.
     Book { symbol: String, bids: Vec<Level>, asks: Vec<Level>, checksum: u32, timestamp: String }
     /// An order of `level3`, in the order of price and queue; `event` in updates.
-    Level3Order {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        event: Option<&'static str>,
-        order_id: String,
-        limit_price: Exact,
-        order_qty: Exact,
-        timestamp: String,
-    }
+    Level3Order { event?: &'static str, order_id: String, limit_price: Exact, order_qty: Exact, timestamp: String }
     /// The one item of a `level3` frame.
     Level3 {
         symbol: String,
@@ -106,10 +99,8 @@ records! {
         system: &'static str,
         version: &'static str,
         /// To Members, when a freeze of their Organization begins or ends: `withdrawals`, `all` or `none`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        frozen: Option<&'static str>,
+        frozen?: &'static str,
         /// To a Member whose permissions or KYC status changed: `changed`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rights: Option<&'static str>,
+        rights?: &'static str,
     }
 }

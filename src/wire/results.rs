@@ -13,61 +13,24 @@ records! {
     /// Where the key's counter of the pair stands after the request; not of unlimited keys.
     Rate { cost: Exact, count: Exact, remaining: Exact, maxratecount: u64 }
     /// `add_order`.
-    Placed {
-        order_id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cl_ord_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        order_userref: Option<i64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        warnings: Option<Vec<&'static str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<Rate>,
-    }
+    Placed { order_id: String, cl_ord_id?: String, order_userref?: i64, warnings?: Vec<&'static str>, rate?: Rate }
     /// `amend_order`
-    Amended {
-        amend_id: String,
-        order_id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cl_ord_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<Rate>,
-    }
+    Amended { amend_id: String, order_id: String, cl_ord_id?: String, rate?: Rate }
     /// `edit_order`
-    Edited {
-        order_id: String,
-        original_order_id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<Rate>,
-    }
+    Edited { order_id: String, original_order_id: String, rate?: Rate }
     /// An order of a batch: placed, or why not.
     BatchRow {
         order_id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cl_ord_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        order_userref: Option<i64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        warnings: Option<Vec<&'static str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<Rate>,
+        cl_ord_id?: String,
+        order_userref?: i64,
+        error?: String,
+        warnings?: Vec<&'static str>,
+        rate?: Rate,
     }
     /// `cancel_order`, once for each order.
-    Canceled {
-        order_id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cl_ord_id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<Rate>,
-    }
+    Canceled { order_id: String, cl_ord_id?: String, rate?: Rate }
     /// `cancel_all`.
-    Count {
-        count: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rate: Option<Rate>,
-    }
+    Count { count: usize, rate?: Rate }
     /// An asset of `get_balances`.
     AssetBalance {
         asset: String,
@@ -79,17 +42,9 @@ records! {
     /// `get_balances`.
     Balances { balances: Vec<AssetBalance> }
     /// `open_orders`, `closed_orders`, `query_orders`.
-    Orders {
-        orders: Vec<Execution>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Orders { orders: Vec<Execution>, cursor?: String }
     /// `trades_history`: fields of the fills on `executions`.
-    Trades {
-        trades: Vec<Execution>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Trades { trades: Vec<Execution>, cursor?: String }
     /// `cancel_all_orders_after`; `triggerTime` is `"0"` when it is off.
     Switch {
         #[serde(rename = "currentTime")]
@@ -98,11 +53,7 @@ records! {
         trigger_time: String,
     }
     /// `ledgers`, `query_ledgers`.
-    Ledgers {
-        entries: Vec<LedgerEntry>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Ledgers { entries: Vec<LedgerEntry>, cursor?: String }
     /// `export_add`.
     ExportAdded { export_id: String }
     /// An export; `status` Queued, Processing or Processed, `rows` those written so far.
@@ -115,10 +66,8 @@ records! {
         status: &'static str,
         fields: Vec<&'static str>,
         createdtm: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        starttm: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        completedtm: Option<String>,
+        starttm?: String,
+        completedtm?: String,
         datastarttm: String,
         dataendtm: String,
         expiretm: String,
@@ -168,8 +117,7 @@ records! {
     /// A deposit address.
     DepositAddress {
         address: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tag: Option<String>,
+        tag?: String,
         expiretm: u8,
         /// Nothing has come to it yet.
         new: bool,
@@ -177,11 +125,7 @@ records! {
     /// `deposit_addresses`.
     DepositAddresses { addresses: Vec<DepositAddress> }
     /// `deposit_status`.
-    Deposits {
-        deposits: Vec<Deposit>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Deposits { deposits: Vec<Deposit>, cursor?: String }
     /// A withdrawal method.
     WithdrawMethod { asset: String, method: String, network: String, minimum: Exact, fee: Exact }
     /// `withdraw_methods`.
@@ -192,8 +136,7 @@ records! {
         method: String,
         key: String,
         address: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tag: Option<String>,
+        tag?: String,
         /// Whether its cool-down is over, which ends at `usable_at`.
         verified: bool,
         usable_at: String,
@@ -201,30 +144,19 @@ records! {
     /// `withdraw_addresses`, `addresses`.
     WithdrawAddresses { addresses: Vec<WithdrawAddress> }
     /// What a withdrawal would need.
-    Approval {
-        required: bool,
-        quorum: Option<u32>,
-        policy_version: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rule: Option<u32>,
-    }
+    Approval { required: bool, quorum: Option<u32>, policy_version: Option<u32>, rule?: u32 }
     /// `withdraw_info`.
     WithdrawInfo { method: String, limit: Exact, amount: Exact, fee: Exact, approval: Approval }
     /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
     Withdraw {
         refid: String,
         status: &'static str,
-        #[serde(rename = "status-prop", skip_serializing_if = "Option::is_none")]
-        status_prop: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_id: Option<String>,
+        #[serde(rename = "status-prop")]
+        status_prop?: &'static str,
+        request_id?: String,
     }
     /// `withdraw_status`.
-    Withdrawals {
-        withdrawals: Vec<Withdrawal>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Withdrawals { withdrawals: Vec<Withdrawal>, cursor?: String }
     /// `withdraw_cancel`.
     WithdrawCancel { refid: String, canceled: bool }
     /// The Member of `member_info`.
@@ -237,13 +169,7 @@ records! {
         initiate_withdrawal: Vec<&'static str>,
     }
     /// `member_info`.
-    MemberInfo {
-        organization: String,
-        member: MemberName,
-        permissions: Permissions,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        frozen: Option<Frozen>,
-    }
+    MemberInfo { organization: String, member: MemberName, permissions: Permissions, frozen?: Frozen }
     /// `freeze`.
     Froze { frozen: Frozen }
     /// A freeze.
@@ -262,11 +188,7 @@ records! {
     /// Who could vote.
     Eligible { member_id: String, name: String }
     /// `policy_explain`; without `policy`, none governs.
-    Explained {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        policy: Option<PinnedPolicy>,
-        eligible: Vec<Eligible>,
-    }
+    Explained { policy?: PinnedPolicy, eligible: Vec<Eligible> }
     /// An entry of the audit log.
     AuditEntry {
         offset: u64,
@@ -274,32 +196,16 @@ records! {
         actor: String,
         action: String,
         subject: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        detail: Option<String>,
+        detail?: String,
         policy_version: Option<u32>,
         hash: String,
     }
     /// `audit_log`.
-    AuditLog {
-        entries: Vec<AuditEntry>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    AuditLog { entries: Vec<AuditEntry>, cursor?: String }
     /// `requests`.
-    Requests {
-        requests: Vec<Request>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
-    }
+    Requests { requests: Vec<Request>, cursor?: String }
     /// What became of one of several requests.
-    Decided {
-        request_id: String,
-        success: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request: Option<Request>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-    }
+    Decided { request_id: String, success: bool, request?: Request, error?: String }
     /// `approve`, `reject`, `execute`.
     DecidedAll { requests: Vec<Decided> }
     /// A request; when it made a key at once, its credentials, shown this once; when it invites, the token of
@@ -307,12 +213,9 @@ records! {
     Initiated {
         #[serde(flatten)]
         request: Request,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        api_key: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        api_secret: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        invitation: Option<String>,
+        api_key?: String,
+        api_secret?: String,
+        invitation?: String,
     }
     /// `claim_secret`.
     Credentials { api_key: String, api_secret: String }
@@ -326,15 +229,12 @@ records! {
         accounts: Vec<&'static str>,
         settings: Settings,
         /// When its key last signed.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        last_seen: Option<String>,
+        last_seen?: String,
         open_connections: usize,
         /// Until when the key before the present one is good.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retiring_until: Option<String>,
+        retiring_until?: String,
         /// The request whose secret waits to be claimed by its initiator.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unclaimed: Option<Unclaimed>,
+        unclaimed?: Unclaimed,
     }
     /// A secret that waits to be claimed.
     Unclaimed { request_id: String, member_id: String, until: String }
@@ -354,19 +254,13 @@ records! {
     }
     /// A rule of a policy.
     Rule {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        asset: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        amount_from: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        total_24h_from: Option<Exact>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        keys: Option<Vec<String>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        initiators: Option<Vec<String>>,
+        asset?: String,
+        amount_from?: Exact,
+        total_24h_from?: Exact,
+        keys?: Vec<String>,
+        initiators?: Vec<String>,
         quorum: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        allow_execute: Option<bool>,
+        allow_execute?: bool,
     }
     /// `policies`.
     Policies { policies: Vec<Policy> }
@@ -379,11 +273,7 @@ records! {
     /// `add_market`.
     MarketAdded { symbol: String, market_id: String }
     /// `halt` and `resume`: why the venue is halted, if it is.
-    Halted {
-        halted: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    }
+    Halted { halted: bool, reason?: String }
     /// `set_kyc`.
     MemberChanged { member_id: String, kyc: &'static str }
     /// `credit_deposit`.
@@ -392,35 +282,20 @@ records! {
     #[derive(Default)]
     Subscribed {
         channel: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        symbol: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        depth: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        interval: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        event_trigger: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        snapshot: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        snap_orders: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        snap_trades: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        order_status: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ratecounter: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cancel_on_disconnect: Option<bool>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        maxratecount: Option<u32>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        asset: Option<Vec<String>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        r#type: Option<Vec<String>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        workflow: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        warnings: Option<Vec<&'static str>>,
+        symbol?: String,
+        depth?: u32,
+        interval?: u32,
+        event_trigger?: &'static str,
+        snapshot?: bool,
+        snap_orders?: bool,
+        snap_trades?: bool,
+        order_status?: bool,
+        ratecounter?: bool,
+        cancel_on_disconnect?: bool,
+        maxratecount?: u32,
+        asset?: Vec<String>,
+        r#type?: Vec<String>,
+        workflow?: &'static str,
+        warnings?: Vec<&'static str>,
     }
 }
