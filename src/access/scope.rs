@@ -45,7 +45,7 @@ impl ScopeSet {
     /// No scope.
     pub const NONE: ScopeSet = ScopeSet(0);
     /// All ten.
-    pub const ALL: ScopeSet = ScopeSet((1 << 10) - 1);
+    pub const ALL: ScopeSet = ScopeSet((1 << Scope::ALL.len()) - 1);
 
     /// The set of the scopes listed.
     pub fn of(scopes: &[Scope]) -> ScopeSet {

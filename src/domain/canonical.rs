@@ -28,7 +28,7 @@ pub enum Canonical {
 
 impl Canonical {
     /// An object of the given members.
-    pub fn object<const N: usize>(members: [(&str, Canonical); N]) -> Canonical {
+    pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Canonical)>) -> Canonical {
         Canonical::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 

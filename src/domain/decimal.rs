@@ -1,6 +1,8 @@
 //! Exact decimals at the edge: read from JSON text without loss, turned into integer units of a known
 //! precision, and written back with exactly that precision.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A decimal as a client wrote it: `mantissa × 10^-scale`, normalised (no trailing zeros behind the point).
@@ -72,10 +74,12 @@ impl Decimal {
             .and_then(|factor| self.mantissa.checked_mul(factor))
             .ok_or(DecimalError::OutOfRange)
     }
+}
 
-    /// Appends the decimal with as many decimals as it has.
-    pub fn write(self, out: &mut String) {
-        write_units(out, self.mantissa, self.scale);
+/// With as many decimals as it has.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&units_text(self.mantissa, self.scale))
     }
 }
 

@@ -190,14 +190,8 @@ impl Verdict {
 
     /// What an approver sees of it, and what the digest covers (rule 24).
     pub fn shown(&self) -> Canonical {
-        let mut shown = BTreeMap::from([
-            ("version".to_owned(), Canonical::count(self.version.into())),
-            ("quorum".to_owned(), Canonical::count(self.quorum.into())),
-        ]);
-        if let Some(rule) = self.rule {
-            shown.insert("rule".to_owned(), Canonical::count(rule.into()));
-        }
-        Canonical::Object(shown)
+        let terms = [("version", Some(self.version)), ("quorum", Some(self.quorum)), ("rule", self.rule)];
+        Canonical::object(terms.into_iter().filter_map(|(name, term)| Some((name, Canonical::count(term?.into())))))
     }
 }
 

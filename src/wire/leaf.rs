@@ -151,9 +151,7 @@ impl Exact {
 
 impl From<Decimal> for Exact {
     fn from(decimal: Decimal) -> Exact {
-        let mut text = String::new();
-        decimal.write(&mut text);
-        Exact(RawValue::from_string(text).expect("a decimal is JSON"))
+        Exact(RawValue::from_string(decimal.to_string()).expect("a decimal is JSON"))
     }
 }
 

@@ -248,7 +248,7 @@ impl AccessChange {
                     ("name", Canonical::text(name)),
                     ("account", Canonical::text("main")),
                     ("scopes", scope_names(*scopes)),
-                    ("settings", Canonical::Object(settings_members(settings))),
+                    ("settings", Canonical::object(settings_members(settings))),
                 ]))
             }
             AccessChange::Edit { service_user, disabled, .. } => {
@@ -329,22 +329,23 @@ fn check_terms(
 }
 
 fn differences(before: &ServiceUser, after: &ServiceUser) -> Vec<Canonical> {
-    let shown = |user: &ServiceUser| {
-        let mut members = settings_members(&user.settings);
-        members.insert("name".to_owned(), Canonical::text(&user.name));
-        members.insert("scopes".to_owned(), scope_names(user.scopes));
-        members.insert("disabled".to_owned(), Canonical::Bool(user.status == KeyStatus::Disabled));
-        members
+    let shown = |user: &ServiceUser| -> BTreeMap<_, _> {
+        let others = [
+            ("name", Canonical::text(&user.name)),
+            ("scopes", scope_names(user.scopes)),
+            ("disabled", Canonical::Bool(user.status == KeyStatus::Disabled)),
+        ];
+        settings_members(&user.settings).into_iter().chain(others).collect()
     };
     let (old, new) = (shown(before), shown(after));
-    old.into_iter().zip(new.into_values()).filter_map(|((field, from), to)| difference(&field, from, to)).collect()
+    old.into_iter().zip(new.into_values()).filter_map(|((field, from), to)| difference(field, from, to)).collect()
 }
 
 fn scope_names(scopes: ScopeSet) -> Canonical {
     Canonical::List(scopes.iter().map(|scope| Canonical::text(scope.name())).collect())
 }
 
-fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
+fn settings_members(settings: &KeySettings) -> [(&'static str, Canonical); 8] {
     let KeySettings { expires_at, query_dates, allow_websocket, nonce_window, ip_allowlist, .. } = settings;
     let date = |at: &Option<Moment>| Canonical::optional(at.as_ref());
     [
@@ -358,7 +359,4 @@ fn settings_members(settings: &KeySettings) -> BTreeMap<String, Canonical> {
         ("on_stop", Canonical::text(settings.on_stop.name())),
         ("cancel_on_disconnect", Canonical::Bool(settings.cancel_on_disconnect)),
     ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
 }

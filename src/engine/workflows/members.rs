@@ -201,25 +201,23 @@ impl MemberChange {
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         if let MemberChange::Invite { name, email, permissions } = self {
             let granted = granted(&Permissions::none(), permissions);
-            let named = Workflow::ALL.map(|workflow| (workflow.name().to_owned(), names(&granted, workflow)));
+            let named = Workflow::ALL.map(|workflow| (workflow.name(), names(&granted, workflow)));
             return Ok(Canonical::object([
                 ("name", Canonical::text(name)),
                 ("email", Canonical::text(email.to_lowercase())),
-                ("permissions", Canonical::Object(named.into())),
+                ("permissions", Canonical::object(named)),
             ]));
         }
         let Some(id) = self.about() else { return Ok(Canonical::Null) };
         let before = state.members.find(organization, id)?;
-        let mut payload = BTreeMap::from([
-            ("member_id".to_owned(), Canonical::text(id)),
-            ("name".to_owned(), Canonical::text(&before.name)),
-            ("email".to_owned(), Canonical::text(&before.email)),
-        ]);
-        if let MemberChange::Edit { .. } = self {
-            let changes = differences(before, &self.changed(before));
-            payload.insert("changes".to_owned(), Canonical::List(changes));
-        }
-        Ok(Canonical::Object(payload))
+        let who = [
+            ("member_id", Canonical::text(id)),
+            ("name", Canonical::text(&before.name)),
+            ("email", Canonical::text(&before.email)),
+        ];
+        let edits = matches!(self, MemberChange::Edit { .. });
+        let changes = edits.then(|| ("changes", Canonical::List(differences(before, &self.changed(before)))));
+        Ok(Canonical::object(who.into_iter().chain(changes)))
     }
 }
 

@@ -6,7 +6,6 @@ use super::{Asking, Draft, Governed, unchanged};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
-use crate::domain::decimal::Decimal;
 use crate::domain::ids::{OrganizationId, RequestId};
 use crate::domain::limits::{POLICY_PERIOD_MAX_S, RULE_NAMES_MAX, RULES_MAX};
 use crate::domain::time::Moment;
@@ -156,24 +155,18 @@ fn shown(terms: &PolicyTerms) -> Canonical {
 }
 
 fn shown_rule(rule: &Rule) -> Canonical {
-    let number = |number: Decimal| {
-        let mut text = String::new();
-        number.write(&mut text);
-        Canonical::Text(text)
-    };
     let texts = |all: Vec<String>| Canonical::List(all.into_iter().map(Canonical::Text).collect());
     let initiators = rule.initiators.as_ref().map(|all| texts(all.iter().map(ToString::to_string).collect()));
     let members = [
         ("asset", rule.asset.map(Canonical::text)),
-        ("amount_from", rule.amount_from.map(number)),
-        ("total_24h_from", rule.total_24h_from.map(number)),
+        ("amount_from", rule.amount_from.map(Canonical::text)),
+        ("total_24h_from", rule.total_24h_from.map(Canonical::text)),
         ("keys", rule.keys.clone().map(texts)),
         ("initiators", initiators),
         ("quorum", Some(Canonical::count(rule.quorum.into()))),
         ("allow_execute", rule.allow_execute.map(Canonical::Bool)),
     ];
-    let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Canonical::Object(given.collect())
+    Canonical::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 /// Whether terms are in range, fit the workflow and can be satisfied at all (rule 23).
