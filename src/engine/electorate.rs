@@ -161,32 +161,31 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
             return Err(Reject::field(Code::ImpossibleQuorum, "member_id", advice));
         }
     }
-    strands_nothing(state, changed.organization, strand_pending, |request, verdict| {
-        !now.can_pass(request, verdict) || after.can_pass(request, verdict)
-    })
+    strands_nothing(state, changed.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 
 /// As [`keeps_quorums`], where `key` is the record of a key that a Member takes in hand: from then on the Member's votes on
 /// its requests do not count (rule 22).
 pub fn keeps_approvers(state: &State, key: &ServiceUser, strand_pending: bool) -> Result<(), Reject> {
-    let (now, after) = (Electorate::now(state), Electorate::of_key(state, key));
-    strands_nothing(state, key.organization, strand_pending, |request, verdict| {
-        !now.can_pass(request, verdict) || after.can_pass(request, verdict)
-    })
+    let after = Electorate::of_key(state, key);
+    strands_nothing(state, key.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 
-/// Refuses unless every pending request is `sound`, or stranding is accepted.
+/// Refuses where a pending request that could be completed by votes could not be afterwards, as `passes` says, unless
+/// stranding is accepted.
 pub fn strands_nothing(
     state: &State,
     organization: OrganizationId,
     strand_pending: bool,
-    sound: impl Fn(&Request, &Verdict) -> bool,
+    passes: impl Fn(&Request, &Verdict) -> bool,
 ) -> Result<(), Reject> {
     if strand_pending {
         return Ok(());
     }
+    let now = Electorate::now(state);
     for request in state.approvals.pending(organization) {
-        if request.policy.as_ref().is_some_and(|verdict| !sound(&request, verdict)) {
+        let strands = |verdict: &Verdict| now.can_pass(&request, verdict) && !passes(&request, verdict);
+        if request.policy.as_ref().is_some_and(strands) {
             let advice = format!("request {} would lack approvers; decide it first or set strand_pending", request.id);
             return Err(Reject::field(Code::ImpossibleQuorum, "strand_pending", advice));
         }

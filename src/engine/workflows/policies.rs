@@ -120,9 +120,8 @@ impl PolicyChange {
         by: Option<RequestId>,
     ) -> Result<(), Reject> {
         let (electorate, policies) = (Electorate::now(state), self.applied(state, organization));
-        strands_nothing(state, organization, strand_pending, |request, verdict| {
+        strands_nothing(state, organization, strand_pending, |request, _| {
             by == Some(request.id)
-                || !electorate.can_pass(request, verdict)
                 || decisions::verdict_under(request, &policies).is_none_or(|after| electorate.can_pass(request, &after))
         })
     }
