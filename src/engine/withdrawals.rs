@@ -161,17 +161,13 @@ struct Named {
     key: String,
 }
 
-/// Who a `client_id` belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Asker(ServiceUserId, ClientId);
-
 /// All addresses and open withdrawals, and of the ended ones what may still be asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawals {
     addresses: BTreeMap<(OrganizationId, AssetId, String), ListedAddress>,
     transfers: Transfers<Withdrawal>,
     ended: BTreeMap<WithdrawalId, Standing>,
-    by_client_id: BTreeMap<Asker, Named>,
+    by_client_id: BTreeMap<(ServiceUserId, ClientId), Named>,
     with_custody: BTreeSet<WithdrawalId>,
     totals: RollingTotals,
 }
@@ -205,7 +201,7 @@ impl Withdrawals {
             self.totals.add(new);
             if let (Some(asker), Some(id)) = (new.service_user, new.client_id) {
                 let named = Named { id: new.id, asset: new.asset, amount: new.amount, key: new.address.key.clone() };
-                self.by_client_id.insert(Asker(asker, id), named);
+                self.by_client_id.insert((asker, id), named);
             }
         }
         if matches!(new.status, WithdrawalStatus::Canceled | WithdrawalStatus::Returned) {
@@ -257,7 +253,7 @@ impl Withdrawals {
 
     /// Whether a Service User's own id was given to a withdrawal.
     pub fn is_named(&self, asker: ServiceUserId, client_id: ClientId) -> bool {
-        self.by_client_id.contains_key(&Asker(asker, client_id))
+        self.by_client_id.contains_key(&(asker, client_id))
     }
 
     /// Withdrawals released to custody and not settled, oldest first (rule 37).
@@ -271,7 +267,7 @@ pub fn withdraw(t: &mut Transition<'_>, caller: ServiceCaller, asked: &Withdraw)
     let Withdraw { change, client_id, max_fee, address } = asked;
     let state = t.state();
     let asset = find_asset(state, &change.asset)?;
-    if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&Asker(caller.id, id))) {
+    if let Some(first) = client_id.and_then(|id| state.withdrawals.by_client_id.get(&(caller.id, id))) {
         let same = (asset.id, amount(change.amount, asset)?, &change.key) == (first.asset, first.amount, &first.key);
         let standing = state.withdrawals.standing(first.id).filter(|_| same);
         let other = || Reject::field(Code::ClientIdNotUnique, "client_id", "it names another withdrawal");
