@@ -3,6 +3,7 @@
 use super::reject::Reject;
 use crate::domain::decimal::{Decimal, DecimalError};
 use crate::domain::limits::{ADDRESS_BYTES_MAX, COMMENT_BYTES_MAX, NAME_BYTES_MAX, TXID_BYTES_MAX};
+use crate::domain::money::Amount;
 
 /// A name: not empty, printable, at most [`NAME_BYTES_MAX`] bytes.
 pub(super) fn check_name(field: &'static str, text: &str) -> Result<(), Reject> {
@@ -60,10 +61,10 @@ pub(super) fn positive(number: Decimal, decimals: u8, field: &'static str) -> Re
     }
 }
 
-/// A number that is zero or more, in units.
-pub(super) fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<i64, Reject> {
+/// An amount that is zero or more.
+pub(super) fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<Amount, Reject> {
     match units(number, decimals, field)? {
-        units if units >= 0 => Ok(units),
+        units if units >= 0 => Ok(Amount(units)),
         _ => Err(Reject::invalid(field, "must not be negative")),
     }
 }

@@ -4,7 +4,7 @@ use super::command::{NewAsset, NewMarket, NewStrategy};
 use super::deposits::DepositAddress;
 use super::earn::{LockType, Periods, Strategy};
 use super::event::Event;
-use super::fields::{self, check_name, positive};
+use super::fields::{check_address, check_name, not_negative, positive};
 use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::transition::Transition;
@@ -18,10 +18,6 @@ use crate::domain::limits::{
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::text::{AssetCode, Symbol};
-
-fn not_negative(number: Decimal, decimals: u8, field: &'static str) -> Result<Amount, Reject> {
-    fields::not_negative(number, decimals, field).map(Amount)
-}
 
 /// `add_asset`.
 pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reject> {
@@ -188,7 +184,7 @@ pub fn add_deposit_addresses(
         return Err(Reject::invalid("addresses", "give 1 to 1000"));
     }
     for (at, new) in addresses.iter().enumerate() {
-        fields::check_address("addresses", &new.address, new.tag.as_deref())?;
+        check_address("addresses", &new.address, new.tag.as_deref())?;
         if addresses[..at].contains(new) || t.state().deposits.knows(asset, new) {
             return Err(Reject::field(Code::Exists, "addresses", "give each address once"));
         }
