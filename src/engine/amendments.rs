@@ -15,11 +15,12 @@ use super::reject::{Code, Reject};
 use super::trading::{check_status, launch, meets, ready};
 use super::transition::Transition;
 use super::triggers::{armed, settle};
+use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AmendId, OrderId};
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
-use crate::domain::terms::{Level, PriceType, Terms, Trigger};
+use crate::domain::terms::{Level, PriceType, Trigger};
 use crate::domain::text::Symbol;
 
 /// The one open order that the caller names; not one whose time is over, whether or not Tick has run (rule 39).
@@ -119,12 +120,8 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
     Ok(order)
 }
 
-fn relimit(
-    order: &mut Order,
-    asked: &AmendOrder,
-    price: crate::domain::decimal::Decimal,
-    market: &Market,
-) -> Result<(), Reject> {
+/// Gives the order its new limit: a price, or the distance of a trailing stop-limit that still waits.
+fn relimit(order: &mut Order, asked: &AmendOrder, price: Decimal, market: &Market) -> Result<(), Reject> {
     if !order.order_type.is_limit() {
         return Err(Reject::invalid("limit_price", "an order of this type has none"));
     }
@@ -234,8 +231,7 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
         check_cost(market, limit, qty)?;
     }
     if let Some(fee_in) = asked.fee_preference {
-        let terms = order.terms.get_or_insert_default();
-        **terms = Terms { fee_in, ..std::mem::take(terms) };
+        order.terms.get_or_insert_default().fee_in = fee_in;
     }
     let size = order.terms.as_ref().and_then(|terms| terms.display).map(|display| display.size);
     match (size, asked.display_qty) {

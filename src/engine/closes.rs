@@ -12,7 +12,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, OrderStatus, TimeInForce};
-use crate::domain::terms::{Conditional, Level, PriceReference, SelfTrade, Terms, Trigger};
+use crate::domain::terms::{Conditional, Level, PriceReference, Terms, Trigger};
 
 /// Places what a fill of `primary` at `price` asks for. What cannot be placed is told as placed and ended, with
 /// the reason.
@@ -41,13 +41,7 @@ fn closing_order(t: &Transition<'_>, primary: &Order, terms: &Terms, closing: &C
         peak: None,
         fired: None,
     });
-    let own = Terms {
-        trigger,
-        fee_in: terms.fee_in,
-        self_trade: SelfTrade::default(),
-        sender_sub_id: terms.sender_sub_id,
-        ..Terms::default()
-    };
+    let own = Terms { trigger, fee_in: terms.fee_in, sender_sub_id: terms.sender_sub_id, ..Terms::default() };
     Order {
         id: OrderId(t.next_seq().0),
         side: primary.side.opposite(),

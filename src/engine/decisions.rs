@@ -13,6 +13,7 @@ use super::query::Reply;
 use super::reject::{Code, Reject};
 use super::state::State;
 use super::transition::Transition;
+use super::withdrawals::{self, Withdrawal};
 use super::workflows::{self, Asking, Change, Draft};
 use crate::access::workflow::Permission;
 use crate::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
@@ -125,7 +126,7 @@ pub fn open(
     };
     request.digest = digest(&t.state().members.organization(request.organization).name, &request);
     if let Some(withdrawal) = draft.withdrawal {
-        let withdrawal = Box::new(super::withdrawals::Withdrawal { request: Some(request.id), ..*withdrawal });
+        let withdrawal = Box::new(Withdrawal { request: Some(request.id), ..*withdrawal });
         t.emit(Event::WithdrawalChanged { withdrawal, postings: Vec::new() });
     }
     if at_once {
@@ -248,7 +249,7 @@ fn complete(t: &mut Transition<'_>, mut request: Request, state: RequestState) -
 /// Ends a request that was not carried out, and what hangs on it.
 fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, reason: String) -> Request {
     if let Some(withdrawal) = request.withdrawal {
-        super::withdrawals::give_up(t, withdrawal, &reason);
+        withdrawals::give_up(t, withdrawal, &reason);
     }
     request.state = state;
     request.reason = Some(reason);

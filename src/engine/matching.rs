@@ -9,7 +9,7 @@ use super::transition::Transition;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side, TimeInForce};
-use crate::domain::terms::{Display, FeeCurrency, SelfTrade, Terms};
+use crate::domain::terms::{Display, FeeCurrency, SelfTrade};
 
 /// Lets an order that has just gone live, and does not rest yet, trade; then it rests or ends.
 pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
@@ -80,8 +80,7 @@ fn refilled(order: &Order) -> Option<Order> {
 /// The order, showing a new slice of at most `size`.
 pub(super) fn shown(mut order: Order, size: Quantity) -> Order {
     let display = Display { size, shown: size.min(order.remaining()) };
-    let terms = order.terms.get_or_insert_default();
-    **terms = Terms { display: Some(display), ..std::mem::take(terms) };
+    order.terms.get_or_insert_default().display = Some(display);
     order
 }
 

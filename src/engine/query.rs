@@ -23,6 +23,7 @@ use crate::domain::ids::{
     AccountId, AmendId, AssetId, DepositId, ExportId, MemberId, OrderId, OrganizationId, RequestId, Seq, ServiceUserId,
     StrategyId,
 };
+use crate::domain::markets::Market;
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
 use crate::domain::text::{AssetCode, Symbol};
@@ -210,10 +211,10 @@ pub struct Listed {
     pub last_seen: Option<Moment>,
 }
 
-/// A wallet's balance.
+/// What an account has of an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Of which asset.
+    /// Which asset.
     pub asset: AssetId,
     /// Spot, flexible and bonded, in this order.
     pub wallets: [(Wallet, Amount); 3],
@@ -434,7 +435,7 @@ pub enum Reply {
     /// `add_asset`
     Asset(Box<Asset>),
     /// `add_market`
-    Market(Box<crate::domain::markets::Market>),
+    Market(Box<Market>),
     /// `add_earn_strategy`
     Strategy(Box<Strategy>),
     /// `pay_earn_reward`
