@@ -31,7 +31,7 @@ const ENDED_KEPT: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     books: Vec<Book>,
-    prints: Vec<Print>,
+    last_trades: Vec<LastTrade>,
     watches: Watches,
     /// In which market's book an open order is, and where there.
     places: Index<(MarketId, Slot)>,
@@ -48,20 +48,20 @@ struct Opened {
     open: BTreeMap<MarketId, usize>,
 }
 
-/// What a market's trades have come to.
+/// The last trade of a market.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Print {
-    /// How many there were.
-    trades: u64,
-    /// The price of the last.
-    last: Option<Price>,
+struct LastTrade {
+    /// Its number, counted from 1; 0 before the first.
+    id: u64,
+    /// Its price.
+    price: Option<Price>,
 }
 
 impl Orders {
     /// Opens the book of a new market.
     pub fn add_market(&mut self) {
         self.books.push(Book::default());
-        self.prints.push(Print::default());
+        self.last_trades.push(LastTrade::default());
         self.watches.add_market();
     }
 
@@ -74,7 +74,7 @@ impl Orders {
                 self.insert(order.clone(), *rests);
             }
             Event::Traded(trade) => {
-                self.prints[trade.market.index()] = Print { trades: trade.trade_id, last: Some(trade.price) };
+                self.last_trades[trade.market.index()] = LastTrade { id: trade.trade_id, price: Some(trade.price) };
                 self.replace(at, &trade.maker.order, reference, ledger);
                 self.replace(at, &trade.taker.order, reference, ledger);
             }
@@ -148,12 +148,12 @@ impl Orders {
 
     /// The id that the market's next trade will have.
     pub fn next_trade_id(&self, market: MarketId) -> u64 {
-        self.prints[market.index()].trades + 1
+        self.last_trades[market.index()].id + 1
     }
 
     /// The price of the market's last trade.
     pub fn last_price(&self, market: MarketId) -> Option<Price> {
-        self.prints[market.index()].last
+        self.last_trades[market.index()].price
     }
 
     /// What open orders wait for.
@@ -162,8 +162,8 @@ impl Orders {
     }
 
     /// Open orders of an account, oldest first.
-    pub fn open(&self, account: AccountId, market: Option<MarketId>) -> Vec<Order> {
-        self.open_orders(account).filter(|order| market.is_none_or(|market| market == order.market)).cloned().collect()
+    pub fn open(&self, account: AccountId) -> Vec<Order> {
+        self.open_orders(account).cloned().collect()
     }
 
     /// A page of the open orders of an account, oldest first, and where the next one begins. Only the page is copied.
@@ -294,25 +294,26 @@ pub fn held_asset(order: &Order, reference: &Reference) -> AssetId {
 /// The stored form: orders in the order of their queues, waiting ones last, so that the books are rebuilt from
 /// them and the slab's layout never shows.
 #[derive(Serialize, Deserialize)]
-struct Stored<O, P, C> {
+struct Stored<O, T, C> {
     orders: Vec<O>,
-    prints: P,
+    last_trades: T,
     client_ids: C,
 }
 
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let orders: Vec<&Order> = self.queued().collect();
-        Stored { orders, prints: &self.prints, client_ids: &self.client_ids }.serialize(serializer)
+        Stored { orders, last_trades: &self.last_trades, client_ids: &self.client_ids }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Orders {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Orders, D::Error> {
-        let Stored { orders, prints, client_ids } = Stored::<Order, Vec<Print>, ClientIds>::deserialize(deserializer)?;
+        let Stored { orders, last_trades, client_ids } =
+            Stored::<Order, Vec<LastTrade>, ClientIds>::deserialize(deserializer)?;
         let mut all = Orders::default();
-        prints.iter().for_each(|_| all.add_market());
-        (all.prints, all.client_ids) = (prints, client_ids);
+        last_trades.iter().for_each(|_| all.add_market());
+        (all.last_trades, all.client_ids) = (last_trades, client_ids);
         for order in orders {
             if order.market.index() >= all.books.len() {
                 return Err(serde::de::Error::custom("an order of no market"));

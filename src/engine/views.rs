@@ -193,7 +193,7 @@ fn account_items(
 ) -> Result<View, Reject> {
     Ok(match channel {
         Operation::Balances => View::Balances(state.ledger.balances(account)),
-        Operation::Executions if open_orders => View::Orders(state.orders.open(account, None)),
+        Operation::Executions if open_orders => View::Orders(state.orders.open(account)),
         Operation::Executions => View::Empty,
         Operation::Withdrawals => View::Withdrawals(state.withdrawals.transfers().recent(account)),
         Operation::Deposits => View::Deposits(state.deposits.transfers().recent(account)),

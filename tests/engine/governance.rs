@@ -271,7 +271,7 @@ fn rule_27_a_freeze_stops_at_once_and_only_others_end_it() {
     assert_eq!(stage.vote(&member(2), Decision::Approve, asked.request.unwrap()).unwrap_err().code, Code::Frozen);
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.run(&member(1), freeze(FreezeScope::All)).unwrap();
-    assert!(stage.state().orders.open(AccountId(1), None).is_empty(), "orders are canceled");
+    assert!(stage.state().orders.open(AccountId(1)).is_empty(), "orders are canceled");
     assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::PermissionDenied, "keys are refused");
     let open = Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(1)), nonce: 9 };
     let signer = Principal { credential: 1, ..public() };

@@ -102,7 +102,7 @@ fn rule_9_a_key_that_stops_takes_its_orders_and_requests_along_in_one_entry() {
         assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
         let held = stage.state().ledger.held(AccountId(1), AssetId(2));
         assert_eq!(held, Amount::ZERO, "the withdrawal's hold is released");
-        let open = stage.state().orders.open(AccountId(1), None).len();
+        let open = stage.state().orders.open(AccountId(1)).len();
         assert_eq!(open, if on_stop == OnStop::Cancel { 1 } else { 2 }, "the other key's order stays");
     }
 }
@@ -135,7 +135,7 @@ fn rule_9_losing_withdraw_cancels_requests_and_losing_create_leaves_orders() {
     let left = ScopeSet::of(&[Scope::Query, Scope::CancelOrders]);
     stage.initiate(&member(1), edit(1, SettingsChange::default(), None, Some(left))).unwrap();
     assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
-    assert_eq!(stage.state().orders.open(AccountId(1), None).len(), 1);
+    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 1);
     assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "1", "10", None)), Code::PermissionDenied);
     stage.run(&bot(1), Command::CancelAll).unwrap();
 }

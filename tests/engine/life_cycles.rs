@@ -341,7 +341,7 @@ fn every_fill_places_its_closing_order() {
     let once = ["placed limit", "traded 10000000 at 29000", "placed stop-loss-limit"];
     assert_eq!(told[..3], once);
     assert_eq!(told[4..], ["traded 20000000 at 29000", "placed stop-loss-limit"]);
-    let waiting = floor.venue.state.orders.open(alice.account, None);
+    let waiting = floor.venue.state.orders.open(alice.account);
     let seen =
         waiting.iter().map(|order| (order.side, order.qty.0, order.trigger().unwrap().price.0, order.limit.unwrap().0));
     // Five percent below the fill, and ten under that.

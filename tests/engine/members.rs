@@ -36,7 +36,7 @@ fn rule_7_orders_are_the_accounts_and_client_ids_the_callers() {
     stage.run(&bot(2), Command::CancelOrder(OrderRef::Id(first))).unwrap();
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.run(&bot(2), Command::CancelAll).unwrap();
-    assert!(stage.state().orders.open(AccountId(1), None).is_empty());
+    assert!(stage.state().orders.open(AccountId(1)).is_empty());
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn fill_or_kill_fills_whole_or_leaves_no_trace_in_the_book() {
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (0, 2));
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "1.5", "101"));
     assert_eq!((trades(&stage), ends(&stage, CancelReason::FillOrKill)), (2, 2));
-    assert!(stage.state().orders.open(AccountId(1), None).is_empty());
+    assert!(stage.state().orders.open(AccountId(1)).is_empty());
     // An order of one's own in the way is not counted on.
     stage.placed(&bot(1), limit(Side::Sell, "1", "100", None));
     stage.placed(&bot(1), fill_or_kill(Side::Buy, "0.2", "101"));
@@ -80,7 +80,7 @@ fn a_batch_cancels_what_is_open_of_it_and_leaves_the_rest() {
     let batch = vec![named, OrderRef::Id(first), OrderRef::Id(second), OrderRef::Id(theirs)];
     let Reply::Canceled(ids) = stage.run(&bot(1), Command::CancelBatch(batch)).unwrap() else { panic!("orders") };
     assert_eq!(ids, [first, second]);
-    let open = |account| stage.state().orders.open(AccountId(account), None).iter().map(|of| of.id).collect::<Vec<_>>();
+    let open = |account| stage.state().orders.open(AccountId(account)).iter().map(|of| of.id).collect::<Vec<_>>();
     assert_eq!((open(1), open(2)), (vec![third], vec![theirs]));
 }
 
@@ -137,7 +137,7 @@ fn d4_58_the_switch_fires_once_at_its_time_unless_it_is_armed_anew() {
     stage.engine = countersign::engine::Engine::new(postcard::from_bytes(&bytes).unwrap());
     stage.tick(SECOND);
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1, "it fires on return");
-    assert_eq!(stage.state().orders.open(AccountId(2), None).len(), 1, "one account's orders alone");
+    assert_eq!(stage.state().orders.open(AccountId(2)).len(), 1, "one account's orders alone");
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.tick(100 * SECOND);
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 1, "it stays off until it is armed again");
@@ -181,7 +181,7 @@ fn rule_35_in_a_halt_orders_end_at_their_time_and_none_starts() {
     stage.tick(SECOND);
     assert_eq!(ends(&stage, CancelReason::Expired), 2);
     let open = |stage: &Stage| {
-        let open = stage.state().orders.open(AccountId(1), None);
+        let open = stage.state().orders.open(AccountId(1));
         open.iter().map(|order| (order.id, order.waits())).collect::<Vec<_>>()
     };
     assert_eq!(open(&stage), [(starts, true)]);

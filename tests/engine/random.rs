@@ -151,7 +151,7 @@ fn pooled() -> DepositAddress {
 fn holds_agree(state: &State) {
     for account in [AccountId(1), AccountId(2)] {
         for asset in [AssetId(1), AssetId(2), AssetId(3)] {
-            let orders = state.orders.open(account, None);
+            let orders = state.orders.open(account);
             let of_orders: i64 = orders
                 .iter()
                 .filter(|order| held_asset(order, &state.reference) == asset)
