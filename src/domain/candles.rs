@@ -51,6 +51,6 @@ impl Candle {
         self.close = later.close;
         self.trades += later.trades;
         self.volume = Quantity(self.volume.0.saturating_add(later.volume.0));
-        self.cost = Amount(self.cost.0.saturating_add(later.cost.0));
+        self.cost = self.cost.saturating_add(later.cost);
     }
 }

@@ -31,6 +31,16 @@ impl Amount {
         self.0.checked_sub(other.0).map(Amount)
     }
 
+    /// The sum, or the end of the range that it would pass.
+    pub fn saturating_add(self, other: Amount) -> Amount {
+        Amount(self.0.saturating_add(other.0))
+    }
+
+    /// The difference, or the end of the range that it would pass.
+    pub fn saturating_sub(self, other: Amount) -> Amount {
+        Amount(self.0.saturating_sub(other.0))
+    }
+
     /// `ceil(self × ppm / 1,000,000)`: a fee of `ppm` parts per million of a non-negative amount.
     pub fn fee(self, ppm: u32) -> Option<Amount> {
         let product = i128::from(self.0).checked_mul(i128::from(ppm))?;

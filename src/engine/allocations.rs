@@ -103,13 +103,13 @@ fn check(
         return Err(Reject::of(Code::EarnBusy));
     }
     let back = position.staged(|step| by(step) == EarnStep::Deallocated);
-    let spot = sum(state.ledger.available(caller.account, strategy.asset), back);
+    let spot = state.ledger.available(caller.account, strategy.asset).saturating_add(back);
     let available = if asked.allocate { spot } else { earning };
     if amount <= available {
         return Ok(());
     }
     let bonding = position.staged(|step| matches!(by(step), EarnStep::Bonding(_)));
-    match !asked.allocate && amount <= sum(earning, bonding) {
+    match !asked.allocate && amount <= earning.saturating_add(bonding) {
         true => Err(Reject::of(Code::EarnInProgress)),
         false => Err(Reject::of(Code::EarnInsufficientFunds)),
     }
@@ -129,11 +129,8 @@ fn check_caps(state: &State, strategy: &Strategy, position: &Position, amount: A
 
 /// What all accounts have earning and bonding in a strategy.
 pub(super) fn committed(state: &State, strategy: &Strategy) -> Amount {
-    state.earn.holders(strategy.id).fold(Amount::ZERO, |all, (_, position)| sum(all, position.committed()))
-}
-
-fn sum(one: Amount, other: Amount) -> Amount {
-    Amount(one.0.saturating_add(other.0))
+    let all = state.earn.holders(strategy.id).map(|(_, position)| position.committed());
+    all.fold(Amount::ZERO, Amount::saturating_add)
 }
 
 fn moved(state: &State, operation: &EarnOperation, from: Wallet, to: Wallet) -> Vec<Posting> {

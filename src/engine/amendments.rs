@@ -160,7 +160,7 @@ fn judged(
     order.held =
         wanted(market, order, order.remaining()).ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
     let available = t.state().ledger.available(order.account, held_asset(order, &t.state().reference));
-    if available.0.saturating_add(before.held.0) < order.held.0 {
+    if available.saturating_add(before.held) < order.held {
         return Err(Reject::of(Code::InsufficientFunds));
     }
     Ok(match (crosses, order.limit != before.limit || order.qty > before.qty) {

@@ -305,24 +305,24 @@ impl Position {
     /// The sum of the stages that are as wanted.
     pub fn staged(&self, wanted: impl Fn(EarnStep) -> bool) -> Amount {
         let all = self.stages.values().filter(|operation| wanted(operation.step));
-        Amount(all.fold(0, |sum, operation| operation.amount.0.saturating_add(sum)))
+        all.fold(Amount::ZERO, |sum, operation| sum.saturating_add(operation.amount))
     }
 
     /// What earns at `now`: bonding that is over by then counts as done (rule 39).
     pub fn earning(&self, strategy: &Strategy, now: Moment) -> Amount {
         let bonded = self.staged(|step| strategy.lock.by(step, now) == EarnStep::Allocated);
-        Amount(self.allocated.0.saturating_add(bonded.0))
+        self.allocated.saturating_add(bonded)
     }
 
     /// What earns, and what is about to: what the caps bound.
     pub fn committed(&self) -> Amount {
         let bonding = self.staged(|step| matches!(step, EarnStep::Bonding(_)));
-        Amount(self.allocated.0.saturating_add(bonding.0))
+        self.allocated.saturating_add(bonding)
     }
 
     /// Everything: what its wallet holds for it.
     pub fn total(&self) -> Amount {
-        Amount(self.allocated.0.saturating_add(self.staged(|_| true).0))
+        self.allocated.saturating_add(self.staged(|_| true))
     }
 }
 
@@ -346,21 +346,21 @@ impl Earn {
             self.due.remove(&(until, strategy, account, id));
         }
         let first = before.is_none();
-        let allocated = &mut position.allocated.0;
+        let allocated = &mut position.allocated;
         match step {
             EarnStep::Allocated | EarnStep::Rewarded { compounded: true, .. } => {
-                *allocated = allocated.saturating_add(amount.0);
+                *allocated = allocated.saturating_add(amount);
             }
             EarnStep::ExitQueue(_) | EarnStep::Unbonding(_) | EarnStep::Deallocated if first => {
-                *allocated = allocated.saturating_sub(amount.0);
+                *allocated = allocated.saturating_sub(amount);
             }
             _ => {}
         }
         if let EarnStep::Rewarded { .. } = step {
-            position.rewarded.0 = position.rewarded.0.saturating_add(amount.0);
+            position.rewarded = position.rewarded.saturating_add(amount);
             let begin = period.map_or(operation.at, |(begin, _)| begin);
-            let earlier = if position.paid.0 == begin { position.paid.1.0 } else { 0 };
-            position.paid = (begin, Amount(earlier.saturating_add(amount.0)));
+            let earlier = if position.paid.0 == begin { position.paid.1 } else { Amount::ZERO };
+            position.paid = (begin, earlier.saturating_add(amount));
         }
         if first {
             position.auto_compound = operation.auto_compound.or(position.auto_compound);

@@ -174,7 +174,7 @@ pub fn allocations(state: &State, account: AccountId, sought: &EarnSought, now: 
         let valued = wanted.iter().filter_map(|(strategy, position)| {
             Valuation::of(state, strategy.asset, converted).value(&state.reference, amount(position))
         });
-        valued.fold(Amount::ZERO, |sum, value| Amount(sum.0.saturating_add(value.0)))
+        valued.fold(Amount::ZERO, Amount::saturating_add)
     };
     let (total_allocated, total_rewarded) = (value(Position::total), value(|position| position.rewarded));
     let (page, next) = page(wanted, sought, |(strategy, _)| strategy.id);

@@ -69,7 +69,7 @@ impl Wallets {
     }
 
     fn total(&self) -> Amount {
-        Amount(self.main.0.saturating_add(self.flex.0).saturating_add(self.bonded.0))
+        self.main.saturating_add(self.flex).saturating_add(self.bonded)
     }
 
     fn sound(&self) -> bool {
@@ -85,8 +85,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether so much more may come in from outside. What is outside is the negative of all that is inside; if that sum
-    /// stays within range, everybody does.
+    /// Whether so much more may come in from outside. The balance of the world outside is minus the sum of all others, so
+    /// that these stay within range as long as it does.
     pub fn has_room(&self, asset: AssetId, amount: Amount) -> bool {
         amount.checked_sub(self.counter(Party::Outside, asset)).is_some()
     }
@@ -99,7 +99,7 @@ impl Ledger {
                 Party::Account(account, wallet) => self.wallets_mut(account, posting.asset).wallet(wallet),
                 counter => self.counters.entry((counter, posting.asset)).or_default(),
             };
-            balance.0 = balance.0.saturating_add(posting.delta.0);
+            *balance = balance.saturating_add(posting.delta);
         }
     }
 
@@ -186,7 +186,7 @@ impl Ledger {
     /// Changes what is held; part of folding in the event that says so.
     pub fn hold(&mut self, account: AccountId, asset: AssetId, delta: Amount) {
         let held = &mut self.wallets_mut(account, asset).held;
-        held.0 = held.0.saturating_add(delta.0);
+        *held = held.saturating_add(delta);
     }
 
     fn wallets(&self, account: AccountId, asset: AssetId) -> Wallets {
@@ -232,8 +232,8 @@ impl<'a> Movement<'a> {
         let mut posting = Posting { party, asset, delta, fee, balance: Amount::ZERO };
         if let Some(account) = owner(&posting) {
             let earlier = self.postings.iter().filter(|other| owner(other) == Some(account) && other.asset == asset);
-            let moved = earlier.fold(delta.0, |sum, other| sum.saturating_add(other.delta.0));
-            posting.balance = Amount(self.ledger.total(account, asset).0.saturating_add(moved));
+            let moved = earlier.fold(delta, |sum, other| sum.saturating_add(other.delta));
+            posting.balance = self.ledger.total(account, asset).saturating_add(moved);
         }
         self.postings.push(posting);
         self

@@ -19,7 +19,7 @@ use super::reference::Reference;
 use super::watches::Watches;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::ORGANIZATIONS_MAX;
-use crate::domain::money::{Amount, Price, Quantity};
+use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
@@ -273,7 +273,7 @@ impl Orders {
     /// Lets holds and watches follow an order from what it still is in its book to what it is now.
     fn follow(&mut self, slot: Slot, order: &Order, reference: &Reference, ledger: &mut Ledger) {
         let Some(before) = self.books[order.market.index()].get(slot) else { return };
-        let delta = Amount(order.held.0.saturating_sub(before.held.0));
+        let delta = order.held.saturating_sub(before.held);
         ledger.hold(order.account, held_asset(order, reference), delta);
         if order.terms.is_some() {
             self.watches.remove(before);

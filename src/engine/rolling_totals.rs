@@ -33,7 +33,7 @@ impl RollingTotals {
     pub fn of(&self, account: AccountId, asset: AssetId, now: Moment) -> Amount {
         let counted = self.0.get(&(account, asset)).into_iter().flatten();
         let recent = counted.filter(|(_, (at, _))| counts(*at, now));
-        Amount(recent.fold(0, |sum, (_, (_, amount))| sum.saturating_add(amount.0)))
+        recent.fold(Amount::ZERO, |sum, (_, (_, amount))| sum.saturating_add(*amount))
     }
 }
 

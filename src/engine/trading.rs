@@ -119,7 +119,7 @@ pub(super) fn ready(t: &Transition<'_>, market: &Market, mut order: Order, relea
         return Err(Reject::of(Code::NoLiquidity));
     }
     let available = state.ledger.available(order.account, held_asset(&order, &state.reference));
-    let funds = Amount(available.0.saturating_add(released.0));
+    let funds = available.saturating_add(released);
     if let Some(cash) = order.terms.as_ref().and_then(|terms| terms.cash).filter(|_| order.qty == Quantity::ZERO) {
         order.qty = bought_for(cash, book, market, &order, now, funds);
         if order.qty < market.qty_min {

@@ -192,7 +192,7 @@ impl Withdrawals {
     fn changed(&mut self, new: &Withdrawal, ledger: &mut Ledger) {
         let before = self.transfers.put(new);
         let held = before.as_ref().map_or(Amount::ZERO, |before| before.held);
-        ledger.hold(new.account, new.asset, Amount(new.held.0.saturating_sub(held.0)));
+        ledger.hold(new.account, new.asset, new.held.saturating_sub(held));
         match new.status {
             WithdrawalStatus::Pending => self.with_custody.insert(new.id),
             _ => self.with_custody.remove(&new.id),
@@ -355,7 +355,7 @@ fn subject_of(
 ) -> Subject {
     let before = state.withdrawals.totals.of(account, asset, now);
     let of = state.reference.asset(asset);
-    let total_24h = Amount(before.0.saturating_add(amount.0));
+    let total_24h = before.saturating_add(amount);
     Subject { asset: of.code, decimals: of.decimals, amount, total_24h, key: key.to_owned(), initiator }
 }
 

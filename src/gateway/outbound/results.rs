@@ -319,7 +319,7 @@ fn withdraw_info(of: &WithdrawInfo) -> r::WithdrawInfo {
     r::WithdrawInfo {
         method: of.asset.method.clone(),
         limit: exact(of.limit),
-        amount: exact(Amount(of.amount.0.saturating_sub(of.fee.0))),
+        amount: exact(of.amount.saturating_sub(of.fee)),
         fee: exact(of.fee),
         approval: r::Approval {
             required: of.verdict.is_some(),
