@@ -11,7 +11,7 @@ use rustix::process::umask;
 use crate::access::key::{self, KeySettings};
 use crate::access::tier::Tiers;
 use crate::config::{self, Config, DatabaseUrl, LogFormat};
-use crate::demo;
+use crate::demo::{self, Failure};
 use crate::domain::ids::VenueKeyId;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
@@ -102,9 +102,6 @@ enum Action {
     },
 }
 
-/// What a command may end with; its text is for the person at the terminal.
-type Failure = Box<dyn std::error::Error>;
-
 /// Reads the arguments, runs the command they name and says why it failed, if it did.
 pub async fn run() -> ExitCode {
     match perform(Arguments::parse()).await {
@@ -128,7 +125,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
         Action::Demo { port, once, ready_file, data, database } => {
             let stop = signal()?;
             let options = demo::Options { port, once, ready_file, data, database: parsed(database)? };
-            demo::run(options, stop).await.map_err(|failure| -> Failure { failure })
+            demo::run(options, stop).await
         }
         Action::Init { dir, data, database, venue_network, venue_nonce_window, venue_expires } => {
             let (ip_allowlist, nonce_window, expires_at) = (venue_network, venue_nonce_window, venue_expires);

@@ -188,6 +188,9 @@ impl Config {
 
     /// Settings from a file. Paths in it are relative to its own directory, so that the server
     /// finds them wherever it is started.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and as [`parse`](Config::parse).
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
         let mut config = Self::parse(&text)?;
@@ -200,6 +203,9 @@ impl Config {
     }
 
     /// Settings from the text of a file, checked.
+    ///
+    /// # Errors
+    /// Names the first field that is unknown, of the wrong type or out of range.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Form {
             place: place(text, error.span().map_or(0, |span| span.start)),
@@ -312,8 +318,7 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
 }
 
-/// A message of serde's, as TOML's and JSON's parsers give it, without the value or unknown name that it tells: that may be a
-/// secret, and of any length.
+/// A message of TOML's or JSON's parser without the value or unknown name in it, which may be a secret and of any length.
 pub fn problem(message: &str) -> &str {
     let tells = ["invalid type", "invalid value", "unknown field"].iter().any(|kind| message.starts_with(kind));
     message.rfind("expected ").filter(|_| tells).map_or(message, |expected| &message[expected..])

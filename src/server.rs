@@ -56,14 +56,13 @@ const HISTORY_WAIT: Duration = Duration::from_secs(5);
 const RECENT_EVENTS: u64 = 100_000;
 /// How often the journal's head is written beside it (rule 47), if it has moved.
 const HEAD_EVERY: Duration = Duration::from_secs(1);
-/// How many of these pass between two lines of the log that tell it.
+/// How many of these pass between two lines of the log that tell the head.
 const HEADS_A_LINE: u32 = 60;
-/// Connections that may wait to be accepted; the system has a limit of its own. When all clients come back at once, who finds
-/// no place here tries again only after a second, then after two, then after four.
+/// Connections that may wait to be accepted; the system has a limit of its own. A client that finds no room waits a second
+/// before it tries again, then two, then four; after a restart all of them come at once.
 const BACKLOG: u32 = 4_096;
-/// What the system keeps of what a socket was sent and its peer has not taken; it reckons with twice as much, for its own
-/// needs. Left to itself it keeps megabytes, so that a thousand readers that stand still cost gigabytes, and writes that
-/// nobody will read, before one of them is noticed.
+/// Bytes that the system keeps for a peer that does not read; it doubles the number for its own needs. Left to itself it
+/// keeps megabytes, so that a thousand readers that stand still would cost gigabytes before one of them is noticed.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Bytes of a request's body; beyond it 413. The largest that anybody needs has an e-mail, a password and a code.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -189,7 +188,7 @@ impl Server {
         tokio::spawn(exports::make(Arc::clone(&gateway)));
         presence::started(&gateway);
         let routes = routes(gateway, stages, config.data_dir.clone());
-        let limits = admission(&config, certificate, metrics, &stopping);
+        let limits = listener_limits(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
         Ok(Server { address, stop, seats, listening, sequencer, failure: None, projecting, dashboards })
@@ -285,7 +284,10 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metri
     }
 }
 
-/// Where the settings want the data; the directory is there even if a database holds most of them.
+/// The storage that the settings name. Makes the data directory, which is there even if a database holds most of the data.
+///
+/// # Errors
+/// When the directory cannot be made.
 pub fn storage(config: &Config) -> Result<Storage, JournalError> {
     let unavailable = |error| JournalError::Unavailable(format!("{}: {error}", config.data_dir.display()));
     make_private(&config.data_dir).map_err(unavailable)?;
@@ -321,7 +323,7 @@ async fn too_large(response: Response) -> Response {
 }
 
 /// What the listener admits, and how; the certificate is followed from here on.
-fn admission(
+fn listener_limits(
     config: &Config,
     certificate: Option<Arc<Certificate>>,
     metrics: Arc<Metrics>,

@@ -54,7 +54,7 @@ impl Default for KeySettings {
     }
 }
 
-/// A network, or an address as one, in the family of the peers that it admits: v4-mapped ones come as IPv4.
+/// Reads a network, or an address as a network of one. A v4-mapped one becomes IPv4, as the peers that it admits do.
 ///
 /// # Errors
 /// What to give instead.

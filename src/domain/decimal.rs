@@ -38,6 +38,9 @@ impl Decimal {
     }
 
     /// Reads the JSON number grammar, exponents included (`1e-8`), losslessly.
+    ///
+    /// # Errors
+    /// When the text is no JSON number, or has more digits or decimals than are held.
     pub fn parse(text: &str) -> Result<Decimal, DecimalError> {
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -67,6 +70,9 @@ impl Decimal {
     }
 
     /// The decimal in integer units of 10^-`decimals`.
+    ///
+    /// # Errors
+    /// When it has more decimals than that, or the units do not fit 64 bits.
     pub fn units(self, decimals: u8) -> Result<i64, DecimalError> {
         let up = decimals.checked_sub(self.scale).ok_or(DecimalError::ExcessDecimals)?;
         10i64

@@ -50,8 +50,8 @@ macro_rules! counted {
         pub struct $name(pub $int);
 
         impl $name {
-            /// The place in a table kept in order of creation. Of 0, which is nobody's id and comes only with
-            /// damaged bytes, a place that no table has.
+            /// The place in a table kept in order of creation. The id 0, which only damaged bytes can hold, gives
+            /// a place beyond every table.
             pub fn index(self) -> usize {
                 (self.0 as usize).wrapping_sub(1)
             }

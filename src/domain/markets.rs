@@ -112,7 +112,7 @@ impl Market {
         qty.0.checked_mul(factor).map(Amount)
     }
 
-    /// Decimals that a price times what has so many has beyond the quote asset's.
+    /// Decimals of a price × a number with `decimals` of them, beyond the quote asset's.
     fn scale(&self, decimals: u8) -> i32 {
         i32::from(self.price_decimals) + i32::from(decimals) - i32::from(self.quote_decimals)
     }

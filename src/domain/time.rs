@@ -23,14 +23,14 @@ impl Moment {
         Moment(self.0.saturating_sub(us))
     }
 
-    /// Whether it lies in the `us` microseconds that begin with `start`. Before them it does not either: what is good for
-    /// some time by the wall clock must not be good for longer when that is set back.
+    /// Whether it lies in the `us` microseconds that begin with `start`. What came before `start` does not: else what is
+    /// good for some time would be good for longer once the clock is set back.
     pub fn is_within(self, start: Moment, us: u64) -> bool {
         start <= self && self < start.plus_us(us)
     }
 
-    /// Whether it lies less than `us` microseconds before or after another. Of two threads that read the clock, the one
-    /// that read it first may be the later one to use what it read.
+    /// Whether it lies less than `us` microseconds before or after another: of two threads that read the clock, the one
+    /// that read it first may use its reading last.
     pub fn is_near(self, other: Moment, us: u64) -> bool {
         self.0.abs_diff(other.0) < us
     }
@@ -43,7 +43,7 @@ impl Moment {
     }
 }
 
-/// The moments from one on, up to but not including another; without one of them it has no bound on that side.
+/// A stretch of time, `from` ≤ t < `until`; a side that is `None` has no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
     /// From this on.

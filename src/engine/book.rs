@@ -78,7 +78,7 @@ impl<T: Resting> Book<T> {
         self.entries[slot.0 as usize].order.as_ref()
     }
 
-    /// Reads all that taking an order out will look at. What it comes to means nothing.
+    /// Reads all that taking an order out will look at; the result means nothing.
     pub fn reads(&self, slot: Slot) -> bool {
         let entry = &self.entries[slot.0 as usize];
         let rests = |slot: u32| self.entries.get(slot as usize).is_some_and(|entry| entry.rests);

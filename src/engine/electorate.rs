@@ -111,8 +111,9 @@ impl<'a> Electorate<'a> {
         members.map(InitiatorId::Member).chain(keys.map(|user| InitiatorId::ServiceUser(user.id))).collect()
     }
 
-    /// How many votes a policy asks for beyond those that a request could get, whoever of those who may asked for it: at
-    /// zero each of its quorums can be reached (rules 22, 23). A rule about initiators none of whom may ask asks for nothing.
+    /// How many votes a policy lacks: the widest gap between one of its quorums and the votes that a request could get,
+    /// if it comes from the asker who leaves the most. At zero each quorum can be reached (rules 22, 23). A rule about
+    /// initiators none of whom may ask lacks nothing.
     pub fn lacking(&self, policy: &Policy) -> u32 {
         let terms = &policy.terms;
         let approvers = self.approvers(policy.organization, policy.workflow);

@@ -18,10 +18,10 @@ use crate::domain::time::Moment;
 
 /// What a request that is not a cancel costs in any case, in hundredths.
 const FIXED: u64 = 100;
-/// What an order of a batch costs.
+/// What an order of a batch costs, in hundredths.
 const OF_BATCH: u64 = 50;
 const SECOND_US: u64 = 1_000_000;
-/// By age of the order below which it holds, in seconds: what an amendment, an edit and a cancel cost besides.
+/// What an amendment, an edit and a cancel cost besides, in hundredths, of an order younger than so many seconds.
 const PENALTIES: [(u64, [u64; 3]); 6] = [
     (5, [300, 600, 800]),
     (10, [200, 500, 600]),

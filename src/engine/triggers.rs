@@ -1,6 +1,6 @@
-//! Orders that wait: for a price, for a start. Each trade is the last for a while: its price moves trailing stops and
-//! reaches triggers, and what goes live trades in turn; [`settle`] goes on until nothing is left to happen.
-//! Every order goes live once, so that it comes to an end.
+//! Orders that wait: for a price, for a start. The price of each trade moves trailing stops and reaches triggers, and
+//! what goes live trades in turn. [`settle`] goes on until nothing is left to happen; it ends, since every order goes
+//! live once.
 
 use super::closes::close;
 use super::event::Event;
@@ -141,7 +141,7 @@ fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// What a refusal is called where nobody asks.
+/// Why an order ended that was refused when its time to go live came.
 pub(super) fn reason(code: Code) -> CancelReason {
     match code {
         Code::InsufficientFunds => CancelReason::InsufficientFunds,

@@ -55,11 +55,17 @@ pub fn stamped(entries: Vec<Entry>, first: u64) -> impl Iterator<Item = Stamped>
 }
 
 /// The events of a row with their places.
+///
+/// # Errors
+/// As [`decode`].
 pub fn events(row: &Row) -> Result<impl Iterator<Item = Stamped>, CodecError> {
     Ok(stamped(decode(row.format, &row.body)?, row.first_seq))
 }
 
 /// Reads the body of a row.
+///
+/// # Errors
+/// When another release wrote it, or it is damaged.
 pub fn decode(format: u16, mut body: &[u8]) -> Result<Vec<Entry>, CodecError> {
     if format != FORMAT {
         return Err(CodecError::UnknownFormat(format));

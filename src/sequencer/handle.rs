@@ -16,7 +16,7 @@ use crate::engine::query::{Query, Reply, View};
 use crate::engine::rates::Rate;
 use crate::engine::reject::Reject;
 
-/// Of a queue's places, one in so many is kept as the reserve.
+/// One in this many of the queue's places is the reserve.
 const RESERVE: usize = 4;
 
 /// What is asked.
@@ -90,6 +90,9 @@ impl<T> Clone for Handle<T> {
 
 impl<T> Handle<T> {
     /// Submits in order: all, or else those that have the reserve, or else none.
+    ///
+    /// # Errors
+    /// What was not taken, since the queue is full or the sequencer has stopped.
     pub fn submit(&self, submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
         let Err(submissions) = self.enter(submissions, self.max - self.max / RESERVE) else { return Ok(()) };
         let (reserved, mut refused): (Vec<_>, Vec<_>) =

@@ -182,6 +182,9 @@ impl Recovered {
 impl<R: Release> Sequencer<R> {
     /// Asks the engine as the server itself, before the port opens: genesis, and the first tick (rule 39).
     /// The events are on disk when this returns. On a disk that takes no writes nothing falls due before it does.
+    ///
+    /// # Errors
+    /// When the engine refuses the genesis command, or the journal fails.
     pub async fn start(&mut self, genesis: Option<Command>) -> Result<(), JournalError> {
         if self.unwritable.is_some() {
             self.release.accepting(false);
@@ -356,8 +359,8 @@ impl<R: Release> Sequencer<R> {
     }
 }
 
-/// Whether a batch goes to the disk although more is waiting. With half of it: if it took all, disk and engine would wait
-/// for each other in turn, and clients for both.
+/// Whether a batch goes to the disk although more is waiting: once it holds as much as still waits. If it took all, disk
+/// and engine would take turns, and clients would wait for both.
 fn is_ripe<T>(open: &Open<T>, inbox: &Inbox<T>) -> bool {
     let held = open.answers.len();
     held >= BATCH_MAX || held >= inbox.waiting().max(BATCH_MIN)

@@ -9,8 +9,8 @@ pub struct Stages {
     pub queue: Histogram,
     /// The engine's work on what one session submitted at once.
     pub engine: Histogram,
-    /// From the beginning of an append to when it is seen to be on disk: between two looks the batch before is let out,
-    /// or what comes next executed.
+    /// From the beginning of an append until it is seen to be on disk. Between two looks the batch before is let out, or
+    /// what comes next is executed.
     pub journal: Histogram,
     /// From being on disk to being with the sockets' queues.
     pub release: Histogram,
