@@ -92,7 +92,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for bytes and takes all that are there, in one system call. Cancel safe.
+    /// Waits for bytes and takes what is there: in one system call, or under TLS what has been decrypted. Cancel safe.
     ///
     /// # Errors
     /// The socket ended.

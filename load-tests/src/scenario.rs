@@ -77,9 +77,6 @@ impl Default for General {
     }
 }
 
-const GENERAL: [&str; 10] =
-    ["about", "rounds", "seconds", "warm_up", "keys", "baselines", "follow", "patience", "allow_refusals", "goals"];
-
 impl General {
     /// As a duration.
     pub fn patience(&self) -> Duration {
@@ -111,32 +108,51 @@ fn within_a_day(name: &str, setting: f64) -> Result<(), String> {
     if (0.0..=SECONDS_MAX).contains(&setting) { Ok(()) } else { Err(format!("{name} must be 0 to a day, in seconds")) }
 }
 
-/// What a scenario does, with the settings of its own.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Kind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:literal $kind:ident)*) => {
+        /// What a scenario does, with the settings of its own.
+        #[derive(Debug, Clone, Serialize)]
+        #[serde(tag = "kind")]
+        pub enum Kind {
+            $($(#[$doc])* #[serde(rename = $name)] $kind($kind),)*
+        }
+
+        /// By the name that a file gives them.
+        const KINDS: &[&str] = &[$($name),*];
+
+        fn kind(mut own: Table) -> Result<Kind, String> {
+            let kind = own.remove("kind").ok_or("kind is missing")?;
+            Ok(match kind.as_str().unwrap_or_default() {
+                $($name => Kind::$kind(typed(own)?),)*
+                _ => return Err(format!("there is no kind {kind}, only {}", KINDS.join(", "))),
+            })
+        }
+    };
+}
+
+kinds! {
     /// Orders, and whatever else is in the mix.
-    Orders(Orders),
+    "orders" Orders
     /// Orders at rising rates until the server does not keep up.
-    Sweep(Sweep),
+    "sweep" Sweep
     /// Orders at saturation and at half of it, the server beside D.
-    HalfLoad(HalfLoad),
+    "half_load" HalfLoad
     /// Orders at several times what the server carries.
-    Overload(Overload),
+    "overload" Overload
     /// Orders without and with Members' dashboards that hear of withdrawals and votes.
-    Dashboards(Dashboards),
+    "dashboards" Dashboards
     /// One event to many sockets, beside raw writes of a frame as long.
-    FanOut(FanOut),
+    "fan_out" FanOut
     /// All sockets lost and opened again at once.
-    Reconnect(Reconnect),
+    "reconnect" Reconnect
     /// Memory of sockets that do nothing.
-    Idle(Idle),
+    "idle" Idle
     /// The server killed under load and started again on its data.
-    Restart(Restart),
+    "restart" Restart
     /// Orders without and with subscribers that do not read.
-    SlowConsumers(SlowConsumers),
+    "slow_consumers" SlowConsumers
     /// Orders to a server on SQLite and to one on Postgres.
-    Storages(Storages),
+    "storages" Storages
 }
 
 macro_rules! settings {
@@ -388,12 +404,16 @@ impl Scenario {
         for text in overrides {
             set(&mut table, text).map_err(refuse)?;
         }
-        let (general, own): (Table, Table) = table.into_iter().partition(|(key, _)| GENERAL.contains(&key.as_str()));
+        let of_every_kind = Table::try_from(General::default()).expect("settings are always TOML");
+        let (general, own): (Table, Table) = table.into_iter().partition(|(key, _)| of_every_kind.contains_key(key));
         let general: General = typed(general).map_err(refuse)?;
         general.check().map_err(refuse)?;
         // A name that is none of the kind's may have been meant as one that every kind has.
         let every = |error: String| match error.starts_with("unknown field") && !error.contains(" in `") {
-            true => format!("{error}; and of every kind `{}`", GENERAL.join("`, `")),
+            true => format!(
+                "{error}; and of every kind `{}`",
+                of_every_kind.keys().cloned().collect::<Vec<_>>().join("`, `")
+            ),
             false => error,
         };
         let kind = kind(own).map_err(|error| refuse(every(error)))?;
@@ -406,39 +426,6 @@ impl Scenario {
     pub fn goal(&self, result: &str) -> Option<Goal> {
         self.general.goals.get(result).copied()
     }
-}
-
-/// By the name that a file gives them.
-const KINDS: [&str; 11] = [
-    "orders",
-    "sweep",
-    "half_load",
-    "overload",
-    "dashboards",
-    "fan_out",
-    "reconnect",
-    "idle",
-    "restart",
-    "slow_consumers",
-    "storages",
-];
-
-fn kind(mut own: Table) -> Result<Kind, String> {
-    let kind = own.remove("kind").ok_or("kind is missing")?;
-    Ok(match kind.as_str().unwrap_or_default() {
-        "orders" => Kind::Orders(typed(own)?),
-        "sweep" => Kind::Sweep(typed(own)?),
-        "half_load" => Kind::HalfLoad(typed(own)?),
-        "overload" => Kind::Overload(typed(own)?),
-        "dashboards" => Kind::Dashboards(typed(own)?),
-        "fan_out" => Kind::FanOut(typed(own)?),
-        "reconnect" => Kind::Reconnect(typed(own)?),
-        "idle" => Kind::Idle(typed(own)?),
-        "restart" => Kind::Restart(typed(own)?),
-        "slow_consumers" => Kind::SlowConsumers(typed(own)?),
-        "storages" => Kind::Storages(typed(own)?),
-        _ => return Err(format!("there is no kind {kind}, only {}", KINDS.join(", "))),
-    })
 }
 
 fn in_full(general: &General, kind: &Kind) -> Result<String, toml::ser::Error> {
