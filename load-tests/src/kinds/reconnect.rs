@@ -93,7 +93,7 @@ pub async fn play(stage: &mut Stage, settings: &Reconnect) -> Result<(), LoadErr
     stage.conclude("back and resumed / all", |round| {
         let series = round.get(RETURNS)?;
         let resumed = to_f64(series.count) - series.extra.get(SNAPSHOTS)?;
-        ratio(resumed, series.extra.get(SOCKETS)? * f64::from(settings.waves.max(1)))
+        ratio(resumed, series.extra.get(SOCKETS)? * f64::from(settings.waves))
     });
     stage.conclude("p99 of returning, ms", |round| Some(round.get(RETURNS)?.figures.p99_us / 1_000.0));
     stage.conclude("last return, ms", |round| Some(round.get(RETURNS)?.figures.max_us / 1_000.0));
@@ -119,8 +119,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
         sockets.spawn(async move { socket(&storm, ready).await });
     }
     drop(ready);
-    let waves = settings.waves.max(1);
-    let waving = wave(&tell, waves, load.plan.duty.window / waves);
+    let waving = wave(&tell, settings.waves, load.plan.duty.window / settings.waves);
     let playing = async {
         // Every socket must be there before the first order, or it would miss orders of before its time.
         for _ in 0..settings.connections {

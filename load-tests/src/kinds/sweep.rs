@@ -39,7 +39,7 @@ pub async fn play(stage: &mut Stage, settings: &Sweep) -> Result<(), LoadError> 
             }
             any = true;
             series.extra.insert("carried".into(), rate);
-            rate *= settings.factor.max(1.01);
+            rate *= settings.factor;
         }
         if !any {
             return Err(LoadError::Setup(format!("not even {} requests a second are carried", settings.from)));

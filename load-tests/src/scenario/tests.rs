@@ -1,5 +1,6 @@
 //! What a scenario's text may say.
 
+use super::kind::KINDS;
 use super::*;
 
 #[test]
@@ -61,6 +62,22 @@ fn what_no_scenario_can_mean_is_refused_by_name() {
         ("kind = \"slow_consumers\"\nping = 0.0", "ping"),
         ("kind = \"dashboards\"\nevents = 1e12", "events"),
         ("kind = \"dashboards\"\nevents = 0.0", "events"),
+        ("kind = \"dashboards\"\ndashboards = 0", "dashboards is at least 1"),
+        ("kind = \"orders\"\nrate = 0.0", "rate: "),
+        ("kind = \"orders\"\n[mix]\namend_percent = 5", "amend_percent needs keep"),
+        ("kind = \"storages\"\n[mix]\nlevels = 0", "mix: levels"),
+        ("kind = \"sweep\"\nconnections = 0", "connections"),
+        ("kind = \"sweep\"\nsteps = 0", "steps"),
+        ("kind = \"sweep\"\nfactor = 1.0", "factor"),
+        ("kind = \"sweep\"\nfrom = 6e6", "from: "),
+        ("kind = \"overload\"\nfactor = nan", "factor"),
+        ("kind = \"fan_out\"\nconnections = 0", "connections"),
+        ("kind = \"reconnect\"\nconnections = 0", "connections"),
+        ("kind = \"reconnect\"\nwaves = 0", "waves"),
+        ("kind = \"reconnect\"\nrate = -1.0", "rate: "),
+        ("kind = \"idle\"\nconnections = 0", "connections"),
+        ("kind = \"slow_consumers\"\nstalled = 0", "stalled"),
+        ("kind = \"slow_consumers\"\nrate = 0.0", "rate: "),
     ];
     for (text, named) in cases {
         let error = Scenario::parse("test", text, &[]).unwrap_err().to_string();
