@@ -50,6 +50,8 @@ enum Command {
         before: PathBuf,
         /// The later run.
         after: PathBuf,
+        #[command(flatten)]
+        bounds: Bounds,
     },
     /// Makes Organizations, each with a funded Service User, and writes their keys with those of the file given.
     Prepare(PrepareArgs),
@@ -104,9 +106,32 @@ struct RunArgs {
     /// A saved run to compare with.
     #[arg(long)]
     before: Option<PathBuf>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// Fail if a goal of the scenario is missed.
     #[arg(long)]
     require_goals: bool,
+}
+
+/// What a comparison may find.
+#[derive(Debug, Args)]
+struct Bounds {
+    /// Fail if a result that has a goal is worse than in the earlier run by more than this share, as in `--tolerance 0.1`.
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "before")]
+    tolerance: Option<f64>,
+}
+
+impl Bounds {
+    fn hold(&self, before: &Record, after: &Record) -> Result<(), LoadError> {
+        self.tolerance.map_or(Ok(()), |tolerance| difference::require_no_worse(before, after, tolerance))
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|share| (0.0..1.0).contains(share))
+        .ok_or_else(|| "it is a share: 0, or less than 1".into())
 }
 
 #[derive(Debug, Args)]
@@ -138,7 +163,7 @@ async fn main() -> ExitCode {
             Ok(scenario) => run(scenario, args).await,
             Err(error) => Err(error),
         },
-        Command::CompareRuns { before, after } => compare_runs(&before, &after),
+        Command::CompareRuns { before, after, bounds } => compare_runs(&before, &after, &bounds),
         Command::Prepare(args) => prepare_keys(args).await,
         Command::Echo { listen, journal } => echo(listen, journal.as_deref()),
         Command::RawFanOut { bytes } => fan_out(usize::from(bytes)).await,
@@ -212,9 +237,13 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };
     let played = kinds::play(&mut stage).await;
     let Stage { scenario, mut record, server, .. } = stage;
+    if played.is_ok() {
+        record.look_for_goals(&scenario.general.goals);
+    }
     let judged = played
         .and_then(|()| record.verdict(allow_refusals))
-        .and_then(|()| if args.require_goals { record.goals_met(&scenario.general.goals) } else { Ok(()) });
+        .and_then(|()| if args.require_goals { record.goals_met() } else { Ok(()) })
+        .and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
     let judged = match (judged, server) {
         (Err(error), Some((_, mut child))) => Err(child.explain(error).await),
         (judged, _) => judged,
@@ -252,11 +281,11 @@ fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<()
     saved.and(shown)
 }
 
-fn compare_runs(before: &Path, after: &Path) -> Result<(), LoadError> {
+fn compare_runs(before: &Path, after: &Path, bounds: &Bounds) -> Result<(), LoadError> {
     let (before, after) = (Record::read(before)?, Record::read(after)?);
     difference::require_same_scenario(&before, &after.scenario)?;
     print!("{}", difference::report(&before, &after));
-    Ok(())
+    bounds.hold(&before, &after)
 }
 
 async fn prepare_keys(args: PrepareArgs) -> Result<(), LoadError> {

@@ -40,6 +40,9 @@ pub struct Record {
     pub series: Vec<Series>,
     /// What the run is about: medians of ratios within a round, and single figures.
     pub results: Vec<Measure>,
+    /// Goals of the scenario for which there is no result.
+    #[serde(default)]
+    pub goals_without_result: BTreeMap<String, Goal>,
     /// What must hold.
     pub checks: Vec<Check>,
     /// Why the run failed, if it did: the first error, or what the verdict found. Its figures are not to be quoted.
@@ -185,6 +188,7 @@ impl Record {
             started_at: since_epoch.as_secs(),
             series: Vec::new(),
             results: Vec::new(),
+            goals_without_result: BTreeMap::new(),
             checks: Vec::new(),
             failed: None,
         }
@@ -236,13 +240,18 @@ impl Record {
 }
 
 impl Record {
+    /// Keeps those of the scenario's goals for which there is no result: a slip of the pen, or what nobody was there for.
+    pub fn look_for_goals(&mut self, goals: &BTreeMap<String, Goal>) {
+        self.goals_without_result.clone_from(goals);
+        self.goals_without_result.retain(|name, _| self.results.iter().all(|result| result.name != *name));
+    }
+
     /// Whether every goal is met. A goal for which there is no result is not.
     ///
     /// # Errors
     /// The ones that are not.
-    pub fn goals_met(&self, goals: &BTreeMap<String, Goal>) -> Result<(), LoadError> {
-        let has_result = |name: &String| self.results.iter().any(|result| result.name == *name);
-        let unknown = goals.keys().filter(|name| !has_result(name)).map(|name| format!("there is no result {name:?}"));
+    pub fn goals_met(&self) -> Result<(), LoadError> {
+        let unknown = self.goals_without_result.keys().map(|name| format!("there is no result {name:?}"));
         let missed = self.results.iter().filter_map(|result| {
             let goal = result.goal.filter(|goal| !goal.met_by(result.value))?;
             Some(format!("{} is {:.3}, and {goal} was asked for", result.name, result.value))
@@ -347,12 +356,16 @@ mod tests {
             Measure { name: "share".into(), value, rounds: 1, disturbed: false, goal }
         };
         record.results = vec![result(0.5)];
-        assert!(record.goals_met(&goals).is_ok());
+        let mut goals_met = |value, goals: &BTreeMap<String, Goal>| {
+            record.results = vec![result(value)];
+            record.look_for_goals(goals);
+            record.goals_met().map_err(|error| format!("{error}\n{}", crate::report::text::report(&record)))
+        };
+        assert!(goals_met(0.5, &goals).is_ok());
+        assert!(goals_met(0.4, &goals).unwrap_err().contains("0.400"));
         goals.insert("shaer".into(), Goal::AtMost(1.0));
-        assert!(record.goals_met(&goals).unwrap_err().to_string().contains("shaer"));
-        goals.remove("shaer");
-        record.results = vec![result(0.4)];
-        assert!(record.goals_met(&goals).unwrap_err().to_string().contains("0.400"));
+        let told = goals_met(0.5, &goals).unwrap_err();
+        assert!(told.contains("there is no result \"shaer\"") && told.contains("goal ≤ 1: no result"), "{told}");
     }
 
     #[test]

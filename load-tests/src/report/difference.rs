@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::error::LoadError;
 use crate::figures::{Figures, median, ratio};
-use crate::record::Record;
+use crate::record::{Goal, Record};
 
 /// One figure in both runs, or in one of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,12 +17,33 @@ pub struct Change {
     pub after: Option<f64>,
     /// Something else used the machine in either run: not to be quoted.
     pub disturbed: bool,
+    /// Of a result that has one: what it should be, and so which way is the better one.
+    pub goal: Option<Goal>,
 }
 
 impl Change {
     /// Later over earlier.
     pub fn ratio(&self) -> Option<f64> {
         ratio(self.after?, self.before?)
+    }
+
+    /// Whether a result that has a goal is worse than before by more than this share of it, or is there no more.
+    pub fn is_worse(&self, tolerance: f64) -> bool {
+        match (self.goal, self.before, self.after) {
+            (Some(Goal::AtLeast(_)), Some(before), Some(after)) => after < before * (1.0 - tolerance),
+            (Some(Goal::AtMost(_)), Some(before), Some(after)) => after > before * (1.0 + tolerance),
+            (Some(_), Some(_), None) => true,
+            (Some(_), None, _) | (None, ..) => false,
+        }
+    }
+
+    /// Which way a result that has a goal went, in a word.
+    pub fn direction(&self) -> &'static str {
+        match (self.goal, self.before, self.after) {
+            _ if self.is_worse(0.0) => "worse",
+            (Some(_), Some(before), Some(after)) if before != after => "better",
+            _ => "",
+        }
     }
 }
 
@@ -44,8 +65,10 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
     let results = either(results(after), results(before)).into_iter().map(|name| {
         let of = |record: &Record| record.results.iter().find(|result| result.name == name).cloned();
         let (before, after) = (of(before), of(after));
-        let disturbed = [&before, &after].into_iter().flatten().any(|result| result.disturbed);
-        Change { name, before: before.map(|result| result.value), after: after.map(|result| result.value), disturbed }
+        let either = || [&after, &before].into_iter().flatten();
+        let (disturbed, goal) = (either().any(|result| result.disturbed), either().find_map(|result| result.goal));
+        let [before, after] = [before, after].map(|result| result.map(|result| result.value));
+        Change { name, before, after, disturbed, goal }
     });
     type Take = fn(&Figures) -> f64;
     const FIGURES: [(&str, Take); 3] =
@@ -59,10 +82,26 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
             };
             let mut rounds = before.series.iter().chain(&after.series).filter(|series| series.name == name);
             let (name, disturbed) = (format!("{name}: {figure}"), rounds.any(|series| series.disturbed));
-            Change { name, before: of(before), after: of(after), disturbed }
+            Change { name, before: of(before), after: of(after), disturbed, goal: None }
         })
     });
     results.chain(measured).collect()
+}
+
+/// Sees that no result which has a goal is worse than before by more than `tolerance`, a share of it, or is there no more. What
+/// was disturbed in either run proves nothing and is left out.
+///
+/// # Errors
+/// The results that are worse; or the later run failed.
+pub fn require_no_worse(before: &Record, after: &Record, tolerance: f64) -> Result<(), LoadError> {
+    let failed = after.failed.iter().map(|why| format!("the later run failed: {why}"));
+    let worse = changes(before, after).into_iter().filter(|change| !change.disturbed && change.is_worse(tolerance));
+    let worse = worse.map(|Change { name, before, after, .. }| {
+        let told = |value: Option<f64>| value.map_or("not there".into(), super::text::number);
+        format!("worse than before: {name} was {} and is {}", told(before), told(after))
+    });
+    let wrong: Vec<String> = failed.chain(worse).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(LoadError::Setup(wrong.join("\n       "))) }
 }
 
 /// Each name once, those of the first list before the rest of the second.
@@ -89,8 +128,9 @@ pub fn report(before: &Record, after: &Record) -> String {
     for change in &all {
         let ratio = change.ratio().map_or("-".into(), |ratio| format!("{ratio:.3}"));
         let [before, after] = [change.before, change.after].map(|value| value.map_or("-".into(), super::text::number));
-        let mark = if change.disturbed { " *" } else { "" };
-        let _ = writeln!(text, "{:<64}{before:>14}{after:>14}{ratio:>9}{mark}", change.name);
+        let mark = if change.disturbed { "* " } else { "" };
+        let line = format!("{:<64}{before:>14}{after:>14}{ratio:>9} {mark}{}", change.name, change.direction());
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     if all.iter().any(|change| change.disturbed) {
         text += "* disturbed in one of the runs at least: not to be quoted\n";
@@ -106,9 +146,11 @@ mod tests {
     use super::*;
     use crate::record::{Measure, Series};
 
+    const GOAL: Option<Goal> = Some(Goal::AtLeast(0.6));
+
     fn record(value: f64, rates: &[f64]) -> Record {
         let mut record = Record::new("test", "", String::new());
-        record.results.push(Measure { name: "share".into(), value, rounds: 1, disturbed: false, goal: None });
+        record.results.push(Measure { name: "share".into(), value, rounds: 1, disturbed: false, goal: GOAL });
         for (round, rate) in (1..).zip(rates) {
             let figures = Figures { per_second: *rate, p50_us: 5.0, ..Figures::default() };
             let latencies = crate::figures::latency_histogram();
@@ -117,8 +159,42 @@ mod tests {
         record
     }
 
-    fn change(name: &str, before: f64, after: f64) -> Change {
-        Change { name: name.into(), before: Some(before), after: Some(after), disturbed: false }
+    fn change(name: &str, before: f64, after: f64, goal: Option<Goal>) -> Change {
+        Change { name: name.into(), before: Some(before), after: Some(after), disturbed: false, goal }
+    }
+
+    #[test]
+    fn whether_a_result_got_worse_is_as_its_goal_has_it() {
+        let (most, least) = (Some(Goal::AtMost(9.0)), Some(Goal::AtLeast(0.1)));
+        for (goal, after, direction, worse) in [
+            (least, 0.94, "worse", false),
+            (least, 0.86, "worse", true),
+            (least, 1.2, "better", false),
+            (most, 1.06, "worse", false),
+            (most, 1.14, "worse", true),
+            (most, 0.8, "better", false),
+            (most, 1.0, "", false),
+            (None, 0.1, "", false),
+        ] {
+            let change = change("share", 1.0, after, goal);
+            assert_eq!((change.direction(), change.is_worse(0.1)), (direction, worse), "{change:?}");
+        }
+        assert!(change("refused", 0.0, 1.0, most).is_worse(0.1), "of nothing every share is nothing");
+    }
+
+    #[test]
+    fn a_result_that_got_worse_or_is_there_no_more_is_named_unless_it_was_disturbed() {
+        let (before, mut after) = (record(0.6, &[1.0]), record(0.5, &[1.0]));
+        assert!(require_no_worse(&before, &after, 0.2).is_ok());
+        let told = |after: &Record| require_no_worse(&before, after, 0.1).unwrap_err().to_string();
+        assert_eq!(told(&after), "worse than before: share was 0.600 and is 0.500");
+        assert!(report(&before, &after).contains("0.833 worse\n"), "{}", report(&before, &after));
+        after.results[0].disturbed = true;
+        assert!(require_no_worse(&before, &after, 0.1).is_ok());
+        after.results.clear();
+        assert_eq!(told(&after), "worse than before: share was 0.600 and is not there");
+        after.failed = Some("refused".into());
+        assert!(told(&after).starts_with("the later run failed: refused"));
     }
 
     #[test]
@@ -145,8 +221,8 @@ mod tests {
     #[test]
     fn results_and_medians_of_measurements_are_compared_by_name() {
         let found = changes(&record(0.5, &[1.0, 9.0, 2.0]), &record(0.6, &[4.0]));
-        assert_eq!(found[0], change("share", 0.5, 0.6));
-        assert_eq!(found[1], change("E: rate", 2.0, 4.0));
+        assert_eq!(found[0], change("share", 0.5, 0.6, GOAL));
+        assert_eq!(found[1], change("E: rate", 2.0, 4.0, None));
         assert_eq!(found[1].ratio(), Some(2.0));
         assert_eq!(found.len(), 4);
         assert!(report(&record(0.5, &[1.0]), &record(0.6, &[4.0])).contains("1.200"));

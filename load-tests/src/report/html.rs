@@ -26,7 +26,7 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
         moment(record.started_at),
         failure("This run failed", record)
     );
-    body += &results(&record.results);
+    body += &results(record);
     body += &plots(record);
     body += &before.map_or(String::new(), |before| difference(before, record));
     body += &measurements(record);
@@ -49,8 +49,9 @@ pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn results(results: &[Measure]) -> String {
-    if results.is_empty() {
+fn results(record: &Record) -> String {
+    let Record { results, goals_without_result, .. } = record;
+    if results.is_empty() && goals_without_result.is_empty() {
         return String::new();
     }
     // What the run was made for comes first.
@@ -70,6 +71,13 @@ fn results(results: &[Measure]) -> String {
             number(*value)
         )
     });
+    let missing = goals_without_result.iter().map(|(name, goal)| {
+        format!(
+            "<tr><td>{}</td><td class=\"figure\">–</td><td class=\"number\">{goal}</td><td class=\"bad\">no result</td>\
+             <td></td></tr>",
+            escape(name)
+        )
+    });
     let note = if results.iter().any(|result| result.disturbed) {
         format!(
             "<p class=\"quiet\">* in every round something else took more than {OTHERS_CORES_MAX} of a core: \
@@ -82,7 +90,7 @@ fn results(results: &[Measure]) -> String {
         "<section><h2>Results</h2><p class=\"quiet\">Medians over rounds of what was measured within a round.</p>\
          <table><tr><th>What</th><th class=\"number\">Value</th><th class=\"number\">Goal</th><th></th>\
          <th class=\"number\">Rounds</th></tr>{}</table>{note}</section>",
-        rows.collect::<String>()
+        rows.chain(missing).collect::<String>()
     )
 }
 
@@ -90,8 +98,10 @@ fn difference(before: &Record, after: &Record) -> String {
     let told = |value: Option<f64>| value.map_or("–".into(), number);
     let rows = changes(before, after).into_iter().map(|change| {
         let ratio = change.ratio().map_or("–".into(), |ratio| format!("{ratio:.3}"));
+        let (direction, class) = (change.direction(), if change.is_worse(0.0) { "bad" } else { "good" });
         format!(
-            "<tr><td>{}{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"figure\">{ratio}</td></tr>",
+            "<tr><td>{}{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"figure\">{ratio}</td>\
+             <td class=\"{class}\">{direction}</td></tr>",
             escape(&change.name),
             if change.disturbed { " *" } else { "" },
             told(change.before),
@@ -103,7 +113,7 @@ fn difference(before: &Record, after: &Record) -> String {
         "<section><h2>Beside the run of {}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
          plain rates and latencies of different days cannot. * disturbed in one of the runs at least: not to be \
          quoted.{differ}</p><table><tr><th>What</th>\
-         <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th></tr>{}\
+         <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th><th></th></tr>{}\
          </table></section>",
         moment(before.started_at),
         failure("That run failed", before),

@@ -60,11 +60,14 @@ pub fn report(record: &Record) -> String {
             "* disturbed: other processes and the hypervisor took more than {OTHERS_CORES_MAX} of a core"
         );
     }
-    if !record.results.is_empty() {
+    if !record.results.is_empty() || !record.goals_without_result.is_empty() {
         text += "\nresults: medians over rounds of what was measured within a round\n";
     }
     for result in &record.results {
         text += &format!("{}\n", result_line(result));
+    }
+    for (name, goal) in &record.goals_without_result {
+        let _ = writeln!(text, "  {name:<54}{:>10}  goal {goal}: no result", "-");
     }
     if !record.checks.is_empty() {
         text += "\nchecks\n";

@@ -1,0 +1,73 @@
+//! Two saved runs compared by the program: what it says, and whether it succeeds.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use load_tests::record::{Goal, Measure, Record};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_load-tests");
+
+/// A saved run of the scenario `compare` in which orders were this fast beside E.
+fn saved(name: &str, value: f64) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("comparison-{name}.json"));
+    let mut record = Record::new("compare", "", String::new());
+    let (name, goal) = ("2x2 throughput / E".into(), Some(Goal::AtLeast(0.6)));
+    record.results.push(Measure { name, value, rounds: 1, disturbed: false, goal });
+    std::fs::write(&path, serde_json::to_string(&record).unwrap()).unwrap();
+    path
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_result_that_got_worse_is_told_and_fails_where_a_tolerance_is_given() {
+    let (before, after) = (saved("before", 0.7), saved("after", 0.5));
+    let (before, after) = (before.to_str().unwrap(), after.to_str().unwrap());
+    for (more, succeeds) in [(&[][..], true), (&["--tolerance", "0.3"], true), (&["--tolerance", "0.2"], false)] {
+        let output = run(&[&["compare-runs", before, after], more].concat());
+        let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(told.contains("0.714 worse"), "{told}");
+        assert_eq!(output.status.success(), succeeds, "{more:?}: {wrong}");
+        assert_eq!(
+            wrong.contains("worse than before: 2x2 throughput / E was 0.700 and is 0.500"),
+            !succeeds,
+            "{wrong}"
+        );
+    }
+    let better = run(&["compare-runs", after, before, "--tolerance", "0"]);
+    assert!(better.status.success() && String::from_utf8_lossy(&better.stdout).contains("1.400 better"), "{better:?}");
+}
+
+#[test]
+fn a_run_is_held_to_an_earlier_one_and_fails_where_its_result_is_not_there() {
+    let before = saved("earlier", 0.7);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("comparison");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/compare.toml");
+    let output = Command::new(BINARY)
+        .args(["run", scenario.to_str().unwrap(), "--directory", directory.to_str().unwrap()])
+        .args(["--set", "rounds=1", "--set", "seconds=0.1", "--set", "warm_up=0", "--set", "shapes=[\"2x2\"]"])
+        .args(["--before", before.to_str().unwrap(), "--tolerance", "0.5"])
+        .output()
+        .unwrap();
+    // Without a server there are the baselines alone.
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && wrong.contains("2x2 throughput / E was 0.700 and is not there"), "{wrong}");
+}
+
+#[test]
+fn a_tolerance_is_a_share_and_of_something_to_compare_with() {
+    let before = saved("alone", 0.7);
+    let before = before.to_str().unwrap();
+    for (arguments, named) in [
+        (&["compare-runs", before, before, "--tolerance", "10"][..], "it is a share"),
+        (&["compare", "--tolerance", "0.1"], "--before"),
+    ] {
+        let output = run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(named), "{told}");
+    }
+}
