@@ -172,15 +172,30 @@ fn set(table: &mut Table, text: &str) -> Result<(), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
     let parsed: Result<Table, _> = format!("value = {value}").parse();
     let value = parsed.ok().and_then(|mut parsed| parsed.remove("value")).unwrap_or_else(|| value.into());
-    let mut path: Vec<&str> = name.trim().split('.').collect();
+    let mut path = path(name.trim());
     let last = path.pop().unwrap_or_default();
     let mut at = table;
     for part in path {
-        let next = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        let next = at.entry(&part).or_insert_with(|| Value::Table(Table::new()));
         at = next.as_table_mut().ok_or_else(|| format!("{part} is no table"))?;
     }
-    at.insert(last.into(), value);
+    at.insert(last, value);
     Ok(())
+}
+
+/// The tables and the name that a dotted name stands for. The name of a goal may be quoted as in TOML, or not.
+fn path(name: &str) -> Vec<String> {
+    let Ok(mut table) = format!("{name} = 0").parse::<Table>() else {
+        return name.split('.').map(str::to_owned).collect();
+    };
+    let mut path = Vec::new();
+    while let Some((part, value)) = std::mem::take(&mut table).into_iter().next() {
+        path.push(part);
+        if let Value::Table(inner) = value {
+            table = inner;
+        }
+    }
+    path
 }
 
 #[cfg(test)]

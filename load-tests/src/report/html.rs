@@ -1,5 +1,6 @@
 //! A run as one HTML file that needs nothing from anywhere else.
 
+use crate::checks::Check;
 use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
 use crate::timeline::Slice;
 use crate::watch::Look;
@@ -163,7 +164,7 @@ fn plots(record: &Record) -> String {
         ("How far the history tables are behind", "Events.", watched(rate, |look| look.history_lag)),
         (
             "Latency by percentile",
-            "Each step to the right holds a tenth of the requests left of it.",
+            "Beyond each mark to the right are a tenth as many requests as beyond the one before.",
             Plot {
                 x_label: "share of requests that took at most as long",
                 x: Scale::Nines,
@@ -173,9 +174,15 @@ fn plots(record: &Record) -> String {
             },
         ),
     ];
+    let rounds = if record.series.iter().any(|series| series.round > 1) {
+        "Of several rounds a line shows the one of middle throughput."
+    } else {
+        ""
+    };
     let drawn = all.into_iter().filter_map(|(title, about, plot)| {
         let (svg, legend) = (plot.svg()?, plot.legend());
-        let about = if about.is_empty() { String::new() } else { format!("<p class=\"quiet\">{about}</p>") };
+        let about = [about, rounds].join(" ");
+        let about = if about == " " { String::new() } else { format!("<p class=\"quiet\">{}</p>", about.trim()) };
         Some(format!("<section><h2>{title}</h2>{about}<figure>{svg}</figure>{legend}</section>"))
     });
     drawn.collect()
@@ -219,7 +226,9 @@ fn checks(record: &Record) -> String {
     if record.checks.is_empty() {
         return String::new();
     }
-    let rows = record.checks.iter().map(|check| {
+    // Those that failed may be few among hundreds.
+    let (held, failed): (Vec<&Check>, Vec<&Check>) = record.checks.iter().partition(|check| check.holds());
+    let rows = failed.into_iter().chain(held).map(|check| {
         let (class, verdict) = match check {
             check if !check.holds() => ("bad", "failed"),
             check if check.skipped => ("quiet", "skipped"),
@@ -299,15 +308,16 @@ mod tests {
     #[test]
     fn a_page_asks_for_nothing_and_takes_no_text_for_markup() {
         let mut record = Record::new("<script>", "a & b", "kind = \"orders\"".into());
-        let mut check = crate::checks::Check::new("<b>");
+        let mut check = Check::new("<b>");
         check.violated("<img src=x>".into());
-        record.checks.push(check);
+        record.checks.extend([Check { looked_at: 1, ..Check::new("one that holds") }, check]);
         record.failed = Some("<b>refused</b>".into());
         let page = page(&record, Some(&record));
         for wrong in ["<script", "<img", "http://", "https://", "url(", "@import"] {
             assert!(!page.contains(wrong), "{wrong}");
         }
-        assert!(page.contains("1 of 1 checks failed"));
+        assert!(page.contains("1 of 2 checks failed"));
+        assert!(page.find("&lt;img src=x").unwrap() < page.find("one that holds").unwrap(), "what failed comes first");
         assert!(page.contains("This run failed: &lt;b&gt;refused") && page.contains("That run failed: "), "{page}");
     }
 }

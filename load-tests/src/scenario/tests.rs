@@ -17,6 +17,14 @@ fn settings_are_read_and_overridden_by_name() {
 }
 
 #[test]
+fn a_goal_is_overridden_with_its_name_quoted_or_not() {
+    for name in ["\"64x16 throughput / E\"", "64x16 throughput / E"] {
+        let scenario = Scenario::parse("test", "kind = \"orders\"", &[format!("goals.{name}={{ at_least = 0.5 }}")]);
+        assert_eq!(scenario.unwrap().goal("64x16 throughput / E"), Some(Goal::AtLeast(0.5)));
+    }
+}
+
+#[test]
 fn settings_are_kept_in_full_and_say_the_same_when_they_are_read_again() {
     for kind in KINDS {
         let text = format!("kind = \"{kind}\"\n[goals]\nshare = {{ at_most = 2.0 }}");
