@@ -39,6 +39,7 @@ pub mod side_thread;
 pub mod signature;
 pub mod socket;
 pub mod stage;
+pub mod streams;
 pub mod sync_loop;
 pub mod target;
 pub mod timeline;

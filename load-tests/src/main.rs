@@ -1,5 +1,6 @@
 //! The command line of the load tests.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -234,7 +235,18 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let progress = Progress::on_terminal();
     progress.tell(text::HEAD);
     let pin = !args.no_pin;
-    let mut stage = Stage { scenario, program, directory, target, server, nonces, progress, pin, record };
+    let mut stage = Stage {
+        scenario,
+        program,
+        directory,
+        target,
+        server,
+        nonces,
+        sessions: BTreeMap::new(),
+        progress,
+        pin,
+        record,
+    };
     let played = kinds::play(&mut stage).await;
     let Stage { scenario, mut record, server, .. } = stage;
     if played.is_ok() {

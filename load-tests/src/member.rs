@@ -17,6 +17,8 @@ const STEP_S: u64 = 30;
 /// A Member who is signed in; any number of sockets can be opened with it.
 #[derive(Debug, Clone)]
 pub struct Session {
+    /// The Member's.
+    pub name: String,
     cookie: String,
     origin: String,
     ws: Endpoint,
@@ -26,16 +28,17 @@ impl Session {
     /// Signs in with the present one-time code, which is spent by it.
     ///
     /// # Errors
-    /// No web address is known, or the server refuses.
+    /// No web address is known, or `Refused` by the server.
     pub async fn sign_in(target: &Target, member: &MemberLogin) -> Result<Self, LoadError> {
         let web = target.web()?;
         let otp = code(&member.totp_secret, 0)?;
         let body = json!({"email": member.email, "password": member.password, "otp": otp}).to_string();
         let answer = web.post("/session", &body).await?;
-        let cookie = answer.cookie.ok_or_else(|| {
-            LoadError::Setup(format!("{} cannot sign in (a code serves once; wait 30 s): {}", member.name, answer.body))
+        let cookie = answer.cookie.ok_or_else(|| LoadError::Refused {
+            method: format!("the sign-in of {} (a code serves once; wait 30 s)", member.name),
+            error: answer.body,
         })?;
-        Ok(Self { cookie, origin: web.origin(), ws: target.ws.clone() })
+        Ok(Self { name: member.name.clone(), cookie, origin: web.origin(), ws: target.ws.clone() })
     }
 
     /// Opens one of the Member's sockets.

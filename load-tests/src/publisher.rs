@@ -152,6 +152,12 @@ impl Approvals {
         Ok(Self { bot, member, withdrawal: withdrawal.clone(), pending: Vec::new() })
     }
 
+    /// The last Member who does not vote, whose code nobody else of this run needs; where there is one alone, that one.
+    pub fn onlooker(target: &Target) -> Option<&MemberLogin> {
+        let voter = Self::voter(target).ok()?;
+        target.members.iter().rfind(|member| member.email != voter.email).or(Some(voter))
+    }
+
     /// The Member who votes: Bob in the demo's world, else the first.
     ///
     /// # Errors

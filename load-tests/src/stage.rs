@@ -1,19 +1,23 @@
 //! Where a scenario plays: the server, the baselines and what all kinds do with them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::arrival::Arrival;
+use crate::checks::Check;
 use crate::children::{Baseline, BaselineChild, CountersignChild, RunDirectory};
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
-use crate::follower::Followers;
+use crate::follower::{Followers, Principal};
 use crate::group_commit::require_records;
 use crate::load::{Plan, Shape};
 use crate::machine::{allowed_cores, pin};
+use crate::member::Session;
 use crate::mix::{Mix, MixSettings};
 use crate::orders::{Load, measure, run_tag};
 use crate::progress::Progress;
+use crate::publisher::Approvals;
 use crate::record::{Record, Series};
 use crate::scenario::Scenario;
 use crate::signature::Nonces;
@@ -35,6 +39,8 @@ pub struct Stage {
     pub server: Option<(PathBuf, CountersignChild)>,
     /// Of all keys.
     pub nonces: Nonces,
+    /// Of the Member who looks on, by the address of the server.
+    pub sessions: BTreeMap<String, Session>,
     /// On the terminal.
     pub progress: Progress,
     /// Gives E's server the first core and the client the last one. D and the server, which have threads for both, run on
@@ -153,8 +159,7 @@ impl Stage {
     ) -> Result<(), LoadError> {
         let target = self.target()?.clone();
         let followers = if self.scenario.general.follow {
-            let patience = self.scenario.general.patience();
-            Some(Followers::start(&target.ws, &target.users, &mut self.nonces, load.plan.run, patience).await?)
+            Some(self.followers(&target, name, round, load.plan.run).await?)
         } else {
             None
         };
@@ -169,7 +174,7 @@ impl Stage {
             let own = |number| outcome.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
             for check in followers.finish(own).await {
                 let name = format!("round {round}: {}", check.name);
-                self.record.checks.push(crate::checks::Check { name, ..check });
+                self.record.checks.push(Check { name, ..check });
             }
         }
         let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
@@ -187,6 +192,35 @@ impl Stage {
         series.extra.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         self.add(series);
         Ok(())
+    }
+
+    /// Follows all that the credentials given may follow: every key, a Member, and custody.
+    async fn followers(&mut self, target: &Target, name: &str, round: u32, run: u64) -> Result<Followers, LoadError> {
+        let mut principals: Vec<Principal> = target.users.iter().cloned().map(Principal::ServiceUser).collect();
+        match self.session(target).await {
+            Ok(session) => principals.extend(session.map(Principal::Member)),
+            // Its code may be spent, or the server know another origin for the page.
+            Err(refused @ LoadError::Refused { .. }) => {
+                let why = format!("round {round}: {name}: approvals: not followed: {refused}");
+                self.record.checks.push(Check::skipped(why));
+            }
+            Err(error) => return Err(error),
+        }
+        principals.extend(target.venue.clone().map(Principal::Venue));
+        let patience = self.scenario.general.patience();
+        Followers::start(&target.ws, principals, &mut self.nonces, run, patience).await
+    }
+
+    /// Signs the Member in who looks on, once for each server; `None` where no Member is known, or no web
+    /// address.
+    async fn session(&mut self, target: &Target) -> Result<Option<Session>, LoadError> {
+        if let Some(known) = self.sessions.get(&target.ws.authority) {
+            return Ok(Some(known.clone()));
+        }
+        let (Some(member), Some(_)) = (Approvals::onlooker(target), &target.http) else { return Ok(None) };
+        let session = Session::sign_in(target, member).await?;
+        self.sessions.insert(target.ws.authority.clone(), session.clone());
+        Ok(Some(session))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::children::CountersignChild;
 use crate::connection::{Connection, Proof};
-use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
+use crate::credentials::{MemberLogin, ReadyFile, ServiceUser, VenueKey};
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::signature::Nonces;
@@ -20,6 +20,8 @@ pub struct Target {
     pub users: Vec<ServiceUser>,
     /// Members that may sign in.
     pub members: Vec<MemberLogin>,
+    /// The venue operator's key, whose custody may be followed.
+    pub venue: Option<VenueKey>,
     /// The server's process, where it is known, for its CPU use and memory.
     pub process: Option<u32>,
     /// The process of the database server that keeps its data, where that is another's.
@@ -47,7 +49,8 @@ impl Target {
     /// A baseline: no key, no web page.
     pub fn baseline(address: std::net::SocketAddr, process: u32) -> Self {
         let ws = Endpoint::plain(address);
-        Self { ws, http: None, users: Vec::new(), members: Vec::new(), process: Some(process), database: None }
+        let (users, members) = (Vec::new(), Vec::new());
+        Self { ws, http: None, users, members, venue: None, process: Some(process), database: None }
     }
 
     /// A server as a ready file tells it, with one key: the named one, or the first.
@@ -66,6 +69,7 @@ impl Target {
             http: http.map(|http| Endpoint::parse(http, ca)).transpose()?,
             users: vec![ready.service_user(overrides.service_user.as_deref())?.clone()],
             members: ready.members.clone(),
+            venue: ready.venue.clone(),
             process: None,
             database: None,
         })

@@ -89,6 +89,7 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     for made in ["rebuilt from deltas = fresh snapshot", "the same entries as on balances"] {
         assert!(mix.checks.iter().any(|check| check.name.ends_with(made)), "{made}");
     }
+    assert!(mix.checks.iter().all(|check| !check.skipped), "{:?}", mix.checks);
     let open = play(&directory, "orders", &["shapes=[\"4x1\"]", "rate=100.0", "seconds=1"], &at);
     assert!(open.series[0].figures.per_second <= 110.0, "{:?}", open.series[0].figures);
     let half = play(&directory, "half-load", &["shape=2x2", "mix.keep=3"], &at);
@@ -147,6 +148,9 @@ async fn a_server_behind_tls_is_loaded_if_its_certificate_is_trusted() {
     assert!(closed.series[0].extra.contains_key("syncs per order"), "its page is read: {:?}", closed.series[0].extra);
     let open = play(&directory, "orders", &["shapes=[\"2x1\"]", "rate=100.0"], &trusting);
     assert!(open.checks.iter().any(|check| check.name.ends_with("rebuilt from deltas = fresh snapshot")));
+    // The server does not know the page's origin there, so no Member can sign in.
+    let skipped = open.checks.iter().find(|check| check.skipped).unwrap();
+    assert!(skipped.name.contains("approvals: not followed: the sign-in of Carol"), "{}", skipped.name);
     let (Output { status, stderr, .. }, _) = run(&directory, "orders", &[], &at);
     let told = String::from_utf8_lossy(&stderr);
     assert!(
@@ -254,6 +258,8 @@ fn orders_are_measured_without_and_with_dashboards() {
     for with in [1, 3] {
         assert!(record.series[with].extra["deliveries to dashboards"] > 0.0);
     }
+    let told = "Carol approvals: what changed on withdrawals is told";
+    assert!(record.checks.iter().any(|check| check.name.ends_with(told) && check.looked_at > 0), "{:?}", record.checks);
 }
 
 #[test]

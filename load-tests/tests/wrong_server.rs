@@ -13,7 +13,7 @@ use load_tests::checks::Check;
 use load_tests::connection::{Connection, Proof};
 use load_tests::credentials::ServiceUser;
 use load_tests::endpoint::Endpoint;
-use load_tests::follower::Follower;
+use load_tests::follower::{Follower, Principal};
 use load_tests::load::{Duty, Plan, run};
 use load_tests::mix::{Mix, MixSettings};
 use load_tests::signature::Nonces;
@@ -249,7 +249,8 @@ fn bot() -> ServiceUser {
 /// Orders on one connection with a follower beside them: the follower's verdicts by what they are about.
 async fn followed(fault: Fault) -> BTreeMap<String, Check> {
     let ws = start(fault).await;
-    let follower = Follower::start(&ws, &bot(), Nonces::default().next_nonce(), 1, PATIENCE).await.unwrap();
+    let follower =
+        Follower::start(&ws, Principal::ServiceUser(bot()), Nonces::default().next_nonce(), 1, PATIENCE).await.unwrap();
     let connection = Connection::open(&ws, Proof::Bare, 4_096).await.unwrap();
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
     let plan = Plan { arrival: Arrival::Closed { in_flight: 4 }, mix, duty: DUTY, run: 1 };

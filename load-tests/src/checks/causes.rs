@@ -1,46 +1,40 @@
-//! Entries of `balances` held against the channel that tells what caused them: each deposit, withdrawal and movement of Earn
-//! is told there as an item of the same event.
+//! What one channel tells held against the channel that tells what caused it: each deposit, withdrawal and movement of Earn on
+//! `balances` is an item of the same event on a channel of its own, and each withdrawal that waits or is decided is a request on
+//! `approvals`.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use super::Check;
 
-/// An offset is the number of an event times this, plus that of the item (rule 41).
-const ITEMS_PER_EVENT: u64 = 256;
-
-/// An event, and the id of what it is about.
-type Cause = (u64, String);
-
-/// What one channel had to tell, and what it told.
+/// What one channel had to tell, in words, and what it told.
 #[derive(Debug, Default)]
 struct Told {
-    due: HashSet<Cause>,
-    told: HashSet<Cause>,
+    due: HashSet<String>,
+    told: HashSet<String>,
 }
 
-/// What moved funds, by channel.
+/// What was told elsewhere, by the channel of its cause.
 #[derive(Debug, Default)]
 pub struct Causes {
     channels: BTreeMap<String, Told>,
 }
 
 impl Causes {
-    /// `balances` tells an entry, of whose cause this channel has to tell.
-    pub fn due(&mut self, channel: &str, offset: u64, id: &str) {
-        self.of(channel).due.insert((offset / ITEMS_PER_EVENT, id.to_owned()));
+    /// Another channel tells of something whose cause this one has to tell.
+    pub fn due(&mut self, channel: &str, cause: String) {
+        self.of(channel).due.insert(cause);
     }
 
-    /// The channel tells an item.
-    pub fn told(&mut self, channel: &str, offset: u64, id: Cow<'_, str>) {
-        self.of(channel).told.insert((offset / ITEMS_PER_EVENT, id.into_owned()));
+    /// The channel tells it.
+    pub fn told(&mut self, channel: &str, cause: String) {
+        self.of(channel).told.insert(cause);
     }
 
     fn of(&mut self, channel: &str) -> &mut Told {
         self.channels.entry(channel.to_owned()).or_default()
     }
 
-    /// Whether all that was due was told. What a channel tells besides has moved nothing.
+    /// Whether all that was due was told. What a channel tells besides has changed nothing elsewhere.
     pub fn is_even(&self) -> bool {
         self.channels.values().all(|channel| channel.due.is_subset(&channel.told))
     }
@@ -49,9 +43,10 @@ impl Causes {
     pub fn checks(self, owner: &str) -> Vec<Check> {
         let due = self.channels.into_iter().filter(|(_, channel)| !channel.due.is_empty());
         due.map(|(name, Told { due, told })| {
-            let mut check = Check::new(format!("{owner} {name}: what moved on balances is told"));
+            let what = if name == "approvals" { "changed on withdrawals" } else { "moved on balances" };
+            let mut check = Check::new(format!("{owner} {name}: what {what} is told"));
             check.looked_at = due.len() as u64;
-            due.difference(&told).for_each(|(event, id)| check.violated(format!("{id} at event {event} is not")));
+            due.difference(&told).for_each(|cause| check.violated(format!("{cause} is not")));
             check
         })
         .collect()
@@ -65,14 +60,14 @@ mod tests {
     #[test]
     fn an_entry_asks_for_an_item_of_its_event_about_the_same_thing_and_an_item_for_no_entry() {
         let mut causes = Causes::default();
-        causes.told("deposits", 256, "pending".into());
+        causes.told("deposits", "pending at event 1".into());
         assert!(causes.is_even());
-        for (offset, id) in [(513, "A"), (514, "A"), (768, "B"), (1_024, "C")] {
-            causes.due("deposits", offset, id);
+        for due in ["A at event 2", "A at event 2", "B at event 3", "C at event 4"] {
+            causes.due("deposits", due.into());
         }
-        causes.told("deposits", 512, "A".into());
-        causes.told("deposits", 768, "other".into());
-        causes.told("deposits", 1_280, "C".into());
+        for told in ["A at event 2", "other at event 3", "C at event 5"] {
+            causes.told("deposits", told.into());
+        }
         assert!(!causes.is_even());
         let checks = causes.checks("Bot");
         let [check] = &checks[..] else { panic!("{checks:?}") };

@@ -2,6 +2,7 @@
 
 pub mod balances;
 pub mod causes;
+pub mod custody;
 pub mod entries;
 pub mod numbering;
 

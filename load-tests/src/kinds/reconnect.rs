@@ -16,7 +16,6 @@ use crate::credentials::ServiceUser;
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
-use crate::follower::Streams;
 use crate::load::Shape;
 use crate::machine::require_open_files;
 use crate::order_set::OrderSet;
@@ -25,6 +24,7 @@ use crate::record::Series;
 use crate::scenario::Reconnect;
 use crate::signature::{Nonces, sign};
 use crate::stage::{Contestant, Stage};
+use crate::streams::Streams;
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -189,6 +189,7 @@ async fn failed(sockets: &mut JoinSet<Result<Vec<Check>, LoadError>>) -> LoadErr
 /// One socket through all waves.
 async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, LoadError> {
     let mut streams = Streams::new("all sockets'", storm.run);
+    streams.follow("executions");
     let mut phase = storm.phase.clone();
     let door = storm.doors.acquire().await;
     let (mut caller, _) = open(storm, &mut streams).await?;
@@ -297,7 +298,7 @@ async fn settle(
             }
         }
     }
-    Ok(streams.checks_of_orders(acknowledged))
+    Ok(streams.checks(acknowledged, None))
 }
 
 /// A token opens any number of sockets at once; a signed handshake's nonces would have to arrive in order.

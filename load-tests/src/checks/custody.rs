@@ -1,0 +1,39 @@
+//! What custody is told of each withdrawal: once that it is released, and once, later, how it ended.
+
+use std::collections::HashSet;
+
+use super::Check;
+
+/// Withdrawals that are released and have not ended.
+#[derive(Debug)]
+pub struct Released {
+    open: HashSet<String>,
+    check: Check,
+}
+
+impl Released {
+    /// Nothing told yet to `owner`.
+    pub fn new(owner: &str) -> Self {
+        let check = Check::new(format!("{owner} custody: each withdrawal released and ended once"));
+        Self { open: HashSet::new(), check }
+    }
+
+    /// An item came; one without a `refid` is a notice about something else. What a snapshot holds was released before.
+    pub fn told(&mut self, refid: Option<&str>, status: Option<&str>, is_snapshot: bool) {
+        let Some(refid) = refid else { return };
+        self.check.looked_at += u64::from(!is_snapshot);
+        let is_right = match status {
+            Some("Pending") => self.open.insert(refid.to_owned()),
+            Some("Success" | "Failure") => self.open.remove(refid),
+            _ => false,
+        };
+        if !is_right {
+            self.check.violated(format!("{refid} is {} out of turn", status.unwrap_or("without a status")));
+        }
+    }
+
+    /// The verdict; there is none where nothing was told.
+    pub fn check(self) -> Option<Check> {
+        (self.check.looked_at > 0 || self.check.violations > 0).then_some(self.check)
+    }
+}
