@@ -146,10 +146,15 @@ fn plots(record: &Record) -> String {
         let points = |series: &Series| series.looks.iter().filter_map(|look| Some((look.at_s, take(look)?))).collect();
         Plot { x_label: seconds, x: Scale::Linear, y: Scale::Linear, y_tick, lines: lines(&points) }
     };
+    let throughput = if record.series.iter().any(|series| series.round > 1) {
+        "Requests accepted, or deliveries made, a second. Here and below a line shows the round of middle throughput."
+    } else {
+        "Requests accepted, or deliveries made, a second."
+    };
     let all = [
         (
             "Throughput over time",
-            "Requests accepted, or deliveries made, a second.",
+            throughput,
             Plot {
                 x_label: seconds,
                 x: Scale::Linear,
@@ -174,15 +179,9 @@ fn plots(record: &Record) -> String {
             },
         ),
     ];
-    let rounds = if record.series.iter().any(|series| series.round > 1) {
-        "Of several rounds a line shows the one of middle throughput."
-    } else {
-        ""
-    };
     let drawn = all.into_iter().filter_map(|(title, about, plot)| {
         let (svg, legend) = (plot.svg()?, plot.legend());
-        let about = [about, rounds].join(" ");
-        let about = if about == " " { String::new() } else { format!("<p class=\"quiet\">{}</p>", about.trim()) };
+        let about = if about.is_empty() { String::new() } else { format!("<p class=\"quiet\">{about}</p>") };
         Some(format!("<section><h2>{title}</h2>{about}<figure>{svg}</figure>{legend}</section>"))
     });
     drawn.collect()
