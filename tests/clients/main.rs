@@ -5,6 +5,8 @@
 mod demo;
 mod examples;
 mod published;
+#[path = "../support/served.rs"]
+mod served;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -41,12 +41,14 @@ impl Served {
     }
 
     /// SIGTERM.
+    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn terminate(&self) {
         let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(told.success());
     }
 
     /// How it ended.
+    #[allow(dead_code, reason = "each suite uses its part")]
     pub fn ended(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
