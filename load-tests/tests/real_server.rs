@@ -72,6 +72,9 @@ fn every_committed_scenario_is_sound() {
         count += 1;
     }
     assert!(count >= 12, "{count}");
+    let guide = std::fs::read_to_string(scenarios().with_file_name("README.md")).unwrap();
+    let example = guide.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(Scenario::parse("example", example, &[]).unwrap().general.goals.len(), 1);
 }
 
 #[tokio::test]
