@@ -54,7 +54,7 @@ pub struct General {
     pub keys: usize,
     /// Measure the baselines as well.
     pub baselines: bool,
-    /// Follow all private streams of the keys and check them.
+    /// Follow all private streams that the keys file gives access to, and check them.
     pub follow: bool,
     /// Seconds that the streams may take after a load to tell everything.
     pub patience: f64,

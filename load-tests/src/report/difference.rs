@@ -30,8 +30,8 @@ impl Change {
     /// Whether a result that has a goal is worse than before by more than this share of it, or is there no more.
     pub fn is_worse(&self, tolerance: f64) -> bool {
         match (self.goal, self.before, self.after) {
-            (Some(Goal::AtLeast(_)), Some(before), Some(after)) => after < before * (1.0 - tolerance),
-            (Some(Goal::AtMost(_)), Some(before), Some(after)) => after > before * (1.0 + tolerance),
+            (Some(Goal::AtLeast(_)), Some(before), Some(after)) => after < before - tolerance * before.abs(),
+            (Some(Goal::AtMost(_)), Some(before), Some(after)) => after > before + tolerance * before.abs(),
             (Some(_), Some(_), None) => true,
             (Some(_), None, _) | (None, ..) => false,
         }
@@ -92,15 +92,20 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
 /// was disturbed in either run proves nothing and is left out.
 ///
 /// # Errors
-/// The results that are worse; or the later run failed.
+/// The results that are worse; or the later run failed; or there was nothing to look at.
 pub fn require_no_worse(before: &Record, after: &Record, tolerance: f64) -> Result<(), LoadError> {
+    let aimed = |change: &Change| change.goal.is_some() && change.before.is_some() && !change.disturbed;
+    let aimed: Vec<Change> = changes(before, after).into_iter().filter(aimed).collect();
     let failed = after.failed.iter().map(|why| format!("the later run failed: {why}"));
-    let worse = changes(before, after).into_iter().filter(|change| !change.disturbed && change.is_worse(tolerance));
-    let worse = worse.map(|Change { name, before, after, .. }| {
-        let told = |value: Option<f64>| value.map_or("not there".into(), super::text::number);
-        format!("worse than before: {name} was {} and is {}", told(before), told(after))
-    });
-    let wrong: Vec<String> = failed.chain(worse).collect();
+    let worse =
+        aimed.iter().filter(|change| change.is_worse(tolerance)).map(|Change { name, before, after, .. }| {
+            let told = |value: &Option<f64>| value.map_or("not there".into(), super::text::number);
+            format!("worse than before: {name} was {} and is {}", told(before), told(after))
+        });
+    let mut wrong: Vec<String> = failed.chain(worse).collect();
+    if aimed.is_empty() {
+        wrong.push("no result that has a goal can be compared: there is none, or all were disturbed".into());
+    }
     if wrong.is_empty() { Ok(()) } else { Err(LoadError::Setup(wrong.join("\n       "))) }
 }
 
@@ -180,6 +185,7 @@ mod tests {
             assert_eq!((change.direction(), change.is_worse(0.1)), (direction, worse), "{change:?}");
         }
         assert!(change("refused", 0.0, 1.0, most).is_worse(0.1), "of nothing every share is nothing");
+        assert!(!change("extra", -1.0, -1.0, most).is_worse(0.1) && change("extra", -1.0, -0.8, most).is_worse(0.1));
     }
 
     #[test]
@@ -190,7 +196,7 @@ mod tests {
         assert_eq!(told(&after), "worse than before: share was 0.600 and is 0.500");
         assert!(report(&before, &after).contains("0.833 worse\n"), "{}", report(&before, &after));
         after.results[0].disturbed = true;
-        assert!(require_no_worse(&before, &after, 0.1).is_ok());
+        assert!(told(&after).starts_with("no result that has a goal can be compared"));
         after.results.clear();
         assert_eq!(told(&after), "worse than before: share was 0.600 and is not there");
         after.failed = Some("refused".into());
