@@ -18,7 +18,7 @@ use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
 use crate::gateway::credentials::ApiCredentials;
-use crate::gateway::secrets::MasterKey;
+use crate::gateway::secrets::{MasterKey, write_private};
 use crate::sequencer::recovery::verify;
 use crate::sequencer::{Recovered, Release, Released};
 use crate::server::{self, Plan, Server};
@@ -193,8 +193,11 @@ async fn init(
         let place = config.database.as_ref().map_or(data.display().to_string(), ToString::to_string);
         return Err(format!("{place} holds a journal already; nothing was changed").into());
     }
-    // Not before: what failed until here may be tried again.
+    let text = config::commented(chosen.as_deref(), config.database.as_ref());
+    write_private(&settings, text.as_bytes()).map_err(|error| format!("{}: {error}", settings.display()))?;
+    let mut unfinished = Unfinished(vec![&settings]);
     let master = MasterKey::generate(&key_file)?;
+    unfinished.0.push(&key_file);
     let credentials = ApiCredentials::generate();
     let key = VenueKey {
         id: VenueKeyId(1),
@@ -206,16 +209,32 @@ async fn init(
         expired: false,
     };
     let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
+    // The last step: an entry of the journal cannot be taken back.
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await?;
+    unfinished.0.clear();
     drop(handle);
-    sequencer.run(std::future::pending()).await.close().await?;
-    std::fs::write(&settings, config::commented(chosen.as_deref(), config.database.as_ref()))?;
+    if let Err(error) = sequencer.run(std::future::pending()).await.close().await {
+        tracing::warn!(%error, "the journal was not closed in order; its first entry is stored");
+    }
     println!("settings    {}", settings.display());
     println!("master key  {} (keep a copy apart from the data)", key_file.display());
     println!("data        {}", data.display());
     println!("venue key   {}", credentials.api_key);
     println!("secret      {} (shown this once)", credentials.secret_text().as_str());
     Ok(())
+}
+
+/// Files of an `init` that has not come to its end; they go with it, so that it can be done again.
+struct Unfinished<'a>(Vec<&'a Path>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            if let Err(error) = std::fs::remove_file(file) {
+                tracing::warn!(%error, "{} is left behind: remove it", file.display());
+            }
+        }
+    }
 }
 
 async fn serve(file: &Path) -> Result<(), Failure> {

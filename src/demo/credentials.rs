@@ -1,6 +1,5 @@
 //! The credentials of the demo's people and bots, kept beside its data so that a second run has the same.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use crate::gateway::credentials::ApiCredentials;
 use crate::gateway::passwords::{new_bearer_token, new_totp_secret};
-use crate::gateway::secrets::create_private;
+use crate::gateway::secrets::write_private;
 
 const FILE: &str = "demo.json";
 
@@ -79,9 +78,7 @@ impl Credentials {
 
     /// Keeps them for the next run, for their owner alone to read.
     pub fn save(&self, dir: &Path) -> Result<(), Failure> {
-        let mut file = create_private(&dir.join(FILE))?;
-        file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-        Ok(file.sync_all()?)
+        Ok(write_private(&dir.join(FILE), serde_json::to_string_pretty(self)?.as_bytes())?)
     }
 
     /// What the ready file holds.

@@ -33,6 +33,20 @@ pub fn create_private(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Writes a new file for its owner alone to read, down to the disk; where that fails, there is none.
+///
+/// # Errors
+/// When there is one already, or the system refuses.
+pub fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = create_private(path)?;
+    let written = file.write_all(text).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // The disk that refused it may keep what there is of it.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
 /// Why there is no usable master key. The messages tell the operator what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
@@ -117,12 +131,9 @@ impl MasterKey {
     /// A fresh key, written to a new file of mode 0600. An existing file is never overwritten:
     /// that would make every secret sealed under it unreadable.
     pub fn generate(path: &Path) -> Result<Self, MasterKeyError> {
-        let failed = |source| file_error(path, source);
         let key = Self(Zeroizing::new(rand::random()));
-        let mut file = create_private(path).map_err(failed)?;
         let text = Zeroizing::new(BASE64_STANDARD.encode(*key.0) + "\n");
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
+        write_private(path, text.as_bytes()).map_err(|source| file_error(path, source))?;
         Ok(key)
     }
 

@@ -70,6 +70,23 @@ fn an_init_that_fails_can_be_done_again_and_says_what_is_in_the_way() {
 }
 
 #[test]
+fn an_init_that_cannot_write_a_file_leaves_none_and_can_be_done_again() {
+    for file in ["countersign.toml", "master.key"] {
+        let dir = tempfile::tempdir().unwrap();
+        // Nothing that it points to is there, and none can be made there.
+        std::os::unix::fs::symlink("nowhere/file", dir.path().join(file)).unwrap();
+        let failed = countersign(&["init"], dir.path());
+        assert!(failed.status.code() == Some(1) && err(&failed).contains(file), "{file}: {failed:?}");
+        std::fs::remove_file(dir.path().join(file)).unwrap();
+        for left in ["countersign.toml", "master.key"] {
+            assert!(!dir.path().join(left).exists(), "{left} is there though {file} could not be written");
+        }
+        let again = countersign(&["init"], dir.path());
+        assert!(again.status.success(), "{}", err(&again));
+    }
+}
+
+#[test]
 fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_first_entry() {
     let dir = tempfile::tempdir().unwrap();
     assert!(countersign(&["init", "--dir", "etc", "--data", "lib"], dir.path()).status.success());

@@ -329,6 +329,31 @@ async fn a_server_whose_fence_another_process_has_taken_writes_nothing_beside_it
     assert_open(&mut there, &[first, second]).await;
 }
 
+#[test]
+fn an_init_whose_first_entry_is_refused_leaves_no_file_and_can_be_done_again() {
+    let (url, dir) = (database(), tempfile::tempdir().unwrap());
+    let init = |name: &str| {
+        let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        init.args(["init", "--database", &url, "--dir"]).arg(dir.path().join(name)).output().unwrap()
+    };
+    assert!(init("first").status.success());
+    sql(
+        &url,
+        "DELETE FROM journal.journal;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON journal.journal FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let refused = init("second");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("not now"), "{said}");
+    for file in ["countersign.toml", "master.key"] {
+        assert!(!dir.path().join("second").join(file).exists(), "{file}");
+    }
+    sql(&url, "DROP TRIGGER refuse ON journal.journal");
+    let again = init("second");
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+}
+
 /// Another process on the data of `world`.
 fn second(world: &World, settings: &str) -> Output {
     let file = world.dir().join("second.toml");
