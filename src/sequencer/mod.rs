@@ -257,10 +257,10 @@ impl<R: Release> Sequencer<R> {
                         None => running = false,
                     },
                     _ = ticks.tick() => self.tick(),
-                    error = self.journal.fence_lost() => {
+                    () = self.journal.fence_due() => if let Err(error) = self.journal.look_at_fence().await {
                         tracing::error!(%error, "the writer's fence is gone; no command is accepted");
                         return Err(error);
-                    }
+                    },
                 }
             }
             match self.commit().await {

@@ -7,6 +7,8 @@ use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
 
+use super::postgres::{ANSWER_WAIT, answered};
+
 /// What a statement is given in place of `$1`, `$2` and so on.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
@@ -105,7 +107,8 @@ impl Pool {
                         Value::Integers(values) => query.bind(*values),
                     };
                 }
-                query.fetch_all(pool).await?.iter().map(|row| read(&Record::Postgres(row))).collect()
+                let rows = answered(ANSWER_WAIT, query.fetch_all(pool)).await?;
+                rows.iter().map(|row| read(&Record::Postgres(row))).collect()
             }
         }
     }

@@ -133,12 +133,24 @@ impl Journal {
         }
     }
 
-    /// Waits until the writer's fence is gone, and says how; while it is held, for ever. May be dropped and asked again.
-    pub async fn fence_lost(&mut self) -> JournalError {
+    /// Waits until it is to be looked whether the writer's fence is there: it is held by something that may end, and was not
+    /// used for a while. May be dropped and asked again.
+    pub async fn fence_due(&self) {
         match self {
-            Journal::Postgres(journal) => journal.fence_lost().await,
+            Journal::Postgres(journal) => journal.fence_due().await,
             // The system, and memory, hold theirs as long as the writer lives.
             Journal::Sqlite(_) | Journal::Memory(_) => std::future::pending().await,
+        }
+    }
+
+    /// Looks whether the writer's fence is there.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is gone.
+    pub async fn look_at_fence(&mut self) -> Result<(), JournalError> {
+        match self {
+            Journal::Postgres(journal) => journal.look_at_fence().await,
+            Journal::Sqlite(_) | Journal::Memory(_) => Ok(()),
         }
     }
 

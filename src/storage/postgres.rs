@@ -6,9 +6,10 @@
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::fmt;
+use std::pin::pin;
 use std::str::FromStr as _;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::Deserialize;
 use sqlx::error::DatabaseError;
@@ -26,6 +27,20 @@ const FENCE: i64 = 0x0063_6f75_6e74_6572;
 const FENCE_WAIT: &str = "2s";
 /// How often a writer at rest looks whether it still has the fence.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a connection may take to be made.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// How long rows that are read, or written where they can be written again, may be waited for.
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// How long the writer waits for an answer before it looks whether the database is at work on it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When the database takes a host for gone that says nothing, which frees the fence: after 25 seconds. By itself it would
+/// wait for hours.
+const KEEPALIVE: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
+];
 /// Makes a table of four megabytes, which is free disk space with which writing begins. Unlogged: on a disk that is full,
 /// filling the log up would end the database.
 const ROOM: &str = "CREATE UNLOGGED TABLE room AS SELECT repeat('.', 1000) AS filler FROM generate_series(1, 4096)";
@@ -62,7 +77,8 @@ impl DatabaseUrl {
     pub(super) fn options(&self, schema: &str) -> Result<PgConnectOptions, sqlx::Error> {
         Ok(PgConnectOptions::from_str(&self.0)?
             .application_name("countersign")
-            .options([("search_path", schema), ("synchronous_commit", "on")]))
+            .options([("search_path", schema), ("synchronous_commit", "on")])
+            .options(KEEPALIVE))
     }
 }
 
@@ -85,6 +101,7 @@ impl fmt::Display for DatabaseUrl {
 #[derive(Debug)]
 pub struct PostgresJournal {
     writer: PgConnection,
+    watch: Watch,
     head: Head,
     /// When the writer's connection was last used.
     used: Instant,
@@ -92,15 +109,21 @@ pub struct PostgresJournal {
 
 impl PostgresJournal {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
-        let mut writer = url.options("journal")?.connect().await.map_err(|error| url.unavailable(&error))?;
-        take_fence(&mut writer, url).await?;
-        sqlx::query("CREATE SCHEMA IF NOT EXISTS journal").execute(&mut writer).await?;
-        sqlx::migrate!("src/storage/migrations/postgres/journal")
-            .run(&mut writer)
-            .await
-            .map_err(|error| JournalError::Unavailable(error.to_string()))?;
-        let head = read_head(&mut writer).await?;
-        Ok(PostgresJournal { writer, head, used: Instant::now() })
+        let mut writer = connect(&url.options("journal")?).await.map_err(|error| url.unavailable(&error))?;
+        let asked = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut writer);
+        let backend = answered(CONNECT_WAIT, asked).await.map_err(|error| url.unavailable(&error))?;
+        let watch = Watch { url: url.clone(), backend, patience: PATIENCE };
+        let opened = watch.answer(async {
+            take_fence(&mut writer, url).await?;
+            sqlx::query("CREATE SCHEMA IF NOT EXISTS journal").execute(&mut writer).await?;
+            sqlx::migrate!("src/storage/migrations/postgres/journal")
+                .run(&mut writer)
+                .await
+                .map_err(|error| JournalError::Unavailable(error.to_string()))?;
+            read_head(&mut writer).await
+        });
+        let head = opened.await?;
+        Ok(PostgresJournal { writer, watch, head, used: Instant::now() })
     }
 
     pub(super) fn head(&self) -> Head {
@@ -116,19 +139,24 @@ impl PostgresJournal {
     ) -> Result<(), JournalError> {
         let head = self.head.then(first_seq, count, format, body)?;
         self.used = Instant::now();
-        let done = sqlx::query(APPEND)
-            .bind(signed(first_seq))
-            .bind(i64::from(count))
-            .bind(i64::from(format))
-            .bind(body)
-            .bind(head.digest.as_slice())
-            .execute(&mut self.writer)
-            .await
-            .map_err(refused)?;
-        if done.rows_affected() != 1 {
-            let found = read_head(&mut self.writer).await?.seq + 1;
-            return Err(JournalError::Conflict { expected: first_seq, found });
-        }
+        let PostgresJournal { writer, watch, .. } = self;
+        let appended = watch.answer(async {
+            let done = sqlx::query(APPEND)
+                .bind(signed(first_seq))
+                .bind(i64::from(count))
+                .bind(i64::from(format))
+                .bind(body)
+                .bind(head.digest.as_slice())
+                .execute(&mut *writer)
+                .await
+                .map_err(refused)?;
+            if done.rows_affected() != 1 {
+                let found = read_head(writer).await?.seq + 1;
+                return Err(JournalError::Conflict { expected: first_seq, found });
+            }
+            Ok(())
+        });
+        appended.await?;
         self.head = head;
         Ok(())
     }
@@ -137,23 +165,25 @@ impl PostgresJournal {
     /// second look: the database ends rather than go on after a failed sync.
     pub(super) async fn probe(&mut self) -> Result<(), JournalError> {
         self.used = Instant::now();
-        self.head.confirm(read_head(&mut self.writer).await?)?;
-        let mut tried = self.writer.begin().await?;
-        sqlx::query(ROOM).execute(&mut *tried).await.map_err(refused)?;
-        Ok(tried.rollback().await?)
+        let PostgresJournal { writer, watch, head, .. } = self;
+        let tried = watch.answer(async {
+            head.confirm(read_head(writer).await?)?;
+            let mut tried = writer.begin().await?;
+            sqlx::query(ROOM).execute(&mut *tried).await.map_err(refused)?;
+            Ok(tried.rollback().await?)
+        });
+        tried.await
     }
 
-    /// Waits until the connection, and so the fence, is gone: it is tried whenever it was not used for a while.
-    pub(super) async fn fence_lost(&mut self) -> JournalError {
-        loop {
-            tokio::time::sleep_until(self.used + LOOK).await;
-            // Noted first: who drops this and asks again does not make it look more often. An answer that nobody
-            // waited for is read before the next statement's.
-            self.used = Instant::now();
-            if let Err(error) = self.writer.ping().await {
-                return error.into();
-            }
-        }
+    /// Waits until the connection was not used for a while, so that it is to be looked at.
+    pub(super) async fn fence_due(&self) {
+        tokio::time::sleep_until(self.used + LOOK).await;
+    }
+
+    /// Whether the connection, and so the fence, is there.
+    pub(super) async fn look_at_fence(&mut self) -> Result<(), JournalError> {
+        self.used = Instant::now();
+        Ok(self.watch.answer(self.writer.ping()).await?)
     }
 
     pub(super) async fn close(self) -> Result<(), JournalError> {
@@ -165,9 +195,71 @@ impl PostgresJournal {
 pub(super) async fn reader(url: &DatabaseUrl) -> Result<SqlReader, JournalError> {
     let options = url.options("journal")?.options([("default_transaction_read_only", "on")]);
     // First by itself: the pool would try for half a minute, and then not say why it failed.
-    options.connect().await.map_err(|error| url.unavailable(&error))?.close().await?;
+    connect(&options).await.map_err(|error| url.unavailable(&error))?.close().await?;
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
     Ok(SqlReader::new(Pool::Postgres(pool)))
+}
+
+/// Connects, unless nothing answers.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    answered(CONNECT_WAIT, options.connect()).await
+}
+
+/// Waits for an answer for so long and no longer: a host that is gone without a word gives none.
+pub(super) async fn answered<T, E: From<sqlx::Error>>(
+    wait: Duration,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(wait, asked).await.unwrap_or_else(|_| {
+        let why = format!("no answer within {} s", wait.as_secs());
+        Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, why)).into())
+    })
+}
+
+/// Tells a database that is slow, whose answer is waited for, from one that will not answer any more: on a connection that
+/// has fallen silent nothing else would tell.
+#[derive(Debug)]
+struct Watch {
+    /// Where another connection is made to.
+    url: DatabaseUrl,
+    /// The process of the database that serves the writer.
+    backend: i32,
+    /// How long an answer may take before it is looked.
+    patience: Duration,
+}
+
+impl Watch {
+    /// Waits for an answer as long as the database is at work on it: what it was told may yet be stored.
+    async fn answer<T, E: From<sqlx::Error>>(&self, asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let mut asked = pin!(asked);
+        loop {
+            let looked = async {
+                tokio::time::sleep(self.patience).await;
+                self.is_at_work().await
+            };
+            let at_work = tokio::select! {
+                biased;
+                answer = &mut asked => return answer,
+                at_work = looked => at_work?,
+            };
+            if !at_work {
+                // It may have ended while it was looked, and its answer be on the way.
+                return answered(self.patience, asked).await;
+            }
+        }
+    }
+
+    /// Whether the writer's statement has not ended, as another connection tells.
+    async fn is_at_work(&self) -> Result<bool, sqlx::Error> {
+        let mut other = match connect(&self.url.options("journal")?).await {
+            // One that has no place for another connection has an answer for it.
+            Err(sqlx::Error::Database(_)) => return Ok(true),
+            connected => connected?,
+        };
+        let busy = "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1 AND coalesce(state, '') NOT LIKE 'idle%'";
+        let asked = sqlx::query_scalar(busy).bind(self.backend).fetch_one(&mut other);
+        answered(CONNECT_WAIT, asked).await
+    }
 }
 
 async fn take_fence(writer: &mut PgConnection, url: &DatabaseUrl) -> Result<(), JournalError> {

@@ -10,6 +10,7 @@ use sqlx::{
 
 use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
+use crate::storage::postgres::{ANSWER_WAIT, answered, connect};
 
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
@@ -55,7 +56,7 @@ struct Reconnecting {
 
 impl Reconnecting {
     async fn to(options: PgConnectOptions) -> Result<Reconnecting, HistoryError> {
-        let open = Some(options.connect().await?);
+        let open = Some(connect(&options).await?);
         Ok(Reconnecting { options, open })
     }
 
@@ -63,7 +64,7 @@ impl Reconnecting {
     async fn connection(&mut self) -> Result<&mut PgConnection, HistoryError> {
         let open = match self.open.take() {
             Some(open) => open,
-            None => self.options.connect().await?,
+            None => connect(&self.options).await?,
         };
         Ok(self.open.insert(open))
     }
@@ -102,7 +103,8 @@ impl HistoryWriter {
         match &mut self.connection {
             Connection::Sqlite(connection) => apply_to_sqlite(connection, batch, seq).await,
             Connection::Postgres(postgres) => {
-                let done = apply_to_postgres(postgres.connection().await?, batch, seq).await;
+                let applied = apply_to_postgres(postgres.connection().await?, batch, seq);
+                let done = answered(ANSWER_WAIT, applied).await;
                 postgres.used(done)
             }
         }

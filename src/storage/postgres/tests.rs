@@ -3,11 +3,19 @@
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use server::lock;
 pub use server::{cut_writer, sql};
 
 use super::{DatabaseUrl, PostgresJournal};
-use crate::storage::Storage;
 use crate::storage::journal::{Head, JournalError};
+use crate::storage::{Storage, history};
 
 fn url() -> DatabaseUrl {
     DatabaseUrl::parse(&server::database()).unwrap()
@@ -61,6 +69,158 @@ async fn acknowledged_rows_wait_for_the_disk_whatever_the_database_is_set_to() {
     let mut journal = PostgresJournal::open(&url).await.unwrap();
     let set: String = sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut journal.writer).await.unwrap();
     assert_eq!(set, "on");
+}
+
+/// A way to the tests' Postgres over TCP, on which everything may fall silent.
+struct Road {
+    url: DatabaseUrl,
+    /// The same without this way.
+    direct: DatabaseUrl,
+    /// Turns true when what is connected falls silent.
+    silent: watch::Sender<bool>,
+    listener: Arc<TcpListener>,
+    accepting: JoinHandle<()>,
+}
+
+impl Road {
+    async fn open() -> Road {
+        let direct = url();
+        let place = direct.reveal().split_once("localhost/").unwrap().1;
+        let (name, dir) = place.split_once("?host=").unwrap();
+        let (name, socket) = (name.to_owned(), format!("{dir}/.s.PGSQL.5432"));
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let (silent, told) = watch::channel(false);
+        let incoming = Arc::clone(&listener);
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (mut near, _) = incoming.accept().await.unwrap();
+                let mut far = UnixStream::connect(&socket).await.unwrap();
+                let mut silent = told.clone();
+                silent.mark_unchanged();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = silent.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        let url = DatabaseUrl::parse(&format!("postgres://postgres:hush@127.0.0.1:{port}/{name}")).unwrap();
+        Road { url, direct, silent, listener, accepting }
+    }
+
+    /// Nothing passes from here on. From now on time is what the test waits for.
+    async fn close(&mut self) {
+        self.silent.send_replace(true);
+        self.accepting.abort();
+        let _ = (&mut self.accepting).await;
+        tokio::time::pause();
+    }
+}
+
+/// As long as a database that is silent may keep anybody waiting.
+async fn soon<T>(asked: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), asked).await.expect("the wait has an end")
+}
+
+#[tokio::test]
+async fn a_start_does_not_wait_for_ever_for_a_database_that_is_silent_and_names_it() {
+    let mut road = Road::open().await;
+    road.close().await;
+    let storage = Storage::Postgres(road.url.clone());
+    let refused = [soon(storage.journal()).await.err(), soon(storage.reader()).await.err()];
+    for refused in refused {
+        let told = refused.unwrap().to_string();
+        let port = road.listener.local_addr().unwrap().port();
+        assert!(told.contains(&format!("postgres://postgres:***@127.0.0.1:{port}/")), "{told}");
+        assert!(told.contains("no answer within 10 s"), "{told}");
+    }
+    assert!(soon(history::open(&storage)).await.unwrap_err().to_string().contains("no answer within 10 s"));
+}
+
+#[tokio::test]
+async fn a_database_that_falls_silent_under_a_row_or_at_rest_is_not_waited_for_for_ever() {
+    for at_rest in [false, true] {
+        let mut road = Road::open().await;
+        let mut journal = PostgresJournal::open(&road.url).await.unwrap();
+        journal.append(1, 1, 1, b"acknowledged").await.unwrap();
+        road.close().await;
+        let ended = soon(async {
+            if at_rest {
+                journal.fence_due().await;
+                journal.look_at_fence().await
+            } else {
+                journal.append(2, 1, 1, b"into the silence").await
+            }
+        });
+        let told = ended.await.unwrap_err();
+        assert!(matches!(told, JournalError::Unavailable(_)), "{told}");
+        assert_eq!(journal.head().seq, 1);
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn a_reader_gives_up_when_the_database_falls_silent_while_it_reads() {
+    let mut road = Road::open().await;
+    let _journal = PostgresJournal::open(&road.url).await.unwrap();
+    let reader = Storage::Postgres(road.url.clone()).reader().await.unwrap();
+    let direct = road.direct.reveal();
+    let held = lock(direct, "journal.journal IN ACCESS EXCLUSIVE MODE; LOCK TABLE journal.journal");
+    let asked = tokio::spawn(async move { reader.last_seq().await });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while sql(direct, waiting) == "0" {
+        tokio::task::yield_now().await;
+    }
+    road.close().await;
+    drop(held);
+    let told = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end").unwrap();
+    assert!(matches!(told, Err(JournalError::Unavailable(_))), "{told:?}");
+}
+
+/// The question was lost, or its answer: nothing will come, though the database takes other connections.
+#[tokio::test]
+async fn a_connection_that_falls_silent_by_itself_is_told_from_a_database_that_is_slow() {
+    let road = Road::open().await;
+    let mut journal = PostgresJournal::open(&road.url).await.unwrap();
+    journal.watch.patience = Duration::from_millis(50);
+    let (direct, elsewhere) = (road.direct.reveal(), url());
+    let name = sql(direct, "SELECT current_database()");
+    let admit = |others: bool| sql(elsewhere.reveal(), &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {others}"));
+    for others in [true, false] {
+        let slow = lock(direct, "journal.journal");
+        admit(others);
+        let asked = tokio::spawn(async move {
+            let seq = journal.head().seq + 1;
+            let done = journal.append(seq, 1, 1, b"slow").await;
+            (journal, done)
+        });
+        for _ in 0..10 {
+            let url = elsewhere.clone();
+            let passes = move || sql(url.reveal(), "SELECT pg_sleep(0.02)");
+            tokio::task::spawn_blocking(passes).await.unwrap();
+        }
+        assert!(!asked.is_finished(), "the database is at work on it, whether it admits others or not");
+        admit(true);
+        drop(slow);
+        let done;
+        (journal, done) = asked.await.unwrap();
+        done.unwrap();
+    }
+    road.silent.send_replace(true);
+    let lost = soon(journal.append(3, 1, 1, b"lost")).await.unwrap_err();
+    assert!(matches!(lost, JournalError::Unavailable(_)), "{lost}");
+}
+
+/// Without it a host that is gone would hold the fence for hours.
+#[tokio::test]
+async fn the_database_is_told_to_look_whether_the_writer_is_there() {
+    let mut journal = PostgresJournal::open(&url()).await.unwrap();
+    let statement = "SELECT count(*) FROM pg_settings WHERE source = 'client' AND reset_val <> '0'
+        AND (name LIKE 'tcp_keepalives_%' OR name = 'tcp_user_timeout')";
+    let set: i64 = sqlx::query_scalar(statement).fetch_one(&mut journal.writer).await.unwrap();
+    assert_eq!(set, 4);
 }
 
 #[tokio::test]
