@@ -187,7 +187,9 @@ impl Server {
         tokio::spawn(activity::sweep(Arc::clone(&gateway)));
         tokio::spawn(exports::make(Arc::clone(&gateway)));
         presence::started(&gateway);
-        let routes = routes(gateway, stages, config.data_dir.clone());
+        let (data_dir, certified) = (config.data_dir.clone(), certificate.clone());
+        let scrape = Scrape { stages, gateway: Arc::clone(&gateway), certificate: certified, data_dir };
+        let routes = routes(gateway, scrape);
         let limits = listener_limits(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
@@ -298,9 +300,9 @@ pub fn storage(config: &Config) -> Result<Storage, JournalError> {
 }
 
 /// Everything that the port answers.
-fn routes(gateway: Arc<Gateway>, stages: Arc<Stages>, data_dir: PathBuf) -> axum::Router {
+fn routes(gateway: Arc<Gateway>, scrape: Scrape) -> axum::Router {
     public::routes(Arc::clone(&gateway))
-        .merge(metrics::routes(Scrape { stages, gateway: Arc::clone(&gateway), data_dir }))
+        .merge(metrics::routes(scrape))
         .merge(health::routes(Arc::clone(&gateway)))
         .merge(private::routes(Arc::clone(&gateway)))
         .merge(exports::routes(Arc::clone(&gateway)))

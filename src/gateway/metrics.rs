@@ -17,6 +17,7 @@ use axum::routing::get;
 
 use super::context::Gateway;
 use super::rights;
+use super::tls::Certificate;
 use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
 use crate::domain::time::Moment;
@@ -196,6 +197,8 @@ pub struct Scrape {
     pub stages: Arc<Stages>,
     /// Queues, followers and what was counted.
     pub gateway: Arc<Gateway>,
+    /// The port's certificate, under TLS.
+    pub certificate: Option<Arc<Certificate>>,
     /// Whose files are measured.
     pub data_dir: PathBuf,
 }
@@ -279,6 +282,11 @@ impl Scrape {
         page.family("countersign_handshakes_refused_total", "counter", "Handshakes refused, by HTTP status.");
         for (status, count) in STATUSES.iter().zip(&self.gateway.metrics.handshakes) {
             page.labelled("countersign_handshakes_refused_total", "status", status, load(count));
+        }
+        let name = "countersign_certificate_end_seconds";
+        page.family(name, "gauge", "When the port's certificate ends, in seconds since 1970.");
+        if let Some(end) = self.certificate.as_ref().and_then(|certificate| certificate.end()) {
+            page.line(format_args!("{name} {end}"));
         }
     }
 

@@ -1,18 +1,22 @@
 //! TLS by rustls: the certificate of the port, looked at again when its files change. Open sockets keep the keys
 //! that they agreed on; only new handshakes see a new certificate.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{CertificateError, Error, RootCertStore, ServerConfig};
+
+use crate::domain::time::Moment;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -47,24 +51,32 @@ pub enum TlsError {
     },
 }
 
-/// When and how large the files were last.
-type Look = [Option<(SystemTime, u64)>; 2];
+/// When the files last changed, be it in who may read them: second and nanosecond.
+type Look = [Option<(i64, i64)>; 2];
 
 /// The certificate in use.
 #[derive(Debug)]
 pub struct Certificate {
     files: Files,
+    /// What the files were before they were first read: a start may take long.
+    opened: Look,
     present: RwLock<Arc<CertifiedKey>>,
 }
 
 impl Certificate {
-    /// Reads the files.
+    /// Reads the files. A certificate that has ended is told in the log, and served: clients judge it.
     ///
     /// # Errors
     /// When they cannot be read, or do not belong together.
     pub fn open(files: Files) -> Result<Arc<Certificate>, TlsError> {
+        let opened = look(&files);
         let present = RwLock::new(Arc::new(read(&files)?));
-        Ok(Arc::new(Certificate { files, present }))
+        Ok(Arc::new(Certificate { files, opened, present }))
+    }
+
+    /// When the certificate that is served ends, in seconds since 1970.
+    pub fn end(&self) -> Option<u64> {
+        end(&self.present.read().expect("no holder of this lock panics"))
     }
 
     /// What takes connections with it.
@@ -82,25 +94,32 @@ impl Certificate {
     /// Takes new files over until `stop` turns true. A pair that cannot be used is told in the log, and the one
     /// before stays: the two files of a renewal are rarely written at the same moment.
     pub async fn follow(self: Arc<Certificate>, mut stop: watch::Receiver<bool>) {
-        let mut seen = look(&self.files).await;
+        let mut seen = self.opened;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = super::listener::stopped(&mut stop) => return,
             }
-            let now = look(&self.files).await;
-            if now == seen {
-                continue;
-            }
-            seen = now;
             let files = self.files.clone();
-            match tokio::task::spawn_blocking(move || read(&files)).await {
-                Ok(Ok(key)) => {
+            let looked = tokio::task::spawn_blocking(move || {
+                let now = look(&files);
+                (now != seen).then(|| (now, read(&files)))
+            });
+            let (now, new) = match looked.await {
+                Ok(Some(changed)) => changed,
+                Ok(None) => continue,
+                Err(_) => {
+                    tracing::warn!("the certificate was not read");
+                    continue;
+                }
+            };
+            seen = now;
+            match new {
+                Ok(key) => {
                     *self.present.write().expect("no holder of this lock panics") = Arc::new(key);
                     tracing::info!("the certificate was reloaded");
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
-                Err(_) => tracing::warn!("the certificate was not read"),
+                Err(error) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
             }
         }
     }
@@ -120,18 +139,86 @@ fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
     if chain.is_empty() {
         return Err(certificate("there is no certificate in it".to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| key(error.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| key(without_key(&files.key, &error)))?;
     let private = ring::sign::any_supported_type(&private).map_err(|error| key(error.to_string()))?;
     let certified = CertifiedKey::new(chain, private);
     certified.keys_match().map_err(|_| key("it is not the key of the certificate".to_owned()))?;
+    if let Some(end) = end(&certified).filter(|end| *end <= UnixTime::now().as_secs()) {
+        let end = Moment(end.saturating_mul(1_000_000));
+        tracing::warn!(%end, "the certificate has ended, and clients refuse it: renew it");
+    }
     Ok(certified)
 }
 
-async fn look(files: &Files) -> Look {
-    let mut seen = [None, None];
-    for (seen, path) in seen.iter_mut().zip([&files.certificate, &files.key]) {
-        let of = tokio::fs::metadata(path).await.ok();
-        *seen = of.and_then(|of| Some((of.modified().ok()?, of.len())));
+/// What is wrong with a file that gives no key.
+fn without_key(path: &Path, error: &pem::Error) -> String {
+    // As both forms of one under a passphrase say in plain text.
+    if std::fs::read_to_string(path).is_ok_and(|text| text.contains("ENCRYPTED")) {
+        return "it is encrypted: give it without a passphrase, as `openssl pkey -in FILE -out PLAIN` writes it"
+            .to_owned();
     }
-    seen
+    match error {
+        pem::Error::NoItemsFound => "there is no private key in it".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// When a certificate ends, in seconds since 1970. rustls tells it to who asks whether it holds at a time beyond.
+fn end(served: &CertifiedKey) -> Option<u64> {
+    let own = ParsedCertificate::try_from(served.cert.first()?).ok()?;
+    let beyond = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    match verify_server_cert_signed_by_trust_anchor(&own, &RootCertStore::empty(), &[], beyond, &[]) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => Some(not_after.as_secs()),
+        _ => None,
+    }
+}
+
+fn look(files: &Files) -> Look {
+    [&files.certificate, &files.key].map(|path| std::fs::metadata(path).ok().map(|of| (of.ctime(), of.ctime_nsec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    fn issue(dir: &Path) -> Files {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = Files { certificate: dir.join("server.crt"), key: dir.join("server.key") };
+        std::fs::write(&files.key, issued.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&files.certificate, issued.cert.pem()).unwrap();
+        files
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_renewed_while_the_server_starts_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificate = Certificate::open(issue(dir.path())).unwrap();
+        let first = Arc::clone(&certificate.present.read().unwrap());
+        issue(dir.path());
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(Arc::clone(&certificate).follow(stopping));
+        let renewed = async {
+            while Arc::ptr_eq(&first, &certificate.present.read().unwrap()) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(10 * LOOK, renewed).await.expect("the new certificate is served");
+    }
+
+    #[test]
+    fn files_that_were_given_to_the_servers_user_are_looked_at_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = issue(dir.path());
+        let before = look(&files);
+        assert_eq!(look(&files), before);
+        // For longer than the clock of the file system stands still.
+        let changed = (0..1_000_000).any(|_| {
+            std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+            look(&files) != before
+        });
+        assert!(changed);
+    }
 }

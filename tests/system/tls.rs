@@ -1,8 +1,10 @@
 //! The port under TLS: a signed handshake over it, a certificate renewed under open sockets, and who speaks
 //! something else.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use countersign::access::scope::ScopeSet;
@@ -24,14 +26,23 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use super::client::{limit, next_nonce};
 use super::genesis::api_key;
+use super::operation::value;
 use super::world::{MASTER, World, key, secret};
 
 /// A fresh certificate for `localhost`, in the two files that the settings name.
 fn issue(dir: &Path) -> CertificateDer<'static> {
-    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(dir.join("server.key"), issued.signing_key.serialize_pem()).unwrap();
-    std::fs::write(dir.join("server.crt"), issued.cert.pem()).unwrap();
-    issued.cert.der().clone()
+    issue_until(dir, 2090)
+}
+
+/// The same; it ends as that year begins.
+fn issue_until(dir: &Path, year: i32) -> CertificateDer<'static> {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(dir.join("server.key"), key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("server.crt"), certificate.pem()).unwrap();
+    certificate.der().clone()
 }
 
 async fn world(dir: &Path) -> World {
@@ -130,23 +141,88 @@ async fn who_speaks_plainly_to_a_tls_port_is_closed_and_harms_nobody() {
     assert!(answer.contains("SameSite=Strict") && answer.contains("; Secure"), "{answer}");
 }
 
+/// What the server tells of the end of its certificate.
+async fn end_told(address: SocketAddr, trusted: &CertificateDer<'static>) -> u64 {
+    let mut asked = connect(address, trusted).await.unwrap();
+    asked.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    let _ = asked.read_to_string(&mut text).await;
+    value(&text, "countersign_certificate_end_seconds")
+}
+
+#[tokio::test]
+async fn metrics_tell_when_the_certificate_ends_that_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = issue_until(dir.path(), 2040);
+    let world = world(dir.path()).await;
+    assert_eq!(end_told(world.address, &first).await, 2_208_988_800);
+    let second = issue_until(dir.path(), 2041);
+    while connect(world.address, &second).await.is_err() {}
+    assert_eq!(end_told(world.address, &second).await, 2_240_611_200);
+}
+
+#[test]
+fn a_start_warns_of_a_certificate_that_has_ended_and_says_when() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        program.current_dir(dir.path()).env_remove("COUNTERSIGN_MASTER_KEY");
+        program
+    };
+    assert!(program().arg("init").output().unwrap().status.success());
+    let settings = dir.path().join("countersign.toml");
+    let mut text = std::fs::read_to_string(&settings).unwrap().replace("127.0.0.1:8080", "127.0.0.1:0");
+    for file in ["certificate", "key"] {
+        text = text.replace(&format!("\n# {file} = "), &format!("\n{file} = "));
+    }
+    std::fs::write(&settings, text).unwrap();
+    for (year, wanted) in [(2020, Some("2020-01-01T00:00:00")), (2090, None)] {
+        issue_until(dir.path(), year);
+        let mut serve = program();
+        serve.args(["serve", "--config", "countersign.toml"]).env("RUST_LOG", "warn");
+        let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut told).unwrap();
+        child.kill().unwrap();
+        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        assert!(told.starts_with("listening on https://"), "{told}{log}");
+        let warned = log.lines().find(|line| line.contains("certificate"));
+        assert_eq!(warned.is_some(), wanted.is_some(), "{log}");
+        assert!(wanted.is_none_or(|end| log.contains(end)), "{log}");
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_is_refused_by_the_name_of_its_setting() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path());
     let other = tempfile::tempdir().unwrap();
     issue(other.path());
-    std::fs::write(dir.path().join("empty"), "").unwrap();
-    for (certificate, key, named) in [
-        (dir.path().join("server.crt"), other.path().join("server.key"), "tls.key"),
-        (dir.path().join("nowhere"), dir.path().join("server.key"), "tls.certificate"),
-        (dir.path().join("empty"), dir.path().join("server.key"), "tls.certificate"),
-        (dir.path().join("server.crt"), dir.path().join("server.crt"), "tls.key"),
+    let written = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name)
+    };
+    let empty = written("empty", "");
+    // As `openssl genpkey -aes256` writes it, and as `openssl rsa -traditional -aes256` does.
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGj\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted = written("encrypted", encrypted);
+    let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMIGj\n-----END RSA PRIVATE KEY-----\n";
+    let traditional = written("traditional", traditional);
+    let (certificate, key) = (dir.path().join("server.crt"), dir.path().join("server.key"));
+    for (certificate, key, named, problem) in [
+        (&certificate, &other.path().join("server.key"), "tls.key", "not the key of the certificate"),
+        (&dir.path().join("nowhere"), &key, "tls.certificate", "No such file"),
+        (&empty, &key, "tls.certificate", "there is no certificate in it"),
+        (&certificate, &certificate, "tls.key", "there is no private key in it"),
+        (&certificate, &encrypted, "tls.key", "it is encrypted: "),
+        (&certificate, &traditional, "tls.key", "it is encrypted: "),
     ] {
         let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path().join("data"));
-        (config.tls.certificate, config.tls.key) = (Some(certificate), Some(key));
+        (config.tls.certificate, config.tls.key) = (Some(certificate.clone()), Some(key.clone()));
         let master = MasterKey::from_text(MASTER).unwrap();
         let refused = Server::start(Plan { config, master, genesis: None }).await.unwrap_err();
-        assert!(matches!(refused, ServerError::Tls(_)) && refused.to_string().starts_with(named), "{refused}");
+        assert!(matches!(refused, ServerError::Tls(_)), "{refused}");
+        let told = refused.to_string();
+        assert!(told.starts_with(named) && told.contains(problem), "{told}");
     }
 }
