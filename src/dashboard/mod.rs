@@ -1,5 +1,5 @@
 //! The Members' page, embedded: plain ES modules that speak the public protocol and nothing else. Every file
-//! is named in the page with its hash, so that a changed one does not run.
+//! that runs or styles is named in the page with its hash, so that a changed one does not.
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ assets![
     "connection.js",
     "digest.js",
     "dom.js",
+    "icon.svg",
     "listing.js",
     "pages/access.js",
     "pages/addresses.js",
@@ -74,6 +75,8 @@ fn page() -> Page {
         names.push_str(&match *name {
             "app.js" => format!("    <script type=\"module\" src=\"/assets/{name}\" integrity=\"{hash}\"></script>\n"),
             "style.css" => format!("    <link rel=\"stylesheet\" href=\"/assets/{name}\" integrity=\"{hash}\">\n"),
+            // Nothing checks the hash of one.
+            "icon.svg" => format!("    <link rel=\"icon\" href=\"/assets/{name}\">\n"),
             _ => format!("    <link rel=\"modulepreload\" href=\"/assets/{name}\" integrity=\"{hash}\">\n"),
         });
     }
@@ -99,7 +102,11 @@ async fn asset(State(page): State<Page>, Path(name): Path<String>) -> Response {
     let Some((name, text)) = ASSETS.iter().find(|(known, _)| *known == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let kind = if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+    let kind = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        _ => "text/javascript; charset=utf-8",
+    };
     sealed(&page.policy, kind, (*text).to_owned())
 }
 
@@ -134,7 +141,7 @@ mod tests {
             for entry in std::fs::read_dir(dir.join(folder)).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.strip_prefix(dir).unwrap().to_str().unwrap().replace('\\', "/");
-                let served = [".js", ".css"].iter().any(|end| name.ends_with(end));
+                let served = [".js", ".css", ".svg"].iter().any(|end| name.ends_with(end));
                 assert!(!served || ASSETS.iter().any(|(known, _)| *known == name), "{name} is not embedded");
             }
         }
@@ -154,7 +161,7 @@ mod tests {
     #[test]
     fn the_page_names_every_file_with_its_hash_and_holds_no_script_of_its_own() {
         let page = page().text;
-        for (name, _) in ASSETS {
+        for (name, _) in ASSETS.iter().filter(|(name, _)| !name.ends_with(".svg")) {
             let named = |attribute| page.contains(&format!("{attribute}=\"/assets/{name}\" integrity=\"sha384-"));
             assert!(named("href") || named("src"), "{name}");
             assert_eq!(page.contains(&format!("\"/assets/{name}\": \"sha384-")), name.ends_with(".js"), "{name}");

@@ -162,6 +162,19 @@ async fn a_stopped_server_goes_on_where_it_was_and_frees_its_data() {
     server.stop().await.unwrap();
 }
 
+/// A browser that is told of none asks for `/favicon.ico`.
+#[tokio::test]
+async fn the_page_names_an_icon_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = started(dir.path(), Some(world())).await;
+    let (_, page) = get(server.address(), "/").await;
+    let named = page.split_once("<link rel=\"icon\" href=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let (head, icon) = get(server.address(), named.expect("it names one").0).await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: image/svg+xml"), "{head}");
+    assert!(icon.starts_with("<svg "), "{icon}");
+    server.stop().await.unwrap();
+}
+
 /// A server process, killed if a test leaves it behind.
 struct Process(Child);
 
