@@ -365,11 +365,17 @@ pub fn close_session(t: &mut Transition<'_>, cookie_hash: [u8; 32]) -> Result<Re
     Ok(Reply::Done)
 }
 
+/// The refusal of an invitation that admits nobody.
+pub fn not_invited() -> Reject {
+    Reject::field(
+        Code::UnknownSubject,
+        "token",
+        "the invitation is not approved yet, was used or has run out; ask who sent it",
+    )
+}
+
 fn invited(t: &Transition<'_>, token_hash: &[u8; 32]) -> Result<Member, Reject> {
-    let found = t.state().members.invited(token_hash, t.now()).cloned();
-    found.ok_or_else(|| {
-        Reject::field(Code::UnknownSubject, "token", "the invitation is not approved yet, was used or has run out")
-    })
+    t.state().members.invited(token_hash, t.now()).cloned().ok_or_else(not_invited)
 }
 
 /// An invited Member chose a password and was given a second factor. May be repeated until it is confirmed.

@@ -57,9 +57,10 @@ pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Oper
         }
         Event::VenueKeyChanged(key) if key.expired => Some(EXPIRED),
         Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some((KEY_CHANGED, "frozen")),
-        Event::MemberChanged(member) if member.status != MemberStatus::Active => {
-            Some((SESSION_ENDED, "session ended: the Member may not sign in"))
-        }
+        Event::MemberChanged(member) if member.status != MemberStatus::Active => Some((
+            SESSION_ENDED,
+            "session ended: you were suspended, reset or removed; ask a Member who manages access",
+        )),
         Event::MemberChanged(member) => lost(member.rights(), open),
         Event::SessionClosed(session) if credential == Credential::Cookie(session.cookie_hash) => {
             Some((SESSION_ENDED, "session ended"))

@@ -25,6 +25,7 @@ use crate::domain::ids::MemberId;
 use crate::domain::limits::MEMBER_SESSION_US;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
+use crate::engine::members::not_invited;
 use crate::engine::query::Query;
 use crate::engine::reject::Code;
 use crate::sequencer::handle::Work;
@@ -236,8 +237,7 @@ async fn accept(
     let invited = gateway
         .directory
         .members(|members| members.invited(&token_hash, now).map(|member| (member.id, member.totp_sealed.clone())));
-    let unknown = "EGovernance:Unknown subject:token: the invitation is not approved yet, was used or has run out";
-    let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, unknown))?;
+    let (member, sealed) = invited.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, not_invited().text()))?;
     let (command, answer) = match (asked.password, asked.otp) {
         (Some(password), None) if PASSWORD_BYTES.contains(&password.len()) => {
             let secret = new_totp_secret();

@@ -113,7 +113,12 @@ async fn a_session_that_ends_says_why_and_leaves_no_secret_on_the_screen() {
     assert_eq!(browser.eval("return document.querySelectorAll('dialog[open]').length").await, json!(1));
     alice.call("edit_member", json!({"member_id": "MEM2", "suspended": true, "otp": code(1)})).await;
     browser.wait("#sign-in").await;
-    assert!(browser.text("#sign-in").await.contains("Your session has ended: the Member may not sign in."));
+    assert!(
+        browser
+            .text("#sign-in")
+            .await
+            .contains("Your session has ended: you were suspended, reset or removed; ask a Member who manages access.")
+    );
     assert_eq!(browser.eval("return document.querySelectorAll('dialog').length").await, json!(0));
     browser.close().await;
 }
