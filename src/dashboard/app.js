@@ -1,7 +1,7 @@
 // The page's frame: who is signed in, where one is, how the connection does. Each place is a module in pages/.
 
 import { Connection } from "./connection.js";
-import { h, left, plain, safe, words } from "./dom.js";
+import { closing, h, left, plain, safe, words } from "./dom.js";
 import { access } from "./pages/access.js";
 import { addresses } from "./pages/addresses.js";
 import { audit } from "./pages/audit.js";
@@ -25,8 +25,8 @@ const PLACES = [
   { name: "addresses", title: "Addresses", page: addresses, workflow: "manage_addresses" },
   { name: "audit", title: "Audit", page: audit, workflow: "manage_access" },
 ];
-/** Messages shown at once. */
-const TOASTS = 4;
+/** Messages shown at once: so many of what went wrong, and so many others. */
+const TOASTS = 3;
 const STATES = { connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…" };
 
 const root = document.getElementById("app");
@@ -45,30 +45,55 @@ let main = null;
 let leave = null;
 let failed = false;
 
+/** Says something in passing. What went wrong stays until it is dismissed, or too much else has gone wrong. */
 function say(text, kind) {
-  const line = h("p", { class: `toast ${kind}`, role: kind === "bad" ? "alert" : null }, safe(text));
   const toasts = document.getElementById("toasts");
-  if (toasts?.childElementCount >= TOASTS) toasts.firstChild.remove();
-  toasts?.append(line);
-  setTimeout(() => line.remove(), kind === "bad" ? 12_000 : 6_000);
+  if (!toasts) return;
+  const bad = kind === "bad";
+  const line = h("div", { class: `toast ${kind}`, role: bad ? "alert" : null }, safe(text));
+  if (bad) line.append(closing(() => line.remove()));
+  else setTimeout(() => line.remove(), 6_000);
+  const others = [...toasts.querySelectorAll(bad ? ".bad" : ":scope > :not(.bad)")];
+  const again = others.find(({ textContent }) => textContent === line.textContent);
+  if (again) again.remove();
+  else if (others.length >= TOASTS) others[0].remove();
+  toasts.append(line);
 }
 
 async function start() {
   const [place, token] = where();
-  if (place === "invitation") return root.replaceChildren(invitation(token, start));
+  if (place === "invitation") return root.replaceChildren(invitation(token, joined));
   const session = await fetch("/session").catch(() => null);
   if (session === null) return root.replaceChildren(unreachable());
-  if (session.status !== 200) return root.replaceChildren(signIn(start));
+  if (session.status !== 200) return toSignIn();
   connect();
 }
 
+/** Goes on to sign in who has just set up an invitation, whoever may be signed in. */
+function joined() {
+  location.hash = "#/queue";
+  toSignIn("Password and second factor are set. Sign in with them.");
+}
+
+function toSignIn(why) {
+  const form = signIn(start, why);
+  root.replaceChildren(form);
+  form.querySelector("input").focus();
+}
+
 function unreachable() {
+  const onclick = () => {
+    // Two connections would say everything twice.
+    again.disabled = true;
+    start();
+  };
+  const again = h("button", { onclick }, "Try again");
   return h(
     "section",
     { class: "card narrow" },
     h("h1", {}, "Countersign"),
     h("p", {}, "The server does not answer."),
-    h("button", { onclick: start }, "Try again"),
+    again,
   );
 }
 
@@ -78,7 +103,7 @@ function connect() {
   connection.addEventListener("state", ({ detail }) => changed(detail));
   connection.addEventListener("queue", badge);
   connection.addEventListener("status", ({ detail }) => {
-    if (detail.frozen) frozen();
+    if (detail.frozen && connection.state === "live") frozen();
     // What was shown before may be too much or too little now.
     if (detail.rights) reload();
   });
@@ -88,7 +113,7 @@ function connect() {
   connection.open();
 }
 
-async function changed(state) {
+function changed(state) {
   if (state === "signed-out") return signedOut();
   const line = document.getElementById("connection");
   if (line) {
@@ -97,27 +122,38 @@ async function changed(state) {
   }
   if (state !== "live") return;
   const before = app.me;
-  app.me = await app.call("member_info");
+  app.me = app.connection.me;
   if (before === null) {
     frame();
     show();
+  } else if (before.member.id !== app.me.member.id) {
+    // Somebody else has signed in: what stands here is neither theirs to see nor to send.
+    clear();
+    location.reload();
   } else if (JSON.stringify(before) !== JSON.stringify(app.me)) reload();
   else if (failed) show();
 }
 
 /** Draws everything anew, but not over what is shown once. */
 function reload() {
-  const open = document.querySelector("dialog[open]");
-  if (open) open.addEventListener("close", () => location.reload());
+  const once = document.querySelector("dialog.once");
+  if (once) once.addEventListener("close", () => location.reload());
   else location.reload();
+}
+
+/** Takes away all that stands here. */
+function clear() {
+  leave?.abort();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
+  root.replaceChildren();
 }
 
 function signedOut() {
   app.me = null;
-  leave?.abort();
   document.title = "Countersign";
-  for (const dialog of document.querySelectorAll("dialog")) dialog.remove();
-  root.replaceChildren(signIn(start, app.connection.ended));
+  clear();
+  const { ended } = app.connection;
+  toSignIn(ended && `${ended.replace(/^session/, "Your session has")}.`);
 }
 
 function badge() {
@@ -141,7 +177,11 @@ function arrived(request) {
 
 async function frozen() {
   app.me = await app.call("member_info");
-  document.getElementById("freeze")?.replaceWith(freezeButton(app));
+  const before = document.getElementById("freeze");
+  const held = before === document.activeElement;
+  const button = freezeButton(app);
+  before?.replaceWith(button);
+  if (held) button.focus();
 }
 
 function frame() {
@@ -252,17 +292,13 @@ function show() {
 async function draw(page, argument, gone) {
   failed = false;
   const place = main;
-  /** Calls `again` when a request that `concerns` the page changes, and when a lost connection is back. */
-  const follow = (concerns, again) => {
-    const told = ({ detail }) => concerns(detail.request) && again();
-    app.connection.addEventListener("request", told, { signal: gone });
-    app.connection.addEventListener("state", ({ detail }) => detail === "live" && again(), { signal: gone });
-  };
   try {
+    const follow = (concerns, load) => app.connection.follow(concerns, load, gone);
     await page({ ...app, argument, main, gone, follow });
   } catch (error) {
     if (gone.aborted) return;
     failed = true;
+    leave.abort();
     place.append(
       h("p", { class: "problem", role: "alert" }, error.message),
       h("button", { onclick: show }, "Try again"),

@@ -21,6 +21,29 @@ export function codeInput(attributes = {}) {
   });
 }
 
+/**
+ * A form: `act` is called once at a time, and what it throws is said above the button. The button is never off, so
+ * that the keyboard stays on it.
+ */
+export function form(attributes, button, act, ...children) {
+  const problem = h("p", { class: "problem", role: "alert" });
+  let busy = false;
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    if (busy) return;
+    busy = true;
+    problem.textContent = "";
+    try {
+      await act();
+    } catch (error) {
+      problem.textContent = error.message;
+    } finally {
+      busy = false;
+    }
+  };
+  return h("form", { ...attributes, onsubmit }, ...children, problem, h("div", { class: "actions" }, button));
+}
+
 /** What a form says now that it did not say before: a change of nothing else undoes nobody's. */
 export function changed(before, now) {
   const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]);
@@ -36,27 +59,17 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
   const otp = codeInput();
   const execute = h("input", { type: "checkbox" });
   const strand = h("input", { type: "checkbox" });
-  const problem = h("p", { class: "problem", role: "alert" });
-  const button = h("button", { class: "primary" }, verb);
-  const submit = async (event) => {
-    event.preventDefault();
-    problem.textContent = "";
-    button.disabled = true;
-    try {
-      const asked = { ...params(), client_id: id };
-      if (otp.value) asked.otp = otp.value;
-      if (execute.checked) asked.execute = true;
-      if (strand.checked) asked.strand_pending = true;
-      await done(await app.call(method, asked));
-    } catch (error) {
-      problem.textContent = error.message;
-    } finally {
-      button.disabled = false;
-    }
+  const submit = async () => {
+    const asked = { ...params(), client_id: id };
+    if (otp.value) asked.otp = otp.value;
+    if (execute.checked) asked.execute = true;
+    if (strand.checked) asked.strand_pending = true;
+    done(await app.call(method, asked));
   };
-  return h(
-    "form",
-    { class: "card", onsubmit: submit, "data-method": method },
+  return form(
+    { class: "card", "data-method": method },
+    h("button", { class: "primary" }, verb),
+    submit,
     h("h2", {}, title),
     ...fields,
     h(
@@ -69,8 +82,6 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
       needs.includes("strand_pending") &&
         h("label", { class: "check" }, strand, "Even if pending requests lose their approvers"),
     ),
-    problem,
-    h("div", { class: "actions" }, button),
   );
 }
 
@@ -92,7 +103,7 @@ export function once(pairs, then) {
   const dialog = h(
     "dialog",
     {
-      class: "card",
+      class: "card once",
       "aria-label": "Shown once",
       // A slip of the keyboard, or a gesture, must not lose it.
       closedby: "none",

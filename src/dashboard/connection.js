@@ -4,6 +4,22 @@
 const PATIENCE_MS = 10_000;
 const BACKOFF_MS = [250, 500, 1000, 2000, 5000];
 
+/** A refusal as people read it: without the category that programs match, its field in brackets. */
+export function spoken(refusal) {
+  return refusal.replace(/^E\w+:/, "").replace(/^([^:]+):(\w+): /, "$1 ($2): ");
+}
+
+/** Posts JSON; the answer's, or an Error with the server's words. */
+export async function post(path, body) {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => null);
+  if (answer?.ok) return answer.json();
+  const wait = answer?.status === 429 && answer.headers.get("retry-after");
+  if (wait) throw new Error(`Too many attempts: wait ${wait} s.`);
+  const told = await answer?.json().catch(() => null);
+  throw new Error(told?.error ? spoken(told.error[0]) : "The server does not answer.");
+}
+
 /**
  * Keeps a number that this language would round as the text in which it came: amounts have more digits than
  * its numbers, and the server takes both.
@@ -23,6 +39,8 @@ export class Connection extends EventTarget {
   #heard = 0;
   #watch = null;
   state = "connecting";
+  /** Who is signed in, as of the last time that it became live: another tab may have signed in somebody else. */
+  me = null;
   /** Why the session ended, in the server's words. */
   ended = "";
   /** Pending requests by id. */
@@ -48,10 +66,42 @@ export class Connection extends EventTarget {
     this.#say("signed-out");
   }
 
-  /** Calls a method; its result, or an Error with the server's words. */
+  /** Calls a method once it is live; its result, or an Error with the server's words. */
   call(method, params = {}) {
-    if (this.#socket?.readyState !== WebSocket.OPEN)
+    if (this.state !== "live" || this.#socket.readyState !== WebSocket.OPEN)
       return Promise.reject(new Error("not connected; try again"));
+    return this.#ask(method, params);
+  }
+
+  /**
+   * Gives what calls `load`, and calls it when a request that `concerns` it changes, and when a lost connection is
+   * back, until `gone`. What changes while it loads, however much, costs one load more.
+   */
+  follow(concerns, load, gone) {
+    let loading = null;
+    let due = false;
+    const loads = async () => {
+      try {
+        while (due && !gone.aborted) {
+          due = false;
+          await load();
+        }
+      } finally {
+        loading = null;
+      }
+    };
+    const again = () => {
+      due = true;
+      loading ??= loads();
+      return loading;
+    };
+    const live = () => this.state === "live" && again();
+    this.addEventListener("state", live, { signal: gone });
+    this.addEventListener("request", ({ detail }) => concerns(detail.request) && live(), { signal: gone });
+    return again;
+  }
+
+  #ask(method, params) {
     const req_id = this.#next++;
     this.#socket.send(JSON.stringify({ method, params, req_id }));
     return new Promise((resolve, reject) => this.#calls.set(req_id, { resolve, reject }));
@@ -65,7 +115,8 @@ export class Connection extends EventTarget {
     const params = { channel: "approvals" };
     if (this.#offset !== null) params.from_offset = this.#offset;
     try {
-      await this.call("subscribe", params);
+      await this.#ask("subscribe", params);
+      this.me = await this.#ask("member_info", {});
       this.#tries = 0;
       this.#say("live");
     } catch {
@@ -81,7 +132,7 @@ export class Connection extends EventTarget {
     if (waiting) {
       this.#calls.delete(frame.req_id);
       if (frame.success) waiting.resolve(frame.result);
-      else waiting.reject(new Error(frame.error));
+      else waiting.reject(new Error(spoken(frame.error)));
     } else if (frame.channel === "approvals") this.#take(frame);
     else if (frame.channel === "status") this.#tell("status", frame.data[0]);
   }

@@ -148,6 +148,11 @@ export function facts(pairs) {
   );
 }
 
+/** The button that closes what it stands in. */
+export function closing(onclick) {
+  return h("button", { type: "button", class: "close", "aria-label": "Close", onclick }, "×");
+}
+
 /** A labelled field of a form. */
 export function field(label, input, hint) {
   return h("label", {}, h("span", {}, label), input, hint && h("small", {}, hint));

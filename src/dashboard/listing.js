@@ -24,7 +24,7 @@ export function drawer() {
  * Draws the place. `fetch()` gives what is listed, `row(one, open)` its cells, `open(element)` shows a form or a
  * closer look below; `add` is the button of what may be asked for, if the Member may.
  */
-export async function listing(app, { title, workflow, columns, empty, fetch, row, add }) {
+export function listing(app, { title, workflow, columns, empty, fetch, row, add }) {
   const { element: below, open } = drawer();
   const list = h("div", {});
   const draw = async () => {
@@ -41,6 +41,6 @@ export async function listing(app, { title, workflow, columns, empty, fetch, row
     app.may(workflow, "initiate") &&
     h("button", { class: "primary", id: "add", onclick: () => open(add.form()) }, add.title);
   app.main.append(h("h1", {}, title), list, h("div", { class: "actions" }, button || null), below);
-  app.follow((request) => request.workflow === workflow, draw);
-  await draw();
+  const again = app.follow((request) => request.workflow === workflow, draw);
+  return again();
 }

@@ -184,6 +184,27 @@ impl Browser {
         self.client.execute_async(&whole, Vec::new()).await.unwrap()
     }
 
+    /// Holds back each answer to `method` from now on, until `answered`.
+    pub async fn hold(&self, method: &str) {
+        let script = format!(
+            "globalThis.late = [];
+             const on = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+             Object.defineProperty(WebSocket.prototype, 'onmessage', {{ set(heard) {{ on.set.call(this, (event) =>
+                 event.data.includes('\"method\":\"{method}\"') ? late.push(() => heard(event)) : heard(event)); }} }});"
+        );
+        self.eval(&script).await;
+    }
+
+    /// Until so many answers are held back.
+    pub async fn held(&self, count: usize) {
+        self.until(&format!("return late.length === {count}")).await;
+    }
+
+    /// Lets one of the answers that were held back come, and what follows from it at once.
+    pub async fn answered(&self, at: usize) {
+        self.eval(&format!("late[{at}](); await new Promise((done) => setTimeout(done));")).await;
+    }
+
     /// A picture of the page as it is.
     pub async fn screenshot(&self, name: &str) {
         let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");

@@ -3,7 +3,7 @@
 use countersign::access::scope::ScopeSet;
 use serde_json::json;
 
-use super::browser::Browser;
+use super::browser::{Browser, Look};
 use super::client::{PASSWORD, code};
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
@@ -50,21 +50,148 @@ async fn a_place_that_could_not_be_drawn_says_so_and_is_drawn_later() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn a_page_that_comes_back_as_another_member_says_who() {
-    let mut world = World::new(&[]).await;
-    let browser = Browser::open(world.address).await;
-    browser.sign_in("bob", 0).await;
-    // Another tab of the same browser signs in as Carol.
-    let body = json!({"email": "carol@acme.test", "password": PASSWORD, "otp": code(0)}).to_string();
+/// Another tab of the same browser signs in.
+async fn signs_in_elsewhere(browser: &Browser, name: &str) {
+    let body = json!({"email": format!("{name}@acme.test"), "password": PASSWORD, "otp": code(0)}).to_string();
     let script = format!(
         "return (await fetch('/session', {{ method: 'POST', body: '{body}',
          headers: {{ 'content-type': 'application/json' }} }})).status"
     );
     assert_eq!(browser.eval(&script).await, json!(200));
-    assert!(browser.text("header").await.contains("bob"));
+}
+
+/// Until the page says that it is this Member's.
+async fn belongs_to(browser: &Browser, name: &str) {
+    browser.until(&format!("return document.querySelector('header')?.textContent.includes('{name}') ?? false")).await;
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_as_another_member_says_who_whatever_is_open() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.click("#freeze").await;
+    browser.wait("dialog form").await;
+    signs_in_elsewhere(&browser, "carol").await;
+    belongs_to(&browser, "alice").await;
     world.restart().await;
-    browser.until("return document.querySelector('header')?.textContent.includes('carol') ?? false").await;
+    belongs_to(&browser, "carol").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_does_nothing_before_it_knows_for_whom() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    drop(bot);
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.fill("#decide input[name=comment]", "not this week").await;
+    browser.hold("member_info").await;
+    signs_in_elsewhere(&browser, "alice").await;
+    world.restart().await;
+    browser.held(1).await;
+    browser.press("Reject").await;
+    browser.until("return document.querySelector('#decide .problem').textContent.includes('not connected')").await;
+    let request = world.member("carol").await.call("request_info", json!({"request_id": id})).await;
+    assert_eq!((&request["state"], &request["votes"]), (&json!("pending"), &json!([])));
+    browser.answered(0).await;
+    belongs_to(&browser, "alice").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn who_has_scrolled_down_on_a_phone_sees_that_the_connection_is_lost() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    drop(bot);
+    let browser = Browser::look(world.address, Look { width: 390, height: 844, dark: false }).await;
+    browser.sign_in("bob", 0).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.wait("#decide").await;
+    browser.eval("scrollTo(0, document.documentElement.scrollHeight)").await;
+    let seen = "return document.getElementById('connection').getBoundingClientRect().bottom > 0";
+    assert_eq!(browser.eval(seen).await, json!(false));
+    world.stop().await;
+    browser.wait(LOST).await;
+    browser.until(seen).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn who_signs_out_while_the_page_reconnects_stays_signed_out() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    // The next try to connect waits until the test makes it.
+    browser
+        .eval(
+            "globalThis.tries = []; globalThis.opened = 0; globalThis.setTimeout = (act) => tries.push(act);
+             const Plain = WebSocket; globalThis.WebSocket = class extends Plain {
+                 constructor(address) { super(address); opened += 1; } };",
+        )
+        .await;
+    world.stop().await;
+    browser.until("return tries.length === 1").await;
+    world.start().await;
+    browser.press("Sign out").await;
+    browser.wait("#sign-in").await;
+    assert_eq!(browser.eval("tries[0](); return opened").await, json!(0));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_second_press_of_try_again_makes_no_second_connection() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.wait("#sign-in").await;
+    // Once signed in, the first look whether one is gets no answer.
+    browser
+        .eval(
+            "const plain = fetch; let looks = 0; globalThis.opened = 0;
+             globalThis.fetch = async (...asked) => {
+                 if (asked.length === 1 && looks++ === 0) throw new Error('away');
+                 return plain(...asked); };
+             const Plain = WebSocket; globalThis.WebSocket = class extends Plain {
+                 constructor(address) { super(address); opened += 1; } };",
+        )
+        .await;
+    browser.fill("#sign-in input[type=email]", "bob@acme.test").await;
+    browser.fill("#sign-in input[type=password]", PASSWORD).await;
+    browser.fill("#sign-in input[name=otp]", &code(0)).await;
+    browser.click("#sign-in button.primary").await;
+    browser.wait("section.narrow button").await;
+    browser.eval("const again = document.querySelector('section button'); again.click(); again.click();").await;
+    browser.wait(LIVE).await;
+    assert_eq!(browser.eval("return opened").await, json!(1));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_said_once_and_stays_until_it_is_dismissed() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    world.stop().await;
+    browser.wait(LOST).await;
+    for _ in 0..2 {
+        browser.press("Sign out").await;
+        browser.wait(".toast.bad").await;
+    }
+    world.start().await;
+    browser.wait(LIVE).await;
+    let mut bot = world.bot(1).await;
+    let mut last = String::new();
+    for _ in 0..5 {
+        last = asked(&mut bot, "1").await;
+    }
+    listed(&browser, &last, true).await;
+    assert_eq!(browser.eval("return document.querySelectorAll('.toast.bad').length").await, json!(1));
+    browser.click(".toast.bad button").await;
+    assert_eq!(browser.eval("return document.querySelectorAll('.toast.bad').length").await, json!(0));
     browser.close().await;
 }
 

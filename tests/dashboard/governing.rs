@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{PASSWORD, ballot, code};
-use super::queue::{asked, listed};
+use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
 #[tokio::test]
@@ -57,8 +57,94 @@ async fn a_form_for_a_policy_goes_when_the_policy_changes() {
     browser.wait("form[data-method=set_policy]").await;
     let two = json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)});
     alice.call("set_policy", two).await;
-    browser.until("return document.querySelector('main').textContent.includes('has changed meanwhile')").await;
+    browser
+        .until("return document.querySelector('main').textContent.includes('has changed since this form was opened')")
+        .await;
     assert_eq!(browser.eval("return document.querySelector('form[data-method=set_policy]')").await, Value::Null);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_late_explanation_is_of_what_was_asked_last() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser.hold("policy_explain").await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/withdraw").await;
+    for (name, value) in [("asset", "BTC"), ("key", "cold-1"), ("amount", "1")] {
+        browser.fill(&format!("main input[name={name}]"), value).await;
+    }
+    let explained = async || browser.eval("return document.getElementById('explained').textContent").await;
+    browser.press("Explain").await;
+    browser.held(1).await;
+    browser.fill("main input[name=key]", "nowhere").await;
+    browser.answered(0).await;
+    assert_eq!(explained().await, json!(""), "it was about another address");
+    browser.press("Explain").await;
+    browser.held(2).await;
+    browser.fill("main input[name=key]", "cold-1").await;
+    browser.press("Explain").await;
+    browser.held(3).await;
+    browser.answered(2).await;
+    assert!(explained().await.to_string().contains("bob"));
+    browser.answered(1).await;
+    assert!(explained().await.to_string().contains("bob"), "the refusal was about another address");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn escape_closes_a_dialog_and_does_nothing_else() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    let focused = "return document.activeElement.id";
+    for place in ["queue", "members"] {
+        browser.go(&format!("#/{place}")).await;
+        browser.wait("#freeze").await.send_keys("\u{e007}").await.unwrap();
+        browser.fill("dialog input", "a key leaked").await;
+        keys(&browser, "\u{e00c}").await;
+        browser.until("return document.querySelector('dialog') === null").await;
+        assert_eq!(browser.eval(focused).await, json!("freeze"), "the keyboard is where it was");
+        assert_eq!(browser.text("#freeze").await, "Freeze");
+        assert!(browser.eval("return location.hash").await == json!(format!("#/{place}")));
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_dialog_holds_up_no_change_of_rights() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.wait("nav [data-place=addresses]").await;
+    browser.click("#freeze").await;
+    browser.wait("dialog form").await;
+    let less = json!({"member_id": "MEM1", "permissions": {"manage_addresses": []}, "otp": code(0)});
+    alice.call("edit_member", less).await;
+    browser
+        .until("return document.querySelector('nav') !== null && document.querySelector('[data-place=addresses]') === null")
+        .await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_said_in_words_and_leaves_the_keyboard_where_it_was() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/addresses").await;
+    browser.click("#add").await;
+    for (name, value) in [("asset", "BTC"), ("method", "BTC"), ("key", "hot-1"), ("address", "bc1qhot")] {
+        browser.fill(&format!("form[data-method=add_address] input[name={name}]"), value).await;
+    }
+    browser.wait("form[data-method=add_address] button").await.send_keys("\u{e007}").await.unwrap();
+    let told = "return document.querySelector('form .problem').textContent";
+    browser.until(&format!("{told} !== ''")).await;
+    let words = "One-time code needed (otp): it takes effect at once; give a one-time code";
+    assert_eq!(browser.eval(told).await, json!(words));
+    keys(&browser, "\u{e007}").await;
+    assert_eq!(browser.eval("return document.activeElement.textContent").await, json!("Submit request"));
     browser.close().await;
 }
 
@@ -149,6 +235,7 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     browser.fill("dialog input", "a key leaked").await;
     browser.press("Freeze now").await;
     browser.until("return document.getElementById('freeze').textContent === 'Withdrawals are frozen'").await;
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("freeze"), "the keyboard stays there");
     let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
     assert!(bot.refused("withdraw", withdrawal.clone()).await.starts_with("EGovernance:Frozen"));
     browser.click("#freeze").await;
@@ -162,6 +249,7 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     bot.call("withdraw", withdrawal).await;
     browser.press("Sign out").await;
     browser.wait("#sign-in").await;
+    assert_eq!(browser.eval("return document.activeElement.name").await, json!("email"));
     browser.close().await;
 }
 

@@ -83,21 +83,14 @@ async fn what_a_place_still_waits_for_is_not_drawn_over_the_next_one() {
     let id = asked(&mut bot, "1").await;
     let browser = Browser::open(world.address).await;
     // An answer that takes long: the next place is there before it.
-    browser
-        .eval(
-            "globalThis.late = [];
-             const on = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
-             Object.defineProperty(WebSocket.prototype, 'onmessage', { set(heard) { on.set.call(this, (event) =>
-                 event.data.includes('request_info') ? late.push(() => heard(event)) : heard(event)); } });",
-        )
-        .await;
+    browser.hold("request_info").await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
     browser.click(&format!("[data-request='{id}']")).await;
-    browser.until("return late.length === 1").await;
+    browser.held(1).await;
     browser.go("#/queue").await;
     listed(&browser, &id, true).await;
-    browser.eval("late[0](); await new Promise((done) => setTimeout(done));").await;
+    browser.answered(0).await;
     browser.eval("const { digest } = await import('/assets/digest.js'); await digest('Acme', { initiator: {} })").await;
     assert!(browser.text("main").await.starts_with("Queue"));
     browser.close().await;

@@ -54,6 +54,28 @@ async fn a_created_key_is_approved_claimed_and_used() {
 }
 
 #[tokio::test]
+async fn however_much_happens_while_a_list_loads_it_is_loaded_once_more() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
+    let browser = Browser::open(world.address).await;
+    browser.hold("service_users").await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.held(1).await;
+    for number in 1..=5 {
+        alice.call("create_service_user", json!({"name": format!("Bot {number}"), "scopes": ["query"]})).await;
+    }
+    browser.until("return document.title.startsWith('(5)')").await;
+    browser.answered(0).await;
+    browser.held(2).await;
+    browser.answered(1).await;
+    browser.wait("#add").await;
+    assert_eq!(browser.eval("return late.length").await, json!(2));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_key_whose_request_was_executed_later_is_claimed() {
     let world = World::new(&[]).await;
     let mut alice = world.member("alice").await;

@@ -1,7 +1,7 @@
 // Freeze and its end: one Member stops money at once, only votes let it move again.
 
-import { ask, outcome } from "../ask.js";
-import { field, h, safe, time } from "../dom.js";
+import { ask, form, outcome } from "../ask.js";
+import { closing, field, h, safe, time } from "../dom.js";
 
 function reasonInput() {
   return h("input", { required: true, maxlength: "400", placeholder: "why" });
@@ -24,7 +24,7 @@ function modal(title, content) {
     "dialog",
     { class: "card", "aria-label": title, onclose: () => dialog.remove() },
     content,
-    h("button", { class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "×"),
+    closing(() => dialog.close()),
   );
   document.body.append(dialog);
   dialog.showModal();
@@ -39,22 +39,17 @@ function freeze(app) {
     h("option", { value: "all" }, "everything: keys, sockets and open orders too"),
   );
   const reason = reasonInput();
-  const problem = h("p", { class: "problem", role: "alert" });
-  const submit = async (event) => {
-    event.preventDefault();
-    try {
-      await app.call("freeze", { scope: scope.value, reason: reason.value });
-      dialog.close();
-      app.said("Frozen.");
-    } catch (error) {
-      problem.textContent = error.message;
-    }
+  const submit = async () => {
+    await app.call("freeze", { scope: scope.value, reason: reason.value });
+    dialog.close();
+    app.said("Frozen.");
   };
   const dialog = modal(
     "Freeze",
-    h(
-      "form",
-      { onsubmit: submit },
+    form(
+      {},
+      h("button", { class: "danger" }, "Freeze now"),
+      submit,
       h("h2", {}, "Freeze"),
       h(
         "p",
@@ -63,8 +58,6 @@ function freeze(app) {
       ),
       field("What", scope),
       field("Reason", reason),
-      problem,
-      h("div", { class: "actions" }, h("button", { class: "danger" }, "Freeze now")),
     ),
   );
 }
@@ -73,7 +66,7 @@ function thaw(app, frozen) {
   const reason = reasonInput();
   const told = h("p", {}, "Frozen ", time(frozen.at), ": ", safe(frozen.reason));
   if (!app.may("manage_access", "initiate")) return void modal("Frozen", [h("h2", {}, "Frozen"), told]);
-  const form = ask(app, {
+  const asking = ask(app, {
     title: "End the freeze",
     method: "unfreeze",
     workflow: "manage_access",
@@ -85,5 +78,5 @@ function thaw(app, frozen) {
       outcome(app, request);
     },
   });
-  const dialog = modal("End the freeze", form);
+  const dialog = modal("End the freeze", asking);
 }

@@ -1,54 +1,25 @@
 // An invited Member chooses a password and gets a second factor, then proves it.
 
-import { codeInput } from "../ask.js";
+import { codeInput, form } from "../ask.js";
+import { post } from "../connection.js";
 import { field, h } from "../dom.js";
 
 /** The form for an invitation's token; `done` goes on to signing in. */
 export function invitation(token, done) {
   const card = h("section", { class: "card narrow" });
-  const problem = h("p", { class: "problem", role: "alert" });
-  const post = async (body) => {
-    problem.textContent = "";
-    const headers = { "content-type": "application/json" };
-    const path = `/invitations/${encodeURIComponent(token)}`;
-    const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }).catch(
-      () => null,
-    );
-    if (answer?.ok) return answer.json();
-    const told = await answer?.json().catch(() => null);
-    problem.textContent = told?.error?.[0] ?? "The server does not answer.";
-    return null;
-  };
-  const first = () => {
-    const password = h("input", {
-      type: "password",
-      autocomplete: "new-password",
-      minlength: "10",
-      required: true,
-      autofocus: true,
-    });
-    const submit = async (event) => {
-      event.preventDefault();
-      const answer = await post({ password: password.value });
-      if (answer) second(answer.totp_secret);
-    };
-    card.replaceChildren(
-      h("h1", {}, "Welcome to Countersign"),
-      h(
-        "form",
-        { onsubmit: submit },
-        field("Choose a password", password, "10 to 256 bytes"),
-        problem,
-        h("div", { class: "actions" }, h("button", { class: "primary" }, "Go on")),
-      ),
-    );
-  };
-  const second = (secret) => {
+  const path = `/invitations/${encodeURIComponent(token)}`;
+  const password = h("input", {
+    type: "password",
+    autocomplete: "new-password",
+    minlength: "10",
+    required: true,
+    autofocus: true,
+  });
+  const second = async () => {
+    const { totp_secret } = await post(path, { password: password.value });
     const otp = codeInput({ required: true });
-    const submit = async (event) => {
-      event.preventDefault();
-      if (!(await post({ otp: otp.value }))) return;
-      location.hash = "#/queue";
+    const confirm = async () => {
+      await post(path, { otp: otp.value });
       done();
     };
     card.replaceChildren(
@@ -58,17 +29,19 @@ export function invitation(token, done) {
         {},
         "Enter this secret into your authenticator app (time-based, 6 digits, 30 seconds), then give the code it shows.",
       ),
-      field("Secret", h("input", { readonly: true, value: secret, "data-secret": "totp" })),
-      h(
-        "form",
-        { onsubmit: submit },
-        field("One-time code", otp),
-        problem,
-        h("div", { class: "actions" }, h("button", { class: "primary" }, "Confirm")),
-      ),
+      field("Secret", h("input", { readonly: true, value: totp_secret, "data-secret": "totp" })),
+      form({}, h("button", { class: "primary" }, "Confirm"), confirm, field("One-time code", otp)),
     );
     otp.focus();
   };
-  first();
+  card.append(
+    h("h1", {}, "Welcome to Countersign"),
+    form(
+      {},
+      h("button", { class: "primary" }, "Go on"),
+      second,
+      field("Choose a password", password, "10 to 256 bytes"),
+    ),
+  );
   return card;
 }

@@ -41,7 +41,7 @@ function condition(rule) {
 }
 
 /** The page. */
-export async function policies(app) {
+export function policies(app) {
   const { element: detail, open } = drawer();
   // The policy that an open form began with.
   let began = null;
@@ -55,7 +55,7 @@ export async function policies(app) {
     list.replaceChildren(...WORKFLOWS.map((workflow) => card(workflow, found[workflow])));
     // A policy is set as a whole: a form that is out of date would undo what others have set.
     if (began && began.version !== found[began.workflow]?.version) {
-      const told = `The policy of ${words(began.workflow)} has changed meanwhile. Begin again from the new one.`;
+      const told = `The policy of ${words(began.workflow)} has changed since this form was opened. Look at it, and begin again if need be.`;
       began = null;
       open(h("p", { class: "problem", role: "alert" }, told));
     }
@@ -120,8 +120,8 @@ export async function policies(app) {
         ),
     );
   app.main.append(h("h1", {}, "Policies"), list, detail);
-  app.follow((request) => request.workflow === "manage_policies", load);
-  await load();
+  const again = app.follow((request) => request.workflow === "manage_policies", load);
+  return again();
 }
 
 function set(app, workflow, policy, done) {

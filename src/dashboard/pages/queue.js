@@ -1,6 +1,7 @@
 // The pending queue, live. One code may carry many votes.
 
-import { codeInput } from "../ask.js";
+import { codeInput, form } from "../ask.js";
+import { spoken } from "../connection.js";
 import { digest } from "../digest.js";
 import { field, grid, h, row, safe, time, until, words } from "../dom.js";
 import { about, payloadFacts } from "./request.js";
@@ -63,39 +64,23 @@ export function queue(app) {
   const list = grid(COLUMNS, body);
   const empty = h("p", { class: "empty" }, "No request is waiting for a decision.");
   const otp = codeInput();
-  const problem = h("p", { class: "problem", role: "alert" });
-  const onsubmit = (event) => {
-    event.preventDefault();
-    if (!button.disabled) approve();
+  const approve = async () => {
+    const requests = [];
+    for (const [id, request] of chosen) {
+      const own = await digest(app.me.organization, request);
+      if (own !== request.digest)
+        throw new Error(`Request ${id} does not match its digest, or cannot be verified here. Nothing was sent.`);
+      requests.push({ request_id: id, digest: own });
+    }
+    const result = await app.call("approve", { requests, otp: otp.value });
+    const failed = result.requests.filter(({ success }) => !success);
+    if (failed.length > 0)
+      app.said(failed.map(({ request_id, error }) => `${request_id}: ${spoken(error)}`).join("; "), "bad");
+    if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
+    otp.value = "";
   };
   const button = h("button", { class: "primary" }, "Approve selected");
-  const vote = h("form", { class: "bar vote", onsubmit }, field("One-time code", otp), button, problem);
-
-  const approve = async () => {
-    problem.textContent = "";
-    button.disabled = true;
-    try {
-      const requests = [];
-      for (const [id, request] of chosen) {
-        const own = await digest(app.me.organization, request);
-        if (own !== request.digest) {
-          problem.textContent = `Request ${id} does not match its digest, or cannot be verified here. Nothing was sent.`;
-          return;
-        }
-        requests.push({ request_id: id, digest: own });
-      }
-      const result = await app.call("approve", { requests, otp: otp.value });
-      const failed = result.requests.filter(({ success }) => !success);
-      if (failed.length > 0)
-        app.said(failed.map(({ request_id, error }) => `${request_id}: ${error}`).join("; "), "bad");
-      if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
-      otp.value = "";
-    } catch (error) {
-      problem.textContent = error.message;
-    } finally {
-      button.disabled = false;
-    }
-  };
+  const vote = form({ class: "bar vote" }, button, approve, field("One-time code", otp));
 
   const put = (request) => {
     const id = request.request_id;

@@ -1,7 +1,8 @@
 // One request in full: who, what, how much, where to, which policy, who voted. The digest is computed here from
 // what is shown and compared with the server's; a vote names it.
 
-import { codeInput, once } from "../ask.js";
+import { codeInput, form, once } from "../ask.js";
+import { spoken } from "../connection.js";
 import { digest } from "../digest.js";
 import { facts, field, h, safe, table, time, until, words } from "../dom.js";
 
@@ -117,11 +118,11 @@ export function request(app) {
       ),
     );
     decision.replaceChildren(
-      ...[decide(app, found, own === found.digest, load), secret && claim(app, found)].filter(Boolean),
+      ...[decide(app, found, own === found.digest, again), secret && claim(app, found)].filter(Boolean),
     );
   };
-  app.follow((request) => request.request_id === id, load);
-  return load();
+  const again = app.follow((request) => request.request_id === id, load);
+  return again();
 }
 
 /** Whether what is seen is what the digest says. */
@@ -179,7 +180,7 @@ function cast(votes) {
 }
 
 /** The votes and the rest that this Member may give now. */
-function decide(app, found, matches, load) {
+function decide(app, found, matches, again) {
   const can = found.can ?? [];
   if (can.length === 0) return null;
   const otp = codeInput();
@@ -193,10 +194,10 @@ function decide(app, found, matches, load) {
     try {
       const result = await app.call(method, params);
       const decided = result.requests?.[0];
-      const refused = decided?.success === false ? decided.error : null;
+      const refused = decided?.success === false ? spoken(decided.error) : null;
       if (decided?.request?.state === "failed") app.said(`It failed: ${decided.request.reason}`, "bad");
       else if (!refused) app.said(DONE[method]);
-      await load();
+      await again();
       if (refused) throw new Error(refused);
       app.main.focus();
     } catch (error) {
@@ -251,32 +252,25 @@ async function unclaimed(app, found) {
 /** The secret of a key that others decided on. */
 function claim(app, found) {
   const otp = codeInput({ required: true });
-  const problem = h("p", { class: "problem", role: "alert" });
-  const submit = async (event) => {
-    event.preventDefault();
-    try {
-      const { api_key, api_secret } = await app.call("claim_secret", {
-        request_id: found.request_id,
-        otp: otp.value,
-      });
-      once(
-        [
-          ["API key", api_key],
-          ["API secret", api_secret],
-        ],
-        () => app.go("service-users"),
-      );
-    } catch (error) {
-      problem.textContent = error.message;
-    }
+  const submit = async () => {
+    const { api_key, api_secret } = await app.call("claim_secret", {
+      request_id: found.request_id,
+      otp: otp.value,
+    });
+    once(
+      [
+        ["API key", api_key],
+        ["API secret", api_secret],
+      ],
+      () => app.go("service-users"),
+    );
   };
-  return h(
-    "form",
-    { class: "card", id: "claim", onsubmit: submit },
+  return form(
+    { class: "card", id: "claim" },
+    h("button", { class: "primary" }, "Show the secret"),
+    submit,
     h("h2", {}, "The secret"),
     h("p", {}, "It is shown once, to you alone, within seven days of the decision."),
     field("One-time code", otp),
-    problem,
-    h("div", { class: "actions" }, h("button", { class: "primary" }, "Show the secret")),
   );
 }
