@@ -1,10 +1,12 @@
 //! One request in full: what happens to it while somebody is deciding.
 
 use countersign::access::scope::ScopeSet;
-use serde_json::json;
+use countersign::gateway::credentials::decode_secret;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::client::{ballot, code};
+use super::client::{Client, ballot, code};
+use super::genesis::people;
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
@@ -73,6 +75,30 @@ async fn d3_34_terms_that_change_are_said_and_undo_the_choice() {
     alice.call("set_policy", again).await;
     browser.until("return document.querySelector('#toasts').textContent.includes('The terms of this request')").await;
     assert_eq!(browser.eval("return document.querySelector('#decide input[name=otp]').value").await, json!(""));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_22_who_manages_the_asking_key_is_told_why_there_is_nothing_to_decide() {
+    let mut people = people();
+    people[1].permissions = people[0].permissions.clone();
+    let world = World::peopled(&[], &people).await;
+    let mut alice = world.member("alice").await;
+    let made = json!({"name": "Treasury Bot", "scopes": ["withdraw"], "otp": code(0)});
+    let made = alice.call("create_service_user", made).await;
+    let [api_key, secret] = ["api_key", "api_secret"].map(|name| made[name].as_str().unwrap());
+    let mut bot = Client::signed(world.address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.wait("#excluded").await;
+    assert!(browser.text("#excluded").await.contains("a key that they manage"));
+    assert_eq!(browser.eval("return document.getElementById('decide')").await, Value::Null);
+    browser.press("Sign out").await;
+    browser.sign_in("bob", 0).await;
+    browser.wait("#decide").await;
+    assert_eq!(browser.eval("return document.getElementById('excluded')").await, Value::Null);
     browser.close().await;
 }
 

@@ -32,7 +32,7 @@ export async function audit(app) {
             : safe(entry.subject),
           entry.detail ? safe(entry.detail) : "",
           entry.policy_version === null ? "" : `version ${entry.policy_version}`,
-          h("code", { title: entry.hash }, entry.hash.slice(0, 12)),
+          h("code", { class: "hash", title: entry.hash }, entry.hash.slice(0, 12)),
         ]),
         "No matching entries.",
       ),

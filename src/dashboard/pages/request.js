@@ -54,8 +54,10 @@ function place(name) {
 /** What is asked for. */
 export function payloadFacts(payload) {
   const { changes, from, to, ...rest } = payload;
-  const value = (name, inner) =>
-    name === "amount" ? h("span", { class: "figure" }, safe(inner)) : shown(inner);
+  const value = (name, inner) => {
+    if (name === "amount") return h("span", { class: "figure" }, safe(inner));
+    return name === "workflow" ? words(inner) : shown(inner);
+  };
   const members = Object.entries(rest).sort(([a], [b]) => place(a) - place(b));
   const parts = [facts(members.map(([name, inner]) => [words(name), value(name, inner)]))];
   if (changes) {
@@ -69,7 +71,7 @@ export function payloadFacts(payload) {
       const differs = JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]);
       return [words(name), text(from, name), differs ? h("strong", {}, text(to, name)) : text(to, name)];
     });
-    parts.push(h("h3", {}, "What changes"), table(["Term", "From", "To"], rows, "Nothing"));
+    parts.push(h("h3", {}, "Before and after"), table(["Term", "From", "To"], rows, "Nothing"));
   }
   return parts;
 }
@@ -176,13 +178,24 @@ function cast(votes) {
     time(vote.at),
     vote.comment ? safe(vote.comment) : "",
   ]);
-  return table(["Member", "Decision", "When", "Comment"], rows, "Nobody has voted yet.");
+  return table(["Member", "Decision", "When", "Comment"], rows, "Nobody has voted.");
+}
+
+/** Why a Member has no say in what others may still decide. */
+function excluded(app, found) {
+  const voted = found.votes.some((vote) => vote.member_id === app.me.member.id && !vote.struck);
+  if (found.state !== "pending" || voted) return null;
+  return h(
+    "p",
+    { class: "muted", id: "excluded" },
+    "You cannot vote on this request. That takes Approve on its workflow and verified KYC, and nobody votes on what is about themselves or comes from a key that they manage.",
+  );
 }
 
 /** The votes and the rest that this Member may give now. */
 function decide(app, found, matches, again) {
   const can = found.can ?? [];
-  if (can.length === 0) return null;
+  if (can.length === 0) return excluded(app, found);
   const otp = codeInput();
   const comment = h("input", { maxlength: "400", name: "comment" });
   const problem = h("p", { class: "problem", role: "alert" });
