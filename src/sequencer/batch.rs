@@ -55,23 +55,23 @@ pub trait Release: Send + 'static {
     fn accepting(&mut self, accepts: bool);
 }
 
-/// A batch being filled.
-pub(super) struct Open<T> {
+/// A batch: being filled, on its way to the disk, or waiting to be let out.
+pub(super) struct Batch<T> {
     pub(super) body: Vec<u8>,
     pub(super) events: Vec<Arc<Stamped>>,
     pub(super) answers: Vec<(T, Outcome)>,
 }
 
-impl<T> Default for Open<T> {
-    fn default() -> Open<T> {
-        Open { body: Vec::new(), events: Vec::new(), answers: Vec::new() }
+impl<T> Default for Batch<T> {
+    fn default() -> Batch<T> {
+        Batch { body: Vec::new(), events: Vec::new(), answers: Vec::new() }
     }
 }
 
-impl<T> Open<T> {
+impl<T> Batch<T> {
     /// Hands over what was filled. What fills next has room for as much again, so that it does not grow by copies.
-    pub(super) fn take(&mut self) -> Open<T> {
-        let room = Open {
+    pub(super) fn take(&mut self) -> Batch<T> {
+        let room = Batch {
             body: Vec::with_capacity(self.body.len()),
             events: Vec::with_capacity(self.events.len()),
             answers: Vec::with_capacity(self.answers.len()),

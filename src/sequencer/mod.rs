@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use batch::Open;
+use batch::Batch;
 pub use batch::{Events, Release, Released, Stamped};
 use futures::FutureExt as _;
 use handle::{Answer, Inbox, Submission, Taken, Work};
@@ -60,9 +60,9 @@ pub struct Sequencer<R: Release> {
     release: R,
     inbox: Inbox<R::Ticket>,
     clock: fn() -> Moment,
-    open: Open<R::Ticket>,
+    open: Batch<R::Ticket>,
     /// On its way to the disk.
-    under_way: Open<R::Ticket>,
+    under_way: Batch<R::Ticket>,
     /// On disk, and let out as soon as the next batch is on its way there.
     durable: Option<Durable<R::Ticket>>,
     head: watch::Sender<Head>,
@@ -95,13 +95,13 @@ impl Ended {
 
 /// A batch that is on disk, and since when.
 struct Durable<T> {
-    batch: Open<T>,
+    batch: Batch<T>,
     since: Instant,
 }
 
 impl<T: Send + 'static> Durable<T> {
     fn let_out(self, release: &mut impl Release<Ticket = T>, inbox: &Inbox<T>, stages: &Stages) {
-        let Open { events, answers, .. } = self.batch;
+        let Batch { events, answers, .. } = self.batch;
         release.release(Released { events: Arc::new(events), answers, waiting: inbox.waiting() });
         stages.release.observe(self.since.elapsed());
     }
@@ -168,8 +168,8 @@ impl Recovered {
             release,
             inbox,
             clock,
-            open: Open::default(),
-            under_way: Open::default(),
+            open: Batch::default(),
+            under_way: Batch::default(),
             durable: None,
             head,
             stages,
@@ -361,13 +361,13 @@ impl<R: Release> Sequencer<R> {
 
 /// Whether a batch goes to the disk although more is waiting: once it holds as much as still waits. If it took all, disk
 /// and engine would take turns, and clients would wait for both.
-fn is_ripe<T>(open: &Open<T>, inbox: &Inbox<T>) -> bool {
+fn is_ripe<T>(open: &Batch<T>, inbox: &Inbox<T>) -> bool {
     let held = open.answers.len();
     held >= BATCH_MAX || held >= inbox.waiting().max(BATCH_MIN)
 }
 
 /// Puts submissions to the engine in order and notes the answers.
-fn execute<T>(engine: &mut Engine, open: &mut Open<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
+fn execute<T>(engine: &mut Engine, open: &mut Batch<T>, now: Moment, taken: Taken<T>, stages: &Stages) {
     engine.prefetch(taken.submissions.iter().filter_map(|submission| match &submission.work {
         Work::Command(command) => Some((submission.by.actor, command)),
         Work::Query(_) => None,
