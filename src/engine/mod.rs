@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// The same with its keys in these tiers.
-    pub fn limited(self, tiers: Tiers) -> Engine {
+    pub fn with_tiers(self, tiers: Tiers) -> Engine {
         Engine { rates: Rates::new(tiers), ..self }
     }
 

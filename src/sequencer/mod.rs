@@ -155,7 +155,7 @@ impl Recovered {
         release: R,
     ) -> (Sequencer<R>, handle::Handle<R::Ticket>) {
         let Recovered { state, journal, reader, snapshots, unwritable } = self;
-        let engine = Engine::new(state).limited(tiers.clone());
+        let engine = Engine::new(state).with_tiers(tiers.clone());
         let stages = Arc::new(Stages::default());
         let (handle, inbox) = handle::queue(queue_max, Arc::clone(&stages));
         let head = watch::Sender::new(journal.head());

@@ -94,7 +94,7 @@ impl<R: Release> Sequencer<R> {
         if found != expected {
             return Err(JournalError::Conflict { expected: expected + 1, found: found + 1 }.into());
         }
-        self.engine = Engine::new(state).limited(self.tiers.clone());
+        self.engine = Engine::new(state).with_tiers(self.tiers.clone());
         Ok(())
     }
 

@@ -193,7 +193,7 @@ fn rule_35_in_a_halt_orders_end_at_their_time_and_none_starts() {
 #[test]
 fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
     let mut stage = stage();
-    stage.engine = Engine::new(stage.state().clone()).limited(Tiers::all(Tier::Starter));
+    stage.engine = Engine::new(stage.state().clone()).with_tiers(Tiers::all(Tier::Starter));
     let order = |name: usize, qty: &str| limit(Side::Buy, qty, "10", Some(&format!("c-{name}")));
     let batch = |names: &[usize]| {
         let asked = names.iter().map(|name| match order(*name, "1") {

@@ -50,7 +50,7 @@ impl Model {
 
     /// A server that starts anew forgets what no event tells: the counters of keys. The engine as it was.
     pub fn restart(&mut self) -> Engine {
-        let anew = Engine::new(self.state().clone()).limited(self.tiers.clone());
+        let anew = Engine::new(self.state().clone()).with_tiers(self.tiers.clone());
         std::mem::replace(&mut self.engine, anew)
     }
 
@@ -130,7 +130,7 @@ impl Model {
 
     /// The beginning of the journal, which nobody asked for.
     pub fn begin(&mut self, genesis: &Command, batch: &Released<usize>) {
-        self.engine = Engine::default().limited(self.tiers.clone());
+        self.engine = Engine::default().with_tiers(self.tiers.clone());
         self.shown.extend(batch.events.iter().cloned());
         let at = self.shown.front().expect("genesis has events").at;
         self.engine.handle(at, &SERVER, genesis).expect("genesis is sound");
