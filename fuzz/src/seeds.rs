@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use countersign::access::operation::Operation;
 use countersign::domain::ids::ServiceUserId;
-use countersign::engine::query::{Query, Sought, View};
+use countersign::engine::query::{Query, RequestFilter, View};
 use countersign::engine::service_users::KeyRef;
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::token::Claims;
@@ -34,7 +34,7 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 fn messages() -> Vec<(String, String)> {
     let engine = world::engine();
     let [bot, member, ..] = world::principals();
-    let Ok(View::Requests(requests, _)) = engine.query(NOW, &member, &Query::Requests(Sought::default())) else {
+    let Ok(View::Requests(requests, _)) = engine.query(NOW, &member, &Query::Requests(RequestFilter::default())) else {
         panic!("the Member sees the request");
     };
     let Ok(View::OpenOrders(orders, _)) = engine.query(NOW, &bot, &Query::OpenOrders(Default::default())) else {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::electorate::Electorate;
 use super::members::Members;
 use super::policy::{Policy, Subject, Verdict};
-use super::query::{Can, Sought};
+use super::query::{Can, RequestFilter};
 use super::reject::{Code, Reject};
 use super::state::State;
 use super::workflows::{Change, Drawn};
@@ -243,20 +243,20 @@ impl Approvals {
         &self,
         state: &State,
         member: MemberId,
-        sought: &Sought,
+        filter: &RequestFilter,
         now: Moment,
     ) -> (Vec<(Request, Can)>, Option<RequestId>) {
         let organization = state.members.member(member).organization;
         let ids = self.by_organization.get(&organization).into_iter().flatten().rev();
         let wanted = |request: &&Request| {
-            sought.state.is_none_or(|only| only == request.state)
-                && sought.workflow.is_none_or(|only| only == request.workflow)
-                && sought.before.is_none_or(|before| request.id < before)
+            filter.state.is_none_or(|only| only == request.state)
+                && filter.workflow.is_none_or(|only| only == request.workflow)
+                && filter.before.is_none_or(|before| request.id < before)
                 && may_view(&state.members, request, member)
         };
         let mut found = ids.filter_map(|id| self.all.get(id)).filter(wanted);
         let shown = |request: &Request| (request.clone(), can(state, request, member, now));
-        let page: Vec<_> = found.by_ref().take(sought.limit.unwrap_or(usize::MAX)).map(shown).collect();
+        let page: Vec<_> = found.by_ref().take(filter.limit.unwrap_or(usize::MAX)).map(shown).collect();
         let next = found.next().and_then(|_| page.last()).map(|(last, _)| last.id);
         (page, next)
     }

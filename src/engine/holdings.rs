@@ -18,7 +18,7 @@ const YEAR_S: i128 = 365 * 86_400;
 
 /// Which strategies or allocations; by strategy, the newest first unless `ascending`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EarnSought {
+pub struct EarnFilter {
     /// Only this asset.
     pub asset: Option<AssetCode>,
     /// Only lock types with these wallets.
@@ -33,6 +33,15 @@ pub struct EarnSought {
     pub after: Option<StrategyId>,
     /// At most this many.
     pub limit: usize,
+}
+
+impl EarnFilter {
+    /// Whether it admits a strategy; `asset` is the one that it names.
+    fn admits(&self, asset: Option<AssetId>, strategy: &Strategy) -> bool {
+        let wallet = strategy.lock.wallet();
+        asset.is_none_or(|asset| asset == strategy.asset)
+            && self.wallets.as_ref().is_none_or(|wallets| wallets.contains(&wallet))
+    }
 }
 
 /// A strategy as an account may use it now.
@@ -90,7 +99,7 @@ pub struct Allocations {
     pub converted: Option<AssetId>,
     /// One page.
     pub holdings: Vec<Holding>,
-    /// The value of all that was sought, whatever the page, as far as it has one.
+    /// The value of all that the filter admits, whatever the page, as far as it has one.
     pub total_allocated: Amount,
     /// The value of all its rewards, likewise.
     pub total_rewarded: Amount,
@@ -134,11 +143,11 @@ impl PayoutPeriod {
 pub fn offers(
     state: &State,
     caller: ServiceCaller,
-    sought: &EarnSought,
+    filter: &EarnFilter,
 ) -> Result<(Vec<Offer>, Option<StrategyId>), Reject> {
-    let asset = asset(state, sought.asset.as_ref())?;
-    let wanted = state.earn.strategies().iter().filter(|of| seeks(sought, asset, of)).collect();
-    let (page, next) = page(wanted, sought, |of| of.id);
+    let asset = asset(state, filter.asset.as_ref())?;
+    let wanted = state.earn.strategies().iter().filter(|of| filter.admits(asset, of)).collect();
+    let (page, next) = page(wanted, filter, |of| of.id);
     Ok((page.into_iter().map(|strategy| offer(state, caller, strategy)).collect(), next))
 }
 
@@ -159,15 +168,15 @@ fn offer(state: &State, caller: ServiceCaller, strategy: &Strategy) -> Offer {
 }
 
 /// `earn_allocations`.
-pub fn allocations(state: &State, account: AccountId, sought: &EarnSought, now: Moment) -> Result<Allocations, Reject> {
-    let only = asset(state, sought.asset.as_ref())?;
+pub fn allocations(state: &State, account: AccountId, filter: &EarnFilter, now: Moment) -> Result<Allocations, Reject> {
+    let only = asset(state, filter.asset.as_ref())?;
     let usual = || AssetCode::from(CONVERTED).ok().and_then(|code| state.reference.find_asset(&code).ok());
-    let converted = match &sought.converted {
+    let converted = match &filter.converted {
         Some(code) => asset(state, Some(code))?,
         None => usual().map(|asset| asset.id),
     };
     let shown = |(strategy, position): &(&Strategy, &Position)| {
-        seeks(sought, only, strategy) && !(sought.hide_zero && position.total() == Amount::ZERO)
+        filter.admits(only, strategy) && !(filter.hide_zero && position.total() == Amount::ZERO)
     };
     let wanted: Vec<(&Strategy, &Position)> = state.earn.positions(account).filter(shown).collect();
     let value = |amount: fn(&Position) -> Amount| {
@@ -177,7 +186,7 @@ pub fn allocations(state: &State, account: AccountId, sought: &EarnSought, now: 
         valued.fold(Amount::ZERO, Amount::saturating_add)
     };
     let (total_allocated, total_rewarded) = (value(Position::total), value(|position| position.rewarded));
-    let (page, next) = page(wanted, sought, |(strategy, _)| strategy.id);
+    let (page, next) = page(wanted, filter, |(strategy, _)| strategy.id);
     let holding = |(strategy, position)| holding(state, strategy, position, converted, now);
     let holdings = page.into_iter().map(holding).collect();
     Ok(Allocations { converted, holdings, total_allocated, total_rewarded, next })
@@ -216,22 +225,16 @@ fn asset(state: &State, code: Option<&AssetCode>) -> Result<Option<AssetId>, Rej
     code.map(|code| state.reference.find_asset(code).map(|asset| asset.id)).transpose()
 }
 
-fn seeks(sought: &EarnSought, asset: Option<AssetId>, strategy: &Strategy) -> bool {
-    let wallet = strategy.lock.wallet();
-    asset.is_none_or(|asset| asset == strategy.asset)
-        && sought.wallets.as_ref().is_none_or(|wallets| wallets.contains(&wallet))
-}
-
 /// The page that is asked for of all that is wanted, and where the next one begins.
-fn page<T>(wanted: Vec<T>, sought: &EarnSought, id: impl Fn(&T) -> StrategyId) -> (Vec<T>, Option<StrategyId>) {
+fn page<T>(wanted: Vec<T>, filter: &EarnFilter, id: impl Fn(&T) -> StrategyId) -> (Vec<T>, Option<StrategyId>) {
     let mut ordered = wanted;
-    if !sought.ascending {
+    if !filter.ascending {
         ordered.reverse();
     }
-    let beyond = |of: StrategyId, after| if sought.ascending { of > after } else { of < after };
-    ordered.retain(|of| sought.after.is_none_or(|after| beyond(id(of), after)));
-    let more = ordered.len() > sought.limit;
-    ordered.truncate(sought.limit);
+    let beyond = |of: StrategyId, after| if filter.ascending { of > after } else { of < after };
+    ordered.retain(|of| filter.after.is_none_or(|after| beyond(id(of), after)));
+    let more = ordered.len() > filter.limit;
+    ordered.truncate(filter.limit);
     let next = ordered.last().filter(|_| more).map(id);
     (ordered, next)
 }

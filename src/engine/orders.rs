@@ -14,7 +14,7 @@ use super::command::{OrderRef, PlaceOrder};
 use super::event::{Event, Place};
 use super::index::{Index, PREFETCH_MAX};
 use super::ledger::Ledger;
-use super::query::OrdersSought;
+use super::query::OrderFilter;
 use super::reference::Reference;
 use super::watches::Watches;
 use crate::domain::ids::{AccountId, AssetId, MarketId, OrderId, ServiceUserId};
@@ -171,14 +171,14 @@ impl Orders {
         &self,
         account: AccountId,
         market: Option<MarketId>,
-        sought: &OrdersSought,
+        filter: &OrderFilter,
     ) -> (Vec<Order>, Option<OrderId>) {
         let opened = self.by_account.get(account.index()).map_or(&[][..], |opened| &opened.ids);
-        let first = sought.after.map_or(0, |after| opened.partition_point(|id| *id <= after));
+        let first = filter.after.map_or(0, |after| opened.partition_point(|id| *id <= after));
         let of_market = |order: &&Order| market.is_none_or(|market| market == order.market);
         let open = opened[first..].iter().filter_map(|id| self.get(*id)).filter(of_market);
-        let mut found = open.filter(|order| sought.seeks(order));
-        let page: Vec<Order> = found.by_ref().take(sought.limit.unwrap_or(usize::MAX)).cloned().collect();
+        let mut found = open.filter(|order| filter.admits(order));
+        let page: Vec<Order> = found.by_ref().take(filter.limit.unwrap_or(usize::MAX)).cloned().collect();
         let next = found.next().and_then(|_| page.last()).map(|last| last.id);
         (page, next)
     }

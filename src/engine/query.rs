@@ -7,7 +7,7 @@ use super::deposits::{Deposit, DepositStatus, OwnAddress};
 use super::earn::{EarnOperation, EarnPayout, Strategy};
 use super::exports::Export;
 use super::freezes::Freeze;
-use super::holdings::{Allocations, EarnSought, Holding, Offer};
+use super::holdings::{Allocations, EarnFilter, Holding, Offer};
 use super::ledger::Wallet;
 use super::members::{Member, Organization};
 use super::policy::{Policy, Verdict};
@@ -49,7 +49,7 @@ pub enum Query {
     /// `get_balances`
     Balances,
     /// `open_orders`, oldest first
-    OpenOrders(OrdersSought),
+    OpenOrders(OrderFilter),
     /// The open part of `query_orders`; what is not open is asked of history.
     Orders(Vec<OrderRef>),
     /// Leave to read history by this operation: accounts and dates (rule 40).
@@ -59,9 +59,9 @@ pub enum Query {
     /// Every account's exports behind this one, page by page, for the server that makes them
     AllExports(Option<ExportId>),
     /// `earn_strategies`
-    EarnStrategies(EarnSought),
+    EarnStrategies(EarnFilter),
     /// `earn_allocations`
-    EarnAllocations(EarnSought),
+    EarnAllocations(EarnFilter),
     /// `earn_status`
     EarnStatus(StrategyId),
     /// `deposit_methods` and `withdraw_methods`
@@ -77,7 +77,7 @@ pub enum Query {
     /// `member_info`
     MemberInfo,
     /// `requests`, newest first
-    Requests(Sought),
+    Requests(RequestFilter),
     /// `request_info`
     Request(RequestId),
     /// `service_users`
@@ -143,7 +143,7 @@ fn named(only: &Option<String>, name: &str) -> bool {
 
 /// Which requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sought {
+pub struct RequestFilter {
     /// Only in this state.
     pub state: Option<RequestState>,
     /// Only of this workflow.
@@ -156,7 +156,7 @@ pub struct Sought {
 
 /// Which open orders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OrdersSought {
+pub struct OrderFilter {
     /// Only this market.
     pub symbol: Option<Symbol>,
     /// Only the order with this client id.
@@ -171,9 +171,9 @@ pub struct OrdersSought {
     pub limit: Option<usize>,
 }
 
-impl OrdersSought {
-    /// Whether it is one of them, its market and the page aside.
-    pub fn seeks(&self, order: &Order) -> bool {
+impl OrderFilter {
+    /// Whether it admits an order, its market and the page aside.
+    pub fn admits(&self, order: &Order) -> bool {
         self.cl_ord_id.as_deref().is_none_or(|id| order.cl_ord_id.as_deref() == Some(id))
             && self.order_userref.is_none_or(|group| order.userref == Some(group))
             && self.period.holds(order.opened_at)
@@ -204,7 +204,7 @@ pub struct AuditGrant {
 
 /// A Service User as Members see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedServiceUser {
     /// The record.
     pub service_user: ServiceUser,
     /// When its key last signed.
@@ -353,7 +353,7 @@ pub enum View {
     /// `request_info`
     Request(Box<Request>, Can),
     /// Service Users.
-    ServiceUsers(Vec<Listed>),
+    ServiceUsers(Vec<ListedServiceUser>),
     /// Policies.
     Policies(Vec<Policy>),
 }

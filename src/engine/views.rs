@@ -9,7 +9,8 @@ use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
 use super::query::{
-    AddressFilter, AuditGrant, HistoryGrant, Listed, Owner, Planned, Query, Session, Snapshot, Sought, View,
+    AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Planned, Query, RequestFilter, Session,
+    Snapshot, View,
 };
 use super::reject::{Code, Reject};
 use super::service_users::{KeyRef, ServiceUser, admit_key};
@@ -75,20 +76,20 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
             Box::new(state.members.organization(caller.organization).clone()),
         ),
         Query::Balances => View::Balances(state.ledger.balances(account)),
-        Query::OpenOrders(sought) => {
-            let market = sought.symbol.as_ref().map(|symbol| state.reference.find_market(symbol)).transpose()?;
-            let (orders, next) = state.orders.page(account, market.map(|market| market.id), sought);
+        Query::OpenOrders(filter) => {
+            let market = filter.symbol.as_ref().map(|symbol| state.reference.find_market(symbol)).transpose()?;
+            let (orders, next) = state.orders.page(account, market.map(|market| market.id), filter);
             View::OpenOrders(orders, next)
         }
         Query::Orders(refs) => found(state, caller, refs),
         Query::History(_) => View::History(grant(state, caller)),
         Query::Exports(operation, id) => View::Exports(exports::of(state, caller, *operation, *id)?),
-        Query::EarnStrategies(sought) => {
-            let (offers, next) = holdings::offers(state, caller, sought)?;
+        Query::EarnStrategies(filter) => {
+            let (offers, next) = holdings::offers(state, caller, filter)?;
             View::Strategies(offers, next)
         }
-        Query::EarnAllocations(sought) => {
-            View::Allocations(Box::new(holdings::allocations(state, account, sought, now)?))
+        Query::EarnAllocations(filter) => {
+            View::Allocations(Box::new(holdings::allocations(state, account, filter, now)?))
         }
         Query::EarnStatus(strategy) => View::Holdings(vec![holdings::status(state, account, *strategy, now)?]),
         Query::Deposits(filter) => {
@@ -208,8 +209,8 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
     let organization = caller.organization;
     Ok(match query {
         Query::Subscribe { channel: Operation::Approvals, .. } => {
-            let sought = Sought { state: Some(RequestState::Pending), ..Sought::default() };
-            let (pending, next) = state.approvals.page(state, caller.id, &sought, now);
+            let filter = RequestFilter { state: Some(RequestState::Pending), ..RequestFilter::default() };
+            let (pending, next) = state.approvals.page(state, caller.id, &filter, now);
             snapshot(state, Owner::Organization(organization), View::Requests(pending, next))
         }
         Query::Subscribe { channel, open_orders } => {
@@ -221,8 +222,8 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             Box::new(state.members.organization(organization).clone()),
             state.freezes.get(organization).cloned().map(Box::new),
         ),
-        Query::Requests(sought) => {
-            let (page, next) = state.approvals.page(state, caller.id, sought, now);
+        Query::Requests(filter) => {
+            let (page, next) = state.approvals.page(state, caller.id, filter, now);
             View::Requests(page, next)
         }
         Query::Request(id) => {
@@ -233,7 +234,7 @@ fn for_member(state: &State, now: Moment, caller: MemberCaller, query: &Query) -
             View::Request(Box::new(found.clone()), can(state, found, caller.id, now))
         }
         Query::ServiceUsers => {
-            let listed = |service_user: ServiceUser| Listed {
+            let listed = |service_user: ServiceUser| ListedServiceUser {
                 last_seen: state.keys.last_seen(KeyRef::ServiceUser(service_user.id)),
                 service_user,
             };

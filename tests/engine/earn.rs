@@ -11,7 +11,7 @@ use countersign::engine::command::{Command, EarnMove, NewStrategy};
 use countersign::engine::earn::{AutoCompound, EarnStep, LockType, Periods, Position, YieldSource};
 use countersign::engine::entries::{Source, entries};
 use countersign::engine::event::Event;
-use countersign::engine::holdings::{EarnSought, Valuation};
+use countersign::engine::holdings::{EarnFilter, Valuation};
 use countersign::engine::ledger::{Party, Posting, Wallet};
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
@@ -291,11 +291,11 @@ fn allocations_are_valued_by_the_last_trade_and_paged() {
         client_id: None,
     };
     stage.run(&bot(1), Command::Earn(into_btc)).unwrap();
-    let shown = |stage: &Stage, sought: EarnSought| match stage.ask(&bot(1), &Query::EarnAllocations(sought)).unwrap() {
+    let shown = |stage: &Stage, filter: EarnFilter| match stage.ask(&bot(1), &Query::EarnAllocations(filter)).unwrap() {
         View::Allocations(all) => *all,
         other => panic!("{other:?}"),
     };
-    let all = || EarnSought { limit: 10, ..EarnSought::default() };
+    let all = || EarnFilter { limit: 10, ..EarnFilter::default() };
     assert_eq!(shown(&stage, all()).total_allocated, Amount(0), "nothing was traded yet");
     stage.placed(&bot(1), limit(Side::Sell, "1", "100.5", None));
     stage.placed(&bot(2), limit(Side::Buy, "1", "100.5", None));
@@ -309,12 +309,12 @@ fn allocations_are_valued_by_the_last_trade_and_paged() {
     assert_eq!(payout.estimated, Amount(82_191), "10 ETH at 3 % for a day");
     stage.tick(DAY);
     assert_eq!(shown(&stage, all()).holdings[1].payout.unwrap().accumulated, Amount(0), "a new period");
-    let first = shown(&stage, EarnSought { limit: 1, ascending: true, ..all() });
+    let first = shown(&stage, EarnFilter { limit: 1, ascending: true, ..all() });
     assert_eq!((first.holdings[0].strategy.id, first.next), (StrategyId(3), Some(StrategyId(3))));
-    let second = shown(&stage, EarnSought { after: first.next, ascending: true, ..all() });
+    let second = shown(&stage, EarnFilter { after: first.next, ascending: true, ..all() });
     assert_eq!((second.holdings.len(), second.holdings[0].strategy.id, second.next), (1, StrategyId(4), None));
     stage.run(&bot(1), out("10")).unwrap();
-    let native = EarnSought { hide_zero: true, converted: Some(asset("BTC")), ..all() };
+    let native = EarnFilter { hide_zero: true, converted: Some(asset("BTC")), ..all() };
     let view = shown(&stage, native);
     assert_eq!((view.holdings.len(), view.total_allocated), (1, Amount(200_000_000)));
 }
@@ -323,8 +323,8 @@ fn allocations_are_valued_by_the_last_trade_and_paged() {
 fn a_strategy_tells_what_keeps_an_account_out() {
     let mut stage = stage(NewStrategy { user_cap: Some(decimal("10")), ..strategy(LockType::Flex) });
     let restrictions = |stage: &Stage| {
-        let sought = EarnSought { limit: 1, ..EarnSought::default() };
-        match stage.ask(&bot(1), &Query::EarnStrategies(sought)).unwrap() {
+        let filter = EarnFilter { limit: 1, ..EarnFilter::default() };
+        match stage.ask(&bot(1), &Query::EarnStrategies(filter)).unwrap() {
             View::Strategies(offers, _) => (offers[0].restrictions.clone(), offers[0].can_deallocate),
             other => panic!("{other:?}"),
         }

@@ -8,7 +8,7 @@ use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
 use countersign::engine::command::{Command, Initiation, Invitee, OrderRef};
 use countersign::engine::members::{Kyc, MemberSession, MemberStatus, Members};
-use countersign::engine::query::{Query, Reply, Sought};
+use countersign::engine::query::{Query, Reply, RequestFilter};
 use countersign::engine::reject::Code;
 use countersign::engine::roster::Roster;
 use countersign::engine::workflows::Change;
@@ -184,7 +184,7 @@ fn rule_36_the_venue_operator_has_no_say_in_an_organization() {
     ] {
         assert_eq!(stage.refused(&venue(), command), Code::PermissionDenied);
     }
-    for query in [Query::Policies, Query::ServiceUsers, Query::Balances, Query::Requests(Sought::default())] {
+    for query in [Query::Policies, Query::ServiceUsers, Query::Balances, Query::Requests(RequestFilter::default())] {
         assert_eq!(stage.ask(&venue(), &query).unwrap_err().code, Code::PermissionDenied);
     }
 }

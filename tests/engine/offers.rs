@@ -4,7 +4,7 @@
 use countersign::access::principal::Principal;
 use countersign::engine::approvals::{Decision, Request};
 use countersign::engine::command::{Ballot, Command};
-use countersign::engine::query::{Can, Query, Reply, Sought, View};
+use countersign::engine::query::{Can, Query, Reply, RequestFilter, View};
 use proptest::prelude::*;
 
 use super::agreement::{Pair, person, step};
@@ -35,7 +35,7 @@ fn compare(stage: &mut Stage) -> usize {
     for by in (0..5).map(person) {
         stage.sign_in(&by);
         // Who is suspended is offered nothing.
-        let Ok(View::Requests(seen, _)) = stage.ask(&by, &Query::Requests(Sought::default())) else { continue };
+        let Ok(View::Requests(seen, _)) = stage.ask(&by, &Query::Requests(RequestFilter::default())) else { continue };
         for (request, can) in seen {
             let done = done(stage, &by, &request);
             assert_eq!(can, done, "{by:?} {request:?} {:?}", stage.state().halted);

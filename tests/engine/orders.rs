@@ -10,7 +10,7 @@ use countersign::engine::Engine;
 use countersign::engine::command::{AmendOrder, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
-use countersign::engine::query::{OrdersSought, Query, Reply, View};
+use countersign::engine::query::{OrderFilter, Query, Reply, View};
 use countersign::engine::reject::Code;
 
 use super::amendments::edit_of;
@@ -90,17 +90,17 @@ fn open_orders_are_answered_a_page_at_a_time() {
     let placed: Vec<_> =
         (1..=5).map(|at| stage.placed(&bot(1), limit(Side::Buy, "1", &at.to_string(), None))).collect();
     stage.run(&bot(1), Command::CancelOrder(OrderRef::Id(placed[1]))).unwrap();
-    let page = |sought: OrdersSought| match stage.ask(&bot(1), &Query::OpenOrders(sought)) {
+    let page = |filter: OrderFilter| match stage.ask(&bot(1), &Query::OpenOrders(filter)) {
         Ok(View::OpenOrders(orders, next)) => (orders.iter().map(|order| order.id).collect::<Vec<_>>(), next),
         other => panic!("{other:?}"),
     };
-    let after = |after, limit| page(OrdersSought { after, limit: Some(limit), ..OrdersSought::default() });
+    let after = |after, limit| page(OrderFilter { after, limit: Some(limit), ..OrderFilter::default() });
     assert_eq!(after(None, 2), (vec![placed[0], placed[2]], Some(placed[2])));
     assert_eq!(after(Some(placed[2]), 2), (vec![placed[3], placed[4]], None), "nothing more follows");
     assert_eq!(after(Some(placed[1]), 1), (vec![placed[2]], Some(placed[2])), "the page before may have ended since");
     assert_eq!(after(Some(placed[4]), 2), (vec![], None));
-    assert_eq!(page(OrdersSought { order_userref: Some(7), ..OrdersSought::default() }), (vec![], None));
-    let theirs = stage.ask(&bot(2), &Query::OpenOrders(OrdersSought::default()));
+    assert_eq!(page(OrderFilter { order_userref: Some(7), ..OrderFilter::default() }), (vec![], None));
+    let theirs = stage.ask(&bot(2), &Query::OpenOrders(OrderFilter::default()));
     assert_eq!(theirs, Ok(View::OpenOrders(vec![], None)));
 }
 

@@ -3,8 +3,8 @@
 use countersign::access::operation::Operation;
 use countersign::domain::ids::{RequestId, ServiceUserId};
 use countersign::engine::command::OrderRef;
-use countersign::engine::holdings::EarnSought;
-use countersign::engine::query::{AddressFilter, MethodFilter, OrdersSought, Query, Sought};
+use countersign::engine::holdings::EarnFilter;
+use countersign::engine::query::{AddressFilter, MethodFilter, OrderFilter, Query, RequestFilter};
 use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
@@ -14,14 +14,14 @@ use super::traders::client_order_id;
 use super::treasury::{any_asset, export_id, strategy, withdrawal};
 
 pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
-    let sought = EarnSought { limit: 5, ..EarnSought::default() };
+    let filter = EarnFilter { limit: 5, ..EarnFilter::default() };
     match dice.below(16) {
         0 => Query::Balances,
-        1 => Query::OpenOrders(OrdersSought { limit: Some(5), ..OrdersSought::default() }),
+        1 => Query::OpenOrders(OrderFilter { limit: Some(5), ..OrderFilter::default() }),
         2 => Query::Orders(vec![OrderRef::ClientId(client_order_id(dice))]),
         3 => Query::KeyInfo,
-        4 => Query::EarnAllocations(sought),
-        5 => Query::EarnStrategies(sought),
+        4 => Query::EarnAllocations(filter),
+        5 => Query::EarnStrategies(filter),
         6 => Query::EarnStatus(strategy(dice, known)),
         7 => Query::Withdrawals(TransferFilter::default()),
         8 => Query::Deposits(TransferFilter::default()),
@@ -43,7 +43,7 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
 
 pub fn of_member(dice: &mut Dice, known: &Known) -> Query {
     match dice.below(10) {
-        0 => Query::Requests(Sought { limit: Some(5), ..Sought::default() }),
+        0 => Query::Requests(RequestFilter { limit: Some(5), ..RequestFilter::default() }),
         1 => {
             let all: Vec<RequestId> = known.requests.keys().copied().collect();
             Query::Request(dice.any(&all).copied().unwrap_or(RequestId(1)))

@@ -6,7 +6,7 @@ use super::{Message, WireError};
 use crate::domain::ids::StrategyId;
 use crate::engine::command::{Command, EarnMove, NewStrategy};
 use crate::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
-use crate::engine::holdings::EarnSought;
+use crate::engine::holdings::EarnFilter;
 use crate::engine::ledger::Wallet;
 use crate::engine::query::Query;
 use crate::wire::leaf::Names;
@@ -14,20 +14,20 @@ use crate::wire::params as p;
 
 pub(super) fn earn_strategies<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnStrategies<'_> = params(e)?;
-    let sought = EarnSought {
+    let filter = EarnFilter {
         asset: optional_short("asset", asked.asset.as_deref())?,
         wallets: asked.lock_type.map(wallets).transpose()?,
         ascending: asked.ascending.unwrap_or(false),
         after: cursor(&asked.cursor, StrategyId::parse)?,
         limit: limit(asked.limit)?,
-        ..EarnSought::default()
+        ..EarnFilter::default()
     };
-    Ok((asked.token, Body::Query(Query::EarnStrategies(sought))))
+    Ok((asked.token, Body::Query(Query::EarnStrategies(filter))))
 }
 
 pub(super) fn earn_allocations<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EarnAllocations<'_> = params(e)?;
-    let sought = EarnSought {
+    let filter = EarnFilter {
         asset: optional_short("asset", asked.asset.as_deref())?,
         converted: optional_short("converted_asset", asked.converted_asset.as_deref())?,
         hide_zero: asked.hide_zero_allocations.unwrap_or(false),
@@ -36,7 +36,7 @@ pub(super) fn earn_allocations<'a>(e: &Message<'a>) -> Parsed<'a> {
         limit: limit(asked.limit)?,
         wallets: None,
     };
-    Ok((asked.token, Body::Query(Query::EarnAllocations(sought))))
+    Ok((asked.token, Body::Query(Query::EarnAllocations(filter))))
 }
 
 pub(super) fn earn_allocate<'a>(e: &Message<'a>) -> Parsed<'a> {

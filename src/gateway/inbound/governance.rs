@@ -9,18 +9,18 @@ use crate::domain::limits::VOTES_MAX;
 use crate::engine::approvals::{Decision, RequestState};
 use crate::engine::command::{Ballot, Command};
 use crate::engine::freezes::FreezeScope;
-use crate::engine::query::{Query, Sought};
+use crate::engine::query::{Query, RequestFilter};
 use crate::wire::params as p;
 
 pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
-    let sought = Sought {
+    let filter = RequestFilter {
         state: optional_named("state", asked.state.as_deref(), RequestState::parse, "give the state of a request")?,
         workflow: asked.workflow.as_deref().map(workflow).transpose()?,
         before: cursor(&asked.cursor, RequestId::parse)?,
         limit: Some(limit(asked.limit)?),
     };
-    Ok((asked.token, Body::Query(Query::Requests(sought))))
+    Ok((asked.token, Body::Query(Query::Requests(filter))))
 }
 
 pub(super) fn request_info<'a>(e: &Message<'a>) -> Parsed<'a> {

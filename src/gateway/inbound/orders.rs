@@ -6,7 +6,7 @@ use super::{Message, WireError};
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
 use crate::engine::command::{Command, OrderRef};
-use crate::engine::query::{OrdersSought, Query};
+use crate::engine::query::{OrderFilter, Query};
 use crate::wire::leaf::Names;
 use crate::wire::params as p;
 
@@ -78,7 +78,7 @@ fn bounded(orders: &[OrderRef]) -> Result<(), WireError> {
 
 pub(super) fn open_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Orders<'_> = params(e)?;
-    let sought = OrdersSought {
+    let filter = OrderFilter {
         limit: Some(limit(asked.limit)?),
         symbol: optional_short("symbol", asked.symbol.as_deref())?,
         cl_ord_id: owned(&asked.cl_ord_id),
@@ -86,5 +86,5 @@ pub(super) fn open_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         after: cursor(&asked.cursor, OrderId::parse)?,
     };
-    Ok((asked.token, Body::Query(Query::OpenOrders(sought))))
+    Ok((asked.token, Body::Query(Query::OpenOrders(filter))))
 }

@@ -16,7 +16,7 @@ use crate::engine::exports::Export;
 use crate::engine::freezes::Freeze;
 use crate::engine::ledger::Wallet;
 use crate::engine::members::{Member, Organization};
-use crate::engine::query::{Balance, Listed, Reply, View, WithdrawInfo};
+use crate::engine::query::{Balance, ListedServiceUser, Reply, View, WithdrawInfo};
 use crate::engine::reference::Reference;
 use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
@@ -212,12 +212,12 @@ pub fn export_link(out: &mut String, token: &str, until: Moment) {
 }
 
 /// Appends the result of `service_users`; `open` counts the sockets of each.
-pub fn service_users(out: &mut String, all: &[Listed], open: impl Fn(ServiceUserId) -> usize) {
+pub fn service_users(out: &mut String, all: &[ListedServiceUser], open: impl Fn(ServiceUserId) -> usize) {
     let service_users = all.iter().map(|of| service_user(of, open(of.service_user.id))).collect();
     json(out, &r::ServiceUsers { service_users });
 }
 
-fn service_user(of: &Listed, open_connections: usize) -> r::ServiceUser {
+fn service_user(of: &ListedServiceUser, open_connections: usize) -> r::ServiceUser {
     let user = &of.service_user;
     r::ServiceUser {
         service_user_id: user.id.to_string(),
