@@ -226,7 +226,7 @@ pub enum Command {
         /// Which.
         withdrawal: WithdrawalId,
         /// Paid, or why not.
-        result: Paid,
+        result: CustodyResult,
     },
     /// `pay_earn_reward`
     PayEarnReward {
@@ -290,7 +290,7 @@ pub struct Credit {
 
 /// What custody made of a withdrawal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Paid {
+pub enum CustodyResult {
     /// It was paid.
     Settled {
         /// Custody's transaction id, for the customer.
@@ -413,8 +413,8 @@ impl Command {
             Command::AddEarnStrategy { .. } => Operation::AddEarnStrategy,
             Command::AddDepositAddresses { .. } => Operation::AddDepositAddresses,
             Command::CreditDeposit { .. } => Operation::CreditDeposit,
-            Command::FinishWithdrawal { result: Paid::Settled { .. }, .. } => Operation::SettleWithdrawal,
-            Command::FinishWithdrawal { result: Paid::Failed { .. }, .. } => Operation::FailWithdrawal,
+            Command::FinishWithdrawal { result: CustodyResult::Settled { .. }, .. } => Operation::SettleWithdrawal,
+            Command::FinishWithdrawal { result: CustodyResult::Failed { .. }, .. } => Operation::FailWithdrawal,
             Command::SetMarketStatus { .. } => Operation::SetMarketStatus,
             Command::PayEarnReward { .. } => Operation::PayEarnReward,
             Command::SetKyc { .. } => Operation::SetKyc,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approvals::{Initiator, InitiatorId, RequestState};
 use super::caller::ServiceCaller;
-use super::command::{Paid, Withdraw};
+use super::command::{CustodyResult, Withdraw};
 use super::decisions;
 use super::event::Event;
 use super::fields::{self, check_comment, check_txid};
@@ -405,11 +405,11 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -
 
 /// `settle_withdrawal` and `fail_withdrawal`: the same result again changes nothing, another one is refused
 /// (rule 37).
-pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &Paid) -> Result<Reply, Reject> {
+pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) -> Result<Reply, Reject> {
     let unknown = || Reject::field(Code::UnknownReference, "refid", "name a withdrawal that was released to custody");
     let (status, failure, txid) = match result {
-        Paid::Settled { txid } => (WithdrawalStatus::Success, None, txid.as_deref()),
-        Paid::Failed { reason } => (WithdrawalStatus::Returned, Some(reason.as_str()), None),
+        CustodyResult::Settled { txid } => (WithdrawalStatus::Success, None, txid.as_deref()),
+        CustodyResult::Failed { reason } => (WithdrawalStatus::Returned, Some(reason.as_str()), None),
     };
     check_comment("reason", failure)?;
     txid.map_or(Ok(()), check_txid)?;

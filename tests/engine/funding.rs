@@ -10,7 +10,7 @@ use countersign::domain::limits::{ACCOUNT_DEPOSIT_ADDRESSES_MAX, DEPOSIT_POOL_LO
 use countersign::domain::money::Amount;
 use countersign::domain::time::Period;
 use countersign::engine::approvals::Decision;
-use countersign::engine::command::{Command, Credit, Paid, Withdraw};
+use countersign::engine::command::{Command, Credit, CustodyResult, Withdraw};
 use countersign::engine::deposits::{DepositAddress, DepositStatus, OwnAddress};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::Party;
@@ -61,12 +61,12 @@ fn credit(txid: &str, number: usize, amount: &str, status: DepositStatus) -> Com
     Command::CreditDeposit(Credit { asset, address: pooled(number), amount, txid: txid.to_owned(), status })
 }
 
-fn finish(withdrawal: WithdrawalId, result: Paid) -> Command {
+fn finish(withdrawal: WithdrawalId, result: CustodyResult) -> Command {
     Command::FinishWithdrawal { withdrawal, result }
 }
 
-fn paid(txid: Option<&str>) -> Paid {
-    Paid::Settled { txid: txid.map(str::to_owned) }
+fn paid(txid: Option<&str>) -> CustodyResult {
+    CustodyResult::Settled { txid: txid.map(str::to_owned) }
 }
 
 fn all() -> TransferFilter {
@@ -235,7 +235,7 @@ fn rule_40_what_stays_of_an_ended_withdrawal_answers_whoever_repeats_or_contradi
         let Reply::Withdrawal(same) = stage.run(&venue(), finish(asked.id, again)).unwrap() else { panic!() };
         assert_eq!((same.status, same.txid.as_deref()), (WithdrawalStatus::Success, Some("0xabc")));
     }
-    for other in [paid(Some("0xdef")), Paid::Failed { reason: "lost".to_owned() }] {
+    for other in [paid(Some("0xdef")), CustodyResult::Failed { reason: "lost".to_owned() }] {
         assert_eq!(stage.refused(&venue(), finish(asked.id, other)), Code::AlreadyFinished);
     }
     let same = stage.withdrawal(&bot(1), withdraw("1.0", Some("w")));
@@ -261,7 +261,7 @@ fn rule_21_the_rolling_total_counts_what_is_not_given_up_by_creation() {
         other => panic!("{other:?}"),
     };
     assert_eq!(rule_of(&stage), Some(1), "1 + 1 + 1 in 24 hours");
-    stage.run(&venue(), finish(second.id, Paid::Failed { reason: "no".to_owned() })).unwrap();
+    stage.run(&venue(), finish(second.id, CustodyResult::Failed { reason: "no".to_owned() })).unwrap();
     assert_eq!(rule_of(&stage), None, "what came back counts no more");
     stage.run(&venue(), finish(first.id, paid(None))).unwrap();
     let waiting = stage.withdrawal(&bot(1), withdraw("1", None));

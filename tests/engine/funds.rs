@@ -6,7 +6,7 @@ use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::domain::text::{ClientId, ClientOrderId};
 use countersign::engine::approvals::Decision;
-use countersign::engine::command::{Command, EarnMove, Initiation, Paid, PlaceOrder};
+use countersign::engine::command::{Command, CustodyResult, EarnMove, Initiation, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
 use countersign::engine::query::Reply;
@@ -23,8 +23,8 @@ const BTC: AssetId = AssetId(2);
 const ETH: AssetId = AssetId(3);
 
 fn finish(withdrawal: WithdrawalId, failure: Option<&str>) -> Command {
-    let settled = Paid::Settled { txid: None };
-    let result = failure.map_or(settled, |reason| Paid::Failed { reason: reason.to_owned() });
+    let settled = CustodyResult::Settled { txid: None };
+    let result = failure.map_or(settled, |reason| CustodyResult::Failed { reason: reason.to_owned() });
     Command::FinishWithdrawal { withdrawal, result }
 }
 

@@ -7,7 +7,7 @@ use countersign::domain::money::Amount;
 use countersign::domain::orders::Side;
 use countersign::domain::text::ClientId;
 use countersign::engine::approvals::{Decision, Initiator, RequestState};
-use countersign::engine::command::{Ballot, Command, Credit, EarnMove, Initiation, NewStrategy, Paid};
+use countersign::engine::command::{Ballot, Command, Credit, CustodyResult, EarnMove, Initiation, NewStrategy};
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
 use countersign::engine::event::Event;
@@ -119,7 +119,11 @@ fn play(stage: &mut Stage, step: &Step) {
         }
         Step::Finish { paid } => {
             let Some(oldest) = stage.state().withdrawals.pending_custody().first().map(|of| of.id) else { return };
-            let result = if *paid { Paid::Settled { txid: None } } else { Paid::Failed { reason: "no".to_owned() } };
+            let result = if *paid {
+                CustodyResult::Settled { txid: None }
+            } else {
+                CustodyResult::Failed { reason: "no".to_owned() }
+            };
             stage.run(&venue(), Command::FinishWithdrawal { withdrawal: oldest, result }).unwrap();
         }
         Step::Credit { txid, status } => {

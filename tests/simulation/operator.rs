@@ -4,7 +4,7 @@ use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{MemberId, OrganizationId, WithdrawalId};
 use countersign::domain::markets::MarketStatus;
 use countersign::domain::time::Moment;
-use countersign::engine::command::{Command, Credit, Invitee, NewAsset, NewMarket, NewStrategy, Paid};
+use countersign::engine::command::{Command, Credit, CustodyResult, Invitee, NewAsset, NewMarket, NewStrategy};
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::earn::{AutoCompound, LockType, Periods, YieldSource};
 use countersign::engine::members::Kyc;
@@ -65,8 +65,8 @@ fn finish_withdrawal(dice: &mut Dice, known: &Known) -> Command {
     let open: Vec<WithdrawalId> = known.withdrawals.iter().filter_map(pending).collect();
     let withdrawal = dice.any(&open).copied().unwrap_or(WithdrawalId(1));
     let result = match dice.one_in(3) {
-        true => Paid::Failed { reason: "lost".to_owned() },
-        false => Paid::Settled { txid: dice.one_in(2).then(|| "paid".to_owned()) },
+        true => CustodyResult::Failed { reason: "lost".to_owned() },
+        false => CustodyResult::Settled { txid: dice.one_in(2).then(|| "paid".to_owned()) },
     };
     Command::FinishWithdrawal { withdrawal, result }
 }

@@ -4,7 +4,7 @@ use super::Message;
 use super::request::{Body, Parsed, params};
 use super::values::{decimal, member, named, optional_named, owned, short, withdrawal};
 use crate::domain::markets::MarketStatus;
-use crate::engine::command::{Command, Credit, Invitee, NewAsset, NewMarket, Paid};
+use crate::engine::command::{Command, Credit, CustodyResult, Invitee, NewAsset, NewMarket};
 use crate::engine::deposits::{DepositAddress, DepositStatus};
 use crate::engine::members::Kyc;
 use crate::wire::leaf::Text;
@@ -76,13 +76,14 @@ pub(super) fn credit_deposit<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 pub(super) fn settle_withdrawal<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SettleWithdrawal<'_> = params(e)?;
-    let (withdrawal, result) = (withdrawal(&asked.refid)?, Paid::Settled { txid: owned(&asked.txid) });
+    let (withdrawal, result) = (withdrawal(&asked.refid)?, CustodyResult::Settled { txid: owned(&asked.txid) });
     Ok((asked.token, Body::Command(Command::FinishWithdrawal { withdrawal, result })))
 }
 
 pub(super) fn fail_withdrawal<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::FailWithdrawal<'_> = params(e)?;
-    let (withdrawal, result) = (withdrawal(&asked.refid)?, Paid::Failed { reason: (*asked.reason).to_owned() });
+    let (withdrawal, result) =
+        (withdrawal(&asked.refid)?, CustodyResult::Failed { reason: (*asked.reason).to_owned() });
     Ok((asked.token, Body::Command(Command::FinishWithdrawal { withdrawal, result })))
 }
 
