@@ -11,7 +11,7 @@ use countersign::engine::members::{Kyc, MemberStatus};
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::query::Reply;
 use countersign::engine::workflows::Change;
-use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
@@ -209,14 +209,14 @@ impl Pair {
             }
             Step::Rename { by } => {
                 let from = self.model.renamed;
-                let change = AccessChange::Edit {
+                let change = KeyChange::Edit {
                     service_user: ServiceUserId(1),
                     name: Some(format!("Bot, {}", from + 1)),
                     scopes: None,
                     settings: Default::default(),
                     disabled: None,
                 };
-                self.asks(Some(by), Kind::Rename { from }, Change::Access(change));
+                self.asks(Some(by), Kind::Rename { from }, Change::Keys(change));
             }
             _ => {
                 let Step::Unfreeze { by } = *step else { return };

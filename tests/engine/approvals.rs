@@ -15,7 +15,7 @@ use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::engine::workflows::Change;
-use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 
@@ -89,7 +89,7 @@ fn rule_22_nobody_votes_on_their_own_request_twice_or_without_approve() {
 #[test]
 fn rule_22_who_manages_the_asking_key_does_not_decide() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
-    let edit = Change::Access(AccessChange::Edit {
+    let edit = Change::Keys(KeyChange::Edit {
         service_user: ServiceUserId(1),
         name: Some("Renamed".to_owned()),
         scopes: None,
@@ -292,7 +292,7 @@ fn rule_25_what_no_longer_holds_ends_in_failed_and_expiry_releases_the_hold() {
 fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
     let mut stage = Stage::new(&[], false);
     stage.initiate(&member(1), policy(Workflow::ManageAccess, terms(1))).unwrap();
-    let create = Change::Access(AccessChange::Create {
+    let create = Change::Keys(KeyChange::Create {
         name: "Fresh".to_owned(),
         scopes: ScopeSet::ALL,
         settings: KeySettings::default(),

@@ -17,8 +17,8 @@ use countersign::engine::reject::Code;
 use countersign::engine::state::State;
 use countersign::engine::withdrawals::{WithdrawalAddress, WithdrawalStatus};
 use countersign::engine::workflows::Change;
-use countersign::engine::workflows::access::AccessChange;
 use countersign::engine::workflows::addresses::AddressChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
@@ -125,26 +125,26 @@ fn d3_30_whoever_had_a_hand_in_a_key_does_not_decide_on_its_requests() {
     type Hand = fn(&mut Stage) -> u32;
     let created: Hand = |stage| {
         let (name, scopes) = ("Made".to_owned(), ScopeSet::ALL);
-        let create = Change::Access(AccessChange::Create { name, scopes, settings: Default::default() });
+        let create = Change::Keys(KeyChange::Create { name, scopes, settings: Default::default() });
         stage.initiate(&member(1), create).unwrap();
         2
     };
     let edited: Hand = |stage| {
         let name = Some("Renamed".to_owned());
         let (scopes, settings, disabled) = (None, Default::default(), None);
-        let edit = AccessChange::Edit { service_user: ServiceUserId(1), name, scopes, settings, disabled };
-        stage.initiate(&member(1), Change::Access(edit)).unwrap();
+        let edit = KeyChange::Edit { service_user: ServiceUserId(1), name, scopes, settings, disabled };
+        stage.initiate(&member(1), Change::Keys(edit)).unwrap();
         1
     };
     let rotated: Hand = |stage| {
-        let rotate = AccessChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 };
-        stage.initiate(&member(1), Change::Access(rotate)).unwrap();
+        let rotate = KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 };
+        stage.initiate(&member(1), Change::Keys(rotate)).unwrap();
         1
     };
     let claimed: Hand = |stage| {
         quorum(stage, Workflow::ManageAccess, 1);
-        let rotate = AccessChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 };
-        let request = stage.initiate(&member(1), Change::Access(rotate)).unwrap().id;
+        let rotate = KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 };
+        let request = stage.initiate(&member(1), Change::Keys(rotate)).unwrap().id;
         stage.vote(&member(2), Decision::Approve, request).unwrap();
         let step = stage.step();
         stage.run(&member(1), Command::ClaimSecret { request, step }).unwrap();
@@ -321,7 +321,7 @@ fn d3_37_changes_of_policies_access_and_addresses_wait_for_votes_themselves() {
     for change in [
         set(Workflow::ManageAccess, PolicyTerms::of(2)),
         Change::Policies(PolicyChange::Remove { workflow: Workflow::ManagePolicies }),
-        Change::Access(AccessChange::Remove { service_user: ServiceUserId(1) }),
+        Change::Keys(KeyChange::Remove { service_user: ServiceUserId(1) }),
         invite("emil", PermissionSets::new()),
         Change::Addresses(AddressChange::Add { asset: asset("BTC"), address }),
         Change::Addresses(AddressChange::Remove { asset: asset("BTC"), key: "cold-1".to_owned() }),

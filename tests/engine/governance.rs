@@ -18,8 +18,8 @@ use countersign::engine::reject::Code;
 use countersign::engine::service_users::{KeyRef, KeyStatus};
 use countersign::engine::withdrawals::{WithdrawalAddress, WithdrawalStatus};
 use countersign::engine::workflows::Change;
-use countersign::engine::workflows::access::AccessChange;
 use countersign::engine::workflows::addresses::AddressChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
@@ -306,7 +306,7 @@ fn rule_27_who_froze_decides_on_the_end_only_while_nobody_else_could() {
 fn rule_28_a_rotated_key_is_claimed_and_the_old_one_serves_out_its_overlap() {
     let mut stage = stage(false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
-    let rotate = Change::Access(AccessChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 });
+    let rotate = Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 });
     let request = stage.initiate(&member(1), rotate).unwrap();
     stage.vote(&member(2), Decision::Approve, request.id).unwrap();
     stage.run(&bot(1), Command::CancelAll).expect("the old key serves until the new one is claimed");
@@ -375,14 +375,14 @@ fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
     let mut stage = stage(false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
     let (name, scopes) = ("Fresh".to_owned(), ScopeSet::ALL);
-    let create = Change::Access(AccessChange::Create { name, scopes, settings: Default::default() });
+    let create = Change::Keys(KeyChange::Create { name, scopes, settings: Default::default() });
     let made = stage.initiate(&member(1), create).unwrap();
     stage.vote(&member(2), Decision::Approve, made.id).unwrap();
     stage.tick(7 * DAY);
     let step = stage.step();
     let claim = |request, step| Command::ClaimSecret { request, step };
     assert_eq!(stage.refused(&member(1), claim(made.id, step)), Code::NothingToClaim);
-    let rotate = Change::Access(AccessChange::Rotate { service_user: ServiceUserId(2), overlap_s: 600 });
+    let rotate = Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(2), overlap_s: 600 });
     let again = stage.initiate(&member(1), rotate).unwrap();
     stage.vote(&member(2), Decision::Approve, again.id).unwrap();
     let step = stage.step();
@@ -397,7 +397,7 @@ fn rule_23_what_was_asked_for_since_counts_when_a_policy_comes_into_force() {
     let rename = |name: &str| {
         let (service_user, name) = (ServiceUserId(1), Some(name.to_owned()));
         let settings = Default::default();
-        Change::Access(AccessChange::Edit { service_user, name, scopes: None, settings, disabled: None })
+        Change::Keys(KeyChange::Edit { service_user, name, scopes: None, settings, disabled: None })
     };
     stage.initiate(&member(1), rename("Hers")).unwrap();
     for workflow in [Workflow::InitiateWithdrawal, Workflow::ManagePolicies] {

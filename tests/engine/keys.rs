@@ -19,7 +19,7 @@ use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::{Code, Reject};
 use countersign::engine::service_users::{KeyRef, KeyStatus, VenueKey};
 use countersign::engine::workflows::Change;
-use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::MemberChange;
 
 use super::genesis::{key, other, with};
@@ -32,7 +32,7 @@ fn open(number: u32, nonce: u64) -> Command {
 
 fn edit(number: u32, settings: SettingsChange, disabled: Option<bool>, scopes: Option<ScopeSet>) -> Change {
     let service_user = ServiceUserId(number);
-    Change::Access(AccessChange::Edit { service_user, name: None, scopes, settings, disabled })
+    Change::Keys(KeyChange::Edit { service_user, name: None, scopes, settings, disabled })
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn rule_10_past_the_query_end_only_present_state_is_left() {
 
 fn rename(number: u32, name: &str) -> Change {
     let (service_user, name) = (ServiceUserId(number), Some(name.to_owned()));
-    Change::Access(AccessChange::Edit {
+    Change::Keys(KeyChange::Edit {
         service_user,
         name,
         scopes: None,
@@ -177,7 +177,7 @@ fn rename(number: u32, name: &str) -> Change {
 }
 
 fn rotate(number: u32) -> Change {
-    Change::Access(AccessChange::Rotate { service_user: ServiceUserId(number), overlap_s: 60 })
+    Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(number), overlap_s: 60 })
 }
 
 /// Alice asks for a change that may leave pending requests without enough approvers.
@@ -221,7 +221,7 @@ fn rule_9_members_cancel_what_a_removed_key_left_resting() {
     let keep = KeySettings { on_stop: OnStop::Keep, ..KeySettings::default() };
     let mut stage = Stage::new(&[with(keep), other()], true);
     let order = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
-    stage.initiate(&member(1), Change::Access(AccessChange::Remove { service_user: ServiceUserId(1) })).unwrap();
+    stage.initiate(&member(1), Change::Keys(KeyChange::Remove { service_user: ServiceUserId(1) })).unwrap();
     let cancel = |number| Command::CancelOrders(ServiceUserId(number));
     assert_eq!(stage.run(&member(1), cancel(1)).unwrap(), Reply::Canceled(vec![order]));
     assert_eq!(stage.refused(&member(1), cancel(2)), Code::UnknownSubject, "another Organization's");
@@ -232,7 +232,7 @@ fn rule_28_a_key_that_nobody_claimed_is_not_disabled() {
     let mut stage = Stage::new(&[], false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
     let (name, settings) = ("Fresh".to_owned(), KeySettings::default());
-    let create = Change::Access(AccessChange::Create { name, scopes: ScopeSet::ALL, settings });
+    let create = Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings });
     let made = stage.initiate(&member(1), create).unwrap();
     stage.vote(&member(2), Decision::Approve, made.id).unwrap();
     let scopes = Some(ScopeSet::of(&[Scope::Query]));
@@ -246,7 +246,7 @@ fn rule_25_two_keys_that_were_asked_for_do_not_both_come_into_the_last_place() {
     let mut stage = Stage::new(&[], false);
     let create = |number: usize| {
         let (name, settings) = (format!("Bot {number}"), KeySettings::default());
-        Change::Access(AccessChange::Create { name, scopes: ScopeSet::ALL, settings })
+        Change::Keys(KeyChange::Create { name, scopes: ScopeSet::ALL, settings })
     };
     for number in 1..SERVICE_USERS_MAX {
         stage.initiate(&member(1), create(number)).unwrap();

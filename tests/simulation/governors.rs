@@ -13,8 +13,8 @@ use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::withdrawals::WithdrawalAddress;
-use countersign::engine::workflows::access::AccessChange;
 use countersign::engine::workflows::addresses::AddressChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::MemberChange;
 use countersign::engine::workflows::policies::PolicyChange;
 use countersign::engine::workflows::unfreeze::Unfreeze;
@@ -106,7 +106,7 @@ fn initiate(dice: &mut Dice, known: &Known, step: u64, now: Moment) -> Command {
 fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
     match dice.below(20) {
         0..6 => Change::Withdrawal(withdrawal(dice)),
-        6..11 => Change::Access(access(dice, known, now)),
+        6..11 => Change::Keys(access(dice, known, now)),
         11..13 => Change::Members(members(dice, known)),
         13..16 => {
             let workflow = dice.of(&Workflow::ALL);
@@ -120,23 +120,23 @@ fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
     }
 }
 
-fn access(dice: &mut Dice, known: &Known, now: Moment) -> AccessChange {
+fn access(dice: &mut Dice, known: &Known, now: Moment) -> KeyChange {
     let service_user = service_user(dice, known);
     match dice.below(10) {
-        0..3 => AccessChange::Create {
+        0..3 => KeyChange::Create {
             name: format!("B{}", dice.below(1_000)),
             scopes: if dice.one_in(2) { ScopeSet::ALL } else { ScopeSet::of(&[Scope::ModifyOrders, Scope::Withdraw]) },
             settings: settings(dice, now).on(&Default::default()),
         },
-        3..6 => AccessChange::Edit {
+        3..6 => KeyChange::Edit {
             service_user,
             name: dice.one_in(2).then(|| format!("B{}", dice.below(1_000))),
             scopes: dice.one_in(3).then_some(ScopeSet::ALL),
             settings: settings(dice, now),
             disabled: dice.one_in(2).then(|| dice.one_in(3)),
         },
-        6..9 => AccessChange::Rotate { service_user, overlap_s: dice.of(&[0, 60, 3_600]) },
-        _ => AccessChange::Remove { service_user },
+        6..9 => KeyChange::Rotate { service_user, overlap_s: dice.of(&[0, 60, 3_600]) },
+        _ => KeyChange::Remove { service_user },
     }
 }
 

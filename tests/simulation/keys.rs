@@ -11,7 +11,7 @@ use countersign::engine::event::Event;
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::service_users::{KeyRef, KeyStatus, ServiceUser, ServiceUserChange};
 use countersign::engine::workflows::Change;
-use countersign::engine::workflows::access::AccessChange;
+use countersign::engine::workflows::keys::KeyChange;
 use countersign::sequencer::Stamped;
 
 use super::known::asking_member;
@@ -84,15 +84,15 @@ impl Keys {
     /// From the end of a change of a key on, who asked for it has a hand in it.
     fn carried_out(&mut self, request: &Request) {
         let done = matches!(request.state, RequestState::Approved | RequestState::Executed);
-        let (true, Change::Access(change), Some(asker)) = (done, &request.change, asking_member(&request.initiator))
+        let (true, Change::Keys(change), Some(asker)) = (done, &request.change, asking_member(&request.initiator))
         else {
             return;
         };
         match change {
-            AccessChange::Create { .. } => self.manages(asker, self.made),
-            AccessChange::Edit { service_user, .. } => drop(self.editors.insert(*service_user, asker)),
-            AccessChange::Rotate { service_user, .. } => self.manages(asker, Some(*service_user)),
-            AccessChange::Remove { .. } => {}
+            KeyChange::Create { .. } => self.manages(asker, self.made),
+            KeyChange::Edit { service_user, .. } => drop(self.editors.insert(*service_user, asker)),
+            KeyChange::Rotate { service_user, .. } => self.manages(asker, Some(*service_user)),
+            KeyChange::Remove { .. } => {}
         }
     }
 

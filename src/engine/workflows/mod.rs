@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-pub mod access;
 pub mod addresses;
+pub mod keys;
 pub mod members;
 pub mod policies;
 pub mod unfreeze;
@@ -27,7 +27,7 @@ use crate::domain::time::Moment;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Of Service Users.
-    Access(access::AccessChange),
+    Keys(keys::KeyChange),
     /// Of Members.
     Members(members::MemberChange),
     /// Of policies.
@@ -44,7 +44,7 @@ impl Change {
     /// What the queue sees of it.
     pub fn governed(&self) -> &dyn Governed {
         match self {
-            Change::Access(change) => change,
+            Change::Keys(change) => change,
             Change::Members(change) => change,
             Change::Policies(change) => change,
             Change::Addresses(change) => change,

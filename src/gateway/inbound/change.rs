@@ -14,8 +14,8 @@ use crate::engine::command::{Command, Initiation};
 use crate::engine::policy::{PolicyTerms, Rule};
 use crate::engine::withdrawals::WithdrawalAddress;
 use crate::engine::workflows::Change;
-use crate::engine::workflows::access::AccessChange;
 use crate::engine::workflows::addresses::AddressChange;
+use crate::engine::workflows::keys::KeyChange;
 use crate::engine::workflows::members::{MemberChange, PermissionSets};
 use crate::engine::workflows::policies::PolicyChange;
 use crate::engine::workflows::unfreeze::Unfreeze;
@@ -33,33 +33,33 @@ pub(super) fn create_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     }
     let settings = settings(asked.settings.as_ref())?.on(&KeySettings::default());
     let name = (*asked.name).to_owned();
-    let change = AccessChange::Create { name, scopes: scopes(&asked.scopes)?, settings };
-    initiate(Change::Access(change), asked.manner())
+    let change = KeyChange::Create { name, scopes: scopes(&asked.scopes)?, settings };
+    initiate(Change::Keys(change), asked.manner())
 }
 
 pub(super) fn edit_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::EditServiceUser<'_> = params(e)?;
-    let change = AccessChange::Edit {
+    let change = KeyChange::Edit {
         service_user: service_user(&asked.service_user_id)?,
         name: owned(&asked.name),
         scopes: asked.scopes.as_deref().map(scopes).transpose()?,
         settings: settings(asked.settings.as_ref())?,
         disabled: asked.disabled,
     };
-    initiate(Change::Access(change), asked.manner())
+    initiate(Change::Keys(change), asked.manner())
 }
 
 pub(super) fn rotate_service_user_key<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RotateServiceUserKey<'_> = params(e)?;
     let service_user = service_user(&asked.service_user_id)?;
     let overlap_s = asked.overlap_s.unwrap_or(OVERLAP_S);
-    initiate(Change::Access(AccessChange::Rotate { service_user, overlap_s }), asked.manner())
+    initiate(Change::Keys(KeyChange::Rotate { service_user, overlap_s }), asked.manner())
 }
 
 pub(super) fn remove_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RemoveServiceUser<'_> = params(e)?;
     let service_user = service_user(&asked.service_user_id)?;
-    initiate(Change::Access(AccessChange::Remove { service_user }), asked.manner())
+    initiate(Change::Keys(KeyChange::Remove { service_user }), asked.manner())
 }
 
 pub(super) fn invite_member<'a>(e: &Message<'a>) -> Parsed<'a> {

@@ -24,7 +24,7 @@ use crate::engine::transition::Transition;
 
 /// A change of Service Users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AccessChange {
+pub enum KeyChange {
     /// `create_service_user`
     Create {
         /// Its name.
@@ -61,24 +61,24 @@ pub enum AccessChange {
     },
 }
 
-impl Governed for AccessChange {
+impl Governed for KeyChange {
     fn workflow(&self) -> Workflow {
         Workflow::ManageAccess
     }
 
     fn operation(&self) -> Operation {
         match self {
-            AccessChange::Create { .. } => Operation::CreateServiceUser,
-            AccessChange::Edit { .. } => Operation::EditServiceUser,
-            AccessChange::Rotate { .. } => Operation::RotateServiceUserKey,
-            AccessChange::Remove { .. } => Operation::RemoveServiceUser,
+            KeyChange::Create { .. } => Operation::CreateServiceUser,
+            KeyChange::Edit { .. } => Operation::EditServiceUser,
+            KeyChange::Rotate { .. } => Operation::RotateServiceUserKey,
+            KeyChange::Remove { .. } => Operation::RemoveServiceUser,
         }
     }
 
     fn needs(&self) -> Needs {
         match self {
-            AccessChange::Create { .. } | AccessChange::Rotate { .. } => Needs::Key,
-            AccessChange::Edit { .. } | AccessChange::Remove { .. } => Needs::Nothing,
+            KeyChange::Create { .. } | KeyChange::Rotate { .. } => Needs::Key,
+            KeyChange::Edit { .. } | KeyChange::Remove { .. } => Needs::Nothing,
         }
     }
 
@@ -104,11 +104,11 @@ impl Governed for AccessChange {
 
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, at_once: bool) {
         let (user, change) = match self {
-            AccessChange::Create { name, scopes, settings } => {
+            KeyChange::Create { name, scopes, settings } => {
                 let Some(user) = created(t, request, at_once, name, *scopes, settings) else { return };
                 (user, ServiceUserChange::Created)
             }
-            AccessChange::Edit { service_user, .. } => {
+            KeyChange::Edit { service_user, .. } => {
                 let before = t.state().keys.service_user(*service_user);
                 let editor = match request.initiator {
                     Initiator::Member(member, _) => Some(member),
@@ -116,12 +116,12 @@ impl Governed for AccessChange {
                 };
                 (ServiceUser { editor, ..in_force(self.edited(before), t.now()) }, ServiceUserChange::Edited)
             }
-            AccessChange::Rotate { service_user, overlap_s } => {
+            KeyChange::Rotate { service_user, overlap_s } => {
                 let before = t.state().keys.service_user(*service_user).clone();
                 let Some(user) = with_new_key(t, request, at_once, before, *overlap_s) else { return };
                 (user, ServiceUserChange::Rotated)
             }
-            AccessChange::Remove { service_user } => {
+            KeyChange::Remove { service_user } => {
                 let before = t.state().keys.service_user(*service_user).clone();
                 let user =
                     ServiceUser { status: KeyStatus::Removed, claim: None, retiring: None, rotation: None, ..before };
@@ -207,7 +207,7 @@ fn in_force(user: ServiceUser, now: Moment) -> ServiceUser {
     ServiceUser { status, query_ended, ..user }
 }
 
-impl AccessChange {
+impl KeyChange {
     /// Refuses to take a key in hand where its pending requests would lack approvers, unless that is accepted (rule 23).
     /// An edit that stops the key or takes Withdraw from it ends them.
     fn strands_nothing(
@@ -218,7 +218,7 @@ impl AccessChange {
         strand_pending: bool,
         now: Moment,
     ) -> Result<(), Reject> {
-        let (AccessChange::Edit { service_user, .. } | AccessChange::Rotate { service_user, .. }) = self else {
+        let (KeyChange::Edit { service_user, .. } | KeyChange::Rotate { service_user, .. }) = self else {
             return Ok(());
         };
         let InitiatorId::Member(member) = initiator else { return Ok(()) };
@@ -228,9 +228,7 @@ impl AccessChange {
             return Ok(());
         }
         let in_hand = match self {
-            AccessChange::Rotate { .. } => {
-                ServiceUser { managers: managed_by(&state.members, before, member), ..after }
-            }
+            KeyChange::Rotate { .. } => ServiceUser { managers: managed_by(&state.members, before, member), ..after },
             _ => ServiceUser { editor: Some(member), ..after },
         };
         keeps_approvers(state, &in_hand, strand_pending)
@@ -239,7 +237,7 @@ impl AccessChange {
     /// What an approver sees, if the change is sound on the state as it is.
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         match self {
-            AccessChange::Create { name, scopes, settings } => {
+            KeyChange::Create { name, scopes, settings } => {
                 if state.keys.of(organization).len() >= SERVICE_USERS_MAX {
                     return Err(Reject::of(Code::LimitReached));
                 }
@@ -251,7 +249,7 @@ impl AccessChange {
                     ("settings", Canonical::object(settings_members(settings))),
                 ]))
             }
-            AccessChange::Edit { service_user, disabled, .. } => {
+            KeyChange::Edit { service_user, disabled, .. } => {
                 let before = state.keys.find(organization, *service_user)?;
                 if *disabled == Some(true) && before.status == KeyStatus::Unclaimed {
                     return Err(Reject::invalid("disabled", "nobody has claimed the key yet; remove it instead"));
@@ -268,7 +266,7 @@ impl AccessChange {
                     ("changes", Canonical::List(changes)),
                 ]))
             }
-            AccessChange::Rotate { service_user, overlap_s } => {
+            KeyChange::Rotate { service_user, overlap_s } => {
                 let user = state.keys.find(organization, *service_user)?;
                 if *overlap_s > OVERLAP_MAX_S {
                     return Err(Reject::invalid("overlap_s", "give at most seven days"));
@@ -280,7 +278,7 @@ impl AccessChange {
                     ("overlap_s", Canonical::count(*overlap_s)),
                 ]))
             }
-            AccessChange::Remove { service_user } => {
+            KeyChange::Remove { service_user } => {
                 let user = state.keys.find(organization, *service_user)?;
                 Ok(Canonical::object([
                     ("service_user_id", Canonical::text(service_user)),
@@ -293,7 +291,7 @@ impl AccessChange {
     /// The record with the edit made, dates not looked at yet.
     fn edited(&self, before: &ServiceUser) -> ServiceUser {
         let mut after = before.clone();
-        if let AccessChange::Edit { name, scopes, settings, disabled, .. } = self {
+        if let KeyChange::Edit { name, scopes, settings, disabled, .. } = self {
             after.name = name.clone().unwrap_or(after.name);
             after.scopes = scopes.unwrap_or(after.scopes);
             after.settings = settings.on(&after.settings);
