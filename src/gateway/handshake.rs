@@ -41,29 +41,24 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
     }
     let Peer(peer) = upgrade.peer;
     match judge(&gateway, &headers, peer).await {
-        Ok((place, opened)) => {
+        Ok(opened) => {
             let sessions = match opened.principal.actor {
                 Actor::Member(_) => gateway.dashboards.clone(),
                 _ => Handle::current(),
             };
-            upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, place, opened))
+            upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, opened))
         }
         Err(refusal) => turned_away(&gateway, &headers, peer, refusal),
     }
 }
 
 /// Whose a new socket of `peer` is, and its place; or why it cannot be.
-pub(super) async fn judge(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    peer: IpAddr,
-) -> Result<(session::Place, Opened), Refusal> {
+pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> Result<Opened, Refusal> {
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
     let (seat, parts) = gateway.seats.take(peer);
     let principal = authenticate(gateway, headers, &seat.0).await?;
     let cookie = cookie(headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
-    let opened = Opened { principal, cookie, origin: origin(headers).map(str::to_owned) };
-    Ok(((seat, admitted, parts), opened))
+    Ok(Opened { seat, admitted, parts, principal, cookie, origin: origin(headers).map(str::to_owned) })
 }
 
 fn turned_away(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: Refusal) -> Response {

@@ -138,11 +138,14 @@ pub(super) struct Session {
     pub(super) stopping: bool,
 }
 
-/// A socket's seat, its place among its address's, and the queue of its parts.
-pub(super) type Place = (Occupied, Admitted, mpsc::Receiver<Vec<Part>>);
-
-/// What the handshake found.
+/// What the handshake found, and what the socket was given.
 pub(super) struct Opened {
+    /// Its seat.
+    pub(super) seat: Occupied,
+    /// Its place among its address's.
+    pub(super) admitted: Admitted,
+    /// The queue of its parts.
+    pub(super) parts: mpsc::Receiver<Vec<Part>>,
     /// Whose the socket is.
     pub(super) principal: Principal,
     /// The hash of the Member's cookie that it came with.
@@ -155,8 +158,7 @@ pub(super) struct Opened {
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    (seat, admitted, mut parts): Place,
-    Opened { principal, cookie, origin }: Opened,
+    Opened { seat, admitted, mut parts, principal, cookie, origin }: Opened,
 ) -> impl Future<Output = ()> + Send {
     let now = Instant::now();
     let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;

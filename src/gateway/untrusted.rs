@@ -37,9 +37,9 @@ pub struct Claim {
 /// is refused.
 pub async fn socket(gateway: Arc<Gateway>, headers: &HeaderMap, stream: TcpStream) -> bool {
     let Ok(peer) = stream.peer_addr() else { return false };
-    let Ok((place, opened)) = handshake::judge(&gateway, headers, peer.ip()).await else { return false };
+    let Ok(opened) = handshake::judge(&gateway, headers, peer.ip()).await else { return false };
     let socket = WebSocket::from_raw_socket(Socket::plain(stream), Role::Server, Some(upgrade::config())).await;
-    session::run(gateway, socket, place, opened).await;
+    session::run(gateway, socket, opened).await;
     true
 }
 
