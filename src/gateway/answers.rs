@@ -9,7 +9,7 @@ use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
-use super::replay::Turn;
+use super::replay::Replay;
 use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
@@ -295,7 +295,7 @@ impl Session {
         }
         match first {
             First::Past(owner) => {
-                return self.read_on(Turn { call, follow, owner, at, warnings, fills: fills.is_some() });
+                return self.read_on(Replay { call, follow, owner, at, warnings, fills: fills.is_some() });
             }
             _ if follow.acknowledged => {}
             _ => self.acknowledge_stream(&call, warnings, fills.is_some(), now),

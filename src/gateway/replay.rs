@@ -29,7 +29,7 @@ const ITEMS_MAX: usize = 256;
 pub(super) const BROKEN_OFF: End = End::Close(1013, "replay broken off: reconnect with from_offset");
 
 /// A replay on its way.
-pub(super) struct Turn {
+pub(super) struct Replay {
     pub(super) call: Call,
     pub(super) follow: Follow,
     pub(super) owner: Owner,
@@ -41,7 +41,7 @@ pub(super) struct Turn {
 }
 
 /// A replay, and the next page of it.
-pub(super) type Turned = (Turn, Result<Past, Busy>);
+pub(super) type Paged = (Replay, Result<Past, Busy>);
 
 impl Session {
     /// Whether a subscription is the socket's own still, and not one that it has ended.
@@ -61,59 +61,59 @@ impl Session {
     }
 
     /// Asks history for the next page.
-    pub(super) fn read_on(&mut self, turn: Turn) {
+    pub(super) fn read_on(&mut self, replay: Replay) {
         let history = self.gateway.history.clone();
         self.replays.push(Box::pin(async move {
-            let stream = (turn.owner, turn.call.operation);
-            let page = history.stream(stream, turn.follow.from_offset.unwrap_or(0), turn.at).await;
-            (turn, page)
+            let stream = (replay.owner, replay.call.operation);
+            let page = history.stream(stream, replay.follow.from_offset.unwrap_or(0), replay.at).await;
+            (replay, page)
         }));
     }
 
     /// Writes a page and asks for what follows it; the acknowledgement comes before the first.
-    pub(super) async fn replayed(&mut self, (mut turn, page): Turned, socket: &mut WebSocket) -> Option<End> {
+    pub(super) async fn replayed(&mut self, (mut replay, page): Paged, socket: &mut WebSocket) -> Option<End> {
         let now = (self.gateway.clock)();
         let page = match page {
-            _ if !self.follows(turn.call.operation, turn.follow.number) => {
-                self.ended_early(&turn.call, turn.follow, now);
+            _ if !self.follows(replay.call.operation, replay.follow.number) => {
+                self.ended_early(&replay.call, replay.follow, now);
                 return None;
             }
             Ok(Past::Page(page)) => page,
-            _ if turn.follow.acknowledged => return Some(BROKEN_OFF),
+            _ if replay.follow.acknowledged => return Some(BROKEN_OFF),
             Ok(Past::TooOld) => {
-                self.follow(turn.call, Follow { from_offset: None, too_old: true, ..turn.follow });
+                self.follow(replay.call, Follow { from_offset: None, too_old: true, ..replay.follow });
                 self.submit(now);
                 return None;
             }
             Ok(Past::Unknown) => {
-                self.refused(&turn.call, &unknown_offset(), now);
+                self.refused(&replay.call, &unknown_offset(), now);
                 return None;
             }
             Err(Busy) => {
-                self.refused_call(&turn.call, past::BUSY, now);
+                self.refused_call(&replay.call, past::BUSY, now);
                 return None;
             }
         };
-        if !turn.follow.acknowledged {
-            self.acknowledge_stream(&turn.call, std::mem::take(&mut turn.warnings), turn.fills, now);
-            turn.follow.acknowledged = true;
+        if !replay.follow.acknowledged {
+            self.acknowledge_stream(&replay.call, std::mem::take(&mut replay.warnings), replay.fills, now);
+            replay.follow.acknowledged = true;
         }
         let mut items = page.items.into_iter().map(|(stamped, route)| Item::new(stamped, route)).peekable();
         while items.peek().is_some() {
-            self.replay(turn.call.operation, items.by_ref().take(ITEMS_MAX));
+            self.replay(replay.call.operation, items.by_ref().take(ITEMS_MAX));
             if let Err(failed) = self.write(socket).await {
                 return Some(failed);
             }
         }
-        turn.follow.from_offset = Some(page.until);
+        replay.follow.from_offset = Some(page.until);
         if self.stopping {
             // The client goes on from here after the restart.
             return None;
         }
-        if page.until < turn.at.snapshot_offset() {
-            self.read_on(turn);
+        if page.until < replay.at.snapshot_offset() {
+            self.read_on(replay);
         } else {
-            self.follow(turn.call, turn.follow);
+            self.follow(replay.call, replay.follow);
             self.submit(now);
         }
         None
@@ -146,7 +146,7 @@ impl Session {
 }
 
 /// The first of the replays to have its next page, and its place. There must be one.
-pub(super) async fn turned(replays: &mut [BoxFuture<'static, Turned>]) -> (Turned, usize) {
-    let (turned, place, _) = select_all(replays).await;
-    (turned, place)
+pub(super) async fn paged(replays: &mut [BoxFuture<'static, Paged>]) -> (Paged, usize) {
+    let (paged, place, _) = select_all(replays).await;
+    (paged, place)
 }

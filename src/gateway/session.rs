@@ -29,7 +29,7 @@ use super::outlet::{Occupied, Outlet};
 use super::part::{Part, Told};
 use super::presence;
 use super::release::Ticket;
-use super::replay::{Turned, turned};
+use super::replay::{Paged, paged};
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
@@ -81,7 +81,7 @@ enum Next {
     Delivery(Option<Vec<Part>>),
     TooSlow,
     Answered(Option<Answered>),
-    Turned((Turned, usize)),
+    Paged((Paged, usize)),
     Message(Option<Result<Message, Error>>),
     Stopping,
     Beat,
@@ -110,7 +110,7 @@ pub(super) struct Session {
     pub(super) looking_back: usize,
     pub(super) history: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// Streams that history is telling the past of.
-    pub(super) replays: Vec<BoxFuture<'static, Turned>>,
+    pub(super) replays: Vec<BoxFuture<'static, Paged>>,
     /// Subscriptions so far.
     pub(super) subscriptions: u64,
     /// Ends the session once what was rendered is written.
@@ -240,7 +240,7 @@ impl Session {
                         delivery = parts.recv() => Next::Delivery(delivery),
                         () = outlet.too_slow() => Next::TooSlow,
                         answered = self.history.next(), if !self.history.is_empty() => Next::Answered(answered),
-                        turned = turned(&mut self.replays), if !self.replays.is_empty() => Next::Turned(turned),
+                        paged = paged(&mut self.replays), if !self.replays.is_empty() => Next::Paged(paged),
                         message = socket.next(), if self.reads() => Next::Message(message),
                         () = outlet.stopping(), if !self.stopping => Next::Stopping,
                         _ = beat.tick() => Next::Beat,
@@ -280,9 +280,9 @@ impl Session {
             Next::Delivery(None) => return Some(End::Gone),
             Next::TooSlow => return Some(End::Close(SLOW_CONSUMER, "slow consumer")),
             Next::Answered(answered) => answered.into_iter().for_each(|answered| self.looked_back(answered)),
-            Next::Turned((turned, ended)) => {
+            Next::Paged((paged, ended)) => {
                 drop(self.replays.swap_remove(ended));
-                return Box::pin(self.replayed(turned, socket)).await;
+                return Box::pin(self.replayed(paged, socket)).await;
             }
             Next::Message(message) => return self.read(message, socket).await,
             Next::Stopping => {
