@@ -336,7 +336,7 @@ impl Session {
 /// What the acknowledgement of a private channel says; clients send it back as params after a reconnect.
 fn acknowledgement(
     channel: Operation,
-    options: &super::inbound::Channel,
+    options: &super::inbound::Subscription,
     warnings: Vec<&'static str>,
     fills: bool,
 ) -> Subscribed {

@@ -8,7 +8,7 @@ use super::admission::counted_as;
 use super::call::{Call, Continuation, Follow};
 use super::credentials::ApiCredentials;
 use super::fan_out;
-use super::inbound::{self, Body, Channel, Request, WireError, set_step};
+use super::inbound::{self, Body, Request, Subscription, WireError, set_step};
 use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::release::Ticket;
@@ -274,7 +274,7 @@ impl Session {
         }
     }
 
-    async fn subscribe(&mut self, operation: Operation, channel: Channel, req_id: Option<i64>, now: Moment) {
+    async fn subscribe(&mut self, operation: Operation, channel: Subscription, req_id: Option<i64>, now: Moment) {
         let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
             Operation::Status => {
@@ -305,7 +305,7 @@ impl Session {
         }
     }
 
-    fn unsubscribe(&mut self, operation: Operation, channel: &Channel, envelope: Envelope<'_>) {
+    fn unsubscribe(&mut self, operation: Operation, channel: &Subscription, envelope: Envelope<'_>) {
         match operation {
             Operation::Instrument
             | Operation::Ticker

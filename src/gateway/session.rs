@@ -62,7 +62,7 @@ pub(super) struct Following {
     /// Frames so far (rule 43).
     pub(super) sequence: u64,
     /// What was asked for; boxed, because the table of these has room for more than there are.
-    pub(super) options: Box<super::inbound::Channel>,
+    pub(super) options: Box<super::inbound::Subscription>,
 }
 
 /// How a session ends.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Continuation};
 use super::dispatch::{NOT_SUBSCRIBED, UNAVAILABLE};
-use super::inbound::{Channel, WireError};
+use super::inbound::{Subscription, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
 use super::tap::Tap;
@@ -42,7 +42,7 @@ impl Session {
 
     /// One acknowledgement for each symbol, as v2 has it. It is written before the first frame, since nothing is passed or taken
     /// from the queue meanwhile.
-    pub(super) async fn follow_market(&mut self, operation: Operation, channel: Channel, envelope: Envelope<'_>) {
+    pub(super) async fn follow_market(&mut self, operation: Operation, channel: Subscription, envelope: Envelope<'_>) {
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
             Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// One acknowledgement for each topic; nothing of it comes afterwards.
-    pub(super) fn leave_market(&mut self, operation: Operation, channel: &Channel, envelope: Envelope<'_>) {
+    pub(super) fn leave_market(&mut self, operation: Operation, channel: &Subscription, envelope: Envelope<'_>) {
         let topics = match self.topics_of(operation, channel) {
             Ok(topics) => topics,
             Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
@@ -109,7 +109,7 @@ impl Session {
 
     /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
     /// no market.
-    fn topics_of(&self, operation: Operation, channel: &Channel) -> Result<Vec<Named>, WireError> {
+    fn topics_of(&self, operation: Operation, channel: &Subscription) -> Result<Vec<Named>, WireError> {
         let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(topic(None)))]);

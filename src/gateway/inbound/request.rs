@@ -33,9 +33,9 @@ pub enum Body {
     /// Answer `pong`.
     Ping,
     /// Begin a stream.
-    Subscribe(Channel),
+    Subscribe(Subscription),
     /// End a stream.
-    Unsubscribe(Channel),
+    Unsubscribe(Subscription),
     /// Ask the engine to act.
     Command(Command),
     /// `cancel_order`: one answer for each.
@@ -63,7 +63,7 @@ pub fn set_step(command: &mut Command, verified: u64) {
 
 /// How a stream is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Channel {
+pub struct Subscription {
     /// The symbols of a channel that has them; `None` when none were named.
     pub symbols: Option<Vec<String>>,
     /// Levels of a book.
@@ -94,7 +94,7 @@ pub struct Channel {
     pub workflow: Option<Workflow>,
 }
 
-impl Channel {
+impl Subscription {
     /// Whether the stream of `operation` is to begin with its snapshot, where it does not resume.
     pub fn wants_snapshot(&self, operation: Operation) -> bool {
         self.snap_orders.filter(|_| operation == Operation::Executions).or(self.snapshot).unwrap_or(true)
@@ -157,7 +157,7 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
     serde_json::from_str(text).map_err(|_| WireError::shape::<T>(text, &envelope.method))
 }
 
-fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Channel), WireError> {
+fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Subscription), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
     let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
     let filters = [
@@ -180,7 +180,7 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Ch
         Some("bbo") => Some(true),
         Some(_) => return Err(WireError::field("event_trigger", "give trades or bbo")),
     };
-    let channel = Channel {
+    let channel = Subscription {
         symbols: names(asked.symbol, "Symbol field must be an array")?,
         depth: asked.depth,
         interval: asked.interval,
