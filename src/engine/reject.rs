@@ -246,8 +246,9 @@ impl Reject {
 
     /// The refusal of a batch for the sake of that one of its orders.
     pub fn in_batch(self, index: usize) -> Reject {
-        // Clients match a text without a field whole (rule 45).
-        let (Some(field), Some(advice)) = (self.field, &self.advice) else { return self };
+        // The deadline is the message's; and clients match a text without a field whole (rule 45).
+        let of_order = self.field.filter(|field| *field != "deadline");
+        let (Some(field), Some(advice)) = (of_order, &self.advice) else { return self };
         Reject::field(self.code, field, format!("{advice} (orders[{index}])"))
     }
 

@@ -85,6 +85,22 @@ fn a_batch_cancels_what_is_open_of_it_and_leaves_the_rest() {
 }
 
 #[test]
+fn a_batch_that_is_refused_for_its_deadline_names_no_order() {
+    let mut stage = stage();
+    let asked = [None, Some("a")].map(|name| match limit(Side::Buy, "1", "10", name) {
+        Command::PlaceOrder(asked) => asked,
+        other => panic!("{other:?}"),
+    });
+    for (seconds, refusal) in
+        [(0, "EService:Deadline elapsed"), (61, "EGeneral:Invalid arguments:deadline: give at most 60 s from now")]
+    {
+        let mut batch = Command::PlaceBatch(asked.to_vec());
+        batch.set_deadline(stage.now.plus_us(seconds * SECOND));
+        assert_eq!(stage.run(&bot(1), batch).unwrap_err().text(), refusal);
+    }
+}
+
+#[test]
 fn open_orders_are_answered_a_page_at_a_time() {
     let mut stage = stage();
     let placed: Vec<_> =
