@@ -95,14 +95,15 @@ impl Market {
         i64::try_from(cash / i128::from(price.0)).ok().map(Quantity)
     }
 
-    /// `cost ÷ qty` in price units, rounded down; `None` when nothing was traded.
+    /// `cost ÷ qty` in price units, rounded to the nearest; `None` when nothing was traded.
     pub fn average(&self, cost: Amount, qty: Quantity) -> Option<i64> {
         if qty.0 == 0 {
             return None;
         }
         let up = u32::from(self.price_decimals) + u32::from(self.qty_decimals);
         let scaled = i128::from(cost.0).saturating_mul(10i128.pow(up));
-        let units = scaled / i128::from(qty.0) / 10i128.pow(u32::from(self.quote_decimals));
+        let divisor = i128::from(qty.0) * power(self.quote_decimals.into());
+        let units = scaled.saturating_add(divisor / 2) / divisor;
         Some(i64::try_from(units).unwrap_or(i64::MAX))
     }
 
@@ -155,6 +156,19 @@ mod tests {
         assert_eq!(market(9).cost(price, qty), Some(Amount(45_285_652_852)));
         assert_eq!(market(11).cost_up(price, qty), Some(Amount(4_528_565_285_200)));
         assert_eq!(market(4).base_amount(qty), Some(Amount(10_000_100)));
+    }
+
+    #[test]
+    fn an_average_is_rounded_to_the_nearest() {
+        let average = |cost, qty| market(4).average(Amount(cost), Quantity(qty));
+        assert_eq!(average(0, 0), None);
+        // One fill of 0.12345678 at 60000.1 costs 7407.4191, rounded down.
+        let cost = market(4).cost(Price(600_001), Quantity(12_345_678)).unwrap();
+        assert_eq!(average(cost.0, 12_345_678), Some(600_001));
+        for (cost, rounded) in [(10_004, 10), (10_499, 10), (10_500, 11), (10_999, 11), (11_000, 11)] {
+            assert_eq!(average(cost, 100_000_000), Some(rounded), "{cost}");
+        }
+        assert_eq!(average(i64::MAX, 1), Some(i64::MAX), "at the most");
     }
 
     #[test]
