@@ -33,7 +33,8 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     }
     let order = armed(t.state(), &market, order)?;
     let ready = if order.waits() {
-        waiting(t.state().reference.status(market.id), order)?
+        check_status(t.state().reference.status(market.id), &order)?;
+        order
     } else {
         ready(t, &market, order, Amount::ZERO)?
     };
@@ -154,26 +155,15 @@ pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool 
     alive.and_then(|maker| maker.limit).is_some_and(|price| reaches(order, price))
 }
 
-/// An order that waits for its trigger or its start, if the market takes orders at all: what else its status asks for is
-/// asked when it goes live.
-fn waiting(status: MarketStatus, order: Order) -> Result<Order, Reject> {
-    match status {
-        MarketStatus::CancelOnly | MarketStatus::ReduceOnly | MarketStatus::Maintenance => {
-            check_status(status, &order)?
-        }
-        MarketStatus::Online | MarketStatus::PostOnly | MarketStatus::LimitOnly => {}
-    }
-    Ok(order)
-}
-
-/// Whether a market in this status takes such an order.
+/// Whether a market in this status takes such an order. Of one that waits for its trigger or its start, what kind it has
+/// to be is asked when it goes live.
 pub(super) fn check_status(status: MarketStatus, order: &Order) -> Result<(), Reject> {
     let code = match status {
         MarketStatus::Online => return Ok(()),
         MarketStatus::CancelOnly => Code::MarketCancelOnly,
-        MarketStatus::PostOnly if order.post_only => return Ok(()),
+        MarketStatus::PostOnly if order.post_only || order.waits() => return Ok(()),
         MarketStatus::PostOnly => Code::MarketPostOnly,
-        MarketStatus::LimitOnly if order.order_type.is_limit() => return Ok(()),
+        MarketStatus::LimitOnly if order.order_type.is_limit() || order.waits() => return Ok(()),
         MarketStatus::LimitOnly => Code::MarketLimitOnly,
         MarketStatus::ReduceOnly => Code::ReduceOnly,
         MarketStatus::Maintenance => Code::MarketMaintenance,

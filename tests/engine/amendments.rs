@@ -170,7 +170,11 @@ fn a_market_takes_what_its_status_admits_and_cancels_always() {
         let waiting = triggered(OrderType::StopLoss, Side::Sell, "0.1", "20000", None);
         match careful {
             Some(code) => assert_eq!(floor.refused(alice, &waiting), code, "{status:?}"),
-            None => drop(floor.place(alice, &waiting)),
+            None => {
+                let waiting = floor.place(alice, &waiting);
+                let moved = AmendOrder { trigger_price: Some(decimal("20001")), ..amendment(waiting) };
+                floor.amend(alice, &moved).unwrap();
+            }
         }
         let less = AmendOrder { order_qty: Some(decimal("0.05")), ..amendment(id) };
         assert_eq!(floor.amend(alice, &less).err().map(|refusal| refusal.code), plain, "{status:?}");
