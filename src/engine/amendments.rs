@@ -159,6 +159,10 @@ fn judged(
     }
     order.held =
         wanted(market, order, order.remaining()).ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
+    if order.limit == before.limit && order.qty <= before.qty {
+        // Fees that were rounded up may have left less; who asks for no more needs no more.
+        order.held = order.held.min(before.held);
+    }
     let available = t.state().ledger.available(order.account, held_asset(order, &t.state().reference));
     if available.saturating_add(before.held) < order.held {
         return Err(Reject::of(Code::InsufficientFunds));
@@ -222,6 +226,7 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
         opened_at: t.now(),
         userref: asked.order_userref.or(before.userref),
         post_only: asked.post_only.unwrap_or(before.post_only),
+        terms: before.terms.as_ref().map(|terms| Box::new(terms.asked())),
         ..before.clone()
     };
     if let Some(price) = asked.limit_price {

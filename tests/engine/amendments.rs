@@ -141,6 +141,38 @@ fn an_edit_replaces_an_order_whole_or_not_at_all() {
 }
 
 #[test]
+fn an_order_that_an_edit_places_was_not_amended() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let order = floor.place(alice, &limit(Side::Buy, "1", "29000"));
+    floor.amend(alice, &AmendOrder { limit_price: Some(decimal("28000")), ..amendment(order) }).unwrap();
+    let asked = EditOrder { order_qty: Some(decimal("2")), ..edit_of(order) };
+    let Ok(Reply::Edited { order: Some(id), .. }) = floor.venue.run(|t| edit(t, alice, &asked)) else {
+        panic!("an order");
+    };
+    assert!(!floor.order(id).terms.as_ref().is_some_and(|terms| terms.amended));
+}
+
+/// Fees are rounded up, so that small fills leave less than the taker's fee on what remains (rule 34).
+#[test]
+fn rule_34_who_asks_for_less_needs_no_more_than_the_order_holds() {
+    let mut floor = floor();
+    let (bob, dave) = (floor.bob, floor.venue.trader(4));
+    floor.venue.fund(dave, USD, 101);
+    let order = floor.place(dave, &limit(Side::Buy, "0.001", "1000"));
+    floor.place(bob, &limit(Side::Sell, "0.00001", "1000"));
+    assert_eq!(floor.venue.balance(dave, USD), (0, 99, 99));
+    let less = |qty: &str| AmendOrder { order_qty: Some(decimal(qty)), ..amendment(order) };
+    floor.amend(dave, &less("0.00099999")).unwrap();
+    assert_eq!(floor.venue.balance(dave, USD), (0, 99, 99));
+    assert_eq!(floor.amend(dave, &less("0.001")).unwrap_err().code, Code::InsufficientFunds);
+    floor.amend(dave, &less("0.0005")).unwrap();
+    assert_eq!(floor.venue.balance(dave, USD), (49, 50, 99), "49 and a fee of 1");
+    floor.place(bob, &limit(Side::Sell, "0.00049", "1000"));
+    assert_eq!(floor.venue.balance(dave, USD), (49, 0, 49));
+}
+
+#[test]
 fn a_market_takes_what_its_status_admits_and_cancels_always() {
     let mut floor = floor();
     let alice = floor.alice;
