@@ -12,7 +12,7 @@ use super::matching::{end, run, shown};
 use super::orders::held_asset;
 use super::query::Reply;
 use super::reject::{Code, Reject};
-use super::trading::{check_status, launch, meets, ready};
+use super::trading::{check_status, launch, meets, ready, rests};
 use super::transition::Transition;
 use super::triggers::{armed, settle};
 use crate::domain::decimal::Decimal;
@@ -153,13 +153,13 @@ fn judged(
     if order.waits() {
         return Ok(Place::Kept);
     }
-    let crosses = order.limit != before.limit && meets(t, market, order);
-    if crosses && (asked.post_only || order.post_only) {
+    let moves = order.limit != before.limit;
+    if moves && meets(t, market, order) && (asked.post_only || order.post_only) {
         return Err(Reject::field(Code::PostOnly, "limit_price", "the order would take; choose another limit"));
     }
     order.held =
         wanted(market, order, order.remaining()).ok_or_else(|| Reject::invalid("order_qty", "out of range"))?;
-    if order.limit == before.limit && order.qty <= before.qty {
+    if !moves && order.qty <= before.qty {
         // Fees that were rounded up may have left less; who asks for no more needs no more.
         order.held = order.held.min(before.held);
     }
@@ -167,10 +167,11 @@ fn judged(
     if available.saturating_add(before.held) < order.held {
         return Err(Reject::of(Code::InsufficientFunds));
     }
-    Ok(match (crosses, order.limit != before.limit || order.qty > before.qty) {
-        (true, _) => Place::Off,
-        (false, true) => Place::Back,
-        (false, false) => Place::Kept,
+    Ok(match moves {
+        true if !rests(t, market, order) => Place::Off,
+        true => Place::Back,
+        false if order.qty > before.qty => Place::Back,
+        false => Place::Kept,
     })
 }
 

@@ -25,9 +25,12 @@ pub(super) fn run(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// Ends an open order early; its hold is released.
+/// Ends an open order early; its hold is released. One whose time is over has expired, whatever else ends it (rule 39).
 pub(super) fn end(t: &mut Transition<'_>, order: Order, reason: CancelReason) {
-    let status = if reason == CancelReason::Expired { OrderStatus::Expired } else { OrderStatus::Canceled };
+    let (status, reason) = match order.is_expired(t.now()) {
+        true => (OrderStatus::Expired, CancelReason::Expired),
+        false => (OrderStatus::Canceled, reason),
+    };
     t.emit(Event::OrderCanceled { order: Order { status, held: Amount::ZERO, ..order }, reason });
 }
 

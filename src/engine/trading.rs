@@ -143,16 +143,21 @@ pub(super) fn launch(t: &mut Transition<'_>, market: &Market, order: Order) {
     }
 }
 
-/// Whether an order that goes live rests at once.
+/// Whether an order that goes live rests at once. Orders in its way whose time is over have to end first, so that the
+/// book never crosses.
 pub(super) fn rests(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
-    order.limit.is_some() && order.time_in_force.waits() && !meets(t, market, order)
+    order.limit.is_some() && order.time_in_force.waits() && in_reach(t, market, order).next().is_none()
 }
 
 /// Whether somebody's live order is at a price that `order` reaches; an own one as well.
 pub(super) fn meets(t: &Transition<'_>, market: &Market, order: &Order) -> bool {
-    let book = t.state().orders.book(market.id);
-    let alive = book.against(order.side).find(|maker| !maker.is_expired(t.now()));
-    alive.and_then(|maker| maker.limit).is_some_and(|price| reaches(order, price))
+    in_reach(t, market, order).any(|maker| !maker.is_expired(t.now()))
+}
+
+/// The orders of the book at prices that `order` reaches.
+fn in_reach<'a>(t: &'a Transition<'_>, market: &Market, order: &'a Order) -> impl Iterator<Item = &'a Order> {
+    let against = t.state().orders.book(market.id).against(order.side);
+    against.take_while(|maker| maker.limit.is_some_and(|price| reaches(order, price)))
 }
 
 /// Whether a market in this status takes such an order. Of one that waits for its trigger or its start, what kind it has

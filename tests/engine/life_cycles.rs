@@ -5,7 +5,7 @@ use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTra
 use countersign::engine::command::{AmendOrder, AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::ledger::Party;
 use countersign::engine::reject::Code;
-use countersign::engine::trading::cancel;
+use countersign::engine::trading::{cancel, cancel_all};
 
 use crate::venue::{BTC, USD, limit, market};
 
@@ -230,9 +230,10 @@ fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() 
     let crossing = AmendOrder { limit_price: Some(decimal("100")), ..amendment(resting) };
     assert_eq!(floor.amend(alice, &crossing).unwrap_err().code, Code::UnknownOrder, "its time is over");
     floor.place(bob, &PlaceOrder { post_only: true, ..limit(Side::Buy, "0.1", "31000") });
-    assert_eq!(floor.told(), ["placed limit rests"], "whoever comes later does not meet it");
+    let told = floor.told();
+    assert_eq!(told, ["placed limit", "ended Expired", "rested"], "whoever comes later does not meet it");
     floor.wait(0);
-    assert_eq!(floor.told(), ["ended Expired"]);
+    assert_eq!(floor.told(), [""; 0]);
 
     let start = floor.venue.now.plus_us(5 * SECOND);
     let later = AskedTerms { effective_time: Some(start), ..AskedTerms::default() };
@@ -242,6 +243,42 @@ fn good_till_date_ends_on_time_even_before_the_tick_and_a_start_is_waited_for() 
     assert_eq!(floor.told(), [""; 0]);
     floor.wait(1);
     assert_eq!(floor.told(), ["live limit", "traded 10000000 at 31000"]);
+}
+
+#[test]
+fn rule_39_no_order_rests_beyond_one_whose_time_is_over() {
+    let mut floor = floor();
+    let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
+    let end = floor.venue.now.plus_us(10 * SECOND);
+    for price in ["31000", "32000", "33000"] {
+        let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", price) };
+        floor.place(alice, &with(gtd, AskedTerms { expire_time: Some(end), ..AskedTerms::default() }));
+    }
+    let amended = floor.place(bob, &limit(Side::Buy, "0.1", "29000"));
+    floor.venue.now = end;
+    floor.told();
+    floor.place(carol, &limit(Side::Buy, "0.2", "31500"));
+    assert_eq!(floor.told(), ["placed limit", "ended Expired", "rested"]);
+    floor.amend(bob, &AmendOrder { limit_price: Some(decimal("32000")), ..amendment(amended) }).unwrap();
+    assert_eq!(floor.told(), ["amended Off", "ended Expired", "rested"]);
+    assert_eq!(floor.book(Side::Buy), [(32_000, 10_000_000), (31_500, 20_000_000)]);
+    assert_eq!(floor.book(Side::Sell), [(33_000, 10_000_000)], "which nobody reaches before the tick");
+}
+
+#[test]
+fn rule_39_an_order_past_its_date_has_expired_whatever_ends_it() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let end = floor.venue.now.plus_us(10 * SECOND);
+    let gtd = PlaceOrder { time_in_force: TimeInForce::Gtd, ..limit(Side::Sell, "0.1", "31000") };
+    let gtd = with(gtd, AskedTerms { expire_time: Some(end), ..AskedTerms::default() });
+    let [first, _, _] = [(); 3].map(|()| floor.place(alice, &gtd));
+    floor.told();
+    floor.venue.now = end.minus_us(1);
+    floor.venue.run(|t| cancel(t, alice, &OrderRef::Id(first))).unwrap();
+    floor.venue.now = end;
+    floor.venue.run(|t| cancel_all(t, alice)).unwrap();
+    assert_eq!(floor.told(), ["ended UserRequested", "ended Expired", "ended Expired"]);
 }
 
 #[test]
