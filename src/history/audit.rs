@@ -48,8 +48,31 @@ pub struct Audited {
     pub hash: [u8; 32],
 }
 
-/// The rows that an event adds to those that its batch tells already.
-pub fn rows(stamped: &Stamped, told: &[AuditRow]) -> Vec<AuditRow> {
+/// What was told of a moment, so that each vote is told once: a policy that the Member's message, or the next one, brought
+/// about may change the request again at the same moment.
+#[derive(Debug, Default)]
+pub struct Told(Vec<AuditEntry>);
+
+impl Told {
+    /// Where the telling goes on behind these rows, the last ones of the table.
+    pub fn behind(rows: &[Stored]) -> Told {
+        Told(rows.iter().filter_map(|row| read(&row.body)).collect())
+    }
+
+    /// Whether a vote is told for the first time; it is told from now on.
+    fn is_new(&mut self, vote: &AuditEntry) -> bool {
+        self.0.retain(|other| other.at == vote.at);
+        let is_it = |other: &AuditEntry| {
+            (&other.actor, &other.action, &other.subject) == (&vote.actor, &vote.action, &vote.subject)
+        };
+        let new = !self.0.iter().any(is_it);
+        self.0.extend(new.then(|| vote.clone()));
+        new
+    }
+}
+
+/// The rows that tell of an event.
+pub fn rows(stamped: &Stamped, told: &mut Told) -> Vec<AuditRow> {
     let Some((organizations, entries)) = entries(stamped, told) else { return Vec::new() };
     let each = organizations.iter().flat_map(|organization| entries.iter().map(move |entry| (organization, entry)));
     // An event has room for 255 items (rule 41).
@@ -65,7 +88,7 @@ fn actor(by: Actor) -> String {
 }
 
 /// Whose logs tell of an event, and what.
-fn entries(stamped: &Stamped, told: &[AuditRow]) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
+fn entries(stamped: &Stamped, told: &mut Told) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
     let entry = |action: &str, subject: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
         actor: actor(stamped.by),
@@ -186,12 +209,7 @@ fn of_member(
 }
 
 /// A request that was opened, a vote, and what became of it.
-fn of_request(
-    stamped: &Stamped,
-    told: &[AuditRow],
-    request: &Request,
-    before: Option<RequestState>,
-) -> Vec<AuditEntry> {
+fn of_request(stamped: &Stamped, told: &mut Told, request: &Request, before: Option<RequestState>) -> Vec<AuditEntry> {
     let name = request.change.governed().name();
     let entry = |action: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
@@ -210,21 +228,13 @@ fn of_request(
         .last()
         .filter(|vote| vote.at == stamped.at && stamped.by == Actor::Member(vote.member) && !vote.struck);
     let cast = cast.map(|vote| entry(format!("{name}.vote_{}", vote.decision.name()), vote.comment.clone()));
-    entries.extend(cast.filter(|vote| !is_told(vote, told)));
+    entries.extend(cast.filter(|vote| told.is_new(vote)));
     match request.state {
         RequestState::Pending if entries.is_empty() => entries.push(entry(format!("{name}.restated"), None)),
         RequestState::Pending => {}
         state => entries.push(entry(format!("{name}.{}", state.name()), request.reason.clone())),
     }
     entries
-}
-
-/// Whether a vote is told already: a policy that the Member's message, or the next one, brought about may change the request
-/// again at the same moment.
-fn is_told(vote: &AuditEntry, told: &[AuditRow]) -> bool {
-    let of = |entry: &AuditEntry| (entry.at, entry.actor.clone(), entry.action.clone(), entry.subject.clone());
-    let now = told.iter().rev().take_while(|row| row.stored.at_us == vote.at.0);
-    now.filter_map(|row| read::<AuditEntry>(&row.stored.body)).any(|other| of(&other) == of(vote))
 }
 
 #[cfg(test)]
@@ -239,7 +249,10 @@ mod tests {
     fn told(event: Event) -> Vec<(u64, u8)> {
         let by = Actor::Venue(VenueKeyId(1));
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
-        rows(&stamped, &[]).iter().map(|row| (row.organization, Seq::of_offset(row.stored.id).1)).collect()
+        rows(&stamped, &mut Told::default())
+            .iter()
+            .map(|row| (row.organization, Seq::of_offset(row.stored.id).1))
+            .collect()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::audit::Told;
 use super::streams::Noted;
 use super::{History, Incoming, queries, rows};
 use crate::domain::ids::Seq;
@@ -25,6 +26,7 @@ const RETRY: Duration = Duration::from_secs(1);
 struct Projector {
     writer: HistoryWriter,
     journal: JournalReader,
+    told: Told,
     noted: Noted,
     /// How long it is kept where the items of private streams lie, in µs, and the stamp of the last event when it
     /// was last seen to.
@@ -50,28 +52,38 @@ pub async fn start(
     kept: Duration,
     until: Seq,
 ) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), HistoryError> {
-    let (mut writer, reader) = history::open(storage).await?;
-    let mut seq = reader.checkpoint().await?;
-    if seq > until.0 {
-        tracing::warn!(
-            seq,
-            journal = until.0,
-            "the history tables tell of more than the journal has; they are made anew"
-        );
-        writer.clear().await?;
-        seq = 0;
-    }
-    let (reached, following) = watch::channel(seq);
-    let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
-    let noted = Noted::default();
-    let projector =
-        Projector { writer, journal: journal.clone(), noted, kept_us, forgot_us: 0, seq, saved: seq, reached };
+    let (projector, reader) = Projector::open(storage, journal.clone(), kept, until).await?;
+    let following = projector.reached.subscribe();
     let (telling, past) = oneshot::channel();
     let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), telling)));
     Ok((History { reader, journal, streams, reached: following }, past, projecting))
 }
 
 impl Projector {
+    /// Opens the tables, or makes them anew if they tell of more than `until`; what it writes goes on from there.
+    async fn open(
+        storage: &Storage,
+        journal: JournalReader,
+        kept: Duration,
+        until: Seq,
+    ) -> Result<(Projector, HistoryReader), HistoryError> {
+        let (mut writer, reader) = history::open(storage).await?;
+        let mut seq = reader.checkpoint().await?;
+        if seq > until.0 {
+            tracing::warn!(
+                seq,
+                journal = until.0,
+                "the history tables tell of more than the journal has; they are made anew"
+            );
+            writer.clear().await?;
+            seq = 0;
+        }
+        let (reached, _) = watch::channel(seq);
+        let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
+        let (told, noted) = (Told::behind(&reader.last_audited().await?), Noted::default());
+        Ok((Projector { writer, journal, told, noted, kept_us, forgot_us: 0, seq, saved: seq, reached }, reader))
+    }
+
     async fn run(
         mut self,
         mut incoming: Incoming,
@@ -146,7 +158,7 @@ impl Projector {
     }
 
     fn add(&mut self, rows: &mut HistoryBatch, stamped: &Stamped) {
-        rows::add(rows, stamped);
+        rows::add(rows, &mut self.told, stamped);
         self.noted.add(rows, stamped);
     }
 
@@ -221,9 +233,11 @@ mod tests {
     use super::*;
     use crate::access::principal::Actor;
     use crate::domain::time::Moment;
+    use crate::engine::approvals::RequestState;
     use crate::engine::event::Event;
     use crate::history::{BATCHES_MAX, feed};
     use crate::storage::Journal;
+    use crate::storage::history::tests::{everything, in_postgres};
 
     /// Journals so many events, behind `before` others, and returns each as a batch of its own.
     async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Events> {
@@ -258,5 +272,61 @@ mod tests {
         drop(feed);
         projecting.await.unwrap();
         assert_eq!(history.last(), last.0 + burst.len() as u64);
+    }
+
+    /// A journal with every kind of event, and at its end a vote on a request that is restated at the same moment.
+    async fn golden(dir: &std::path::Path) -> Vec<Arc<Stamped>> {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/simulation/golden/format-5.sqlite");
+        std::fs::copy(golden, dir.join("journal.db")).unwrap();
+        let journal = Storage::Sqlite(dir.to_owned()).reader().await.unwrap();
+        let rows = journal.rows(1, u64::MAX, u32::MAX).await.unwrap();
+        let mut all: Vec<Stamped> = rows.iter().flat_map(|row| codec::events(row).unwrap()).collect();
+        let voted = all.iter().rev().find_map(|stamped| match &stamped.event {
+            Event::RequestChanged { request, .. } if !request.votes.is_empty() => Some(request.clone()),
+            _ => None,
+        });
+        let (last, mut request) = (all.last().unwrap(), voted.unwrap());
+        let (seq, at) = (last.seq.0, last.at.plus_us(1));
+        let vote = request.votes.last_mut().unwrap();
+        (vote.at, vote.struck) = (at, false);
+        let by = Actor::Member(vote.member);
+        request.state = RequestState::Pending;
+        for seq in seq + 1..seq + 4 {
+            let event = Event::RequestChanged { request: request.clone(), before: Some(RequestState::Pending) };
+            all.push(Stamped { seq: Seq(seq), at, by, rate: None, event });
+        }
+        all.into_iter().map(Arc::new).collect()
+    }
+
+    /// What the tables hold once they were told of `events`, so many at a time, by a projector that was started anew where
+    /// a part ends.
+    async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> Vec<String> {
+        drop(storage.journal().await.unwrap());
+        for part in parts {
+            let journal = storage.reader().await.unwrap();
+            let (mut projector, _) =
+                Projector::open(storage, journal, Duration::MAX, part.last().unwrap().seq).await.unwrap();
+            for batch in part.chunks(at_once) {
+                projector.take(&[Arc::new(batch.to_vec())]).await;
+            }
+            projector.writer.close().await.unwrap();
+        }
+        everything(&history::open(storage).await.unwrap().1).await
+    }
+
+    #[tokio::test]
+    async fn d3_47_the_tables_are_the_same_however_the_journal_is_cut_into_batches_and_in_either_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = golden(dir.path()).await;
+        let (whole, (rest, restated)) = (&events[..], events.split_at(events.len() - 2));
+        let told_at_once = told(&in_postgres(), &[whole], usize::MAX).await;
+        for (parts, at_once) in
+            [(vec![whole], usize::MAX), (vec![whole], 7), (vec![whole], 1), (vec![rest, restated], 1)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let told = told(&Storage::Sqlite(dir.path().to_owned()), &parts, at_once).await;
+            let other: Vec<&String> = told.iter().filter(|row| told_at_once.binary_search(row).is_err()).collect();
+            assert_eq!((told.len(), other), (told_at_once.len(), vec![]), "{at_once} at once, {} parts", parts.len());
+        }
     }
 }

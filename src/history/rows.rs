@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{audit, transfers};
+use super::audit::{self, Told};
+use super::transfers;
 use crate::domain::candles::{Candle, INTERVALS};
 use crate::domain::ids::Seq;
 use crate::domain::money::{Amount, Price, Quantity};
@@ -58,7 +59,7 @@ impl PastFill {
 }
 
 /// Adds what an event tells to a batch.
-pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
+pub fn add(batch: &mut HistoryBatch, told: &mut Told, stamped: &Stamped) {
     let Stamped { seq, at, event, .. } = stamped;
     match event {
         Event::Traded(trade) => {
@@ -73,8 +74,7 @@ pub fn add(batch: &mut HistoryBatch, stamped: &Stamped) {
         }
         _ => {}
     }
-    let audit = audit::rows(stamped, &batch.audit);
-    batch.audit.extend(audit);
+    batch.audit.extend(audit::rows(stamped, told));
     batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
 }
 

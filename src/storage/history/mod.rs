@@ -8,7 +8,7 @@
 mod reader;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod writer;
 
 use sqlx::postgres::PgPoolOptions;

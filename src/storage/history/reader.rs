@@ -56,7 +56,7 @@ pub struct TransferKey<'a> {
 /// Reads the history tables; its clones share one pool.
 #[derive(Clone, Debug)]
 pub struct HistoryReader {
-    pool: Pool,
+    pub(super) pool: Pool,
 }
 
 type Read<T> = Result<Vec<T>, HistoryError>;
@@ -157,6 +157,15 @@ impl HistoryReader {
              WHERE organization IN ($1, 0) AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
              ORDER BY at_us DESC, entry_offset DESC LIMIT $6";
         self.page(statement, page, &[]).await
+    }
+
+    /// The entries of the audit log at the last moment of which it tells, whosesoever.
+    pub async fn last_audited(&self) -> Read<Stored> {
+        let statement = "SELECT at_us, entry_offset AS id, body FROM audit
+             WHERE entry_offset > coalesce((SELECT entry_offset FROM audit
+                 WHERE at_us < (SELECT at_us FROM audit ORDER BY entry_offset DESC LIMIT 1)
+                 ORDER BY entry_offset DESC LIMIT 1), 0)";
+        self.pool.all(statement, &[], stored).await
     }
 
     /// The last candles of each market and interval, `limit` of each at most, oldest first.

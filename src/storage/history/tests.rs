@@ -4,11 +4,16 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use crate::storage::Storage;
+use sqlx::{Column as _, Row as _};
 
+use crate::storage::Storage;
+use crate::storage::database::Record;
+pub use crate::storage::postgres::tests::storage as in_postgres;
+
+use super::tables::names;
 use super::{
-    AuditRow, CandleRow, HistoryBatch, HistoryWriter, LedgerRow, OrderFilter, OrderRow, Page, SortKey, Stored,
-    StreamRow, TradeRow, TransferKey, TransferRow, open,
+    AuditRow, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow, OrderFilter, OrderRow,
+    Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
 
 /// The list, on each.
@@ -25,7 +30,7 @@ macro_rules! on_each_storage {
         mod postgres {
             $(#[tokio::test]
             async fn $test() {
-                super::$test(&crate::storage::postgres::tests::storage()).await;
+                super::$test(&super::in_postgres()).await;
             })+
         }
     };
@@ -77,6 +82,32 @@ fn transfer(id: u64, kind: &str, at_us: u64) -> TransferRow {
     let stored = Stored { at_us, id, body: vec![id as u8] };
     let method = if id == 3 { "wire" } else { "chain" }.to_owned();
     TransferRow { stored, kind: kind.to_owned(), account: 1, asset: 1 + id % 2, method }
+}
+
+/// All rows of all tables, each as a text that is the same in either database.
+pub async fn everything(reader: &HistoryReader) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in names() {
+        let of_table = reader.pool.all(format!("SELECT * FROM {table}"), &[], row_text).await.unwrap();
+        rows.extend(of_table.into_iter().map(|row| format!("{table}: {row}")));
+    }
+    rows.sort_unstable();
+    rows
+}
+
+fn row_text(record: &Record<'_>) -> Result<String, HistoryError> {
+    let mut names: Vec<&str> = match record {
+        Record::Sqlite(row) => row.columns().iter().map(|column| column.name()).collect(),
+        Record::Postgres(row) => row.columns().iter().map(|column| column.name()).collect(),
+    };
+    names.sort_unstable();
+    let value = |name: &str| {
+        let number = record.get::<Option<i64>>(name).map(|number| format!("{number:?}"));
+        let text = number.or_else(|_| record.get::<Option<String>>(name).map(|text| format!("{text:?}")));
+        text.or_else(|_| record.get::<Vec<u8>>(name).map(|bytes| format!("{bytes:02x?}")))
+    };
+    let values = names.iter().map(|name| Ok(format!("{name} {}", value(name)?)));
+    Ok(values.collect::<Result<Vec<String>, sqlx::Error>>()?.join(", "))
 }
 
 fn ids(rows: Vec<Stored>) -> Vec<u64> {
