@@ -218,7 +218,7 @@ impl HistoryReader {
             "SELECT closed_us AS at_us, order_id AS id, body
              FROM (SELECT *, row_number() OVER (PARTITION BY cl_ord_id ORDER BY order_id DESC) AS age
                    FROM ({named}) AS own) AS aged
-             ORDER BY age LIMIT $6"
+             ORDER BY age, order_id DESC LIMIT $6"
         );
         let names = cl_ord_ids.into_iter().map(|name| Some(name).into());
         let filters: Vec<Value<'_>> = std::iter::once(id(owner).into()).chain(names).collect();

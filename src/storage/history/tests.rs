@@ -375,5 +375,7 @@ async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) 
     let mut first = found(&Page { limit: 2, ..ALL }, &["a", "b"]).await;
     first.sort_unstable();
     assert_eq!(first, [2, 4], "the last of each name before the second last of one");
+    let newest = found(&Page { limit: 1, ..ALL }, &["a", "c"]).await;
+    assert_eq!(newest, [7], "of those that are equally far back the newest");
     assert_eq!(reader.orders_by_client_id(&ALL, 8, &["a", "b"]).await.unwrap(), [named(5, 8, "a").stored]);
 }
