@@ -54,3 +54,43 @@ async fn a_page_that_ends_with_the_last_row_has_no_cursor() {
     ends_with_its_last_row(&mut alice, "requests", "requests").await;
     ends_with_its_last_row(&mut alice, "audit_log", "entries").await;
 }
+
+/// In units of an asset with eight decimals at most.
+fn units(entry: &Value, field: &str) -> i64 {
+    (entry[field].as_f64().unwrap() * 1e8).round() as i64
+}
+
+#[tokio::test]
+async fn each_page_of_the_ledger_goes_on_from_the_balance_of_the_one_before_whatever_arrives_between_them() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    let mut trade = async |bot: &mut Client| {
+        maker.call("add_order", limit("sell", "0.1", "1000.3")).await;
+        bot.call("add_order", limit("buy", "0.07", "1000.3")).await;
+        bot.call("earn_allocate", json!({"strategy_id": "ESTRAT1", "amount": "1"})).await;
+    };
+    for _ in 0..3 {
+        trade(&mut bot).await;
+    }
+    let assets = bot.call("get_balances", json!({})).await["balances"].take();
+    assert!(assets.as_array().unwrap().len() >= 3, "{assets}");
+    for of in assets.as_array().unwrap() {
+        let whole = bot.call("ledgers", json!({"asset": of["asset"], "limit": 500})).await["entries"].take();
+        let last = whole.as_array().unwrap().iter().rev().fold(0, |before, entry| {
+            assert_eq!(units(entry, "balance"), before + units(entry, "amount") - units(entry, "fee"), "{entry}");
+            units(entry, "balance")
+        });
+        let now = bot.call("get_balances", json!({})).await["balances"].take();
+        let now = now.as_array().unwrap().iter().find(|now| now["asset"] == of["asset"]).unwrap();
+        assert_eq!(last, units(now, "balance"), "{now}");
+        let (mut params, mut told) = (json!({"asset": of["asset"], "limit": 2}), Vec::new());
+        loop {
+            let mut page = bot.call("ledgers", params.clone()).await;
+            told.append(page["entries"].as_array_mut().unwrap());
+            let Some(cursor) = page.get("cursor") else { break };
+            params["cursor"] = cursor.clone();
+            trade(&mut bot).await;
+        }
+        assert_eq!(json!(told), whole, "as it was when the first page was read");
+    }
+}
