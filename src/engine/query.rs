@@ -26,7 +26,7 @@ use crate::domain::ids::{
 use crate::domain::markets::Market;
 use crate::domain::money::Amount;
 use crate::domain::orders::Order;
-use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::text::{AssetCode, ClientOrderId, Symbol};
 use crate::domain::time::{Moment, Period};
 
 /// Something to read.
@@ -160,7 +160,7 @@ pub struct OrderFilter {
     /// Only this market.
     pub symbol: Option<Symbol>,
     /// Only the order with this client id.
-    pub cl_ord_id: Option<String>,
+    pub cl_ord_id: Option<ClientOrderId>,
     /// Only orders of this group.
     pub order_userref: Option<i64>,
     /// Only orders placed in this time.
@@ -174,7 +174,7 @@ pub struct OrderFilter {
 impl OrderFilter {
     /// Whether it admits an order, its market and the page aside.
     pub fn admits(&self, order: &Order) -> bool {
-        self.cl_ord_id.as_deref().is_none_or(|id| order.cl_ord_id.as_deref() == Some(id))
+        self.cl_ord_id.is_none_or(|id| order.cl_ord_id == Some(id))
             && self.order_userref.is_none_or(|group| order.userref == Some(group))
             && self.period.holds(order.opened_at)
     }

@@ -176,7 +176,7 @@ fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
         market: market.transpose()?,
         asset: asset.transpose()?,
         kind: page.entry_type.clone(),
-        cl_ord_id: page.cl_ord_id.clone(),
+        cl_ord_id: page.cl_ord_id,
         userref: page.order_userref,
         period: page.period,
         limit: page.limit,

@@ -14,6 +14,7 @@ use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::prints::{MarketPast, PRINTS_KEPT};
+use crate::domain::text::ClientOrderId;
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
@@ -43,7 +44,7 @@ pub struct Wanted {
     /// Of this type of ledger entry.
     pub kind: Option<String>,
     /// With this client id.
-    pub cl_ord_id: Option<String>,
+    pub cl_ord_id: Option<ClientOrderId>,
     /// Of this group.
     pub userref: Option<i64>,
     /// Of this time.
@@ -251,7 +252,6 @@ mod tests {
     use crate::access::principal::Actor;
     use crate::domain::ids::{AccountId, ServiceUserId};
     use crate::domain::orders::{CancelReason, Order, OrderStatus};
-    use crate::domain::text::ClientOrderId;
     use crate::engine::event::Event;
     use crate::history::Feed;
     use crate::sequencer::Stamped;

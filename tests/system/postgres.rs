@@ -69,6 +69,22 @@ async fn orders_withdrawals_and_history_are_there_after_a_restart_and_streams_re
     assert!(rows > 4, "{rows}");
 }
 
+/// Postgres keeps no NUL in a text, and fails where one is asked for.
+#[tokio::test]
+async fn rule_45_a_text_that_the_database_cannot_hold_is_refused_by_its_field() {
+    let world = world(&database()).await;
+    let mut bot = world.bot(1).await;
+    for (method, field) in [
+        ("closed_orders", "cl_ord_id"),
+        ("open_orders", "cl_ord_id"),
+        ("deposit_status", "method"),
+        ("withdraw_status", "method"),
+    ] {
+        let error = bot.refused(method, json!({field: "a\0b"})).await;
+        assert!(error.starts_with(&format!("EGeneral:Invalid arguments:{field}: ")), "{method}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_whose_database_goes_away_acknowledges_nothing_more_and_says_that_it_stopped() {
     let url = database();

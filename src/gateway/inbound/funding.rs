@@ -2,7 +2,7 @@
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, decimal, deposit, limit, optional_short, owned, period, short, withdrawal};
+use super::values::{cursor, decimal, deposit, limit, method, optional_short, owned, period, short, withdrawal};
 use super::{Message, WireError};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
@@ -91,7 +91,7 @@ pub(super) fn withdraw_status<'a>(e: &Message<'a>) -> Parsed<'a> {
 fn transfer_filter(asked: &p::TransferStatus<'_>, id: Option<u64>) -> Result<TransferFilter, WireError> {
     Ok(TransferFilter {
         asset: optional_short("asset", asked.asset.as_deref())?,
-        method: owned(&asked.method),
+        method: method(&asked.method)?,
         id,
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         before: cursor(&asked.cursor, Cursor::parse)?,

@@ -1,7 +1,7 @@
 //! Pages of the past: closed orders, trades, ledger entries, the audit log.
 
 use super::request::{Body, Page, Parsed, params};
-use super::values::{cursor, entry_type, limit, owned, period};
+use super::values::{cursor, entry_type, limit, optional_cl_ord_id, owned, period};
 use super::{Message, WireError};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
@@ -13,7 +13,7 @@ pub(super) fn closed_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let page = Page {
         limit: limit(asked.limit)?,
         symbol: owned(&asked.symbol),
-        cl_ord_id: owned(&asked.cl_ord_id),
+        cl_ord_id: optional_cl_ord_id(&asked.cl_ord_id)?,
         order_userref: asked.order_userref,
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         cursor: cursor(&asked.cursor, Cursor::parse)?,

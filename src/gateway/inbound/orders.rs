@@ -1,7 +1,7 @@
 //! Orders: canceled, and the open ones asked for.
 
 use super::request::{Body, Parsed, params};
-use super::values::{client_order_id, cursor, limit, optional_short, owned, period};
+use super::values::{client_order_id, cursor, limit, optional_cl_ord_id, optional_short, period};
 use super::{Message, WireError};
 use crate::domain::ids::OrderId;
 use crate::domain::limits::ORDER_IDS_MAX;
@@ -81,7 +81,7 @@ pub(super) fn open_orders<'a>(e: &Message<'a>) -> Parsed<'a> {
     let filter = OrderFilter {
         limit: Some(limit(asked.limit)?),
         symbol: optional_short("symbol", asked.symbol.as_deref())?,
-        cl_ord_id: owned(&asked.cl_ord_id),
+        cl_ord_id: optional_cl_ord_id(&asked.cl_ord_id)?,
         order_userref: asked.order_userref,
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         after: cursor(&asked.cursor, OrderId::parse)?,

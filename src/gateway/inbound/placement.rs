@@ -2,7 +2,7 @@
 
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
-use super::values::{client_order_id, decimal, moment, named, optional_named, short};
+use super::values::{client_order_id, decimal, moment, named, optional_cl_ord_id, optional_named, short};
 use super::{Message, WireError};
 use crate::domain::decimal::Decimal;
 use crate::domain::orders::{OrderType, Side, TimeInForce};
@@ -80,7 +80,7 @@ fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, W
         post_only: asked.post_only.unwrap_or(false),
         order_qty: number("order_qty", asked.order_qty)?,
         limit_price: number("limit_price", asked.limit_price)?,
-        cl_ord_id: asked.cl_ord_id.as_deref().map(|id| client_order_id("cl_ord_id", id)).transpose()?,
+        cl_ord_id: optional_cl_ord_id(&asked.cl_ord_id)?,
         order_userref: asked.order_userref,
         validate: shared.validate,
         deadline: shared.deadline,

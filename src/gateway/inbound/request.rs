@@ -10,6 +10,7 @@ use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
+use crate::domain::text::ClientOrderId;
 use crate::domain::time::Period;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::query::Query;
@@ -111,7 +112,7 @@ pub struct Page {
     /// Only this type of ledger entry.
     pub entry_type: Option<String>,
     /// Only the order with this client id.
-    pub cl_ord_id: Option<String>,
+    pub cl_ord_id: Option<ClientOrderId>,
     /// Only orders of this group.
     pub order_userref: Option<i64>,
     /// Only what happened in this time.

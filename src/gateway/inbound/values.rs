@@ -55,6 +55,17 @@ pub(super) fn client_order_id(field: &str, text: &str) -> Result<ClientOrderId, 
     named(field, text, sound, "give a UUID, 32 hex digits or up to 18 ASCII characters")
 }
 
+/// The name of a method of deposits or withdrawals, there or not: one that no database can hold names none.
+pub(super) fn method(text: &Option<Text<'_>>) -> Result<Option<String>, WireError> {
+    let sound = |text: &str| (!text.chars().any(char::is_control)).then(|| text.to_owned());
+    optional_named("method", text.as_deref(), sound, "give the name of a method")
+}
+
+/// `cl_ord_id` as a filter.
+pub(super) fn optional_cl_ord_id(text: &Option<Text<'_>>) -> Result<Option<ClientOrderId>, WireError> {
+    text.as_deref().map(|text| client_order_id("cl_ord_id", text)).transpose()
+}
+
 pub(super) fn limit(asked: Option<u32>) -> Result<usize, WireError> {
     match asked.map_or(Ok(PAGE), usize::try_from) {
         Ok(rows) if (1..=PAGE_MAX).contains(&rows) => Ok(rows),
