@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use super::book::Book;
+use super::event::Fill;
 use super::reject::{Code, Reject};
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{Order, OrderStatus, Side};
 use crate::domain::terms::{FeeCurrency, SelfTrade};
 use crate::domain::time::Moment;
-use crate::engine::event::Fill;
 
 /// Whether `order` would meet `price` on the other side.
 pub(super) fn reaches(order: &Order, price: Price) -> bool {

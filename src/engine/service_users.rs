@@ -439,12 +439,11 @@ pub fn tick(t: &mut Transition<'_>) {
         t.emit(Event::VenueKeyChanged(VenueKey { expired: true, ..key }));
     }
     let retires = |user: &ServiceUser| user.retiring.as_ref().is_some_and(|retiring| retiring.until <= now);
-    let due = |user: &ServiceUser| {
-        let active = user.status == KeyStatus::Active;
-        let ended = user.settings.query_dates.has_ended(now) && !user.query_ended;
-        active && (user.settings.expired(now) || ended) || retires(user)
+    let query_ends = |user: &ServiceUser| user.settings.query_dates.has_ended(now) && !user.query_ended;
+    let due = |user: &&ServiceUser| {
+        retires(user) || user.status == KeyStatus::Active && (user.settings.expired(now) || query_ends(user))
     };
-    let due: Vec<ServiceUser> = t.state().keys.service_users.iter().filter(|user| due(user)).cloned().collect();
+    let due: Vec<ServiceUser> = t.state().keys.service_users.iter().filter(due).cloned().collect();
     for mut user in due {
         if retires(&user) {
             user.retiring = None;
@@ -456,7 +455,7 @@ pub fn tick(t: &mut Transition<'_>) {
         if user.settings.expired(now) {
             user.status = KeyStatus::Expired;
             change(t, user, ServiceUserChange::Expired);
-        } else if user.settings.query_dates.has_ended(now) && !user.query_ended {
+        } else if query_ends(&user) {
             user.query_ended = true;
             change(t, user, ServiceUserChange::QueryEnded);
         }

@@ -108,8 +108,8 @@ impl Feed {
         self.batches.as_ref().map_or(0, |batches| batches.max_capacity() - batches.capacity())
     }
 
-    /// Says that a batch up to this event will be fed: whoever asks for market data from now on waits for it. So answers
-    /// can go out before the batch, whose frames come after them, and who asks after an answer finds what it told.
+    /// Says that a batch up to this event will be fed: whoever asks for market data from now on waits for it. So an answer
+    /// can go out before its batch is fed, and who asks after that answer still finds what it told.
     pub fn announce(&self, last: Seq) {
         self.announced.store(last.0, Ordering::Release);
     }
