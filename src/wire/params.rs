@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, OrderNames, Text, alias, present};
+use super::leaf::{Names, Number, Object, OrderNames, Text, alias, present};
 
 /// Declares parts of params; `field?: Type` may be left out.
 macro_rules! parts {
@@ -73,7 +73,7 @@ params! {
         cash_order_qty?: Number<'a>,
         limit_price?: Number<'a>,
         limit_price_type?: Text<'a>,
-        triggers?: Triggers<'a>,
+        triggers?: Object<Triggers<'a>>,
         time_in_force?: Text<'a>,
         effective_time?: Text<'a>,
         expire_time?: Text<'a>,
@@ -86,7 +86,7 @@ params! {
         stp_type?: Text<'a>,
         display_qty?: Number<'a>,
         fee_preference?: Text<'a>,
-        conditional?: Conditional<'a>,
+        conditional?: Object<Conditional<'a>>,
         sender_sub_id?: Text<'a>,
         validate?: bool,
         no_mpp?: bool,
@@ -104,7 +104,7 @@ params! {
         trigger_price_type?: Text<'a>,
     }
     /// `batch_add`: 2 to 15 orders of one symbol.
-    BatchAdd { symbol: Text<'a>, orders: Vec<AddOrder<'a>>, deadline?: Text<'a>, validate?: bool }
+    BatchAdd { symbol: Text<'a>, orders: Vec<Object<AddOrder<'a>>>, deadline?: Text<'a>, validate?: bool }
     /// `amend_order`: exactly one of the two ids; what is left out stays.
     AmendOrder {
         order_id?: Text<'a>,
@@ -131,7 +131,7 @@ params! {
         no_mpp?: bool,
         post_only?: bool,
         reduce_only?: bool,
-        triggers?: Triggers<'a>,
+        triggers?: Object<Triggers<'a>>,
         deadline?: Text<'a>,
         validate?: bool,
     }
@@ -241,9 +241,9 @@ params! {
     /// `request_info` and `cancel_request`.
     RequestRef { request_id: Text<'a> }
     /// `approve` and `execute`.
-    Vote { requests: Vec<Ballot<'a>>, otp?: Text<'a>, comment?: Text<'a> }
+    Vote { requests: Vec<Object<Ballot<'a>>>, otp?: Text<'a>, comment?: Text<'a> }
     /// `reject`.
-    Reject { requests: Vec<Ballot<'a>>, reason: Text<'a> }
+    Reject { requests: Vec<Object<Ballot<'a>>>, reason: Text<'a> }
     /// `claim_secret`.
     ClaimSecret { request_id: Text<'a>, otp: Text<'a> }
     /// `freeze`.
@@ -255,7 +255,7 @@ params! {
     /// `audit_log`.
     AuditLog { start?: Text<'a>, end?: Text<'a>, limit?: u32, cursor?: Text<'a> }
     /// `create_organization`.
-    CreateOrganization { name: Text<'a>, members: Vec<Invitee<'a>> }
+    CreateOrganization { name: Text<'a>, members: Vec<Object<Invitee<'a>>> }
     /// `add_asset`.
     AddAsset {
         asset: Text<'a>,
@@ -283,16 +283,16 @@ params! {
     /// `add_earn_strategy`, in the terms that `earn_strategies` shows it in.
     AddEarnStrategy {
         asset: Text<'a>,
-        lock_type: LockType<'a>,
+        lock_type: Object<LockType<'a>>,
         user_min_allocation: Number<'a>,
         user_cap?: Number<'a>,
         /// What all accounts together may have earning and bonding.
         total_cap?: Number<'a>,
-        apr_estimate: Estimate<'a>,
+        apr_estimate: Object<Estimate<'a>>,
         /// `disabled` when left out.
-        auto_compound?: AutoCompound<'a>,
+        auto_compound?: Object<AutoCompound<'a>>,
         /// `staking` when left out.
-        yield_source?: YieldSource<'a>,
+        yield_source?: Object<YieldSource<'a>>,
         /// The Organizations that it is open to; all when left out.
         organizations?: Vec<Text<'a>>,
     }
@@ -301,7 +301,7 @@ params! {
     /// `halt`.
     Halt { reason: Text<'a> }
     /// `add_deposit_addresses`.
-    AddDepositAddresses { asset: Text<'a>, addresses: Vec<Address<'a>> }
+    AddDepositAddresses { asset: Text<'a>, addresses: Vec<Object<Address<'a>>> }
     /// `credit_deposit`; `status` is Pending, Success (when left out) or Failure.
     CreditDeposit {
         asset: Text<'a>,
@@ -362,13 +362,18 @@ pub struct Manner<'a> {
 
 asks! {
     /// `create_service_user`.
-    CreateServiceUser { name: Text<'a>, scopes: Vec<Text<'a>>, settings?: Settings<'a>, accounts?: Vec<Text<'a>> }
+    CreateServiceUser {
+        name: Text<'a>,
+        scopes: Vec<Text<'a>>,
+        settings?: Object<Settings<'a>>,
+        accounts?: Vec<Text<'a>>,
+    }
     /// `edit_service_user`.
     EditServiceUser {
         service_user_id: Text<'a>,
         name?: Text<'a>,
         scopes?: Vec<Text<'a>>,
-        settings?: Settings<'a>,
+        settings?: Object<Settings<'a>>,
         disabled?: bool,
     }
     /// `rotate_service_user_key`.
@@ -380,13 +385,13 @@ asks! {
     /// `remove_service_user`.
     RemoveServiceUser { service_user_id: Text<'a> }
     /// `invite_member`.
-    InviteMember { name: Text<'a>, email: Text<'a>, permissions: Permissions<'a> }
+    InviteMember { name: Text<'a>, email: Text<'a>, permissions: Object<Permissions<'a>> }
     /// `edit_member`.
     EditMember {
         member_id: Text<'a>,
         name?: Text<'a>,
         /// Workflows that are not named stay.
-        permissions?: Permissions<'a>,
+        permissions?: Object<Permissions<'a>>,
         suspended?: bool,
     }
     /// `reset_member`, `remove_member`.
@@ -402,7 +407,7 @@ asks! {
         expires_after_s?: u64,
         exclude_key_managers?: bool,
         cool_down_s?: u64,
-        rules?: Vec<Rule<'a>>,
+        rules?: Vec<Object<Rule<'a>>>,
     }
     /// `remove_policy`.
     RemovePolicy { workflow: Text<'a> }

@@ -31,7 +31,7 @@ pub(super) fn create_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
     if asked.accounts.iter().flatten().any(|account| &**account != "main") {
         return Err(WireError::field("accounts", "give main, or leave it out"));
     }
-    let settings = settings(asked.settings.as_ref())?.on(&KeySettings::default());
+    let settings = settings(asked.settings.as_deref())?.on(&KeySettings::default());
     let name = (*asked.name).to_owned();
     let change = KeyChange::Create { name, scopes: scopes(&asked.scopes)?, settings };
     initiate(Change::Keys(change), asked.manner())
@@ -43,7 +43,7 @@ pub(super) fn edit_service_user<'a>(e: &Message<'a>) -> Parsed<'a> {
         service_user: service_user(&asked.service_user_id)?,
         name: owned(&asked.name),
         scopes: asked.scopes.as_deref().map(scopes).transpose()?,
-        settings: settings(asked.settings.as_ref())?,
+        settings: settings(asked.settings.as_deref())?,
         disabled: asked.disabled,
     };
     initiate(Change::Keys(change), asked.manner())
@@ -77,7 +77,7 @@ pub(super) fn edit_member<'a>(e: &Message<'a>) -> Parsed<'a> {
     let change = MemberChange::Edit {
         member: member(&asked.member_id)?,
         name: owned(&asked.name),
-        permissions: asked.permissions.as_ref().map(permissions).transpose()?.unwrap_or_default(),
+        permissions: asked.permissions.as_deref().map(permissions).transpose()?.unwrap_or_default(),
         suspended: asked.suspended,
     };
     initiate(Change::Members(change), asked.manner())
@@ -98,7 +98,7 @@ pub(super) fn remove_member<'a>(e: &Message<'a>) -> Parsed<'a> {
 pub(super) fn set_policy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SetPolicy<'_> = params(e)?;
     let usual = PolicyTerms::of(asked.quorum);
-    let rules = asked.rules.iter().flatten().map(rule).collect::<Result<_, _>>()?;
+    let rules = asked.rules.iter().flatten().map(|asked| rule(asked)).collect::<Result<_, _>>()?;
     let terms = PolicyTerms {
         reject_quorum: asked.reject_quorum.unwrap_or(usual.reject_quorum),
         allow_execute: asked.allow_execute.unwrap_or(usual.allow_execute),

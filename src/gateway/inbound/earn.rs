@@ -93,8 +93,8 @@ pub(super) fn add_earn_strategy<'a>(e: &Message<'a>) -> Parsed<'a> {
         user_cap: amount("user_cap", asked.user_cap)?,
         total_cap: amount("total_cap", asked.total_cap)?,
         apr: (decimal("apr_estimate", asked.apr_estimate.low)?, decimal("apr_estimate", asked.apr_estimate.high)?),
-        auto_compound: asked.auto_compound.as_ref().map_or(Ok(AutoCompound::Disabled), auto_compound)?,
-        yield_source: asked.yield_source.as_ref().map_or(Ok(YieldSource::Staking), yield_source)?,
+        auto_compound: asked.auto_compound.as_deref().map_or(Ok(AutoCompound::Disabled), auto_compound)?,
+        yield_source: asked.yield_source.as_deref().map_or(Ok(YieldSource::Staking), yield_source)?,
         payout_frequency_s: asked.lock_type.payout_frequency,
         organizations: ids.transpose()?,
     };

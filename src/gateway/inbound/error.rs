@@ -79,7 +79,6 @@ impl WireError {
             "u32" => "give an integer from 0 to 4294967295",
             "u64" => "give an integer from 0 to 18446744073709551615",
             "a sequence" => return WireError::new(format!("{} field must be an array", capitalised(field))),
-            object if object == "a map" || object.starts_with("struct ") => "give an object",
             other => return WireError::field(field, &format!("give {other}")),
         };
         WireError::field(field, advice)

@@ -10,6 +10,7 @@ use crate::engine::approvals::{Decision, RequestState};
 use crate::engine::command::{Ballot, Command};
 use crate::engine::freezes::FreezeScope;
 use crate::engine::query::{Query, RequestFilter};
+use crate::wire::leaf::Object;
 use crate::wire::params as p;
 
 pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -77,11 +78,11 @@ pub(super) fn policy_explain<'a>(e: &Message<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Query(Query::Explain { change, service_user })))
 }
 
-fn ballots(asked: &[p::Ballot<'_>]) -> Result<Vec<Ballot>, WireError> {
+fn ballots(asked: &[Object<p::Ballot<'_>>]) -> Result<Vec<Ballot>, WireError> {
     if !(1..=VOTES_MAX).contains(&asked.len()) {
         return Err(WireError::field("requests", "name 1 to 50 requests"));
     }
-    let ballot = |asked: &p::Ballot<'_>| {
+    let ballot = |asked: &Object<p::Ballot<'_>>| {
         Ok(Ballot { request: request_id(&asked.request_id)?, digest: (*asked.digest).to_owned() })
     };
     asked.iter().map(ballot).collect()

@@ -21,14 +21,10 @@ pub use error::WireError;
 pub use request::{Body, Page, Request, Subscription, parse, set_step};
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::wire::leaf::Text;
+use crate::wire::leaf::{Object, Text};
 use crate::wire::params::AddOrder;
 
 /// A message: what is asked, with most params not looked at yet.
@@ -39,7 +35,7 @@ pub struct Message<'a> {
     /// Its params, sound JSON; `None` where `order` has them.
     pub params: Option<&'a RawValue>,
     /// The params of an `add_order` that were read with the message.
-    pub order: Option<Box<AddOrder<'a>>>,
+    pub order: Option<Box<Object<AddOrder<'a>>>>,
     /// The client's own number for it.
     pub req_id: Option<i64>,
 }
@@ -50,8 +46,8 @@ pub struct Message<'a> {
 struct Placement<'a> {
     #[serde(borrow)]
     method: Text<'a>,
-    #[serde(borrow, deserialize_with = "object")]
-    params: Box<AddOrder<'a>>,
+    #[serde(borrow)]
+    params: Box<Object<AddOrder<'a>>>,
     req_id: Option<i64>,
 }
 
@@ -107,23 +103,6 @@ fn placement(text: &str) -> Option<Message<'_>> {
     }
     let Placement { method, params, req_id } = serde_json::from_str(text).ok()?;
     Some(Message { method, params: None, order: Some(params), req_id })
-}
-
-/// serde would take an array for a struct, member by member.
-fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Box<T>, D::Error> {
-    struct Members<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-        type Value = Box<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Box<T>, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(members)).map(Box::new)
-        }
-    }
-    deserializer.deserialize_map(Members(PhantomData))
 }
 
 fn integer(raw: &RawValue) -> Option<i64> {

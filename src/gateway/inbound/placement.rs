@@ -27,8 +27,8 @@ struct Shared {
 
 pub(super) fn add_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let read;
-    let asked = match &e.order {
-        Some(asked) => &**asked,
+    let asked: &p::AddOrder<'_> = match &e.order {
+        Some(asked) => asked,
         None => {
             read = params(e)?;
             &read
@@ -52,9 +52,10 @@ pub(super) fn batch_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     if !BATCH.contains(&asked.orders.len()) {
         return Err(WireError::field("orders", "give 2 to 15 orders"));
     }
+    let orders = asked.orders.iter().map(|order| -> &p::AddOrder<'_> { order });
     let beside =
         |order: &p::AddOrder<'_>| order.symbol.is_some() || order.validate.is_some() || order.deadline.is_some();
-    if asked.orders.iter().any(beside) {
+    if orders.clone().any(beside) {
         return Err(WireError::field("orders", "symbol, validate and deadline stand beside the orders"));
     }
     let shared = Shared {
@@ -63,7 +64,7 @@ pub(super) fn batch_add<'a>(e: &Message<'a>) -> Parsed<'a> {
         deadline: moment("deadline", asked.deadline.as_deref())?,
     };
     let read = |(index, order)| place_order(&shared, order).map_err(|refusal| refusal.in_batch(index));
-    let orders = asked.orders.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let orders = orders.enumerate().map(read).collect::<Result<_, _>>()?;
     Ok((asked.token, Body::Command(Command::PlaceBatch(orders))))
 }
 
@@ -96,7 +97,7 @@ fn number(field: &str, given: Option<Number<'_>>) -> Result<Option<Decimal>, Wir
 fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
     let advice = "give cancel_newest, cancel_oldest or cancel_both";
     let terms = AskedTerms {
-        trigger: asked.triggers.as_ref().map(trigger).transpose()?,
+        trigger: asked.triggers.as_deref().map(trigger).transpose()?,
         // A plain limit is static whether it says so or not; stock clients say so.
         limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?
             .filter(|kind| *kind != PriceType::Static || asked.triggers.is_some()),
@@ -106,7 +107,7 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
         expire_time: moment("expire_time", asked.expire_time.as_deref())?,
         fee_preference: fee_currency(&asked.fee_preference)?.unwrap_or_default(),
         stp_type: optional_named("stp_type", asked.stp_type.as_deref(), SelfTrade::parse, advice)?.unwrap_or_default(),
-        conditional: asked.conditional.as_ref().map(conditional).transpose()?,
+        conditional: asked.conditional.as_deref().map(conditional).transpose()?,
         reduce_only: asked.reduce_only.unwrap_or(false),
         margin: asked.margin.unwrap_or(false),
         sender_sub_id: asked.sender_sub_id.as_deref().map(|id| client_order_id("sender_sub_id", id)).transpose()?,

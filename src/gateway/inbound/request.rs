@@ -166,9 +166,12 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         ("type", asked.r#type.is_some(), &[Operation::Ledger]),
         ("workflow", asked.workflow.is_some(), &[Operation::Approvals]),
     ];
+    // What was acknowledged and not applied would be taken for the whole.
     if let Some((field, ..)) = filters.iter().find(|(_, given, channels)| *given && !channels.contains(&operation)) {
-        // What was acknowledged and not applied would be taken for the whole.
         return Err(WireError::field(field, "this channel has no such filter; leave it out"));
+    }
+    if asked.from_offset.is_some() && (operation.row().public || operation == Operation::Level3) {
+        return Err(WireError::field("from_offset", "the items of this channel have no offset; leave it out"));
     }
     let names = |list: Option<Names<'_>>, refusal: &str| {
         let read = list.map(|list| list.list().ok_or_else(|| WireError::new(refusal)));

@@ -83,6 +83,10 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
             r#"{"method":"subscribe","req_id":3,"params":{"channel":"ledger","type":["trade","all"]}}"#.into(),
             "EGeneral:Invalid arguments:type: give trade, deposit, withdrawal, transfer, staking or reward",
         ),
+        (
+            r#"{"method":"subscribe","req_id":3,"params":{"channel":"book","symbol":["A/B"],"from_offset":0}}"#.into(),
+            "EGeneral:Invalid arguments:from_offset: the items of this channel have no offset; leave it out",
+        ),
         (r#"{"method":"fly","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ticker","req_id":3}"#.into(), "EGeneral:Unknown method"),
         (r#"{"method":"ping","x":1,"req_id":3}"#.into(), "Unsupported field: 'x' for the given msg type: ping"),
@@ -113,6 +117,10 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
         ("add_order", r#"{"order_userref":1.5}"#, "order_userref: give an integer"),
         ("add_order", r#"{"triggers":5}"#, "triggers: give an object"),
         ("add_order", r#"{"conditional":[]}"#, "conditional: give an object"),
+        // serde would take an array for a struct, member by member.
+        ("add_order", r#"{"triggers":["last",5,"static",null]}"#, "triggers: give an object"),
+        ("add_order", r#"{"conditional":["limit",5,null,null,null,null]}"#, "conditional: give an object"),
+        ("approve", r#"{"requests":[["R","00"]]}"#, "requests[0]: give an object"),
         ("add_order", r#"{"conditional":{"order_type":7}}"#, "conditional.order_type: give a string"),
         ("add_order", r#"{"cl_ord_id":"\ud800"}"#, "cl_ord_id: unexpected end of hex escape"),
         ("batch_add", r#"{"symbol":"A/B","orders":[7]}"#, "orders[0]: give an object"),

@@ -7,13 +7,16 @@ use crate::domain::markets::MarketStatus;
 use crate::engine::command::{Command, Credit, CustodyResult, Invitee, NewAsset, NewMarket};
 use crate::engine::deposits::{DepositAddress, DepositStatus};
 use crate::engine::members::Kyc;
-use crate::wire::leaf::Text;
+use crate::wire::leaf::{Object, Text};
 use crate::wire::params as p;
 
 pub(super) fn create_organization<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CreateOrganization<'_> = params(e)?;
-    let invite =
-        |m: &p::Invitee<'_>| Invitee { name: (*m.name).to_owned(), email: (*m.email).to_owned(), token_hash: [0; 32] };
+    let invite = |m: &Object<p::Invitee<'_>>| Invitee {
+        name: (*m.name).to_owned(),
+        email: (*m.email).to_owned(),
+        token_hash: [0; 32],
+    };
     let members = asked.members.iter().map(invite).collect();
     let command = Command::CreateOrganization { name: (*asked.name).to_owned(), members };
     Ok((asked.token, Body::Invite(command)))
