@@ -1,5 +1,14 @@
 //! Enums whose variants have names on the wire.
 
+/// What words of the wire stand for.
+pub trait Named: Sized + 'static {
+    /// The words, in order.
+    const NAMES: &'static [&'static str];
+
+    /// What that word stands for.
+    fn named(name: &str) -> Option<Self>;
+}
+
 /// Declares such an enum: each variant beside its name, so that what is read is what is written.
 macro_rules! named {
     ($(#[$meta:meta])* pub enum $Enum:ident { $($(#[$of:meta])* $Variant:ident = $text:literal,)+ }) => {
@@ -23,6 +32,14 @@ macro_rules! named {
             /// The one of that name.
             pub fn parse(name: &str) -> Option<$Enum> {
                 $Enum::ALL.into_iter().find(|of| of.name() == name)
+            }
+        }
+
+        impl $crate::domain::named::Named for $Enum {
+            const NAMES: &'static [&'static str] = &[$($text),+];
+
+            fn named(name: &str) -> Option<$Enum> {
+                $Enum::parse(name)
             }
         }
     };

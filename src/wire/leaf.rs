@@ -12,7 +12,13 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::access::operation::{Kind, Operation};
 use crate::domain::decimal::{Decimal, DecimalError, units_text};
+use crate::domain::named::Named;
+use crate::domain::orders::OrderType;
+
+/// The `order_type` of `add_order` that closes a position, which is no order.
+pub const SETTLE_POSITION: &str = "settle-position";
 
 /// A decimal: a JSON number, or a string that holds one. No float lies between the text and us.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -64,6 +70,47 @@ impl JsonSchema for Text<'_> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
     }
+}
+
+/// A string of the request that is to be one of the words for a `T`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent, bound(deserialize = "'de: 'a"))]
+pub struct Word<'a, T> {
+    text: Text<'a>,
+    stands_for: PhantomData<T>,
+}
+
+impl<T> Deref for Word<'_, T> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<T: Named> JsonSchema for Word<'_, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Word".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": T::NAMES })
+    }
+}
+
+/// What `subscribe` may name.
+pub fn channels() -> Vec<&'static str> {
+    let streams = Operation::ALL.into_iter().filter(|operation| operation.row().kind == Kind::Stream);
+    streams.map(Operation::name).collect()
+}
+
+/// What `add_order` may name.
+pub fn order_types() -> Vec<&'static str> {
+    [OrderType::NAMES, &[SETTLE_POSITION]].concat()
 }
 
 /// An object with these members. serde would take an array for a struct as well, member by member.

@@ -6,7 +6,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, Object, OrderNames, Text, alias, present};
+use super::leaf::{Names, Number, Object, OrderNames, Text, Word, alias, channels, order_types, present};
+use crate::access::{key::OnStop, scope::Scope, workflow::Permission, workflow::Workflow};
+use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
+use crate::domain::{exports::Report, markets::MarketStatus, orders::OrderType, orders::Side};
 
 /// Declares parts of params; `field?: Type` may be left out.
 macro_rules! parts {
@@ -40,7 +43,7 @@ params! {
     /// `subscribe`, `unsubscribe`: what any channel takes, and what an acknowledgement holds, which clients send back.
     #[schemars(transform = alias("rate_counter", "ratecounter"))]
     Subscribe {
-        channel: Text<'a>,
+        #[schemars(extend("enum" = channels()))] channel: Text<'a>,
         symbol?: Names<'a>,
         depth?: u32,
         interval?: u32,
@@ -60,19 +63,19 @@ params! {
         from_offset?: u64,
         asset?: Names<'a>,
         r#type?: Names<'a>,
-        workflow?: Text<'a>,
+        workflow?: Word<'a, Workflow>,
         maxratecount?: u64,
         warnings?: Vec<Text<'a>>,
     }
     /// `add_order`, and an order of `batch_add`, where symbol, validate and deadline stand beside the orders.
     AddOrder {
-        order_type: Text<'a>,
-        side: Text<'a>,
+        #[schemars(extend("enum" = order_types()))] order_type: Text<'a>,
+        side: Word<'a, Side>,
         symbol?: Text<'a>,
         order_qty?: Number<'a>,
         cash_order_qty?: Number<'a>,
         limit_price?: Number<'a>,
-        limit_price_type?: Text<'a>,
+        limit_price_type?: Word<'a, PriceType>,
         triggers?: Object<Triggers<'a>>,
         time_in_force?: Text<'a>,
         effective_time?: Text<'a>,
@@ -83,25 +86,25 @@ params! {
         post_only?: bool,
         reduce_only?: bool,
         margin?: bool,
-        stp_type?: Text<'a>,
+        stp_type?: Word<'a, SelfTrade>,
         display_qty?: Number<'a>,
-        fee_preference?: Text<'a>,
+        fee_preference?: Word<'a, FeeCurrency>,
         conditional?: Object<Conditional<'a>>,
         sender_sub_id?: Text<'a>,
         validate?: bool,
         no_mpp?: bool,
     }
     /// What makes an order live; `price_type` static, pct or quote.
-    Triggers { reference?: Text<'a>, price: Number<'a>, price_type?: Text<'a> }
+    Triggers { reference?: Word<'a, PriceReference>, price: Number<'a>, price_type?: Word<'a, PriceType> }
     /// A closing order.
     #[schemars(transform = alias("stop_price", "trigger_price"))]
     Conditional {
-        order_type: Text<'a>,
+        order_type: Word<'a, OrderType>,
         limit_price?: Number<'a>,
-        limit_price_type?: Text<'a>,
+        limit_price_type?: Word<'a, PriceType>,
         #[serde(alias = "stop_price")]
         trigger_price?: Number<'a>,
-        trigger_price_type?: Text<'a>,
+        trigger_price_type?: Word<'a, PriceType>,
     }
     /// `batch_add`: 2 to 15 orders of one symbol.
     BatchAdd { symbol: Text<'a>, orders: Vec<Object<AddOrder<'a>>>, deadline?: Text<'a>, validate?: bool }
@@ -112,10 +115,10 @@ params! {
         order_qty?: Number<'a>,
         display_qty?: Number<'a>,
         limit_price?: Number<'a>,
-        limit_price_type?: Text<'a>,
+        limit_price_type?: Word<'a, PriceType>,
         post_only?: bool,
         trigger_price?: Number<'a>,
-        trigger_price_type?: Text<'a>,
+        trigger_price_type?: Word<'a, PriceType>,
         deadline?: Text<'a>,
         symbol?: Text<'a>,
     }
@@ -127,7 +130,7 @@ params! {
         limit_price?: Number<'a>,
         order_userref?: i64,
         display_qty?: Number<'a>,
-        fee_preference?: Text<'a>,
+        fee_preference?: Word<'a, FeeCurrency>,
         no_mpp?: bool,
         post_only?: bool,
         reduce_only?: bool,
@@ -170,7 +173,7 @@ params! {
     }
     /// `export_add`.
     ExportAdd {
-        report: Text<'a>,
+        report: Word<'a, Report>,
         format: Text<'a>,
         fields?: Names<'a>,
         start?: Text<'a>,
@@ -237,7 +240,12 @@ params! {
     /// `withdraw_cancel`; the `refid` alone decides, `asset` is what v2 asks for.
     WithdrawCancel { asset?: Text<'a>, refid: Text<'a> }
     /// `requests`.
-    Requests { state?: Text<'a>, workflow?: Text<'a>, limit?: u32, cursor?: Text<'a> }
+    Requests {
+        state?: Text<'a>,
+        workflow?: Word<'a, Workflow>,
+        limit?: u32,
+        cursor?: Text<'a>,
+    }
     /// `request_info` and `cancel_request`.
     RequestRef { request_id: Text<'a> }
     /// `approve` and `execute`.
@@ -279,7 +287,7 @@ params! {
         taker_ppm: u32,
     }
     /// `set_market_status`.
-    SetMarketStatus { symbol: Text<'a>, status: Text<'a> }
+    SetMarketStatus { symbol: Text<'a>, status: Word<'a, MarketStatus> }
     /// `add_earn_strategy`, in the terms that `earn_strategies` shows it in.
     AddEarnStrategy {
         asset: Text<'a>,
@@ -364,7 +372,7 @@ asks! {
     /// `create_service_user`.
     CreateServiceUser {
         name: Text<'a>,
-        scopes: Vec<Text<'a>>,
+        scopes: Vec<Word<'a, Scope>>,
         settings?: Object<Settings<'a>>,
         accounts?: Vec<Text<'a>>,
     }
@@ -372,7 +380,7 @@ asks! {
     EditServiceUser {
         service_user_id: Text<'a>,
         name?: Text<'a>,
-        scopes?: Vec<Text<'a>>,
+        scopes?: Vec<Word<'a, Scope>>,
         settings?: Object<Settings<'a>>,
         disabled?: bool,
     }
@@ -400,7 +408,7 @@ asks! {
     Unfreeze { reason: Text<'a> }
     /// `set_policy`.
     SetPolicy {
-        workflow: Text<'a>,
+        workflow: Word<'a, Workflow>,
         quorum: u32,
         reject_quorum?: u32,
         allow_execute?: bool,
@@ -410,7 +418,7 @@ asks! {
         rules?: Vec<Object<Rule<'a>>>,
     }
     /// `remove_policy`.
-    RemovePolicy { workflow: Text<'a> }
+    RemovePolicy { workflow: Word<'a, Workflow> }
     /// `add_address`.
     AddAddress { asset: Text<'a>, method: Text<'a>, key: Text<'a>, address: Text<'a>, tag?: Text<'a> }
     /// `remove_address`.
@@ -442,10 +450,10 @@ parts! {
     YieldSource { r#type: Text<'a> }
     /// Permissions by workflow; View comes with any other.
     Permissions {
-        manage_access?: Vec<Text<'a>>,
-        manage_policies?: Vec<Text<'a>>,
-        manage_addresses?: Vec<Text<'a>>,
-        initiate_withdrawal?: Vec<Text<'a>>,
+        manage_access?: Vec<Word<'a, Permission>>,
+        manage_policies?: Vec<Word<'a, Permission>>,
+        manage_addresses?: Vec<Word<'a, Permission>>,
+        initiate_withdrawal?: Vec<Word<'a, Permission>>,
     }
     /// A rule of a policy.
     Rule {
@@ -471,7 +479,7 @@ parts! {
         allow_websocket?: bool,
         nonce_window?: u64,
         ip_allowlist?: Vec<Text<'a>>,
-        on_stop?: Text<'a>,
+        on_stop?: Word<'a, OnStop>,
         cancel_on_disconnect?: bool,
     }
 }

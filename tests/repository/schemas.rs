@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use countersign::wire::published;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::assert_none;
 
@@ -32,11 +32,35 @@ fn the_schemas_have_the_other_names_of_fields() {
         ("subscribe", json!({"channel": "executions", "rate_counter": true})),
         ("add_order", json!({"order_type": "limit", "side": "buy", "conditional": conditional})),
     ] {
-        let texts: BTreeMap<String, String> = published().into_iter().collect();
-        let schema = serde_json::from_str(&texts[&format!("{name}.request.schema.json")]).unwrap();
-        let message = json!({"method": name, "params": params});
-        let problem = jsonschema::validate(&schema, &message).err();
-        assert!(problem.is_none(), "{problem:?}");
+        assert_eq!(problem(name, &params), None);
+    }
+}
+
+/// What the schema of a method's request has against these params.
+fn problem(name: &str, params: &Value) -> Option<String> {
+    let texts: BTreeMap<String, String> = published().into_iter().collect();
+    let schema = serde_json::from_str(&texts[&format!("{name}.request.schema.json")]).expect("a schema is JSON");
+    let message = json!({"method": name, "params": params});
+    jsonschema::validate(&schema, &message).err().map(|problem| problem.to_string())
+}
+
+#[test]
+fn the_schemas_list_the_words_of_a_field_that_has_words() {
+    for order in [
+        json!({"order_type": "stop-loss-limit", "side": "sell", "stp_type": "cancel_both", "fee_preference": null}),
+        json!({"order_type": "settle-position", "side": "buy"}),
+    ] {
+        assert_eq!(problem("add_order", &order), None);
+    }
+    for (name, params, word) in [
+        ("add_order", json!({"order_type": "limit", "side": "up"}), "up"),
+        ("add_order", json!({"order_type": "stop", "side": "buy"}), "stop"),
+        ("add_order", json!({"order_type": "limit", "side": "buy", "stp_type": "none"}), "none"),
+        ("subscribe", json!({"channel": "add_order"}), "add_order"),
+        ("set_policy", json!({"workflow": "withdraw", "quorum": 1}), "withdraw"),
+    ] {
+        let problem = problem(name, &params).unwrap_or_default();
+        assert!(problem.contains(&format!("\"{word}\" is not one of")), "{name}, {word}: {problem}");
     }
 }
 

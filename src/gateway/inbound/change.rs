@@ -2,10 +2,10 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{
-    decimal, member, moment, named, optional_named, optional_short, owned, service_user, short, workflow,
+    decimal, member, moment, named, optional_short, optional_word, owned, service_user, short, word, workflow,
 };
 use super::{Message, WireError};
-use crate::access::key::{KeySettings, OnStop, SettingsChange, network};
+use crate::access::key::{KeySettings, SettingsChange, network};
 use crate::access::scope::{Scope, ScopeSet};
 use crate::access::workflow::{Permission, Workflow};
 use crate::domain::ids::{MemberId, ServiceUserId};
@@ -20,7 +20,7 @@ use crate::engine::workflows::members::{MemberChange, PermissionSets};
 use crate::engine::workflows::policies::PolicyChange;
 use crate::engine::workflows::unfreeze::Unfreeze;
 use crate::engine::workflows::withdrawal::WithdrawalChange;
-use crate::wire::leaf::{Number, Text};
+use crate::wire::leaf::{Number, Text, Word};
 use crate::wire::params as p;
 
 /// How long an old key stays good beside its successor when nothing is said, seconds.
@@ -170,8 +170,7 @@ fn permissions(asked: &p::Permissions<'_>) -> Result<PermissionSets, WireError> 
         (Workflow::ManageAddresses, &asked.manage_addresses),
         (Workflow::InitiateWithdrawal, &asked.initiate_withdrawal),
     ];
-    let advice = "give view, initiate, approve and execute by workflow";
-    let permission = |name: &Text<'_>| named("permissions", name, Permission::parse, advice);
+    let permission = |name: &Word<'_, Permission>| word("permissions", name);
     let given = by_workflow.into_iter().filter_map(|(workflow, names)| Some((workflow, names.as_ref()?)));
     given.map(|(workflow, names)| Ok((workflow, names.iter().map(permission).collect::<Result<_, _>>()?))).collect()
 }
@@ -194,8 +193,8 @@ fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
     })
 }
 
-fn scopes(names: &[Text<'_>]) -> Result<ScopeSet, WireError> {
-    let scope = |name: &Text<'_>| named("scopes", name, Scope::parse, "give scopes by name");
+fn scopes(names: &[Word<'_, Scope>]) -> Result<ScopeSet, WireError> {
+    let scope = |name: &Word<'_, Scope>| word("scopes", name);
     Ok(ScopeSet::of(&names.iter().map(scope).collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -212,7 +211,7 @@ fn settings(asked: Option<&p::Settings<'_>>) -> Result<SettingsChange, WireError
         allow_websocket: asked.allow_websocket,
         nonce_window: asked.nonce_window,
         ip_allowlist: asked.ip_allowlist.as_ref().map(networks).transpose()?,
-        on_stop: optional_named("on_stop", asked.on_stop.as_deref(), OnStop::parse, "give cancel or keep")?,
+        on_stop: optional_word("on_stop", asked.on_stop.as_deref())?,
         cancel_on_disconnect: asked.cancel_on_disconnect,
     })
 }

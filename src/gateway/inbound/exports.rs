@@ -1,7 +1,7 @@
 //! Params of exports.
 
 use super::request::{Body, Parsed, params};
-use super::values::{export_id, named, period};
+use super::values::{export_id, named, period, word};
 use super::{Message, WireError};
 use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
@@ -13,7 +13,7 @@ use crate::wire::params as p;
 
 pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ExportAdd<'_> = params(e)?;
-    let report = named("report", &asked.report, Report::parse, "give trades or ledgers")?;
+    let report = word("report", &asked.report)?;
     let order = AskedExport {
         report,
         format: named("format", &asked.format, Format::parse, "give csv or tsv")?,

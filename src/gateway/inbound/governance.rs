@@ -2,13 +2,12 @@
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, limit, named, optional_named, owned, request_id, service_user, workflow};
+use super::values::{cursor, limit, optional_word, owned, request_id, service_user, word, workflow};
 use super::{Message, WireError};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::VOTES_MAX;
-use crate::engine::approvals::{Decision, RequestState};
+use crate::engine::approvals::Decision;
 use crate::engine::command::{Ballot, Command};
-use crate::engine::freezes::FreezeScope;
 use crate::engine::query::{Query, RequestFilter};
 use crate::wire::leaf::Object;
 use crate::wire::params as p;
@@ -16,7 +15,7 @@ use crate::wire::params as p;
 pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
     let filter = RequestFilter {
-        state: optional_named("state", asked.state.as_deref(), RequestState::parse, "give the state of a request")?,
+        state: optional_word("state", asked.state.as_deref())?,
         workflow: asked.workflow.as_deref().map(workflow).transpose()?,
         before: cursor(&asked.cursor, RequestId::parse)?,
         limit: Some(limit(asked.limit)?),
@@ -62,7 +61,7 @@ pub(super) fn claim_secret<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 pub(super) fn freeze<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Freeze<'_> = params(e)?;
-    let scope = named("scope", &asked.scope, FreezeScope::parse, "give withdrawals or all")?;
+    let scope = word("scope", &asked.scope)?;
     Ok((asked.token, Body::Command(Command::Freeze { scope, reason: (*asked.reason).to_owned() })))
 }
 

@@ -2,17 +2,17 @@
 
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
-use super::values::{client_order_id, decimal, moment, named, optional_cl_ord_id, optional_named, short};
+use super::values::{client_order_id, decimal, moment, optional_cl_ord_id, optional_named, optional_word, short, word};
 use super::{Message, WireError};
 use crate::domain::decimal::Decimal;
-use crate::domain::orders::{OrderType, Side, TimeInForce};
-use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
+use crate::domain::orders::{OrderType, TimeInForce};
+use crate::domain::terms::PriceType;
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::{
     AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
 };
-use crate::wire::leaf::{Number, Text};
+use crate::wire::leaf::{Number, SETTLE_POSITION, Word};
 use crate::wire::params as p;
 
 /// Orders in one `batch_add`.
@@ -34,7 +34,7 @@ pub(super) fn add_order<'a>(e: &Message<'a>) -> Parsed<'a> {
             &read
         }
     };
-    if &*asked.order_type == "settle-position" {
+    if &*asked.order_type == SETTLE_POSITION {
         return Ok((asked.token.clone(), Body::Command(Command::SettlePosition)));
     }
     let symbol = asked.symbol.as_deref().ok_or_else(|| WireError::field("symbol", "name a pair"))?;
@@ -69,14 +69,12 @@ pub(super) fn batch_add<'a>(e: &Message<'a>) -> Parsed<'a> {
 }
 
 fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, WireError> {
-    let kinds = "give limit, market, iceberg, stop-loss, stop-loss-limit, take-profit, take-profit-limit, \
-        trailing-stop or trailing-stop-limit";
     let time_in_force = asked.time_in_force.as_deref();
     let time_in_force = optional_named("time_in_force", time_in_force, TimeInForce::parse, "give gtc, gtd, ioc or fok");
     Ok(PlaceOrder {
         symbol: shared.symbol,
-        side: named("side", &asked.side, Side::parse, "give buy or sell")?,
-        order_type: named("order_type", &asked.order_type, OrderType::parse, kinds)?,
+        side: word("side", &asked.side)?,
+        order_type: word("order_type", &asked.order_type)?,
         time_in_force: time_in_force?.unwrap_or(TimeInForce::Gtc),
         post_only: asked.post_only.unwrap_or(false),
         order_qty: number("order_qty", asked.order_qty)?,
@@ -95,7 +93,6 @@ fn number(field: &str, given: Option<Number<'_>>) -> Result<Option<Decimal>, Wir
 
 /// `None` for an order that has none of them, as most.
 fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
-    let advice = "give cancel_newest, cancel_oldest or cancel_both";
     let terms = AskedTerms {
         trigger: asked.triggers.as_deref().map(trigger).transpose()?,
         // A plain limit is static whether it says so or not; stock clients say so.
@@ -105,8 +102,8 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
         cash_order_qty: number("cash_order_qty", asked.cash_order_qty)?,
         effective_time: moment("effective_time", asked.effective_time.as_deref())?,
         expire_time: moment("expire_time", asked.expire_time.as_deref())?,
-        fee_preference: fee_currency(&asked.fee_preference)?.unwrap_or_default(),
-        stp_type: optional_named("stp_type", asked.stp_type.as_deref(), SelfTrade::parse, advice)?.unwrap_or_default(),
+        fee_preference: optional_word("fee_preference", asked.fee_preference.as_deref())?.unwrap_or_default(),
+        stp_type: optional_word("stp_type", asked.stp_type.as_deref())?.unwrap_or_default(),
         conditional: asked.conditional.as_deref().map(conditional).transpose()?,
         reduce_only: asked.reduce_only.unwrap_or(false),
         margin: asked.margin.unwrap_or(false),
@@ -115,23 +112,18 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
     Ok(Some(terms).filter(|terms| *terms != AskedTerms::default()))
 }
 
-fn price_type(field: &str, name: &Option<Text<'_>>) -> Result<Option<PriceType>, WireError> {
-    optional_named(field, name.as_deref(), PriceType::parse, "give static, pct or quote")
-}
-
-fn fee_currency(name: &Option<Text<'_>>) -> Result<Option<FeeCurrency>, WireError> {
-    optional_named("fee_preference", name.as_deref(), FeeCurrency::parse, "give base or quote")
+fn price_type(field: &str, name: &Option<Word<'_, PriceType>>) -> Result<Option<PriceType>, WireError> {
+    optional_word(field, name.as_deref())
 }
 
 fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
-    let advice = "reference is last or index";
-    let reference = optional_named("triggers", asked.reference.as_deref(), PriceReference::parse, advice)?;
-    let price_type = price_type("triggers", &asked.price_type)?;
-    Ok(AskedTrigger { reference: reference.unwrap_or_default(), price: decimal("triggers", asked.price)?, price_type })
+    let reference = optional_word("triggers.reference", asked.reference.as_deref())?.unwrap_or_default();
+    let price_type = price_type("triggers.price_type", &asked.price_type)?;
+    Ok(AskedTrigger { reference, price: decimal("triggers", asked.price)?, price_type })
 }
 
 fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
-    let order_type = named("conditional", &asked.order_type, OrderType::parse, "give the type of the closing order")?;
+    let order_type: OrderType = word("conditional.order_type", &asked.order_type)?;
     let price = |given, kind, usual| {
         let kind = price_type("conditional", kind)?.unwrap_or(usual);
         Ok(number("conditional", given)?.map(|price| (price, kind)))
@@ -183,7 +175,7 @@ pub(super) fn edit_order<'a>(e: &Message<'a>) -> Parsed<'a> {
         limit_price: number("limit_price", asked.limit_price)?,
         display_qty: number("display_qty", asked.display_qty)?,
         order_userref: asked.order_userref,
-        fee_preference: fee_currency(&asked.fee_preference)?,
+        fee_preference: optional_word("fee_preference", asked.fee_preference.as_deref())?,
         post_only: asked.post_only,
         validate: asked.validate.unwrap_or(false),
         deadline: moment("deadline", asked.deadline.as_deref())?,

@@ -9,6 +9,7 @@ use crate::domain::ids::{
     DepositId, ExportId, MemberId, OrganizationId, RequestId, ServiceUserId, StrategyId, WithdrawalId,
 };
 use crate::domain::limits::PAGE_MAX;
+use crate::domain::named::Named;
 use crate::domain::text::{ClientOrderId, is_client_order_id};
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::TYPES;
@@ -32,7 +33,7 @@ pub(super) fn optional_short<const N: usize>(
     text.map(|text| short(field, text)).transpose()
 }
 
-/// What a word stands for, refused with `advice` if it stands for nothing.
+/// What a text stands for, refused with `advice` if it stands for nothing.
 pub(super) fn named<T>(field: &str, text: &str, parse: fn(&str) -> Option<T>, advice: &str) -> Result<T, WireError> {
     parse(text).ok_or_else(|| WireError::field(field, advice))
 }
@@ -44,6 +45,15 @@ pub(super) fn optional_named<T>(
     advice: &str,
 ) -> Result<Option<T>, WireError> {
     text.map(|text| named(field, text, parse, advice)).transpose()
+}
+
+/// What a word stands for, refused with those that there are.
+pub(super) fn word<T: Named>(field: &str, text: &str) -> Result<T, WireError> {
+    T::named(text).ok_or_else(|| WireError::none_of(field, T::NAMES))
+}
+
+pub(super) fn optional_word<T: Named>(field: &str, text: Option<&str>) -> Result<Option<T>, WireError> {
+    text.map(|text| word(field, text)).transpose()
 }
 
 pub(super) fn owned(text: &Option<Text<'_>>) -> Option<String> {
@@ -125,5 +135,5 @@ pub(super) fn member(text: &str) -> Result<MemberId, WireError> {
 }
 
 pub(super) fn workflow(text: &str) -> Result<Workflow, WireError> {
-    named("workflow", text, Workflow::parse, "give the name of a workflow")
+    word("workflow", text)
 }

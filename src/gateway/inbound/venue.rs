@@ -2,11 +2,9 @@
 
 use super::Message;
 use super::request::{Body, Parsed, params};
-use super::values::{decimal, member, named, optional_named, owned, short, withdrawal};
-use crate::domain::markets::MarketStatus;
+use super::values::{decimal, member, optional_word, owned, short, withdrawal, word};
 use crate::engine::command::{Command, Credit, CustodyResult, Invitee, NewAsset, NewMarket};
 use crate::engine::deposits::{DepositAddress, DepositStatus};
-use crate::engine::members::Kyc;
 use crate::wire::leaf::{Object, Text};
 use crate::wire::params as p;
 
@@ -54,8 +52,7 @@ pub(super) fn add_market<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 pub(super) fn set_market_status<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SetMarketStatus<'_> = params(e)?;
-    let advice = "give online, cancel_only, post_only, limit_only, reduce_only or maintenance";
-    let status = named("status", &asked.status, MarketStatus::parse, advice)?;
+    let status = word("status", &asked.status)?;
     let symbol = short("symbol", &asked.symbol)?;
     Ok((asked.token, Body::Command(Command::SetMarketStatus { symbol, status })))
 }
@@ -71,9 +68,7 @@ pub(super) fn credit_deposit<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CreditDeposit<'_> = params(e)?;
     let (asset, amount) = (short("asset", &asked.asset)?, decimal("amount", asked.amount)?);
     let (address, txid) = (address(&asked.address, &asked.tag), (*asked.txid).to_owned());
-    let advice = "give Pending, Success or Failure";
-    let status = optional_named("status", asked.status.as_deref(), DepositStatus::parse, advice)?;
-    let status = status.unwrap_or(DepositStatus::Success);
+    let status = optional_word("status", asked.status.as_deref())?.unwrap_or(DepositStatus::Success);
     Ok((asked.token, Body::Command(Command::CreditDeposit(Credit { asset, address, amount, txid, status }))))
 }
 
@@ -92,7 +87,7 @@ pub(super) fn fail_withdrawal<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 pub(super) fn set_kyc<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::SetKyc<'_> = params(e)?;
-    let kyc = named("kyc", &asked.kyc, Kyc::parse, "give pending, verified or rejected")?;
+    let kyc = word("kyc", &asked.kyc)?;
     Ok((asked.token, Body::Command(Command::SetKyc { member: member(&asked.member_id)?, kyc })))
 }
 
