@@ -28,6 +28,7 @@ use crate::gateway::activity;
 use crate::gateway::context::{Gateway, Links};
 use crate::gateway::directory::Directory;
 use crate::gateway::exports;
+use crate::gateway::health::Tasks;
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::outlet::Seats;
@@ -181,15 +182,17 @@ impl Server {
             metrics: Arc::clone(&metrics),
             stopping: stopping.clone(),
             dashboards: dashboards.handle(),
-            fan_out,
         };
         let gateway = Gateway::new(&config, address, master, wall_clock, links);
-        tokio::spawn(activity::sweep(Arc::clone(&gateway)));
-        tokio::spawn(exports::make(Arc::clone(&gateway)));
+        let tasks = Tasks {
+            fan_out,
+            sweep: tokio::spawn(activity::sweep(Arc::clone(&gateway))),
+            exports: tokio::spawn(exports::make(Arc::clone(&gateway))),
+        };
         presence::started(&gateway);
         let (data_dir, certified) = (config.data_dir.clone(), certificate.clone());
         let scrape = Scrape { stages, gateway: Arc::clone(&gateway), certificate: certified, data_dir };
-        let routes = routes(gateway, scrape);
+        let routes = routes(gateway, tasks, scrape);
         let limits = listener_limits(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
@@ -300,10 +303,10 @@ pub fn storage(config: &Config) -> Result<Storage, JournalError> {
 }
 
 /// Everything that the port answers.
-fn routes(gateway: Arc<Gateway>, scrape: Scrape) -> axum::Router {
+fn routes(gateway: Arc<Gateway>, tasks: Tasks, scrape: Scrape) -> axum::Router {
     public::routes(Arc::clone(&gateway))
         .merge(metrics::routes(scrape))
-        .merge(health::routes(Arc::clone(&gateway)))
+        .merge(health::routes(Arc::clone(&gateway), tasks))
         .merge(private::routes(Arc::clone(&gateway)))
         .merge(exports::routes(Arc::clone(&gateway)))
         .merge(dashboard::routes())

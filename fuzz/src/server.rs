@@ -138,7 +138,7 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
     let desk = Desk::new(Arc::clone(&directory), Arc::clone(&seats), state.seq, &[], rings, feeds, || NOW);
     let (sequencer, handle) = recovered.open(|| NOW, limits.submit_queue, config.rates.clone(), desk);
     tokio::spawn(sequencer.run(std::future::pending()));
-    let fan_out = tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
+    tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
     let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared);
     let links = Links {
         directory,
@@ -149,7 +149,6 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
         metrics,
         stopping: watch::channel(false).1,
         dashboards: Handle::current(),
-        fan_out,
     };
     (Gateway::new(&config, ADDRESS, world::master(), || NOW, links), seats)
 }

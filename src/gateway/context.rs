@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 
 use super::activity::Activity;
 use super::admission::Admission;
@@ -57,8 +56,6 @@ pub struct Links {
     pub stopping: watch::Receiver<bool>,
     /// Where Members' sessions run.
     pub dashboards: tokio::runtime::Handle,
-    /// The task that tells them of requests.
-    pub fan_out: JoinHandle<()>,
 }
 
 /// What every route and session shares.
@@ -111,8 +108,6 @@ pub struct Gateway {
     pub stopping: watch::Receiver<bool>,
     /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
     pub dashboards: tokio::runtime::Handle,
-    /// The task that tells them of requests, which ends with the sequencer.
-    pub fan_out: JoinHandle<()>,
     /// Sockets opened since the start; names them in `status`.
     pub sockets_opened: AtomicU64,
 }
@@ -145,7 +140,7 @@ impl Gateway {
         clock: fn() -> Moment,
         links: Links,
     ) -> Arc<Gateway> {
-        let Links { directory, handle, seats, market_data, history, metrics, stopping, dashboards, fan_out } = links;
+        let Links { directory, handle, seats, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
         // When each Member's session was last used: as far as is known, now.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
@@ -175,7 +170,6 @@ impl Gateway {
             clock,
             stopping,
             dashboards,
-            fan_out,
             sockets_opened: AtomicU64::new(0),
         })
     }

@@ -6,15 +6,30 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio::task::JoinHandle;
 
 use super::context::Gateway;
 
-/// The route.
-pub fn routes(gateway: Arc<Gateway>) -> Router {
-    Router::new().route("/healthz", get(answer)).with_state(gateway)
+/// Tasks that work until the server stops.
+pub struct Tasks {
+    /// Tells Members of requests.
+    pub fan_out: JoinHandle<()>,
+    /// Ends sessions that idle.
+    pub sweep: JoinHandle<()>,
+    /// Makes the files of exports.
+    pub exports: JoinHandle<()>,
 }
 
-async fn answer(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
+/// What is looked at.
+type Parts = Arc<(Arc<Gateway>, Tasks)>;
+
+/// The route.
+pub fn routes(gateway: Arc<Gateway>, tasks: Tasks) -> Router {
+    Router::new().route("/healthz", get(answer)).with_state(Arc::new((gateway, tasks)))
+}
+
+async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
+    let (gateway, tasks) = &*parts;
     if gateway.directory.is_read_only() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; reads are served\n");
     }
@@ -26,8 +41,14 @@ async fn answer(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static st
         (StatusCode::OK, _) if !gateway.market_data.is_running() => {
             (StatusCode::SERVICE_UNAVAILABLE, "market data has stopped; restart the server\n")
         }
-        (StatusCode::OK, _) if gateway.fan_out.is_finished() => {
+        (StatusCode::OK, _) if tasks.fan_out.is_finished() => {
             (StatusCode::SERVICE_UNAVAILABLE, "approvals has stopped; restart the server\n")
+        }
+        (StatusCode::OK, _) if tasks.sweep.is_finished() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the end of idle sessions has stopped; restart the server\n")
+        }
+        (StatusCode::OK, _) if tasks.exports.is_finished() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "exports has stopped; restart the server\n")
         }
         health => health,
     }
@@ -58,11 +79,21 @@ mod tests {
         }
     }
 
+    /// How a part goes.
+    type Loss<'a> = &'a dyn Fn(&mut Served);
+
     #[tokio::test]
     async fn d7_86_a_server_that_has_lost_a_part_of_itself_is_not_healthy() {
         let mut served = Served::new().await;
         let gateway = Arc::clone(&served.gateway);
-        let told = async || answer(State(Arc::clone(&gateway))).await;
+        let tasks = Tasks {
+            fan_out: served.fan_out.take().unwrap(),
+            sweep: tokio::spawn(std::future::pending()),
+            exports: tokio::spawn(std::future::pending()),
+        };
+        let [sweep, exports] = [&tasks.sweep, &tasks.exports].map(JoinHandle::abort_handle);
+        let parts = Arc::new((gateway, tasks));
+        let told = async || answer(State(Arc::clone(&parts))).await;
         let next = async |last: &str| {
             while told().await.1 == last {
                 tokio::task::yield_now().await;
@@ -73,14 +104,14 @@ mod tests {
         let all = tokio::time::timeout(Duration::from_secs(20), async {
             assert_eq!(told().await, (StatusCode::OK, "ok\n"));
             let mut last = "ok\n";
-            for (lose, stopped) in [
-                (
-                    (|served| served.fan_out_feed = None) as fn(&mut Served),
-                    "approvals has stopped; restart the server\n",
-                ),
-                (|served| served.market_feed = None, "market data has stopped; restart the server\n"),
-                (|served| served.history_feed = None, "history has stopped; restart the server\n"),
-            ] {
+            let losses: [(Loss, &str); 5] = [
+                (&|_| exports.abort(), "exports has stopped; restart the server\n"),
+                (&|_| sweep.abort(), "the end of idle sessions has stopped; restart the server\n"),
+                (&|served| served.fan_out_feed = None, "approvals has stopped; restart the server\n"),
+                (&|served| served.market_feed = None, "market data has stopped; restart the server\n"),
+                (&|served| served.history_feed = None, "history has stopped; restart the server\n"),
+            ];
+            for (lose, stopped) in losses {
                 lose(&mut served);
                 assert_eq!(next(last).await, (StatusCode::SERVICE_UNAVAILABLE, stopped));
                 last = stopped;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -48,6 +49,8 @@ pub struct Served {
     pub market_feed: Option<market_data::Feed>,
     pub history_feed: Option<history::Feed>,
     pub fan_out_feed: Option<fan_out::Feed>,
+    /// The task that it feeds.
+    pub fan_out: Option<JoinHandle<()>>,
     client: WebSocketStream<TcpStream>,
 }
 
@@ -76,8 +79,8 @@ impl Served {
         let (fan_out_feed, news) = fan_out::feed();
         let (reference, prices) = (state.reference, vec![Price(1)]);
         let market = market_data::Snapshot { reference, prices, ..market_data::Snapshot::default() };
+        let fan_out = tokio::spawn(fan_out::run(Arc::clone(&directory), news));
         let links = Links {
-            fan_out: tokio::spawn(fan_out::run(Arc::clone(&directory), news)),
             directory,
             handle,
             seats,
@@ -101,6 +104,7 @@ impl Served {
             market_feed: Some(market_feed),
             history_feed: Some(history_feed),
             fan_out_feed: Some(fan_out_feed),
+            fan_out: Some(fan_out),
             client,
         }
     }
