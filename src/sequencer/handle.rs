@@ -187,6 +187,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::domain::ids::ServiceUserId;
 
     fn ask(ticket: usize) -> Submission<usize> {
         let by = Principal::public(Ipv4Addr::LOCALHOST.into());
@@ -199,6 +200,19 @@ mod tests {
 
     fn tickets(submissions: &[Submission<usize>]) -> Vec<usize> {
         submissions.iter().map(|submission| submission.ticket).collect()
+    }
+
+    #[tokio::test]
+    async fn d6_76_the_server_itself_ends_sessions_and_cancels_for_who_is_gone_in_a_full_queue() {
+        let (handle, mut inbox) = queue(4, Arc::default());
+        handle.submit((0..3).map(ask).collect()).unwrap();
+        for command in [Command::CloseMemberSession { cookie_hash: [0; 32] }, Command::Disconnected(ServiceUserId(1))] {
+            assert!(handle.submit(vec![ask(3)]).is_err());
+            handle.submit(vec![Submission { work: Work::Command(command), ..ask(4) }]).unwrap();
+            assert_eq!(inbox.next().await.unwrap().submissions.len(), 3);
+            assert_eq!(tickets(&inbox.next().await.unwrap().submissions), [4]);
+            handle.submit((0..3).map(ask).collect()).unwrap();
+        }
     }
 
     #[tokio::test]
