@@ -15,8 +15,6 @@ pub enum Fault {
     Refused,
     /// The next one fails although its row was written, as when the answer is lost.
     Unanswered,
-    /// The next one fails halfway: half a row is none to whoever reads.
-    Torn,
     /// All fail and write nothing, snapshots too, until [`Disk::heal`].
     Full,
     /// The next one fails and readers do not see its row. If it `survives`, it is there for who opens the journal
@@ -173,7 +171,7 @@ impl MemoryJournal {
         match fault {
             None | Some(Fault::Unanswered) => contents.rows.push(row),
             Some(Fault::Unsynced { survives }) => contents.unsynced = survives.then_some(row),
-            Some(Fault::Refused | Fault::Torn | Fault::Full) => {}
+            Some(Fault::Refused | Fault::Full) => {}
         }
         match fault {
             Some(Fault::Full) => Err(full()),
@@ -217,7 +215,6 @@ mod tests {
         for (fault, kept) in [
             (Fault::Refused, 1),
             (Fault::Unanswered, 2),
-            (Fault::Torn, 1),
             (Fault::Full, 1),
             (Fault::Unsynced { survives: true }, 2),
             (Fault::Unsynced { survives: false }, 1),
@@ -244,7 +241,7 @@ mod tests {
         }
         disk.heal();
         journal.append(1, 1, 1, b"x").await.unwrap();
-        disk.fail(Fault::Torn);
+        disk.fail(Fault::Refused);
         journal.append(2, 1, 1, b"x").await.unwrap_err();
         journal.append(2, 1, 1, b"x").await.unwrap();
     }

@@ -276,12 +276,11 @@ impl Run {
     }
 
     fn fail(&mut self) {
-        let (name, fault) = match self.dice.below(9) {
+        let (name, fault) = match self.dice.below(8) {
             0 => ("append refused", Fault::Refused),
             1 => ("append unanswered", Fault::Unanswered),
-            2 => ("append torn", Fault::Torn),
-            3 => ("disk full", Fault::Full),
-            4 => ("append unsynced", Fault::Unsynced { survives: self.dice.one_in(2) }),
+            2 => ("disk full", Fault::Full),
+            3 => ("append unsynced", Fault::Unsynced { survives: self.dice.one_in(2) }),
             _ => {
                 self.hooks.hit("slow append");
                 return self.server.disk.slow(self.dice.below(SLOWEST) as u32);

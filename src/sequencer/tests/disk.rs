@@ -135,7 +135,7 @@ async fn d6_70_a_row_that_is_lost_before_writing_goes_on_stops_the_server() {
 
 #[tokio::test]
 async fn d6_70_any_other_failure_ends_it_and_what_was_not_answered_is_there_whole_or_not_at_all() {
-    for (fault, stored) in [(Fault::Refused, 1), (Fault::Torn, 1), (Fault::Unanswered, 2)] {
+    for (fault, stored) in [(Fault::Refused, 1), (Fault::Unanswered, 2)] {
         let disk = Disk::default();
         let ended = play(&disk, async |mut asking| {
             disk.fail(fault);
