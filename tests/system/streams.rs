@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
@@ -105,45 +106,56 @@ async fn d4_48_a_client_that_returns_misses_nothing_of_the_very_batch_that_lets_
 /// The next updates of `executions` that say `new`, each by order and offset.
 async fn news(bot: &mut Client, count: usize) -> Vec<(String, u64)> {
     let mut told = Vec::new();
-    while told.len() < count {
-        let frame = bot.frame("executions").await;
-        assert_eq!(frame["type"], "update", "{frame}");
-        let new = frame["data"].as_array().unwrap().iter().filter(|item| item["exec_type"] == "new");
-        told.extend(new.map(|item| (item["order_id"].as_str().unwrap().to_owned(), item["offset"].as_u64().unwrap())));
-    }
+    let read = async {
+        while told.len() < count {
+            let frame = bot.frame("executions").await;
+            assert_eq!(frame["type"], "update", "{frame}");
+            let new = frame["data"].as_array().unwrap().iter().filter(|item| item["exec_type"] == "new");
+            told.extend(new.map(|new| (new["order_id"].as_str().unwrap().to_owned(), new["offset"].as_u64().unwrap())));
+        }
+    };
+    // Heartbeats come in any case.
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("there is a gap");
     told
 }
 
+/// One socket after the other subscribes while two others have orders under way.
 #[tokio::test]
 async fn d4_48_a_snapshot_taken_while_orders_pour_in_and_what_follows_it_are_every_order_once() {
+    const ROUNDS: usize = 10;
+    const BURST: usize = 15;
+    const ORDERS: usize = ROUNDS * 2 * BURST;
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let (mut bot, mut follower) = (world.bot(1).await, world.bot(1).await);
+    let [mut follower, mut one, mut other] = [world.bot(1).await, world.bot(1).await, world.bot(1).await];
     follower.subscribe("executions").await;
     assert_eq!(follower.frame("executions").await["data"], json!([]));
-    const ORDERS: usize = 60;
-    for number in 0..ORDERS {
-        let order = json!({"method": "add_order", "req_id": 1_000 + number, "params": limit("buy", "1", "10")});
-        bot.send(order.to_string()).await;
-        if number == ORDERS / 2 {
-            let params = json!({"channel": "executions", "snap_orders": true});
-            bot.send(json!({"method": "subscribe", "req_id": 999, "params": params}).to_string()).await;
+    let order = json!({"method": "add_order", "params": limit("buy", "1", "10")}).to_string();
+    let pour = async |writer: &mut Client| {
+        for _ in 0..BURST {
+            writer.send(order.as_str()).await;
+            tokio::task::yield_now().await;
         }
+    };
+    let mut late = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut bot = world.bot(1).await;
+        tokio::join!(pour(&mut one), pour(&mut other), bot.subscribe("executions"));
+        let mut snapshot = bot.frame("executions").await;
+        assert_eq!(snapshot["type"], "snapshot");
+        let Value::Array(open) = snapshot["data"].take() else { panic!("orders") };
+        late.push((bot, open));
     }
-    let uncut = news(&mut follower, ORDERS).await;
-    let snapshot = bot.frame("executions").await;
-    assert_eq!(snapshot["type"], "snapshot");
-    let open = snapshot["data"].as_array().unwrap();
-    assert!(open.len() > ORDERS / 2 && open.iter().all(|item| item["exec_type"] == "new"), "{snapshot}");
-    let begun = open[0]["offset"].as_u64().unwrap();
-    assert!(open.iter().all(|item| item["offset"] == begun));
-    let updates = news(&mut bot, ORDERS - open.len()).await;
-    assert!(updates.iter().all(|(_, offset)| *offset > begun), "{begun}: {updates:?}");
-    let mut seen: Vec<String> = open.iter().map(|item| item["order_id"].as_str().unwrap().to_owned()).collect();
-    seen.extend(updates.into_iter().map(|(order, _)| order));
-    seen.sort();
-    let mut all: Vec<String> = uncut.into_iter().map(|(order, _)| order).collect();
-    all.sort();
-    assert_eq!(seen, all);
+    assert!(late.iter().any(|(_, open)| !open.len().is_multiple_of(2 * BURST)), "none came in the midst of it");
+    let uncut: BTreeSet<String> = news(&mut follower, ORDERS).await.into_iter().map(|(order, _)| order).collect();
+    assert_eq!(uncut.len(), ORDERS);
+    for (mut bot, open) in late {
+        let updates = news(&mut bot, ORDERS - open.len()).await;
+        let begun = open.first().map_or(0, |item| item["offset"].as_u64().unwrap());
+        assert!(open.iter().all(|item| item["exec_type"] == "new" && item["offset"] == begun), "{open:?}");
+        assert!(updates.iter().all(|(_, offset)| *offset > begun), "{begun}: {updates:?}");
+        let shown = open.iter().map(|item| item["order_id"].as_str().unwrap().to_owned());
+        assert_eq!(shown.chain(updates.into_iter().map(|(order, _)| order)).collect::<BTreeSet<_>>(), uncut);
+    }
 }
 
 #[tokio::test]
