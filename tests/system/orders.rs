@@ -301,3 +301,45 @@ async fn d4_57_a_planned_stop_waits_for_no_grace() {
     tokio::time::timeout(Duration::from_secs(60), world.restart()).await.expect("the grace is not over");
     assert_eq!(open(&mut world.bot(1).await).await, [kept["order_id"].clone()]);
 }
+
+#[tokio::test]
+async fn d5_63_a_repeated_id_answers_as_at_first_on_any_socket_and_after_a_restart_and_a_refused_one_is_free() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut twin) = (world.bot(1).await, world.bot(1).await);
+    let mut order = limit("buy", "1", "10");
+    order["cl_ord_id"] = json!("mine");
+    let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "1", "client_id": "mine"});
+    let allocation = json!({"strategy_id": "ESTRAT1", "amount": "1", "client_id": "mine"});
+    let asks = [
+        ("add_order", "order_id", order, "order_qty"),
+        ("withdraw", "refid", withdrawal, "amount"),
+        ("earn_allocate", "operation_id", allocation, "amount"),
+    ];
+    let mut first = Vec::new();
+    for (method, id, params, amount) in &asks {
+        let of = |changed: &str| {
+            let mut other = params.clone();
+            other[amount] = json!(changed);
+            other
+        };
+        let error = bot.refused(method, of("1000000")).await;
+        assert!(error.contains("nsufficient funds"), "{error}");
+        let (one, two) = tokio::join!(bot.call(method, params.clone()), twin.call(method, params.clone()));
+        assert_eq!(one[id], two[id], "{method} at once");
+        let error = twin.refused(method, of("2")).await;
+        assert!(error.contains("not unique"), "{error}");
+        first.push(one[id].clone());
+    }
+    for restart in [false, true] {
+        if restart {
+            world.restart().await;
+        }
+        let mut back = world.bot(1).await;
+        for ((method, id, params, _), first) in asks.iter().zip(&first) {
+            assert_eq!(back.call(method, params.clone()).await[id], *first, "{method}, restart: {restart}");
+        }
+    }
+    let mut bot = world.bot(1).await;
+    assert_eq!(bot.call("open_orders", json!({})).await["orders"].as_array().unwrap().len(), 1);
+    assert_eq!(bot.call("withdraw_status", json!({})).await["withdrawals"].as_array().unwrap().len(), 1);
+}
