@@ -18,11 +18,14 @@ use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
 use countersign::engine::transfers::TransferFilter;
-use countersign::engine::withdrawals::WithdrawalStatus;
+use countersign::engine::withdrawals::{WithdrawalAddress, WithdrawalStatus};
+use countersign::engine::workflows::Change;
+use countersign::engine::workflows::addresses::AddressChange;
+use countersign::engine::workflows::withdrawal::WithdrawalChange;
 
 use super::genesis::{key, other};
 use super::governance::set;
-use super::world::{DAY, SECOND, Stage, asset, bot, decimal, member, to_cold, venue, withdraw};
+use super::world::{DAY, SECOND, Stage, asset, bot, decimal, member, to_cold, venue, withdraw, withdraw_to};
 
 const ACME: AccountId = AccountId(1);
 const BTC: AssetId = AssetId(2);
@@ -328,4 +331,18 @@ fn a_withdrawal_is_refused_by_its_fee_its_amount_and_another_address() {
     assert_eq!(asked.status, WithdrawalStatus::Initial);
     stage.vote(&member(2), Decision::Approve, asked.request.unwrap()).unwrap();
     assert_eq!(stage.state().withdrawals.pending_custody().len(), 1);
+}
+
+#[test]
+fn d3_45_an_approver_is_shown_all_that_is_asked_for() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let [key, method, address, tag] = ["memo", "BTC", "bc1qmemo", "777"].map(str::to_owned);
+    let listed = WithdrawalAddress { key: key.clone(), method, address, tag: Some(tag) };
+    let add = AddressChange::Add { asset: asset("BTC"), address: listed };
+    stage.initiate(&member(1), Change::Addresses(add)).unwrap();
+    let asked = stage.withdrawal(&bot(1), withdraw_to(WithdrawalChange { key, ..to_cold("1") }, None));
+    let shown = stage.request(asked.request.unwrap()).payload.to_json();
+    let what = r#""account":"main","address":"bc1qmemo","amount":"1.00000000","asset":"BTC","fee":"0.00001000""#;
+    let how = format!(r#""key":"memo","network":"BTC","refid":"{}","tag":"777""#, asked.id);
+    assert_eq!(shown, format!("{{{what},{how}}}"));
 }
