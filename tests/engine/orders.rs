@@ -2,11 +2,13 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
-use countersign::domain::ids::{AccountId, OrderId};
-use countersign::domain::orders::{CancelReason, OrderType, Side, TimeInForce};
+use countersign::domain::ids::{AccountId, MarketId, OrderId};
+use countersign::domain::money::{Price, Quantity};
+use countersign::domain::orders::{CancelReason, Order, OrderType, Side, TimeInForce};
 use countersign::domain::text::ClientOrderId;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
+use countersign::engine::client_ids::ClientIds;
 use countersign::engine::command::{AmendOrder, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
@@ -122,17 +124,27 @@ fn open_orders_are_answered_a_page_at_a_time() {
 
 /// Found by fuzzing `journal`.
 #[test]
-fn a_stored_order_of_an_account_that_cannot_be_is_refused() {
+fn stored_orders_that_cannot_be_are_refused() {
     let mut stage = stage();
     let id = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
-    let stored = postcard::to_allocvec(&stage.state().orders).unwrap();
-    // How many orders; of the first its id, its Organization and its account.
-    let head = [&[1], &postcard::to_allocvec(&id).unwrap()[..], &[1]].concat();
-    let rest = stored.strip_prefix(&head[..]).and_then(|rest| rest.strip_prefix(&[1])).expect("the account is 1");
-    for (account, sound) in [(AccountId(1), true), (AccountId(0), false), (AccountId(u32::MAX), false)] {
-        let bytes = [&head[..], &postcard::to_allocvec(&account).unwrap(), rest].concat();
-        assert_eq!(postcard::from_bytes::<Orders>(&bytes).is_ok(), sound, "{account}");
+    let order = stage.state().orders.get(id).unwrap().clone();
+    let read = |orders: &[Order]| {
+        let market = (0_u64, None::<Price>);
+        let bytes = postcard::to_allocvec(&(orders, vec![market], ClientIds::default())).unwrap();
+        postcard::from_bytes::<Orders>(&bytes).is_ok()
+    };
+    assert!(read(std::slice::from_ref(&order)));
+    for broken in [
+        Order { account: AccountId(0), ..order.clone() },
+        Order { account: AccountId(u32::MAX), ..order.clone() },
+        Order { market: MarketId(0), ..order.clone() },
+        Order { market: MarketId(2), ..order.clone() },
+        Order { filled: Quantity(order.qty.0 + 1), ..order.clone() },
+        Order { filled: Quantity(-1), ..order.clone() },
+    ] {
+        assert!(!read(std::slice::from_ref(&broken)), "{broken:?}");
     }
+    assert!(!read(&[order.clone(), order]), "two orders of one id");
 }
 
 #[test]
