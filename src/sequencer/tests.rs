@@ -11,12 +11,13 @@ use futures::FutureExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::handle::{Handle, Outcome, Submission, Work};
-use super::recovery::{RecoveryError, SNAPSHOT_FORMAT, recover, verify};
+use super::recovery::{RecoveryError, SNAPSHOT_FORMAT, recover, snapshot, verify};
+use super::replay::Replay;
 use super::*;
 use crate::access::key::KeySettings;
 use crate::access::tier::Tiers;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{AssetId, MemberId, OrganizationId, VenueKeyId};
+use crate::domain::ids::{AssetId, MemberId, OrganizationId, Seq, VenueKeyId};
 use crate::domain::money::Amount;
 use crate::domain::text::AssetCode;
 use crate::engine::event::Event;
@@ -289,10 +290,10 @@ async fn d6_69_a_snapshot_that_cannot_be_read_is_passed_over_and_one_that_lies_i
     let digest = killed_after(dir.path(), 2).await;
     let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
     let chain = reader.digest_before(3).await.unwrap().unwrap();
-    let other = Snapshot { seq: 2, format: 99, chain, digest: [1; 32], body: vec![1] };
-    snapshots.save(&other).unwrap();
-    assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest);
-    snapshots.save(&Snapshot { format: SNAPSHOT_FORMAT, ..other }).unwrap();
+    let lie = snapshot(&Replay { state: State { seq: Seq(2), ..State::default() }, chain });
+    snapshots.save(&Snapshot { format: SNAPSHOT_FORMAT + 1, ..lie.clone() }).unwrap();
+    assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest, "another format is not read");
+    snapshots.save(&Snapshot { digest: [1; 32], ..lie }).unwrap();
     assert_eq!(recover(&reader, &snapshots).await.unwrap().digest(), digest);
     assert!(matches!(verify(&reader, &snapshots).await, Err(RecoveryError::Diverged { at: 2 })));
 }
