@@ -46,11 +46,7 @@ impl Caller {
         params: Value,
         mut between: impl FnMut(&[u8]) -> Result<(), LoadError>,
     ) -> Result<Value, LoadError> {
-        self.req_id += 1;
-        let req_id = self.req_id;
-        let request = json!({"method": method, "params": params, "req_id": req_id}).to_string();
-        text(&mut self.connection.out, |out| out.extend_from_slice(request.as_bytes()));
-        let wanted = format!("\"req_id\":{req_id}");
+        let wanted = format!("\"req_id\":{}", self.ask(method, &params));
         let answered = async {
             loop {
                 self.connection.flush().await?;
@@ -65,6 +61,14 @@ impl Caller {
             }
         };
         bounded(self.wait, &format!("wait for the reply to {method}"), answered).await
+    }
+
+    /// Puts a request with what is to be sent; its `req_id`.
+    pub fn ask(&mut self, method: &str, params: &Value) -> u64 {
+        self.req_id += 1;
+        let request = json!({"method": method, "params": params, "req_id": self.req_id}).to_string();
+        text(&mut self.connection.out, |out| out.extend_from_slice(request.as_bytes()));
+        self.req_id
     }
 
     /// Sees that the server still answers on this socket, whatever else it sends before.

@@ -76,10 +76,12 @@ impl Principal {
 pub struct Followers {
     _thread: SideThread,
     followers: Vec<(String, Follower)>,
+    skipped: Vec<Check>,
 }
 
 impl Followers {
-    /// Starts one for each.
+    /// Starts one for each. A venue key that the server refuses, for its networks, its end or its nonces, is skipped: the
+    /// load needs none.
     ///
     /// # Errors
     /// As [`Follower::start`].
@@ -92,17 +94,25 @@ impl Followers {
     ) -> Result<Self, LoadError> {
         let thread = SideThread::start("followers")?;
         let mut followers = Vec::with_capacity(principals.len());
+        let mut skipped = Vec::new();
         for principal in principals {
             let (ws, name, nonce) = (ws.clone(), principal.name().to_owned(), nonces.next_nonce());
+            let is_venue = matches!(principal, Principal::Venue(_));
             let started = thread.spawn(async move { Follower::start(&ws, principal, nonce, run, patience).await });
-            followers.push((name, started.await.map_err(ended)??));
+            match started.await.map_err(ended)? {
+                Ok(follower) => followers.push((name, follower)),
+                Err(refused @ LoadError::Handshake { .. }) if is_venue => {
+                    skipped.push(Check::skipped(format!("{name} custody: not followed: {refused}")));
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Self { _thread: thread, followers })
+        Ok(Self { _thread: thread, followers, skipped })
     }
 
     /// Ends them all. Number n of them has placed `acknowledged(n)`. One that was not there to the end is a check that failed.
     pub async fn finish(self, acknowledged: impl Fn(usize) -> OrderSet) -> Vec<Check> {
-        let mut checks = Vec::new();
+        let mut checks = self.skipped;
         for (number, (owner, follower)) in self.followers.into_iter().enumerate() {
             match follower.finish(acknowledged(number)).await {
                 Ok(told) => checks.extend(told),
@@ -122,6 +132,8 @@ fn ended(error: tokio::task::JoinError) -> LoadError {
     LoadError::Setup(format!("a follower ended early: {error}"))
 }
 
+/// How often a follower asks for something: a Member's session ends when nothing is done in it for `member_idle_s`.
+const ACT: Duration = Duration::from_secs(60);
 /// What one without the scope or permission for a channel is told.
 const NO_SCOPE: &str = "EGeneral:Permission denied";
 
@@ -165,7 +177,7 @@ impl Follower {
         let (finish, finished) = oneshot::channel();
         let ws = ws.clone();
         let task = tokio::spawn(async move {
-            let acknowledged = listen(&mut caller.connection, &mut streams, finished).await?;
+            let acknowledged = listen(&mut caller, &mut streams, &principal, finished).await?;
             let deadline = Instant::now() + patience;
             let fresh = settle(&mut caller, &mut streams, (&ws, &principal), &acknowledged, deadline).await?;
             Ok(streams.checks(&acknowledged, fresh.as_ref()))
@@ -187,18 +199,24 @@ impl Follower {
 
 /// Reads frames until the load has ended and gives what it had acknowledged.
 async fn listen(
-    connection: &mut Connection,
+    caller: &mut Caller,
     streams: &mut Streams,
+    principal: &Principal,
     mut finished: oneshot::Receiver<OrderSet>,
 ) -> Result<OrderSet, LoadError> {
+    let mut act = tokio::time::interval_at(Instant::now() + ACT, ACT);
     loop {
-        while let Received::Text(frame) = connection.next_message()? {
+        while let Received::Text(frame) = caller.connection.next_message()? {
             streams.read(frame)?;
         }
-        connection.flush().await?;
+        caller.connection.flush().await?;
         tokio::select! {
             acknowledged = &mut finished => return Ok(acknowledged.unwrap_or_default()),
-            result = connection.receive() => result?,
+            result = caller.connection.receive() => result?,
+            _ = act.tick() => {
+                let (method, params) = principal.query();
+                caller.ask(method, &params);
+            }
         }
     }
 }

@@ -152,10 +152,13 @@ impl Approvals {
         Ok(Self { bot, member, withdrawal: withdrawal.clone(), pending: Vec::new() })
     }
 
-    /// The last Member who does not vote, whose code nobody else of this run needs; where there is one alone, that one.
+    /// The Member who is named after the voter, so of the same Organization, and whose code nobody else of this run needs;
+    /// else any other, and where there is one alone, that one.
     pub fn onlooker(target: &Target) -> Option<&MemberLogin> {
         let voter = Self::voter(target).ok()?;
-        target.members.iter().rfind(|member| member.email != voter.email).or(Some(voter))
+        let is_other = |member: &&MemberLogin| member.email != voter.email;
+        let after = target.members.iter().skip_while(is_other).find(is_other);
+        after.or_else(|| target.members.iter().find(is_other)).or(Some(voter))
     }
 
     /// The Member who votes: Bob in the demo's world, else the first.

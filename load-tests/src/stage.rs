@@ -198,7 +198,13 @@ impl Stage {
     async fn followers(&mut self, target: &Target, name: &str, round: u32, run: u64) -> Result<Followers, LoadError> {
         let mut principals: Vec<Principal> = target.users.iter().cloned().map(Principal::ServiceUser).collect();
         match self.session(target).await {
-            Ok(session) => principals.extend(session.map(Principal::Member)),
+            Ok(Some(session)) => principals.push(Principal::Member(session)),
+            Ok(None) if target.members.is_empty() => {}
+            Ok(None) => {
+                let why =
+                    format!("round {round}: {name}: approvals: not followed: no web address is known; give --http");
+                self.record.checks.push(Check::skipped(why));
+            }
             // Its code may be spent, or the server know another origin for the page.
             Err(refused @ LoadError::Refused { .. }) => {
                 let why = format!("round {round}: {name}: approvals: not followed: {refused}");

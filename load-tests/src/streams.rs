@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawal_that_custody_is_not_told_of_or_told_of_twice_is_noticed() {
+    fn a_withdrawal_that_custody_is_told_of_out_of_turn_is_noticed() {
         let known = ("custody", "snapshot", r#"{"refid":"A","status":"Pending","offset":511}"#);
         let notice = ("custody", "update", r#"{"notice":"deposit_addresses_low","offset":512}"#);
         let released = ("custody", "update", r#"{"refid":"B","status":"Pending","offset":768}"#);
@@ -337,7 +337,7 @@ mod tests {
         let failed_b = ("custody", "update", r#"{"refid":"B","status":"Failure","offset":1280}"#);
         assert_eq!(failed(&["custody"], &[known, notice, released, paid, failed_b]), (Vec::new(), 2));
         assert_eq!(failed(&["custody"], &[]), (Vec::new(), 0), "nothing happened");
-        let once = "Bob custody: each withdrawal released and ended once: 1 of";
+        let once = "Bob custody: no withdrawal out of turn: 1 of";
         assert_eq!(failed(&["custody"], &[known, failed_b]).0, [format!("{once} 1: B is Failure out of turn")]);
         let again = ("custody", "update", r#"{"refid":"B","status":"Pending","offset":1280}"#);
         assert_eq!(failed(&["custody"], &[released, again]).0, [format!("{once} 2: B is Pending out of turn")]);

@@ -1,4 +1,4 @@
-//! What custody is told of each withdrawal: once that it is released, and once, later, how it ended.
+//! What custody is told of withdrawals: nothing twice, and no end of what was not released.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ pub struct Released {
 impl Released {
     /// Nothing told yet to `owner`.
     pub fn new(owner: &str) -> Self {
-        let check = Check::new(format!("{owner} custody: each withdrawal released and ended once"));
+        let check = Check::new(format!("{owner} custody: no withdrawal out of turn"));
         Self { open: HashSet::new(), check }
     }
 
