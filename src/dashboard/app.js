@@ -51,7 +51,11 @@ function say(text, kind) {
   if (!toasts) return;
   const bad = kind === "bad";
   const line = h("div", { class: `toast ${kind}`, role: bad ? "alert" : null }, safe(text));
-  if (bad) line.append(closing(() => line.remove()));
+  const dismiss = () => {
+    line.remove();
+    main?.focus();
+  };
+  if (bad) line.append(closing(dismiss));
   else setTimeout(() => line.remove(), 6_000);
   const others = [...toasts.querySelectorAll(bad ? ".bad" : ":scope > :not(.bad)")];
   const again = others.find(({ textContent }) => textContent === line.textContent);

@@ -95,7 +95,11 @@ export class Connection extends EventTarget {
       loading ??= loads();
       return loading;
     };
-    const live = () => this.state === "live" && again();
+    // What fails because the connection is lost is loaded again when that is back.
+    const told = (error) => {
+      if (this.state === "live") throw error;
+    };
+    const live = () => this.state === "live" && again().catch(told);
     this.addEventListener("state", live, { signal: gone });
     this.addEventListener("request", ({ detail }) => concerns(detail.request) && live(), { signal: gone });
     return again;

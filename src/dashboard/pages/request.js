@@ -94,7 +94,7 @@ export function request(app) {
       own = await digest(app.me.organization, found);
       secret = await unclaimed(app, found);
     } catch (error) {
-      if (drawn) return app.said(error.message, "bad");
+      if (drawn) return app.connection.state === "live" && app.said(error.message, "bad");
       return app.main.replaceChildren(h("h1", {}, "Request"), h("p", { class: "problem" }, error.message));
     }
     head.replaceChildren(standing(found));
@@ -188,7 +188,7 @@ function excluded(app, found) {
   return h(
     "p",
     { class: "muted", id: "excluded" },
-    "You cannot vote on this request. That takes Approve on its workflow and verified KYC, and nobody votes on what is about themselves or comes from a key that they manage.",
+    "You cannot vote on this request. That takes verified KYC and Approve on the workflow whose policy judges it. Nobody votes on what is about themselves or comes from a key that they manage, nor, where another can, on the end of their own freeze.",
   );
 }
 
