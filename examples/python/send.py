@@ -1,6 +1,8 @@
 """Sends each line of standard input over one signed socket, and prints the reply to each; ends with 1 at the first refusal.
 
-    python send.py ws://127.0.0.1:8080/v2 API_KEY API_SECRET < venue.jsonl
+    python send.py ws://127.0.0.1:8080/v2 < venue.jsonl
+
+The key is in API_KEY and its secret in API_SECRET, in the environment: others on the host can see a command line.
 """
 
 import asyncio
@@ -8,12 +10,13 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import sys
 import time
 
 import websockets
 
-ADDRESS, KEY, SECRET = sys.argv[1:4]
+ADDRESS, KEY, SECRET = sys.argv[1], os.environ["API_KEY"], os.environ["API_SECRET"]
 
 
 def signed():

@@ -49,7 +49,8 @@ async fn an_empty_venue_takes_what_the_guide_sends_it() {
     let mut send = Command::new(installed(".venv/bin/python"));
     send.arg("examples/python/send.py")
         .arg(format!("ws://{}/v2", server.address))
-        .args([shown("venue key"), shown("secret")]);
+        .env("API_KEY", shown("venue key"))
+        .env("API_SECRET", shown("secret"));
     let told = finish(send.stdin(std::fs::File::open(&file).unwrap()));
     assert!(messages.len() > 5 && told.lines().count() == messages.len(), "{told}");
     assert!(told.contains("invitation"), "{told}");
