@@ -1,5 +1,6 @@
 //! The task that writes the tables: released batches as they come, the journal where batches are missing.
 
+use std::mem;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -200,6 +201,9 @@ impl Projector {
             for stamped in events.filter(|stamped| stamped.seq.0 > seen) {
                 self.add(&mut rows, &stamped);
                 last = stamped.seq.0;
+            }
+            if last - self.seq >= EVENTS_MAX as u64 {
+                self.write(&mem::take(&mut rows), last).await;
             }
         }
         self.write(&rows, last).await;

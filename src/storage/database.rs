@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use futures::TryStreamExt as _;
 use sqlx::postgres::{PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
@@ -107,8 +108,11 @@ impl Pool {
                         Value::Integers(values) => query.bind(*values),
                     };
                 }
-                let rows = answered(ANSWER_WAIT, query.fetch_all(pool)).await?;
-                rows.iter().map(|row| read(&Record::Postgres(row))).collect()
+                let (mut asked, mut rows) = (query.fetch(pool), Vec::new());
+                while let Some(row) = answered(ANSWER_WAIT, asked.try_next()).await? {
+                    rows.push(read(&Record::Postgres(&row))?);
+                }
+                Ok(rows)
             }
         }
     }

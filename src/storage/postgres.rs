@@ -29,7 +29,7 @@ const FENCE_WAIT: &str = "2s";
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long rows that are read, or written where they can be written again, may be waited for.
+/// How long a row that is read, or a statement of the history's, which can be made again, may go without an answer.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How long the writer waits for an answer before it looks whether the database is at work on it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +41,12 @@ const KEEPALIVE: [(&str, &str); 4] = [
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "25000"),
 ];
+/// Names the process of the database that serves a connection.
+const BACKEND: &str =
+    "SELECT pid || ' ' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+/// Whether a process so named is at work on a statement.
+const AT_WORK: &str = "SELECT count(*) > 0 FROM pg_stat_activity
+    WHERE pid || ' ' || extract(epoch FROM backend_start) = $1 AND state NOT LIKE 'idle%'";
 /// Makes a table of four megabytes, which is free disk space with which writing begins. Unlogged: on a disk that is full,
 /// filling the log up would end the database.
 const ROOM: &str = "CREATE UNLOGGED TABLE room AS SELECT repeat('.', 1000) AS filler FROM generate_series(1, 4096)";
@@ -110,7 +116,7 @@ pub struct PostgresJournal {
 impl PostgresJournal {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
         let mut writer = connect(&url.options("journal")?).await.map_err(|error| url.unavailable(&error))?;
-        let asked = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut writer);
+        let asked = sqlx::query_scalar(BACKEND).fetch_one(&mut writer);
         let backend = answered(CONNECT_WAIT, asked).await.map_err(|error| url.unavailable(&error))?;
         let watch = Watch { url: url.clone(), backend, patience: PATIENCE };
         let opened = watch.answer(async {
@@ -222,8 +228,8 @@ pub(super) async fn answered<T, E: From<sqlx::Error>>(
 struct Watch {
     /// Where another connection is made to.
     url: DatabaseUrl,
-    /// The process of the database that serves the writer.
-    backend: i32,
+    /// The process of the database that serves the writer, and when it began: another may get its number.
+    backend: String,
     /// How long an answer may take before it is looked.
     patience: Duration,
 }
@@ -256,8 +262,7 @@ impl Watch {
             Err(sqlx::Error::Database(_)) => return Ok(true),
             connected => connected?,
         };
-        let busy = "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid = $1 AND coalesce(state, '') NOT LIKE 'idle%'";
-        let asked = sqlx::query_scalar(busy).bind(self.backend).fetch_one(&mut other);
+        let asked = sqlx::query_scalar(AT_WORK).bind(&self.backend).fetch_one(&mut other);
         answered(CONNECT_WAIT, asked).await
     }
 }

@@ -106,7 +106,7 @@ fn initiate(dice: &mut Dice, known: &Known, step: u64, now: Moment) -> Command {
 fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
     match dice.below(20) {
         0..6 => Change::Withdrawal(withdrawal(dice)),
-        6..11 => Change::Keys(access(dice, known, now)),
+        6..11 => Change::Keys(key_change(dice, known, now)),
         11..13 => Change::Members(members(dice, known)),
         13..16 => {
             let workflow = dice.of(&Workflow::ALL);
@@ -120,7 +120,7 @@ fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
     }
 }
 
-fn access(dice: &mut Dice, known: &Known, now: Moment) -> KeyChange {
+fn key_change(dice: &mut Dice, known: &Known, now: Moment) -> KeyChange {
     let service_user = service_user(dice, known);
     match dice.below(10) {
         0..3 => KeyChange::Create {

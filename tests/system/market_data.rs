@@ -1,6 +1,7 @@
 //! Public market data as a client rebuilds it: every book at every depth, every checksum, every candle.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use countersign::access::principal::Actor;
 use countersign::access::scope::ScopeSet;
@@ -272,11 +273,14 @@ async fn rule_42_nothing_of_a_topic_comes_after_the_acknowledgement_of_its_end()
             [("subscribe", channel), ("unsubscribe", channel), ("subscribe", other)].map(|(how, of)| asked(how, of));
         assert!(seller.burst([order]).await && reader.burst(burst).await);
         let (mut acknowledged, mut told) = (0, Vec::new());
-        while acknowledged < 3 || !told.iter().any(|name| name == other) {
-            let frame = reader.next().await;
-            acknowledged += usize::from(frame["method"].is_string());
-            told.extend(frame["channel"].as_str().filter(|_| acknowledged >= 2).map(str::to_owned));
-        }
+        let heard = async {
+            while acknowledged < 3 || !told.iter().any(|name| name == other) {
+                let frame = reader.next().await;
+                acknowledged += usize::from(frame["method"].is_string());
+                told.extend(frame["channel"].as_str().filter(|_| acknowledged >= 2).map(str::to_owned));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.expect("the other channel");
         assert!(!told.iter().any(|name| name == channel), "{channel}: {told:?}");
         reader.call("unsubscribe", asked("", other)["params"].clone()).await;
     }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
 use countersign::config::Config;
@@ -16,6 +17,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -92,6 +94,12 @@ async fn call(socket: &mut Socket, method: &str, params: Value) -> Value {
     }
 }
 
+/// Waits until the server has taken a renewed certificate over.
+async fn renewed(address: SocketAddr, certificate: &CertificateDer<'static>) {
+    let taken = async { while connect(address, certificate).await.is_err() {} };
+    timeout(Duration::from_secs(20), taken).await.expect("the server looks at its files by itself");
+}
+
 #[tokio::test]
 async fn a_key_trades_over_tls_and_a_renewed_certificate_drops_nobody() {
     let dir = tempfile::tempdir().unwrap();
@@ -103,7 +111,7 @@ async fn a_key_trades_over_tls_and_a_renewed_certificate_drops_nobody() {
     let second = issue(dir.path());
     assert_ne!(first, second);
     // The server looks at its files by itself; until then the new certificate is not trusted.
-    while connect(world.address, &second).await.is_err() {}
+    renewed(world.address, &second).await;
     assert!(connect(world.address, &first).await.is_err());
     assert_eq!(call(&mut bot, "ping", Value::Null).await["method"], "pong");
     assert_eq!(call(&mut bot, "cancel_all", json!({})).await["result"]["count"], 1);
@@ -157,7 +165,7 @@ async fn metrics_tell_when_the_certificate_ends_that_is_served() {
     let world = world(dir.path()).await;
     assert_eq!(end_told(world.address, &first).await, 2_208_988_800);
     let second = issue_until(dir.path(), 2041);
-    while connect(world.address, &second).await.is_err() {}
+    renewed(world.address, &second).await;
     assert_eq!(end_told(world.address, &second).await, 2_240_611_200);
 }
 

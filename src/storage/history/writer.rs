@@ -103,8 +103,7 @@ impl HistoryWriter {
         match &mut self.connection {
             Connection::Sqlite(connection) => apply_to_sqlite(connection, batch, seq).await,
             Connection::Postgres(postgres) => {
-                let applied = apply_to_postgres(postgres.connection().await?, batch, seq);
-                let done = answered(ANSWER_WAIT, applied).await;
+                let done = apply_to_postgres(postgres.connection().await?, batch, seq).await;
                 postgres.used(done)
             }
         }
@@ -189,7 +188,7 @@ async fn apply_to_sqlite(
 }
 
 async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = answered(ANSWER_WAIT, connection.begin()).await?;
     for table in tables(batch) {
         let mut query = sqlx::query(AssertSqlSafe(table.statement(&unnested(&table))));
         for (_, column) in table.columns() {
@@ -199,10 +198,10 @@ async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, 
                 Column::Bodies(values) => query.bind(values),
             };
         }
-        query.execute(&mut *transaction).await?;
+        answered(ANSWER_WAIT, query.execute(&mut *transaction)).await?;
     }
-    sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
-    Ok(transaction.commit().await?)
+    answered(ANSWER_WAIT, sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction)).await?;
+    Ok(answered(ANSWER_WAIT, transaction.commit()).await?)
 }
 
 async fn run<D: Database>(connection: &mut D::Connection, statements: &[String]) -> Result<(), HistoryError>
