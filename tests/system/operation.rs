@@ -256,6 +256,10 @@ async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_li
     let mut canaries = Canaries::default();
     canaries.secret(std::fs::read_to_string(dir.path().join("master.key")).unwrap().trim());
     lives(server.address, &key, &mut canaries).await;
+    // A stop that is noticed first would close it.
+    while value(&metrics(server.address).await, "countersign_sockets{kind=\"venue\"}") > 0 {
+        tokio::task::yield_now().await;
+    }
     server.terminate();
     assert!(server.ended().success());
 
