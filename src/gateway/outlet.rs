@@ -19,8 +19,8 @@ use crate::config::Limits;
 use crate::domain::time::Moment;
 use crate::engine::service_users::KeyRef;
 
-/// Deliveries that may wait on one socket; there is at most one a commit.
-const DELIVERIES_MAX: usize = 512;
+/// Deliveries that may wait on one socket; there is at most one a commit, and there may be thousands of commits a second.
+const DELIVERIES_MAX: usize = 8_192;
 
 /// Deliveries that may wait on a socket that is told market data: beyond them a snapshot is worth more than each change, and
 /// the system's buffers hold some hundreds already.
@@ -347,7 +347,8 @@ impl Outlet {
     /// Notes whether the peer is behind with what was written; then less may wait for it.
     pub fn behind(&self, behind: bool) {
         self.behind.store(behind, Ordering::Relaxed);
-        if self.waiting.load(Ordering::Relaxed) > self.waiting_max() {
+        // What is being written alone is no reason, as in `send`.
+        if self.deliveries() > 0 && self.waiting.load(Ordering::Relaxed) > self.waiting_max() {
             self.alarm(&self.slow);
         }
     }

@@ -46,7 +46,7 @@ const PAST_MAX: usize = 8;
 /// Bytes that messages or deliveries may have rendered before they are written and more are taken.
 const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
-const DELIVERIES_MAX: usize = 64;
+const TAKEN_MAX: usize = 64;
 /// How long a stopping server waits for history, and a slow peer has to take its last frames.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A socket that was silent for a second may send what a second admits at once.
@@ -385,7 +385,7 @@ impl Session {
         let now = (self.gateway.clock)();
         let mut weight = self.outlet.weight(&first);
         let mut end = self.take(first, now);
-        for _ in 1..DELIVERIES_MAX {
+        for _ in 1..TAKEN_MAX {
             if end.is_some() || self.out.bytes.len() > RENDERED_MAX {
                 break;
             }

@@ -16,7 +16,7 @@ use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
 use crate::wire::results::Subscribed;
 
 /// A topic with the symbol that a request names it by.
-type Named = (Option<String>, Option<Topic>);
+type Asked = (Option<String>, Option<Topic>);
 
 /// Symbols whose orders one socket may follow.
 const LEVEL3_MAX: usize = 200;
@@ -109,7 +109,7 @@ impl Session {
 
     /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
     /// no market.
-    fn topics_of(&self, operation: Operation, channel: &Subscription) -> Result<Vec<Named>, WireError> {
+    fn topics_of(&self, operation: Operation, channel: &Subscription) -> Result<Vec<Asked>, WireError> {
         let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(topic(None)))]);

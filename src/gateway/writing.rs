@@ -70,7 +70,10 @@ async fn patiently(
     };
     match tokio::time::timeout(PATIENCE, whole).await {
         Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
-        Ok(written) => written,
+        Ok(written) => {
+            outlet.behind(false);
+            written
+        }
         Err(_) if too_slow => Err(End::Drop(SLOW_CONSUMER, "slow consumer")),
         Err(_) => Err(End::Gone),
     }

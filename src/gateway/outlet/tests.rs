@@ -61,6 +61,13 @@ fn d4_54_a_session_that_has_not_had_its_turn_is_not_a_slow_consumer() {
     assert!(outlet.send(frames(1)));
     outlet.behind(true);
     assert!(slow(outlet));
+    let (seat, mut parts) = Seats::new(4, 1).take(HERE);
+    assert!(seat.0.send(frames(5)) && parts.try_recv().is_ok());
+    seat.0.behind(true);
+    assert!(!slow(&seat.0), "one delivery alone is written, however long it takes");
+    let (seat, _parts) = Seats::new(2_048, 1).take(HERE);
+    (0..2_048).for_each(|_| assert!(seat.0.send(frames(1))));
+    assert!(!slow(&seat.0), "commits may be small");
     let (seat, _parts) = Seats::new(4, 1).take(HERE);
     assert!(seat.0.send(frames(4 * BURST)) && !seat.0.send(frames(1)) && slow(&seat.0), "there is a bound to it");
 }
