@@ -255,13 +255,13 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let judged = played
         .and_then(|()| record.verdict(allow_refusals))
         .and_then(|()| if args.require_goals { record.goals_met() } else { Ok(()) });
-    // What a comparison says is of the two runs, not of this one.
-    record.failed = judged.as_ref().err().map(ToString::to_string);
-    let judged = judged.and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
     let judged = match (judged, server) {
         (Err(error), Some((_, mut child))) => Err(child.explain(error).await),
         (judged, _) => judged,
     };
+    record.failed = judged.as_ref().err().map(ToString::to_string);
+    // What a comparison says is of the two runs, not of this one.
+    let judged = judged.and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
     // What was measured before something failed may tell why it did.
     let reported = report(&record, before.as_ref(), &args);
     if let (Err(_), Err(error)) = (&judged, &reported) {
