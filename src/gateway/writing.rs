@@ -14,7 +14,7 @@ use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;
 
 /// How long a peer may leave a write untaken before it is behind.
-const BRIEF: Duration = Duration::from_millis(100);
+const BRIEF: Duration = Duration::from_millis(50);
 
 /// A buffer that grew beyond this for one burst is given back.
 const BUFFER_KEPT: usize = 64 * 1024;
@@ -35,7 +35,11 @@ impl Session {
         });
         let written = match futures::poll!(whole.as_mut()) {
             Poll::Ready(written) => written,
-            Poll::Pending => Box::pin(patiently(whole, &self.outlet, self.ping() * 2)).await,
+            Poll::Pending => {
+                let written = Box::pin(patiently(whole, &self.outlet, self.ping() * 2)).await;
+                self.outlet.behind(false);
+                written
+            }
         };
         self.rest = Vec::new();
         self.out.bytes.clear();
@@ -60,20 +64,14 @@ async fn patiently(
     outlet.behind(true);
     let too_slow = tokio::select! {
         biased;
-        written = whole.as_mut() => {
-            outlet.behind(false);
-            return written;
-        }
+        written = whole.as_mut() => return written,
         () = outlet.too_slow() => true,
         () = outlet.stopping() => false,
         () = tokio::time::sleep(dead_after) => return Err(End::Gone),
     };
     match tokio::time::timeout(PATIENCE, whole).await {
         Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
-        Ok(written) => {
-            outlet.behind(false);
-            written
-        }
+        Ok(written) => written,
         Err(_) if too_slow => Err(End::Drop(SLOW_CONSUMER, "slow consumer")),
         Err(_) => Err(End::Gone),
     }

@@ -14,9 +14,9 @@ use super::world::{api_key, secret};
 
 /// Sockets of each kind that stand still.
 const STALLED: usize = 100;
-/// What they may cost in all, in KiB. A queue holds 256 items once its socket is behind, and what comes in the tenth of a
-/// second before; all sockets share the items.
-const GROWTH_MAX_KIB: u64 = 64 * 1024;
+/// What they may cost in all, in KiB. A queue holds 256 items once its socket is behind, and what comes in the 50 ms before;
+/// all sockets share the items.
+const GROWTH_MAX_KIB: u64 = 32 * 1024;
 /// Batches of 15 orders in one round, all placed and told of, then canceled.
 const BATCHES: usize = 4;
 /// Rounds before the memory is looked at, and rounds in which every private stream must have been closed.
