@@ -93,14 +93,20 @@ pub struct Plan {
     pub run: u64,
 }
 
-/// What a run gave. Everything but `latencies`, `sent`, `answered`, `refusals`, `cancels_refused`, `late`, `unsent` and `acknowledged` counts
-/// replies inside the window only.
+/// What a run gave.
 #[derive(Debug)]
 pub struct Outcome {
     /// Latencies of accepted requests: of an open loop all that were due in the window, those never sent at their age.
     pub latencies: Histogram<u32>,
     /// The same over time.
     pub timeline: Timeline,
+    /// What was counted.
+    pub tally: Tally,
+}
+
+/// What one connection counts, and all of them together: replies inside the window where nothing else is said.
+#[derive(Debug, Default)]
+pub struct Tally {
     /// Accepted orders.
     pub orders: u64,
     /// Accepted cancels.
@@ -117,7 +123,8 @@ pub struct Outcome {
     pub sent: u64,
     /// Replies matched over the whole run; equal to `sent` in a sound run.
     pub answered: u64,
-    /// Requests of an open loop that left more than 2 ms after they were due. Their latency counts from when they were due.
+    /// Requests of an open loop that left more than 2 ms after they were due, over the whole run. Their latency counts from
+    /// when they were due.
     pub late: u64,
     /// Requests of an open loop that were due and could not be sent, nor within the grace after the window.
     pub unsent: u64,
@@ -125,30 +132,12 @@ pub struct Outcome {
     pub acknowledged: OrderSet,
 }
 
-impl Outcome {
+impl Tally {
     /// Refused requests over the whole run.
     pub fn refused(&self) -> u64 {
         self.refusals.values().sum()
     }
-}
 
-/// One connection's part of the outcome.
-#[derive(Debug, Default)]
-struct Tally {
-    orders: u64,
-    cancels: u64,
-    amends: u64,
-    refusals: BTreeMap<String, u64>,
-    cancels_refused: u64,
-    stream_frames: u64,
-    sent: u64,
-    answered: u64,
-    late: u64,
-    unsent: u64,
-    acknowledged: OrderSet,
-}
-
-impl Tally {
     fn merge(&mut self, other: Self) {
         self.orders += other.orders;
         self.cancels += other.cancels;
@@ -162,24 +151,6 @@ impl Tally {
         self.acknowledged.merge(other.acknowledged);
         for (error, count) in other.refusals {
             *self.refusals.entry(error).or_default() += count;
-        }
-    }
-
-    fn outcome(self, timeline: Timeline) -> Outcome {
-        Outcome {
-            latencies: timeline.latencies(),
-            timeline,
-            orders: self.orders,
-            cancels: self.cancels,
-            amends: self.amends,
-            refusals: self.refusals,
-            cancels_refused: self.cancels_refused,
-            stream_frames: self.stream_frames,
-            sent: self.sent,
-            answered: self.answered,
-            late: self.late,
-            unsent: self.unsent,
-            acknowledged: self.acknowledged,
         }
     }
 }
@@ -228,16 +199,16 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
             }
         });
     }
-    let mut total = Tally::default();
+    let mut tally = Tally::default();
     while let Some(joined) = tasks.join_next().await {
-        total.merge(joined.expect("a worker neither panics nor is cancelled")?);
+        tally.merge(joined.expect("a worker neither panics nor is cancelled")?);
     }
     let timeline = Arc::into_inner(timeline).expect("all workers have ended");
     let timeline = timeline.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if total.sent > total.answered {
-        return Err(LoadError::Unanswered { missing: total.sent - total.answered });
+    if tally.sent > tally.answered {
+        return Err(LoadError::Unanswered { missing: tally.sent - tally.answered });
     }
-    Ok(total.outcome(timeline))
+    Ok(Outcome { latencies: timeline.latencies(), timeline, tally })
 }
 
 struct Worker<'a> {

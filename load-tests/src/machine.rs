@@ -1,11 +1,8 @@
 //! What the machine says about processes: CPU time, memory, limits, which cores. Linux `/proc` only.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
-
-use serde::Serialize;
 
 use crate::error::LoadError;
 use crate::figures::to_f64;
@@ -14,7 +11,7 @@ use crate::figures::to_f64;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU use over a window, in cores.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct CpuUse {
     /// The server process.
     pub server: Option<f64>,
@@ -26,8 +23,6 @@ pub struct CpuUse {
     pub others: f64,
     /// What the hypervisor gave to other machines while this one had work.
     pub stolen: f64,
-    /// The server's threads by name, threads of one name added up.
-    pub server_threads: BTreeMap<String, f64>,
 }
 
 /// CPU counters at the start of a window.
@@ -40,7 +35,6 @@ pub struct CpuMeter {
     database_ticks: Option<u64>,
     client_ticks: u64,
     machine: MachineTicks,
-    threads: BTreeMap<String, u64>,
 }
 
 impl CpuMeter {
@@ -59,7 +53,6 @@ impl CpuMeter {
             database_ticks: database.map(family_ticks),
             client_ticks: process_ticks(std::process::id()).unwrap_or(0),
             machine: machine_ticks().unwrap_or_default(),
-            threads: server.map(thread_ticks).unwrap_or_default(),
         }
     }
 
@@ -72,17 +65,12 @@ impl CpuMeter {
         let database = self.database_ticks.zip(now.database_ticks).map(|(before, after)| cores(after, before));
         let client = cores(now.client_ticks, self.client_ticks);
         let machine = cores(now.machine.busy, self.machine.busy);
-        let threads = now.threads.into_iter().map(|(name, after)| {
-            let before = self.threads.get(&name).copied().unwrap_or(0);
-            (name, cores(after, before))
-        });
         CpuUse {
             server,
             database,
             client,
             others: (machine - client - server.unwrap_or(0.0) - database.unwrap_or(0.0)).max(0.0),
             stolen: cores(now.machine.stolen, self.machine.stolen),
-            server_threads: threads.filter(|(_, cores)| *cores >= 0.01).collect(),
         }
     }
 }
@@ -147,18 +135,6 @@ fn family_ticks(process: u32) -> u64 {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse().ok());
     children.chain([process]).filter_map(process_ticks).sum()
-}
-
-fn thread_ticks(process: u32) -> BTreeMap<String, u64> {
-    let mut threads = BTreeMap::new();
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    for stat in tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok()) {
-        let name = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).map(|(name, _)| name.to_owned());
-        if let (Some(name), Some(ticks)) = (name, ticks(&stat)) {
-            *threads.entry(name).or_default() += ticks;
-        }
-    }
-    threads
 }
 
 /// Fields 14 and 15 of a `stat` line; the name before them may hold spaces and parentheses.

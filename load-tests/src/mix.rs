@@ -62,33 +62,25 @@ impl Decimal {
 }
 
 /// The settings of a mix.
-#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MixSettings {
     /// Market of all orders.
-    #[arg(long, default_value = "BTC/USD")]
     pub symbol: String,
     /// Base units of each order.
-    #[arg(long, default_value = "0.00010000")]
     pub quantity: Decimal,
     /// Limit price of the lowest level; it must lie below the market for orders to rest.
-    #[arg(long, default_value = "100.0")]
     pub price: Decimal,
     /// Distance between levels.
-    #[arg(long, default_value = "0.1")]
     pub tick: Decimal,
     /// Price levels used, in turn.
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub levels: u64,
     /// Own resting orders a connection keeps; past that it cancels its oldest, one cancel per new order.
     /// Without it every order stays.
-    #[arg(long)]
     pub keep: Option<usize>,
     /// Percentage of orders that are market orders, buys and sells in turn; they trade with whoever quotes.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub market_percent: u8,
     /// Percentage of requests that move the price of the newest resting order of the connection by a level; needs `keep`.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub amend_percent: u8,
 }
 

@@ -123,21 +123,21 @@ pub struct Measure {
 impl Series {
     /// Describes a load's outcome.
     pub fn of_outcome(name: &str, round: u32, figures: Figures, outcome: &Outcome, cpu: &CpuUse) -> Self {
-        let mut extra = BTreeMap::from([("orders".to_owned(), crate::figures::to_f64(outcome.orders))]);
+        let mut extra = BTreeMap::from([("orders".to_owned(), crate::figures::to_f64(outcome.tally.orders))]);
         let counts = [
-            (CANCELS, outcome.cancels),
-            (CANCELS_REFUSED, outcome.cancels_refused),
-            ("amends", outcome.amends),
-            ("channel frames", outcome.stream_frames),
-            ("late sends", outcome.late),
-            ("never sent", outcome.unsent),
+            (CANCELS, outcome.tally.cancels),
+            (CANCELS_REFUSED, outcome.tally.cancels_refused),
+            ("amends", outcome.tally.amends),
+            ("channel frames", outcome.tally.stream_frames),
+            ("late sends", outcome.tally.late),
+            ("never sent", outcome.tally.unsent),
         ];
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             extra.insert(name.into(), crate::figures::to_f64(count));
         }
         let mut series = Self::of_latencies(name, round, figures, &outcome.latencies);
         series.timeline = outcome.timeline.slices();
-        series.refusals.clone_from(&outcome.refusals);
+        series.refusals.clone_from(&outcome.tally.refusals);
         series.extra = extra;
         series.with_cpu(cpu)
     }

@@ -134,7 +134,7 @@ impl Stage {
         let target = Target::baseline(child.address, child.process());
         let measured = measure(&target, &mut self.nonces, load, self.progress).await;
         let totals = child.stop()?;
-        let answered = measured.as_ref().map_or(0, |(_, outcome)| outcome.answered);
+        let answered = measured.as_ref().map_or(0, |(_, outcome)| outcome.tally.answered);
         let kept = require_records(&journal, answered);
         remove(&journal)?;
         let (measurement, outcome) = measured?;
@@ -171,7 +171,8 @@ impl Stage {
         };
         if let Some(followers) = followers {
             let keys = target.users.len().max(1);
-            let own = |number| outcome.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
+            let own =
+                |number| outcome.tally.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
             for check in followers.finish(own).await {
                 let name = format!("round {round}: {}", check.name);
                 self.record.checks.push(Check { name, ..check });

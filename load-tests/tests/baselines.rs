@@ -145,14 +145,14 @@ async fn both_loops_run_against_baselines_as_child_processes() {
         let outcome = run(connections, &plan).await.unwrap();
         let totals = child.stop().unwrap();
         // A machine that is busy elsewhere may leave the window empty; the first requests are always sent.
-        assert!(outcome.sent >= if arrival == closed { 4 * 8 } else { 1 }, "{outcome:?}");
-        assert_eq!(outcome.sent, outcome.answered);
+        assert!(outcome.tally.sent >= if arrival == closed { 4 * 8 } else { 1 }, "{outcome:?}");
+        assert_eq!(outcome.tally.sent, outcome.tally.answered);
         // In an open loop what was due counts, not what was answered: 2,000 a second for a tenth of one.
-        let counted = if arrival == open { 200 } else { outcome.orders };
-        assert_eq!((outcome.latencies.len(), outcome.refused()), (counted, 0));
-        assert_eq!(outcome.acknowledged.len(), outcome.sent);
+        let counted = if arrival == open { 200 } else { outcome.tally.orders };
+        assert_eq!((outcome.latencies.len(), outcome.tally.refused()), (counted, 0));
+        assert_eq!(outcome.tally.acknowledged.len(), outcome.tally.sent);
         match baseline {
-            Baseline::D(_) => assert!(totals.records == outcome.sent && totals.syncs > 0, "{totals:?}"),
+            Baseline::D(_) => assert!(totals.records == outcome.tally.sent && totals.syncs > 0, "{totals:?}"),
             Baseline::E | Baseline::RawFanOut { .. } => assert_eq!((totals.records, totals.syncs), (0, 0)),
         }
     }

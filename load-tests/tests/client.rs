@@ -82,8 +82,8 @@ async fn a_sound_server_with_pings_and_streams_in_between_gives_a_sound_outcome(
     })
     .await
     .unwrap();
-    assert!(outcome.orders > 0 && outcome.stream_frames > 0);
-    assert_eq!((outcome.sent, outcome.refused(), outcome.cancels), (outcome.answered, 0, 0));
+    assert!(outcome.tally.orders > 0 && outcome.tally.stream_frames > 0);
+    assert_eq!((outcome.tally.sent, outcome.tally.refused(), outcome.tally.cancels), (outcome.tally.answered, 0, 0));
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn kept_orders_are_canceled_by_their_own_id_once_each() {
     .await
     .unwrap();
     let (placed, canceled) = &*seen.lock().unwrap();
-    assert!(outcome.cancels > 0);
+    assert!(outcome.tally.cancels > 0);
     assert_eq!(canceled[..], placed[..canceled.len()]);
     // Three kept, one to be canceled next, at most two in flight.
     assert!(placed.len() - canceled.len() <= 6, "{} {}", placed.len(), canceled.len());
@@ -169,7 +169,7 @@ async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
         server.abort();
         let (due, counted) = (rate * DUTY.window.as_secs_f64(), to_f64(outcome.latencies.len()));
         assert!((due - 20.0..=due).contains(&counted), "{counted} of {due}");
-        assert_eq!((outcome.sent, outcome.unsent), (outcome.latencies.len(), 0));
+        assert_eq!((outcome.tally.sent, outcome.tally.unsent), (outcome.latencies.len(), 0));
         let (figures, stall_us) = (outcome.timeline.figures(), to_f64(QUIET.as_micros() as u64));
         assert!(figures.p99_us >= stall_us, "{figures:?}");
         assert!(figures.per_second <= 25.0 / DUTY.window.as_secs_f64(), "replies after the window: {figures:?}");
@@ -189,8 +189,8 @@ async fn what_is_never_sent_counts_at_its_age_and_is_told() {
     let outcome = run(vec![connection], &plan).await.unwrap();
     server.abort();
     let counted = outcome.latencies.len();
-    assert!(outcome.unsent > 10_000 && (59_000..=60_000).contains(&counted), "{outcome:?}");
-    assert_eq!((outcome.sent, outcome.sent + outcome.unsent), (outcome.answered, counted));
+    assert!(outcome.tally.unsent > 10_000 && (59_000..=60_000).contains(&counted), "{outcome:?}");
+    assert_eq!((outcome.tally.sent, outcome.tally.sent + outcome.tally.unsent), (outcome.tally.answered, counted));
     assert!(outcome.timeline.figures().p99_us >= 1_000_000.0, "{:?}", outcome.timeline.figures());
 }
 
@@ -205,9 +205,9 @@ async fn refusals_are_counted_by_their_text_whatever_numbers_are_in_it() {
     })
     .await
     .unwrap();
-    assert_eq!((outcome.orders, outcome.latencies.len()), (0, 0));
-    assert_eq!(outcome.refused(), outcome.sent);
-    let texts: BTreeMap<_, _> = outcome.refusals;
+    assert_eq!((outcome.tally.orders, outcome.latencies.len()), (0, 0));
+    assert_eq!(outcome.tally.refused(), outcome.tally.sent);
+    let texts: BTreeMap<_, _> = outcome.tally.refusals;
     assert_eq!(
         texts.keys().collect::<Vec<_>>(),
         ["EOrder:Insufficient funds", "EService:Unavailable: retry in N ms, or N s"]

@@ -255,8 +255,8 @@ async fn followed(fault: Fault) -> BTreeMap<String, Check> {
     let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
     let plan = Plan { arrival: Arrival::Closed { in_flight: 4 }, mix, duty: DUTY, run: 1 };
     let outcome = run(vec![connection], &plan).await.unwrap();
-    assert!(outcome.acknowledged.len() > 10, "{outcome:?}");
-    let checks = follower.finish(outcome.acknowledged).await.unwrap();
+    assert!(outcome.tally.acknowledged.len() > 10, "{outcome:?}");
+    let checks = follower.finish(outcome.tally.acknowledged).await.unwrap();
     checks.into_iter().map(|check| (check.name.clone(), check)).collect()
 }
 

@@ -134,7 +134,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
         lost = failed(&mut sockets) => return Err(lost),
     };
     let (measurement, outcome) = measured?;
-    tell.send_replace(Phase::Settle(last, Arc::new(outcome.acknowledged.clone())));
+    tell.send_replace(Phase::Settle(last, Arc::new(outcome.tally.acknowledged.clone())));
     let mut checks: Vec<Check> = Vec::new();
     while let Some(joined) = sockets.join_next().await {
         let told = joined.map_err(|error| LoadError::Setup(format!("a socket ended early: {error}")))??;
