@@ -28,6 +28,12 @@ struct Part {
     latencies: Histogram<u32>,
 }
 
+impl Default for Part {
+    fn default() -> Self {
+        Self { replies: 0, latencies: latency_histogram() }
+    }
+}
+
 impl Part {
     fn figures(&self, length: Duration) -> Figures {
         let per_second = to_f64(self.replies) / length.as_secs_f64();
@@ -40,7 +46,7 @@ impl Part {
 pub struct Slice {
     /// Its end, in seconds from the start of the window.
     pub at_s: f64,
-    /// Rate and latency within it.
+    /// Rate and latency within it; where nothing came, no latency either.
     #[serde(flatten)]
     pub figures: Figures,
 }
@@ -85,7 +91,7 @@ impl Timeline {
         let since = at.checked_duration_since(self.start).filter(|since| *since < self.window)?;
         let index = usize::try_from(since.as_nanos() / self.slice.as_nanos()).unwrap_or(usize::MAX);
         while self.slices.len() <= index {
-            self.slices.push(Part { replies: 0, latencies: latency_histogram() });
+            self.slices.push(Part::default());
         }
         self.slices.get_mut(index)
     }
@@ -105,17 +111,16 @@ impl Timeline {
         Part { replies, latencies: self.latencies() }.figures(self.window)
     }
 
-    /// The slices that hold latencies.
+    /// All slices of the window; one in which nothing came tells a rate of nothing.
     pub fn slices(&self) -> Vec<Slice> {
-        let ends = (1..).map(|number: u32| (self.slice * number).min(self.window));
-        let told = ends.zip(&self.slices).filter(|(_, part)| !part.latencies.is_empty());
-        told.map(|(end, part)| {
-            let length = end.saturating_sub(
-                self.slice * (u32::try_from(end.as_nanos().div_ceil(self.slice.as_nanos())).unwrap_or(1) - 1),
-            );
-            Slice { at_s: end.as_secs_f64(), figures: part.figures(length) }
-        })
-        .collect()
+        let none = Part::default();
+        let parts = self.slices.iter().chain(std::iter::repeat(&none));
+        let starts = (0..).map(|number: u32| self.slice * number).take_while(|start| *start < self.window);
+        let told = starts.zip(parts).map(|(start, part)| {
+            let end = (start + self.slice).min(self.window);
+            Slice { at_s: end.as_secs_f64(), figures: part.figures(end - start) }
+        });
+        told.collect()
     }
 
     /// Throughput of the first minute and of the last, a second; of tenths of the window where that is shorter than ten
@@ -169,13 +174,25 @@ mod tests {
             timeline.latency(at, SECOND);
         }
         let slices = timeline.slices();
-        assert_eq!(slices.iter().map(|slice| slice.at_s).collect::<Vec<_>>(), [1.0, 120.0]);
-        assert!((slices[0].figures.per_second - 1.0).abs() < 1e-9);
+        assert_eq!((slices.len(), slices[0].at_s, slices[119].at_s), (120, 1.0, 120.0));
+        let rates = |of: &[Slice]| of.iter().map(|slice| slice.figures.per_second).sum::<f64>();
+        assert!((rates(&slices[..1]) - 1.0).abs() < 1e-9 && (rates(&slices[119..]) - 1.0).abs() < 1e-9);
+        assert!(rates(&slices[1..119]) == 0.0 && slices[1].figures.max_us == 0.0, "a stall is shown as one");
         assert_eq!(timeline.latencies().len(), 2);
         // What was due in the window is a latency of it, however late the reply; the rate is of replies.
         timeline.latency(last, 9 * SECOND);
         let figures = timeline.figures();
         assert!(figures.max_us > 8_900_000.0 && (figures.per_second * 120.0 - 2.0).abs() < 1e-9, "{figures:?}");
+    }
+
+    #[test]
+    fn a_server_that_falls_silent_is_shown_until_the_end_of_the_window() {
+        let start = Instant::now();
+        let mut timeline = Timeline::new(start, Duration::from_millis(250));
+        timeline.reply(start);
+        let told: Vec<(f64, f64)> =
+            timeline.slices().iter().map(|slice| (slice.at_s, slice.figures.per_second)).collect();
+        assert_eq!(told, [(0.1, 10.0), (0.2, 0.0), (0.25, 0.0)]);
     }
 
     #[test]

@@ -135,8 +135,8 @@ fn plots(record: &Record) -> String {
         let all = all.map(|(number, series)| Line { number, name: series.name.clone(), points: points(series) });
         all.filter(|line| line.points.len() > 1).collect()
     };
-    let over_time = |take: fn(&Slice) -> f64| {
-        lines(&|series| series.timeline.iter().map(|slice| (slice.at_s, take(slice))).collect())
+    let over_time = |take: fn(&Slice) -> Option<f64>| {
+        lines(&|series| series.timeline.iter().filter_map(|slice| Some((slice.at_s, take(slice)?))).collect())
     };
     let curves = lines(&|series| series.curve.iter().map(|point| (point.quantile, point.us)).collect());
     let seconds = "seconds from the start of the window";
@@ -160,11 +160,11 @@ fn plots(record: &Record) -> String {
                 x: Scale::Linear,
                 y: Scale::Linear,
                 y_tick: rate,
-                lines: over_time(|slice| slice.figures.per_second),
+                lines: over_time(|slice| Some(slice.figures.per_second)),
             },
         ),
-        ("Median latency over time", "", latency(|slice| slice.figures.p50_us)),
-        ("p99 over time", "", latency(|slice| slice.figures.p99_us)),
+        ("Median latency over time", "", latency(|slice| known(slice.figures.p50_us))),
+        ("p99 over time", "", latency(|slice| known(slice.figures.p99_us))),
         ("The server's memory over time", "Resident MiB.", watched(number, |look| look.rss_mib)),
         ("How far the history tables are behind", "Events.", watched(rate, |look| look.history_lag)),
         (
@@ -185,6 +185,11 @@ fn plots(record: &Record) -> String {
         Some(format!("<section><h2>{title}</h2>{about}<figure>{svg}</figure>{legend}</section>"))
     });
     drawn.collect()
+}
+
+/// Where nothing came there is no latency.
+fn known(us: f64) -> Option<f64> {
+    (us > 0.0).then_some(us)
 }
 
 fn middle_round<'a>(record: &'a Record, name: &str) -> Option<&'a Series> {
