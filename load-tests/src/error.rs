@@ -63,6 +63,12 @@ pub enum LoadError {
         /// The server's `error`.
         error: String,
     },
+    /// Whoever started the run has ended it.
+    #[error("ended by {signal} before all was measured")]
+    Ended {
+        /// By its name.
+        signal: &'static str,
+    },
     /// The command line, the credentials file or the machine is not as needed.
     #[error("{0}")]
     Setup(String),

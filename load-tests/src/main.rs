@@ -1,7 +1,7 @@
 //! The command line of the load tests.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -179,10 +179,47 @@ async fn main() -> ExitCode {
 }
 
 async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
-    tokio::select! {
-        played = play(scenario, args) => played,
-        signal = ended() => Err(LoadError::Setup(format!("ended by {signal} before there was a result"))),
+    let before = args.before.as_deref().map(Record::read).transpose()?;
+    if let Some(before) = &before {
+        difference::require_same_scenario(before, &scenario.name)?;
     }
+    for path in [&args.save, &args.html].into_iter().flatten() {
+        writable(path)?;
+    }
+    let mut signal = std::pin::pin!(ended());
+    let mut stage = tokio::select! {
+        biased;
+        signal = &mut signal => return Err(LoadError::Ended { signal }),
+        stage = set(scenario, &args) => stage?,
+    };
+    let played = tokio::select! {
+        biased;
+        signal = &mut signal => Err(LoadError::Ended { signal }),
+        played = kinds::play(&mut stage) => played,
+    };
+    let Stage { scenario, mut record, server, .. } = stage;
+    if played.is_ok() {
+        record.look_for_goals(&scenario.general.goals);
+    }
+    let judged = played
+        .and_then(|()| record.verdict(scenario.general.allow_refusals))
+        .and_then(|()| if args.require_goals { record.goals_met() } else { Ok(()) });
+    let judged = match (judged, server) {
+        // A signal may have been for all that this terminal has started.
+        (Err(error), Some((_, mut child))) if !matches!(error, LoadError::Ended { .. }) => {
+            Err(child.explain(error).await)
+        }
+        (judged, _) => judged,
+    };
+    record.failed = judged.as_ref().err().map(ToString::to_string);
+    // What a comparison says is of the two runs, not of this one.
+    let judged = judged.and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
+    // What was measured before something failed may tell why it did.
+    let reported = report(&record, before.as_ref(), &args);
+    if let (Err(_), Err(error)) = (&judged, &reported) {
+        eprintln!("error: {error}");
+    }
+    judged.and(reported)
 }
 
 /// Waits for a signal that ends the run; what was started for it ends as well.
@@ -197,14 +234,8 @@ async fn ended() -> &'static str {
     }
 }
 
-async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
-    let before = args.before.as_deref().map(Record::read).transpose()?;
-    if let Some(before) = &before {
-        difference::require_same_scenario(before, &scenario.name)?;
-    }
-    for path in [&args.save, &args.html].into_iter().flatten() {
-        writable(path)?;
-    }
+/// Sets the stage: the server, if there is to be one, and whose keys load it.
+async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
     let directory = RunDirectory::create(&args.directory)?;
     let server = match &args.server {
         Some(binary) => Some((binary.clone(), CountersignChild::start(binary, directory.path()).await?)),
@@ -228,46 +259,12 @@ async fn play(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         }
         (None, None) => None,
     };
-    let general = &scenario.general;
-    let record = Record::new(&scenario.name, &general.about, scenario.settings.clone());
-    let allow_refusals = general.allow_refusals;
+    let record = Record::new(&scenario.name, &scenario.general.about, scenario.settings.clone());
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
     let progress = Progress::on_terminal();
     progress.tell(text::HEAD);
-    let pin = !args.no_pin;
-    let mut stage = Stage {
-        scenario,
-        program,
-        directory,
-        target,
-        server,
-        nonces,
-        sessions: BTreeMap::new(),
-        progress,
-        pin,
-        record,
-    };
-    let played = kinds::play(&mut stage).await;
-    let Stage { scenario, mut record, server, .. } = stage;
-    if played.is_ok() {
-        record.look_for_goals(&scenario.general.goals);
-    }
-    let judged = played
-        .and_then(|()| record.verdict(allow_refusals))
-        .and_then(|()| if args.require_goals { record.goals_met() } else { Ok(()) });
-    let judged = match (judged, server) {
-        (Err(error), Some((_, mut child))) => Err(child.explain(error).await),
-        (judged, _) => judged,
-    };
-    record.failed = judged.as_ref().err().map(ToString::to_string);
-    // What a comparison says is of the two runs, not of this one.
-    let judged = judged.and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
-    // What was measured before something failed may tell why it did.
-    let reported = report(&record, before.as_ref(), &args);
-    if let (Err(_), Err(error)) = (&judged, &reported) {
-        eprintln!("error: {error}");
-    }
-    judged.and(reported)
+    let (sessions, pin) = (BTreeMap::new(), !args.no_pin);
+    Ok(Stage { scenario, program, directory, target, server, nonces, sessions, progress, pin, record })
 }
 
 /// A server that was started for this run gets as many Organizations as the scenario has keys.
@@ -281,23 +278,26 @@ async fn more_keys(target: &Target, ready: &ReadyFile, keys: usize) -> Result<Re
 }
 
 fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<(), LoadError> {
-    if args.json {
-        println!("{}", json_text(record));
-    } else {
-        print!("{}", text::report(record));
-        if let Some(before) = before {
-            print!("\n{}", difference::report(before, record));
-        }
-    }
     let saved = args.save.as_ref().map_or(Ok(()), |path| write(path, &json_text(record)));
     let shown = args.html.as_ref().map_or(Ok(()), |path| write(path, &html::page(record, before)));
-    saved.and(shown)
+    let told = if args.json {
+        print(&format!("{}\n", json_text(record)))
+    } else {
+        let beside = before.map_or(String::new(), |before| format!("\n{}", difference::report(before, record)));
+        print(&(text::report(record) + &beside))
+    };
+    saved.and(shown).and(told)
+}
+
+/// To standard output, which may be a file on a disk that is full.
+fn print(text: &str) -> Result<(), LoadError> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(LoadError::io("write to standard output"))
 }
 
 fn compare_runs(before: &Path, after: &Path, bounds: &Bounds) -> Result<(), LoadError> {
     let (before, after) = (Record::read(before)?, Record::read(after)?);
     difference::require_same_scenario(&before, &after.scenario)?;
-    print!("{}", difference::report(&before, &after));
+    print(&difference::report(&before, &after))?;
     bounds.hold(&before, &after)
 }
 

@@ -203,6 +203,48 @@ fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
     assert!(!ended.status.success() && !own.exists());
 }
 
+/// Baselines alone, with a result to be saved.
+fn baselines(directory: &RunDirectory, settings: &[&str]) -> (Command, PathBuf) {
+    let saved = directory.path().join("saved.json");
+    let mut command = Command::new(BINARY);
+    command.args(["compare", "--set", "shapes=[\"2x2\"]", "--directory"]).arg(directory.path());
+    command.arg("--save").arg(&saved).stderr(Stdio::piped());
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    (command, saved)
+}
+
+#[test]
+fn what_was_measured_before_a_run_is_ended_is_reported_and_saved() {
+    let directory = directory("real-interrupted");
+    let (mut command, saved) = baselines(&directory, &["seconds=1", "rounds=100"]);
+    let run = command.stdout(Stdio::piped()).spawn().unwrap();
+    let own = directory.path().join(format!("run-{}", run.id()));
+    // D is measured after E.
+    while !own.join("d.journal").exists() {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    let ended = run.wait_with_output().unwrap();
+    assert!(!ended.status.success() && !own.exists());
+    let record = Record::read(&saved).unwrap();
+    assert!(record.failed.is_some_and(|why| why.contains("ended by SIGINT")), "{ended:?}");
+    assert_eq!(record.series[1].name, "2x2 E");
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("2x2 E"), "{ended:?}");
+}
+
+#[test]
+fn a_report_that_cannot_be_shown_is_saved_all_the_same() {
+    let directory = directory("real-full");
+    let (mut command, saved) = baselines(&directory, &["seconds=0.1", "rounds=1"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.starts_with("error: write to standard output: "), "{told}");
+    assert!(!Record::read(&saved).unwrap().series.is_empty());
+}
+
 #[test]
 fn both_storages_are_measured_in_turn() {
     let directory = directory("real-storages");
