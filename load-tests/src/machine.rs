@@ -4,6 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::LoadError;
 use crate::figures::to_f64;
 
@@ -85,6 +87,13 @@ pub fn resident_kib(process: u32) -> Result<u64, LoadError> {
     let field = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = field.and_then(|field| field.trim().strip_suffix(" kB")?.parse().ok());
     kib.ok_or_else(|| LoadError::Setup(format!("{path} has no VmRSS")))
+}
+
+/// The first digits of the SHA-256 of the file that a process runs, also where that has been built anew since; `None` where
+/// it may not be read.
+pub fn program_digest(process: u32) -> Option<String> {
+    let program = fs::read(format!("/proc/{process}/exe")).ok()?;
+    Some(Sha256::digest(program).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// How many files this process (and a server that it starts) may have open.

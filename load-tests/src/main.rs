@@ -259,7 +259,10 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
         }
         (None, None) => None,
     };
-    let record = Record::new(&scenario.name, &scenario.general.about, scenario.settings.clone());
+    let mut record = Record::new(&scenario.name, &scenario.general.about, scenario.settings.clone());
+    if let Some(target) = &target {
+        record.server = target.build().await;
+    }
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
     let progress = Progress::on_terminal();
     progress.tell(text::HEAD);

@@ -8,6 +8,17 @@ const ORDERS: &str = "countersign_orders_accepted_total";
 const EVENTS: &str = "countersign_journal_events_total";
 const SEND_QUEUE: &str = "countersign_send_queue_bytes";
 const HISTORY_LAG: &str = "countersign_history_lag_events";
+const BUILD: &str = "countersign_build_info{version=\"";
+
+/// The version that the server says it is, where the page tells.
+pub async fn version(endpoint: &Endpoint) -> Option<String> {
+    version_in(&endpoint.get("/metrics").await.ok()?)
+}
+
+fn version_in(page: &str) -> Option<String> {
+    let told = page.lines().find_map(|line| line.strip_prefix(BUILD))?;
+    told.split_once('"').map(|(version, _)| version.to_owned())
+}
 
 /// Events that the server's process has journalled, where the page tells.
 pub async fn journal_events(endpoint: &Endpoint) -> Option<f64> {
@@ -71,7 +82,8 @@ mod tests {
         countersign_journal_commits_total 40\n\
         countersign_orders_accepted_total{symbol=\"BTC/USD\"} 9000\n\
         countersign_orders_accepted_total{symbol=\"ETH/USD\"} 1000 1700000000\n\
-        countersign_orders_accepted_total_other 5\n";
+        countersign_orders_accepted_total_other 5\n\
+        countersign_build_info{version=\"0.1.0\"} 1\n";
 
     #[test]
     fn labelled_counters_add_up_and_names_match_whole() {
@@ -83,7 +95,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_the_counters_gives_nothing() {
+    fn a_page_without_what_is_looked_for_gives_nothing() {
         assert_eq!(Counters::parse("other_total 1\n"), None);
+        assert_eq!((version_in(PAGE).as_deref(), version_in("other_total 1\n")), (Some("0.1.0"), None));
     }
 }

@@ -36,6 +36,9 @@ pub struct Record {
     pub settings: String,
     /// Seconds since 1970.
     pub started_at: u64,
+    /// Which build of the server was measured, as far as it could be told: `version 0.1.0, program 0123456789abcdef`.
+    #[serde(default)]
+    pub server: Option<String>,
     /// Everything measured, in order.
     pub series: Vec<Series>,
     /// What the run is about: medians of ratios within a round, and single figures.
@@ -186,6 +189,7 @@ impl Record {
             about: about.into(),
             settings,
             started_at: since_epoch.as_secs(),
+            server: None,
             series: Vec::new(),
             results: Vec::new(),
             goals_without_result: BTreeMap::new(),

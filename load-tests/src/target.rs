@@ -7,6 +7,8 @@ use crate::connection::{Connection, Proof};
 use crate::credentials::{MemberLogin, ReadyFile, ServiceUser, VenueKey};
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
+use crate::machine::program_digest;
+use crate::metrics::version;
 use crate::signature::Nonces;
 
 /// A server to load, and as whom.
@@ -118,6 +120,17 @@ impl Target {
         let user = if self.users.is_empty() { None } else { self.users.get(number % self.users.len()) };
         let proof = user.map_or(Proof::Bare, |user| user.proof(nonces.next_nonce()));
         Connection::open(&self.ws, proof, buffer).await
+    }
+
+    /// Which build it is, as far as can be known: the version that its page tells, and a digest of the file that runs.
+    pub async fn build(&self) -> Option<String> {
+        let version = match &self.http {
+            Some(http) => version(http).await.map(|version| format!("version {version}")),
+            None => None,
+        };
+        let program = self.process.and_then(program_digest).map(|digest| format!("program {digest}"));
+        let told: Vec<String> = version.into_iter().chain(program).collect();
+        (!told.is_empty()).then(|| told.join(", "))
     }
 
     /// The web address.

@@ -89,6 +89,8 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     for counted in ["orders", "cancels", "amends"] {
         assert!(extra[counted] > 0.0, "{counted}: {extra:?}");
     }
+    let build = mix.server.unwrap();
+    assert!(build.starts_with("version ") && build.contains(", program "), "{build}");
     for made in ["rebuilt from deltas = fresh snapshot", "the same entries as on balances"] {
         assert!(mix.checks.iter().any(|check| check.name.ends_with(made)), "{made}");
     }

@@ -122,8 +122,11 @@ fn either(first: Vec<String>, second: Vec<String>) -> Vec<String> {
 
 /// The changes as a table of text.
 pub fn report(before: &Record, after: &Record) -> String {
-    let mut text = format!("{} → {}\n", before.scenario, after.scenario);
+    let mut text = format!("{}\n", after.scenario);
     for (which, record) in [("earlier", before), ("later", after)] {
+        if let Some(server) = &record.server {
+            let _ = writeln!(text, "the {which} run measured {server}");
+        }
         if let Some(why) = &record.failed {
             let _ = writeln!(text, "the {which} run FAILED: {why}");
         }
@@ -201,6 +204,14 @@ mod tests {
         assert_eq!(told(&after), "worse than before: share was 0.600 and is not there");
         after.failed = Some("refused".into());
         assert!(told(&after).starts_with("the later run failed: refused"));
+    }
+
+    #[test]
+    fn both_builds_are_told() {
+        let of = |server: &str| Record { server: Some(server.into()), ..record(0.5, &[1.0]) };
+        let told = report(&of("version 1"), &of("version 2"));
+        assert!(told.contains("earlier run measured version 1\nthe later run measured version 2\n"), "{told}");
+        assert!(!report(&record(0.5, &[]), &record(0.5, &[])).contains("measured"));
     }
 
     #[test]

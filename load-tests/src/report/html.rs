@@ -22,9 +22,10 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
         failed => format!("<span class=\"badge bad\">{failed} of {made} checks failed</span>"),
     };
     let mut body = format!(
-        "<header><h1>{title} {outcome}{verdict}</h1><p>{}</p><p class=\"quiet\">{}</p>{}</header>",
+        "<header><h1>{title} {outcome}{verdict}</h1><p>{}</p><p class=\"quiet\">{}{}</p>{}</header>",
         escape(&record.about),
         moment(record.started_at),
+        measured(record),
         failure("This run failed", record)
     );
     body += &results(record);
@@ -43,6 +44,11 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
 fn failure(words: &str, record: &Record) -> String {
     let told = |why: &String| format!("<p class=\"bad\">{words}: {}</p>", escape(why));
     record.failed.as_ref().map_or(String::new(), told)
+}
+
+/// Which build, after the moment.
+fn measured(record: &Record) -> String {
+    record.server.as_ref().map_or(String::new(), |server| format!(": {}", escape(server)))
 }
 
 /// Text that cannot be taken for markup.
@@ -111,12 +117,13 @@ fn difference(before: &Record, after: &Record) -> String {
     });
     let differ = if before.settings == after.settings { "" } else { " Its settings were other ones." };
     format!(
-        "<section><h2>Beside the run of {}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
+        "<section><h2>Beside the run of {}{}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
          plain rates and latencies of different days cannot. * disturbed in one of the runs at least: not to be \
          quoted.{differ}</p><table><tr><th>What</th>\
          <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th><th></th></tr>{}\
          </table></section>",
         moment(before.started_at),
+        measured(before),
         failure("That run failed", before),
         rows.collect::<String>()
     )
@@ -316,12 +323,14 @@ mod tests {
         check.violated("<img src=x>".into());
         record.checks.extend([Check { looked_at: 1, ..Check::new("one that holds") }, check]);
         record.failed = Some("<b>refused</b>".into());
+        record.server = Some("<b>version</b>".into());
         let page = page(&record, Some(&record));
         for wrong in ["<script", "<img", "http://", "https://", "url(", "@import"] {
             assert!(!page.contains(wrong), "{wrong}");
         }
         assert!(page.contains("1 of 2 checks failed"));
         assert!(page.find("&lt;img src=x").unwrap() < page.find("one that holds").unwrap(), "what failed comes first");
+        assert_eq!(page.matches("UTC: &lt;b&gt;version").count(), 2, "{page}");
         assert!(page.contains("This run failed: &lt;b&gt;refused") && page.contains("That run failed: "), "{page}");
     }
 }

@@ -46,6 +46,9 @@ pub fn number(value: f64) -> String {
 /// The whole run.
 pub fn report(record: &Record) -> String {
     let mut text = format!("{}: {}\n", record.scenario, record.about);
+    if let Some(server) = &record.server {
+        let _ = writeln!(text, "server: {server}");
+    }
     if let Some(why) = &record.failed {
         let _ = writeln!(text, "FAILED: {why}");
     }
