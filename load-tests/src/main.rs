@@ -201,19 +201,19 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     if played.is_ok() {
         record.look_for_goals(&scenario.general.goals);
     }
-    let judged = played
-        .and_then(|()| record.verdict(scenario.general.allow_refusals))
-        .and_then(|()| if args.require_goals { record.goals_met() } else { Ok(()) });
-    let judged = match (judged, server) {
+    let sound = played.and_then(|()| record.verdict(scenario.general.allow_refusals));
+    let sound = match (sound, server) {
         // A signal may have been for all that this terminal has started.
         (Err(error), Some((_, mut child))) if !matches!(error, LoadError::Ended { .. }) => {
             Err(child.explain(error).await)
         }
-        (judged, _) => judged,
+        (sound, _) => sound,
     };
-    record.failed = judged.as_ref().err().map(ToString::to_string);
-    // What a comparison says is of the two runs, not of this one.
-    let judged = judged.and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
+    record.failed = sound.as_ref().err().map(ToString::to_string);
+    // What is asked of figures beyond that they are sound is not this run's failure.
+    let judged = sound
+        .and_then(|()| if args.require_goals { record.goals_met() } else { Ok(()) })
+        .and_then(|()| before.as_ref().map_or(Ok(()), |before| args.bounds.hold(before, &record)));
     // What was measured before something failed may tell why it did.
     let reported = report(&record, before.as_ref(), &args);
     if let (Err(_), Err(error)) = (&judged, &reported) {

@@ -48,7 +48,8 @@ pub struct Record {
     pub goals_without_result: BTreeMap<String, Goal>,
     /// What must hold.
     pub checks: Vec<Check>,
-    /// Why the run failed, if it did: the first error, or what the verdict found. Its figures are not to be quoted.
+    /// Why the run failed, if it did: the first error, or what the verdict found. Its figures are not to be quoted. A goal
+    /// that is missed is among the results.
     #[serde(default)]
     pub failed: Option<String>,
 }

@@ -92,11 +92,12 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
 /// was disturbed in either run proves nothing and is left out.
 ///
 /// # Errors
-/// The results that are worse; or the later run failed; or there was nothing to look at.
+/// The results that are worse; or either run failed, whose figures prove nothing; or there was nothing to look at.
 pub fn require_no_worse(before: &Record, after: &Record, tolerance: f64) -> Result<(), LoadError> {
     let aimed = |change: &Change| change.goal.is_some() && change.before.is_some() && !change.disturbed;
     let aimed: Vec<Change> = changes(before, after).into_iter().filter(aimed).collect();
-    let failed = after.failed.iter().map(|why| format!("the later run failed: {why}"));
+    let failed = [("earlier", before), ("later", after)].into_iter();
+    let failed = failed.filter_map(|(which, run)| Some(format!("the {which} run failed: {}", run.failed.as_ref()?)));
     let worse =
         aimed.iter().filter(|change| change.is_worse(tolerance)).map(|Change { name, before, after, .. }| {
             let told = |value: &Option<f64>| value.map_or("not there".into(), super::text::number);
@@ -204,6 +205,13 @@ mod tests {
         assert_eq!(told(&after), "worse than before: share was 0.600 and is not there");
         after.failed = Some("refused".into());
         assert!(told(&after).starts_with("the later run failed: refused"));
+    }
+
+    #[test]
+    fn nothing_is_held_to_a_run_that_failed() {
+        let failed = Record { failed: Some("refused".into()), ..record(0.5, &[1.0]) };
+        let told = require_no_worse(&failed, &record(0.6, &[1.0]), 0.1).unwrap_err().to_string();
+        assert_eq!(told, "the earlier run failed: refused");
     }
 
     #[test]
