@@ -121,6 +121,16 @@ fn either(first: Vec<String>, second: Vec<String>) -> Vec<String> {
     names
 }
 
+/// Settings in which the two runs differ, as lines of TOML.
+pub fn other_settings(before: &Record, after: &Record) -> Option<String> {
+    let only = |one: &Record, other: &Record| {
+        let lines = one.settings.lines().filter(|line| other.settings.lines().all(|known| known != *line));
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let told = || format!("settings that differ: before {}; after {}", only(before, after), only(after, before));
+    (before.settings != after.settings).then(told)
+}
+
 /// The changes as a table of text.
 pub fn report(before: &Record, after: &Record) -> String {
     let mut text = format!("{}\n", after.scenario);
@@ -144,9 +154,7 @@ pub fn report(before: &Record, after: &Record) -> String {
     if all.iter().any(|change| change.disturbed) {
         text += "* disturbed in one of the runs at least: not to be quoted\n";
     }
-    if before.settings != after.settings {
-        text += "the settings of the two runs differ\n";
-    }
+    text += &other_settings(before, after).map_or(String::new(), |told| format!("{told}\n"));
     text
 }
 
@@ -212,6 +220,16 @@ mod tests {
         let failed = Record { failed: Some("refused".into()), ..record(0.5, &[1.0]) };
         let told = require_no_worse(&failed, &record(0.6, &[1.0]), 0.1).unwrap_err().to_string();
         assert_eq!(told, "the earlier run failed: refused");
+    }
+
+    #[test]
+    fn settings_that_differ_are_told() {
+        let of = |settings: &str| Record { settings: settings.into(), ..record(0.5, &[1.0]) };
+        let (before, after) = (of("rounds = 3\nseconds = 4.0\n"), of("rounds = 3\nseconds = 2.0\n"));
+        let told = "settings that differ: before seconds = 4.0; after seconds = 2.0";
+        assert_eq!(other_settings(&before, &after).as_deref(), Some(told));
+        assert!(report(&before, &after).ends_with(&format!("{told}\n")));
+        assert_eq!(other_settings(&before, &before), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
 use crate::timeline::Slice;
 use crate::watch::Look;
 
-use super::difference::changes;
+use super::difference::{changes, other_settings};
 use super::plot::{Line, Plot, Scale};
 use super::text::number;
 
@@ -18,7 +18,7 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
     let made = record.checks.iter().filter(|check| !check.skipped).count();
     let verdict = match record.checks.iter().filter(|check| !check.holds()).count() {
         _ if made == 0 => "<span class=\"badge\">no checks</span>".to_owned(),
-        0 => format!("<span class=\"badge good\">all {made} checks hold</span>"),
+        0 => format!("<span class=\"badge good\">all checks hold ({made})</span>"),
         failed => format!("<span class=\"badge bad\">{failed} of {made} checks failed</span>"),
     };
     let mut body = format!(
@@ -42,7 +42,7 @@ pub fn page(record: &Record, before: Option<&Record>) -> String {
 }
 
 fn failure(words: &str, record: &Record) -> String {
-    let told = |why: &String| format!("<p class=\"bad\">{words}: {}</p>", escape(why));
+    let told = |why: &String| format!("<p class=\"bad reason\">{words}: {}</p>", escape(why));
     record.failed.as_ref().map_or(String::new(), told)
 }
 
@@ -115,11 +115,11 @@ fn difference(before: &Record, after: &Record) -> String {
             told(change.after)
         )
     });
-    let differ = if before.settings == after.settings { "" } else { " Its settings were other ones." };
+    let differ = other_settings(before, after).map_or(String::new(), |told| format!("<p>{}</p>", escape(&told)));
     format!(
         "<section><h2>Beside the run of {}{}</h2>{}<p class=\"quiet\">Ratios within a run can be compared between runs; \
          plain rates and latencies of different days cannot. * disturbed in one of the runs at least: not to be \
-         quoted.{differ}</p><table><tr><th>What</th>\
+         quoted.</p>{differ}<table><tr><th>What</th>\
          <th class=\"number\">Before</th><th class=\"number\">Now</th><th class=\"number\">Now / before</th><th></th></tr>{}\
          </table></section>",
         moment(before.started_at),
@@ -151,7 +151,8 @@ fn plots(record: &Record) -> String {
         |take| Plot { x_label: seconds, x: Scale::Linear, y: Scale::Log, y_tick: duration, lines: over_time(take) };
     let watched = |y_tick: fn(f64) -> String, take: fn(&Look) -> Option<f64>| {
         let points = |series: &Series| series.looks.iter().filter_map(|look| Some((look.at_s, take(look)?))).collect();
-        Plot { x_label: seconds, x: Scale::Linear, y: Scale::Linear, y_tick, lines: lines(&points) }
+        let x_label = "seconds from the start of the load, its warm-up included";
+        Plot { x_label, x: Scale::Linear, y: Scale::Linear, y_tick, lines: lines(&points) }
     };
     let throughput = if record.series.iter().any(|series| series.round > 1) {
         "Requests accepted, or deliveries made, a second. Here and below a line shows the round of middle throughput."

@@ -86,5 +86,6 @@ fn result_line(result: &Measure) -> String {
     let goal = goal
         .map_or(String::new(), |goal| format!("  goal {goal}: {}", if goal.met_by(*value) { "met" } else { "MISSED" }));
     let note = if *disturbed { ", all disturbed: not to be quoted" } else { "" };
-    format!("  {name:<54}{:>10}{goal}  ({rounds} rounds{note})", number(*value))
+    let plural = if *rounds == 1 { "" } else { "s" };
+    format!("  {name:<54}{:>10}{goal}  ({rounds} round{plural}{note})", number(*value))
 }
