@@ -44,3 +44,4 @@ pub mod sync_loop;
 pub mod target;
 pub mod timeline;
 pub mod watch;
+pub mod withdrawals;

@@ -1,6 +1,6 @@
 //! Members: signing in over HTTP, one-time codes, dashboards' sockets.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use totp_rs::{Algorithm, Builder, Secret};
@@ -56,8 +56,7 @@ impl Session {
 /// # Errors
 /// The secret is not base32.
 pub fn code(secret: &str, steps: i64) -> Result<String, LoadError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let at = (now / STEP_S).saturating_add_signed(steps) * STEP_S;
+    let at = (now_s() / STEP_S).saturating_add_signed(steps) * STEP_S;
     let refuse = || LoadError::Setup("a Member's totp_secret is not base32 of 16 bytes or more".into());
     let totp = Builder::new()
         .with_algorithm(Algorithm::SHA1)
@@ -68,4 +67,13 @@ pub fn code(secret: &str, steps: i64) -> Result<String, LoadError> {
         .build()
         .map_err(|_| refuse())?;
     Ok(totp.generate(at).to_string())
+}
+
+/// For how long the present code is the present one.
+pub fn code_left() -> Duration {
+    Duration::from_secs(STEP_S - now_s() % STEP_S)
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -12,6 +12,7 @@ use crate::metrics::Counters;
 use crate::progress::Progress;
 use crate::signature::Nonces;
 use crate::target::Target;
+use crate::withdrawals::Lot;
 
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
@@ -26,6 +27,8 @@ pub struct Load {
     pub channel: Option<String>,
     /// Of the public channels.
     pub symbol: String,
+    /// Withdrawals beside it.
+    pub withdrawals: Option<Lot>,
     /// What to send.
     pub plan: Plan,
 }

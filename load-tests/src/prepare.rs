@@ -10,14 +10,13 @@ use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
 use crate::error::LoadError;
-use crate::member::{Session, code};
+use crate::member::{Session, code, code_left};
 use crate::signature::Nonces;
 use crate::target::Target;
 
 const READ_BUFFER_BYTES: usize = 16 << 10;
-/// A one-time code is good for 30 seconds; the calls of one Organization take far less than this.
-const CODE_STEP_S: u64 = 30;
-const CODE_NEEDED_S: u64 = 5;
+/// The calls of one Organization, which share a one-time code, take far less than this.
+const CODE_NEEDED: Duration = Duration::from_secs(5);
 const SCOPES: [&str; 10] = [
     "query",
     "earn",
@@ -84,7 +83,9 @@ async fn organization(
     venue: &mut Caller,
     name: &str,
 ) -> Result<(MemberLogin, ServiceUser), LoadError> {
-    wait_for_fresh_code().await;
+    if code_left() < CODE_NEEDED {
+        sleep(code_left()).await;
+    }
     let email = format!("{name}@load.test");
     let invited = json!([{"name": name, "email": email}]);
     let made = venue.call("create_organization", json!({"name": name, "members": invited})).await?;
@@ -143,12 +144,4 @@ async fn fund(
 fn text_of(value: &Value, what: &str) -> Result<String, LoadError> {
     let found = value.as_str().map(str::to_owned);
     found.ok_or_else(|| LoadError::Protocol(format!("the server did not give {what}")))
-}
-
-async fn wait_for_fresh_code() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let left = CODE_STEP_S - now % CODE_STEP_S;
-    if left < CODE_NEEDED_S {
-        sleep(Duration::from_secs(left)).await;
-    }
 }

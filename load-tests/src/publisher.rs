@@ -228,11 +228,19 @@ impl Approvals {
 
     async fn reject(&mut self, requests: Vec<Value>) -> Result<(), LoadError> {
         let result = self.member.call("reject", json!({"requests": requests, "reason": "load test"})).await?;
-        let outcomes = result["requests"].as_array().into_iter().flatten();
-        match outcomes.into_iter().find(|outcome| outcome["success"] != true) {
-            None => Ok(()),
-            Some(outcome) => Err(LoadError::Refused { method: "reject".into(), error: outcome["error"].to_string() }),
-        }
+        all_voted("reject", &result)
+    }
+}
+
+/// Sees that each vote of several at once was taken.
+///
+/// # Errors
+/// `Refused` for the first that was not.
+pub fn all_voted(method: &str, result: &Value) -> Result<(), LoadError> {
+    let mut outcomes = result["requests"].as_array().into_iter().flatten();
+    match outcomes.find(|outcome| outcome["success"] != true) {
+        None => Ok(()),
+        Some(outcome) => Err(LoadError::Refused { method: method.into(), error: outcome["error"].to_string() }),
     }
 }
 

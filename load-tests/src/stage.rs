@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::arrival::Arrival;
 use crate::checks::Check;
 use crate::children::{Baseline, BaselineChild, CountersignChild, RunDirectory};
+use crate::credentials::MemberLogin;
 use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
 use crate::follower::{Followers, Principal};
@@ -23,6 +24,7 @@ use crate::scenario::Scenario;
 use crate::signature::Nonces;
 use crate::target::Target;
 use crate::watch::{self, Watch};
+use crate::withdrawals::play_beside;
 
 /// Everything that a run needs.
 #[derive(Debug)]
@@ -39,8 +41,8 @@ pub struct Stage {
     pub server: Option<(PathBuf, CountersignChild)>,
     /// Of all keys.
     pub nonces: Nonces,
-    /// Of the Member who looks on, by the address of the server.
-    pub sessions: BTreeMap<String, Session>,
+    /// Of Members, by the address of the server and theirs.
+    pub sessions: BTreeMap<(String, String), Session>,
     /// On the terminal.
     pub progress: Progress,
     /// Gives E's server the first core and the client the last one. D and the server, which have threads for both, run on
@@ -83,7 +85,7 @@ impl Stage {
             Contestant::Countersign => Mix::new(mix)?,
         };
         let plan = Plan { arrival, mix: Arc::new(mix), duty: self.scenario.general.duty(), run: run_tag() };
-        Ok(Load { label: String::new(), connections, channel: None, symbol, plan })
+        Ok(Load { label: String::new(), connections, channel: None, symbol, withdrawals: None, plan })
     }
 
     /// Measures one contestant and adds the measurement under `name`.
@@ -163,21 +165,31 @@ impl Stage {
         } else {
             None
         };
+        let withdrawals = match &load.withdrawals {
+            Some(lot) => {
+                let session = self.session(&target, Approvals::voter(&target)?).await?;
+                Some(play_beside(&target, session, lot.clone()).await?)
+            }
+            None => None,
+        };
         let watch = Watch::start(&target, load.plan.duty.window);
         let (measurement, outcome) = measure(&target, &mut self.nonces, load, self.progress).await?;
         let looks = match watch {
             Some(watch) => watch.finish().await,
             None => Vec::new(),
         };
+        let mut checks = Vec::new();
+        if let Some(withdrawals) = withdrawals {
+            checks.push(withdrawals.stop().await?);
+        }
         if let Some(followers) = followers {
             let keys = target.users.len().max(1);
             let own =
                 |number| outcome.tally.acknowledged.filtered(|connection| usize::from(connection) % keys == number);
-            for check in followers.finish(own).await {
-                let name = format!("round {round}: {}", check.name);
-                self.record.checks.push(Check { name, ..check });
-            }
+            checks.extend(followers.finish(own).await);
         }
+        let named = checks.into_iter().map(|check| Check { name: format!("round {round}: {}", check.name), ..check });
+        self.record.checks.extend(named);
         let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
         if let Some(syncs) = measurement.syncs_per_order {
             series.extra.insert("syncs per order".into(), syncs);
@@ -198,36 +210,35 @@ impl Stage {
     /// Follows all that the credentials given may follow: every key, a Member, and custody.
     async fn followers(&mut self, target: &Target, name: &str, round: u32, run: u64) -> Result<Followers, LoadError> {
         let mut principals: Vec<Principal> = target.users.iter().cloned().map(Principal::ServiceUser).collect();
-        match self.session(target).await {
-            Ok(Some(session)) => principals.push(Principal::Member(session)),
-            Ok(None) if target.members.is_empty() => {}
-            Ok(None) => {
-                let why =
-                    format!("round {round}: {name}: approvals: not followed: no web address is known; give --http");
-                self.record.checks.push(Check::skipped(why));
-            }
-            // Its code may be spent, or the server know another origin for the page.
-            Err(refused @ LoadError::Refused { .. }) => {
-                let why = format!("round {round}: {name}: approvals: not followed: {refused}");
-                self.record.checks.push(Check::skipped(why));
-            }
-            Err(error) => return Err(error),
-        }
+        let skipped = match Approvals::onlooker(target) {
+            None => None,
+            Some(_) if target.http.is_none() => Some("no web address is known; give --http".to_owned()),
+            Some(member) => match self.session(target, member).await {
+                Ok(session) => {
+                    principals.push(Principal::Member(session));
+                    None
+                }
+                // Its code may be spent, or the server know another origin for the page.
+                Err(refused @ LoadError::Refused { .. }) => Some(refused.to_string()),
+                Err(error) => return Err(error),
+            },
+        };
+        let named = |why| Check::skipped(format!("round {round}: {name}: approvals: not followed: {why}"));
+        self.record.checks.extend(skipped.map(named));
         principals.extend(target.venue.clone().map(Principal::Venue));
         let patience = self.scenario.general.patience();
         Followers::start(&target.ws, principals, &mut self.nonces, run, patience).await
     }
 
-    /// Signs the Member in who looks on, once for each server; `None` where no Member is known, or no web
-    /// address.
-    async fn session(&mut self, target: &Target) -> Result<Option<Session>, LoadError> {
-        if let Some(known) = self.sessions.get(&target.ws.authority) {
-            return Ok(Some(known.clone()));
+    /// Signs a Member in, once for each server.
+    async fn session(&mut self, target: &Target, member: &MemberLogin) -> Result<Session, LoadError> {
+        let place = (target.ws.authority.clone(), member.email.clone());
+        if let Some(known) = self.sessions.get(&place) {
+            return Ok(known.clone());
         }
-        let (Some(member), Some(_)) = (Approvals::onlooker(target), &target.http) else { return Ok(None) };
         let session = Session::sign_in(target, member).await?;
-        self.sessions.insert(target.ws.authority.clone(), session.clone());
-        Ok(Some(session))
+        self.sessions.insert(place, session.clone());
+        Ok(session)
     }
 }
 

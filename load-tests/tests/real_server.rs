@@ -205,6 +205,23 @@ fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
     assert!(!ended.status.success() && !own.exists());
 }
 
+#[test]
+fn withdrawals_are_played_to_their_end_beside_a_load_and_custody_is_followed() {
+    let directory = directory("real-withdrawals");
+    let server = server();
+    let record = play(&directory, "withdrawals", &["withdrawals=3"], &["--server", server.to_str().unwrap()]);
+    for (made, looked_at) in [
+        ("withdrawals are approved, released and confirmed", 3),
+        ("venue custody: no withdrawal out of turn", 2 * 3),
+        ("venue custody: offsets strictly increasing", 2 * 3),
+        ("Treasury Bot withdrawals: what moved on balances is told", 3 + 1),
+        ("Carol approvals: what changed on withdrawals is told", 2 * 3),
+    ] {
+        let check = record.checks.iter().find(|check| check.name == format!("round 1: {made}"));
+        assert_eq!(check.map(|check| check.looked_at), Some(looked_at), "{made}: {:#?}", record.checks);
+    }
+}
+
 /// Baselines alone, with a result to be saved.
 fn baselines(directory: &RunDirectory, settings: &[&str]) -> (Command, PathBuf) {
     let saved = directory.path().join("saved.json");

@@ -11,6 +11,7 @@ use crate::record::{Round, Series};
 use crate::scenario::Orders;
 use crate::stage::{Contestant, Stage};
 use crate::sync_loop;
+use crate::withdrawals::Lot;
 
 const SYNC_LOOP_WINDOW: Duration = Duration::from_millis(200);
 /// The measurement of the bare sync loop.
@@ -38,7 +39,9 @@ pub async fn play(stage: &mut Stage, settings: &Orders) -> Result<(), LoadError>
             }
             if stage.target.is_some() {
                 let load = stage.load(Contestant::Countersign, *shape, arrival, &settings.mix)?;
-                let load = Load { channel: settings.subscribe.clone(), ..load };
+                let lot = Lot { count: settings.withdrawals, each: settings.withdrawal.clone() };
+                let withdrawals = Some(lot).filter(|lot| lot.count > 0);
+                let load = Load { channel: settings.subscribe.clone(), withdrawals, ..load };
                 stage.contest(Contestant::Countersign, &format!("{shape} Countersign"), round, &load).await?;
             }
         }

@@ -86,6 +86,10 @@ settings! {
         rate: Option<f64> = None,
         /// Subscribes each connection to this channel.
         subscribe: Option<String> = None,
+        /// Withdrawals that are approved, released and confirmed beside the server's load, at once and then every minute.
+        withdrawals: u16 = 0,
+        /// Each of them.
+        withdrawal: Withdrawal = Withdrawal::default(),
         /// What is sent; the baselines get the limit orders alone.
         mix: MixSettings = MixSettings::default(),
     }
@@ -226,6 +230,9 @@ impl Kind {
         self.mix().map_or(Ok(()), |mix| Mix::new(mix).map(drop).map_err(|error| error.to_string()))?;
         match self {
             Self::Orders(orders) if orders.shapes.is_empty() => Err("shapes is empty".into()),
+            Self::Orders(orders) if orders.withdrawals > VOTES_MAX => {
+                Err(format!("withdrawals is at most {VOTES_MAX}, which one vote may carry"))
+            }
             Self::Orders(orders) => orders.rate.map_or(Ok(()), |rate| sent("rate", rate)),
             Self::Sweep(sweep) => {
                 at_least_one("connections", sweep.connections)?;

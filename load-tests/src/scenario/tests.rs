@@ -72,6 +72,7 @@ fn what_no_scenario_can_mean_is_refused_by_name() {
         ("kind = \"dashboards\"\nevents = 0.0", "events"),
         ("kind = \"dashboards\"\ndashboards = 0", "dashboards is at least 1"),
         ("kind = \"orders\"\nrate = 0.0", "rate: "),
+        ("kind = \"orders\"\nwithdrawals = 51", "withdrawals is at most 50"),
         ("kind = \"orders\"\n[mix]\namend_percent = 5", "amend_percent needs keep"),
         ("kind = \"storages\"\n[mix]\nlevels = 0", "mix: levels"),
         ("kind = \"sweep\"\nconnections = 0", "connections"),
