@@ -13,9 +13,9 @@ use crate::audience::{Audience, Numbers};
 use crate::caller::{Caller, subscription};
 use crate::checks::Check;
 use crate::children::{Baseline, BaselineChild};
-use crate::connection::{Connection, Proof};
 use crate::error::LoadError;
 use crate::figures::to_f64;
+use crate::kinds::fan_out::raw;
 use crate::machine::require_open_files;
 use crate::member::Session;
 use crate::publisher::{Approvals, Publisher};
@@ -56,7 +56,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITHOUT, round, &load).await?;
             let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
-            let audience = raw(Target::baseline(child.address, child.process()), child.address, settings.dashboards);
+            let audience = raw(child.address, settings.dashboards);
             let beside = publish_beside(audience, every).await?;
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITH, round, &load).await?;
@@ -93,19 +93,6 @@ async fn members(
     // Later than every nonce that the orders' connections have used.
     let approvals = Approvals::open(&target, &mut Nonces::default(), &session, &settings.withdrawal).await?;
     Ok((Audience::new(readers, Numbers::Offsets), Publisher::Approvals(Box::new(approvals))))
-}
-
-/// As many sockets of a raw fan-out.
-async fn raw(
-    target: Target,
-    address: std::net::SocketAddr,
-    dashboards: u16,
-) -> Result<(Audience, Publisher), LoadError> {
-    let mut readers = Vec::with_capacity(usize::from(dashboards));
-    for _ in 0..dashboards {
-        readers.push(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
-    }
-    Ok((Audience::new(readers, Numbers::None), Publisher::raw(address).await?))
 }
 
 /// Starts to publish to an audience beside a load.

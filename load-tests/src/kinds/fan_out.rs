@@ -1,11 +1,13 @@
 //! One event to many sockets, event by event and with several under way, beside raw writes of a frame as long.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::audience::{Audience, Numbers};
 use crate::caller::{Caller, subscription};
 use crate::children::{Baseline, BaselineChild};
 use crate::connection::{Connection, Proof};
+use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{Figures, latency_histogram, ratio, to_f64};
 use crate::machine::{CpuMeter, require_open_files};
@@ -90,19 +92,25 @@ async fn server_side(
 async fn measure_raw(stage: &mut Stage, settings: &FanOut, round: u32, bytes: usize) -> Result<(), LoadError> {
     let child = BaselineChild::start(&stage.program, Baseline::RawFanOut { bytes })?;
     let cores = if stage.pin { Cores::divide(child.process()) } else { None };
-    let target = Target::baseline(child.address, child.process());
-    let mut readers = Vec::with_capacity(usize::from(settings.connections));
-    for _ in 0..settings.connections {
-        readers.push(Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
-    }
-    let mut audience = Audience::new(readers, Numbers::None);
-    let mut publisher = Publisher::raw(child.address).await?;
+    let (mut audience, mut publisher) = raw(child.address, settings.connections).await?;
     for ahead in settings.batches() {
         let name = format!("raw, {ahead} ahead");
-        measure(stage, &name, round, (&mut audience, &mut publisher, ahead), target.process).await?;
+        measure(stage, &name, round, (&mut audience, &mut publisher, ahead), Some(child.process())).await?;
     }
     drop((audience, cores));
     child.stop().map(drop)
+}
+
+/// So many sockets of a raw fan-out, and the source of its events.
+///
+/// # Errors
+/// One cannot be opened.
+pub async fn raw(address: SocketAddr, readers: u16) -> Result<(Audience, Publisher), LoadError> {
+    let (ws, mut connections) = (Endpoint::plain(address), Vec::with_capacity(usize::from(readers)));
+    for _ in 0..readers {
+        connections.push(Connection::open(&ws, Proof::Bare, READ_BUFFER_BYTES).await?);
+    }
+    Ok((Audience::new(connections, Numbers::None), Publisher::raw(address).await?))
 }
 
 /// Publishes batch after batch, each when the one before has reached every reader; the mean bytes of a frame.
