@@ -59,6 +59,22 @@ fn a_run_is_held_to_an_earlier_one_and_fails_where_its_result_is_not_there() {
 }
 
 #[test]
+fn a_goal_that_is_missed_fails_the_program_and_leaves_a_run_that_others_are_held_to() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goals");
+    let saved = directory.join("missed.json");
+    std::fs::create_dir_all(&directory).unwrap();
+    let output = Command::new(BINARY)
+        .args(["compare", "--require-goals", "--set", "goals.2x2 throughput D / E={ at_least = 1000.0 }"])
+        .args(["--set", "rounds=1", "--set", "seconds=0.1", "--set", "warm_up=0", "--set", "shapes=[\"2x2\"]"])
+        .args(["--directory", directory.to_str().unwrap(), "--save", saved.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && wrong.contains("2x2 throughput D / E is"), "{wrong}");
+    assert_eq!(Record::read(&saved).unwrap().failed, None);
+}
+
+#[test]
 fn a_tolerance_is_a_share_and_of_something_to_compare_with() {
     let before = saved("alone", 0.7);
     let before = before.to_str().unwrap();
