@@ -1,5 +1,6 @@
 //! The commands of the program and what they print.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -208,19 +209,24 @@ async fn init(
         settings: venue,
         expired: false,
     };
+    let text = format!(
+        "settings    {}\nmaster key  {} (keep a copy apart from the data)\ndata        {}\nvenue key   {}\n\
+         secret      {} (shown this once)\n",
+        settings.display(),
+        key_file.display(),
+        data.display(),
+        credentials.api_key,
+        credentials.secret_text().as_str()
+    );
+    // A key whose secret nobody has seen would keep everybody out, and an entry of the journal cannot be taken back.
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the secret cannot be shown: {error}"))?;
     let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
-    // The last step: an entry of the journal cannot be taken back.
     sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await?;
     unfinished.0.clear();
     drop(handle);
     if let Err(error) = sequencer.run(std::future::pending()).await.close().await {
         tracing::warn!(%error, "the journal was not closed in order; its first entry is stored");
     }
-    println!("settings    {}", settings.display());
-    println!("master key  {} (keep a copy apart from the data)", key_file.display());
-    println!("data        {}", data.display());
-    println!("venue key   {}", credentials.api_key);
-    println!("secret      {} (shown this once)", credentials.secret_text().as_str());
     Ok(())
 }
 
@@ -245,7 +251,8 @@ async fn serve(file: &Path) -> Result<(), Failure> {
     let mut server = Server::start(Plan { config, master, genesis: None }).await?;
     // Before it says so: who has read that it listens may tell it to stop.
     let told = signal()?;
-    println!("listening on {scheme}://{}", server.address());
+    // Where nobody can be told it serves all the same.
+    let _ = writeln!(std::io::stdout(), "listening on {scheme}://{}", server.address());
     // Until a signal, or until the journal fails; it stops in order either way.
     tokio::select! {
         // What it says is told once the sockets are closed.

@@ -87,6 +87,17 @@ fn an_init_that_cannot_write_a_file_leaves_none_and_can_be_done_again() {
 }
 
 #[test]
+fn an_init_that_cannot_show_the_secret_leaves_no_key_and_can_be_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let failed = init.arg("init").current_dir(dir.path()).stdout(full).output().unwrap();
+    assert!(failed.status.code() == Some(1) && err(&failed).contains("the secret cannot be shown"), "{failed:?}");
+    assert!(!dir.path().join("master.key").exists());
+    assert!(countersign(&["init"], dir.path()).status.success());
+}
+
+#[test]
 fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_first_entry() {
     let dir = tempfile::tempdir().unwrap();
     assert!(countersign(&["init", "--dir", "etc", "--data", "lib"], dir.path()).status.success());
