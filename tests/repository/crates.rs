@@ -1,6 +1,8 @@
 //! Which module may use which dependency: the async and I/O crates stay at the edges, secrets in
 //! one place, SQL in one place.
 
+use std::collections::BTreeSet;
+
 use crate::assert_none;
 use crate::source::{Source, files, read};
 use crate::tokens::Token;
@@ -13,30 +15,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("argon2", &["gateway"]),
     ("arrayvec", ANYWHERE),
     ("axum", &["gateway", "dashboard", "server"]),
-    ("base64", &["gateway", "dashboard", "demo", "cli"]),
-    ("bytes", &["wire", "storage", "sequencer", "market_data", "history", "gateway", "demo"]),
+    ("base64", &["gateway", "dashboard"]),
+    ("bytes", &["market_data", "gateway"]),
     ("chacha20poly1305", &["gateway"]),
-    ("clap", &["cli", "main"]),
+    ("clap", &["cli"]),
     // The checksum of books.
     ("crc32fast", &["market_data"]),
-    ("futures", &["storage", "sequencer", "market_data", "history", "gateway", "server", "demo", "cli"]),
+    ("futures", &["storage", "sequencer", "gateway", "demo"]),
     // Tables that keep only places, which the standard one cannot.
     ("hashbrown", &["engine"]),
     ("hex", ANYWHERE),
     ("hmac", &["gateway"]),
     ("httpdate", &["gateway"]),
-    ("hyper", &["gateway", "server"]),
-    ("hyper-util", &["gateway", "server"]),
-    ("ipnet", &["access", "engine", "config", "gateway", "cli"]),
+    ("hyper", &["gateway"]),
+    ("hyper-util", &["gateway"]),
+    ("ipnet", &["access", "config", "gateway", "cli"]),
     // Calendar forms of a moment; its clock is on the list of clippy.toml.
     ("jiff", &["domain"]),
     ("postcard", &["engine", "sequencer", "history"]),
-    ("rand", &["gateway", "demo", "cli"]),
+    ("rand", &["gateway", "demo"]),
     ("rustix", &["background", "storage", "cli"]),
     ("schemars", &["wire"]),
     ("serde", ANYWHERE),
     // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).
-    ("serde_json", &["wire", "storage", "market_data", "history", "gateway", "server", "demo", "cli"]),
+    ("serde_json", &["wire", "storage", "market_data", "gateway", "demo"]),
     // Where in a request a value is of the wrong type.
     ("serde_path_to_error", &["gateway"]),
     // The params of public REST calls.
@@ -50,8 +52,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("tokio-rustls", &["gateway"]),
     ("tokio-tungstenite", &["gateway", "demo"]),
-    ("toml", &["config", "cli"]),
-    ("totp-rs", &["gateway", "demo"]),
+    ("toml", &["config"]),
+    ("totp-rs", &["gateway"]),
     ("tower", &["gateway"]),
     (
         "tracing",
@@ -62,16 +64,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "market_data",
             "history",
             "gateway",
-            "config",
             "telemetry",
             "server",
             "demo",
             "cli",
-            "main",
         ],
     ),
     ("tracing-subscriber", &["telemetry"]),
-    ("zeroize", &["gateway", "config", "cli", "demo"]),
+    ("zeroize", &["gateway"]),
 ];
 
 #[test]
@@ -98,6 +98,21 @@ fn every_dependency_has_a_row() {
     let stale = rowed.iter().filter(|name| !listed.iter().any(|listed| listed == *name));
     let findings: Vec<String> = missing.cloned().chain(stale.map(|name| format!("{name} (stale row)"))).collect();
     assert_none("Cargo.toml and MAY_USE differ:", &findings);
+}
+
+#[test]
+fn every_home_is_lived_in() {
+    let sources = files(&["src"], &[".rs"]);
+    let used = sources.iter().flat_map(|of| {
+        let tokens = of.tokens();
+        let named = MAY_USE.iter().filter(move |(name, _)| !mentions(&tokens, &name.replace('-', "_")).is_empty());
+        named.map(|(name, _)| (*name, of.module()))
+    });
+    let used: BTreeSet<(&str, &str)> = used.collect();
+    let homes = MAY_USE.iter().filter(|(_, modules)| *modules != ANYWHERE);
+    let homes = homes.flat_map(|(name, modules)| modules.iter().map(|module| (*name, *module)));
+    let idle = homes.filter(|home| !used.contains(home)).map(|(name, module)| format!("{name} in {module}"));
+    assert_none("a row of MAY_USE that allows what nobody uses:", &idle.collect::<Vec<String>>());
 }
 
 fn misplaced(source: &Source) -> Vec<String> {
