@@ -33,6 +33,7 @@ use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::outlet::Seats;
 use crate::gateway::presence;
+use crate::gateway::refusal::Refusal;
 use crate::gateway::release::{Desk, Feeds, Ticket};
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::subscriptions::RingLimits;
@@ -320,8 +321,7 @@ fn routes(gateway: Arc<Gateway>, tasks: Tasks, scrape: Scrape) -> axum::Router {
 async fn too_large(response: Response) -> Response {
     match response.status() {
         status @ StatusCode::PAYLOAD_TOO_LARGE => {
-            let error = format!("EGeneral:Invalid arguments: a body has at most {BODY_BYTES_MAX} bytes");
-            listener::Refusal::new(status, error).into_response()
+            Refusal::invalid(status, &format!("a body has at most {BODY_BYTES_MAX} bytes")).into_response()
         }
         _ => response,
     }

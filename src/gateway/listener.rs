@@ -13,16 +13,15 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -34,6 +33,7 @@ use tower::ServiceExt;
 use super::admission::{Addresses, Admitted};
 use super::deadline::Deadline;
 use super::metrics::Metrics;
+use super::refusal::Refusal;
 use super::socket::Socket;
 
 /// Most bytes of a request's head; hyper answers 431 beyond.
@@ -46,8 +46,6 @@ const IDLE: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(30);
 /// After a failed accept (out of file descriptors, mostly), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// When who finds no place, or too many waiting, may try again, in seconds.
-const CROWDED_S: u64 = 5;
 
 /// What the listener must know.
 #[derive(Clone)]
@@ -75,69 +73,6 @@ pub struct Place {
     _held: Arc<(OwnedSemaphorePermit, Option<Admitted>)>,
 }
 
-/// An answer in HTTP that refuses: `{"error": ["…"]}` with a status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// What is wrong, in the protocol's error form.
-    pub error: String,
-    /// Seconds after which another try makes sense.
-    pub retry_after_s: Option<u64>,
-}
-
-impl Refusal {
-    /// A refusal with this status and error text.
-    pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), retry_after_s: None }
-    }
-
-    /// A refusal that says when to try again.
-    pub fn retry_after(status: StatusCode, error: impl Into<String>, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
-    }
-
-    /// When the engine does not answer, or the server is stopping.
-    pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
-    }
-
-    /// When there is no place for one more, whoever it is.
-    pub fn busy() -> Self {
-        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S)
-    }
-
-    /// For who tried too often, and may try again after so many seconds.
-    pub fn throttled(seconds: u64) -> Self {
-        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", seconds)
-    }
-
-    /// When a request is not as it must be; `what` says what is wrong or what to do.
-    pub fn invalid(status: StatusCode, what: &str) -> Self {
-        Self::new(status, format!("EGeneral:Invalid arguments: {what}"))
-    }
-
-    /// For a peer whose address is at its connection limit.
-    pub fn crowded() -> Self {
-        let text = "EAPI:Rate limit exceeded: too many connections from this address";
-        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)
-    }
-
-    fn body(&self) -> Value {
-        json!({ "error": [self.error] })
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body())).into_response();
-        if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
 /// Serves `app` until `stop` turns true. Then accepts no more, gives requests under way [`IDLE`] to finish, and
 /// returns when every connection is gone; ending upgraded ones is their sessions' work.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
@@ -162,7 +97,8 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
             Err(refusal) => {
                 tracing::debug!(peer = %address, error = refusal.error, "connection turned away");
                 metrics.handshake_refused(refusal.status.as_u16());
-                turn_away(&socket, &refusal);
+                // One try: a server that is full spends no task on who must go.
+                let _ = socket.try_write(refusal.unasked().as_bytes());
                 continue;
             }
         };
@@ -206,15 +142,6 @@ impl Places {
         };
         Ok(Place { _held: Arc::new((permit, admitted)) })
     }
-}
-
-/// One try: a server that is full spends no task on who must go.
-fn turn_away(socket: &TcpStream, refusal: &Refusal) {
-    let body = refusal.body().to_string();
-    let (status, length) = (refusal.status, body.len());
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
-    let answer = format!("{head}retry-after: {CROWDED_S}\r\nconnection: close\r\n\r\n{body}");
-    let _ = socket.try_write(answer.as_bytes());
 }
 
 struct Connection {

@@ -28,6 +28,7 @@ mod past;
 pub mod presence;
 pub mod private;
 pub mod public;
+pub mod refusal;
 pub mod release;
 mod replay;
 pub mod rights;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::context::Gateway;
-use super::listener::Refusal;
+use super::refusal::Refusal;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::markets::{Market, MarketStatus};

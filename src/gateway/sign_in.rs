@@ -17,8 +17,9 @@ use zeroize::Zeroizing;
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
 use super::handshake::{self, origin};
-use super::listener::{Peer, Refusal};
+use super::listener::Peer;
 use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
+use super::refusal::Refusal;
 use crate::access::principal::Principal;
 use crate::config::problem;
 use crate::domain::ids::MemberId;
@@ -27,7 +28,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::members::not_invited;
 use crate::engine::query::Query;
-use crate::engine::reject::Code;
+use crate::engine::reject::{Code, Reject};
 use crate::sequencer::handle::Work;
 
 /// The cookie's name.
@@ -259,6 +260,6 @@ async fn accept(
     Ok(Json(answer))
 }
 
-fn bad(field: &str, advice: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, format!("EGeneral:Invalid arguments:{field}: {advice}"))
+fn bad(field: &'static str, advice: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, Reject::invalid(field, advice).text())
 }

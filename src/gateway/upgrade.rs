@@ -39,7 +39,8 @@ use tokio_tungstenite::{
 use super::{
     deadline::Deadline,
     frame,
-    listener::{Peer, Place, Refusal},
+    listener::{Peer, Place},
+    refusal::Refusal,
     socket::Socket,
 };
 

@@ -19,7 +19,8 @@ use crate::domain::exports::Format;
 use crate::engine::exports::Export;
 use crate::engine::query::{Query, View};
 use crate::gateway::context::Gateway;
-use crate::gateway::listener::{Peer, Refusal};
+use crate::gateway::listener::Peer;
+use crate::gateway::refusal::Refusal;
 use crate::sequencer::handle::{Answer, Work};
 
 /// Bytes of a file in memory for each download.

@@ -1,0 +1,81 @@
+//! An answer in HTTP that refuses.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// When who finds no place, or too many waiting, may try again, in seconds.
+const CROWDED_S: u64 = 5;
+
+/// `{"error": ["…"]}` with a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What is wrong, in the protocol's error form.
+    pub error: String,
+    /// Seconds after which another try makes sense.
+    pub retry_after_s: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with this status and error text.
+    pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), retry_after_s: None }
+    }
+
+    /// A refusal that says when to try again.
+    pub fn retry_after(status: StatusCode, error: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
+    }
+
+    /// When the engine does not answer, or the server is stopping.
+    pub fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
+    }
+
+    /// When there is no place for one more, whoever it is.
+    pub fn busy() -> Self {
+        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Busy", CROWDED_S)
+    }
+
+    /// For who tried too often, and may try again after so many seconds.
+    pub fn throttled(seconds: u64) -> Self {
+        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, "EAPI:Rate limit exceeded", seconds)
+    }
+
+    /// When a request is not as it must be; `what` says what is wrong or what to do.
+    pub fn invalid(status: StatusCode, what: &str) -> Self {
+        Self::new(status, format!("EGeneral:Invalid arguments: {what}"))
+    }
+
+    /// For a peer whose address is at its connection limit.
+    pub fn crowded() -> Self {
+        let text = "EAPI:Rate limit exceeded: too many connections from this address";
+        Self::retry_after(StatusCode::TOO_MANY_REQUESTS, text, CROWDED_S)
+    }
+
+    /// The whole answer, for who is turned away before a request was read.
+    pub(super) fn unasked(&self) -> String {
+        let body = self.body().to_string();
+        let (status, length) = (self.status, body.len());
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+        let later = self.retry_after_s.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+        format!("{head}{later}connection: close\r\n\r\n{body}")
+    }
+
+    fn body(&self) -> Value {
+        json!({ "error": [self.error] })
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
