@@ -25,6 +25,7 @@ pub mod outlet;
 pub mod part;
 pub mod passwords;
 mod past;
+mod peer;
 pub mod presence;
 pub mod private;
 pub mod public;

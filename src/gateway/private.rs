@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::context::Gateway;
 use super::credentials::Signed;
 use super::handshake::{Signature, open_signed, refused};
-use super::listener::Peer;
+use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::Ticket;
 use super::token::{Claims, LIFETIME_S};

@@ -39,7 +39,8 @@ use tokio_tungstenite::{
 use super::{
     deadline::Deadline,
     frame,
-    listener::{Peer, Place},
+    listener::Place,
+    peer::Peer,
     refusal::Refusal,
     socket::Socket,
 };

@@ -19,7 +19,7 @@ use crate::domain::exports::Format;
 use crate::engine::exports::Export;
 use crate::engine::query::{Query, View};
 use crate::gateway::context::Gateway;
-use crate::gateway::listener::Peer;
+use crate::gateway::peer::Peer;
 use crate::gateway::refusal::Refusal;
 use crate::sequencer::handle::{Answer, Work};
 
