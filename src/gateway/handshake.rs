@@ -21,7 +21,6 @@ use super::refusal::Refusal;
 use super::release::{Ticket, Waiting};
 use super::session::{self, Opened};
 use super::sign_in::{check_origin, cookie};
-use super::traces::told;
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Principal};
 use crate::engine::command::Command;
@@ -49,7 +48,10 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
             };
             upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, opened))
         }
-        Err(refusal) => turned_away(&gateway, &headers, peer, refusal),
+        Err(refusal) => {
+            gateway.handshake_refused(&headers, peer, &refusal);
+            refusal.into_response()
+        }
     }
 }
 
@@ -60,26 +62,6 @@ pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) 
     let principal = authenticate(gateway, headers, &seat.0).await?;
     let cookie = cookie(headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
     Ok(Opened { seat, admitted, parts, principal, cookie, origin: origin(headers).map(str::to_owned) })
-}
-
-fn turned_away(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: Refusal) -> Response {
-    gateway.metrics.handshake_refused(refusal.status.as_u16());
-    refused(gateway, headers, peer, &refusal);
-    refusal.into_response()
-}
-
-/// Notes in the log who was refused. A key is named only if it is one of ours: what stands in its place may be a
-/// secret that was put there by mistake.
-pub(super) fn refused(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
-    let given = headers.get("api-key").and_then(|value| value.to_str().ok());
-    let known = given.and_then(|given| gateway.directory.keys(|keys| keys.verification(given)));
-    let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
-    let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), &refusal.error);
-    if gateway.tells_of_refusal(peer) {
-        tracing::info!(who, %peer, origin, status, error, "authentication refused");
-    } else {
-        tracing::debug!(who, %peer, origin, status, error, "authentication refused");
-    }
 }
 
 async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {

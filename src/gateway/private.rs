@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::context::Gateway;
 use super::credentials::Signed;
-use super::handshake::{Signature, open_signed, refused};
+use super::handshake::{Signature, open_signed};
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::Ticket;
@@ -51,8 +51,7 @@ async fn token(
             Ok(Json(json!({"error": [], "result": {"token": gateway.tokens.mint(&claims), "expires": LIFETIME_S}})))
         }
         Err(refusal) => {
-            gateway.metrics.handshake_refused(refusal.status.as_u16());
-            refused(&gateway, &headers, peer, &refusal);
+            gateway.handshake_refused(&headers, peer, &refusal);
             // The reason behind the second colon is ours; v2's clients match what comes before.
             let error = refusal.error.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
             Err(Refusal { status: StatusCode::OK, error, ..refusal })

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
-use super::handshake::{self, origin};
+use super::handshake::origin;
 use super::passwords::{bearer_hash, matching_step, new_bearer_token, new_totp_secret};
 use super::peer::Peer;
 use super::refusal::Refusal;
@@ -97,8 +97,7 @@ async fn sign_in(
             (StatusCode::OK, [(header::SET_COOKIE, cookie)], Json(json!({"error": []}))).into_response()
         }
         Err(refusal) => {
-            gateway.metrics.sign_in_refused();
-            handshake::refused(&gateway, &headers, peer, &refusal);
+            gateway.sign_in_refused(&headers, peer, &refusal);
             refusal.into_response()
         }
     }

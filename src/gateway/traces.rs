@@ -1,11 +1,15 @@
-//! What a socket leaves behind in the log and in the numbers: its opening and its end, with who, from where, from
-//! which page, and why.
+//! What a socket leaves behind in the log and in the numbers: its opening and its end, or why it was refused, with who,
+//! from where and from which page.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+
 use super::admission::counted_as;
 use super::context::Gateway;
+use super::handshake::origin;
+use super::refusal::Refusal;
 use super::session::{End, Session};
 use crate::access::principal::Actor;
 
@@ -13,15 +17,40 @@ use crate::access::principal::Actor;
 const ORIGIN_CHARS_MAX: usize = 256;
 
 /// What the log tells of an origin.
-pub(super) fn told(origin: Option<&str>) -> &str {
+fn told(origin: Option<&str>) -> &str {
     let origin = origin.unwrap_or_default();
     origin.char_indices().nth(ORIGIN_CHARS_MAX).map_or(origin, |(end, _)| &origin[..end])
 }
 
 impl Gateway {
+    /// A handshake, or a call for a token, is refused.
+    pub(super) fn handshake_refused(&self, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
+        self.metrics.handshake_refused(refusal.status.as_u16());
+        self.log_refusal(headers, peer, refusal);
+    }
+
+    /// A Member is not signed in.
+    pub(super) fn sign_in_refused(&self, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
+        self.metrics.sign_in_refused();
+        self.log_refusal(headers, peer, refusal);
+    }
+
+    /// A key is named only if it is one of ours: what stands in its place may be a secret that was put there by mistake.
+    fn log_refusal(&self, headers: &HeaderMap, peer: IpAddr, refusal: &Refusal) {
+        let given = headers.get("api-key").and_then(|value| value.to_str().ok());
+        let known = given.and_then(|given| self.directory.keys(|keys| keys.verification(given)));
+        let who = known.map_or(Actor::Public, |(key, ..)| key.actor()).to_string();
+        let (origin, status, error) = (told(origin(headers)), refusal.status.as_u16(), &refusal.error);
+        if self.tells_of_refusal(peer) {
+            tracing::info!(who, %peer, origin, status, error, "authentication refused");
+        } else {
+            tracing::debug!(who, %peer, origin, status, error, "authentication refused");
+        }
+    }
+
     /// Whether the log is to tell of a refusal of `peer`: of one address it tells of so many in a minute, and with the last
     /// of them that further ones are left out.
-    pub(super) fn tells_of_refusal(&self, peer: IpAddr) -> bool {
+    fn tells_of_refusal(&self, peer: IpAddr) -> bool {
         let (from, now) = (counted_as(peer), (self.clock)());
         let tells = self.refusals_told.admit(from, now);
         if let Some(seconds) = self.refusals_told.wait_s(&from, now).filter(|_| tells) {

@@ -36,14 +36,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{
-    deadline::Deadline,
-    frame,
-    listener::Place,
-    peer::Peer,
-    refusal::Refusal,
-    socket::Socket,
-};
+use super::{deadline::Deadline, frame, listener::Place, peer::Peer, refusal::Refusal, socket::Socket};
 
 /// An open WebSocket as sessions get it.
 pub type WebSocket = WebSocketStream<Socket>;
