@@ -25,7 +25,6 @@ use crate::engine::reference::Reference;
 use crate::engine::reject::Reject;
 use crate::engine::service_users::{KeyRef, ServiceUser};
 use crate::engine::workflows::Drawn;
-use crate::history::Busy;
 use crate::sequencer::handle::{Answer, Outcome};
 use crate::wire::results::{Credentials, Initiated, Subscribed};
 
@@ -33,9 +32,6 @@ use crate::wire::results::{Credentials, Initiated, Subscribed};
 pub(super) const ITEMS_MAX: usize = 64;
 /// What a client is told of a call under which the journal failed.
 const FAILED: &str = "EService:Unavailable: the outcome is not known; look it up once `status` tells `online`";
-
-/// An answer of history's.
-pub(super) type Answered = (Call, Result<String, Busy>);
 
 /// Items of one channel that go into one frame.
 pub(super) struct Group {

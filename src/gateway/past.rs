@@ -1,12 +1,13 @@
 //! Answers that wait for SQL: pages of history, orders by name, past fills, the audit log.
 
+use futures::FutureExt as _;
 use serde::de::DeserializeOwned;
 
-use super::answers::Answered;
 use super::call::{Call, Continuation};
 use super::inbound::Page;
 use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{array, items, page, records};
+use super::replay::Paged;
 use super::session::{End, Session};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
@@ -30,16 +31,31 @@ const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 
+/// A call and its answer.
+type Answered = (Call, Result<String, Busy>);
+
+/// What history has told a session.
+pub(super) enum Recalled {
+    /// The answer to a call.
+    Answered(Answered),
+    /// A page of a stream's past.
+    Paged(Paged),
+}
+
 impl Session {
+    fn recall(&mut self, answered: impl Future<Output = Answered> + Send + 'static) {
+        self.history.push(Box::pin(answered.map(Recalled::Answered)));
+    }
+
     /// The last fills as a snapshot frame of their own, once SQL has them: clients look at a frame's first item to
     /// tell fills from orders, so the two are never in one frame.
     pub(super) fn show_fills(&mut self, call: Call, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
         let call = Call { then: Continuation::Fills(number), ..call };
-        self.history.push(Box::pin(async move {
+        self.recall(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
             (call, fills.map(|fills| fills_text(&reference, &fills, Some(grant.reached))))
-        }));
+        });
     }
 
     /// Answers with a page of history once SQL has it.
@@ -56,7 +72,7 @@ impl Session {
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        self.history.push(Box::pin(async move {
+        self.recall(async move {
             let text = match call.operation {
                 Operation::Ledgers => history
                     .ledger_entries(&grant, &wanted)
@@ -75,7 +91,7 @@ impl Session {
                     .map(|(orders, cursor)| orders_text(&reference, Vec::new(), &orders, cursor)),
             };
             (call, text)
-        }));
+        });
     }
 
     /// Answers with deposits or withdrawals: the open ones, and the ended ones once SQL has them.
@@ -90,10 +106,10 @@ impl Session {
     ) {
         let asset = filter.asset.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        self.history.push(Box::pin(async move {
+        self.recall(async move {
             let page = history.transfers(&grant, &filter, asset, open).await;
             (call, page.map(|(all, cursor)| text(&reference, &all, cursor)))
-        }));
+        });
     }
 
     /// Answers with a page of the audit log once SQL has it.
@@ -103,13 +119,13 @@ impl Session {
             Err(reject) => return self.refused(&call, &reject, now),
         };
         let history = self.gateway.history.clone();
-        self.history.push(Box::pin(async move {
+        self.recall(async move {
             let text = history.audit_log(&grant, &wanted).await.map(|(entries, cursor)| {
                 let entries = entries.iter().map(records::audit).collect();
                 items::to_json(&AuditLog { entries, cursor: cursor.map(|cursor| cursor.to_string()) })
             });
             (call, text)
-        }));
+        });
     }
 
     /// Answers `query_orders`: the open ones, and the closed ones once SQL has them.
@@ -128,7 +144,7 @@ impl Session {
         });
         let texts: Vec<(OrderId, String)> = texts.collect();
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        self.history.push(Box::pin(async move {
+        self.recall(async move {
             let ids: Vec<OrderId> =
                 refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
             let named: Vec<&str> = refs
@@ -141,7 +157,7 @@ impl Session {
             };
             let text = closed.map(|closed| orders_text(&reference, texts, &closed, None));
             (call, text)
-        }));
+        });
     }
 
     /// Writes an answer of history's.

@@ -6,15 +6,14 @@
 
 use std::sync::Arc;
 
-use futures::future::{BoxFuture, select_all};
-
 use super::answers::Group;
 use super::call::{Call, Continuation, Follow};
+use super::past::{BUSY, Recalled};
+use super::rights;
 use super::ring::Item;
 use super::session::{End, Session};
 use super::subscriptions::unknown_offset;
 use super::upgrade::WebSocket;
-use super::{past, rights};
 use crate::access::operation::Operation;
 use crate::access::principal::Actor;
 use crate::domain::ids::Seq;
@@ -63,10 +62,10 @@ impl Session {
     /// Asks history for the next page.
     pub(super) fn read_on(&mut self, replay: Replay) {
         let history = self.gateway.history.clone();
-        self.replays.push(Box::pin(async move {
+        self.history.push(Box::pin(async move {
             let stream = (replay.owner, replay.call.operation);
             let page = history.stream(stream, replay.follow.from_offset.unwrap_or(0), replay.at).await;
-            (replay, page)
+            Recalled::Paged((replay, page))
         }));
     }
 
@@ -90,7 +89,7 @@ impl Session {
                 return None;
             }
             Err(Busy) => {
-                self.refused_call(&replay.call, past::BUSY, now);
+                self.refused_call(&replay.call, BUSY, now);
                 return None;
             }
         };
@@ -143,10 +142,4 @@ impl Session {
             self.reply(call.envelope(now), Err(error));
         }
     }
-}
-
-/// The first of the replays to have its next page, and its place. There must be one.
-pub(super) async fn paged(replays: &mut [BoxFuture<'static, Paged>]) -> (Paged, usize) {
-    let (paged, place, _) = select_all(replays).await;
-    (paged, place)
 }

@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::admission::Admitted;
-use super::answers::Answered;
 use super::beat::BEAT;
 use super::call::Call;
 use super::context::Gateway;
@@ -27,9 +26,9 @@ use super::frame::Frames;
 use super::outbound::{self, Envelope};
 use super::outlet::{Occupied, Outlet};
 use super::part::{Part, Told};
+use super::past::Recalled;
 use super::presence;
 use super::release::Ticket;
-use super::replay::{Paged, paged};
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
@@ -80,8 +79,7 @@ pub(super) enum End {
 enum Next {
     Delivery(Option<Vec<Part>>),
     TooSlow,
-    Answered(Option<Answered>),
-    Paged((Paged, usize)),
+    Recalled(Recalled),
     Message(Option<Result<Message, Error>>),
     Stopping,
     Beat,
@@ -108,9 +106,8 @@ pub(super) struct Session {
     pub(super) submissions: Vec<Submission<Ticket>>,
     /// Of those in flight, or about to be, the ones that history may be asked for next.
     pub(super) looking_back: usize,
-    pub(super) history: FuturesUnordered<BoxFuture<'static, Answered>>,
-    /// Streams that history is telling the past of.
-    pub(super) replays: Vec<BoxFuture<'static, Paged>>,
+    /// What history is asked for.
+    pub(super) history: FuturesUnordered<BoxFuture<'static, Recalled>>,
     /// Subscriptions so far.
     pub(super) subscriptions: u64,
     /// Ends the session once what was rendered is written.
@@ -177,7 +174,6 @@ pub(super) fn run(
         submissions: Vec::new(),
         looking_back: 0,
         history: FuturesUnordered::new(),
-        replays: Vec::new(),
         subscriptions: 0,
         ending: None,
         rest: Vec::new(),
@@ -230,7 +226,7 @@ impl Session {
             if let Some(end) = self.ending {
                 return end;
             }
-            if self.stopping && self.outlet.in_flight() == 0 && self.history.is_empty() && self.replays.is_empty() {
+            if self.stopping && self.outlet.in_flight() == 0 && self.history.is_empty() {
                 return End::Close(1012, "planned restart");
             }
             let next = {
@@ -239,8 +235,7 @@ impl Session {
                         biased;
                         delivery = parts.recv() => Next::Delivery(delivery),
                         () = outlet.too_slow() => Next::TooSlow,
-                        answered = self.history.next(), if !self.history.is_empty() => Next::Answered(answered),
-                        paged = paged(&mut self.replays), if !self.replays.is_empty() => Next::Paged(paged),
+                        Some(told) = self.history.next(), if !self.history.is_empty() => Next::Recalled(told),
                         message = socket.next(), if self.reads() => Next::Message(message),
                         () = outlet.stopping(), if !self.stopping => Next::Stopping,
                         _ = beat.tick() => Next::Beat,
@@ -279,11 +274,8 @@ impl Session {
             Next::Delivery(Some(delivery)) => return self.deliver(delivery, parts, socket).await,
             Next::Delivery(None) => return Some(End::Gone),
             Next::TooSlow => return Some(End::Close(SLOW_CONSUMER, "slow consumer")),
-            Next::Answered(answered) => answered.into_iter().for_each(|answered| self.looked_back(answered)),
-            Next::Paged((paged, ended)) => {
-                drop(self.replays.swap_remove(ended));
-                return Box::pin(self.replayed(paged, socket)).await;
-            }
+            Next::Recalled(Recalled::Answered(answered)) => self.looked_back(answered),
+            Next::Recalled(Recalled::Paged(paged)) => return Box::pin(self.replayed(paged, socket)).await,
             Next::Message(message) => return self.read(message, socket).await,
             Next::Stopping => {
                 self.stopping = true;
@@ -355,7 +347,7 @@ impl Session {
     /// Whether the socket's messages are taken now.
     pub(super) fn reads(&self) -> bool {
         let in_flight = self.outlet.in_flight() + self.submissions.len();
-        let past = self.looking_back + self.history.len() + self.replays.len();
+        let past = self.looking_back + self.history.len();
         !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
     }
 
