@@ -33,24 +33,18 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
     if gateway.directory.is_read_only() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; reads are served\n");
     }
-    match health(gateway.handle.is_open(), *gateway.stopping.borrow()) {
-        // What takes commands goes on; these come back only with a start.
-        (StatusCode::OK, _) if !gateway.history.is_running() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "history has stopped; restart the server\n")
-        }
-        (StatusCode::OK, _) if !gateway.market_data.is_running() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "market data has stopped; restart the server\n")
-        }
-        (StatusCode::OK, _) if tasks.fan_out.is_finished() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "approvals has stopped; restart the server\n")
-        }
-        (StatusCode::OK, _) if tasks.sweep.is_finished() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the end of idle sessions has stopped; restart the server\n")
-        }
-        (StatusCode::OK, _) if tasks.exports.is_finished() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "exports has stopped; restart the server\n")
-        }
-        health => health,
+    // What takes commands goes on without these, which come back only with a start.
+    let parts = [
+        (gateway.history.is_running(), "history has stopped; restart the server\n"),
+        (gateway.market_data.is_running(), "market data has stopped; restart the server\n"),
+        (!tasks.fan_out.is_finished(), "approvals has stopped; restart the server\n"),
+        (!tasks.sweep.is_finished(), "the end of idle sessions has stopped; restart the server\n"),
+        (!tasks.exports.is_finished(), "exports has stopped; restart the server\n"),
+    ];
+    let health = health(gateway.handle.is_open(), *gateway.stopping.borrow());
+    match parts.iter().find(|(runs, _)| !runs) {
+        Some((_, stopped)) if health.0 == StatusCode::OK => (StatusCode::SERVICE_UNAVAILABLE, stopped),
+        _ => health,
     }
 }
 
