@@ -1,7 +1,7 @@
 //! Sockets and sessions: HTTP, the handshake, dispatch, streams.
 
 pub mod activity;
-pub mod admission;
+mod admission;
 mod answers;
 mod beat;
 pub mod call;
@@ -16,13 +16,13 @@ pub mod frame;
 pub mod handshake;
 pub mod health;
 pub mod inbound;
-pub mod line;
+mod line;
 pub mod listener;
 pub mod metrics;
 mod narrowing;
 pub mod outbound;
 pub mod outlet;
-pub mod part;
+mod part;
 pub mod passwords;
 mod past;
 mod peer;
@@ -32,17 +32,17 @@ pub mod public;
 pub mod refusal;
 pub mod release;
 mod replay;
-pub mod rights;
+mod rights;
 pub mod ring;
 pub mod secrets;
 #[cfg(test)]
 mod served;
 mod session;
 pub mod sign_in;
-pub mod socket;
+mod socket;
 pub mod subscriptions;
 mod tap;
-pub mod throttle;
+mod throttle;
 pub mod tls;
 pub mod token;
 mod topics;
