@@ -41,23 +41,23 @@ impl Addresses {
     }
 }
 
-/// Sockets by address, and places for handshakes.
+/// Sockets by address, and turns for handshakes.
 #[derive(Debug)]
 pub struct Admission {
     /// Sockets by the address that they truly come from.
     pub sockets: Arc<Addresses>,
-    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
 }
 
 impl Admission {
     /// At most `per_address` sockets of one address, and `pending` handshakes and requests over HTTP with the engine at once.
     pub fn new(per_address: usize, pending: usize) -> Admission {
-        Admission { sockets: Addresses::new(per_address), places: Arc::new(Semaphore::new(pending)) }
+        Admission { sockets: Addresses::new(per_address), turns: Arc::new(Semaphore::new(pending)) }
     }
 
-    /// A place among those whom the engine judges; who comes while all are taken waits in line.
+    /// A turn among those whom the engine judges; who comes while all are taken waits in line.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 }
 

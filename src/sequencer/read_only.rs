@@ -1,4 +1,5 @@
-//! While the storage takes no writes: queries are answered from what is on disk, commands are refused (law 1).
+//! When the journal fails. While it may yet take writes, queries are answered from what is on disk and commands are refused
+//! (law 1); when it will not, everybody who waits is told so.
 
 use std::sync::Arc;
 use std::time::Duration;
