@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::context::Gateway;
+use super::context::{Gateway, Unanswered};
 use crate::access::principal::Principal;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
@@ -44,19 +44,18 @@ impl Activity {
 /// Ends idle sessions until the server stops.
 pub async fn sweep(gateway: Arc<Gateway>) {
     let mut every = tokio::time::interval(SWEEP.min(gateway.activity.idle / 2).max(Duration::from_millis(100)));
-    let mut stopping = gateway.stopping.clone();
     loop {
         tokio::select! {
             _ = every.tick() => {}
-            () = super::listener::stopped(&mut stopping) => return,
+            () = gateway.stopping() => return,
         }
         let now = (gateway.clock)();
         for cookie_hash in gateway.activity.idled(now) {
             let command = Command::CloseMemberSession { cookie_hash };
             match gateway.ask(Principal::SERVER, Work::Command(command)).await {
                 // Closed now, or signed out before.
-                Ok(_) | Err(super::context::Unanswered::Refused(_)) => {}
-                Err(super::context::Unanswered::Unavailable) => gateway.activity.touch(cookie_hash, now),
+                Ok(_) | Err(Unanswered::Refused(_)) => {}
+                Err(Unanswered::Unavailable) => gateway.activity.touch(cookie_hash, now),
             }
         }
     }

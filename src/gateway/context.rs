@@ -12,6 +12,7 @@ use super::activity::Activity;
 use super::admission::Admission;
 use super::directory::Directory;
 use super::exports::Exports;
+use super::listener::stopped;
 use super::metrics::Metrics;
 use super::outlet::Seats;
 use super::passwords::Hashing;
@@ -104,8 +105,7 @@ pub struct Gateway {
     pub secure: bool,
     /// The server's clock.
     pub clock: fn() -> Moment,
-    /// True once the server is stopping.
-    pub stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
     /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
     pub dashboards: tokio::runtime::Handle,
     /// Sockets opened since the start; names them in `status`.
@@ -172,6 +172,16 @@ impl Gateway {
             dashboards,
             sockets_opened: AtomicU64::new(0),
         })
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until the server is stopping.
+    pub async fn stopping(&self) {
+        stopped(&mut self.stopping.clone()).await;
     }
 
     /// Asks the engine on behalf of a principal that has no socket.

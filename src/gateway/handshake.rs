@@ -36,7 +36,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
 }
 
 async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: Upgrade) -> Response {
-    if *gateway.stopping.borrow() {
+    if gateway.is_stopping() {
         return Refusal::unavailable().into_response();
     }
     let Peer(peer) = upgrade.peer;

@@ -41,7 +41,7 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
         (!tasks.sweep.is_finished(), "the end of idle sessions has stopped; restart the server\n"),
         (!tasks.exports.is_finished(), "exports has stopped; restart the server\n"),
     ];
-    let health = health(gateway.handle.is_open(), *gateway.stopping.borrow());
+    let health = health(gateway.handle.is_open(), gateway.is_stopping());
     match parts.iter().find(|(runs, _)| !runs) {
         Some((_, stopped)) if health.0 == StatusCode::OK => (StatusCode::SERVICE_UNAVAILABLE, stopped),
         _ => health,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::{Gateway, Unanswered};
-use super::listener;
 use crate::access::principal::Principal;
 use crate::domain::ids::ServiceUserId;
 use crate::engine::command::Command;
@@ -89,10 +88,9 @@ pub fn started(gateway: &Arc<Gateway>) {
 
 /// Cancels the orders of those that have no socket once the grace is over, unless the server stops before.
 async fn cancel_unless_back(gateway: Arc<Gateway>, ids: Vec<ServiceUserId>) {
-    let mut stopping = gateway.stopping.clone();
     tokio::select! {
         biased;
-        () = listener::stopped(&mut stopping) => {}
+        () = gateway.stopping() => {}
         () = cancel_after_grace(&gateway, ids) => {}
     }
 }

@@ -215,7 +215,7 @@ impl Session {
         let line = socket.get_ref().line().map(Arc::clone);
         line.iter().for_each(|line| outlet.opened(line));
         // All sockets may have been told before this one was among them.
-        if *self.gateway.stopping.borrow() {
+        if self.gateway.is_stopping() {
             outlet.stop();
         }
         self.status(None);

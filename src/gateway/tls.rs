@@ -16,6 +16,7 @@ use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServe
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{CertificateError, Error, RootCertStore, ServerConfig};
 
+use super::listener::stopped;
 use crate::domain::time::Moment;
 
 /// How often the files are looked at.
@@ -98,7 +99,7 @@ impl Certificate {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
-                () = super::listener::stopped(&mut stop) => return,
+                () = stopped(&mut stop) => return,
             }
             let files = self.files.clone();
             let looked = tokio::task::spawn_blocking(move || {

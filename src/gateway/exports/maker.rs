@@ -20,7 +20,6 @@ use crate::engine::command::Command;
 use crate::engine::exports::Export;
 use crate::engine::query::{Query, View};
 use crate::gateway::context::{Gateway, Unanswered};
-use crate::gateway::listener::stopped;
 use crate::sequencer::handle::{Answer, Work};
 
 /// How often the directory is looked at when nothing was ordered: exports end by themselves.
@@ -30,11 +29,10 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Makes files until the server stops; what is unfinished then starts over after the restart.
 pub async fn make(gateway: Arc<Gateway>) {
-    let mut stopping = gateway.stopping.clone();
-    let maker = Maker { gateway, jobs: BTreeMap::new() };
+    let maker = Maker { gateway: Arc::clone(&gateway), jobs: BTreeMap::new() };
     tokio::select! {
         () = maker.run() => {}
-        () = stopped(&mut stopping) => {}
+        () = gateway.stopping() => {}
     }
 }
 
