@@ -55,61 +55,54 @@ pub struct Links {
     pub metrics: Arc<Metrics>,
     /// True once the server is stopping.
     pub stopping: watch::Receiver<bool>,
-    /// Where Members' sessions run.
+    /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
     pub dashboards: tokio::runtime::Handle,
 }
 
-/// What every route and session shares.
+/// What every route and session shares: what it is joined to, as [`Links`] has it, and what it makes of its settings.
 pub struct Gateway {
-    /// Names, keys and Members as released.
-    pub directory: Arc<Directory>,
-    /// The way into the sequencer.
-    pub handle: Handle<Ticket>,
-    /// Numbers for sockets.
-    pub seats: Arc<Seats>,
-    /// Seals and opens secrets.
-    pub master: MasterKey,
-    /// WebSocket tokens.
-    pub tokens: Tokens,
-    /// Public market data.
-    pub market_data: MarketData,
-    /// Orders, trades and ledger entries of the past.
-    pub history: History,
-    /// Files of trades and ledger entries.
-    pub exports: Exports,
-    /// Origins that cookies are accepted from.
-    pub origins: Vec<String>,
-    /// Failed signatures, by key and address (as `admission::counted_as` has it, here and below).
-    pub signatures: Throttle<(String, IpAddr)>,
-    /// Failed sign-ins, by e-mail and address.
-    pub sign_ins: Throttle<(String, IpAddr)>,
-    /// Failed sign-ins of any account, by address.
-    pub sprays: Throttle<IpAddr>,
-    /// Refusals that the log told of, by address.
-    pub refusals_told: Throttle<IpAddr>,
-    /// Hashes passwords.
-    pub hashing: Hashing,
-    /// Who may open a socket.
-    pub admission: Admission,
-    /// What is counted for `/metrics`.
-    pub metrics: Arc<Metrics>,
-    /// Bounds on what one socket takes up.
-    pub limits: Limits,
-    /// Which Service Users are there, for cancel on disconnect.
-    pub presence: Presence,
-    /// When each Member's session was last used.
-    pub activity: Activity,
-    /// How fast keys may trade; told, the engine decides.
-    pub tiers: Tiers,
-    /// Whether browsers reach it by TLS alone: cookies are for that alone then.
-    pub secure: bool,
-    /// The server's clock.
-    pub clock: fn() -> Moment,
+    pub(super) directory: Arc<Directory>,
+    pub(super) handle: Handle<Ticket>,
+    pub(super) seats: Arc<Seats>,
+    pub(super) market_data: MarketData,
+    pub(super) history: History,
+    pub(super) metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
-    /// Where Members' sessions run: an event for a thousand dashboards does not hold up an order.
-    pub dashboards: tokio::runtime::Handle,
+    pub(super) dashboards: tokio::runtime::Handle,
+    /// Seals and opens secrets.
+    pub(super) master: MasterKey,
+    /// WebSocket tokens.
+    pub(super) tokens: Tokens,
+    /// Files of trades and ledger entries.
+    pub(super) exports: Exports,
+    /// Origins that cookies are accepted from.
+    pub(super) origins: Vec<String>,
+    /// Failed signatures, by key and address (as `admission::counted_as` has it, here and below).
+    pub(super) signatures: Throttle<(String, IpAddr)>,
+    /// Failed sign-ins, by e-mail and address.
+    pub(super) sign_ins: Throttle<(String, IpAddr)>,
+    /// Failed sign-ins of any account, by address.
+    pub(super) sprays: Throttle<IpAddr>,
+    /// Refusals that the log told of, by address.
+    pub(super) refusals_told: Throttle<IpAddr>,
+    /// Hashes passwords.
+    pub(super) hashing: Hashing,
+    /// Who may open a socket.
+    pub(super) admission: Admission,
+    /// Bounds on what one socket takes up.
+    pub(super) limits: Limits,
+    /// Which Service Users are there, for cancel on disconnect.
+    pub(super) presence: Presence,
+    /// When each Member's session was last used.
+    pub(super) activity: Activity,
+    /// How fast keys may trade; told, the engine decides.
+    pub(super) tiers: Tiers,
+    /// Whether browsers reach it by TLS alone: cookies are for that alone then.
+    pub(super) secure: bool,
+    /// The server's clock.
+    pub(super) clock: fn() -> Moment,
     /// Sockets opened since the start; names them in `status`.
-    pub sockets_opened: AtomicU64,
+    pub(super) sockets_opened: AtomicU64,
 }
 
 /// Why the engine did not answer.
