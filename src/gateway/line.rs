@@ -171,7 +171,6 @@ mod tests {
     use bytes::Bytes;
     use futures::poll;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
 
     use super::super::outlet::Seats;
     use super::super::part::Part;
@@ -182,15 +181,9 @@ mod tests {
         vec![Part::Frame(Weak::new(), frame.clone())]
     }
 
-    async fn pair() -> (Socket, TcpStream) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Socket::plain(listener.accept().await.unwrap().0), client)
-    }
-
     #[tokio::test]
     async fn a_frame_is_passed_while_the_session_waits_and_at_no_other_time() {
-        let (socket, mut client) = pair().await;
+        let (socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let frame = || Some(b"frame".as_slice());
         assert_eq!(line.pass(frame), Passed::Nothing, "the session has not come to rest yet");
@@ -213,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_socket_does_not_take_is_left_to_the_session_and_nothing_is_passed_before_it() {
-        let (mut socket, mut client) = pair().await;
+        let (mut socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let mut waiting = Box::pin(line.rest(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
@@ -238,7 +231,7 @@ mod tests {
 
     #[tokio::test]
     async fn replies_are_passed_to_a_session_at_rest_which_is_woken_only_if_it_may_wait_for_them() {
-        let (socket, mut client) = pair().await;
+        let (socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let (seat, mut parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let outlet = &seat.0;
@@ -271,7 +264,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn frames_arrive_whole_and_in_order_however_they_go() {
         const FRAMES: u32 = 20_000;
-        let (mut socket, mut client) = pair().await;
+        let (mut socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
         let seats = Seats::new(usize::MAX >> 1, 1);
         let (seat, mut parts) = seats.take(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -79,6 +79,16 @@ impl Socket {
     }
 }
 
+#[cfg(test)]
+impl Socket {
+    /// A plain connection on this host, and its client's end.
+    pub async fn pair() -> (Socket, TcpStream) {
+        let listener = tokio::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Socket::plain(listener.accept().await.unwrap().0), client)
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -136,18 +146,13 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
 
     use super::*;
 
     #[tokio::test]
     async fn what_was_read_ahead_comes_in_order_and_the_end_after_it() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut socket = Socket::plain(listener.accept().await.unwrap().0);
+        let (mut socket, mut client) = Socket::pair().await;
         let sent: Vec<u8> = (0..3 * READ_BYTES + 7).map(|at| (at % 251) as u8).collect();
         client.write_all(&sent).await.unwrap();
         drop(client);

@@ -70,7 +70,6 @@ mod tests {
 
     use futures::poll;
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::super::frame;
     use super::super::outlet::Seats;
@@ -80,9 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_passed_or_queued_once_the_session_has_let_go() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let socket = Socket::plain(listener.accept().await.unwrap().0);
+        let (socket, mut client) = Socket::pair().await;
         let line = socket.line().unwrap();
         let (seat, mut parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
         seat.0.opened(line);

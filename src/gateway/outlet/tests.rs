@@ -4,7 +4,6 @@ use std::future::pending;
 use std::net::Ipv4Addr;
 
 use futures::{FutureExt as _, poll};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::super::socket::Socket;
 use super::*;
@@ -21,9 +20,7 @@ fn frame(bytes: &Bytes) -> Part {
 
 #[tokio::test]
 async fn nothing_is_taken_or_passed_once_something_was_refused() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let socket = Socket::plain(listener.accept().await.unwrap().0);
+    let (socket, client) = Socket::pair().await;
     let line = socket.line().unwrap();
     let (seat, mut parts) = Seats::new(4, 1).take(HERE);
     let outlet = &seat.0;
