@@ -154,8 +154,8 @@ impl Engine {
     }
 
     /// Answers `query` on the state as of now.
-    pub fn query(&self, now: Moment, by: &Principal, query: &Query) -> Result<View, Reject> {
-        let now = now.max(self.state.at);
+    pub fn query(&self, clock: Moment, by: &Principal, query: &Query) -> Result<View, Reject> {
+        let now = clock.max(self.state.at);
         let caller = admit(&self.state, by, now)?;
         if let Some(operation) = query.operation() {
             permitted(&self.state, caller, operation)?;

@@ -59,7 +59,7 @@ impl Feed {
     /// Hands an item over. If that many wait already, all who follow are closed and may resume: a stream has no hole.
     pub fn tell(&self, told: News) {
         if let Err(refused) = self.waiting.try_send(told) {
-            refused.into_inner().to.iter().for_each(|subscriber| subscriber.outlet.fell_behind());
+            refused.into_inner().to.iter().for_each(|subscriber| subscriber.outlet.missed_some());
         }
     }
 }

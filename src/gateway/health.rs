@@ -34,7 +34,7 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
         return (StatusCode::SERVICE_UNAVAILABLE, "the storage takes no writes; reads are served\n");
     }
     // What takes commands goes on without these, which come back only with a start.
-    let parts = [
+    let needed = [
         (gateway.history.is_running(), "history has stopped; restart the server\n"),
         (gateway.market_data.is_running(), "market data has stopped; restart the server\n"),
         (!tasks.fan_out.is_finished(), "approvals has stopped; restart the server\n"),
@@ -42,7 +42,7 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
         (!tasks.exports.is_finished(), "exports has stopped; restart the server\n"),
     ];
     let health = health(gateway.handle.is_open(), gateway.is_stopping());
-    match parts.iter().find(|(runs, _)| !runs) {
+    match needed.iter().find(|(runs, _)| !runs) {
         Some((_, stopped)) if health.0 == StatusCode::OK => (StatusCode::SERVICE_UNAVAILABLE, stopped),
         _ => health,
     }

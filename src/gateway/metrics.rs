@@ -92,7 +92,7 @@ impl Default for Refusals {
 
 impl Metrics {
     /// Notes the last event that is on disk, and its stamp.
-    pub(super) fn at(&self, seq: Seq, stamp: Moment) {
+    pub(super) fn reached(&self, seq: Seq, stamp: Moment) {
         self.stamp.store(stamp.0, Ordering::Relaxed);
         self.head.store(seq.0, Ordering::Relaxed);
     }
@@ -109,7 +109,7 @@ impl Metrics {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         self.orders.fetch_add(orders as u64, Ordering::Relaxed);
-        self.at(last.seq, last.at);
+        self.reached(last.seq, last.at);
         self.market_data_waiting.store(market_data_waiting, Ordering::Relaxed);
         self.history_waiting.store(history_waiting, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! One socket as the release step sees it: a bounded queue of parts, filled once a commit.
+//! The sockets as the release step sees them: each a bounded queue of parts, filled once a commit, in a seat that has a number.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -299,7 +299,7 @@ impl Outlet {
     }
 
     /// Not all that the socket follows could be told: it is closed, and may come back and resume.
-    pub fn fell_behind(&self) {
+    pub fn missed_some(&self) {
         self.alarm(&self.slow);
     }
 

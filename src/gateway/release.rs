@@ -147,7 +147,7 @@ impl Desk {
     ) -> Desk {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
         let mut subscriptions = Subscriptions::new(start, rings);
-        feeds.metrics.at(seq, recent.last().map_or(Moment(0), |last| last.at));
+        feeds.metrics.reached(seq, recent.last().map_or(Moment(0), |last| last.at));
         for stamped in recent {
             subscriptions.tell(stamped, |_, _| {}, |_| {});
         }

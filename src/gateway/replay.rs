@@ -23,7 +23,7 @@ use crate::history::{Busy, Past};
 use crate::sequencer::handle::Work;
 
 /// Items that are rendered before they are written.
-const ITEMS_MAX: usize = 256;
+const AT_ONCE_MAX: usize = 256;
 /// How a socket ends whose replay cannot go on; the client has all up to the last offset that it saw.
 pub(super) const BROKEN_OFF: End = End::Close(1013, "replay broken off: reconnect with from_offset");
 
@@ -99,7 +99,7 @@ impl Session {
         }
         let mut items = page.items.into_iter().map(|(stamped, route)| Item::new(stamped, route)).peekable();
         while items.peek().is_some() {
-            self.replay(replay.call.operation, items.by_ref().take(ITEMS_MAX));
+            self.replay(replay.call.operation, items.by_ref().take(AT_ONCE_MAX));
             if let Err(failed) = self.write(socket).await {
                 return Some(failed);
             }

@@ -69,7 +69,7 @@ impl Governed for PolicyChange {
             check_terms(state, organization, *workflow, terms)?;
         }
         let payload = self.payload(state, organization)?;
-        self.strands_none(state, organization, asking.strand_pending, None)?;
+        self.strands_nothing(state, organization, asking.strand_pending, None)?;
         Ok(Draft::from(payload))
     }
 
@@ -77,7 +77,7 @@ impl Governed for PolicyChange {
         if let PolicyChange::Set { workflow, terms } = self {
             check_terms(state, request.organization, *workflow, terms)?;
         }
-        self.strands_none(state, request.organization, request.strand_pending, Some(request.id))?;
+        self.strands_nothing(state, request.organization, request.strand_pending, Some(request.id))?;
         unchanged(&self.payload(state, request.organization)?, request)
     }
 
@@ -112,7 +112,7 @@ impl PolicyChange {
 
     /// Refuses what would leave a pending request, other than the one `by` which it is done, without enough approvers unless
     /// that is accepted (rule 23). A policy judges requests of another workflow, too: of Initiate Withdrawal, its loosening.
-    fn strands_none(
+    fn strands_nothing(
         &self,
         state: &State,
         organization: OrganizationId,
