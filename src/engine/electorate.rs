@@ -39,7 +39,7 @@ impl<'a> Electorate<'a> {
     }
 
     /// Members whose Approve in a workflow counts.
-    pub fn approvers(&self, organization: OrganizationId, workflow: Workflow) -> Vec<MemberId> {
+    fn approvers(&self, organization: OrganizationId, workflow: Workflow) -> Vec<MemberId> {
         let all = self.state.members.of(organization).map(|member| member.id);
         all.filter(|id| self.record(*id).may(workflow, Permission::Approve)).collect()
     }

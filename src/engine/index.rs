@@ -50,7 +50,7 @@ impl<P: Copy> Index<P> {
 /// choose the place, are the number's own, and the high ones, which tell neighbours apart, are mixed. Ids are drawn
 /// by the server itself, so nobody can choose colliding ones.
 #[derive(Clone, Debug, Default)]
-pub struct Consecutive(u64);
+struct Consecutive(u64);
 
 impl Hasher for Consecutive {
     fn finish(&self) -> u64 {

@@ -324,7 +324,7 @@ fn put<T>(records: &mut Vec<T>, at: usize, new: T) {
 
 impl ServiceUser {
     /// Whether its key was good once and is no more (rule 9).
-    pub fn has_stopped(&self) -> bool {
+    fn has_stopped(&self) -> bool {
         matches!(self.status, KeyStatus::Disabled | KeyStatus::Expired | KeyStatus::Removed)
     }
 
@@ -346,7 +346,7 @@ impl ServiceUser {
 
     /// Whether a credential of that version is good at `now`: the present one, or the one before it during
     /// the overlap.
-    pub fn admits_credential(&self, version: u32, now: Moment) -> bool {
+    fn admits_credential(&self, version: u32, now: Moment) -> bool {
         let retiring = self.retiring.as_ref();
         self.credential == version
             || retiring.is_some_and(|retiring| retiring.credential == version && now < retiring.until)

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 /// The path that a handshake signs, whatever its query string.
-pub const HANDSHAKE_PATH: &str = "/v2";
+const HANDSHAKE_PATH: &str = "/v2";
 
 /// What a client signs, as it went over the wire: nothing is parsed or normalised first.
 #[derive(Debug, Clone, Copy)]

@@ -153,7 +153,7 @@ impl Seats {
     }
 
     /// Leaves a notice for the release step.
-    pub fn notify(&self, notice: Notice) {
+    fn notify(&self, notice: Notice) {
         self.notices.lock().expect("no holder of this lock panics").push(notice);
         self.waiting.fetch_add(1, Ordering::Release);
     }

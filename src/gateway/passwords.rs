@@ -78,7 +78,7 @@ pub fn hash_password(password: &str) -> String {
 
 /// Whether the password belongs to the stored PHC string. With `None` (no such Member) the same
 /// work is done for nothing, so that the time taken does not tell which e-mail addresses exist.
-pub fn verify_password(stored: Option<&str>, password: &str) -> bool {
+fn verify_password(stored: Option<&str>, password: &str) -> bool {
     let Some(hash) = stored.and_then(|text| PasswordHash::new(text).ok()) else {
         hash_password(password);
         return false;

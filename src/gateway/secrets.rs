@@ -21,7 +21,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The environment variable that carries the master key in base64; it wins over a file.
-pub const MASTER_KEY_VARIABLE: &str = "COUNTERSIGN_MASTER_KEY";
+const MASTER_KEY_VARIABLE: &str = "COUNTERSIGN_MASTER_KEY";
 
 const NONCE_BYTES: usize = 24;
 

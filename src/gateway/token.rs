@@ -17,7 +17,7 @@ use crate::engine::service_users::KeyRef;
 /// Seconds that a client is told a token lives.
 pub const LIFETIME_S: u64 = 900;
 /// Seconds beyond [`LIFETIME_S`] that it is still taken, for requests under way and slow clocks.
-pub const GRACE_S: u64 = 60;
+const GRACE_S: u64 = 60;
 
 /// Kinds of key in a token.
 const SERVICE_USER: u8 = 1;

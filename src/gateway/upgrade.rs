@@ -42,7 +42,7 @@ use super::{deadline::Deadline, frame, listener::Place, peer::Peer, refusal::Ref
 pub type WebSocket = WebSocketStream<Socket>;
 
 /// Most bytes of one message, and of one frame.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Tungstenite allocates this for every connection at once: room for seven orders. More is read ahead, see `socket`.
 const READ_BUFFER: usize = 1_536;
 /// Only control frames pass here; sessions write their own.
