@@ -107,7 +107,7 @@ pub struct Gateway {
 
 /// Why the engine did not answer.
 #[derive(Debug)]
-pub enum Unanswered {
+pub(super) enum Unanswered {
     /// It refused.
     Refused(Reject),
     /// The queue is full, the journal failed or takes no writes, or the server is stopping.
@@ -116,7 +116,7 @@ pub enum Unanswered {
 
 impl Unanswered {
     /// What is told over HTTP; with this status where the engine refused.
-    pub fn over_http(self, status: StatusCode) -> Refusal {
+    pub(super) fn over_http(self, status: StatusCode) -> Refusal {
         match self {
             Unanswered::Refused(reject) => Refusal::new(status, reject.text()),
             Unanswered::Unavailable => Refusal::unavailable(),
@@ -168,23 +168,23 @@ impl Gateway {
     }
 
     /// Whether the server is stopping.
-    pub fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
     /// Waits until the server is stopping.
-    pub async fn stopping(&self) {
+    pub(super) async fn stopping(&self) {
         stopped(&mut self.stopping.clone()).await;
     }
 
     /// Asks the engine on behalf of a principal that has no socket.
-    pub async fn ask(&self, by: Principal, work: Work) -> Result<Answer, Unanswered> {
-        self.open(by, work, Ticket::Ask).await
+    pub(super) async fn ask(&self, by: Principal, work: Work) -> Result<Answer, Unanswered> {
+        self.ask_with(by, work, Ticket::Ask).await
     }
 
     /// Asks with a ticket of the caller's making. Whoever is not the server waits for a turn, so that a storm of clients does
     /// not fill the engine's queue before those who are in.
-    pub async fn open(
+    pub(super) async fn ask_with(
         &self,
         by: Principal,
         work: Work,

@@ -78,7 +78,7 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     let hash = bearer_hash(token);
     let query = Work::Query(Query::BindMember(hash));
     let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
-    let opened = gateway.open(bare, query, ticket).await;
+    let opened = gateway.ask_with(bare, query, ticket).await;
     let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     if let Answer::View(View::Bound(session)) = answer
         && let Session::Member(id) = *session
@@ -144,7 +144,7 @@ pub(super) async fn open_signed(
         return Err(Refusal::throttled(wait));
     }
     let work = Work::Command(Command::OpenSession { key, nonce });
-    match gateway.open(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
+    match gateway.ask_with(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
         Ok(Answer::Reply(Reply::Session(_))) => {
             gateway.signatures.succeeded(&who);
             Ok((key, credential))
