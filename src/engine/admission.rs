@@ -245,7 +245,7 @@ fn schedule(more: &AskedTerms, now: Moment) -> Result<(Option<Moment>, Option<Mo
 
 fn trigger(order_type: OrderType, asked: &AskedTrigger, market: &Market) -> Result<Trigger, Reject> {
     let kind = asked.price_type.unwrap_or(order_type.usual_price_type());
-    let level = level(asked.price, kind, market, "triggers")?;
+    let level = level(asked.price, kind, market, "triggers.price")?;
     if order_type.trails() && !level.is_distance() {
         return Err(Reject::invalid(
             "triggers",
@@ -275,10 +275,12 @@ fn conditional(asked: &AskedConditional, market: &Market) -> Result<Conditional,
             "give limit_price and trigger_price as the type of the closing order needs them",
         ));
     }
-    let read = |price: Option<(Decimal, PriceType)>| {
-        price.map(|(number, kind)| level(number, kind, market, "conditional")).transpose()
+    let read = |price: Option<(Decimal, PriceType)>, field| {
+        price.map(|(number, kind)| level(number, kind, market, field)).transpose()
     };
-    let closing = Conditional { order_type: kind, limit: read(asked.limit)?, trigger: read(asked.trigger)? };
+    let limit = read(asked.limit, "conditional.limit_price")?;
+    let trigger = read(asked.trigger, "conditional.trigger_price")?;
+    let closing = Conditional { order_type: kind, limit, trigger };
     if kind.trails() && !closing.trigger.is_some_and(Level::is_distance) {
         return Err(Reject::invalid(
             "conditional",

@@ -5,7 +5,7 @@ use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTra
 use countersign::engine::command::{AmendOrder, AskedConditional, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::ledger::Party;
 use countersign::engine::reject::Code;
-use countersign::engine::trading::{cancel, cancel_all};
+use countersign::engine::trading::{cancel, cancel_all, place};
 
 use crate::venue::{BTC, USD, limit, market};
 
@@ -387,4 +387,27 @@ fn every_fill_places_its_closing_order() {
     floor.place(bob, &limit(Side::Buy, "1", "27000"));
     floor.print("27550");
     assert_eq!(floor.book(Side::Sell), [(27_540, 10_000_000), (27_540, 20_000_000)], "the older first");
+}
+
+#[test]
+fn a_distance_inside_an_object_is_refused_by_its_path() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let stop = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.1") };
+    // Five decimals of a percentage.
+    let (price, kind) = (decimal("0.00001"), PriceType::Pct);
+    let trigger = AskedTrigger { reference: PriceReference::Last, price, price_type: Some(kind) };
+    let triggered = with(stop, AskedTerms { trigger: Some(trigger), ..AskedTerms::default() });
+    let closing = |order_type, limited, trigger| {
+        let conditional = Some(AskedConditional { order_type, limit: limited, trigger });
+        with(limit(Side::Buy, "0.1", "29000"), AskedTerms { conditional, ..AskedTerms::default() })
+    };
+    for (order, field) in [
+        (triggered, "triggers.price"),
+        (closing(OrderType::Limit, Some((price, kind)), None), "conditional.limit_price"),
+        (closing(OrderType::StopLoss, None, Some((price, kind))), "conditional.trigger_price"),
+    ] {
+        let refusal = floor.venue.run(|t| place(t, alice, &order)).unwrap_err();
+        assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some(field)), "{}", refusal.text());
+    }
 }

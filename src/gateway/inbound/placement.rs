@@ -119,20 +119,21 @@ fn price_type(field: &str, name: &Option<Word<'_, PriceType>>) -> Result<Option<
 fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
     let reference = optional_word("triggers.reference", asked.reference.as_deref())?.unwrap_or_default();
     let price_type = price_type("triggers.price_type", &asked.price_type)?;
-    Ok(AskedTrigger { reference, price: decimal("triggers", asked.price)?, price_type })
+    Ok(AskedTrigger { reference, price: decimal("triggers.price", asked.price)?, price_type })
 }
 
 fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
     let order_type: OrderType = word("conditional.order_type", &asked.order_type)?;
-    let price = |given, kind, usual| {
-        let kind = price_type("conditional", kind)?.unwrap_or(usual);
-        Ok(number("conditional", given)?.map(|price| (price, kind)))
+    let price = |[field, type_field]: [&str; 2], given, kind| {
+        let kind = price_type(type_field, kind)?.unwrap_or(order_type.usual_price_type());
+        Ok(number(field, given)?.map(|price| (price, kind)))
     };
-    let usual = order_type.usual_price_type();
+    let limit_fields = ["conditional.limit_price", "conditional.limit_price_type"];
+    let trigger_fields = ["conditional.trigger_price", "conditional.trigger_price_type"];
     Ok(AskedConditional {
         order_type,
-        limit: price(asked.limit_price, &asked.limit_price_type, usual)?,
-        trigger: price(asked.trigger_price, &asked.trigger_price_type, usual)?,
+        limit: price(limit_fields, asked.limit_price, &asked.limit_price_type)?,
+        trigger: price(trigger_fields, asked.trigger_price, &asked.trigger_price_type)?,
     })
 }
 
