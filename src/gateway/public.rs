@@ -21,6 +21,7 @@ use crate::domain::decimal::units_text;
 use crate::domain::markets::{Market, MarketStatus};
 use crate::domain::text::{AssetCode, Symbol};
 use crate::engine::reference::Reference;
+use crate::wire::leaf::Object;
 use crate::wire::published;
 
 /// `/schemas/…` and the routes under `/0/public/`.
@@ -108,7 +109,11 @@ impl<S: Send + Sync> FromRequest<S> for Names {
         let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         let read = if request.method() == Method::POST {
             let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-            if json { serde_json::from_slice(&body).ok() } else { serde_urlencoded::from_bytes(&body).ok() }
+            if json {
+                serde_json::from_slice(&body).map(Object::into_inner).ok()
+            } else {
+                serde_urlencoded::from_bytes(&body).ok()
+            }
         } else {
             serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).ok()
         };

@@ -30,6 +30,7 @@ use crate::engine::members::not_invited;
 use crate::engine::query::Query;
 use crate::engine::reject::{Code, Reject};
 use crate::sequencer::handle::Work;
+use crate::wire::leaf::Object;
 
 /// The cookie's name.
 const COOKIE: &str = "countersign_session";
@@ -68,7 +69,7 @@ pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes
     if said.split(';').next().map(str::trim) != Some("application/json") {
         return Err(Refusal::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    serde_json::from_slice(bytes).map(Object::into_inner).map_err(|error| {
         // A refusal is logged, and a code or password may stand where it does not belong.
         Refusal::invalid(StatusCode::BAD_REQUEST, problem(&error.to_string()))
     })

@@ -117,6 +117,13 @@ pub fn order_types() -> Vec<&'static str> {
 #[derive(Debug)]
 pub struct Object<T>(T);
 
+impl<T> Object<T> {
+    /// What the members say.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
 impl<T> Deref for Object<T> {
     type Target = T;
 

@@ -164,9 +164,14 @@ async fn d1_09_a_refused_body_does_not_say_what_stood_where_it_does_not_belong()
     let world = World::new(&[]).await;
     let origin = format!("http://{}", world.address);
     let headers = [("content-type", "application/json"), ("origin", origin.as_str())];
-    for body in
-        [r#"{"email":"alice@acme.test","password":"x","otp":135799}"#, r#"{"135799":"x"}"#, r#""135799""#, "135799"]
-    {
+    for body in [
+        r#"{"email":"alice@acme.test","password":"x","otp":135799}"#,
+        r#"{"135799":"x"}"#,
+        // serde would take an array for a struct, member by member.
+        r#"["alice@acme.test","x","135799"]"#,
+        r#""135799""#,
+        "135799",
+    ] {
         let (status, _, answer) = http(world.address, "POST", "/session", &headers, body).await;
         assert!(status == 400 && answer.contains("expected") && !answer.contains("135799"), "{status} {answer}");
     }

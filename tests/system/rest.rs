@@ -147,6 +147,8 @@ async fn what_is_public_may_be_posted_for_as_a_form_or_as_json() {
     }
     let twice = json!({"error": ["EGeneral:Invalid arguments:params: give a form or JSON, each name once"]});
     assert_eq!(post("Assets", FORM, "asset=BTC&asset=USD").await, twice);
+    // serde would take an array for a struct, member by member.
+    assert_eq!(post("Assets", "application/json", r#"["BTC",null,null,null]"#).await, twice);
     assert_eq!(rest(server.address(), "/0/public/Assets?asset=BTC&asset=USD").await, twice);
     server.stop().await.unwrap();
 }
