@@ -49,10 +49,6 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     if order == before {
         return Err(Reject::invalid("order_qty", "nothing would change: name a value that differs"));
     }
-    if order.qty == order.filled {
-        // It ends where it stands, whatever else was asked.
-        order = Order { qty: order.qty, ..before.clone() };
-    }
     order.terms.get_or_insert_default().amended = true;
     let (id, amend_id, seen) = (order.id, AmendId(t.next_seq().0), t.emitted());
     if order.qty == order.filled {
@@ -69,17 +65,20 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     Ok(Reply::Amended { order: id, amend_id })
 }
 
-/// The order with its new numbers, each sound in itself.
+/// The order with its new numbers, each sound in itself; of one that is to end, the quantity alone.
 fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
     let mut order = before.clone();
     if let Some(qty) = asked.order_qty {
-        // Less than is filled already ends the order where it is.
         order.qty = quantity(qty, market)?.max(before.filled);
+        if order.qty == order.filled {
+            // It ends where it stands, whatever else was asked.
+            return Ok(order);
+        }
     }
     if let Some(price) = asked.limit_price {
         relimit(&mut order, asked, price, market)?;
     }
-    if let Some(price) = order.limit.filter(|_| order.qty > order.filled) {
+    if let Some(price) = order.limit {
         check_cost(market, price, order.qty)?;
     }
     if let Some(size) = asked.display_qty {

@@ -96,6 +96,26 @@ fn a_trigger_and_a_slice_can_be_amended() {
     floor.amend(alice, &grown(Some("0.2"))).unwrap();
 }
 
+#[test]
+fn an_amendment_to_no_more_than_is_filled_ends_the_order_whatever_else_it_asks() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Buy, "1", "29000") };
+    let terms = AskedTerms { display_qty: Some(decimal("0.2")), ..AskedTerms::default() };
+    let iceberg = floor.place(alice, &with(order, terms));
+    floor.place(bob, &limit(Side::Sell, "0.1", "29000"));
+    floor.told();
+    let ending = AmendOrder {
+        order_qty: Some(decimal("0.1")),
+        display_qty: Some(decimal("0.1")),
+        limit_price: Some(decimal("28000")),
+        ..amendment(iceberg)
+    };
+    floor.amend(alice, &ending).unwrap();
+    assert_eq!(floor.told(), ["amended Kept", "ended AmendedToFilled"]);
+    assert_eq!(floor.venue.balance(alice, USD).1, 0);
+}
+
 /// An edit that changes nothing yet.
 pub fn edit_of(order: OrderId) -> EditOrder {
     EditOrder {
