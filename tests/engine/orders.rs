@@ -5,11 +5,14 @@ use countersign::access::tier::{Tier, Tiers};
 use countersign::domain::ids::{AccountId, MarketId, OrderId};
 use countersign::domain::money::{Price, Quantity};
 use countersign::domain::orders::{CancelReason, Order, OrderType, Side, TimeInForce};
+use countersign::domain::terms::PriceType;
 use countersign::domain::text::ClientOrderId;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
 use countersign::engine::client_ids::ClientIds;
-use countersign::engine::command::{AmendOrder, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder};
+use countersign::engine::command::{
+    AmendOrder, AskedConditional, AskedTerms, Command, EditOrder, OrderRef, PlaceOrder,
+};
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
 use countersign::engine::query::{OrderFilter, Query, Reply, View};
@@ -254,6 +257,25 @@ fn rule_30_a_repeat_is_answered_at_the_limits_as_well() {
     let mixed = stage.run(&bot(1), batch(&[0, 1, 60, 61])).unwrap();
     assert_eq!(repeats(mixed), [true, true, false, false]);
     assert_eq!(stage.engine.rate().unwrap().cost, 100, "two orders of a batch");
+}
+
+/// Its fill has happened, and nobody is there to be refused.
+#[test]
+fn a_closing_order_is_placed_at_the_limit_of_open_orders_and_counts() {
+    let mut stage = stage();
+    stage.engine = Engine::new(stage.state().clone()).with_tiers(Tiers::all(Tier::Starter));
+    let Command::PlaceOrder(plain) = limit(Side::Buy, "2", "10", None) else { panic!("an order") };
+    let takes_profit = Some((decimal("20"), PriceType::Static));
+    let conditional = Some(AskedConditional { order_type: OrderType::Limit, limit: takes_profit, trigger: None });
+    let terms = Some(Box::new(AskedTerms { conditional, ..AskedTerms::default() }));
+    stage.placed(&bot(1), Command::PlaceOrder(PlaceOrder { terms, ..plain }));
+    for _ in 1..60 {
+        stage.placed(&bot(1), limit(Side::Buy, "1", "9", None));
+    }
+    stage.placed(&bot(2), limit(Side::Sell, "1", "10", None));
+    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 61);
+    stage.now = stage.now.plus_us(60 * SECOND);
+    assert_eq!(stage.refused(&bot(1), limit(Side::Buy, "1", "9", None)), Code::OrdersLimit);
 }
 
 #[test]
