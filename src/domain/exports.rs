@@ -1,7 +1,5 @@
 //! The words of an export: what it tells of, its columns and the form of its file.
 
-use serde::{Deserialize, Serialize};
-
 use super::named::named;
 
 named! {
@@ -51,27 +49,13 @@ impl Report {
     }
 }
 
-/// How the values of a file are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Format {
-    /// By commas, quoted where needed (RFC 4180).
-    Csv,
-    /// By tabs.
-    Tsv,
-}
-
-impl Format {
-    /// Its name on the wire, and the ending of its files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Format::Csv => "csv",
-            Format::Tsv => "tsv",
-        }
-    }
-
-    /// The format of that name, in capitals too, as v2 writes it.
-    pub fn parse(name: &str) -> Option<Format> {
-        [Format::Csv, Format::Tsv].into_iter().find(|format| name.eq_ignore_ascii_case(format.name()))
+named! {
+    /// How the values of a file are told apart; its name is the ending of its files too.
+    pub enum Format {
+        /// By commas, quoted where needed (RFC 4180).
+        Csv = "csv",
+        /// By tabs.
+        Tsv = "tsv",
     }
 }
 
@@ -124,12 +108,13 @@ named! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::named::Named;
 
     #[test]
     fn names_and_back() {
-        assert_eq!(Format::parse("CSV"), Some(Format::Csv));
-        assert_eq!(Format::parse("tsv"), Some(Format::Tsv));
-        assert_eq!(Format::parse("xls"), None);
+        assert_eq!(Format::in_any_case("CSV"), Some(Format::Csv));
+        assert_eq!(Format::in_any_case("tsv"), Some(Format::Tsv));
+        assert_eq!(Format::in_any_case("xls"), None);
         assert_eq!(Report::parse("ledgers"), Some(Report::Ledgers));
         assert_eq!(Report::parse("Ledgers"), None);
         for report in [Report::Trades, Report::Ledgers] {

@@ -27,6 +27,16 @@ named! {
     }
 }
 
+named! {
+    /// What brings a frame of `ticker` (docs.kraken.com, `ticker`, `event_trigger`).
+    pub enum EventTrigger {
+        /// A trade.
+        Trades = "trades",
+        /// A trade, or a change of the best prices.
+        Bbo = "bbo",
+    }
+}
+
 /// A market. Precisions are decimals; increments and minima are in the units of their type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Market {

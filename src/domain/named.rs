@@ -7,6 +7,14 @@ pub trait Named: Sized + 'static {
 
     /// What that word stands for.
     fn named(name: &str) -> Option<Self>;
+
+    /// The word for it.
+    fn name(self) -> &'static str;
+
+    /// What that word stands for, in small letters or capitals.
+    fn in_any_case(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|of| of.eq_ignore_ascii_case(name)).and_then(|of| Self::named(of))
+    }
 }
 
 /// Declares such an enum: each variant beside its name, so that what is read is what is written.
@@ -40,6 +48,10 @@ macro_rules! named {
 
             fn named(name: &str) -> Option<$Enum> {
                 $Enum::parse(name)
+            }
+
+            fn name(self) -> &'static str {
+                $Enum::name(self)
             }
         }
     };

@@ -89,59 +89,43 @@ impl OrderType {
     }
 }
 
-/// How long an order waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TimeInForce {
-    /// Until canceled.
-    Gtc,
-    /// Until canceled, or the time that it names.
-    Gtd,
-    /// Not at all: what does not fill at once is canceled.
-    Ioc,
-    /// Not at all, and whole or not at all.
-    Fok,
+named! {
+    /// How long an order waits.
+    pub enum TimeInForce {
+        /// Until canceled.
+        Gtc = "GTC",
+        /// Until canceled, or the time that it names.
+        Gtd = "GTD",
+        /// Not at all: what does not fill at once is canceled.
+        Ioc = "IOC",
+        /// Not at all, and whole or not at all.
+        Fok = "FOK",
+    }
 }
 
 impl TimeInForce {
-    /// All four.
-    pub const ALL: [TimeInForce; 4] = [TimeInForce::Gtc, TimeInForce::Gtd, TimeInForce::Ioc, TimeInForce::Fok];
-
-    /// Its name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            TimeInForce::Gtc => "GTC",
-            TimeInForce::Gtd => "GTD",
-            TimeInForce::Ioc => "IOC",
-            TimeInForce::Fok => "FOK",
-        }
-    }
-
-    /// The one of that name, in any case.
-    pub fn parse(name: &str) -> Option<TimeInForce> {
-        TimeInForce::ALL.into_iter().find(|of| of.name().eq_ignore_ascii_case(name))
-    }
-
     /// Whether what does not fill at once may wait in the book.
     pub fn waits(self) -> bool {
         matches!(self, TimeInForce::Gtc | TimeInForce::Gtd)
     }
 }
 
-/// Where an order is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OrderStatus {
-    /// Accepted, and waiting for its start.
-    PendingNew,
-    /// Live, or watching for its trigger; nothing filled.
-    New,
-    /// Live, partly filled.
-    PartiallyFilled,
-    /// Ended, filled whole.
-    Filled,
-    /// Ended otherwise.
-    Canceled,
-    /// Ended because its time was over.
-    Expired,
+named! {
+    /// Where an order is in its life.
+    pub enum OrderStatus {
+        /// Accepted, and waiting for its start.
+        PendingNew = "pending_new",
+        /// Live, or watching for its trigger; nothing filled.
+        New = "new",
+        /// Live, partly filled.
+        PartiallyFilled = "partially_filled",
+        /// Ended, filled whole.
+        Filled = "filled",
+        /// Ended otherwise.
+        Canceled = "canceled",
+        /// Ended because its time was over.
+        Expired = "expired",
+    }
 }
 
 /// Why an order ended without being filled whole.

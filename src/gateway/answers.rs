@@ -351,7 +351,7 @@ fn acknowledgement(
         cancel_on_disconnect: (executions && options.cancel_on_disconnect).then_some(true),
         asset: options.assets.clone(),
         r#type: options.types.clone(),
-        workflow: options.workflow.map(|workflow| workflow.name()),
+        workflow: options.workflow.map(Into::into),
         warnings: (!warnings.is_empty()).then_some(warnings),
         ..Subscribed::default()
     }

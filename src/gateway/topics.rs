@@ -10,6 +10,7 @@ use super::session::Session;
 use super::tap::Tap;
 use crate::access::operation::{Kind, Operation};
 use crate::domain::candles::INTERVALS;
+use crate::domain::markets::EventTrigger;
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
@@ -76,7 +77,7 @@ impl Session {
             Ok(topics) => topics,
             Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
         };
-        let exact = channel.depth.is_some() || channel.interval.is_some() || channel.bbo.is_some();
+        let exact = channel.depth.is_some() || channel.interval.is_some() || channel.event_trigger.is_some();
         for (symbol, topic) in topics {
             let ended = topic.map(|topic| self.meant(topic, exact)).unwrap_or_default();
             if ended.is_empty() {
@@ -129,7 +130,7 @@ impl Session {
         if !admissible.contains(&depth) {
             return Err(WireError::none_of(field, admissible));
         }
-        let bbo = operation == Operation::Ticker && channel.bbo == Some(true);
+        let bbo = operation == Operation::Ticker && channel.event_trigger == Some(EventTrigger::Bbo);
         let reference = self.gateway.directory.reference();
         let of = |symbol: &String| {
             let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
@@ -154,12 +155,13 @@ impl Session {
 /// What an acknowledgement says of a public topic.
 fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
     debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
+    let trigger = if topic.bbo { EventTrigger::Bbo } else { EventTrigger::Trades };
     Subscribed {
         channel: topic.channel.name(),
         symbol,
         depth: matches!(topic.channel, Operation::Book | Operation::Level3).then_some(topic.depth),
         interval: (topic.channel == Operation::Ohlc).then_some(topic.depth),
-        event_trigger: (topic.channel == Operation::Ticker).then_some(if topic.bbo { "bbo" } else { "trades" }),
+        event_trigger: (topic.channel == Operation::Ticker).then_some(trigger.into()),
         ..Subscribed::default()
     }
 }

@@ -130,7 +130,7 @@ pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Fi
 pub fn trades<'a>(market: &Market, snapshot: bool, prints: impl Iterator<Item = &'a Print>) -> String {
     let item = |print: &Print| w::Trade {
         symbol: market.symbol.to_string(),
-        side: print.side.name(),
+        side: print.side.into(),
         price: Exact::new(print.price.0, market.price_decimals),
         qty: Exact::new(print.qty.0, market.qty_decimals),
         ord_type: if print.order_type.is_limit() { "limit" } else { "market" },
@@ -155,7 +155,7 @@ pub fn instrument(reference: &Reference, snapshot: bool, assets: &[Asset], marke
         symbol: of.symbol.to_string(),
         base: reference.asset(of.base).code.to_string(),
         quote: reference.asset(of.quote).code.to_string(),
-        status: reference.status(of.id).name(),
+        status: reference.status(of.id).into(),
         qty_precision: of.qty_decimals,
         qty_increment: Exact::new(of.qty_increment.0, of.qty_decimals),
         qty_min: Exact::new(of.qty_min.0, of.qty_decimals),

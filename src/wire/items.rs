@@ -4,7 +4,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::leaf::Exact;
+use super::leaf::{Exact, Word};
+use crate::access::workflow::Workflow;
+use crate::domain::orders::{OrderStatus, OrderType, Side, TimeInForce};
+use crate::domain::terms::{PriceReference, PriceType};
 
 /// Declares records; `field?: Type` is left out where there is none.
 macro_rules! records {
@@ -57,9 +60,9 @@ records! {
     Fee { asset: String, qty: Exact }
     /// A trigger; `price` as it was asked for, `actual_price` where it lies now.
     Triggers {
-        reference: &'static str,
+        reference: Word<'static, PriceReference>,
         price: Exact,
-        price_type: &'static str,
+        price_type: Word<'static, PriceType>,
         actual_price: Exact,
         peak_price?: Exact,
         last_price?: Exact,
@@ -68,11 +71,11 @@ records! {
     }
     /// A closing order.
     Contingent {
-        order_type: &'static str,
+        order_type: Word<'static, OrderType>,
         trigger_price?: Exact,
-        trigger_price_type?: &'static str,
+        trigger_price_type?: Word<'static, PriceType>,
         limit_price?: Exact,
-        limit_price_type?: &'static str,
+        limit_price_type?: Word<'static, PriceType>,
     }
     /// What only some orders have.
     #[derive(Default)]
@@ -93,16 +96,16 @@ records! {
     Execution {
         exec_type: &'static str,
         order_id: String,
-        order_status: &'static str,
+        order_status: Word<'static, OrderStatus>,
         cl_ord_id?: String,
         order_userref: i64,
         symbol: String,
-        side: &'static str,
-        order_type: &'static str,
+        side: Word<'static, Side>,
+        order_type: Word<'static, OrderType>,
         order_qty: Exact,
         limit_price?: Exact,
-        limit_price_type?: &'static str,
-        time_in_force: &'static str,
+        limit_price_type?: Word<'static, PriceType>,
+        time_in_force: Word<'static, TimeInForce>,
         post_only: bool,
         cum_qty: Exact,
         cum_cost: Exact,
@@ -186,7 +189,7 @@ records! {
     /// A request in the approval queue, or out of it.
     Request {
         request_id: String,
-        workflow: &'static str,
+        workflow: Word<'static, Workflow>,
         action: &'static str,
         state: &'static str,
         initiator: Initiator,

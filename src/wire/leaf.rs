@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::access::operation::{Kind, Operation};
@@ -47,7 +48,7 @@ impl JsonSchema for Number<'_> {
 }
 
 /// A string of the request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Deref for Text<'_> {
@@ -72,9 +73,9 @@ impl JsonSchema for Text<'_> {
     }
 }
 
-/// A string of the request that is to be one of the words for a `T`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent, bound(deserialize = "'de: 'a"))]
+/// One of the words for a `T`: in an answer always, in a request where it is sound.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(transparent, bound(deserialize = "'de: 'a", serialize = ""))]
 pub struct Word<'a, T> {
     text: Text<'a>,
     stands_for: PhantomData<T>,
@@ -85,6 +86,12 @@ impl<T> Deref for Word<'_, T> {
 
     fn deref(&self) -> &str {
         &self.text
+    }
+}
+
+impl<T: Named> From<T> for Word<'_, T> {
+    fn from(of: T) -> Self {
+        Word { text: Text(Cow::Borrowed(of.name())), stands_for: PhantomData }
     }
 }
 
@@ -169,6 +176,18 @@ pub fn alias(other: &'static str, field: &'static str) -> impl FnMut(&mut Schema
     move |schema| {
         if let Some(properties) = schema.get_mut("properties") {
             properties[other] = properties[field].clone();
+        }
+    }
+}
+
+/// States that the words of a field are read in small letters and in capitals.
+pub fn any_case(field: &'static str) -> impl FnMut(&mut Schema) {
+    move |schema| {
+        let words = schema.get_mut("properties").and_then(|properties| properties[field]["enum"].as_array_mut());
+        let Some(words) = words else { return };
+        for word in words.clone().iter().filter_map(Value::as_str) {
+            let forms = [word.to_lowercase(), word.to_uppercase()];
+            words.extend(forms.into_iter().filter(|form| form != word).map(Value::from));
         }
     }
 }

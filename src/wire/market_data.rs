@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::items::records;
-use super::leaf::Exact;
+use super::leaf::{Exact, Word};
+use crate::domain::markets::MarketStatus;
+use crate::domain::orders::Side;
 
 records! {
     /// A price level; quantity zero takes it away.
@@ -56,7 +58,7 @@ records! {
     /// An item of `trade`.
     Trade {
         symbol: String,
-        side: &'static str,
+        side: Word<'static, Side>,
         price: Exact,
         qty: Exact,
         ord_type: &'static str,
@@ -78,7 +80,7 @@ records! {
         symbol: String,
         base: String,
         quote: String,
-        status: &'static str,
+        status: Word<'static, MarketStatus>,
         qty_precision: u8,
         qty_increment: Exact,
         qty_min: Exact,

@@ -6,10 +6,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::leaf::{Names, Number, Object, OrderNames, Text, Word, alias, channels, order_types, present};
+use super::leaf::{Names, Number, Object, OrderNames, Text, Word, alias, any_case, channels, order_types, present};
 use crate::access::{key::OnStop, scope::Scope, workflow::Permission, workflow::Workflow};
+use crate::domain::exports::{Format, Report};
+use crate::domain::markets::{EventTrigger, MarketStatus};
+use crate::domain::orders::{OrderType, Side, TimeInForce};
 use crate::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};
-use crate::domain::{exports::Report, markets::MarketStatus, orders::OrderType, orders::Side};
 
 /// Declares parts of params; `field?: Type` may be left out.
 macro_rules! parts {
@@ -48,7 +50,7 @@ params! {
         depth?: u32,
         interval?: u32,
         snapshot?: bool,
-        event_trigger?: Text<'a>,
+        event_trigger?: Word<'a, EventTrigger>,
         snap_orders?: bool,
         snap_trades?: bool,
         snapshot_trades?: bool,
@@ -68,6 +70,7 @@ params! {
         warnings?: Vec<Text<'a>>,
     }
     /// `add_order`, and an order of `batch_add`, where symbol, validate and deadline stand beside the orders.
+    #[schemars(transform = any_case("time_in_force"))]
     AddOrder {
         #[schemars(extend("enum" = order_types()))] order_type: Text<'a>,
         side: Word<'a, Side>,
@@ -77,7 +80,7 @@ params! {
         limit_price?: Number<'a>,
         limit_price_type?: Word<'a, PriceType>,
         triggers?: Object<Triggers<'a>>,
-        time_in_force?: Text<'a>,
+        time_in_force?: Word<'a, TimeInForce>,
         effective_time?: Text<'a>,
         expire_time?: Text<'a>,
         deadline?: Text<'a>,
@@ -172,9 +175,10 @@ params! {
         cursor?: Text<'a>,
     }
     /// `export_add`.
+    #[schemars(transform = any_case("format"))]
     ExportAdd {
         report: Word<'a, Report>,
-        format: Text<'a>,
+        format: Word<'a, Format>,
         fields?: Names<'a>,
         start?: Text<'a>,
         end?: Text<'a>,

@@ -5,7 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::items::{Deposit, Execution, LedgerEntry, PinnedPolicy, Request, Wallet, Withdrawal, records};
-use super::leaf::Exact;
+use super::leaf::{Exact, Word};
+use crate::access::key::OnStop;
+use crate::access::scope::Scope;
+use crate::access::workflow::{Permission, Workflow};
+use crate::domain::exports::{Column, Format, Report};
+use crate::domain::markets::EventTrigger;
 
 records! {
     /// Nothing more to say than that it was done.
@@ -60,11 +65,11 @@ records! {
     Export {
         id: String,
         descr: String,
-        format: &'static str,
-        report: &'static str,
+        format: Word<'static, Format>,
+        report: Word<'static, Report>,
         subtype: &'static str,
         status: &'static str,
-        fields: Vec<&'static str>,
+        fields: Vec<Word<'static, Column>>,
         createdtm: String,
         starttm?: String,
         completedtm?: String,
@@ -87,7 +92,7 @@ records! {
         allow_websocket: bool,
         nonce_window: u64,
         ip_allowlist: Vec<String>,
-        on_stop: &'static str,
+        on_stop: Word<'static, OnStop>,
         cancel_on_disconnect: bool,
     }
     /// `key_info`.
@@ -95,7 +100,7 @@ records! {
         organization: String,
         service_user: String,
         service_user_id: String,
-        scopes: Vec<&'static str>,
+        scopes: Vec<Word<'static, Scope>>,
         accounts: Vec<&'static str>,
         settings: Settings,
     }
@@ -163,10 +168,10 @@ records! {
     MemberName { id: String, name: String, email: String, kyc: &'static str }
     /// Permissions by workflow.
     Permissions {
-        manage_access: Vec<&'static str>,
-        manage_policies: Vec<&'static str>,
-        manage_addresses: Vec<&'static str>,
-        initiate_withdrawal: Vec<&'static str>,
+        manage_access: Vec<Word<'static, Permission>>,
+        manage_policies: Vec<Word<'static, Permission>>,
+        manage_addresses: Vec<Word<'static, Permission>>,
+        initiate_withdrawal: Vec<Word<'static, Permission>>,
     }
     /// `member_info`.
     MemberInfo { organization: String, member: MemberName, permissions: Permissions, frozen?: Frozen }
@@ -225,7 +230,7 @@ records! {
         name: String,
         api_key: String,
         status: &'static str,
-        scopes: Vec<&'static str>,
+        scopes: Vec<Word<'static, Scope>>,
         accounts: Vec<&'static str>,
         settings: Settings,
         /// When its key last signed.
@@ -242,7 +247,7 @@ records! {
     ServiceUsers { service_users: Vec<ServiceUser> }
     /// A policy in force.
     Policy {
-        workflow: &'static str,
+        workflow: Word<'static, Workflow>,
         version: u32,
         quorum: u32,
         reject_quorum: u32,
@@ -285,7 +290,7 @@ records! {
         symbol?: String,
         depth?: u32,
         interval?: u32,
-        event_trigger?: &'static str,
+        event_trigger?: Word<'static, EventTrigger>,
         snapshot?: bool,
         snap_orders?: bool,
         snap_trades?: bool,
@@ -295,7 +300,7 @@ records! {
         maxratecount?: u32,
         asset?: Vec<String>,
         r#type?: Vec<String>,
-        workflow?: &'static str,
+        workflow?: Word<'static, Workflow>,
         warnings?: Vec<&'static str>,
     }
 }

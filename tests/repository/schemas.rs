@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use countersign::access::scope::Scope;
 use countersign::wire::published;
 use serde_json::{Value, json};
 
@@ -38,30 +39,49 @@ fn the_schemas_have_the_other_names_of_fields() {
 
 /// What the schema of a method's request has against these params.
 fn problem(name: &str, params: &Value) -> Option<String> {
-    let texts: BTreeMap<String, String> = published().into_iter().collect();
-    let schema = serde_json::from_str(&texts[&format!("{name}.request.schema.json")]).expect("a schema is JSON");
     let message = json!({"method": name, "params": params});
-    jsonschema::validate(&schema, &message).err().map(|problem| problem.to_string())
+    jsonschema::validate(&schema(&format!("{name}.request")), &message).err().map(|problem| problem.to_string())
+}
+
+fn schema(name: &str) -> Value {
+    let texts: BTreeMap<String, String> = published().into_iter().collect();
+    serde_json::from_str(&texts[&format!("{name}.schema.json")]).expect("a schema is JSON")
 }
 
 #[test]
 fn the_schemas_list_the_words_of_a_field_that_has_words() {
     for order in [
         json!({"order_type": "stop-loss-limit", "side": "sell", "stp_type": "cancel_both", "fee_preference": null}),
-        json!({"order_type": "settle-position", "side": "buy"}),
+        json!({"order_type": "settle-position", "side": "buy", "time_in_force": "ioc"}),
+        json!({"order_type": "limit", "side": "buy", "time_in_force": "IOC"}),
     ] {
         assert_eq!(problem("add_order", &order), None);
     }
+    assert_eq!(problem("export_add", &json!({"report": "trades", "format": "CSV"})), None);
     for (name, params, word) in [
         ("add_order", json!({"order_type": "limit", "side": "up"}), "up"),
         ("add_order", json!({"order_type": "stop", "side": "buy"}), "stop"),
         ("add_order", json!({"order_type": "limit", "side": "buy", "stp_type": "none"}), "none"),
+        ("add_order", json!({"order_type": "limit", "side": "buy", "time_in_force": "day"}), "day"),
+        ("export_add", json!({"report": "trades", "format": "xls"}), "xls"),
+        ("subscribe", json!({"channel": "ticker", "event_trigger": "all"}), "all"),
         ("subscribe", json!({"channel": "add_order"}), "add_order"),
         ("set_policy", json!({"workflow": "withdraw", "quorum": 1}), "withdraw"),
     ] {
         let problem = problem(name, &params).unwrap_or_default();
         assert!(problem.contains(&format!("\"{word}\" is not one of")), "{name}, {word}: {problem}");
     }
+}
+
+#[test]
+fn the_schemas_list_the_words_of_answers_too() {
+    let orders = schema("executions.frame");
+    let words = |part: &str, field: &str| orders["$defs"][part]["properties"][field]["enum"].clone();
+    assert_eq!(words("Execution", "side"), json!(["buy", "sell"]));
+    assert_eq!(words("Execution", "time_in_force"), json!(["GTC", "GTD", "IOC", "FOK"]));
+    assert_eq!(words("Triggers", "price_type"), json!(["static", "pct", "quote"]));
+    let scopes = &schema("key_info.reply")["$defs"]["KeyInfo"]["properties"]["scopes"]["items"]["enum"];
+    assert_eq!(scopes.as_array().map(Vec::len), Some(Scope::ALL.len()));
 }
 
 /// Whoever reads a schema has neither the rules nor the protocol's chapters.

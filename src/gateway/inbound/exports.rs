@@ -5,6 +5,7 @@ use super::values::{export_id, named, period, word};
 use super::{Message, WireError};
 use crate::access::operation::Operation;
 use crate::domain::exports::{Column, Format, Report};
+use crate::domain::named::Named;
 use crate::engine::command::Command;
 use crate::engine::exports::AskedExport;
 use crate::engine::query::Query;
@@ -16,7 +17,7 @@ pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let report = word("report", &asked.report)?;
     let order = AskedExport {
         report,
-        format: named("format", &asked.format, Format::parse, "give csv or tsv")?,
+        format: named("format", &asked.format, Format::in_any_case, "give csv or tsv")?,
         columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         description: asked.description.as_deref().unwrap_or_default().to_owned(),

@@ -5,6 +5,7 @@ use super::request::{Body, Parsed, params};
 use super::values::{client_order_id, decimal, moment, optional_cl_ord_id, optional_named, optional_word, short, word};
 use super::{Message, WireError};
 use crate::domain::decimal::Decimal;
+use crate::domain::named::Named;
 use crate::domain::orders::{OrderType, TimeInForce};
 use crate::domain::terms::PriceType;
 use crate::domain::text::Symbol;
@@ -70,7 +71,8 @@ pub(super) fn batch_add<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, WireError> {
     let time_in_force = asked.time_in_force.as_deref();
-    let time_in_force = optional_named("time_in_force", time_in_force, TimeInForce::parse, "give gtc, gtd, ioc or fok");
+    let time_in_force =
+        optional_named("time_in_force", time_in_force, TimeInForce::in_any_case, "give gtc, gtd, ioc or fok");
     Ok(PlaceOrder {
         symbol: shared.symbol,
         side: word("side", &asked.side)?,

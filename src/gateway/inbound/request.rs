@@ -3,13 +3,14 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::values::{entry_type, workflow};
+use super::values::{entry_type, optional_word, workflow};
 use super::{Message, WireError};
 use super::{change, earn, exports, funding, governance, history, orders, placement, venue};
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::LedgerId;
+use crate::domain::markets::EventTrigger;
 use crate::domain::text::ClientOrderId;
 use crate::domain::time::Period;
 use crate::engine::command::{Command, OrderRef};
@@ -73,8 +74,8 @@ pub struct Subscription {
     pub interval: Option<u32>,
     /// Whether to begin with a snapshot; each channel has its own default.
     pub snapshot: Option<bool>,
-    /// `ticker` on changes of the best prices too; `None` when it was not said.
-    pub bbo: Option<bool>,
+    /// What brings a frame of `ticker`; `None` when it was not said.
+    pub event_trigger: Option<EventTrigger>,
     /// Open orders in the snapshot of `executions`.
     pub snap_orders: Option<bool>,
     /// The last fills in the snapshot of `executions`.
@@ -178,18 +179,12 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         let owned = read.transpose()?.map(|list| list.iter().map(|name| (**name).to_owned()).collect());
         Ok::<Option<Vec<String>>, WireError>(owned)
     };
-    let bbo = match asked.event_trigger.as_deref() {
-        None => None,
-        Some("trades") => Some(false),
-        Some("bbo") => Some(true),
-        Some(_) => return Err(WireError::field("event_trigger", "give trades or bbo")),
-    };
     let channel = Subscription {
         symbols: names(asked.symbol, "Symbol field must be an array")?,
         depth: asked.depth,
         interval: asked.interval,
         snapshot: asked.snapshot,
-        bbo,
+        event_trigger: optional_word("event_trigger", asked.event_trigger.as_deref())?,
         snap_orders: asked.snap_orders,
         snap_trades: asked.snap_trades.or(asked.snapshot_trades),
         order_status: asked.order_status,

@@ -66,18 +66,18 @@ impl<'a> OneSide<'a> {
 pub fn item(out: &mut String, reference: &Reference, order: &Order, what: Execution<'_>, at: Moment, offset: u64) {
     let market = reference.market(order.market);
     let (exec_type, status) = match what {
-        Execution::PendingNew => ("pending_new", "pending_new"),
-        Execution::New => ("new", status(order.status)),
-        Execution::Trade(..) => ("trade", status(order.status)),
-        Execution::Filled => ("filled", "filled"),
-        Execution::Canceled(CancelReason::Expired) => ("expired", "expired"),
-        Execution::Canceled(_) => ("canceled", "canceled"),
-        Execution::Amended => ("amended", status(order.status)),
-        Execution::Refilled => ("iceberg_refill", status(order.status)),
-        Execution::Status => ("status", status(order.status)),
+        Execution::PendingNew => ("pending_new", OrderStatus::PendingNew),
+        Execution::New => ("new", order.status),
+        Execution::Trade(..) => ("trade", order.status),
+        Execution::Filled => ("filled", OrderStatus::Filled),
+        Execution::Canceled(CancelReason::Expired) => ("expired", OrderStatus::Expired),
+        Execution::Canceled(_) => ("canceled", OrderStatus::Canceled),
+        Execution::Amended => ("amended", order.status),
+        Execution::Refilled => ("iceberg_refill", order.status),
+        Execution::Status => ("status", order.status),
     };
     let mut object = Object::open(out);
-    object.word("exec_type", exec_type).plain("order_id", order.id).word("order_status", status);
+    object.word("exec_type", exec_type).plain("order_id", order.id).word("order_status", status.name());
     if let Some(id) = &order.cl_ord_id {
         object.text("cl_ord_id", id);
     }
@@ -202,17 +202,6 @@ fn contingent(mut object: Object<'_>, market: &Market, of: &Conditional) {
     object.close();
 }
 
-fn status(status: OrderStatus) -> &'static str {
-    match status {
-        OrderStatus::PendingNew => "pending_new",
-        OrderStatus::New => "new",
-        OrderStatus::PartiallyFilled => "partially_filled",
-        OrderStatus::Filled => "filled",
-        OrderStatus::Canceled => "canceled",
-        OrderStatus::Expired => "expired",
-    }
-}
-
 fn cancel_reason(reason: CancelReason) -> &'static str {
     match reason {
         CancelReason::UserRequested => "User requested",
@@ -238,7 +227,8 @@ fn cancel_reason(reason: CancelReason) -> &'static str {
 mod tests {
     use super::*;
     use crate::domain::ids::{MarketId, OrderId};
-    use crate::domain::orders::Side;
+    use crate::domain::orders::{OrderType, Side, TimeInForce};
+    use crate::domain::terms::PriceType;
     use crate::domain::text::ClientOrderId;
     use crate::wire::items as w;
     use crate::wire::leaf::Exact;
@@ -282,16 +272,16 @@ mod tests {
         let mut expected = w::Execution {
             exec_type: "trade",
             order_id: OrderId(7).to_string(),
-            order_status: "partially_filled",
+            order_status: OrderStatus::PartiallyFilled.into(),
             cl_ord_id: Some("demo-1".to_owned()),
             order_userref: 0,
             symbol: "BTC/USD".to_owned(),
-            side: "buy",
-            order_type: "limit",
+            side: Side::Buy.into(),
+            order_type: OrderType::Limit.into(),
             order_qty: qty(10_000_000),
             limit_price: Some(price(400_001)),
-            limit_price_type: Some("static"),
-            time_in_force: "GTC",
+            limit_price_type: Some(PriceType::Static.into()),
+            time_in_force: TimeInForce::Gtc.into(),
             post_only: true,
             cum_qty: qty(5_000_000),
             cum_cost: Exact::new(20_000_000, 4),
@@ -315,7 +305,7 @@ mod tests {
         assert_eq!(text, serde_json::to_string(&expected).unwrap());
         expected = w::Execution {
             exec_type: "canceled",
-            order_status: "canceled",
+            order_status: OrderStatus::Canceled.into(),
             exec_id: None,
             trade_id: None,
             last_qty: None,

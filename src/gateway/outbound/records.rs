@@ -169,11 +169,11 @@ pub fn export(of: &Export, progress: Option<Progress>) -> r::Export {
     r::Export {
         id: of.id.to_string(),
         descr: of.description.clone(),
-        format: of.format.name(),
-        report: of.report.name(),
+        format: of.format.into(),
+        report: of.report.into(),
         subtype: "all",
         status,
-        fields: of.columns.iter().map(|column| column.name()).collect(),
+        fields: of.columns.iter().map(|column| (*column).into()).collect(),
         createdtm: of.created_at.to_string(),
         starttm: started.map(|at| at.to_string()),
         completedtm: made.map(|made| made.completed.to_string()),
@@ -209,7 +209,7 @@ pub fn request(of: &approvals::Request, can: Option<Can>, offset: Option<u64>) -
     };
     w::Request {
         request_id: of.id.to_string(),
-        workflow: of.workflow.name(),
+        workflow: of.workflow.into(),
         action: of.change.governed().name(),
         state: of.state.name(),
         initiator: w::Initiator { r#type, id, name: name.clone() },
@@ -233,7 +233,7 @@ pub fn verdict(of: &Verdict) -> w::PinnedPolicy {
 /// A policy in force.
 pub fn policy(of: &Policy) -> r::Policy {
     r::Policy {
-        workflow: of.workflow.name(),
+        workflow: of.workflow.into(),
         version: of.version,
         quorum: of.terms.quorum,
         reject_quorum: of.terms.reject_quorum,
@@ -297,7 +297,7 @@ pub fn settings(of: &KeySettings) -> r::Settings {
         allow_websocket: of.allow_websocket,
         nonce_window: of.nonce_window,
         ip_allowlist: of.ip_allowlist.iter().map(ToString::to_string).collect(),
-        on_stop: of.on_stop.name(),
+        on_stop: of.on_stop.into(),
         cancel_on_disconnect: of.cancel_on_disconnect,
     }
 }

@@ -5,7 +5,8 @@ use super::items::{json, open_order, to_json};
 use super::records::{self, amount};
 use super::{array, page};
 use crate::access::operation::Operation;
-use crate::access::workflow::{Permission, Workflow};
+use crate::access::scope::Scope;
+use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{ExportId, MemberId, OrderId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
@@ -22,7 +23,7 @@ use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
 use crate::gateway::exports::Progress;
 use crate::wire::earn as e;
-use crate::wire::leaf::Exact;
+use crate::wire::leaf::{Exact, Word};
 use crate::wire::results as r;
 
 /// Appends the result of a command. What is about orders, and what shows more than the reply holds, has writers of its own.
@@ -185,8 +186,8 @@ fn spot(of: &Balance) -> Amount {
     of.wallets.iter().find(|(wallet, _)| *wallet == Wallet::Main).map_or(Amount::ZERO, |(_, amount)| *amount)
 }
 
-fn scopes(user: &ServiceUser) -> Vec<&'static str> {
-    user.scopes.iter().map(|scope| scope.name()).collect()
+fn scopes(user: &ServiceUser) -> Vec<Word<'static, Scope>> {
+    user.scopes.iter().map(Word::from).collect()
 }
 
 fn key_info(user: &ServiceUser, organization: &Organization) -> r::KeyInfo {
@@ -239,7 +240,7 @@ fn service_user(of: &ListedServiceUser, open_connections: usize) -> r::ServiceUs
 }
 
 fn permissions(member: &Member) -> r::Permissions {
-    let of = |workflow| member.permissions.of(workflow).map(Permission::name).collect();
+    let of = |workflow| member.permissions.of(workflow).map(Word::from).collect();
     r::Permissions {
         manage_access: of(Workflow::ManageAccess),
         manage_policies: of(Workflow::ManagePolicies),
