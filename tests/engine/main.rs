@@ -21,6 +21,7 @@ mod model;
 mod offers;
 mod orders;
 mod random;
+mod rates;
 mod reference_book;
 mod reference_play;
 mod trading;

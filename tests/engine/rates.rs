@@ -1,0 +1,77 @@
+//! What requests cost, as the protocol's tables have it.
+
+use countersign::access::scope::ScopeSet;
+use countersign::access::tier::{Tier, Tiers};
+use countersign::domain::orders::Side;
+use countersign::engine::Engine;
+use countersign::engine::command::{AmendOrder, Command, EditOrder, OrderRef};
+
+use super::amendments::edit_of;
+use super::floor::amendment;
+use super::genesis::key;
+use super::world::{SECOND, Stage, bot, cancel, decimal, limit};
+
+/// From which age of an order in seconds on an amendment, an edit and a cancel cost so much, in hundredths.
+const COSTS: [(u64, [u64; 3]); 7] = [
+    (0, [400, 700, 800]),
+    (5, [300, 600, 600]),
+    (10, [200, 500, 500]),
+    (15, [100, 300, 400]),
+    (45, [100, 200, 200]),
+    (90, [100, 100, 100]),
+    (300, [100, 100, 0]),
+];
+
+fn stage(tier: Tier) -> Stage {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    stage.engine = Engine::new(stage.state().clone()).with_tiers(Tiers::all(tier));
+    stage
+}
+
+#[test]
+fn a_change_of_an_order_costs_by_its_age() {
+    for (at, (from, costs)) in COSTS.into_iter().enumerate() {
+        let last = COSTS.get(at + 1).map_or(from * SECOND, |(next, _)| next * SECOND - 1);
+        for age in [from * SECOND, last] {
+            for (act, cost) in costs.into_iter().enumerate() {
+                let mut stage = stage(Tier::Pro);
+                let id = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+                assert_eq!(stage.engine.rate().unwrap().cost, 100);
+                stage.now = stage.now.plus_us(age);
+                let command = match act {
+                    0 => Command::AmendOrder(AmendOrder { order_qty: Some(decimal("2")), ..amendment(id) }),
+                    1 => Command::EditOrder(EditOrder { order_qty: Some(decimal("2")), ..edit_of(id) }),
+                    _ => cancel(id),
+                };
+                stage.run(&bot(1), command).unwrap();
+                assert_eq!(stage.engine.rate().unwrap().cost, cost, "act {act} after {age} us");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_cancels_costs_what_they_cost_one_by_one() {
+    let mut stage = stage(Tier::Pro);
+    let ids = [(); 3].map(|()| stage.placed(&bot(1), limit(Side::Buy, "1", "10", None)));
+    stage.run(&bot(1), Command::CancelBatch(ids.map(OrderRef::Id).into())).unwrap();
+    assert_eq!(stage.engine.rate().unwrap().cost, 2_400);
+}
+
+#[test]
+fn a_counter_falls_as_its_tier_says() {
+    for (tier, threshold, decay, open_orders) in
+        [(Tier::Starter, 6_000, 100, 60), (Tier::Intermediate, 12_500, 234, 80), (Tier::Pro, 18_000, 375, 225)]
+    {
+        let allowance = tier.allowance().unwrap();
+        assert_eq!((allowance.threshold, allowance.open_orders), (threshold, open_orders), "{tier:?}");
+        let mut stage = stage(tier);
+        for _ in 0..10 {
+            stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        }
+        stage.now = stage.now.plus_us(SECOND);
+        stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        let rate = stage.engine.rate().unwrap();
+        assert_eq!((rate.count, rate.threshold), (1_100 - decay, threshold), "{tier:?}");
+    }
+}
