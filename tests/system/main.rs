@@ -28,6 +28,7 @@ mod order_types;
 mod orders;
 mod pages;
 mod postgres;
+mod protocol;
 mod rates;
 mod replay;
 mod rest;
