@@ -420,3 +420,78 @@ async fn a_trade_tells_the_taker_and_a_candle_when_it_begins_and_ends() {
     assert_eq!((begin % (5 * MINUTE_US), end - begin, candle["interval"].as_u64()), (0, 5 * MINUTE_US, Some(5)));
     assert!((begin..=end).contains(&told), "{frame}");
 }
+
+/// Clients pad numbers by these, for the checksum.
+#[tokio::test]
+async fn instruments_have_the_precisions_and_minima_of_their_pairs() {
+    let world = World::new(&[]).await;
+    let mut bare = Client::bare(world.address).await;
+    bare.subscribe("instrument").await;
+    let asset = |id: &str, precision: u8| {
+        json!({"id": id, "status": "enabled", "precision": precision, "precision_display": 2, "borrowable": false,
+            "collateral_value": 0.0, "class": "currency"})
+    };
+    let pair = json!({"symbol": "BTC/USD", "base": "BTC", "quote": "USD", "status": "online", "qty_precision": 8,
+        "qty_increment": 0.000_000_01, "qty_min": 0.000_05, "price_precision": 1, "price_increment": 0.1,
+        "cost_precision": 4, "cost_min": 0.5, "marginable": false, "has_index": false, "tick_size": 0.1});
+    let data = json!({"assets": [asset("USD", 4), asset("BTC", 8), asset("ETH", 8)], "pairs": [pair]});
+    assert_eq!(bare.frame("instrument").await, json!({"channel": "instrument", "type": "snapshot", "data": data}));
+}
+
+#[tokio::test]
+async fn a_ledger_entry_names_what_moved_the_money_in_which_wallet() {
+    let world = World::governed(&[key(ScopeSet::ALL), other()], false).await;
+    let (mut bot, mut maker, mut venue) = (world.bot(1).await, world.bot(2).await, world.venue().await);
+    bot.subscribe("balances").await;
+    let held = bot.frame("balances").await["data"][0].take();
+    let wallets = json!([{"type": "spot", "id": "main", "balance": 1_000_000.0}]);
+    let expected = json!({"asset": "USD", "asset_class": "currency", "balance": 1_000_000.0, "wallets": wallets,
+        "offset": held["offset"]});
+    assert_eq!(held, expected);
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    let to_cold = json!({"asset": "BTC", "key": "cold-1", "amount": "0.1"});
+    let withdrawn = bot.call("withdraw", to_cold).await;
+    venue.call("fail_withdrawal", json!({"refid": withdrawn["refid"], "reason": "no"})).await;
+    for method in ["earn_allocate", "earn_deallocate"] {
+        bot.call(method, json!({"strategy_id": "ESTRAT1", "amount": "1"})).await;
+    }
+    let mut entries = Vec::new();
+    while entries.len() < 8 {
+        entries.extend(bot.frame("balances").await["data"].as_array().unwrap().clone());
+    }
+    let names = ["type", "subtype", "category", "asset", "wallet_type", "wallet_id"];
+    let told: Vec<Value> = entries.iter().map(|of| names.iter().map(|name| of[name].clone()).collect()).collect();
+    let expected = [
+        json!(["trade", null, "trade", "BTC", "spot", "main"]),
+        json!(["trade", null, "trade", "USD", "spot", "main"]),
+        json!(["withdrawal", null, "withdrawal", "BTC", "spot", "main"]),
+        json!(["withdrawal", null, "withdrawal", "BTC", "spot", "main"]),
+        json!(["transfer", "spottostaking", "instant", "ETH", "spot", "main"]),
+        json!(["transfer", "stakingfromspot", "instant", "ETH", "earn", "flex"]),
+        json!(["transfer", "stakingtospot", "instant", "ETH", "earn", "flex"]),
+        json!(["transfer", "spotfromstaking", "instant", "ETH", "spot", "main"]),
+    ];
+    assert_eq!(told, expected);
+    assert!(entries.iter().all(|of| of["asset_class"] == "currency"), "{entries:?}");
+    let fill = bot.call("trades_history", Value::Null).await["trades"][0].take();
+    assert_eq!((&entries[0]["ref_id"], &entries[2]["ref_id"]), (&fill["exec_id"], &withdrawn["refid"]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_or_ended_is_refused_in_the_protocols_words() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    for params in [json!({"channel": "ticker"}), json!({"channel": "book", "symbol": []})] {
+        assert_eq!(bot.refused("subscribe", params).await, "Symbol(s) not found");
+    }
+    let named = json!({"channel": "executions"});
+    assert!(bot.refused("unsubscribe", named.clone()).await.ends_with("not subscribed"));
+    bot.call("subscribe", named.clone()).await;
+    assert_eq!(bot.refused("subscribe", named).await, "Already subscribed");
+    let mut order = limit("buy", "0.1", "10");
+    order["time_in_force"] = json!("ioc");
+    bot.call("add_order", order).await;
+    let ended = bot.item("executions", |item| item["exec_type"] == "canceled").await;
+    assert_eq!((&ended["reason"], &ended["order_userref"]), (&json!("Immediate or cancel"), &json!(0)), "{ended}");
+}
