@@ -188,6 +188,44 @@ async fn a_batch_is_canceled_by_ids_and_by_numbers_of_groups_in_either_form() {
 }
 
 #[tokio::test]
+async fn a_batch_is_canceled_by_client_ids_beside_order_ids() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let mut order = limit("buy", 1.0, 10.0);
+        order["cl_ord_id"] = json!(name);
+        ids.push(bot.call("add_order", order).await["order_id"].clone());
+    }
+    assert_eq!(bot.call("batch_cancel", json!({"cl_ord_id": ["a", "nobody"]})).await["count"], 1);
+    assert_eq!(open(&mut bot).await, ids[1..]);
+    assert_eq!(bot.call("batch_cancel", json!({"orders": [ids[1]], "cl_ord_id": ["c"]})).await["count"], 2);
+    assert_eq!(open(&mut bot).await, ids[3..]);
+}
+
+#[tokio::test]
+async fn an_order_is_amended_by_either_id_and_an_edit_may_only_be_checked() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let mut named = limit("buy", 1.0, 10.0);
+    named["cl_ord_id"] = json!("mine");
+    let id = bot.call("add_order", named).await["order_id"].clone();
+    let amended = bot.call("amend_order", json!({"cl_ord_id": "mine", "limit_price": 11})).await;
+    let expected = json!({"amend_id": amended["amend_id"], "order_id": id, "cl_ord_id": "mine"});
+    assert_eq!(amended, expected);
+    let again = bot.refused("amend_order", json!({"order_id": id, "limit_price": 11})).await;
+    assert!(again.starts_with("EGeneral:Invalid arguments:order_qty: nothing would change"), "{again}");
+    for ids in [json!({}), json!({"order_id": id, "cl_ord_id": "mine"})] {
+        let error = bot.refused("amend_order", ids).await;
+        assert_eq!(error, "EGeneral:Invalid arguments:order_id: give exactly one of order_id and cl_ord_id");
+    }
+    let plain = bot.call("add_order", limit("buy", 1.0, 10.0)).await["order_id"].clone();
+    let edit = json!({"order_id": plain, "symbol": "BTC/USD", "order_qty": 2, "validate": true});
+    assert_eq!(bot.call("edit_order", edit).await, json!({"order_id": "", "original_order_id": plain}));
+    assert_eq!(open(&mut bot).await, [id, plain]);
+}
+
+#[tokio::test]
 async fn d4_57_who_asked_for_it_loses_its_orders_with_its_last_socket() {
     let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
     let keys = [key(ScopeSet::ALL), key(ScopeSet::ALL), with(always)];

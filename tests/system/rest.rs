@@ -89,18 +89,20 @@ async fn stock_clients_find_assets_and_pairs_under_the_names_they_ask_for() {
     let address = server.address();
     let pairs = rest(address, "/0/public/AssetPairs?pair=BTC%2FUSD").await;
     let pair = &pairs["result"]["BTC/USD"];
-    assert_eq!((&pair["pair_decimals"], &pair["lot_decimals"]), (&json!(1), &json!(8)));
-    assert_eq!(pair["lot"], "unit");
-    assert_eq!((&pair["base"], &pair["quote"], &pair["status"]), (&json!("BTC"), &json!("USD"), &json!("online")));
-    assert_eq!((&pair["fees"], &pair["fees_maker"]), (&json!([[0, 0.4]]), &json!([[0, 0.25]])));
-    assert_eq!((&pair["ordermin"], &pair["costmin"]), (&json!("0.00005000"), &json!("0.5000")));
+    let expected = json!({"altname": "BTCUSD", "wsname": "BTC/USD", "aclass_base": "currency", "base": "BTC",
+        "aclass_quote": "currency", "quote": "USD", "lot": "unit", "cost_decimals": 4, "pair_decimals": 1,
+        "lot_decimals": 8, "lot_multiplier": 1, "leverage_buy": [], "leverage_sell": [], "fees": [[0, 0.4]],
+        "fees_maker": [[0, 0.25]], "fee_volume_currency": "USD", "margin_call": 80, "margin_stop": 40,
+        "ordermin": "0.00005000", "costmin": "0.5000", "tick_size": "0.1", "status": "online"});
+    assert_eq!(*pair, expected);
     let renamed = rest(address, "/0/public/AssetPairs?pair=BTCUSD").await;
     assert_eq!(renamed["result"]["BTCUSD"]["wsname"], "BTC/USD");
     let unknown = rest(address, "/0/public/AssetPairs?pair=BTC%2FUSD,DOGE%2FUSD").await;
     assert_eq!(unknown, json!({"error": ["EQuery:Unknown asset pair"]}));
     let assets = rest(address, "/0/public/Assets").await;
-    assert_eq!(assets["result"]["USD"]["decimals"], 4);
-    assert_eq!(assets["error"], json!([]));
+    let usd =
+        json!({"aclass": "currency", "altname": "USD", "decimals": 4, "display_decimals": 5, "status": "enabled"});
+    assert_eq!((&assets["result"]["USD"], &assets["error"]), (&usd, &json!([])));
     assert_eq!(rest(address, "/0/public/SystemStatus").await["result"]["status"], "online");
     assert!(rest(address, "/0/public/Time").await["result"]["unixtime"].as_u64().unwrap() > 1_700_000_000);
     server.stop().await.unwrap();

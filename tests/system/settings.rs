@@ -231,6 +231,20 @@ async fn a_token_binds_a_bare_socket_to_its_key_for_good() {
     assert_eq!(again.call("key_info", json!({"token": first})).await["service_user"], "Bot 1");
 }
 
+#[tokio::test]
+async fn a_token_may_be_asked_for_with_json_whose_nonce_is_a_number_or_a_text() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    for quote in ["", "\""] {
+        let nonce = next_nonce();
+        let body = format!("{{\"nonce\": {quote}{nonce}{quote}}}");
+        let sign = Signed { path: TOKEN_CALL, nonce: &nonce, body: body.as_bytes() }.sign(&secret(1));
+        let headers = [("API-Key", "key-1"), ("API-Sign", &sign), ("Content-Type", "application/json")];
+        let (status, _, answer) = http(world.address, "POST", TOKEN_CALL, &headers, &body).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert!(status == 200 && answer["result"]["token"].is_string(), "{body}: {answer}");
+    }
+}
+
 /// As after a journal was cut back to a backup: the master key is the same, the key is not there.
 #[tokio::test]
 async fn a_token_for_a_key_that_is_not_there_is_refused_and_the_socket_goes_on() {
