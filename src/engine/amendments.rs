@@ -113,7 +113,8 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         let price = if let Level::Static(price) = level { price } else { trigger.price };
         if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
             terms.trigger = Some(Trigger { level, price, peak: None, ..trigger });
-            order = armed(t.state(), market, order)?;
+            let named = |refusal: Reject| Reject { field: refusal.field.map(|_| "trigger_price"), ..refusal };
+            order = armed(t.state(), market, order).map_err(named)?;
         }
     }
     Ok(order)

@@ -3,6 +3,7 @@
 use countersign::domain::ids::OrderId;
 use countersign::domain::markets::MarketStatus;
 use countersign::domain::orders::{OrderType, Side};
+use countersign::domain::terms::PriceType;
 use countersign::domain::time::Moment;
 use countersign::engine::amendments::edit;
 use countersign::engine::command::{AmendOrder, AskedTerms, EditOrder, OrderRef, PlaceOrder};
@@ -114,6 +115,20 @@ fn an_amendment_to_no_more_than_is_filled_ends_the_order_whatever_else_it_asks()
     floor.amend(alice, &ending).unwrap();
     assert_eq!(floor.told(), ["amended Kept", "ended AmendedToFilled"]);
     assert_eq!(floor.venue.balance(alice, USD).1, 0);
+}
+
+#[test]
+fn a_trigger_that_cannot_be_measured_is_refused_by_the_name_that_an_amendment_has_for_it() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let stop = floor.place(alice, &triggered(OrderType::StopLoss, Side::Sell, "0.5", "29000", None));
+    let below = AmendOrder {
+        trigger_price: Some(decimal("-100")),
+        trigger_price_type: Some(PriceType::Pct),
+        ..amendment(stop)
+    };
+    let refusal = floor.amend(alice, &below).unwrap_err();
+    assert_eq!((refusal.code, refusal.field), (Code::InvalidArguments, Some("trigger_price")), "{}", refusal.text());
 }
 
 /// An edit that changes nothing yet.
