@@ -29,7 +29,7 @@ use crate::engine::command::Command;
 use crate::engine::members::not_invited;
 use crate::engine::query::Query;
 use crate::engine::reject::{Code, Reject};
-use crate::sequencer::handle::Work;
+use crate::sequencer::handle::{Answer, Work};
 use crate::wire::leaf::Object;
 
 /// The cookie's name.
@@ -134,6 +134,10 @@ async fn signed_in(
         Ok(_) => {
             attempt.succeeded();
             gateway.activity.touch(bearer_hash(&token), now);
+            if let Some(former) = cookie(headers) {
+                // With its cookie replaced nobody could sign out of it any more. It may have ended already.
+                let _ = end(gateway, Principal::SERVER, former).await;
+            }
             Ok(token)
         }
         Err(Unanswered::Refused(reject)) if reject.code == Code::CodeUsed => {
@@ -210,11 +214,16 @@ async fn sign_out(
 ) -> Result<impl IntoResponse, Refusal> {
     check_origin(&gateway, &headers)?;
     let token = cookie(&headers).ok_or_else(no_session)?;
-    let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
-    let asked = gateway.ask(Principal::public(peer), Work::Command(command)).await;
-    asked.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
+    let ended = end(&gateway, Principal::public(peer), token).await;
+    ended.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
     Ok(([(header::SET_COOKIE, gone)], Json(json!({"error": []}))))
+}
+
+/// Ends the session of a cookie, and with it its sockets.
+async fn end(gateway: &Gateway, by: Principal, token: &str) -> Result<Answer, Unanswered> {
+    let command = Command::CloseMemberSession { cookie_hash: bearer_hash(token) };
+    gateway.ask(by, Work::Command(command)).await
 }
 
 /// First `password`, answered with the TOTP secret; then `otp`, which confirms it.

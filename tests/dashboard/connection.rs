@@ -50,14 +50,24 @@ async fn a_place_that_could_not_be_drawn_says_so_and_is_drawn_later() {
     browser.close().await;
 }
 
-/// Another tab of the same browser signs in.
-async fn signs_in_elsewhere(browser: &Browser, name: &str) {
+/// The page loses its connection, and comes back once another tab of the same browser has signed in.
+async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
+    browser
+        .eval(
+            "globalThis.tries = [];
+             const later = setTimeout; globalThis.setTimeout = (act, ms) => (ms ? tries.push(act) : later(act));",
+        )
+        .await;
+    world.stop().await;
+    browser.until("return tries.length === 1").await;
+    world.start().await;
     let body = json!({"email": format!("{name}@acme.test"), "password": PASSWORD, "otp": code(0)}).to_string();
     let script = format!(
         "return (await fetch('/session', {{ method: 'POST', body: '{body}',
          headers: {{ 'content-type': 'application/json' }} }})).status"
     );
     assert_eq!(browser.eval(&script).await, json!(200));
+    browser.eval("tries[0]()").await;
 }
 
 /// Until the page says that it is this Member's.
@@ -72,9 +82,7 @@ async fn a_page_that_comes_back_as_another_member_says_who_whatever_is_open() {
     browser.sign_in("alice", 0).await;
     browser.click("#freeze").await;
     browser.wait("dialog form").await;
-    signs_in_elsewhere(&browser, "carol").await;
-    belongs_to(&browser, "alice").await;
-    world.restart().await;
+    comes_back_as(&browser, &mut world, "carol").await;
     belongs_to(&browser, "carol").await;
     browser.close().await;
 }
@@ -90,8 +98,7 @@ async fn a_page_that_comes_back_does_nothing_before_it_knows_for_whom() {
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=comment]", "not this week").await;
     browser.hold("member_info").await;
-    signs_in_elsewhere(&browser, "alice").await;
-    world.restart().await;
+    comes_back_as(&browser, &mut world, "alice").await;
     browser.held(1).await;
     browser.press("Reject").await;
     browser.until("return document.querySelector('#decide .problem').textContent.includes('not connected')").await;

@@ -154,6 +154,28 @@ async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
 }
 
 #[tokio::test]
+async fn rule_16_a_sign_in_ends_the_session_whose_cookie_it_replaces() {
+    let world = World::new(&[]).await;
+    let cookie = Client::sign_in(world.address, "carol@acme.test", 0).await;
+    let mut carol = Client::with_cookie(world.address, &cookie).await.unwrap();
+    let mut elsewhere = Client::member(world.address, "carol@acme.test", 1).await.unwrap();
+    let origin = format!("http://{}", world.address);
+    let sign_in = async |password: &str| {
+        let headers = [("Origin", origin.as_str()), JSON, ("Cookie", cookie.as_str())];
+        let body = json!({"email": "alice@acme.test", "password": password, "otp": code(0)}).to_string();
+        http(world.address, "POST", "/session", &headers, &body).await.0
+    };
+    assert_eq!(sign_in("correct cow battery").await, 401);
+    carol.call("member_info", json!({})).await;
+    assert_eq!(sign_in(PASSWORD).await, 200);
+    assert_eq!(carol.closed().await, (4005, "session ended".to_owned()));
+    elsewhere.call("member_info", json!({})).await;
+    let log = Client::member(world.address, "alice@acme.test", 1).await.unwrap().call("audit_log", json!({})).await;
+    let end = log["entries"].as_array().unwrap().iter().find(|entry| entry["action"] == "sign_out").unwrap();
+    assert_eq!((&end["actor"], &end["subject"]), (&json!("server"), &json!("MEM3")), "she did not sign out herself");
+}
+
+#[tokio::test]
 async fn rule_27_a_freeze_closes_keys_and_tells_every_member() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
