@@ -1,6 +1,7 @@
 //! The queue, live: what arrives, what leaves, and what a lost server costs.
 
 use countersign::access::scope::ScopeSet;
+use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
@@ -15,6 +16,14 @@ pub const NOTIFICATIONS: &str = "globalThis.notes = []; globalThis.Notification 
 pub async fn asked(bot: &mut Client, amount: &str) -> String {
     let withdrawal = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": amount})).await;
     withdrawal["request_id"].as_str().unwrap().to_owned()
+}
+
+/// A bot whose key a Member makes, and so manages.
+pub async fn made_by(member: &mut Client, world: &World, name: &str) -> Client {
+    let asked = json!({"name": name, "scopes": ["withdraw"], "otp": code(0)});
+    let made = member.call("create_service_user", asked).await;
+    let [api_key, secret] = ["api_key", "api_secret"].map(|name| made[name].as_str().unwrap());
+    Client::signed(world.address, api_key, &decode_secret(secret).unwrap()).await.unwrap()
 }
 
 /// Until a request stands in the queue, or no longer does.
@@ -180,6 +189,23 @@ async fn rule_22_who_lost_a_vote_and_may_vote_again_can_select_the_request() {
         alice.call("edit_member", edit).await;
     }
     browser.until(&selects).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_told_so() {
+    let mut people = people();
+    people[1].permissions = people[0].permissions.clone();
+    let world = World::peopled(&[], &people).await;
+    let mut bot = made_by(&mut world.member("alice").await, &world, "Treasury Bot").await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.wait(&format!("input[data-select={id}]")).await.send_keys(" ").await.unwrap();
+    browser.until("return document.querySelector('.toast.bad')?.textContent.includes('cannot approve') ?? false").await;
+    assert_eq!(browser.eval("return document.querySelector('[data-select]')").await, Value::Null);
+    assert_eq!(browser.eval("return document.querySelector('form.bar').hidden").await, json!(true));
+    assert_eq!(browser.eval("return document.activeElement.dataset.request").await, json!(id), "the keyboard stays");
     browser.close().await;
 }
 

@@ -1,13 +1,12 @@
 //! One request in full: what happens to it while somebody is deciding.
 
 use countersign::access::scope::ScopeSet;
-use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::client::{Client, ballot, code};
+use super::client::{ballot, code};
 use super::genesis::people;
-use super::queue::{asked, keys, listed};
+use super::queue::{asked, keys, listed, made_by};
 use super::world::{World, key};
 
 /// Two votes for a withdrawal from now on.
@@ -83,11 +82,7 @@ async fn rule_22_who_manages_the_asking_key_is_told_why_there_is_nothing_to_deci
     let mut people = people();
     people[1].permissions = people[0].permissions.clone();
     let world = World::peopled(&[], &people).await;
-    let mut alice = world.member("alice").await;
-    let made = json!({"name": "Treasury Bot", "scopes": ["withdraw"], "otp": code(0)});
-    let made = alice.call("create_service_user", made).await;
-    let [api_key, secret] = ["api_key", "api_secret"].map(|name| made[name].as_str().unwrap());
-    let mut bot = Client::signed(world.address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
+    let mut bot = made_by(&mut world.member("alice").await, &world, "Treasury Bot").await;
     let id = asked(&mut bot, "1").await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::browser::{Browser, Look};
 use super::client::{Client, code, code_of};
 use super::demo::Demo;
-use super::queue::{NOTIFICATIONS, asked, listed};
+use super::queue::{NOTIFICATIONS, asked, listed, made_by};
 use super::world::{World, key};
 
 /// A name that wants to be read as another one, or as markup.
@@ -43,10 +43,7 @@ async fn d3_45_markup_bidi_and_look_alikes_are_shown_for_what_they_are() {
 #[tokio::test]
 async fn d3_45_headings_choices_and_notifications_show_names_as_the_lists_do() {
     let world = World::new(&[]).await;
-    let mut alice = world.member("alice").await;
-    let params = json!({"name": HOSTILE, "scopes": ["withdraw"], "otp": code(0)});
-    let made = alice.call("create_service_user", params).await;
-    let [api_key, secret] = ["api_key", "api_secret"].map(|name| made[name].as_str().unwrap());
+    let mut bot = made_by(&mut world.member("alice").await, &world, HOSTILE).await;
     let browser = Browser::open(world.address).await;
     browser.eval(NOTIFICATIONS).await;
     browser.sign_in("alice", 1).await;
@@ -55,7 +52,6 @@ async fn d3_45_headings_choices_and_notifications_show_names_as_the_lists_do() {
     browser.wait("option[value=SVC1]").await;
     let choice = browser.eval("return document.querySelector('option[value=SVC1]').textContent").await;
     assert_eq!(choice, json!(as_text));
-    let mut bot = Client::signed(world.address, api_key, &decode_secret(secret).unwrap()).await.unwrap();
     asked(&mut bot, "1").await;
     browser.until("return notes.length === 1").await;
     assert_eq!(browser.eval("return notes[0]").await, json!(format!("withdraw by {as_text}")));

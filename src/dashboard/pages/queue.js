@@ -29,9 +29,20 @@ function tally(request) {
 function line(app, request, chosen, toggled) {
   const [what, subject] = ["what", "about"].map((name) => `${name}-${request.request_id}`);
   const full = h("div", { class: "full", hidden: !chosen }, payloadFacts(request.payload));
-  const onchange = ({ target }) => {
-    full.hidden = !target.checked;
-    toggled(target.checked);
+  const choose = (yes) => {
+    full.hidden = !yes;
+    toggled(yes);
+  };
+  const onchange = async ({ target }) => {
+    choose(target.checked);
+    if (!target.checked) return;
+    // A pushed request does not say what its reader may do.
+    const { can } = await app.call("request_info", { request_id: request.request_id });
+    if (can.includes("approve") || !target.isConnected) return;
+    if (target === document.activeElement) document.getElementById(what).focus();
+    target.replaceWith("–");
+    choose(false);
+    app.said("You cannot approve this request. Open it to see why.", "bad");
   };
   return row(COLUMNS, [
     settled(app, request) ??
