@@ -86,10 +86,11 @@ async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
     }
     assert!(browser.text("main tbody").await.contains("bc1qcold"), "what a vote is about is seen before it");
     browser.fill("form.bar input[name=otp]", &code(0)).await;
-    browser.press("Approve selected").await;
+    browser.press("Approve 2 selected").await;
     for id in &ids[1..] {
         listed(&browser, id, false).await;
     }
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"), "the keyboard goes on from here");
     browser.go("#/history").await;
     browser.fill("input[type=search]", "not this week").await;
     browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
@@ -206,6 +207,27 @@ async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_tol
     assert_eq!(browser.eval("return document.querySelector('[data-select]')").await, Value::Null);
     assert_eq!(browser.eval("return document.querySelector('form.bar').hidden").await, json!(true));
     assert_eq!(browser.eval("return document.activeElement.dataset.request").await, json!(id), "the keyboard stays");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_bar_of_a_vote_covers_nothing_that_has_the_keyboard() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let mut last = String::new();
+    for _ in 0..30 {
+        last = asked(&mut bot, "1").await;
+    }
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &last, true).await;
+    browser.wait("input[data-select]").await.send_keys(" ").await.unwrap();
+    let free = "const at = document.activeElement.getBoundingClientRect();
+        return at.bottom <= document.querySelector('form.bar').getBoundingClientRect().top";
+    for _ in 0..58 {
+        keys(&browser, "\u{e004}").await;
+        assert_eq!(browser.eval(free).await, json!(true));
+    }
     browser.close().await;
 }
 

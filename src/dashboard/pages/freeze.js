@@ -14,7 +14,7 @@ export function freezeButton(app) {
   if (!frozen)
     return may
       ? h("button", { id: "freeze", class: "danger", onclick: () => freeze(app) }, "Freeze")
-      : h("span", { id: "freeze" });
+      : h("span", { id: "freeze", hidden: true });
   const what = frozen.scope === "all" ? "Everything is frozen" : "Withdrawals are frozen";
   return h("button", { id: "freeze", class: "danger on", onclick: () => thaw(app, frozen) }, what);
 }

@@ -90,8 +90,13 @@ export function queue(app) {
     if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
     otp.value = "";
   };
-  const button = h("button", { class: "primary" }, "Approve selected");
+  const button = h("button", { class: "primary" });
   const vote = form({ class: "bar vote" }, button, approve, field("One-time code", otp));
+  const offer = () => {
+    if (chosen.size === 0 && vote.contains(document.activeElement)) app.main.focus();
+    vote.hidden = chosen.size === 0;
+    button.textContent = `Approve ${chosen.size} selected`;
+  };
 
   const put = (request) => {
     const id = request.request_id;
@@ -105,7 +110,7 @@ export function queue(app) {
     const toggled = (yes) => {
       if (yes) chosen.set(id, request);
       else chosen.delete(id);
-      vote.hidden = chosen.size === 0;
+      offer();
     };
     const element = line(app, request, chosen.has(id), toggled);
     const focused = before?.element.contains(document.activeElement) && document.activeElement.tagName;
@@ -128,7 +133,7 @@ export function queue(app) {
     for (const request of [...pending.values()].sort(oldest)) put(request);
     list.hidden = rows.size === 0;
     empty.hidden = rows.size > 0;
-    vote.hidden = chosen.size === 0;
+    offer();
   };
   app.connection.addEventListener("queue", draw, { signal: app.gone });
   app.main.append(h("h1", {}, "Queue"), list, empty, vote);
