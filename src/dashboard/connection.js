@@ -74,8 +74,9 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * Gives what calls `load`, and calls it when a request that `concerns` it changes, and when a lost connection is
-   * back, until `gone`. What changes while it loads, however much, costs one load more.
+   * Gives what calls `load`, and calls it when a request that `concerns` it changes, when the server tells of its
+   * status, such as a freeze, and when a lost connection is back, until `gone`. What changes while it loads, however
+   * much, costs one load more.
    */
   follow(concerns, load, gone) {
     let loading = null;
@@ -100,7 +101,7 @@ export class Connection extends EventTarget {
       if (this.state === "live") throw error;
     };
     const live = () => this.state === "live" && again().catch(told);
-    this.addEventListener("state", live, { signal: gone });
+    for (const name of ["state", "status"]) this.addEventListener(name, live, { signal: gone });
     this.addEventListener("request", ({ detail }) => concerns(detail.request) && live(), { signal: gone });
     return again;
   }

@@ -98,6 +98,21 @@ async fn rule_22_who_manages_the_asking_key_is_told_why_there_is_nothing_to_deci
 }
 
 #[tokio::test]
+async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.wait("#decide button.primary").await;
+    alice.call("freeze", json!({"scope": "withdrawals", "reason": "a key leaked"})).await;
+    browser.until("return document.querySelector('#decide button.primary') === null").await;
+    assert_eq!(browser.text("#decide .actions").await, "Reject");
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn what_a_place_still_waits_for_is_not_drawn_over_the_next_one() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;
