@@ -269,3 +269,23 @@ async fn a_page_whose_member_gains_or_loses_rights_shows_what_may_be_seen_now() 
     browser.until("return document.querySelector('nav [data-place=withdraw]') === null").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.pending").await;
+    let request = bob.call("request_info", json!({"request_id": id})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.wait("main .tag.approved").await;
+    assert_eq!(browser.eval("return document.querySelector('main .tag.pending')").await, Value::Null);
+    browser.go("#/audit").await;
+    browser.fill("input[type=search]", "bot 1").await;
+    browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
+    assert!(browser.text("main tbody").await.contains("Bot 1 SVC1"));
+    browser.close().await;
+}

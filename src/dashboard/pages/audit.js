@@ -10,8 +10,11 @@ export async function audit(app) {
   const search = h("input", { type: "search", name: "search", placeholder: "actor, action, id, hash…" });
   const more = h("button", { onclick: () => load() }, "Older entries");
   const entries = [];
-  const { members } = await app.call("members");
-  const names = new Map(members.map((member) => [member.member_id, member.name]));
+  const [{ members }, { service_users }] = await Promise.all([app.call("members"), app.call("service_users")]);
+  const names = new Map([
+    ...members.map(({ member_id, name }) => [member_id, name]),
+    ...service_users.map(({ service_user_id, name }) => [service_user_id, name]),
+  ]);
   let cursor;
   const draw = () => {
     const wanted = search.value.trim().toLowerCase();

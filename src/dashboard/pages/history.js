@@ -60,6 +60,14 @@ export async function history(app) {
     return load();
   };
   const more = h("button", { onclick: load }, "Older requests");
+  // What was pending when it was listed may have ended since.
+  const changed = ({ detail: { request } }) => {
+    const at = found.findIndex(({ request_id }) => request_id === request.request_id);
+    if (at === -1) return;
+    found[at] = request;
+    draw();
+  };
+  app.connection.addEventListener("request", changed, { signal: app.gone });
   for (const select of [state, workflow]) select.addEventListener("change", anew);
   search.addEventListener("input", draw);
   app.main.append(
