@@ -29,6 +29,8 @@ export function listing(app, { title, workflow, columns, empty, fetch, row, add 
   const list = h("div", {});
   const draw = async () => {
     const all = await fetch();
+    const { activeElement } = document;
+    const held = list.contains(activeElement) && activeElement.ariaLabel;
     list.replaceChildren(
       table(
         columns,
@@ -36,11 +38,13 @@ export function listing(app, { title, workflow, columns, empty, fetch, row, add 
         empty,
       ),
     );
+    const same = held && [...list.querySelectorAll("button")].find((one) => one.ariaLabel === held);
+    if (held) (same ?? app.main).focus();
   };
   const button =
     app.may(workflow, "initiate") &&
     h("button", { class: "primary", id: "add", onclick: () => open(add.form()) }, add.title);
-  app.main.append(h("h1", {}, title), list, h("div", { class: "actions" }, button || null), below);
+  app.main.append(h("h1", {}, title), list, h("div", { class: "actions" }, button), below);
   const again = app.follow((request) => request.workflow === workflow, draw);
   return again();
 }

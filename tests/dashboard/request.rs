@@ -105,10 +105,11 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
-    browser.wait("#decide button.primary").await;
+    browser.fill("#decide input[name=otp]", "123").await;
     alice.call("freeze", json!({"scope": "withdrawals", "reason": "a key leaked"})).await;
     browser.until("return document.querySelector('#decide button.primary') === null").await;
     assert_eq!(browser.text("#decide .actions").await, "Reject");
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"), "the keyboard goes on from here");
     browser.close().await;
 }
 

@@ -97,3 +97,21 @@ async fn a_key_whose_request_was_executed_later_is_claimed() {
     browser.wait("#claim input[name=otp]").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_change_reaches_the_list_and_the_closer_look_and_leaves_the_keyboard_where_it_is() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.press("Details").await;
+    browser.wait("[data-user='Bot 1']").await.send_keys("\u{e008}").await.unwrap();
+    assert_eq!(browser.eval("return document.activeElement.dataset.user").await, json!("Bot 1"));
+    let disabled = json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)});
+    alice.call("edit_service_user", disabled).await;
+    browser.wait("main .tag.disabled").await;
+    assert!(browser.text("main section dl").await.contains("disabled"));
+    assert_eq!(browser.eval("return document.activeElement.dataset.user").await, json!("Bot 1"));
+    browser.close().await;
+}

@@ -20,28 +20,38 @@ const SCOPES = [
 /** The page. */
 export function access(app) {
   const done = (request) => outcome(app, request);
+  // At whom one looks closely, as they were, and the card that shows it.
+  let close = null;
+  const look = (user, open) => {
+    close = { user, card: show(app, user, open, done) };
+    return close.card;
+  };
+  const refresh = (user, open) => {
+    const same = close?.card.isConnected && close.user.service_user_id === user.service_user_id;
+    if (!same || JSON.stringify(close.user) === JSON.stringify(user)) return;
+    const { card } = close;
+    const [below, held] = [card.parentElement, card.contains(document.activeElement)];
+    card.replaceWith(look(user, open));
+    if (held) below.focus();
+  };
   return listing(app, {
     title: "Service Users",
     workflow: "manage_access",
     columns: ["Name", "Status", "Scopes", "Last seen", "Open connections", ""],
     empty: "No Service User yet.",
     fetch: async () => (await app.call("service_users")).service_users,
-    row: (user, open) => [
-      safe(user.name),
-      h("span", { class: `tag ${user.status}` }, user.status),
-      `${user.scopes.length} of 10`,
-      time(user.last_seen),
-      String(user.open_connections),
-      h(
-        "button",
-        {
-          onclick: () => open(show(app, user, open, done)),
-          "data-user": user.name,
-          "aria-label": `Details of ${plain(user.name)}`,
-        },
-        "Details",
-      ),
-    ],
+    row: (user, open) => {
+      refresh(user, open);
+      const attributes = { "data-user": user.name, "aria-label": `Details of ${plain(user.name)}` };
+      return [
+        safe(user.name),
+        h("span", { class: `tag ${user.status}` }, user.status),
+        `${user.scopes.length} of 10`,
+        time(user.last_seen),
+        String(user.open_connections),
+        h("button", { ...attributes, onclick: () => open(look(user, open)) }, "Details"),
+      ];
+    },
     add: { title: "Create Service User", form: () => create(app, done) },
   });
 }

@@ -119,9 +119,11 @@ export function request(app) {
         checked(own, found.digest),
       ),
     );
+    const held = decision.contains(document.activeElement);
     decision.replaceChildren(
       ...[decide(app, found, own === found.digest, again), secret && claim(app, found)].filter(Boolean),
     );
+    if (held) app.main.focus();
   };
   const again = app.follow((request) => request.request_id === id, load);
   return again();
@@ -212,7 +214,6 @@ function decide(app, found, matches, again) {
       else if (!refused) app.said(DONE[method]);
       await again();
       if (refused) throw new Error(refused);
-      app.main.focus();
     } catch (error) {
       if (problem.isConnected) problem.textContent = error.message;
       else app.said(error.message, "bad");
