@@ -203,7 +203,8 @@ async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_tol
     let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.wait(&format!("input[data-select={id}]")).await.send_keys(" ").await.unwrap();
-    browser.until("return document.querySelector('.toast.bad')?.textContent.includes('cannot approve') ?? false").await;
+    browser.wait(".toast.bad").await;
+    assert!(browser.text(".toast.bad").await.contains(&format!("You cannot approve {id}.")));
     assert_eq!(browser.eval("return document.querySelector('[data-select]')").await, Value::Null);
     assert_eq!(browser.eval("return document.querySelector('form.bar').hidden").await, json!(true));
     assert_eq!(browser.eval("return document.activeElement.dataset.request").await, json!(id), "the keyboard stays");

@@ -37,12 +37,13 @@ function line(app, request, chosen, toggled) {
     choose(target.checked);
     if (!target.checked) return;
     // A pushed request does not say what its reader may do.
-    const { can } = await app.call("request_info", { request_id: request.request_id });
+    const { request_id } = request;
+    const { can } = await app.call("request_info", { request_id });
     if (can.includes("approve") || !target.isConnected) return;
     if (target === document.activeElement) document.getElementById(what).focus();
     target.replaceWith("–");
     choose(false);
-    app.said("You cannot approve this request. Open it to see why.", "bad");
+    app.said(`You cannot approve ${request_id}. Open it to see why.`, "bad");
   };
   return row(COLUMNS, [
     settled(app, request) ??
