@@ -340,3 +340,24 @@ fn rule_40_of_ended_requests_the_last_can_be_looked_up_and_those_that_a_member_n
     approvals.apply(&ended(2));
     assert_eq!([1, 2, 3, 4, 5, last].map(|id| kept(&approvals, id)), [true, true, false, false, true, true]);
 }
+
+#[test]
+fn d3_29_one_place_alone_turns_votes_into_an_approval() {
+    let mut found = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from("src/engine")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines().filter(|line| line.contains("RequestState::Approved") && !line.contains("=> \""));
+            found.extend(lines.map(|line| (path.file_name().unwrap().to_owned(), line.trim().to_owned())));
+        }
+    }
+    found.retain(|(_, line)| line != "RequestState::Approved,");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "decisions.rs");
+}

@@ -8,6 +8,7 @@ use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, MemberId, ServiceUserId};
 use countersign::domain::orders::Side;
 use countersign::domain::text::AssetCode;
+use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, InitiatorId, RequestState};
 use countersign::engine::command::{Command, Initiation};
 use countersign::engine::freezes::FreezeScope;
@@ -16,6 +17,7 @@ use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::query::{Query, Reply, View};
 use countersign::engine::reject::Code;
 use countersign::engine::service_users::{KeyRef, KeyStatus};
+use countersign::engine::state::State;
 use countersign::engine::withdrawals::{WithdrawalAddress, WithdrawalStatus};
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::addresses::AddressChange;
@@ -227,6 +229,36 @@ fn rule_21_the_first_rule_that_matches_decides_and_explain_says_which() {
     };
     assert_eq!((verdict.rule, verdict.allow_execute), (Some(3), true), "yesterday's total is over");
     assert!(eligible.iter().all(|(id, _)| *id != MemberId(1)), "the asker could not vote");
+}
+
+#[test]
+fn d3_41_the_rolling_total_cannot_be_split_around() {
+    let mut stage = stage(true);
+    let rule = Rule { asset: Some(asset("BTC")), total_24h_from: Some(decimal("10")), quorum: 2, ..Rule::default() };
+    let terms = PolicyTerms { rules: vec![rule], ..PolicyTerms::of(1) };
+    let changed = stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, terms)).unwrap();
+    stage.vote(&member(2), Decision::Approve, changed.id).unwrap();
+    let needed = |stage: &mut Stage| {
+        let asked = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+        let quorum = stage.request(asked).policy.as_ref().unwrap().quorum;
+        if quorum == 1 {
+            stage.vote(&member(2), Decision::Approve, asked).unwrap();
+        }
+        quorum
+    };
+    let begun = stage.now;
+    let first: Vec<u32> = (0..11).map(|_| needed(&mut stage)).collect();
+    assert_eq!(first, [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2], "released ones count like pending ones");
+    let bytes = postcard::to_allocvec(stage.state()).unwrap();
+    stage.engine = Engine::new(postcard::from_bytes::<State>(&bytes).unwrap());
+    // The wall clock goes back: the stamp does not, and the window with it.
+    let now = stage.now;
+    stage.now = now.minus_us(2 * DAY);
+    assert_eq!(needed(&mut stage), 2, "over a restart and a clock that went back");
+    stage.now = begun.plus_us(DAY - 1);
+    assert_eq!(needed(&mut stage), 2, "to the end of the day");
+    stage.now = now.plus_us(DAY);
+    assert_eq!(needed(&mut stage), 1, "a day later the window is empty");
 }
 
 #[test]

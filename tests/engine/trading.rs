@@ -185,24 +185,36 @@ fn validate_repeats_no_order_and_finds_its_client_id_taken() {
     assert_eq!(refused(&mut venue, alice, &checked).code, Code::ClientOrderIdNotUnique);
 }
 
-/// Of deposits of five units: sound, one unit from nowhere, one unit below zero, one unit too much told.
+/// Of deposits of five units: sound, one unit from nowhere, one unit below zero or of what is held, one unit too much told.
 #[test]
 fn d5_61_one_unit_that_is_wrong_halts_in_the_same_entry() {
-    for (delta, outside, balance, broken) in [
-        (5, -5, 5, None),
-        (5, -4, 5, Some("do not sum to zero")),
-        (-1, 1, -1, Some("is overdrawn")),
-        (5, -5, 6, Some("is told a wrong balance")),
+    let (venue, [seller, ..]) = funded();
+    let stranger = venue.trader(9).account;
+    let (main, flex) = (Party::Account(stranger, Wallet::Main), Party::Account(stranger, Wallet::Flex));
+    let line = |party, asset, delta: i64, balance: i64| {
+        let (delta, balance) = (Amount(delta), Amount(balance));
+        Posting { party, asset, delta, fee: Amount::ZERO, balance }
+    };
+    let outside = |asset, delta| line(Party::Outside, asset, delta, 0);
+    let own = line(main, BTC, 5, 5);
+    for (postings, broken) in [
+        (vec![own, outside(BTC, -5)], None),
+        (vec![own, outside(BTC, -4)], Some("do not sum to zero")),
+        (vec![own, outside(BTC, -5), line(main, USD, 5, 5), outside(USD, -4)], Some("do not sum to zero")),
+        (vec![line(main, BTC, -1, -1), outside(BTC, 1)], Some("is overdrawn")),
+        (vec![line(main, BTC, 1, 0), line(flex, BTC, -1, 0)], Some("is overdrawn")),
+        (
+            vec![line(Party::Account(seller.account, Wallet::Main), BTC, -1, 999_999_999), outside(BTC, 1)],
+            Some("is overdrawn"),
+        ),
+        (vec![line(main, BTC, 5, 6), outside(BTC, -5)], Some("is told a wrong balance")),
     ] {
-        let (mut venue, _) = funded();
-        let (stranger, before) = (venue.trader(9).account, venue.events.len());
-        let Event::DepositChanged { deposit, .. } = venue.events[before - 1].1.clone() else { panic!("a deposit") };
-        let posting = |party, delta: i64, balance: i64| {
-            let (delta, balance) = (Amount(delta), Amount(balance));
-            Posting { party, asset: BTC, delta, fee: Amount::ZERO, balance }
+        let (mut venue, [seller, ..]) = funded();
+        let Some((_, Event::DepositChanged { deposit, .. })) = venue.events.last().cloned() else {
+            panic!("a deposit")
         };
-        let own = posting(Party::Account(stranger, Wallet::Main), delta, balance);
-        let postings = vec![own, posting(Party::Outside, outside, 0)];
+        placed(&mut venue, seller, &limit(Side::Sell, "10", "30000"));
+        let before = venue.events.len();
         venue.run(|t| t.emit(Event::DepositChanged { deposit, postings }));
         match (&venue.events[before + 1..], broken) {
             ([], None) => assert_eq!(venue.state.halted, None),
@@ -360,17 +372,24 @@ proptest! {
 
     #[test]
     fn d5_66_replay_and_a_stored_copy_give_the_same_state(steps in steps()) {
-        let (venue, _) = play(&steps);
+        let (mut venue, _) = play(&steps);
+        let probe = venue.trader(9);
+        venue.fund(probe, BTC, 1_000_000_000);
+        placed(&mut venue, probe, &named(limit(Side::Sell, "1", "200"), "mine"));
+        venue.run(|t| cancel_all(t, probe)).unwrap();
         prop_assert_eq!(venue.replayed().digest(), venue.state.digest());
         let bytes = postcard::to_allocvec(&venue.state).unwrap();
         let mut copy: State = postcard::from_bytes(&bytes).unwrap();
         prop_assert_eq!(copy.digest(), venue.state.digest());
-        let mut venue = venue;
-        let probe = venue.trader(9);
-        venue.fund(probe, BTC, 1_000_000_000);
+        for number in 1..=3 {
+            let account = venue.trader(number).account;
+            prop_assert_eq!(copy.orders.open(account), venue.state.orders.open(account), "oldest first");
+        }
+        // The client id is free by now, and forgotten with the next order.
+        venue.now = venue.now.plus_us(60_000_000);
         let at = venue.events.len();
-        venue.run(|t| place(t, probe, &market(Side::Sell, "3"))).ok();
-        venue.events[at - 1..].iter().for_each(|(at, event)| copy.apply(*at, event));
+        placed(&mut venue, probe, &limit(Side::Sell, "3", "90"));
+        venue.events[at..].iter().for_each(|(at, event)| copy.apply(*at, event));
         prop_assert_eq!(copy.digest(), venue.state.digest());
     }
 }
