@@ -232,13 +232,17 @@ impl Projector {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
     use crate::access::principal::Actor;
+    use crate::domain::ids::MemberId;
     use crate::domain::time::Moment;
     use crate::engine::approvals::RequestState;
     use crate::engine::event::Event;
+    use crate::engine::service_users::ServiceUserChange;
+    use crate::history::audit::{self, AuditEntry};
     use crate::history::{BATCHES_MAX, feed};
     use crate::storage::Journal;
     use crate::storage::history::tests::{everything, in_postgres};
@@ -316,6 +320,39 @@ mod tests {
             projector.writer.close().await.unwrap();
         }
         everything(&history::open(storage).await.unwrap().1).await
+    }
+
+    #[tokio::test]
+    async fn d3_47_each_kind_of_decision_is_told_and_whose_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut events = golden(dir.path()).await;
+        let changed = events.iter().find_map(|stamped| match &stamped.event {
+            Event::ServiceUserChanged { service_user, .. } => Some(service_user.clone()),
+            _ => None,
+        });
+        let (at, by, service_user) = (Moment(0), Actor::Member(MemberId(1)), changed.unwrap());
+        // What the journal does not have.
+        for change in [ServiceUserChange::Claimed, ServiceUserChange::QueryEnded] {
+            let event = Event::ServiceUserChanged { service_user: service_user.clone(), change };
+            events.push(Arc::new(Stamped { seq: Seq(1), at, by, rate: None, event }));
+        }
+        let mut told = Told::default();
+        let mut kinds = BTreeSet::new();
+        for stamped in events {
+            for row in audit::rows(&stamped, &mut told) {
+                let entry: AuditEntry = rows::read(&row.stored.body).unwrap();
+                let by = entry.actor.trim_end_matches(|of: char| of.is_ascii_digit());
+                let what = entry.action.split_once('.').map_or(entry.action.as_str(), |(_, what)| what);
+                kinds.insert(format!("{by} {what}"));
+            }
+        }
+        let expected = "MEM accept_invitation, MEM approved, MEM cancel_orders, MEM canceled, MEM claim_secret, \
+            MEM confirm_invitation, MEM executed, MEM freeze, MEM key_query_ended, MEM rejected, MEM requested, MEM restated, \
+            MEM sign_in, MEM sign_out, MEM vote_approve, MEM vote_reject, SVC canceled, SVC executed, SVC requested, \
+            VEN add_earn_strategy, VEN create_organization, VEN credit_deposit, VEN fail_withdrawal, VEN halt, \
+            VEN invite_member, VEN pay_earn_reward, VEN resume, VEN set_kyc, VEN set_market_status, VEN set_policy, \
+            VEN settle_withdrawal, server expired, server key_expired, server key_retired, server sign_out";
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>().join(", "), expected);
     }
 
     #[tokio::test]
