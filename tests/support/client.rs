@@ -177,6 +177,11 @@ impl Client {
         let _ = self.socket.send(Message::binary(bytes)).await;
     }
 
+    /// Sends a frame of any kind to a server that may have closed already.
+    pub async fn send_frame(&mut self, frame: Message) {
+        let _ = self.socket.send(frame).await;
+    }
+
     /// Calls a method: the whole reply.
     pub async fn reply(&mut self, method: &str, params: Value) -> Value {
         self.requests += 1;

@@ -172,6 +172,16 @@ async fn d2_18_a_refused_nonce_says_what_to_use_and_never_locks_the_key() {
     }
 }
 
+/// A clock in seconds, one that is slow or fast, and one in nanoseconds.
+#[tokio::test]
+async fn d2_19_a_nonce_is_as_good_whatever_clock_it_was_read_from() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (now, day) = (wall_clock().0, 86_400_000_000);
+    for nonce in [now / 1_000_000, now - day, now + day, now * 1_000, u64::MAX] {
+        open(world.address, 1, nonce).await.unwrap_or_else(|refused| panic!("{nonce}: {refused:?}"));
+    }
+}
+
 #[tokio::test]
 async fn d2_27_a_disabled_key_loses_all_its_sockets_within_a_second() {
     const SOCKETS: usize = 100;

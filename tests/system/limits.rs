@@ -10,6 +10,7 @@ use countersign::market_data::{DEPTHS, ORDER_DEPTHS};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{Client, http, limit};
 use super::operation::handed_over;
@@ -19,7 +20,7 @@ use super::world::{World, api_key, key, secret};
 #[tokio::test]
 async fn d7_78_a_socket_that_sends_too_much_is_closed_with_4009_and_harms_nobody() {
     let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.messages_per_second = 10).await;
-    let (mut loud, mut other) = (world.bot(1).await, world.bot(1).await);
+    let (mut loud, mut pinging, mut other) = (world.bot(1).await, world.bot(1).await, world.bot(1).await);
     for _ in 0..10 {
         loud.send(r#"{"method":"ping"}"#).await;
     }
@@ -30,7 +31,12 @@ async fn d7_78_a_socket_that_sends_too_much_is_closed_with_4009_and_harms_nobody
         // The server may close while this is on its way.
         let _ = loud.try_send(r#"{"method":"ping"}"#).await;
     }
-    assert_eq!(loud.closed().await, (4009, "too many requests".to_owned()));
+    for _ in 0..30 {
+        pinging.send_frame(Message::Ping(Default::default())).await;
+    }
+    for socket in [&mut loud, &mut pinging] {
+        assert_eq!(socket.closed().await, (4009, "too many requests".to_owned()));
+    }
     assert_eq!(other.reply("ping", Value::Null).await["method"], "pong");
 }
 
@@ -48,6 +54,19 @@ async fn d7_79_a_key_and_an_address_have_so_many_sockets() {
     world.bot(2).await.call("key_info", json!({})).await;
     second.call("key_info", json!({})).await;
     drop(first);
+    // The server sees its end a moment later.
+    let mut is_back = false;
+    for _ in 0..50 {
+        let mut again = world.bot(1).await;
+        again.try_send(r#"{"method":"ping"}"#).await;
+        while !is_back && let Ok(frame) = again.next_or_end().await {
+            is_back = frame["method"] == "pong";
+        }
+        if is_back {
+            break;
+        }
+    }
+    assert!(is_back, "it leaves a place to another one");
 
     let from = async |address: &str| Client::open(world.address, &[("X-Forwarded-For", address)]).await;
     let _one = from("192.0.2.1").await.unwrap();
@@ -75,7 +94,7 @@ async fn d7_79_a_body_beyond_sixteen_kib_is_refused() {
 
 #[tokio::test]
 async fn d7_79_a_full_server_turns_connections_away_and_counts_them() {
-    let world = World::configured(&[], |config| config.limits.max_connections = 1).await;
+    let world = World::configured(&[], |config| config.limits.max_connections = 2).await;
     let told = async |mut socket: TcpStream, request: &str| {
         // One that was turned away may be closed already.
         let _ = socket.write_all(request.as_bytes()).await;
@@ -83,6 +102,7 @@ async fn d7_79_a_full_server_turns_connections_away_and_counts_them() {
         let _ = socket.read_to_string(&mut answer).await;
         answer
     };
+    let _upgraded = Client::bare(world.address).await;
     let first = TcpStream::connect(world.address).await.unwrap();
     let second = TcpStream::connect(world.address).await.unwrap();
     let answer = told(second, "").await;
@@ -136,6 +156,8 @@ async fn d7_79_a_socket_that_is_silent_for_a_minute_is_closed_unless_it_follows_
         tokio::time::resume();
     };
     passes(50).await;
+    // As an answer to a ping would be.
+    silent.send_frame(Message::Pong(Default::default())).await;
     talking.reply("ping", Value::Null).await;
     passes(11).await;
     let closed = tokio::time::timeout(Duration::from_secs(10), silent.closed()).await;

@@ -131,6 +131,8 @@ async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome()
     bot.pong().await;
     let stopping = tokio::spawn(world.server.take().unwrap().stop());
     while bot.frame("status").await["data"][0]["system"] != "maintenance" {}
+    // What comes now is not taken any more.
+    bot.send(order.to_string().replace("1000", "1001")).await;
     // One a second at most: for longer than a stop waits for anything else.
     for _ in 0..7 {
         bot.frame("heartbeat").await;
@@ -143,6 +145,7 @@ async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome()
     world.start().await;
     let open = world.bot(1).await.call("open_orders", json!({})).await;
     assert_eq!(open["orders"][0]["order_id"], placed["result"]["order_id"], "{open}");
+    assert_eq!(open["orders"].as_array().unwrap().len(), 1, "{open}");
 }
 
 /// What history tells, which may be behind: each answer that says so takes its two seconds.

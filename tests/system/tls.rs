@@ -149,6 +149,21 @@ async fn who_speaks_plainly_to_a_tls_port_is_closed_and_harms_nobody() {
     assert!(answer.contains("SameSite=Strict") && answer.contains("; Secure"), "{answer}");
 }
 
+/// Of the clock that is set on by hand, so that nobody waits.
+#[tokio::test]
+async fn d7_79_who_begins_no_tls_is_closed_after_five_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    issue(dir.path());
+    let world = world(dir.path()).await;
+    let mut silent = TcpStream::connect(world.address).await.unwrap();
+    tokio::time::pause();
+    let mut answer = Vec::new();
+    let closed = timeout(Duration::from_secs(10), silent.read_to_end(&mut answer)).await;
+    tokio::time::resume();
+    closed.expect("it is closed").unwrap();
+    assert!(answer.is_empty(), "{answer:?}");
+}
+
 /// What the server tells of the end of its certificate.
 async fn end_told(address: SocketAddr, trusted: &CertificateDer<'static>) -> u64 {
     let mut asked = connect(address, trusted).await.unwrap();
