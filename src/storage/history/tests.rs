@@ -8,7 +8,9 @@ use sqlx::{Column as _, Row as _};
 
 use crate::storage::Storage;
 use crate::storage::database::Record;
+use crate::storage::postgres::ANSWER_WAIT;
 pub use crate::storage::postgres::tests::storage as in_postgres;
+use crate::storage::postgres::tests::{lock, sql};
 
 use super::tables::names;
 use super::{
@@ -378,4 +380,37 @@ async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) 
     let newest = found(&Page { limit: 1, ..ALL }, &["a", "c"]).await;
     assert_eq!(newest, [7], "of those that are equally far back the newest");
     assert_eq!(reader.orders_by_client_id(&ALL, 8, &["a", "b"]).await.unwrap(), [named(5, 8, "a").stored]);
+}
+
+/// Each statement waits for a table that somebody else holds, and not for longer than it may; all of them do.
+#[tokio::test]
+async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
+    let storage = in_postgres();
+    let (Storage::Postgres(url), (mut writer, reader)) = (&storage, open(&storage).await.unwrap()) else { panic!() };
+    let held = ["orders", "trades", "ledger_entries"].map(|table| format!("history.{table}"));
+    let held = held.map(|table| (lock(url.reveal(), &table), table));
+    let batch = HistoryBatch {
+        orders: vec![order(1, 1)],
+        trades: vec![trade(1, 1)],
+        ledger_entries: vec![entry(1, 1, 1)],
+        ..HistoryBatch::default()
+    };
+    // From here on time passes only where it is said, since somebody is always at work.
+    tokio::time::pause();
+    let telling = tokio::spawn(async move { writer.apply(&batch, 7).await });
+    for (held, table) in held {
+        let waits = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+        while sql(url.reveal(), &waits) == "0" {
+            assert!(!telling.is_finished(), "given up before {table}");
+            tokio::task::yield_now().await;
+        }
+        tokio::time::advance(ANSWER_WAIT * 2 / 3).await;
+        drop(held);
+    }
+    while !telling.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    telling.await.unwrap().unwrap();
+    tokio::time::resume();
+    assert_eq!(reader.checkpoint().await.unwrap(), 7);
 }

@@ -1,6 +1,8 @@
 //! The only writer of the history tables: a batch and its checkpoint in one transaction, many rows in one
 //! statement, because every statement costs a hand-off between threads or a round trip.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{
@@ -134,9 +136,10 @@ impl HistoryWriter {
     /// All of the statements or none.
     async fn run(&mut self, statements: &[String]) -> Result<(), HistoryError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => run::<Sqlite>(connection, statements).await,
+            // However long: its disk does not fall silent.
+            Connection::Sqlite(connection) => run::<Sqlite>(connection, Duration::MAX, statements).await,
             Connection::Postgres(postgres) => {
-                let done = run::<Postgres>(postgres.connection().await?, statements).await;
+                let done = run::<Postgres>(postgres.connection().await?, ANSWER_WAIT, statements).await;
                 postgres.used(done)
             }
         }
@@ -204,15 +207,19 @@ async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, 
     Ok(answered(ANSWER_WAIT, transaction.commit()).await?)
 }
 
-async fn run<D: Database>(connection: &mut D::Connection, statements: &[String]) -> Result<(), HistoryError>
+async fn run<D: Database>(
+    connection: &mut D::Connection,
+    wait: Duration,
+    statements: &[String],
+) -> Result<(), HistoryError>
 where
     for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
 {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = answered(wait, connection.begin()).await?;
     for statement in statements {
-        transaction.execute(AssertSqlSafe(statement.as_str())).await?;
+        answered(wait, transaction.execute(AssertSqlSafe(statement.as_str()))).await?;
     }
-    Ok(transaction.commit().await?)
+    Ok(answered(wait, transaction.commit()).await?)
 }
 
 /// New rows for Postgres: each column is bound as an array.

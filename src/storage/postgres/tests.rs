@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use server::lock;
-pub use server::{cut_writer, sql};
+pub use server::{cut_writer, lock, sql};
 
 use super::{DatabaseUrl, PostgresJournal};
+use crate::storage::history::HistoryBatch;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::{Storage, history};
 
@@ -177,6 +177,21 @@ async fn a_reader_gives_up_when_the_database_falls_silent_while_it_reads() {
     drop(held);
     let told = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end").unwrap();
     assert!(matches!(told, Err(JournalError::Unavailable(_))), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_writes_history_gives_up_when_the_database_falls_silent() {
+    for forgets in [false, true] {
+        let mut road = Road::open().await;
+        let (mut writer, _reader) = history::open(&Storage::Postgres(road.url.clone())).await.unwrap();
+        road.close().await;
+        let asked = async {
+            if forgets { writer.forget_streams(1).await } else { writer.apply(&HistoryBatch::default(), 1).await }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end");
+        assert!(told.unwrap_err().to_string().contains("no answer within 60 s"), "{forgets}");
+        tokio::time::resume();
+    }
 }
 
 /// The question was lost, or its answer: nothing will come, though the database takes other connections.
