@@ -145,6 +145,7 @@ on_each_place!(
     a_second_writer_is_refused_while_the_first_lives,
     the_chain_finds_an_edit_a_removal_and_a_reorder,
     a_last_row_that_says_it_holds_nothing_is_not_passed_over,
+    a_row_that_says_it_reaches_beyond_those_behind_it_is_not_where_the_journal_ends,
 );
 
 async fn rows_come_back_in_order_after_reopening(place: &Place) {
@@ -261,6 +262,12 @@ async fn a_last_row_that_says_it_holds_nothing_is_not_passed_over(place: &Place)
     place.tamper(|rows| rows[1].count = 0).await;
     assert_eq!(place.reader().await.rows(3, u64::MAX, 9).await.unwrap().len(), 1);
     assert_eq!(place.first_break().await, Some(3));
+}
+
+async fn a_row_that_says_it_reaches_beyond_those_behind_it_is_not_where_the_journal_ends(place: &Place) {
+    drop(place.filled(2).await);
+    place.tamper(|rows| (rows[0].count, rows[1].count) = (4, 1)).await;
+    assert_eq!(place.reader().await.digest_before(5).await.unwrap(), None);
 }
 
 async fn rows_are_those_that_hold_any_of_the_sequences_asked_for(place: &Place) {

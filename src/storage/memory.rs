@@ -100,7 +100,9 @@ impl Disk {
         if seq <= 1 {
             return Some(Digest::default());
         }
-        self.contents().rows.iter().find(|row| row.next_seq() == seq).map(|row| row.digest)
+        let contents = self.contents();
+        let last = contents.rows.iter().rev().find(|row| row.first_seq < seq)?;
+        (last.next_seq() == seq).then_some(last.digest)
     }
 
     pub(super) fn digest_of(&self, seq: u64) -> Option<Digest> {

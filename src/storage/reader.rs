@@ -47,8 +47,8 @@ impl SqlReader {
         if seq <= 1 {
             return Ok(Some(Digest::default()));
         }
-        let statement = "SELECT first_seq, digest FROM journal WHERE first_seq + count = $1 AND first_seq < $1
-             ORDER BY first_seq DESC LIMIT 1";
+        let statement = "SELECT first_seq, digest FROM journal
+             WHERE first_seq = (SELECT max(first_seq) FROM journal WHERE first_seq < $1) AND first_seq + count = $1";
         let found = self.pool.all(statement, &[signed(seq).into()], digest).await?;
         Ok(found.first().copied())
     }
