@@ -138,7 +138,6 @@ fn side(batch: &mut HistoryBatch, trade: &Trade, fill: &Fill, index: u8, stamped
         stored: Stored { at_us: at.0, id: offset, body },
         account: order.account.0.into(),
         market: trade.market.0.into(),
-        order_id: order.id.0,
     });
 }
 
@@ -152,8 +151,6 @@ fn order_row(order: &Order, reason: Option<CancelReason>, seq: Seq, index: u8, a
         service_user: order.owner.0.into(),
         cl_ord_id: order.cl_ord_id.map(|id| id.to_string()),
         userref: order.userref,
-        opened_us: order.opened_at.0,
-        offset,
     }
 }
 

@@ -46,10 +46,6 @@ pub struct OrderRow {
     pub cl_ord_id: Option<String>,
     /// The client's own number.
     pub userref: Option<i64>,
-    /// When it was accepted, in µs.
-    pub opened_us: u64,
-    /// The offset of the event that closed it.
-    pub offset: u64,
 }
 
 /// One side of a fill.
@@ -61,8 +57,6 @@ pub struct TradeRow {
     pub account: u64,
     /// Where it happened.
     pub market: u64,
-    /// The order filled.
-    pub order_id: u64,
 }
 
 /// One entry of an account's ledger.

@@ -105,9 +105,7 @@ fn orders(batch: &HistoryBatch) -> Table<'_> {
         ("service_user", integers(&rows, |row| id(row.service_user))),
         ("cl_ord_id", texts(&rows, |row| row.cl_ord_id.as_deref())),
         ("userref", integers(&rows, |row| row.userref)),
-        ("opened_us", integers(&rows, |row| time(row.opened_us))),
         ("closed_us", integers(&rows, |row| time(row.stored.at_us))),
-        ("event_offset", integers(&rows, |row| time(row.offset))),
         ("body", bodies(&rows, |row| &row.stored.body)),
     ];
     Table { name: "orders", columns }
@@ -119,7 +117,6 @@ fn trades(batch: &HistoryBatch) -> Table<'_> {
         ("exec", integers(&rows, |row| id(row.stored.id))),
         ("account", integers(&rows, |row| id(row.account))),
         ("market", integers(&rows, |row| id(row.market))),
-        ("order_id", integers(&rows, |row| id(row.order_id))),
         ("at_us", integers(&rows, |row| time(row.stored.at_us))),
         ("body", bodies(&rows, |row| &row.stored.body)),
     ];

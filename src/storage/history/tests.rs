@@ -61,14 +61,12 @@ fn order(id: u64, at_us: u64) -> OrderRow {
         service_user: 9,
         cl_ord_id: Some(format!("it's \"{id}\" é")),
         userref: Some(-3),
-        opened_us: 10,
-        offset: id * 256,
     }
 }
 
 fn trade(id: u64, at_us: u64) -> TradeRow {
     let stored = Stored { at_us, id, body: id.to_be_bytes().to_vec() };
-    TradeRow { stored, account: 1, market: 1 + id % 2, order_id: 5 }
+    TradeRow { stored, account: 1, market: 1 + id % 2 }
 }
 
 fn entry(id: u64, account: u64, at_us: u64) -> LedgerRow {

@@ -7,7 +7,7 @@ CREATE TABLE checkpoint (
 );
 INSERT INTO checkpoint (id, seq) VALUES (1, 0);
 
--- An order as its latest event left it; closed_us is null while it is open.
+-- Orders that have closed; open ones are asked of the engine.
 CREATE TABLE orders (
     order_id     INTEGER PRIMARY KEY,
     account      INTEGER NOT NULL,
@@ -15,24 +15,24 @@ CREATE TABLE orders (
     service_user INTEGER NOT NULL,
     cl_ord_id    TEXT,
     userref      INTEGER,
-    opened_us    INTEGER NOT NULL,
-    closed_us    INTEGER,
-    event_offset INTEGER NOT NULL,
+    closed_us    INTEGER NOT NULL,
     body         BLOB    NOT NULL
 );
-CREATE INDEX orders_closed ON orders (account, closed_us, order_id) WHERE closed_us IS NOT NULL;
-CREATE INDEX orders_client ON orders (account, cl_ord_id) WHERE cl_ord_id IS NOT NULL;
+CREATE INDEX orders_closed ON orders (account, closed_us, order_id);
+-- A client's own ids belong to the Service User: its last orders of one id are looked up, however many others have used it.
+CREATE INDEX orders_named ON orders (account, service_user, cl_ord_id, closed_us, order_id) WHERE cl_ord_id IS NOT NULL;
 
 -- One row per fill and side.
 CREATE TABLE trades (
-    exec     INTEGER PRIMARY KEY,
-    account  INTEGER NOT NULL,
-    market   INTEGER NOT NULL,
-    order_id INTEGER NOT NULL,
-    at_us    INTEGER NOT NULL,
-    body     BLOB    NOT NULL
+    exec    INTEGER PRIMARY KEY,
+    account INTEGER NOT NULL,
+    market  INTEGER NOT NULL,
+    at_us   INTEGER NOT NULL,
+    body    BLOB    NOT NULL
 );
 CREATE INDEX trades_time ON trades (account, at_us, exec);
+-- The last trades of each market, which `trade` begins with after a restart.
+CREATE INDEX trades_market ON trades (market, exec);
 
 CREATE TABLE ledger_entries (
     ledger_id INTEGER PRIMARY KEY,
@@ -43,3 +43,59 @@ CREATE TABLE ledger_entries (
     body      BLOB    NOT NULL
 );
 CREATE INDEX ledger_entries_time ON ledger_entries (account, at_us, ledger_id);
+
+-- Who did what in each Organization.
+CREATE TABLE audit (
+    entry_offset INTEGER PRIMARY KEY,
+    organization INTEGER NOT NULL,
+    at_us        INTEGER NOT NULL,
+    body         BLOB    NOT NULL
+);
+CREATE INDEX audit_time ON audit (organization, at_us, entry_offset);
+
+-- Deposits and withdrawals that have ended, by creation; kind is deposit or withdrawal. Open ones are asked of
+-- the engine.
+CREATE TABLE transfers (
+    id         INTEGER PRIMARY KEY,
+    kind       TEXT    NOT NULL,
+    account    INTEGER NOT NULL,
+    asset      INTEGER NOT NULL,
+    method     TEXT    NOT NULL,
+    created_us INTEGER NOT NULL,
+    body       BLOB    NOT NULL
+);
+CREATE INDEX transfers_time ON transfers (account, kind, created_us, id);
+
+-- What the trades of a market came to in each stretch of time. seq is the last event that is in it: what was
+-- told before is not added again.
+CREATE TABLE candles (
+    market   INTEGER NOT NULL,
+    interval INTEGER NOT NULL,
+    begin_us INTEGER NOT NULL,
+    open     INTEGER NOT NULL,
+    high     INTEGER NOT NULL,
+    low      INTEGER NOT NULL,
+    close    INTEGER NOT NULL,
+    trades   INTEGER NOT NULL,
+    volume   INTEGER NOT NULL,
+    cost     INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    PRIMARY KEY (market, interval, begin_us)
+) WITHOUT ROWID;
+
+-- Where the items of each private stream lie in the journal: a row for each block of 256 events with at least
+-- one of them, and the time of the first. The items themselves are the journal's.
+CREATE TABLE stream_blocks (
+    stream TEXT    NOT NULL,
+    block  INTEGER NOT NULL,
+    at_us  INTEGER NOT NULL,
+    PRIMARY KEY (stream, block)
+) WITHOUT ROWID;
+CREATE INDEX stream_blocks_time ON stream_blocks (at_us);
+
+-- Every block with an item after this event is in the table: older ones were dropped.
+CREATE TABLE streams_since (
+    id  INTEGER PRIMARY KEY CHECK (id = 1),
+    seq INTEGER NOT NULL
+);
+INSERT INTO streams_since (id, seq) VALUES (1, 0);
