@@ -1,7 +1,6 @@
 //! Queries over the tables, within the accounts and dates that the engine granted.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -9,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::History;
 use super::audit::Audited;
 use super::rows::{ClosedOrder, PastFill, read, read_candle};
-use crate::domain::candles::{CANDLES_MAX, DAY_MINUTES};
+use crate::domain::candles::{CANDLES_MAX, DAY_MINUTES, INTERVALS};
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{AssetId, LedgerId, MarketId, OrderId, Seq};
 use crate::domain::limits::PAGE_MAX;
@@ -18,7 +17,7 @@ use crate::domain::text::ClientOrderId;
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::Entry;
 use crate::engine::query::{AuditGrant, HistoryGrant};
-use crate::storage::history::{CandleRow, HistoryError, HistoryReader, OrderFilter, Page, SortKey, Stored};
+use crate::storage::history::{HistoryError, HistoryReader, OrderFilter, Page, SortKey, Stored};
 
 /// How long a query may take (rule 40).
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -57,12 +56,13 @@ pub struct Wanted {
 
 /// What public market data needs of what the tables hold now.
 pub(super) async fn past(reader: &HistoryReader) -> Result<MarketPast, HistoryError> {
-    let rows = reader.candles(u32::try_from(CANDLES_MAX).unwrap_or(u32::MAX)).await?;
-    let market = |row: &CandleRow| u16::try_from(row.market).map(MarketId).ok();
-    let candles = rows.iter().filter_map(|row| Some((market(row)?, row.interval, read_candle(row))));
-    let mut past = MarketPast { candles: candles.collect(), ..MarketPast::default() };
-    let traded: BTreeSet<MarketId> = past.candles.iter().map(|(market, ..)| *market).collect();
-    for market in traded {
+    let mut past = MarketPast::default();
+    let traded = reader.traded_markets().await?;
+    for market in traded.into_iter().filter_map(|market| u16::try_from(market).map(MarketId).ok()) {
+        for interval in INTERVALS {
+            let candles = reader.last_candles(market.0.into(), interval, CANDLES_MAX as u32).await?;
+            past.candles.extend(candles.iter().rev().map(|row| (market, interval, read_candle(row))));
+        }
         // In a minute without a trade there is no candle, so these reach back over a day or further.
         let minutes = reader.last_candles(market.0.into(), 1, DAY_MINUTES as u32).await?;
         past.minutes.extend(minutes.iter().rev().map(|row| (market, read_candle(row))));

@@ -196,7 +196,9 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
             let options = url.options("history")?.options([("synchronous_commit", "off")]);
             let writer = HistoryWriter::postgres(options.clone()).await?;
             let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
-            let options = options.options([("default_transaction_read_only", "on")]);
+            // A plan for whatever may be asked would read and sort all of an account's rows for a page of them.
+            let options =
+                options.options([("default_transaction_read_only", "on"), ("plan_cache_mode", "force_custom_plan")]);
             Ok((writer, HistoryReader::new(Pool::Postgres(pool.connect_with(options).await?))))
         }
     }

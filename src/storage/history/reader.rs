@@ -153,9 +153,15 @@ impl HistoryReader {
 
     /// Entries of an Organization's audit log, by time, and those that concern all (organization 0).
     pub async fn audit(&self, page: &Page) -> Read<Stored> {
-        let statement = "SELECT at_us, entry_offset AS id, body FROM audit
-             WHERE organization IN ($1, 0) AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
-             ORDER BY at_us DESC, entry_offset DESC LIMIT $6";
+        // Each by itself is in the order of an index, so that no more is read than may be told.
+        let [own, everybodys] = ["$1", "0"].map(|organization| {
+            format!(
+                "SELECT * FROM (SELECT at_us, entry_offset AS id, body FROM audit
+                     WHERE organization = {organization} AND at_us >= $2 AND at_us < $3 AND (at_us, entry_offset) < ($4, $5)
+                     ORDER BY at_us DESC, entry_offset DESC LIMIT $6) AS part"
+            )
+        });
+        let statement = format!("{own} UNION ALL {everybodys} ORDER BY at_us DESC, id DESC LIMIT $6");
         self.page(statement, page, &[]).await
     }
 
@@ -168,13 +174,16 @@ impl HistoryReader {
         self.pool.all(statement, &[], stored).await
     }
 
-    /// The last candles of each market and interval, `limit` of each at most, oldest first.
-    pub async fn candles(&self, limit: u32) -> Read<CandleRow> {
-        let statement =
-            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY market, interval ORDER BY begin_us DESC) AS age
-                            FROM candles) AS aged
-             WHERE age <= $1 ORDER BY market, interval, begin_us";
-        self.pool.all(statement, &[limit.into()], candle).await
+    /// The markets that were traded in, each looked up behind the one before.
+    pub async fn traded_markets(&self) -> Read<u64> {
+        let statement = "WITH RECURSIVE traded (market) AS (
+                 SELECT min(market) FROM candles
+                 UNION ALL
+                 SELECT (SELECT min(market) FROM candles WHERE market > traded.market) FROM traded
+                 WHERE market IS NOT NULL
+             )
+             SELECT market FROM traded WHERE market IS NOT NULL";
+        self.pool.all(statement, &[], |record| unsigned(record, "market")).await
     }
 
     /// The last candles of a market's interval, newest first.
@@ -189,13 +198,14 @@ impl HistoryReader {
         self.pool.all(statement, &[id(market).into(), limit.into()], stored).await
     }
 
-    /// The account's closed orders among these ids, newest first.
+    /// The account's closed orders among these ids, newest first. The plus keeps SQLite from reading all of the account's
+    /// rows for a few of them.
     pub async fn orders_by_id(&self, account: u64, order_ids: &[u64]) -> Read<Stored> {
         let ids: Vec<i64> = order_ids.iter().copied().map(id).collect();
         let each = self.pool.each("$2");
         let statement = format!(
             "SELECT closed_us AS at_us, order_id AS id, body FROM orders
-             WHERE account = $1 AND order_id IN (SELECT value FROM {each}) ORDER BY order_id DESC"
+             WHERE +account = $1 AND order_id IN (SELECT value FROM {each}) ORDER BY order_id DESC"
         );
         self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }
@@ -204,11 +214,12 @@ impl HistoryReader {
     /// a client may use an id again once its order is closed.
     pub async fn orders_by_client_id(&self, page: &Page, owner: u64, cl_ord_ids: &[&str]) -> Read<Stored> {
         let cl_ord_ids: BTreeSet<&str> = cl_ord_ids.iter().copied().collect();
-        // Each id has a limit of its own, so that none is lost behind another and no more is read than may be told.
+        // Each id has a limit of its own, so that none is lost behind another and no more is read than may be told. Its
+        // orders are of one account (rule 7); asked for here, SQLite would read all that the account has.
         let named = (8..).take(cl_ord_ids.len()).map(|name| {
             format!(
                 "SELECT * FROM (SELECT * FROM orders
-                     WHERE account = $1 AND service_user = $7 AND cl_ord_id = ${name}
+                     WHERE service_user = $7 AND cl_ord_id = ${name}
                        AND closed_us >= $2 AND closed_us < $3 AND (closed_us, order_id) < ($4, $5)
                      ORDER BY closed_us DESC, order_id DESC LIMIT $6) AS named"
             )
@@ -218,20 +229,20 @@ impl HistoryReader {
             "SELECT closed_us AS at_us, order_id AS id, body
              FROM (SELECT *, row_number() OVER (PARTITION BY cl_ord_id ORDER BY order_id DESC) AS age
                    FROM ({named}) AS own) AS aged
-             ORDER BY age, order_id DESC LIMIT $6"
+             WHERE account = $1 ORDER BY age, order_id DESC LIMIT $6"
         );
         let names = cl_ord_ids.into_iter().map(|name| Some(name).into());
         let filters: Vec<Value<'_>> = std::iter::once(id(owner).into()).chain(names).collect();
         self.page(statement, page, &filters).await
     }
 
-    /// The account's ledger entries among these ids, newest first.
+    /// The account's ledger entries among these ids, newest first, looked up as orders are.
     pub async fn ledger_entries_by_id(&self, account: u64, ledger_ids: &[u64]) -> Read<Stored> {
         let ids: Vec<i64> = ledger_ids.iter().copied().map(id).collect();
         let each = self.pool.each("$2");
         let statement = format!(
             "SELECT at_us, ledger_id AS id, body FROM ledger_entries
-             WHERE account = $1 AND ledger_id IN (SELECT value FROM {each}) ORDER BY at_us DESC, ledger_id DESC"
+             WHERE +account = $1 AND ledger_id IN (SELECT value FROM {each}) ORDER BY ledger_id DESC"
         );
         self.pool.all(statement, &[id(account).into(), Value::Integers(&ids)], stored).await
     }

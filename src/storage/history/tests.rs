@@ -2,20 +2,22 @@
 
 use std::future::Future as _;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use sqlx::{Column as _, Row as _};
 
 use crate::storage::Storage;
-use crate::storage::database::Record;
+use crate::storage::database::{Pool, Record};
 use crate::storage::postgres::ANSWER_WAIT;
 pub use crate::storage::postgres::tests::storage as in_postgres;
 use crate::storage::postgres::tests::{lock, sql};
 
 use super::tables::names;
 use super::{
-    AuditRow, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow, OrderFilter, OrderRow,
-    Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
+    AuditRow, CONNECTIONS_MAX, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow,
+    OrderFilter, OrderRow, Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
 
 /// The list, on each.
@@ -49,6 +51,7 @@ on_each_storage!(
     blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time,
     cleared_tables_are_as_new,
     the_last_orders_of_each_of_ones_own_names_are_found,
+    a_page_costs_no_more_where_there_are_more_rows,
 );
 
 const ALL: Page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
@@ -82,6 +85,11 @@ fn transfer(id: u64, kind: &str, at_us: u64) -> TransferRow {
     let stored = Stored { at_us, id, body: vec![id as u8] };
     let method = if id == 3 { "wire" } else { "chain" }.to_owned();
     TransferRow { stored, kind: kind.to_owned(), account: 1, asset: 1 + id % 2, method }
+}
+
+fn candle(market: u64, seq: u64) -> CandleRow {
+    let (begin_us, prices) = (seq * 300_000_000, [5, 9, 4, 6]);
+    CandleRow { market, interval: 5, begin_us, prices, trades: 3, volume: 30, cost: 300, seqs: (seq, seq) }
 }
 
 /// All rows of all tables, each as a text that is the same in either database.
@@ -174,8 +182,10 @@ async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Stor
         let candles = batches[told].clone();
         writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
     }
-    assert_eq!(reader.candles(10).await.unwrap(), [part([5, 9, 3, 8], 5, (8, 8)), next]);
-    assert_eq!(reader.candles(1).await.unwrap(), [next]);
+    assert_eq!(reader.traded_markets().await.unwrap(), [1]);
+    let candles = [9, 300].map(|market| CandleRow { market, ..next }).to_vec();
+    writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
+    assert_eq!(reader.traded_markets().await.unwrap(), [1, 9, 300]);
     assert_eq!(reader.last_candles(1, 5, 10).await.unwrap(), [next, part([5, 9, 3, 8], 5, (8, 8))]);
     assert_eq!(reader.last_candles(1, 5, 1).await.unwrap(), [next]);
     assert_eq!(reader.last_candles(1, 1, 10).await.unwrap(), [], "of another interval");
@@ -196,7 +206,7 @@ async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_agai
     };
     let told = async |writer: &mut HistoryWriter, candles| {
         writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
-        let [candle] = reader.candles(10).await.unwrap()[..] else { panic!("one candle") };
+        let [candle] = reader.last_candles(1, 5, 10).await.unwrap()[..] else { panic!("one candle") };
         (candle.trades, candle.volume, candle.cost)
     };
     // To the last unit it is exact; then in the table, and then in a batch of its own.
@@ -320,16 +330,7 @@ async fn blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time(storage: 
 
 async fn cleared_tables_are_as_new(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
-    let candle = CandleRow {
-        market: 1,
-        interval: 5,
-        begin_us: 300_000_000,
-        prices: [5, 9, 4, 6],
-        trades: 3,
-        volume: 30,
-        cost: 300,
-        seqs: (6, 6),
-    };
+    let candle = candle(1, 6);
     let batch = HistoryBatch {
         orders: vec![order(1, 20)],
         trades: vec![trade(1, 20)],
@@ -349,11 +350,11 @@ async fn cleared_tables_are_as_new(storage: &Storage) {
     assert_eq!(reader.ledger_entries(&ALL, None, None).await.unwrap(), []);
     assert_eq!(reader.audit(&ALL).await.unwrap(), []);
     assert_eq!(reader.transfers(&ALL, &of_kind("deposit")).await.unwrap(), []);
-    assert_eq!(reader.candles(9).await.unwrap(), []);
+    assert_eq!(reader.traded_markets().await.unwrap(), [0u64; 0]);
     assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (vec![], 0));
     writer.apply(&batch, 7).await.unwrap();
     assert_eq!(reader.checkpoint().await.unwrap(), 7);
-    assert_eq!(reader.candles(9).await.unwrap(), [candle]);
+    assert_eq!(reader.last_candles(1, 5, 9).await.unwrap(), [candle]);
 }
 
 async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) {
@@ -411,4 +412,80 @@ async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
     telling.await.unwrap().unwrap();
     tokio::time::resume();
     assert_eq!(reader.checkpoint().await.unwrap(), 7);
+}
+
+/// What the rows of account 1 cost to read: in SQLite steps of its machine, in Postgres rows that were looked at.
+async fn a_page_costs_no_more_where_there_are_more_rows(storage: &Storage) {
+    let (mut writer, reader) = open(storage).await.unwrap();
+    let all = || (1..=20_000).map(|id| (id, id % 10));
+    let batch = HistoryBatch {
+        orders: all().map(|(id, account)| OrderRow { account, ..order(id, id) }).collect(),
+        trades: all().map(|(id, account)| TradeRow { account, ..trade(id, id) }).collect(),
+        ledger_entries: all().map(|(id, account)| entry(id, account, id)).collect(),
+        audit: all().map(|(id, organization)| AuditRow { organization, ..audited(id, id) }).collect(),
+        transfers: all().map(|(id, account)| TransferRow { account, ..transfer(id, "deposit", id) }).collect(),
+        candles: all().map(|(id, market)| candle(market, id)).collect(),
+        streams: vec![],
+    };
+    writer.apply(&batch, 1).await.unwrap();
+    writer.close().await.unwrap();
+    let steps = Arc::new(AtomicUsize::new(0));
+    match (storage, &reader.pool) {
+        (Storage::Postgres(url), _) => drop(sql(url.reveal(), "ANALYZE")),
+        (_, Pool::Sqlite(pool)) => count_steps(pool, &steps).await,
+        _ => unreachable!(),
+    }
+    let first = Page { owner: 1, ..ALL };
+    // One behind the middle, bounded as whoever asks bounds it.
+    let later = Page { end_us: 10_002, after: Some(SortKey { at_us: 10_001, id: 10_001 }), ..first };
+    let mut shown = 0;
+    // A database that was asked the same a few times may ask itself how it is best done whatever is asked for.
+    for page in [first, later].repeat(8) {
+        shown += pages(&reader, &page).await;
+        shown += reader.traded_markets().await.unwrap().len();
+        shown += reader.last_candles(1, 5, 100).await.unwrap().len();
+    }
+    let (cost, most) = match (storage, &reader.pool) {
+        (Storage::Postgres(url), Pool::Postgres(pool)) => (rows_read(url.reveal(), pool).await, shown * 3 / 2),
+        _ => (steps.load(Ordering::Relaxed), shown * 30),
+    };
+    assert!(cost < most, "{cost} to show {shown} rows");
+}
+
+/// Reads a page of each list; how many rows that shows.
+async fn pages(reader: &HistoryReader, page: &Page) -> usize {
+    let pages = [
+        reader.closed_orders(page, &OrderFilter::default()).await,
+        reader.trades(page, None).await,
+        reader.ledger_entries(page, None, None).await,
+        reader.audit(page).await,
+        reader.transfers(page, &of_kind("deposit")).await,
+        reader.orders_by_id(1, &[1, 11]).await,
+        reader.orders_by_client_id(page, 9, &["it's \"11\" é"]).await,
+        reader.ledger_entries_by_id(1, &[1, 11]).await,
+        reader.last_trades(1, 100).await,
+        reader.last_audited().await,
+    ];
+    pages.into_iter().map(|page| page.unwrap().len()).sum()
+}
+
+/// Adds to `steps` each step of SQLite's from now on.
+async fn count_steps(pool: &sqlx::SqlitePool, steps: &Arc<AtomicUsize>) {
+    let all = futures::future::try_join_all((0..CONNECTIONS_MAX).map(|_| pool.acquire()));
+    for mut connection in all.await.unwrap() {
+        let steps = Arc::clone(steps);
+        let count = move || steps.fetch_add(1, Ordering::Relaxed) < usize::MAX;
+        connection.lock_handle().await.unwrap().set_progress_handler(1, count);
+    }
+}
+
+/// The rows that Postgres looked at, which a connection tells when it ends.
+async fn rows_read(url: &str, pool: &sqlx::PgPool) -> usize {
+    pool.close().await;
+    let open = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'countersign'";
+    while sql(url, open) != "0" {}
+    let read = "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)
+        + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)";
+    sql(url, read).parse().unwrap()
 }

@@ -20,7 +20,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_closed ON orders (account, closed_us, order_id);
 -- A client's own ids belong to the Service User: its last orders of one id are looked up, however many others have used it.
-CREATE INDEX orders_named ON orders (account, service_user, cl_ord_id, closed_us, order_id) WHERE cl_ord_id IS NOT NULL;
+CREATE INDEX orders_named ON orders (service_user, cl_ord_id, closed_us, order_id) WHERE cl_ord_id IS NOT NULL;
 
 -- One row per fill and side.
 CREATE TABLE trades (
