@@ -65,18 +65,18 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     Ok(Reply::Amended { order: id, amend_id })
 }
 
-/// The order with its new numbers, each sound in itself; of one that is to end, the quantity alone.
+/// The order with its new numbers, each sound in itself; one that is to end is left as it is but for its quantity.
 fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
     let mut order = before.clone();
     if let Some(qty) = asked.order_qty {
         order.qty = quantity(qty, market)?.max(before.filled);
-        if order.qty == order.filled {
-            // It ends where it stands, whatever else was asked.
-            return Ok(order);
-        }
     }
     if let Some(price) = asked.limit_price {
         relimit(&mut order, asked, price, market)?;
+    }
+    if order.qty == order.filled {
+        // It ends where it stands: there is nothing left to have a slice or a trigger.
+        return Ok(Order { qty: order.qty, ..before.clone() });
     }
     if let Some(price) = order.limit {
         check_cost(market, price, order.qty)?;

@@ -112,6 +112,8 @@ fn an_amendment_to_no_more_than_is_filled_ends_the_order_whatever_else_it_asks()
         limit_price: Some(decimal("28000")),
         ..amendment(iceberg)
     };
+    let unsound = AmendOrder { limit_price: Some(decimal("28000.05")), ..ending.clone() };
+    assert_eq!(floor.amend(alice, &unsound).unwrap_err().code, Code::TickSize);
     floor.amend(alice, &ending).unwrap();
     assert_eq!(floor.told(), ["amended Kept", "ended AmendedToFilled"]);
     assert_eq!(floor.venue.balance(alice, USD).1, 0);
