@@ -69,8 +69,16 @@ async function start() {
   if (place === "invitation") return root.replaceChildren(invitation(token, joined));
   const session = await fetch("/session").catch(() => null);
   if (session === null) return root.replaceChildren(unreachable());
+  document.addEventListener("visibilitychange", resume);
   if (session.status !== 200) return toSignIn();
   connect();
+}
+
+/** Goes on with the session that another tab has begun meanwhile, once somebody looks at the form here. */
+async function resume() {
+  if (document.visibilityState !== "visible" || !document.getElementById("sign-in")) return;
+  const session = await fetch("/session").catch(() => null);
+  if (session?.ok && document.getElementById("sign-in")) connect();
 }
 
 /** Goes on to sign in who has just set up an invitation, whoever may be signed in. */

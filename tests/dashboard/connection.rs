@@ -61,13 +61,30 @@ async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
     world.stop().await;
     browser.until("return tries.length === 1").await;
     world.start().await;
-    let body = json!({"email": format!("{name}@acme.test"), "password": PASSWORD, "otp": code(0)}).to_string();
+    signs_in_elsewhere(browser, name, 0).await;
+    browser.eval("tries[0]()").await;
+}
+
+/// Another tab of the same browser signs in, with the code of so many steps from now.
+async fn signs_in_elsewhere(browser: &Browser, name: &str, step: i64) {
+    let body = json!({"email": format!("{name}@acme.test"), "password": PASSWORD, "otp": code(step)}).to_string();
     let script = format!(
         "return (await fetch('/session', {{ method: 'POST', body: '{body}',
          headers: {{ 'content-type': 'application/json' }} }})).status"
     );
     assert_eq!(browser.eval(&script).await, json!(200));
-    browser.eval("tries[0]()").await;
+}
+
+#[tokio::test]
+async fn a_form_that_another_tab_made_needless_goes_once_somebody_looks_at_it() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    signs_in_elsewhere(&browser, "alice", 1).await;
+    browser.wait("#sign-in").await;
+    browser.eval("document.dispatchEvent(new Event('visibilitychange'))").await;
+    belongs_to(&browser, "alice").await;
+    browser.close().await;
 }
 
 /// Until the page says that it is this Member's.
