@@ -221,7 +221,8 @@ async fn init(
     // A key whose secret nobody has seen would keep everybody out, and an entry of the journal cannot be taken back.
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the secret cannot be shown: {error}"))?;
     let (mut sequencer, handle) = recovered.open(server::wall_clock, 1, Tiers::default(), Nobody);
-    sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await?;
+    let begun = sequencer.start(Some(Command::Genesis(vec![Event::VenueKeyChanged(key)]))).await;
+    begun.map_err(|error| format!("{error}; what is shown above was taken away again"))?;
     unfinished.0.clear();
     drop(handle);
     if let Err(error) = sequencer.run(std::future::pending()).await.close().await {

@@ -11,7 +11,7 @@ pub trait Named: Sized + 'static {
     /// The word for it.
     fn name(self) -> &'static str;
 
-    /// What that word stands for, in small letters or capitals.
+    /// What that word stands for, whatever of it is in capitals.
     fn in_any_case(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|of| of.eq_ignore_ascii_case(name)).and_then(|of| Self::named(of))
     }

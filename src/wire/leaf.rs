@@ -180,7 +180,7 @@ pub fn alias(other: &'static str, field: &'static str) -> impl FnMut(&mut Schema
     }
 }
 
-/// States that the words of a field are read in small letters and in capitals.
+/// States that the words of a field are read in small letters and in capitals; mixed ones, which are read too, are not listed.
 pub fn any_case(field: &'static str) -> impl FnMut(&mut Schema) {
     move |schema| {
         let words = schema.get_mut("properties").and_then(|properties| properties[field]["enum"].as_array_mut());

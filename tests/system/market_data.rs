@@ -446,3 +446,19 @@ async fn a_sweep_of_many_orders_tells_every_trade() {
     }
     assert!(told.iter().copied().eq(1..=120), "{told:?}");
 }
+
+#[tokio::test]
+async fn instruments_have_the_precisions_and_minima_of_their_pairs() {
+    let world = World::new(&[]).await;
+    let mut bare = Client::bare(world.address).await;
+    bare.subscribe("instrument").await;
+    let asset = |id: &str, precision: u8| {
+        json!({"id": id, "status": "enabled", "precision": precision, "precision_display": 2, "borrowable": false,
+            "collateral_value": 0.0, "class": "currency"})
+    };
+    let pair = json!({"symbol": "BTC/USD", "base": "BTC", "quote": "USD", "status": "online", "qty_precision": 8,
+        "qty_increment": 0.000_000_01, "qty_min": 0.000_05, "price_precision": 1, "price_increment": 0.1,
+        "cost_precision": 4, "cost_min": 0.5, "marginable": false, "has_index": false, "tick_size": 0.1});
+    let data = json!({"assets": [asset("USD", 4), asset("BTC", 8), asset("ETH", 8)], "pairs": [pair]});
+    assert_eq!(bare.frame("instrument").await, json!({"channel": "instrument", "type": "snapshot", "data": data}));
+}
