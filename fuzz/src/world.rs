@@ -17,7 +17,7 @@ use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
 use countersign::engine::exports::AskedExport;
 use countersign::engine::members::MemberSession;
-use countersign::engine::query::Reply;
+use countersign::engine::reply::Reply;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::gateway::passwords::{bearer_hash, code_for_step};
 use countersign::gateway::secrets::MasterKey;

@@ -4,8 +4,8 @@
 use super::caller::MemberCaller;
 use super::event::Event;
 use super::members::{CodePurpose, MemberStatus, Members, check_code};
-use super::query::Reply;
 use super::reject::{Code, Reject};
+use super::reply::Reply;
 use super::service_users::{KeyStatus, Retiring, Rotation, ServiceUser, ServiceUserChange};
 use super::transition::Transition;
 use crate::domain::ids::{MemberId, RequestId};

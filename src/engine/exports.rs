@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::ServiceCaller;
 use super::event::Event;
-use super::query::Reply;
 use super::reject::{Code, Reject};
+use super::reply::Reply;
 use super::state::State;
 use super::transition::Transition;
 use crate::access::key::KeySettings;

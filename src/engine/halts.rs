@@ -2,8 +2,8 @@
 
 use super::event::Event;
 use super::fields::check_comment;
-use super::query::Reply;
 use super::reject::{Code, Reject};
+use super::reply::Reply;
 use super::transition::Transition;
 
 /// `halt`: until `resume`, also over restarts. A venue that is halted stays so, for the reason that it has.

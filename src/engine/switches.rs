@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::ServiceCaller;
 use super::event::Event;
-use super::query::Reply;
 use super::reject::Reject;
+use super::reply::Reply;
 use super::trading;
 use super::transition::Transition;
 use crate::domain::ids::AccountId;

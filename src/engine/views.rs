@@ -9,10 +9,10 @@ use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
 use super::query::{
-    AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Planned, Query, RequestFilter, Session,
-    Snapshot, View,
+    AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Planned, Query, RequestFilter, Snapshot, View,
 };
 use super::reject::{Code, Reject};
+use super::reply::Session;
 use super::service_users::{KeyRef, ServiceUser, admit_key};
 use super::state::State;
 use super::transfers::find_asset;

@@ -25,8 +25,9 @@ use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Principal};
 use crate::engine::command::Command;
 use crate::engine::members::MemberSession;
-use crate::engine::query::{Query, Reply, Session, View};
+use crate::engine::query::{Query, View};
 use crate::engine::reject::{Code, Reject};
+use crate::engine::reply::{Reply, Session};
 use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
 

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::stages::Stages;
 use crate::access::principal::Principal;
 use crate::engine::command::Command;
-use crate::engine::query::{Query, Reply, View};
+use crate::engine::query::{Query, View};
 use crate::engine::rates::Rate;
 use crate::engine::reject::Reject;
+use crate::engine::reply::Reply;
 
 /// One in this many of the queue's places is the reserve.
 const RESERVE: usize = 4;

@@ -9,7 +9,7 @@ use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::members::{Kyc, MemberStatus};
 use countersign::engine::policy::PolicyTerms;
-use countersign::engine::query::Reply;
+use countersign::engine::reply::Reply;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};

@@ -8,8 +8,8 @@ use countersign::domain::time::Moment;
 use countersign::engine::amendments::edit;
 use countersign::engine::command::{AmendOrder, AskedTerms, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Place;
-use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 use countersign::engine::trading::cancel;
 use countersign::engine::venue::set_market_status;
 

@@ -11,8 +11,8 @@ use countersign::engine::approvals::{Approvals, Decision, Initiator, InitiatorId
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::members::Kyc;
 use countersign::engine::policy::{PolicyTerms, Rule};
-use countersign::engine::query::Reply;
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;

@@ -13,8 +13,9 @@ use countersign::engine::entries::{Source, entries};
 use countersign::engine::event::Event;
 use countersign::engine::holdings::{EarnFilter, Valuation};
 use countersign::engine::ledger::{Party, Posting, Wallet};
-use countersign::engine::query::{Query, Reply, View};
+use countersign::engine::query::{Query, View};
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 use countersign::engine::state::State;
 
 use super::genesis::{key, other};

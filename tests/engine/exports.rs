@@ -9,8 +9,9 @@ use countersign::domain::limits::{EXPORT_US, EXPORTS_MAX, EXPORTS_OPEN_MAX};
 use countersign::domain::time::{Moment, Period};
 use countersign::engine::command::Command;
 use countersign::engine::exports::{AskedExport, Export};
-use countersign::engine::query::{Query, Reply, View};
+use countersign::engine::query::{Query, View};
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 use countersign::engine::state::State;
 
 use super::genesis::{key, other};

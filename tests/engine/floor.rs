@@ -8,8 +8,8 @@ use countersign::engine::amendments::amend;
 use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
-use countersign::engine::query::{Placed, Reply};
 use countersign::engine::reject::{Code, Reject};
+use countersign::engine::reply::{Placed, Reply};
 use countersign::engine::trading::place;
 use countersign::engine::triggers;
 

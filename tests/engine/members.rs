@@ -8,8 +8,9 @@ use countersign::domain::ids::{AccountId, MemberId, OrganizationId};
 use countersign::domain::orders::Side;
 use countersign::engine::command::{Command, Initiation, Invitee, OrderRef};
 use countersign::engine::members::{Kyc, MemberSession, MemberStatus, Members};
-use countersign::engine::query::{Query, Reply, RequestFilter};
+use countersign::engine::query::{Query, RequestFilter};
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 use countersign::engine::roster::Roster;
 use countersign::engine::workflows::Change;
 

@@ -4,7 +4,8 @@
 use countersign::access::principal::Principal;
 use countersign::engine::approvals::{Decision, Request};
 use countersign::engine::command::{Ballot, Command};
-use countersign::engine::query::{Can, Query, Reply, RequestFilter, View};
+use countersign::engine::query::{Can, Query, RequestFilter, View};
+use countersign::engine::reply::Reply;
 use proptest::prelude::*;
 
 use super::agreement::{Pair, person, step};

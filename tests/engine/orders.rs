@@ -15,8 +15,9 @@ use countersign::engine::command::{
 };
 use countersign::engine::event::Event;
 use countersign::engine::orders::Orders;
-use countersign::engine::query::{OrderFilter, Query, Reply, View};
+use countersign::engine::query::{OrderFilter, Query, View};
 use countersign::engine::reject::Code;
+use countersign::engine::reply::Reply;
 
 use super::amendments::edit_of;
 use super::floor::amendment;

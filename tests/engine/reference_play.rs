@@ -11,7 +11,7 @@ use countersign::domain::terms::{PriceReference, SelfTrade};
 use countersign::engine::amendments::amend;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
-use countersign::engine::query::Reply;
+use countersign::engine::reply::Reply;
 use countersign::engine::state::State;
 use countersign::engine::trading::{cancel, place, place_batch};
 use countersign::engine::triggers;

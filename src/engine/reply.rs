@@ -1,0 +1,112 @@
+//! What commands answer.
+
+use super::approvals::Request;
+use super::deposits::{DepositStatus, OwnAddress};
+use super::earn::{EarnOperation, EarnPayout, Strategy};
+use super::exports::Export;
+use super::freezes::Freeze;
+use super::members::{Member, Organization};
+use super::reject::Reject;
+use super::service_users::{KeyRef, ServiceUser};
+use super::withdrawals::Standing;
+use crate::domain::assets::Asset;
+use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId};
+use crate::domain::markets::Market;
+use crate::domain::time::Moment;
+
+/// A session as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// A key's, with the version of its credential.
+    Key(KeyRef, u32),
+    /// A Member's.
+    Member(MemberId),
+}
+
+/// An order that was asked for and taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The order, or `None` when it was only checked.
+    pub order: Option<OrderId>,
+    /// The same request came before (rule 30).
+    pub repeated: bool,
+}
+
+/// What a command answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done; nothing more to say.
+    Done,
+    /// `add_order`
+    Placed(Placed),
+    /// `batch_add`: what became of each order, or why nothing did.
+    Batch(Vec<Result<Placed, Reject>>),
+    /// `amend_order`
+    Amended {
+        /// The order.
+        order: OrderId,
+        /// The amendment.
+        amend_id: AmendId,
+    },
+    /// `edit_order`
+    Edited {
+        /// The order that took the other's place, or `None` when it was only checked.
+        order: Option<OrderId>,
+        /// The other.
+        original: OrderId,
+    },
+    /// `cancel_order`: the orders canceled.
+    Canceled(Vec<OrderId>),
+    /// `cancel_all_orders_after`
+    Switch {
+        /// The engine's time.
+        now: Moment,
+        /// When it fires; `None` when it is off.
+        at: Option<Moment>,
+    },
+    /// A session is open.
+    Session(Session),
+    /// `export_add`
+    Export(Box<Export>),
+    /// `export_remove`
+    ExportRemoved,
+    /// Earn.
+    Earned(Box<EarnOperation>),
+    /// The account's deposit addresses, newest first.
+    DepositAddresses(Vec<OwnAddress>),
+    /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
+    Withdrawal(Box<Standing>),
+    /// `withdraw_cancel`: whether it worked.
+    WithdrawalCanceled(bool),
+    /// The request.
+    Request(Box<Request>),
+    /// `approve`, `reject`, `execute`: each request or why not.
+    Votes(Vec<(RequestId, Result<Request, Reject>)>),
+    /// `freeze`
+    Frozen(Box<Freeze>),
+    /// `claim_secret`: the key whose secret the gateway now opens.
+    Claimed(Box<ServiceUser>),
+    /// `create_organization`
+    Organization(Box<Organization>, Vec<Member>),
+    /// `add_asset`
+    Asset(Box<Asset>),
+    /// `add_market`
+    Market(Box<Market>),
+    /// `add_earn_strategy`
+    Strategy(Box<Strategy>),
+    /// `pay_earn_reward`
+    EarnPaid(Box<EarnPayout>),
+    /// `credit_deposit`
+    Deposit {
+        /// Its `refid`.
+        id: DepositId,
+        /// The operator's transaction id.
+        txid: String,
+        /// Where it is.
+        status: DepositStatus,
+    },
+    /// `halt` and `resume`: why the venue is halted, if it is.
+    Halted(Option<String>),
+    /// `set_kyc`, invitations
+    Member(Box<Member>),
+}
