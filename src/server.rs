@@ -1,11 +1,12 @@
-//! The only file that joins the parts; start and stop order.
+//! The only module that joins the parts; start and stop order.
 //!
 //! Start: journal, recovery, first tick, projections, and only then the port; the history catches up beside it.
 //! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot and the head file
 //! has the last row, the fence goes, history has written all.
 
+mod sequencer_thread;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
+use sequencer_thread::{Running, Sequence};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -34,32 +36,19 @@ use crate::gateway::metrics::{self, Metrics, Scrape};
 use crate::gateway::outlet::Seats;
 use crate::gateway::presence;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::release::{Desk, Feeds, Ticket};
+use crate::gateway::release::Feeds;
 use crate::gateway::secrets::MasterKey;
-use crate::gateway::subscriptions::RingLimits;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::{fan_out, frame, handshake, health, private, public, sign_in};
 use crate::history::{self, History};
 use crate::market_data;
-use crate::sequencer::handle::Handle;
-use crate::sequencer::recovery::{self, RecoveryError};
-use crate::sequencer::shadow::Shadow;
-use crate::sequencer::stages::Stages;
-use crate::sequencer::{Recovered, Sequencer};
-use crate::storage::head::{HEAD_FILE, check_head, write_head};
+use crate::sequencer::recovery::RecoveryError;
 use crate::storage::history::HistoryError;
-use crate::storage::journal::{Head, JournalError};
-use crate::storage::snapshots::Snapshots;
+use crate::storage::journal::JournalError;
 use crate::storage::{JournalReader, Storage, make_private};
 
 /// How long a stop waits until history has written what was released.
 const HISTORY_WAIT: Duration = Duration::from_secs(5);
-/// Events that streams may resume over after a restart (rule 42).
-const RECENT_EVENTS: u64 = 100_000;
-/// How often the journal's head is written beside it (rule 47), if it has moved.
-const HEAD_EVERY: Duration = Duration::from_secs(1);
-/// How many of these pass between two lines of the log that tell the head.
-const HEADS_A_LINE: u32 = 60;
 /// Connections that may wait to be accepted; the system has a limit of its own. A client that finds no room waits a second
 /// before it tries again, then two, then four; after a restart all of them come at once.
 const BACKLOG: u32 = 4_096;
@@ -131,17 +120,6 @@ pub struct Server {
     dashboards: Background,
 }
 
-/// What the sequencer's thread hands back once it runs.
-struct Running {
-    directory: Arc<Directory>,
-    handle: Handle<Ticket>,
-    /// The last event that `market` has.
-    seq: Seq,
-    market: market_data::Snapshot,
-    journal: JournalReader,
-    stages: Arc<Stages>,
-}
-
 impl Server {
     /// Recovers, runs the first tick and opens the port.
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
@@ -165,7 +143,7 @@ impl Server {
                 metrics: Arc::clone(&metrics),
             },
         };
-        let (running, sequencer) = start_sequencer(sequence).await?;
+        let (running, sequencer) = sequencer_thread::start(sequence).await?;
         let Running { directory, handle, seq, market, journal, stages } = running;
         try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
@@ -259,37 +237,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Server
     Ok((listener, bound))
 }
 
-/// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged
-/// looks as one that never had it, so what was acknowledged since the last head is all that such damage can take unseen.
-///
-/// It ends with the head that the journal has once `ended` is closed.
-async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metrics>, mut ended: oneshot::Receiver<()>) {
-    let mut ticks = tokio::time::interval(HEAD_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut seen = None;
-    for tick in (0..HEADS_A_LINE).cycle() {
-        let last = tokio::select! {
-            _ = ticks.tick() => false,
-            _ = &mut ended => true,
-        };
-        let (dir, at) = (dir.clone(), *head.borrow());
-        if tick == 0 || last {
-            tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
-            metrics.tell_head(at.seq, at.digest);
-        }
-        // One that the disk refused is tried again when it has moved.
-        if seen.replace(at) != Some(at) {
-            let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
-            if let Ok(Err(error)) = written {
-                tracing::warn!(%error, "the head file could not be written");
-            }
-        }
-        if last {
-            return;
-        }
-    }
-}
-
 /// The storage that the settings name. Makes the data directory, which is there even if a database holds most of the data.
 ///
 /// # Errors
@@ -371,108 +318,6 @@ async fn open_history(
 ) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), ServerError> {
     let kept = Duration::from_secs(config.limits.replay_s as u64);
     Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept, seq).await?)
-}
-
-/// What the sequencer's thread is given.
-struct Sequence {
-    config: Config,
-    storage: Storage,
-    genesis: Option<Command>,
-    seats: Arc<Seats>,
-    feeds: Feeds,
-}
-
-/// Starts the sequencer's thread: what it hands back once it runs, and how it will end.
-async fn start_sequencer(
-    sequence: Sequence,
-) -> Result<(Running, oneshot::Receiver<Result<(), ServerError>>), ServerError> {
-    let (started, running) = oneshot::channel();
-    let (ended, end) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("sequencer".to_owned())
-        .spawn(move || run_sequencer(sequence, started, ended))
-        .map_err(|_| ServerError::Sequencer)?;
-    Ok((running.await.map_err(|_| ServerError::Sequencer)??, end))
-}
-
-/// The sequencer's thread: a small runtime of its own that awaits the journal.
-fn run_sequencer(
-    sequence: Sequence,
-    started: oneshot::Sender<Result<Running, ServerError>>,
-    ended: oneshot::Sender<Result<(), ServerError>>,
-) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime for the sequencer");
-            return;
-        }
-    };
-    let (data_dir, metrics) = (sequence.config.data_dir.clone(), Arc::clone(&sequence.feeds.metrics));
-    runtime.block_on(async move {
-        match open_sequencer(sequence).await {
-            Ok((sequencer, shadow, running)) => {
-                // Who starts a server waits for this; if that task is gone, so is the handle, and `run` ends.
-                let _ = started.send(Ok(running));
-                let _ = ended.send(run_beside(sequencer, shadow, data_dir, metrics).await);
-            }
-            Err(error) => {
-                let _ = started.send(Err(error));
-            }
-        }
-    });
-}
-
-/// Runs the sequencer with the head file's writer and the shadow beside it, which has the last word.
-async fn run_beside(
-    sequencer: Sequencer<Desk>,
-    shadow: Shadow,
-    data_dir: PathBuf,
-    metrics: Arc<Metrics>,
-) -> Result<(), ServerError> {
-    let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
-    let (running, stopped) = oneshot::channel();
-    let head = tokio::spawn(keep_head(data_dir, sequencer.head(), metrics, stopped));
-    let ended = sequencer.run(shadow.broken()).await;
-    drop(running);
-    let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
-    // Not on this thread: the shadow may read over connections that only live while this runtime runs.
-    let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
-    // Not before these have ended: with the fence another process may start.
-    let headed = head.await;
-    let closed = ended.close().await;
-    followed.map_err(|_| ServerError::Sequencer)??;
-    headed.map_err(|_| ServerError::Sequencer)?;
-    closed?;
-    Ok(())
-}
-
-async fn open_sequencer(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), ServerError> {
-    let Sequence { config: Config { data_dir, limits, rates, .. }, storage, genesis, seats, feeds } = sequence;
-    storage.check_log()?;
-    storage.make_room()?;
-    if data_dir.join(HEAD_FILE).exists() {
-        // Before anybody writes: what is refused stays as it is.
-        check_head(&data_dir, &storage.reader().await?).await?;
-    }
-    let writer = storage.journal().await?;
-    let journal = storage.reader().await?;
-    let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
-    let recovered = Recovered::of(writer, &journal, &Snapshots::under(&data_dir)).await?;
-    let state = recovered.state();
-    let directory = Arc::new(Directory::new(state));
-    let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
-    let rings = RingLimits { each: limits.replay_ring, all: limits.replay_items };
-    let desk = Desk::new(Arc::clone(&directory), seats, seq, &recent, rings, feeds, wall_clock);
-    let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, desk);
-    let empty = sequencer.head().borrow().seq == 0;
-    if empty && genesis.is_none() {
-        return Err(ServerError::Empty);
-    }
-    sequencer.start(genesis.filter(|_| empty)).await?;
-    let stages = sequencer.stages();
-    let shadow = sequencer.shadow(limits.snapshot_events as u64);
-    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
 }
 
 /// The wall clock, in microseconds; before 1970 it is 1970.

@@ -1,0 +1,189 @@
+//! The sequencer's thread, with the journal from its opening to its close.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::{ServerError, wall_clock};
+use crate::config::Config;
+use crate::domain::ids::Seq;
+use crate::engine::command::Command;
+use crate::gateway::directory::Directory;
+use crate::gateway::metrics::Metrics;
+use crate::gateway::outlet::Seats;
+use crate::gateway::release::{Desk, Feeds, Ticket};
+use crate::gateway::subscriptions::RingLimits;
+use crate::market_data;
+use crate::sequencer::handle::Handle;
+use crate::sequencer::recovery;
+use crate::sequencer::shadow::Shadow;
+use crate::sequencer::stages::Stages;
+use crate::sequencer::{Recovered, Sequencer};
+use crate::storage::head::{HEAD_FILE, check_head, write_head};
+use crate::storage::journal::Head;
+use crate::storage::snapshots::Snapshots;
+use crate::storage::{JournalReader, Storage};
+
+/// Events that streams may resume over after a restart (rule 42).
+const RECENT_EVENTS: u64 = 100_000;
+/// How often the journal's head is written beside it (rule 47), if it has moved.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
+/// How many of these pass between two lines of the log that tell the head.
+const HEADS_A_LINE: u32 = 60;
+
+/// What the sequencer's thread is given.
+pub(super) struct Sequence {
+    /// The settings.
+    pub(super) config: Config,
+    /// Where the journal is.
+    pub(super) storage: Storage,
+    /// Written first when the journal is empty.
+    pub(super) genesis: Option<Command>,
+    /// Numbers for sockets.
+    pub(super) seats: Arc<Seats>,
+    /// Who else is told of what was released.
+    pub(super) feeds: Feeds,
+}
+
+/// What the sequencer's thread hands back once it runs.
+pub(super) struct Running {
+    /// Names, keys and Members as released.
+    pub(super) directory: Arc<Directory>,
+    /// The way into the sequencer.
+    pub(super) handle: Handle<Ticket>,
+    /// The last event that `market` has.
+    pub(super) seq: Seq,
+    /// The books and the last trades.
+    pub(super) market: market_data::Snapshot,
+    /// Reads the journal beside it.
+    pub(super) journal: JournalReader,
+    /// How long each stage takes.
+    pub(super) stages: Arc<Stages>,
+}
+
+/// Starts the sequencer's thread: what it hands back once it runs, and how it will end.
+pub(super) async fn start(
+    sequence: Sequence,
+) -> Result<(Running, oneshot::Receiver<Result<(), ServerError>>), ServerError> {
+    let (started, running) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("sequencer".to_owned())
+        .spawn(move || run(sequence, started, ended))
+        .map_err(|_| ServerError::Sequencer)?;
+    Ok((running.await.map_err(|_| ServerError::Sequencer)??, end))
+}
+
+/// The sequencer's thread: a small runtime of its own that awaits the journal.
+fn run(
+    sequence: Sequence,
+    started: oneshot::Sender<Result<Running, ServerError>>,
+    ended: oneshot::Sender<Result<(), ServerError>>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "no runtime for the sequencer");
+            return;
+        }
+    };
+    let (data_dir, metrics) = (sequence.config.data_dir.clone(), Arc::clone(&sequence.feeds.metrics));
+    runtime.block_on(async move {
+        match open(sequence).await {
+            Ok((sequencer, shadow, running)) => {
+                // Who starts a server waits for this; if that task is gone, so is the handle, and the sequencer ends.
+                let _ = started.send(Ok(running));
+                let _ = ended.send(run_beside(sequencer, shadow, data_dir, metrics).await);
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+    });
+}
+
+/// Runs the sequencer with the head file's writer and the shadow beside it, which has the last word.
+async fn run_beside(
+    sequencer: Sequencer<Desk>,
+    shadow: Shadow,
+    data_dir: PathBuf,
+    metrics: Arc<Metrics>,
+) -> Result<(), ServerError> {
+    let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
+    let (running, stopped) = oneshot::channel();
+    let head = tokio::spawn(keep_head(data_dir, sequencer.head(), metrics, stopped));
+    let ended = sequencer.run(shadow.broken()).await;
+    drop(running);
+    let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
+    // Not on this thread: the shadow may read over connections that only live while this runtime runs.
+    let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
+    // Not before these have ended: with the fence another process may start.
+    let headed = head.await;
+    let closed = ended.close().await;
+    followed.map_err(|_| ServerError::Sequencer)??;
+    headed.map_err(|_| ServerError::Sequencer)?;
+    closed?;
+    Ok(())
+}
+
+/// Recovers and runs the first tick.
+async fn open(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), ServerError> {
+    let Sequence { config: Config { data_dir, limits, rates, .. }, storage, genesis, seats, feeds } = sequence;
+    storage.check_log()?;
+    storage.make_room()?;
+    if data_dir.join(HEAD_FILE).exists() {
+        // Before anybody writes: what is refused stays as it is.
+        check_head(&data_dir, &storage.reader().await?).await?;
+    }
+    let writer = storage.journal().await?;
+    let journal = storage.reader().await?;
+    let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
+    let recovered = Recovered::of(writer, &journal, &Snapshots::under(&data_dir)).await?;
+    let state = recovered.state();
+    let directory = Arc::new(Directory::new(state));
+    let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
+    let rings = RingLimits { each: limits.replay_ring, all: limits.replay_items };
+    let desk = Desk::new(Arc::clone(&directory), seats, seq, &recent, rings, feeds, wall_clock);
+    let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, desk);
+    let empty = sequencer.head().borrow().seq == 0;
+    if empty && genesis.is_none() {
+        return Err(ServerError::Empty);
+    }
+    sequencer.start(genesis.filter(|_| empty)).await?;
+    let stages = sequencer.stages();
+    let shadow = sequencer.shadow(limits.snapshot_events as u64);
+    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
+}
+
+/// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged
+/// looks as one that never had it, so what was acknowledged since the last head is all that such damage can take unseen.
+///
+/// It ends with the head that the journal has once `ended` is closed.
+async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metrics>, mut ended: oneshot::Receiver<()>) {
+    let mut ticks = tokio::time::interval(HEAD_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut seen = None;
+    for tick in (0..HEADS_A_LINE).cycle() {
+        let last = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = &mut ended => true,
+        };
+        let (dir, at) = (dir.clone(), *head.borrow());
+        if tick == 0 || last {
+            tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
+            metrics.tell_head(at.seq, at.digest);
+        }
+        // One that the disk refused is tried again when it has moved.
+        if seen.replace(at) != Some(at) {
+            let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
+            if let Ok(Err(error)) = written {
+                tracing::warn!(%error, "the head file could not be written");
+            }
+        }
+        if last {
+            return;
+        }
+    }
+}
