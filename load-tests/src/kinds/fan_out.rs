@@ -141,7 +141,8 @@ async fn measure(
     let cpu = cpu.stop();
     drop(bar);
     let mut series = Series::of_latencies(name, round, Figures::new(&all, elapsed), &all).with_cpu(&cpu);
-    series.timeline = timeline.slices();
+    // A batch counts when it is complete: between two there is no stall.
+    series.timeline = timeline.slices().into_iter().filter(|slice| slice.figures.per_second > 0.0).collect();
     let deliveries = to_f64(audience.delivered() - before);
     if let Some(rate) = ratio(deliveries, burst.as_secs_f64()) {
         series.extra.insert("deliveries/s while going out".into(), rate);
