@@ -182,6 +182,9 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     let before = args.before.as_deref().map(Record::read).transpose()?;
     if let Some(before) = &before {
         difference::require_same_scenario(before, &scenario.name)?;
+        if args.bounds.tolerance.is_some() {
+            difference::require_sound(before)?;
+        }
     }
     for path in [&args.save, &args.html].into_iter().flatten() {
         writable(path)?;

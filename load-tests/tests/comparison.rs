@@ -59,6 +59,23 @@ fn a_run_is_held_to_an_earlier_one_and_fails_where_its_result_is_not_there() {
 }
 
 #[test]
+fn nothing_is_measured_where_the_earlier_run_to_hold_to_failed() {
+    let before = saved("failed", 0.7);
+    let failed = Record { failed: Some("refused".into()), ..Record::read(&before).unwrap() };
+    std::fs::write(&before, serde_json::to_string(&failed).unwrap()).unwrap();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("comparison-failed");
+    let output = run(&[
+        &["compare", "--before", before.to_str().unwrap(), "--tolerance", "0.1"][..],
+        &["--directory", directory.to_str().unwrap()],
+        &["--set", "rounds=1", "--set", "seconds=0.1", "--set", "warm_up=0", "--set", "shapes=[\"2x2\"]"],
+    ]
+    .concat());
+    let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success() && wrong.contains("the earlier run failed: refused"), "{wrong}");
+    assert_eq!(told, "");
+}
+
+#[test]
 fn a_goal_that_is_missed_fails_the_program_and_leaves_a_run_that_others_are_held_to() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goals");
     let saved = directory.join("missed.json");

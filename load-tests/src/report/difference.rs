@@ -58,6 +58,18 @@ pub fn require_same_scenario(before: &Record, scenario: &str) -> Result<(), Load
     Err(LoadError::Setup(format!("a run of {} cannot be compared with one of {scenario}", before.scenario)))
 }
 
+/// Sees that later runs can be held to an earlier one.
+///
+/// # Errors
+/// It failed, and its figures prove nothing.
+pub fn require_sound(before: &Record) -> Result<(), LoadError> {
+    failure("earlier", before).map_or(Ok(()), |why| Err(LoadError::Setup(why)))
+}
+
+fn failure(which: &str, run: &Record) -> Option<String> {
+    Some(format!("the {which} run failed: {}", run.failed.as_ref()?))
+}
+
 /// Results of both runs, then the medians of their measurements. Results are ratios within a run and can be compared
 /// between runs; plain rates and latencies of different days cannot.
 pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
@@ -96,8 +108,7 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
 pub fn require_no_worse(before: &Record, after: &Record, tolerance: f64) -> Result<(), LoadError> {
     let aimed = |change: &Change| change.goal.is_some() && change.before.is_some() && !change.disturbed;
     let aimed: Vec<Change> = changes(before, after).into_iter().filter(aimed).collect();
-    let failed = [("earlier", before), ("later", after)].into_iter();
-    let failed = failed.filter_map(|(which, run)| Some(format!("the {which} run failed: {}", run.failed.as_ref()?)));
+    let failed = [failure("earlier", before), failure("later", after)].into_iter().flatten();
     let worse =
         aimed.iter().filter(|change| change.is_worse(tolerance)).map(|Change { name, before, after, .. }| {
             let told = |value: &Option<f64>| value.map_or("not there".into(), super::text::number);
