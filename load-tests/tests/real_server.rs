@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
 use load_tests::children::{CountersignChild, RunDirectory};
@@ -188,17 +188,23 @@ fn sockets_that_were_away_are_told_what_they_missed() {
     assert_eq!(record.series[1].count, 2 * 10, "{:?}", names(&record));
 }
 
+/// Until a run that is going on has made this file.
+fn wait_for(file: &Path, run: &mut Child) {
+    while !file.exists() {
+        assert!(run.try_wait().unwrap().is_none(), "the run ended without {}", file.display());
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
     let directory = directory("real-ended");
     let mut command = Command::new(BINARY);
     command.arg("run").arg(scenarios().join("orders.toml")).args(["--set", "seconds=600", "--server"]).arg(server());
     command.arg("--directory").arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let run = command.spawn().unwrap();
+    let mut run = command.spawn().unwrap();
     let own = directory.path().join(format!("run-{}", run.id()));
-    while !own.join("ready.json").exists() {
-        std::thread::yield_now();
-    }
+    wait_for(&own.join("ready.json"), &mut run);
     assert!(Command::new("kill").arg(run.id().to_string()).status().unwrap().success());
     let ended = run.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&ended.stderr).contains("ended by SIGTERM"), "{ended:?}");
@@ -238,12 +244,10 @@ fn baselines(directory: &RunDirectory, settings: &[&str]) -> (Command, PathBuf) 
 fn what_was_measured_before_a_run_is_ended_is_reported_and_saved() {
     let directory = directory("real-interrupted");
     let (mut command, saved) = baselines(&directory, &["seconds=1", "rounds=100"]);
-    let run = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
     let own = directory.path().join(format!("run-{}", run.id()));
     // D is measured after E.
-    while !own.join("d.journal").exists() {
-        std::thread::yield_now();
-    }
+    wait_for(&own.join("d.journal"), &mut run);
     assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
     let ended = run.wait_with_output().unwrap();
     assert!(!ended.status.success() && !own.exists());
