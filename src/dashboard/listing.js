@@ -21,8 +21,9 @@ export function drawer() {
 }
 
 /**
- * Draws the place. `fetch()` gives what is listed, `row(one, open)` its cells, `open(element)` shows a form or a
- * closer look below; `add` is the button of what may be asked for, if the Member may.
+ * Draws the place. `fetch()` gives what is listed, `row(one, open)` its cells, whose buttons have labels that no other
+ * one has; `open(element)` shows a form or a closer look below; `add` is the button of what may be asked for, if the
+ * Member may.
  */
 export function listing(app, { title, workflow, columns, empty, fetch, row, add }) {
   const { element: below, open } = drawer();
@@ -39,7 +40,7 @@ export function listing(app, { title, workflow, columns, empty, fetch, row, add 
       ),
     );
     const same = held && [...list.querySelectorAll("button")].find((one) => one.ariaLabel === held);
-    if (held) (same ?? app.main).focus();
+    if (held) (same ?? app.main).focus({ preventScroll: true });
   };
   const button =
     app.may(workflow, "initiate") &&

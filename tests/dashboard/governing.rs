@@ -289,3 +289,35 @@ async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
     assert!(browser.text("main tbody").await.contains("Bot 1 SVC1"));
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_alike() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    let address = json!({"asset": "ETH", "method": "ETH", "key": "cold-1", "address": "0xcold", "otp": code(0)});
+    alice.call("add_address", address).await;
+    let bob = json!({"name": "bob", "email": "bob@other.test", "permissions": {}, "otp": code(1)});
+    alice.call("invite_member", bob).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    let freeze = json!({"scope": "withdrawals", "reason": "a key leaked"});
+    let unfreeze = json!({"reason": "the key is revoked"});
+    for (place, row, method, params, title) in [
+        ("addresses", "0xcold", "freeze", freeze, "Remove ETH cold-1"),
+        ("members", "bob@other.test", "unfreeze", unfreeze, "Change bob, bob@other.test"),
+    ] {
+        browser.go(&format!("#/{place}")).await;
+        browser.until(&format!("return document.querySelector('main tbody')?.textContent.includes('{row}')")).await;
+        browser
+            .eval(&format!(
+                "const row = [...document.querySelectorAll('main tr')].find((one) => one.textContent.includes('{row}'));
+                 globalThis.held = row.querySelector('button'); held.focus();"
+            ))
+            .await;
+        alice.call(method, params).await;
+        browser.until("return !held.isConnected").await;
+        keys(&browser, "\u{e007}").await;
+        assert_eq!(browser.text("main form h2").await, title);
+    }
+    browser.close().await;
+}

@@ -27,7 +27,7 @@ export function addresses(app) {
           {
             class: "danger",
             onclick: () => open(remove(app, of, done)),
-            "aria-label": `Remove ${plain(of.key)}`,
+            "aria-label": `Remove ${plain(of.asset)} ${plain(of.key)}`,
           },
           "Remove",
         ),
@@ -64,7 +64,7 @@ function add(app, done) {
 
 function remove(app, of, done) {
   return ask(app, {
-    title: ["Remove ", safe(of.key)],
+    title: ["Remove ", safe(of.asset), " ", safe(of.key)],
     method: "remove_address",
     workflow: "manage_addresses",
     verb: "Request removal",

@@ -28,7 +28,7 @@ export function members(app) {
           "button",
           {
             onclick: () => open(change(app, member, done)),
-            "aria-label": `Change ${plain(member.name)}`,
+            "aria-label": `Change ${plain(member.name)}, ${plain(member.email)}`,
           },
           "Change",
         ),
@@ -92,8 +92,9 @@ function change(app, member, done) {
   const permissions = permissionFields(member.permissions);
   const before = permissions.read();
   const suspended = h("input", { type: "checkbox", checked: member.status === "suspended" });
+  const who = () => [safe(member.name), ", ", safe(member.email)];
   const edit = ask(app, {
-    title: ["Change ", safe(member.name)],
+    title: ["Change ", who()],
     method: "edit_member",
     workflow: "manage_access",
     done,
@@ -127,13 +128,13 @@ function change(app, member, done) {
     edit,
     named(
       "reset_member",
-      ["Lost password or second factor of ", safe(member.name)],
+      ["Lost password or second factor of ", who()],
       "You get a link with which the Member sets both again. Sessions end, votes are struck, and KYC has to be verified again.",
       "Request reset",
     ),
     named(
       "remove_member",
-      ["Remove ", safe(member.name)],
+      ["Remove ", who()],
       "Sessions end, votes are struck, own pending requests are canceled.",
       "Request removal",
     ),
