@@ -5,7 +5,7 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::client::{Client, code};
+use super::client::{Client, ballot, code};
 use super::genesis::people;
 use super::world::{World, key};
 
@@ -204,11 +204,78 @@ async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_tol
     browser.sign_in("alice", 1).await;
     browser.wait(&format!("input[data-select={id}]")).await.send_keys(" ").await.unwrap();
     browser.wait(".toast.bad").await;
-    assert!(browser.text(".toast.bad").await.contains(&format!("You cannot approve {id}.")));
-    assert_eq!(browser.eval("return document.querySelector('[data-select]')").await, Value::Null);
-    assert_eq!(browser.eval("return document.querySelector('form.bar').hidden").await, json!(true));
-    assert_eq!(browser.eval("return document.activeElement.dataset.request").await, json!(id), "the keyboard stays");
+    assert!(browser.text(".toast.bad").await.contains(&format!("You cannot approve {id} now.")));
+    chosen(&browser, &id, false).await;
+    assert_eq!(browser.eval("return document.activeElement.dataset.select").await, json!(id), "the keyboard stays");
     browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_27_what_a_freeze_keeps_from_being_selected_can_be_selected_after_it() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob) = (world.member("alice").await, world.member("bob").await);
+    let id = asked(&mut world.bot(1).await, "1").await;
+    alice.call("freeze", json!({"scope": "withdrawals", "reason": "a key leaked"})).await;
+    let browser = Browser::open(world.address).await;
+    browser.hold("request_info").await;
+    browser.sign_in("bob", 1).await;
+    let choice = format!("input[data-select={id}]");
+    browser.click(&choice).await;
+    browser.held(1).await;
+    browser.answered(0).await;
+    chosen(&browser, &id, false).await;
+    let request = alice.call("unfreeze", json!({"reason": "the key is revoked"})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.click(&choice).await;
+    browser.held(2).await;
+    browser.answered(1).await;
+    chosen(&browser, &id, true).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn whether_one_may_vote_is_asked_of_what_is_selected_when_the_answer_comes() {
+    let mut people = people();
+    people[1].permissions = people[0].permissions.clone();
+    people[2].permissions = people[0].permissions.clone();
+    let mut world = World::peopled(&[], &people).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})).await;
+    let mut bot = made_by(&mut world.member("bob").await, &world, "Treasury Bot").await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.hold("request_info").await;
+    browser.sign_in("bob", 1).await;
+    let choice = format!("input[data-select={id}]");
+    browser.click(&choice).await;
+    browser.held(1).await;
+    browser.click(&choice).await;
+    browser.answered(0).await;
+    assert_eq!(browser.text(".toast.bad").await, "", "it is not selected any more");
+    chosen(&browser, &id, false).await;
+    browser.click(&choice).await;
+    browser.held(2).await;
+    let request = alice.call("request_info", json!({"request_id": id})).await;
+    alice.call("approve", json!({"requests": ballot(&request), "otp": code(1)})).await;
+    browser.until("return document.querySelector('main tbody').textContent.includes('1 of 2')").await;
+    chosen(&browser, &id, true).await;
+    browser.answered(1).await;
+    chosen(&browser, &id, false).await;
+    drop(bot);
+    world.stop().await;
+    browser.wait("#connection[data-state=lost], #connection[data-state=connecting]").await;
+    browser.click(&choice).await;
+    browser.until("return document.querySelector('#toasts').textContent.includes('not connected')").await;
+    chosen(&browser, &id, false).await;
+    browser.close().await;
+}
+
+/// Whether that request, alone, is selected.
+async fn chosen(browser: &Browser, id: &str, yes: bool) {
+    let shown = "const box = document.querySelector(`input[data-select=${id}]`);
+        return [box.checked, !box.closest('tr').querySelector('.full').hidden, !document.querySelector('form.bar').hidden]";
+    let shown = browser.eval(&shown.replace("${id}", id)).await;
+    assert_eq!(shown, json!([yes, yes, yes]), "selected, shown in full, and to be approved");
 }
 
 #[tokio::test]

@@ -38,12 +38,13 @@ function line(app, request, chosen, toggled) {
     if (!target.checked) return;
     // A pushed request does not say what its reader may do.
     const { request_id } = request;
-    const { can } = await app.call("request_info", { request_id });
-    if (can.includes("approve") || !target.isConnected) return;
-    if (target === document.activeElement) document.getElementById(what).focus();
-    target.replaceWith("–");
-    choose(false);
-    app.said(`You cannot approve ${request_id}. Open it to see why.`, "bad");
+    const told = await app.call("request_info", { request_id }).catch((error) => error);
+    // The row may have been drawn anew, or the choice undone.
+    const box = document.querySelector(`[data-select="${request_id}"]`);
+    if (told.can?.includes("approve") || !box?.checked) return;
+    box.checked = false;
+    box.dispatchEvent(new Event("change"));
+    app.said(told.message ?? `You cannot approve ${request_id} now. Open it to see more.`, "bad");
   };
   return row(COLUMNS, [
     settled(app, request) ??
