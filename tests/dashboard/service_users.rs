@@ -2,7 +2,7 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::gateway::credentials::decode_secret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{Client, ballot, code};
@@ -113,5 +113,27 @@ async fn a_change_reaches_the_list_and_the_closer_look_and_leaves_the_keyboard_w
     browser.wait("main .tag.disabled").await;
     assert!(browser.text("main section dl").await.contains("disabled"));
     assert_eq!(browser.eval("return document.activeElement.dataset.user").await, json!("Bot 1"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_closer_look_is_drawn_anew_for_what_it_shows_alone_and_goes_with_its_service_user() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.press("Details").await;
+    browser.eval("globalThis.held = document.querySelector('main section button'); held.focus()").await;
+    // The list shows that it has connected.
+    let _bot = world.bot(1).await;
+    let another = json!({"name": "Treasury Bot", "scopes": ["query"], "otp": code(0)});
+    alice.call("create_service_user", another).await;
+    browser.wait("[data-user='Treasury Bot']").await;
+    assert_eq!(browser.eval("return document.activeElement === held").await, json!(true));
+    alice.call("remove_service_user", json!({"service_user_id": "SVC1", "otp": code(1)})).await;
+    browser.until("return document.querySelector('[data-user=\"Bot 1\"]') === null").await;
+    assert_eq!(browser.eval("return document.querySelector('main section')").await, Value::Null);
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"), "the keyboard goes on from here");
     browser.close().await;
 }

@@ -17,6 +17,11 @@ const SCOPES = [
   "export_data",
 ];
 
+/** What a closer look shows of a Service User, to compare. */
+function looks({ last_seen, open_connections, ...rest }) {
+  return JSON.stringify(rest);
+}
+
 /** The page. */
 export function access(app) {
   const done = (request) => outcome(app, request);
@@ -28,18 +33,27 @@ export function access(app) {
   };
   const refresh = (user, open) => {
     const same = close?.card.isConnected && close.user.service_user_id === user.service_user_id;
-    if (!same || JSON.stringify(close.user) === JSON.stringify(user)) return;
+    if (!same || looks(close.user) === looks(user)) return;
     const { card } = close;
     const [below, held] = [card.parentElement, card.contains(document.activeElement)];
     card.replaceWith(look(user, open));
     if (held) below.focus();
+  };
+  const fetch = async () => {
+    const { service_users } = await app.call("service_users");
+    const there = ({ service_user_id }) => service_user_id === close.user.service_user_id;
+    if (close?.card.isConnected && !service_users.some(there)) {
+      if (close.card.contains(document.activeElement)) app.main.focus();
+      close.card.remove();
+    }
+    return service_users;
   };
   return listing(app, {
     title: "Service Users",
     workflow: "manage_access",
     columns: ["Name", "Status", "Scopes", "Last seen", "Open connections", ""],
     empty: "No Service User yet.",
-    fetch: async () => (await app.call("service_users")).service_users,
+    fetch,
     row: (user, open) => {
       refresh(user, open);
       const attributes = { "data-user": user.name, "aria-label": `Details of ${plain(user.name)}` };
