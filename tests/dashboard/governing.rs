@@ -291,6 +291,53 @@ async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
 }
 
 #[tokio::test]
+async fn the_past_is_drawn_once_for_what_came_as_one_and_leaves_the_keyboard_where_it_is() {
+    let world = World::new(&[0; 2].map(|_| key(ScopeSet::ALL))).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    let mut ids = Vec::new();
+    for amount in ["1", "2", "3"] {
+        ids.push(asked(&mut bot, amount).await);
+    }
+    let last = asked(&mut world.bot(2).await, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/history").await;
+    let count = |state: &str, count: usize| {
+        format!("return document.querySelectorAll('main tbody .tag.{state}').length === {count}")
+    };
+    browser.until(&count("pending", 4)).await;
+    let link = |id: &str| format!("document.querySelector('main a[href=\"#/request/{id}\"]')");
+    browser
+        .eval(&format!(
+            "{}.focus(); globalThis.draws = 0;
+             const drawn = new MutationObserver((records) => (draws += records.length));
+             drawn.observe(document.querySelector('main .scroll').parentElement, {{ childList: true }});",
+            link(&ids[1])
+        ))
+        .await;
+    // Its pending requests end in one entry of the journal.
+    alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)})).await;
+    browser.until(&count("canceled", 3)).await;
+    assert_eq!(browser.eval("return draws").await, json!(1));
+    let focused = browser.eval("return document.activeElement.hash ?? document.activeElement.id");
+    assert_eq!(focused.await, json!(format!("#/request/{}", ids[1])), "the keyboard stays");
+    browser
+        .eval(
+            "const select = document.querySelector('main select');
+             select.value = 'pending'; select.dispatchEvent(new Event('change'));",
+        )
+        .await;
+    browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
+    browser.eval(&format!("{}.focus()", link(&last))).await;
+    let request = bob.call("request_info", json!({"request_id": last})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.until(&count("pending", 0)).await;
+    assert_eq!(browser.text("main .empty").await, "No matching requests.");
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"), "the keyboard goes on from here");
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_alike() {
     let world = World::new(&[]).await;
     let mut alice = world.member("alice").await;

@@ -19,7 +19,11 @@ export async function history(app) {
   const list = h("div", {});
   let found = [];
   let cursor;
+  let stale = false;
   const draw = () => {
+    stale = false;
+    const { activeElement } = document;
+    const held = list.contains(activeElement);
     const wanted = search.value.trim().toLowerCase();
     const rows = found.filter((request) => JSON.stringify(request).toLowerCase().includes(wanted));
     list.replaceChildren(
@@ -38,6 +42,8 @@ export async function history(app) {
         "No matching requests.",
       ),
     );
+    const same = held && list.querySelector(`a[href="${activeElement.hash}"]`);
+    if (held) (same ?? app.main).focus({ preventScroll: true });
     more.hidden = cursor === undefined;
   };
   const load = async () => {
@@ -64,10 +70,13 @@ export async function history(app) {
   const changed = ({ detail: { request } }) => {
     const at = found.findIndex(({ request_id }) => request_id === request.request_id);
     if (at === -1) return;
-    found[at] = request;
-    draw();
+    if (state.value && request.state !== state.value) found.splice(at, 1);
+    else found[at] = request;
+    stale = true;
   };
   app.connection.addEventListener("request", changed, { signal: app.gone });
+  // However many came at once.
+  app.connection.addEventListener("queue", () => stale && draw(), { signal: app.gone });
   for (const select of [state, workflow]) select.addEventListener("change", anew);
   search.addEventListener("input", draw);
   app.main.append(
