@@ -58,7 +58,7 @@ export async function audit(app) {
       {},
       "The log is the journal itself; ",
       h("code", {}, "countersign verify"),
-      " checks its chain offline.",
+      " checks its chain offline. Who has been removed is named by id alone.",
     ),
     h("div", { class: "bar" }, field("Search the entries shown", search)),
     list,
