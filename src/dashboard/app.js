@@ -70,6 +70,7 @@ async function start() {
   const session = await fetch("/session").catch(() => null);
   if (session === null) return root.replaceChildren(unreachable());
   document.addEventListener("visibilitychange", resume);
+  addEventListener("focus", resume);
   if (session.status !== 200) return toSignIn();
   connect();
 }
@@ -78,7 +79,7 @@ async function start() {
 async function resume() {
   if (document.visibilityState !== "visible" || !document.getElementById("sign-in")) return;
   const session = await fetch("/session").catch(() => null);
-  if (session?.ok && document.getElementById("sign-in")) connect();
+  if (session?.ok) connect();
 }
 
 /** Goes on to sign in who has just set up an invitation, whoever may be signed in. */
@@ -95,7 +96,6 @@ function toSignIn(why) {
 
 function unreachable() {
   const onclick = () => {
-    // Two connections would say everything twice.
     again.disabled = true;
     start();
   };
@@ -110,6 +110,8 @@ function unreachable() {
 }
 
 function connect() {
+  // Two would say everything twice. One that is lost comes back by itself.
+  if (app.connection && app.connection.state !== "signed-out") return;
   const connection = new Connection();
   app.connection = connection;
   connection.addEventListener("state", ({ detail }) => changed(detail));

@@ -82,8 +82,15 @@ async fn a_form_that_another_tab_made_needless_goes_once_somebody_looks_at_it() 
     browser.sign_in("alice", 0).await;
     signs_in_elsewhere(&browser, "alice", 1).await;
     browser.wait("#sign-in").await;
-    browser.eval("document.dispatchEvent(new Event('visibilitychange'))").await;
+    browser
+        .eval(
+            "globalThis.opened = 0; const Plain = WebSocket;
+             globalThis.WebSocket = class extends Plain { constructor(address) { super(address); opened += 1; } };
+             document.dispatchEvent(new Event('visibilitychange')); dispatchEvent(new Event('focus'));",
+        )
+        .await;
     belongs_to(&browser, "alice").await;
+    assert_eq!(browser.eval("return opened").await, json!(1));
     browser.close().await;
 }
 

@@ -204,7 +204,7 @@ async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_tol
     browser.sign_in("alice", 1).await;
     browser.wait(&format!("input[data-select={id}]")).await.send_keys(" ").await.unwrap();
     browser.wait(".toast.bad").await;
-    assert!(browser.text(".toast.bad").await.contains(&format!("You cannot approve {id} now.")));
+    assert!(browser.text(".toast.bad").await.contains(&format!("You cannot approve {id} now:")));
     chosen(&browser, &id, false).await;
     assert_eq!(browser.eval("return document.activeElement.dataset.select").await, json!(id), "the keyboard stays");
     browser.close().await;

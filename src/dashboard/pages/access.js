@@ -43,7 +43,7 @@ export function access(app) {
     const { service_users } = await app.call("service_users");
     const there = ({ service_user_id }) => service_user_id === close.user.service_user_id;
     if (close?.card.isConnected && !service_users.some(there)) {
-      if (close.card.contains(document.activeElement)) app.main.focus();
+      if (close.card.contains(document.activeElement)) app.main.focus({ preventScroll: true });
       close.card.remove();
     }
     return service_users;

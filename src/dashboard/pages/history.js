@@ -25,7 +25,8 @@ export async function history(app) {
     const { activeElement } = document;
     const held = list.contains(activeElement);
     const wanted = search.value.trim().toLowerCase();
-    const rows = found.filter((request) => JSON.stringify(request).toLowerCase().includes(wanted));
+    const fits = (request) => !state.value || request.state === state.value;
+    const rows = found.filter((request) => fits(request) && JSON.stringify(request).toLowerCase().includes(wanted));
     list.replaceChildren(
       table(
         ["When", "What", "Asked by", "About", "State", "Decided by"],
@@ -70,8 +71,7 @@ export async function history(app) {
   const changed = ({ detail: { request } }) => {
     const at = found.findIndex(({ request_id }) => request_id === request.request_id);
     if (at === -1) return;
-    if (state.value && request.state !== state.value) found.splice(at, 1);
-    else found[at] = request;
+    found[at] = request;
     stale = true;
   };
   app.connection.addEventListener("request", changed, { signal: app.gone });
