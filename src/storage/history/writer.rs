@@ -24,9 +24,15 @@ const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since
 /// that their statements stay prepared, and powers of four, so that few statements make any number of rows.
 const SQLITE_ROWS: [usize; 6] = [2_048, 512, 128, 32, 8, 2];
 
+/// About as many rows are forgotten in one go: after days in which nothing was, the database still answers in time.
+const FORGOTTEN_AT_ONCE: u32 = 1_000_000;
+
 /// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
 fn forget(before_us: i64) -> [String; 2] {
-    let last = format!("SELECT block FROM stream_blocks WHERE at_us < {before_us} ORDER BY at_us DESC, block LIMIT 1");
+    let oldest = format!(
+        "SELECT block, at_us FROM stream_blocks WHERE at_us < {before_us} ORDER BY at_us LIMIT {FORGOTTEN_AT_ONCE}"
+    );
+    let last = format!("SELECT block FROM ({oldest}) AS oldest ORDER BY at_us DESC, block LIMIT 1");
     [
         format!(
             "UPDATE streams_since SET seq = last.block * {BLOCK_EVENTS} - 1 FROM ({last}) AS last
