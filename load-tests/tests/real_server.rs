@@ -11,6 +11,7 @@ use std::sync::Arc;
 use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::record::Record;
 use load_tests::scenario::Scenario;
+use load_tests::timeline::Slice;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -300,7 +301,9 @@ fn trades_reach_every_socket() {
     let expected = ["Countersign, 1 ahead", "Countersign, 16 ahead", "raw, 1 ahead", "raw, 16 ahead"];
     assert_eq!(names(&record), expected);
     for series in &record.series {
-        let drawn: f64 = series.timeline.iter().map(|slice| slice.figures.per_second * 0.1).sum();
+        let mut since = 0.0;
+        let area = |slice: &Slice| slice.figures.per_second * (slice.at_s - std::mem::replace(&mut since, slice.at_s));
+        let drawn: f64 = series.timeline.iter().map(area).sum();
         let counted = series.figures.per_second * 0.5;
         assert!(drawn > counted / 2.0, "{}: {drawn} of {counted} deliveries are in the plot", series.name);
         let stalls = series.timeline.iter().filter(|slice| slice.figures.per_second == 0.0);

@@ -17,7 +17,7 @@ use crate::record::Series;
 use crate::scenario::{FanOut, FanOutChannel};
 use crate::stage::{Cores, Stage};
 use crate::target::Target;
-use crate::timeline::Timeline;
+use crate::timeline::{Slice, Timeline};
 
 /// A reader needs room for a few events.
 const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -141,8 +141,7 @@ async fn measure(
     let cpu = cpu.stop();
     drop(bar);
     let mut series = Series::of_latencies(name, round, Figures::new(&all, elapsed), &all).with_cpu(&cpu);
-    // A batch counts when it is complete: between two there is no stall.
-    series.timeline = timeline.slices().into_iter().filter(|slice| slice.figures.per_second > 0.0).collect();
+    series.timeline = spread(timeline.slices());
     let deliveries = to_f64(audience.delivered() - before);
     if let Some(rate) = ratio(deliveries, burst.as_secs_f64()) {
         series.extra.insert("deliveries/s while going out".into(), rate);
@@ -151,6 +150,20 @@ async fn measure(
     series.extra.insert("frame bytes".into(), to_f64(bytes as u64));
     stage.add(series);
     Ok(bytes)
+}
+
+/// A batch is noted when it is complete, and was under way since the one before.
+fn spread(slices: Vec<Slice>) -> Vec<Slice> {
+    let (mut end, mut complete) = (0.0, 0.0);
+    let spread = slices.into_iter().filter_map(|mut slice| {
+        let length = slice.at_s - std::mem::replace(&mut end, slice.at_s);
+        if slice.figures.per_second == 0.0 {
+            return None;
+        }
+        slice.figures.per_second *= length / (slice.at_s - std::mem::replace(&mut complete, slice.at_s));
+        Some(slice)
+    });
+    spread.collect()
 }
 
 fn conclude(stage: &mut Stage, settings: &FanOut) {
