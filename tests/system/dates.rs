@@ -3,12 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
+use countersign::domain::time::Period;
+use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, code, limit};
+use super::funding::{credit, funded};
 use super::replay::{RING, followed, items};
-use super::world::{World, key, other};
+use super::world::{World, key, other, with};
 
 /// Fills, one after the other, each of an order of its own, which it closes.
 const FILLS: usize = 7;
@@ -145,4 +149,61 @@ async fn d2_22_past_fills_and_replays_begin_with_what_happened_at_the_start() {
         let told = replayed(&mut bot, channel, expected.len()).await;
         assert_eq!(told.iter().collect::<Vec<_>>(), expected, "{channel}");
     }
+}
+
+/// What is told of present state beside it is `d2_22_a_start_date_bounds_no_live_item_of_present_state`'s.
+#[tokio::test]
+async fn d2_22_what_has_a_time_and_what_has_ended_is_told_live_only_within_the_dates() {
+    let hour = Some(wall_clock().plus_us(3_600_000_000));
+    let later = KeySettings { query_dates: Period { from: hour, until: None }, ..KeySettings::default() };
+    let world = World::new(&[key(ScopeSet::ALL), with(later), other()]).await;
+    let (mut bot, mut venue) = funded(&world, 1).await;
+    let (mut late, mut maker) = (world.bot(2).await, world.bot(3).await);
+    for channel in ["executions", "ledger", "deposits", "withdrawals"] {
+        late.call("subscribe", json!({"channel": channel, "snapshot": false, "snap_orders": false})).await;
+    }
+    venue.call("credit_deposit", credit("t-0", "Pending")).await;
+    late.item("deposits", |item| item["status"] == "Pending").await;
+    let asked = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    late.item("withdrawals", |item| item["status"] == "Initial").await;
+    let placed = bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    late.item("executions", |item| item["order_id"] == placed["order_id"] && item["exec_type"] == "new").await;
+    late.kept();
+
+    venue.call("credit_deposit", credit("t-0", "Success")).await;
+    bot.call("withdraw_cancel", json!({"refid": asked["refid"]})).await;
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    late.call("get_balances", json!({})).await;
+    let told = late.kept();
+    for channel in ["ledger", "deposits", "withdrawals"] {
+        assert_eq!(items(&told, channel), Vec::<Value>::new(), "{channel}");
+    }
+    let kinds = items(&told, "executions");
+    let kinds: Vec<&Value> = kinds.iter().map(|item| &item["exec_type"]).collect();
+    assert_eq!(kinds, ["filled"], "where the order stands, and not the fill");
+}
+
+#[tokio::test]
+async fn d2_22_at_the_end_date_streams_of_the_past_are_closed_and_balances_say_no_more() {
+    let world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let mut streams = Vec::new();
+    for channel in ["executions", "ledger", "earn", "deposits", "withdrawals"] {
+        let mut bot = world.bot(1).await;
+        bot.subscribe(channel).await;
+        streams.push(bot);
+    }
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    bot.subscribe("balances").await;
+    let settings = json!({"query_end": wall_clock().to_string()});
+    let edit = json!({"service_user_id": "SVC1", "settings": settings, "otp": code(0)});
+    world.member("alice").await.call("edit_service_user", edit).await;
+    for mut stream in streams {
+        assert_eq!(stream.closed().await, (4001, "query end date".to_owned()));
+    }
+    bot.call("get_balances", json!({})).await;
+    bot.kept();
+    maker.call("add_order", limit("sell", "0.1", "1000")).await;
+    bot.call("add_order", limit("buy", "0.1", "1000")).await;
+    bot.call("get_balances", json!({})).await;
+    assert_eq!(items(&bot.kept(), "balances"), Vec::<Value>::new(), "it trades on");
 }

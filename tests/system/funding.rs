@@ -7,7 +7,7 @@ use super::client::{Client, ballot, code};
 use super::world::{World, key};
 
 /// Fills the pool of BTC and gives the account one of it.
-async fn funded(world: &World, addresses: usize) -> (Client, Client) {
+pub async fn funded(world: &World, addresses: usize) -> (Client, Client) {
     let (mut bot, mut venue) = (world.bot(1).await, world.venue().await);
     let addresses: Vec<Value> = (0..addresses).map(|number| json!({"address": format!("bc1q{number}")})).collect();
     venue.call("add_deposit_addresses", json!({"asset": "BTC", "addresses": addresses})).await;
@@ -15,7 +15,7 @@ async fn funded(world: &World, addresses: usize) -> (Client, Client) {
     (bot, venue)
 }
 
-fn credit(txid: &str, status: &str) -> Value {
+pub fn credit(txid: &str, status: &str) -> Value {
     json!({"asset": "BTC", "address": "bc1q0", "amount": "0.5", "txid": txid, "status": status})
 }
 
@@ -153,12 +153,15 @@ async fn d2_22_query_dates_bound_deposits_and_withdrawals_by_creation_on_every_p
     let world = World::new(&vec![key(ScopeSet::ALL); 3]).await;
     let (mut bot, mut venue) = funded(&world, 1).await;
     let waiting = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    venue.call("credit_deposit", credit("t-early", "Pending")).await;
     let mut made = Vec::new();
     for number in 0..4 {
         let refid = venue.call("credit_deposit", credit(&format!("t-{number}"), "Success")).await["refid"].clone();
         let shown = bot.call("deposit_status", json!({"refid": refid})).await["deposits"][0].clone();
         made.push((refid.as_str().unwrap().to_owned(), shown["time"].clone()));
     }
+    // Its creation counts, and not its end.
+    venue.call("credit_deposit", credit("t-early", "Success")).await;
     let newest_first = |range: std::ops::Range<usize>| -> Vec<String> {
         made[range].iter().rev().map(|(refid, _)| refid.clone()).collect()
     };
