@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::{Scope, ScopeSet};
+use countersign::config::Config;
 use countersign::domain::time::{Moment, Period};
+use countersign::gateway::credentials::Signed;
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
-use super::client::{Client, code, http, limit};
-use super::world::{World, key, other, with};
+use super::client::{Client, code, http, limit, next_nonce};
+use super::world::{World, api_key, key, other, secret, with};
 
 const TRADES: &str = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers";
 const LEDGERS: &str = "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet";
@@ -204,7 +206,12 @@ async fn d2_22_dates_bound_an_export_on_both_edges() {
     let asked = json!({"report": "ledgers", "format": "csv", "fields": ["txid"], "start": start, "end": end});
     assert_eq!(fetched(&world, &mut bot, asked.clone()).await[1..], expected);
     // The key's own dates do the same, whatever is asked for, and hide what reaches beyond them.
-    let (wide, narrow) = (ordered(&mut bot, json!({"report": "ledgers", "format": "csv"})).await, asked);
+    let (mut wide, narrow) = (Vec::new(), asked);
+    for beyond in [json!({"start": start}), json!({"end": end})] {
+        let mut asked = json!({"report": "ledgers", "format": "csv"});
+        asked.as_object_mut().unwrap().extend(beyond.as_object().unwrap().clone());
+        wide.push(ordered(&mut bot, asked).await);
+    }
     let mut alice = world.member("alice").await;
     let settings = json!({"query_start": start, "query_end": end});
     alice.call("edit_service_user", json!({"service_user_id": "SVC1", "settings": settings, "otp": code(0)})).await;
@@ -212,8 +219,10 @@ async fn d2_22_dates_bound_an_export_on_both_edges() {
     assert_eq!(fetched(&world, &mut bot, asked).await[1..], expected);
     assert_eq!(fetched(&world, &mut bot, narrow).await[1..], expected);
     for method in ["export_status", "export_retrieve", "export_remove"] {
-        let error = bot.refused(method, json!({"export_id": wide})).await;
-        assert!(error.starts_with("EQuery:Unknown export"), "{method}: {error}");
+        for id in &wide {
+            let error = bot.refused(method, json!({"export_id": id})).await;
+            assert!(error.starts_with("EQuery:Unknown export"), "{method}: {error}");
+        }
     }
 }
 
@@ -279,6 +288,26 @@ async fn a_link_dies_with_the_right_that_it_was_asked_for_with() {
         assert_eq!(request["state"], "executed", "{request}");
         assert_eq!(http(world.address, "GET", &url, &[], "").await.0, 403);
         assert_eq!(http(world.address, "GET", &url, &[], "").await.0, 404, "and it is used up");
+    }
+}
+
+/// Both speak through a proxy of ours.
+#[tokio::test]
+async fn d1_11_a_link_is_for_who_comes_from_where_the_key_may_be_used() {
+    let listed = KeySettings { ip_allowlist: vec!["203.0.113.0/24".parse().unwrap()], ..KeySettings::default() };
+    let proxies = |config: &mut Config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let world = World::configured(&[with(listed)], proxies).await;
+    let (nonce, name) = (next_nonce(), api_key(1));
+    let sign = Signed::handshake(&nonce).sign(&secret(1));
+    let signed = [("API-Key", name.as_str()), ("API-Nonce", &nonce), ("API-Sign", &sign)];
+    let from = |address| [("X-Forwarded-For", address)];
+    let opened = Client::open(world.address, &[&signed[..], &from("203.0.113.9")].concat()).await;
+    let mut bot = opened.unwrap();
+    let id = ordered(&mut bot, json!({"report": "ledgers", "format": "csv"})).await;
+    processed(&mut bot, &id).await;
+    for (address, status) in [("198.51.100.1", 403), ("203.0.113.77", 200)] {
+        let url = link(&mut bot, &id).await;
+        assert_eq!(http(world.address, "GET", &url, &from(address), "").await.0, status, "{address}");
     }
 }
 
