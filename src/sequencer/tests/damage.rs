@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::domain::ids::MarketId;
+use crate::domain::ids::{AccountId, DepositId, MarketId};
 use crate::domain::markets::MarketStatus;
+use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
+use crate::engine::ledger::{Party, Posting};
 use crate::storage::head::{check_head, write_head};
 
 /// Rows of the journal, each of one asset.
@@ -190,5 +192,49 @@ async fn d6_69_a_row_that_follows_by_its_digest_and_cannot_follow_by_what_it_say
                 matches!(&refused, Some(RecoveryError::Journal(JournalError::Corrupt { at: of, .. })) if *of == at);
             assert!(named, "{event:?}: {refused:?}");
         }
+    }
+}
+
+/// Every link holds, and every event can follow; the sums tell.
+#[tokio::test]
+async fn d5_61_and_d6_69_money_out_of_nothing_is_found_by_verify() {
+    let (dir, ..) = closed().await;
+    let (at, amount) = (u64::from(ROWS) + 1, Amount(5));
+    let deposit = Box::new(Deposit {
+        id: DepositId(at),
+        organization: OrganizationId(1),
+        account: AccountId(1),
+        asset: AssetId(1),
+        amount,
+        address: DepositAddress { address: "a".to_owned(), tag: None },
+        txid: "t".to_owned(),
+        method: String::new(),
+        network: String::new(),
+        created_at: Moment(99),
+        status: DepositStatus::Pending,
+    });
+    let posting =
+        Posting { party: Party::Outside, asset: AssetId(1), delta: -amount, fee: Amount::ZERO, balance: Amount::ZERO };
+    let mut body = Vec::new();
+    codec::encode(&mut body, Moment(99), Actor::Server, &[Event::DepositChanged { deposit, postings: vec![posting] }]);
+    storage(dir.path()).journal().await.unwrap().append(at, 1, codec::FORMAT, &body).await.unwrap();
+    let refused = verify(&reader(dir.path()).await, &snapshots(dir.path())).await.unwrap_err();
+    assert!(matches!(refused, RecoveryError::Ledger { at: of, .. } if of == at), "{refused}");
+}
+
+#[tokio::test]
+async fn d6_69_a_snapshot_of_where_the_journal_never_stood_is_found_by_verify() {
+    let (dir, ..) = closed().await;
+    let inside = u64::from(ROWS) + 1;
+    let mut body = Vec::new();
+    codec::encode(&mut body, Moment(99), Actor::Server, &[asset(ROWS + 1), asset(ROWS + 2)]);
+    storage(dir.path()).journal().await.unwrap().append(inside, 2, codec::FORMAT, &body).await.unwrap();
+    let (reader, snapshots) = (reader(dir.path()).await, snapshots(dir.path()));
+    for seq in [inside, inside + 2] {
+        snapshots.clear().unwrap();
+        snapshots.save(&Snapshot { seq, ..snapshot(&Replay::default()) }).unwrap();
+        let refused = verify(&reader, &snapshots).await.unwrap_err();
+        let named = matches!(refused, RecoveryError::Journal(JournalError::Corrupt { at, .. }) if at == seq);
+        assert!(named, "{seq}: {refused}");
     }
 }
