@@ -47,6 +47,13 @@ async fn whoever_follows_market_data_that_has_failed_is_closed() {
     assert_eq!(followers_end_after(fail).await, 1013);
 }
 
+/// As the fan-out says of it, once that has fallen behind.
+#[tokio::test]
+async fn d4_54_a_follower_whom_not_all_could_be_told_is_closed_by_name() {
+    let told = |served: &mut Served| served.gateway.seats.all().iter().for_each(|outlet| outlet.missed_some());
+    assert_eq!(followers_end_after(told).await, 4008);
+}
+
 #[tokio::test]
 async fn whoever_asks_for_market_data_that_has_stopped_is_refused_and_not_acknowledged_first() {
     let mut served = Served::new().await;

@@ -89,11 +89,25 @@ fn d4_54_a_frame_counts_by_its_length_and_leaves_room_for_answers() {
     assert!(!outlet.is_reading(), "most of the answer waits");
     write();
     assert!(outlet.is_reading() && seats.bytes_waiting() == 0);
-    // Longer than the whole queue.
+    // Longer than the whole queue, for a peer that is behind.
+    outlet.behind(true);
     let book = Bytes::from(vec![0; 5_000 * PART_BYTES]);
     assert!(outlet.send(vec![frame(&book)]) && outlet.send(vec![frame(&book)]));
     assert!(!outlet.has_room() && outlet.send(frames(512)), "there is room for answers beside it");
     assert!(outlet.too_slow().now_or_never().is_none());
+}
+
+#[test]
+fn d4_54_of_small_frames_there_is_room_for_so_many() {
+    let (seat, mut parts) = Seats::new(1_024, 1).take(HERE);
+    let outlet = &seat.0;
+    (0..MARKET_DATA_MAX).for_each(|_| assert!(outlet.has_room() && outlet.send(frames(1))));
+    assert!(!outlet.has_room(), "a snapshot is worth more now");
+    let mut write = || outlet.written(outlet.weight(&parts.try_recv().unwrap()));
+    (0..MARKET_DATA_MAX / 2).for_each(|_| write());
+    assert!(outlet.has_room() && !outlet.is_reading());
+    write();
+    assert!(outlet.is_reading());
 }
 
 #[test]
