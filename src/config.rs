@@ -440,10 +440,12 @@ mod tests {
 
     #[test]
     fn d1_14_listening_off_loopback_takes_consent() {
-        let open = "listen = '[::]:8080'";
-        let told = Config::parse(open).unwrap_err().to_string();
-        assert!(told.contains("allow_plain_off_loopback"), "{told}");
-        assert!(Config::parse(&format!("{open}\nallow_plain_off_loopback = true")).is_ok());
+        for address in ["[::]", "0.0.0.0", "192.0.2.1", "[::ffff:127.0.0.1]"] {
+            let open = format!("listen = '{address}:8080'");
+            let told = Config::parse(&open).unwrap_err().to_string();
+            assert!(told.contains("allow_plain_off_loopback"), "{told}");
+            assert!(Config::parse(&format!("{open}\nallow_plain_off_loopback = true")).is_ok());
+        }
         assert!(Config::parse("listen = '[::1]:8080'").is_ok());
     }
 

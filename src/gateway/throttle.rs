@@ -135,6 +135,8 @@ mod tests {
         }
         throttle.count("alice", at(0));
         assert_eq!(throttle.wait_s(&"alice", at(1)), None, "a new minute counts from one");
+        (1..10).for_each(|_| throttle.count("alice", at(1)));
+        assert_eq!(throttle.wait_s(&"alice", at(1)), Some(59), "and bounds what is guessed in it");
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn rule_3_an_expired_key_is_refused_whether_or_not_tick_has_run() {
     stage.tick(0);
     stage.now = stage.now.minus_us(DAY);
     assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::PermissionDenied);
+    assert_eq!(stage.ask(&bot(1), &Query::KeyInfo).unwrap_err().code, Code::PermissionDenied);
     assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Expired);
 }
 

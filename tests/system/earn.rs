@@ -4,6 +4,7 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
 use super::client::{Client, http, limit};
+use super::replay::items;
 use super::world::{World, key, other};
 
 /// Acme's bot is the first, Other's the second.
@@ -70,7 +71,7 @@ async fn a_bonded_allocation_lives_through_its_stages_and_a_restart() {
 }
 
 #[tokio::test]
-async fn rewards_are_split_exactly_and_told_in_ledger_and_allocations() {
+async fn d4_53_rewards_are_split_exactly_and_told_in_balances_ledger_and_allocations() {
     let world = world().await;
     let (mut venue, mut acme, mut other) = (world.venue().await, world.bot(1).await, world.bot(2).await);
     let choice = json!({"auto_compound": {"type": "optional", "default": false}});
@@ -79,6 +80,7 @@ async fn rewards_are_split_exactly_and_told_in_ledger_and_allocations() {
     for bot in [&mut acme, &mut other] {
         bot.subscribe("earn").await;
         bot.subscribe("ledger").await;
+        bot.subscribe("balances").await;
     }
     let chosen = json!({"strategy_id": id, "amount": "1", "auto_compound": true, "client_id": "a"});
     let first = acme.call("earn_allocate", chosen.clone()).await;
@@ -97,6 +99,9 @@ async fn rewards_are_split_exactly_and_told_in_ledger_and_allocations() {
         let entry = bot.call("ledgers", json!({"type": "staking"})).await["entries"].take();
         assert_eq!((entry.as_array().unwrap().len(), &entry[0]["ref_id"]), (1, &item["operation_id"]));
         assert_eq!((&entry[0]["category"], &entry[0]["wallet_id"]), (&json!("staking-rewards"), &json!(wallet)));
+        let told = items(&bot.kept(), "balances");
+        let [told] = &told[..] else { panic!("one change of a balance: {told:?}") };
+        assert_eq!((&told["type"], &told["amount"]), (&json!("staking"), &entry[0]["amount"]));
         parts += entry[0]["amount"].as_f64().unwrap();
         let shown = bot.call("earn_allocations", json!({"converted_asset": "ETH"})).await;
         let mine = &shown["allocations"][0];

@@ -226,6 +226,34 @@ async fn d7_80_subscribing_again_and_again_follows_no_more_than_the_limit() {
     tokio::time::timeout(Duration::from_secs(20), bot.call("key_info", json!({}))).await.unwrap();
 }
 
+/// docs.kraken.com, `level3`.
+#[tokio::test]
+async fn d7_80_a_socket_follows_the_orders_of_two_hundred_symbols_and_no_more() {
+    let world = World::new(&[key(ScopeSet::NONE)]).await;
+    let (mut venue, mut bot) = (world.venue().await, world.bot(1).await);
+    let mut symbols = Vec::new();
+    for number in 0..201 {
+        let asset = format!("A{number}");
+        symbols.push(format!("{asset}/USD"));
+        let asset = json!({"asset": asset, "decimals": 8, "display_decimals": 4, "method": asset, "network": asset,
+            "withdrawal_min": "0.001", "withdrawal_fee": "0.0001", "deposit_min": "0.001"});
+        venue.call("add_asset", asset).await;
+        let market = json!({"symbol": symbols[number], "price_decimals": 1, "qty_decimals": 8, "price_increment": "0.1",
+            "qty_min": "0.001", "cost_min": "0.5", "maker_ppm": 1_000, "taker_ppm": 2_000});
+        venue.call("add_market", market).await;
+    }
+    let orders_of = |symbols: &[String]| json!({"channel": "level3", "symbol": symbols, "snapshot": false});
+    assert!(bot.burst([json!({"method": "subscribe", "req_id": 1, "params": orders_of(&symbols)})]).await);
+    for symbol in &symbols[..200] {
+        let reply = bot.answer(1).await;
+        assert_eq!((&reply["success"], &reply["result"]["symbol"]), (&json!(true), &json!(symbol)), "{reply}");
+    }
+    let refused = bot.answer(1).await;
+    assert!(refused["error"].as_str().unwrap().contains("at most 200"), "{refused}");
+    bot.call("unsubscribe", orders_of(&symbols[..1])).await;
+    bot.call("subscribe", orders_of(&symbols[200..])).await;
+}
+
 /// Every public channel of a symbol in each form that it has, and `level3`, of which a socket follows one depth at a time.
 fn streams_of(symbol: &str, order_depth: u32) -> Vec<Value> {
     let of = |channel: &str, name: &str, values: &[Value]| {
