@@ -10,7 +10,7 @@ async fn refusal(client: &mut Client, text: &str) -> Value {
     client.send(text).await;
     loop {
         let frame = client.next().await;
-        if frame["success"] == json!(false) {
+        if frame.get("channel").is_none() {
             return frame;
         }
     }
@@ -39,6 +39,10 @@ async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
         (r#"{"method":7,"req_id":7}"#.to_owned(), "EGeneral:Invalid arguments"),
         (r#"{"method":"ping","req_id":7,"x":1}"#.to_owned(), "Unsupported field: 'x' for the given msg type: ping"),
         (
+            r#"{"method":"ping","req_id":7,"params":{}}"#.to_owned(),
+            "Unsupported field: 'params' for the given msg type: ping",
+        ),
+        (
             r#"{"method":"cancel_all","req_id":7,"params":{"all":true}}"#.to_owned(),
             "Unsupported field: 'all' for the given msg type: cancel_all",
         ),
@@ -52,6 +56,11 @@ async fn d7_77_whatever_is_malformed_is_refused_and_changes_nothing() {
             r#"{"method":"subscribe","req_id":7,"params":{"channel":"book","symbol":["BTC/USD"],"depth":11}}"#
                 .to_owned(),
             "EGeneral:Invalid arguments:depth",
+        ),
+        (
+            r#"{"method":"subscribe","req_id":7,"params":{"channel":"trade","symbol":["BTC/USD"],"from_offset":0}}"#
+                .to_owned(),
+            "EGeneral:Invalid arguments:from_offset",
         ),
         (order("\"x\"", "1"), "Order_qty field must be a number_float"),
         (order("true", "1"), "Order_qty field must be a number_float"),
