@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use tokio::sync::mpsc;
 
 use super::super::outlet::Occupied;
+use super::super::part::First;
 use super::*;
 use crate::access::principal::Actor;
 use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
@@ -19,8 +20,8 @@ use crate::{history, market_data};
 /// Parts that may wait on one socket.
 const PARTS_MAX: usize = 4;
 
-/// A desk of a venue where nothing has happened, and its sockets.
-fn desk() -> (Desk, Arc<Seats>) {
+/// A desk of a venue of whose past these events were read back, up to the last, and its sockets.
+fn desk(recent: &[Arc<Stamped>]) -> (Desk, Arc<Seats>) {
     let state = State { reference: Reference::btc_usd(4, 1), ..State::default() };
     let sockets = Seats::new(PARTS_MAX, 64);
     let feeds = Feeds {
@@ -31,7 +32,8 @@ fn desk() -> (Desk, Arc<Seats>) {
     };
     let rings = RingLimits { each: 64, all: 64 };
     let directory = Arc::new(Directory::new(&state));
-    let desk = Desk::new(directory, Arc::clone(&sockets), Seq(0), &[], rings, feeds, || Moment(0));
+    let seq = recent.last().map_or(Seq(0), |last| last.seq);
+    let desk = Desk::new(directory, Arc::clone(&sockets), seq, recent, rings, feeds, || Moment(0));
     (desk, sockets)
 }
 
@@ -49,19 +51,19 @@ fn batch(seqs: std::ops::RangeInclusive<u64>) -> Released<Ticket> {
     Released { events: Arc::new(seqs.map(stamped).collect()), answers: Vec::new(), waiting: 0 }
 }
 
-fn follow_custody(desk: &mut Desk, seat: &Occupied) {
+fn follow_custody(desk: &mut Desk, seat: &Occupied, at: Seq, from_offset: Option<u64>) -> First {
     let snapshot = Snapshot {
         owner: Owner::Venue,
-        at: Seq(0),
+        at,
         items: View::Empty,
         warnings: Vec::new(),
         live: true,
         fills: None,
-        past: false,
+        past: true,
     };
     desk.bind(&seat.0, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1), None);
-    let follow = Follow { number: 1, from_offset: None, too_old: false, acknowledged: false };
-    desk.subscribe(&seat.0, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap();
+    let follow = Follow { number: 1, from_offset, too_old: false, acknowledged: false };
+    desk.subscribe(&seat.0, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap().first
 }
 
 /// The items that wait, by their sequences.
@@ -77,9 +79,9 @@ fn waiting(parts: &mut mpsc::Receiver<Vec<Part>>) -> Vec<u64> {
 /// Law 8.
 #[tokio::test]
 async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit() {
-    let (mut desk, sockets) = desk();
+    let (mut desk, sockets) = desk(&[]);
     let (seat, mut parts) = seat(&sockets);
-    follow_custody(&mut desk, &seat);
+    follow_custody(&mut desk, &seat, Seq(0), None);
     seat.0.behind(true);
     desk.release(batch(1..=3));
     desk.release(batch(4..=5));
@@ -88,4 +90,16 @@ async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit
     assert!(seat.0.too_slow().now_or_never().is_some());
     desk.release(batch(7..=7));
     assert!(waiting(&mut parts).is_empty());
+}
+
+/// What came before is for history to tell.
+#[tokio::test]
+async fn d4_51_after_a_start_a_stream_resumes_at_hand_over_what_was_read_back_and_no_more() {
+    let recent = batch(10..=12).events;
+    let (mut desk, sockets) = desk(&recent);
+    let (seat, _parts) = seat(&sockets);
+    let mut resumed = |from: u64| follow_custody(&mut desk, &seat, Seq(12), Some(Seq(from).snapshot_offset()));
+    let First::Replay(items) = resumed(9) else { panic!("all of it is at hand") };
+    assert_eq!(items.iter().map(|item| item.stamped.seq.0).collect::<Vec<_>>(), [10, 11, 12]);
+    assert!(matches!(resumed(8), First::Past(Owner::Venue)), "event 9 was not read back");
 }
