@@ -26,6 +26,18 @@ pub async fn made_by(member: &mut Client, world: &World, name: &str) -> Client {
     Client::signed(world.address, api_key, &decode_secret(secret).unwrap()).await.unwrap()
 }
 
+/// Alice's page, and a request of a key that she manages.
+pub async fn asked_by_a_key_of_her_own() -> (World, Browser, String) {
+    let mut people = people();
+    people[1].permissions = people[0].permissions.clone();
+    let world = World::peopled(&[], &people).await;
+    let mut bot = made_by(&mut world.member("alice").await, &world, "Treasury Bot").await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    (world, browser, id)
+}
+
 /// Until a request stands in the queue, or no longer does.
 pub async fn listed(browser: &Browser, id: &str, there: bool) {
     let found = format!("document.querySelector('[data-request=\"{id}\"]') !== null");
@@ -195,13 +207,7 @@ async fn rule_22_who_lost_a_vote_and_may_vote_again_can_select_the_request() {
 
 #[tokio::test]
 async fn rule_22_who_manages_the_asking_key_cannot_select_its_request_and_is_told_so() {
-    let mut people = people();
-    people[1].permissions = people[0].permissions.clone();
-    let world = World::peopled(&[], &people).await;
-    let mut bot = made_by(&mut world.member("alice").await, &world, "Treasury Bot").await;
-    let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
-    browser.sign_in("alice", 1).await;
+    let (_world, browser, id) = asked_by_a_key_of_her_own().await;
     browser.wait(&format!("input[data-select={id}]")).await.send_keys(" ").await.unwrap();
     browser.wait(".toast.bad").await;
     assert!(browser.text(".toast.bad").await.contains(&format!("You cannot approve {id} now:")));

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{ballot, code};
-use super::genesis::people;
-use super::queue::{asked, keys, listed, made_by};
+use super::queue::{asked, asked_by_a_key_of_her_own, keys, listed};
 use super::world::{World, key};
 
 /// Two votes for a withdrawal from now on.
@@ -79,13 +78,7 @@ async fn d3_34_terms_that_change_are_said_and_undo_the_choice() {
 
 #[tokio::test]
 async fn rule_22_who_manages_the_asking_key_is_told_why_there_is_nothing_to_decide() {
-    let mut people = people();
-    people[1].permissions = people[0].permissions.clone();
-    let world = World::peopled(&[], &people).await;
-    let mut bot = made_by(&mut world.member("alice").await, &world, "Treasury Bot").await;
-    let id = asked(&mut bot, "1").await;
-    let browser = Browser::open(world.address).await;
-    browser.sign_in("alice", 1).await;
+    let (_world, browser, id) = asked_by_a_key_of_her_own().await;
     browser.go(&format!("#/request/{id}")).await;
     browser.wait("#excluded").await;
     assert!(browser.text("#excluded").await.contains("a key that they manage"));

@@ -98,14 +98,20 @@ async fn a_key_whose_request_was_executed_later_is_claimed() {
     browser.close().await;
 }
 
-#[tokio::test]
-async fn a_change_reaches_the_list_and_the_closer_look_and_leaves_the_keyboard_where_it_is() {
+/// Alice looks closely at the one Service User, and has another client beside the page.
+async fn looked_at() -> (World, Client, Browser) {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut alice = world.member("alice").await;
+    let alice = world.member("alice").await;
     let browser = Browser::open(world.address).await;
     browser.sign_in("alice", 1).await;
     browser.go("#/service-users").await;
     browser.press("Details").await;
+    (world, alice, browser)
+}
+
+#[tokio::test]
+async fn a_change_reaches_the_list_and_the_closer_look_and_leaves_the_keyboard_where_it_is() {
+    let (_world, mut alice, browser) = looked_at().await;
     browser.wait("[data-user='Bot 1']").await.send_keys("\u{e008}").await.unwrap();
     assert_eq!(browser.eval("return document.activeElement.dataset.user").await, json!("Bot 1"));
     let disabled = json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)});
@@ -118,12 +124,7 @@ async fn a_change_reaches_the_list_and_the_closer_look_and_leaves_the_keyboard_w
 
 #[tokio::test]
 async fn a_closer_look_is_drawn_anew_for_what_it_shows_alone_and_goes_with_its_service_user() {
-    let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut alice = world.member("alice").await;
-    let browser = Browser::open(world.address).await;
-    browser.sign_in("alice", 1).await;
-    browser.go("#/service-users").await;
-    browser.press("Details").await;
+    let (world, mut alice, browser) = looked_at().await;
     browser.eval("globalThis.held = document.querySelector('main section button'); held.focus()").await;
     // The list shows that it has connected.
     let _bot = world.bot(1).await;
