@@ -162,3 +162,12 @@ export function field(label, input, hint) {
 export function words(name) {
   return String(name).replaceAll("_", " ").replaceAll(".", ": ");
 }
+
+/** Fills `list` anew. Its button or link that had the keyboard keeps it if it is there again; else `otherwise` gets it. */
+export function refill(list, content, otherwise) {
+  const { activeElement: before } = document;
+  const held = list.contains(before);
+  list.replaceChildren(content);
+  const alike = (one) => one.ariaLabel === before.ariaLabel && one.hash === before.hash;
+  if (held) ([...list.querySelectorAll(before.tagName)].find(alike) ?? otherwise).focus({ preventScroll: true });
+}

@@ -1,7 +1,7 @@
 // A place that lists something governed: drawn anew when a request of its workflow changes, with the forms of
 // changes below the list.
 
-import { h, table } from "./dom.js";
+import { h, refill, table } from "./dom.js";
 
 /**
  * A place below a list for a form or a closer look: `open(content)` shows it and takes the keyboard there, `open(null)`
@@ -30,17 +30,15 @@ export function listing(app, { title, workflow, columns, empty, fetch, row, add 
   const list = h("div", {});
   const draw = async () => {
     const all = await fetch();
-    const { activeElement } = document;
-    const held = list.contains(activeElement) && activeElement.ariaLabel;
-    list.replaceChildren(
+    refill(
+      list,
       table(
         columns,
         all.map((one) => row(one, open)),
         empty,
       ),
+      app.main,
     );
-    const same = held && [...list.querySelectorAll("button")].find((one) => one.ariaLabel === held);
-    if (held) (same ?? app.main).focus({ preventScroll: true });
   };
   const button =
     app.may(workflow, "initiate") &&

@@ -1,6 +1,6 @@
 // Requests of the past, with search over what is shown.
 
-import { field, h, safe, table, time, words } from "../dom.js";
+import { field, h, refill, safe, table, time, words } from "../dom.js";
 import { about } from "./request.js";
 import { WORKFLOWS } from "../workflows.js";
 
@@ -22,12 +22,11 @@ export async function history(app) {
   let stale = false;
   const draw = () => {
     stale = false;
-    const { activeElement } = document;
-    const held = list.contains(activeElement);
     const wanted = search.value.trim().toLowerCase();
     const fits = (request) => !state.value || request.state === state.value;
     const rows = found.filter((request) => fits(request) && JSON.stringify(request).toLowerCase().includes(wanted));
-    list.replaceChildren(
+    refill(
+      list,
       table(
         ["When", "What", "Asked by", "About", "State", "Decided by"],
         rows.map((request) => [
@@ -42,9 +41,8 @@ export async function history(app) {
         ]),
         "No matching requests.",
       ),
+      app.main,
     );
-    const same = held && list.querySelector(`a[href="${activeElement.hash}"]`);
-    if (held) (same ?? app.main).focus({ preventScroll: true });
     more.hidden = cursor === undefined;
   };
   const load = async () => {

@@ -44,7 +44,8 @@ function line(app, request, chosen, toggled) {
     if (told.can?.includes("approve") || !box?.checked) return;
     box.checked = false;
     box.dispatchEvent(new Event("change"));
-    app.said(told.message ?? `You cannot approve ${request_id} now: it is not yours to vote on, or a freeze or halt stops approvals.`, "bad");
+    const why = "it is not yours to vote on, or a freeze or halt stops approvals.";
+    app.said(told.message ?? `You cannot approve ${request_id} now: ${why}`, "bad");
   };
   return row(COLUMNS, [
     settled(app, request) ??
