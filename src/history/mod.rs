@@ -71,6 +71,8 @@ pub struct History {
     streams: JournalReader,
     /// The last event in the tables.
     reached: watch::Receiver<u64>,
+    /// The last event that somebody has waited for.
+    asked: watch::Sender<u64>,
 }
 
 impl History {

@@ -1,10 +1,12 @@
 //! The task that writes the tables: released batches as they come, the journal where batches are missing.
 
 use std::mem;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use super::audit::Told;
 use super::streams::Noted;
@@ -19,6 +21,8 @@ use crate::storage::{JournalReader, Storage};
 const ROWS: u32 = 64;
 /// Events after which a batch of rows is written.
 const EVENTS_MAX: usize = 20_000;
+/// How long batches pile up that nobody asks for. One transaction for many writes the pages that they share once.
+const PILING: Duration = Duration::from_millis(100);
 /// How often things are forgotten in the time that they are kept: each minute, if that is a week.
 const FORGETS: u64 = 10_000;
 /// How long a failed write waits before it is tried again.
@@ -37,6 +41,9 @@ struct Projector {
     seq: u64,
     saved: u64,
     reached: watch::Sender<u64>,
+    /// The last event that somebody has waited for.
+    asked: watch::Sender<u64>,
+    piling: Duration,
 }
 
 /// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
@@ -54,10 +61,10 @@ pub async fn start(
     until: Seq,
 ) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), HistoryError> {
     let (projector, reader) = Projector::open(storage, journal.clone(), kept, until).await?;
-    let following = projector.reached.subscribe();
+    let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
     let (telling, past) = oneshot::channel();
     let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), telling)));
-    Ok((History { reader, journal, streams, reached: following }, past, projecting))
+    Ok((History { reader, journal, streams, reached, asked }, past, projecting))
 }
 
 impl Projector {
@@ -82,7 +89,10 @@ impl Projector {
         let (reached, _) = watch::channel(seq);
         let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
         let (told, noted) = (Told::behind(&reader.last_audited().await?), Noted::default());
-        Ok((Projector { writer, journal, told, noted, kept_us, forgot_us: 0, seq, saved: seq, reached }, reader))
+        let (asked, piling) = (watch::Sender::new(0), PILING);
+        let projector =
+            Projector { writer, journal, told, noted, kept_us, forgot_us: 0, seq, saved: seq, reached, asked, piling };
+        Ok((projector, reader))
     }
 
     async fn run(
@@ -107,6 +117,8 @@ impl Projector {
     /// Writes what is fed until the feed is closed.
     async fn follow(&mut self, incoming: &mut Incoming) {
         let Incoming { batches, dropped } = incoming;
+        // What comes after a while is written at once.
+        let mut due = Instant::now();
         loop {
             // The batches that wait come before what found no room behind them.
             let first = tokio::select! {
@@ -119,18 +131,36 @@ impl Projector {
                 }
             };
             let Some(first) = first else { break };
-            let mut events = 0;
-            let mut next = Some(first);
-            let mut pending: Vec<Events> = Vec::new();
-            while let Some(batch) = next {
-                events += batch.len();
-                pending.push(batch);
-                next = if events < EVENTS_MAX { batches.try_recv().ok() } else { None };
-            }
-            self.take(&pending).await;
+            let pile = self.pile(first, batches, due).await;
+            self.take(&pile).await;
+            due = Instant::now() + self.piling;
         }
         let last = *dropped.borrow();
         self.catch_up(last).await;
+    }
+
+    /// What waits, and what comes until they are `due` or somebody waits for them, as far as one transaction takes it.
+    async fn pile(&self, first: Events, batches: &mut mpsc::Receiver<Events>, due: Instant) -> Vec<Events> {
+        let mut asked = self.asked.subscribe();
+        let mut wanted = pin!(async {
+            tokio::select! {
+                () = sleep_until(due) => {}
+                _ = asked.wait_for(|asked| *asked > self.seq) => {}
+            }
+        });
+        let mut events = first.len();
+        let mut pile = vec![first];
+        while events < EVENTS_MAX {
+            let next = tokio::select! {
+                biased;
+                next = batches.recv() => next,
+                () = &mut wanted => None,
+            };
+            let Some(next) = next else { break };
+            events += next.len();
+            pile.push(next);
+        }
+        pile
     }
 
     /// Writes batches, reading from the journal what lies between the tables and them.
@@ -280,6 +310,46 @@ mod tests {
         drop(feed);
         projecting.await.unwrap();
         assert_eq!(history.last(), last.0 + burst.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn rule_40_batches_that_nobody_waits_for_pile_up_and_who_waits_for_one_gets_it_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = Storage::Sqlite(dir.path().to_owned());
+        let mut journal = storage.journal().await.unwrap();
+        let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
+        let (mut projector, reader) =
+            Projector::open(&storage, journals.0.clone(), Duration::MAX, Seq(0)).await.unwrap();
+        projector.piling = Duration::from_secs(3_600);
+        let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
+        let history = History { reader, journal: journals.0, streams: journals.1, reached, asked };
+        let (mut feed, mut incoming) = feed();
+        let projecting = tokio::spawn(async move { projector.follow(&mut incoming).await });
+        let batches = journaled(&mut journal, 0, 60).await;
+        for (first, three) in (1..).step_by(3).zip(batches.chunks(3)) {
+            for batch in three {
+                feed.feed(batch);
+                while feed.waiting() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            history.reached(Seq(first)).await.unwrap();
+            // The very first comes after a while in which nothing did.
+            if first > 1 {
+                assert_eq!(history.last(), first + 2, "they were written as one");
+            }
+        }
+        // Who waits for what has not come yet gets it when it comes.
+        let behind = journaled(&mut journal, 60, 1).await;
+        let waiting = tokio::spawn(async move { history.reached(Seq(61)).await });
+        feed.feed(&batches[59]);
+        while feed.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+        feed.feed(&behind[0]);
+        waiting.await.unwrap().unwrap();
+        drop(feed);
+        projecting.await.unwrap();
     }
 
     /// A journal with every kind of event, and at its end a vote on a request that is restated at the same moment.

@@ -92,6 +92,12 @@ impl History {
     pub(super) async fn query<T>(&self, seq: Seq, query: impl Future<Output = Result<T, Busy>>) -> Result<T, Busy> {
         let mut reached = self.reached.clone();
         let answered = async {
+            // The projector lets no batch wait for others that somebody waits for.
+            self.asked.send_if_modified(|asked| {
+                let later = seq.0 > *asked;
+                *asked = seq.0.max(*asked);
+                later
+            });
             reached.wait_for(|at| *at >= seq.0).await.map_err(|_| Busy)?;
             query.await
         };

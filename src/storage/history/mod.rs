@@ -131,8 +131,8 @@ pub struct StreamRow {
 /// Events in one block of a [`StreamRow`].
 pub const BLOCK_EVENTS: u64 = 256;
 
-/// What some events add to the tables. A row replaces the one with its id, and of two rows with one id the
-/// later counts, so that telling events twice changes nothing.
+/// What some events add to the tables. A row tells what is final, so that of two with one id, or one block, the first
+/// stays: telling events twice changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryBatch {
     /// Orders that closed.
@@ -147,7 +147,7 @@ pub struct HistoryBatch {
     pub transfers: Vec<TransferRow>,
     /// What was traded, by stretch of time; added to what is there, unless that has it already.
     pub candles: Vec<CandleRow>,
-    /// Where items of private streams lie; of two rows for one block the earlier counts.
+    /// Where items of private streams lie.
     pub streams: Vec<StreamRow>,
 }
 

@@ -1,13 +1,12 @@
 //! A batch as columns, and the statement that takes each table's, written once for both databases.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::{CandleRow, HistoryBatch, StreamRow, id, time};
 
 /// The new rows of one table.
 pub(super) struct Table<'a> {
     name: &'static str,
-    /// The first one of which tells rows apart, those of candles and streams excepted.
     columns: Vec<(&'static str, Column<'a>)>,
 }
 
@@ -55,24 +54,15 @@ impl Table<'_> {
         &self.columns
     }
 
-    /// The statement that adds the rows of `new`, which stands after `FROM`.
-    pub(super) fn statement(&self, new: &str) -> String {
-        match self.name {
-            "candles" => return CANDLES.replace("{new}", new).replace("{most}", &i64::MAX.to_string()),
-            "stream_blocks" => return STREAM_BLOCKS.replace("{new}", new),
-            _ => {}
+    /// The statement that adds the rows of `new`, which stands after `FROM`; `insert` begins it.
+    pub(super) fn statement(&self, insert: &str, new: &str) -> String {
+        let Table { name: table, columns } = self;
+        if *table == "candles" {
+            return CANDLES.replace("{new}", new).replace("{most}", &i64::MAX.to_string());
         }
-        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
-        let replaced: Vec<String> = names[1..].iter().map(|name| format!("{name} = excluded.{name}")).collect();
+        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         // The condition tells SQLite that what follows is no join.
-        format!(
-            "INSERT INTO {table} ({names}) SELECT {names} FROM {new} WHERE true
-             ON CONFLICT ({key}) DO UPDATE SET {replaced}",
-            table = self.name,
-            key = names[0],
-            names = names.join(", "),
-            replaced = replaced.join(", "),
-        )
+        format!("{insert} INTO {table} ({names}) SELECT {names} FROM {new} WHERE true ON CONFLICT DO NOTHING")
     }
 }
 
@@ -92,71 +82,67 @@ const CANDLES: &str = "INSERT INTO candles
         cost = CASE WHEN candles.cost > {most} - excluded.cost THEN {most} ELSE candles.cost + excluded.cost END,
         seq = excluded.seq";
 
-// The first item of a stream in a block tells when that begins.
-const STREAM_BLOCKS: &str = "INSERT INTO stream_blocks (stream, block, at_us)
-    SELECT stream, block, at_us FROM {new} WHERE true ON CONFLICT (stream, block) DO NOTHING";
-
 fn orders(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.orders, |row| row.stored.id);
+    let rows = &batch.orders;
     let columns = vec![
-        ("order_id", integers(&rows, |row| id(row.stored.id))),
-        ("account", integers(&rows, |row| id(row.account))),
-        ("market", integers(&rows, |row| id(row.market))),
-        ("service_user", integers(&rows, |row| id(row.service_user))),
-        ("cl_ord_id", texts(&rows, |row| row.cl_ord_id.as_deref())),
-        ("userref", integers(&rows, |row| row.userref)),
-        ("closed_us", integers(&rows, |row| time(row.stored.at_us))),
-        ("body", bodies(&rows, |row| &row.stored.body)),
+        ("order_id", integers(rows, |row| id(row.stored.id))),
+        ("account", integers(rows, |row| id(row.account))),
+        ("market", integers(rows, |row| id(row.market))),
+        ("service_user", integers(rows, |row| id(row.service_user))),
+        ("cl_ord_id", texts(rows, |row| row.cl_ord_id.as_deref())),
+        ("userref", integers(rows, |row| row.userref)),
+        ("closed_us", integers(rows, |row| time(row.stored.at_us))),
+        ("body", bodies(rows, |row| &row.stored.body)),
     ];
     Table { name: "orders", columns }
 }
 
 fn trades(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.trades, |row| row.stored.id);
+    let rows = &batch.trades;
     let columns = vec![
-        ("exec", integers(&rows, |row| id(row.stored.id))),
-        ("account", integers(&rows, |row| id(row.account))),
-        ("market", integers(&rows, |row| id(row.market))),
-        ("at_us", integers(&rows, |row| time(row.stored.at_us))),
-        ("body", bodies(&rows, |row| &row.stored.body)),
+        ("exec", integers(rows, |row| id(row.stored.id))),
+        ("account", integers(rows, |row| id(row.account))),
+        ("market", integers(rows, |row| id(row.market))),
+        ("at_us", integers(rows, |row| time(row.stored.at_us))),
+        ("body", bodies(rows, |row| &row.stored.body)),
     ];
     Table { name: "trades", columns }
 }
 
 fn ledger_entries(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.ledger_entries, |row| row.stored.id);
+    let rows = &batch.ledger_entries;
     let columns = vec![
-        ("ledger_id", integers(&rows, |row| id(row.stored.id))),
-        ("account", integers(&rows, |row| id(row.account))),
-        ("asset", integers(&rows, |row| id(row.asset))),
-        ("kind", texts(&rows, |row| row.kind.as_str())),
-        ("at_us", integers(&rows, |row| time(row.stored.at_us))),
-        ("body", bodies(&rows, |row| &row.stored.body)),
+        ("ledger_id", integers(rows, |row| id(row.stored.id))),
+        ("account", integers(rows, |row| id(row.account))),
+        ("asset", integers(rows, |row| id(row.asset))),
+        ("kind", texts(rows, |row| row.kind.as_str())),
+        ("at_us", integers(rows, |row| time(row.stored.at_us))),
+        ("body", bodies(rows, |row| &row.stored.body)),
     ];
     Table { name: "ledger_entries", columns }
 }
 
 fn audit(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.audit, |row| row.stored.id);
+    let rows = &batch.audit;
     let columns = vec![
-        ("entry_offset", integers(&rows, |row| id(row.stored.id))),
-        ("organization", integers(&rows, |row| id(row.organization))),
-        ("at_us", integers(&rows, |row| time(row.stored.at_us))),
-        ("body", bodies(&rows, |row| &row.stored.body)),
+        ("entry_offset", integers(rows, |row| id(row.stored.id))),
+        ("organization", integers(rows, |row| id(row.organization))),
+        ("at_us", integers(rows, |row| time(row.stored.at_us))),
+        ("body", bodies(rows, |row| &row.stored.body)),
     ];
     Table { name: "audit", columns }
 }
 
 fn transfers(batch: &HistoryBatch) -> Table<'_> {
-    let rows = latest(&batch.transfers, |row| row.stored.id);
+    let rows = &batch.transfers;
     let columns = vec![
-        ("id", integers(&rows, |row| id(row.stored.id))),
-        ("kind", texts(&rows, |row| row.kind.as_str())),
-        ("account", integers(&rows, |row| id(row.account))),
-        ("asset", integers(&rows, |row| id(row.asset))),
-        ("method", texts(&rows, |row| row.method.as_str())),
-        ("created_us", integers(&rows, |row| time(row.stored.at_us))),
-        ("body", bodies(&rows, |row| &row.stored.body)),
+        ("id", integers(rows, |row| id(row.stored.id))),
+        ("kind", texts(rows, |row| row.kind.as_str())),
+        ("account", integers(rows, |row| id(row.account))),
+        ("asset", integers(rows, |row| id(row.asset))),
+        ("method", texts(rows, |row| row.method.as_str())),
+        ("created_us", integers(rows, |row| time(row.stored.at_us))),
+        ("body", bodies(rows, |row| &row.stored.body)),
     ];
     Table { name: "transfers", columns }
 }
@@ -167,30 +153,30 @@ fn candles(candles: &[CandleRow]) -> Table<'_> {
         let place = (candle.market, candle.interval, candle.begin_us);
         stretches.entry(place).and_modify(|before| *before = joined(before, candle)).or_insert(*candle);
     }
-    let rows: Vec<&CandleRow> = stretches.values().collect();
+    let rows: Vec<CandleRow> = stretches.into_values().collect();
+    let rows = &rows[..];
     let columns = vec![
-        ("market", integers(&rows, |row| id(row.market))),
-        ("interval", integers(&rows, |row| i64::from(row.interval))),
-        ("begin_us", integers(&rows, |row| time(row.begin_us))),
-        ("open", integers(&rows, |row| row.prices[0])),
-        ("high", integers(&rows, |row| row.prices[1])),
-        ("low", integers(&rows, |row| row.prices[2])),
-        ("close", integers(&rows, |row| row.prices[3])),
-        ("trades", integers(&rows, |row| time(row.trades))),
-        ("volume", integers(&rows, |row| row.volume)),
-        ("cost", integers(&rows, |row| row.cost)),
-        ("first_seq", integers(&rows, |row| time(row.seqs.0))),
-        ("seq", integers(&rows, |row| time(row.seqs.1))),
+        ("market", integers(rows, |row| id(row.market))),
+        ("interval", integers(rows, |row| i64::from(row.interval))),
+        ("begin_us", integers(rows, |row| time(row.begin_us))),
+        ("open", integers(rows, |row| row.prices[0])),
+        ("high", integers(rows, |row| row.prices[1])),
+        ("low", integers(rows, |row| row.prices[2])),
+        ("close", integers(rows, |row| row.prices[3])),
+        ("trades", integers(rows, |row| time(row.trades))),
+        ("volume", integers(rows, |row| row.volume)),
+        ("cost", integers(rows, |row| row.cost)),
+        ("first_seq", integers(rows, |row| time(row.seqs.0))),
+        ("seq", integers(rows, |row| time(row.seqs.1))),
     ];
     Table { name: "candles", columns }
 }
 
-fn stream_blocks(blocks: &[StreamRow]) -> Table<'_> {
-    let rows: Vec<&StreamRow> = blocks.iter().collect();
+fn stream_blocks(rows: &[StreamRow]) -> Table<'_> {
     let columns = vec![
-        ("stream", texts(&rows, |row| row.stream.as_str())),
-        ("block", integers(&rows, |row| id(row.block))),
-        ("at_us", integers(&rows, |row| time(row.at_us))),
+        ("stream", texts(rows, |row| row.stream.as_str())),
+        ("block", integers(rows, |row| id(row.block))),
+        ("at_us", integers(rows, |row| time(row.at_us))),
     ];
     Table { name: "stream_blocks", columns }
 }
@@ -208,22 +194,14 @@ fn joined(before: &CandleRow, after: &CandleRow) -> CandleRow {
     }
 }
 
-/// Of rows with the same key only the last: one statement cannot change a row twice.
-fn latest<R>(rows: &[R], key: impl Fn(&R) -> u64) -> Vec<&R> {
-    let mut seen = HashSet::with_capacity(rows.len());
-    let mut latest: Vec<&R> = rows.iter().rev().filter(|row| seen.insert(key(row))).collect();
-    latest.reverse();
-    latest
-}
-
-fn integers<'a, R, I: Into<Option<i64>>>(rows: &[&'a R], value: impl Fn(&'a R) -> I) -> Column<'static> {
+fn integers<R, I: Into<Option<i64>>>(rows: &[R], value: impl Fn(&R) -> I) -> Column<'static> {
     Column::Integers(rows.iter().map(|row| value(row).into()).collect())
 }
 
-fn texts<'a, R, T: Into<Option<&'a str>>>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Column<'a> {
+fn texts<'a, R, T: Into<Option<&'a str>>>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Column<'a> {
     Column::Texts(rows.iter().map(|row| value(row).into()).collect())
 }
 
-fn bodies<'a, R>(rows: &[&'a R], value: impl Fn(&'a R) -> &'a [u8]) -> Column<'a> {
-    Column::Bodies(rows.iter().map(|row| value(row)).collect())
+fn bodies<'a, R>(rows: &'a [R], value: impl Fn(&'a R) -> &'a [u8]) -> Column<'a> {
+    Column::Bodies(rows.iter().map(value).collect())
 }

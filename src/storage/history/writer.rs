@@ -14,6 +14,10 @@ use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
 use crate::storage::postgres::{ANSWER_WAIT, answered, connect};
 
+/// How new rows are added in SQLite. A transaction that fails goes as a whole, so a statement that fails may leave what it
+/// has done: otherwise SQLite copies each page that it changes, to be able to take it back.
+const SQLITE_INSERT: &str = "INSERT OR FAIL";
+
 /// The checkpoint never goes back.
 const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
 
@@ -178,7 +182,7 @@ async fn apply_to_sqlite(
         let mut first = 0;
         while first < table.rows() {
             let last = first + rows_at_once(table.rows() - first);
-            let mut query = sqlx::query(AssertSqlSafe(table.statement(&values(&table, last - first))));
+            let mut query = sqlx::query(AssertSqlSafe(table.statement(SQLITE_INSERT, &values(&table, last - first))));
             for row in first..last {
                 for (_, column) in table.columns() {
                     query = match column {
@@ -199,7 +203,7 @@ async fn apply_to_sqlite(
 async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
     let mut transaction = answered(ANSWER_WAIT, connection.begin()).await?;
     for table in tables(batch) {
-        let mut query = sqlx::query(AssertSqlSafe(table.statement(&unnested(&table))));
+        let mut query = sqlx::query(AssertSqlSafe(table.statement("INSERT", &unnested(&table))));
         for (_, column) in table.columns() {
             query = match column {
                 Column::Integers(values) => query.bind(values),
@@ -246,4 +250,33 @@ fn values(table: &Table<'_>, rows: usize) -> String {
     let names: Vec<String> = columns.map(|((name, _), place)| format!("column{place} AS {name}")).collect();
     let row = format!("({})", vec!["?"; names.len()].join(","));
     format!("(SELECT {} FROM (VALUES {})) AS new", names.join(", "), vec![row.as_str(); rows].join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::everything;
+    use super::super::{AuditRow, Stored, open};
+    use super::*;
+    use crate::storage::Storage;
+
+    #[tokio::test]
+    async fn a_statement_of_sqlite_that_fails_halfway_leaves_nothing_of_its_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, reader) = open(&Storage::Sqlite(dir.path().to_owned())).await.unwrap();
+        writer
+            .run(&["CREATE TRIGGER third BEFORE INSERT ON audit WHEN new.entry_offset = 3
+                      BEGIN SELECT RAISE(FAIL, 'the third'); END"
+                .to_owned()])
+            .await
+            .unwrap();
+        let row = |id| AuditRow { stored: Stored { at_us: id, id, body: vec![] }, organization: 1 };
+        let batch = HistoryBatch { audit: (1..=4).map(row).collect(), ..HistoryBatch::default() };
+        let before = everything(&reader).await;
+        let failed = writer.apply(&batch, 4).await.unwrap_err();
+        assert!(failed.to_string().contains("the third"), "{failed}");
+        assert_eq!((everything(&reader).await, reader.checkpoint().await.unwrap()), (before, 0));
+        writer.run(&["DROP TRIGGER third".to_owned()]).await.unwrap();
+        writer.apply(&batch, 4).await.unwrap();
+        assert_eq!((everything(&reader).await.len(), reader.checkpoint().await.unwrap()), (4, 4));
+    }
 }
