@@ -1,0 +1,216 @@
+//! When what was fed is written, and that it is the same however it is cut.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::*;
+use crate::access::principal::Actor;
+use crate::domain::ids::MemberId;
+use crate::domain::time::Moment;
+use crate::engine::approvals::RequestState;
+use crate::engine::event::Event;
+use crate::engine::service_users::ServiceUserChange;
+use crate::history::audit::{self, AuditEntry};
+use crate::history::{BATCHES_MAX, Feed, feed};
+use crate::storage::Journal;
+use crate::storage::history::tests::{everything, in_postgres};
+
+/// Journals so many events, behind `before` others, and returns each as a batch of its own.
+async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Events> {
+    let mut body = Vec::new();
+    codec::encode(&mut body, Moment(1), Actor::Server, &vec![Event::Resumed; count]);
+    journal.append(before + 1, u32::try_from(count).unwrap(), codec::FORMAT, &body).await.unwrap();
+    let entries = codec::decode(codec::FORMAT, &body).unwrap();
+    codec::stamped(entries, before + 1).map(|stamped| Arc::new(vec![Arc::new(stamped)])).collect()
+}
+
+#[tokio::test]
+async fn rule_40_the_end_of_a_burst_that_found_no_room_reaches_the_tables_though_nothing_follows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Storage::Sqlite(dir.path().to_owned());
+    let mut journal = storage.journal().await.unwrap();
+    let (mut feed, incoming) = feed();
+    let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
+    let (history, _past, projecting) = start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
+    let first = journaled(&mut journal, 0, 1).await;
+    feed.feed(&first[0]);
+    history.reached(Seq(1)).await.unwrap();
+    let burst = journaled(&mut journal, 1, BATCHES_MAX + 10).await;
+    // The projector shares this thread: it takes none before the next wait.
+    burst.iter().for_each(|batch| feed.feed(batch));
+    assert_eq!(feed.waiting(), BATCHES_MAX);
+    let last = Seq(burst.len() as u64 + 1);
+    assert_eq!(history.reached(last).await, Ok(()), "{} of {last:?}", history.last());
+
+    // Nor is it lost when the feed is closed at once.
+    let burst = journaled(&mut journal, last.0, BATCHES_MAX + 10).await;
+    burst.iter().for_each(|batch| feed.feed(batch));
+    drop(feed);
+    projecting.await.unwrap();
+    assert_eq!(history.last(), last.0 + burst.len() as u64);
+}
+
+fn joined(batches: &[Events]) -> Events {
+    Arc::new(batches.iter().flat_map(|batch| batch.iter().cloned()).collect())
+}
+
+/// Tables that follow what is fed, and in which batches pile up for an hour; so many events, one each; and as many again,
+/// in batches behind which others pile up.
+async fn piling(dir: &std::path::Path, count: usize) -> (History, Feed, Vec<Events>, Vec<Events>) {
+    let storage = Storage::Sqlite(dir.to_owned());
+    let mut journal = storage.journal().await.unwrap();
+    let (journals, streams) = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
+    let (mut projector, reader) = Projector::open(&storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
+    projector.piling = Duration::from_secs(3_600);
+    let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
+    let history = History { reader, journal: journals, streams, reached, asked };
+    let (feed, mut incoming) = feed();
+    tokio::spawn(async move { projector.follow(&mut incoming).await });
+    let single = journaled(&mut journal, 0, count).await;
+    let many = journaled(&mut journal, count as u64, count * PILED_MIN).await;
+    (history, feed, single, many.chunks(PILED_MIN).map(joined).collect())
+}
+
+/// Feeds a batch and waits until the projector has it.
+async fn take(feed: &mut Feed, batch: &Events) -> Seq {
+    feed.feed(batch);
+    while feed.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    batch[batch.len() - 1].seq
+}
+
+#[tokio::test]
+async fn rule_40_what_comes_singly_is_written_as_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (history, mut feed, single, _) = piling(dir.path(), 3).await;
+    for batch in &single {
+        let seq = take(&mut feed, batch).await;
+        // Nobody waits for it.
+        let mut written = history.reached.clone();
+        let written = tokio::time::timeout(Duration::from_secs(60), written.wait_for(|at| *at == seq.0));
+        assert!(written.await.is_ok(), "{seq:?} is not written");
+    }
+}
+
+#[tokio::test]
+async fn rule_40_many_batches_pile_up_until_somebody_waits_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (history, mut feed, single, many) = piling(dir.path(), 31).await;
+    for batch in &single {
+        take(&mut feed, batch).await;
+    }
+    let first = take(&mut feed, &many[0]).await;
+    history.reached(first).await.unwrap();
+    for three in many[1..].chunks(3) {
+        let mut last = Seq(0);
+        for batch in three {
+            last = take(&mut feed, batch).await;
+        }
+        history.reached(three[0][0].seq).await.unwrap();
+        assert_eq!(history.last(), last.0, "they were not written as one");
+    }
+}
+
+#[tokio::test]
+async fn rule_40_who_waits_for_a_batch_before_it_comes_gets_it_when_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (history, mut feed, single, many) = piling(dir.path(), 2).await;
+    for batch in single.iter().chain(&many[..1]) {
+        take(&mut feed, batch).await;
+    }
+    let (last, waits) = (many[1][0].seq, history.clone());
+    let waiting = tokio::spawn(async move { waits.reached(last).await });
+    // It waits now: who else does gets what is there.
+    history.reached(many[0][0].seq).await.unwrap();
+    assert!(!waiting.is_finished());
+    feed.feed(&many[1]);
+    assert_eq!(waiting.await.unwrap(), Ok(()));
+}
+
+/// A journal with every kind of event, and at its end a vote on a request that is restated at the same moment.
+async fn golden(dir: &std::path::Path) -> Vec<Arc<Stamped>> {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/simulation/golden/format-5.sqlite");
+    std::fs::copy(golden, dir.join("journal.db")).unwrap();
+    let journal = Storage::Sqlite(dir.to_owned()).reader().await.unwrap();
+    let rows = journal.rows(1, u64::MAX, u32::MAX).await.unwrap();
+    let mut all: Vec<Stamped> = rows.iter().flat_map(|row| codec::events(row).unwrap()).collect();
+    let voted = all.iter().rev().find_map(|stamped| match &stamped.event {
+        Event::RequestChanged { request, .. } if !request.votes.is_empty() => Some(request.clone()),
+        _ => None,
+    });
+    let (last, mut request) = (all.last().unwrap(), voted.unwrap());
+    let (seq, at) = (last.seq.0, last.at.plus_us(1));
+    let vote = request.votes.last_mut().unwrap();
+    (vote.at, vote.struck) = (at, false);
+    let by = Actor::Member(vote.member);
+    request.state = RequestState::Pending;
+    for seq in seq + 1..seq + 4 {
+        let event = Event::RequestChanged { request: request.clone(), before: Some(RequestState::Pending) };
+        all.push(Stamped { seq: Seq(seq), at, by, rate: None, event });
+    }
+    all.into_iter().map(Arc::new).collect()
+}
+
+/// What the tables hold once they were told of `events`, so many at a time, by a projector that was started anew where
+/// a part ends.
+async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> Vec<String> {
+    drop(storage.journal().await.unwrap());
+    for part in parts {
+        let journal = storage.reader().await.unwrap();
+        let (mut projector, _) =
+            Projector::open(storage, journal, Duration::MAX, part.last().unwrap().seq).await.unwrap();
+        for batch in part.chunks(at_once) {
+            projector.take(&[Arc::new(batch.to_vec())]).await;
+        }
+        projector.writer.close().await.unwrap();
+    }
+    everything(&history::open(storage).await.unwrap().1).await
+}
+
+#[tokio::test]
+async fn d3_47_each_kind_of_decision_is_told_and_whose_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut events = golden(dir.path()).await;
+    let changed = events.iter().find_map(|stamped| match &stamped.event {
+        Event::ServiceUserChanged { service_user, .. } => Some(service_user.clone()),
+        _ => None,
+    });
+    let (at, by, service_user) = (Moment(0), Actor::Member(MemberId(1)), changed.unwrap());
+    // What the journal does not have.
+    for change in [ServiceUserChange::Claimed, ServiceUserChange::QueryEnded] {
+        let event = Event::ServiceUserChanged { service_user: service_user.clone(), change };
+        events.push(Arc::new(Stamped { seq: Seq(1), at, by, rate: None, event }));
+    }
+    let mut told = Told::default();
+    let mut kinds = BTreeSet::new();
+    for stamped in events {
+        for row in audit::rows(&stamped, &mut told) {
+            let entry: AuditEntry = rows::read(&row.stored.body).unwrap();
+            let by = entry.actor.trim_end_matches(|of: char| of.is_ascii_digit());
+            let what = entry.action.split_once('.').map_or(entry.action.as_str(), |(_, what)| what);
+            kinds.insert(format!("{by} {what}"));
+        }
+    }
+    let expected = "MEM accept_invitation, MEM approved, MEM cancel_orders, MEM canceled, MEM claim_secret, \
+        MEM confirm_invitation, MEM executed, MEM freeze, MEM key_query_ended, MEM rejected, MEM requested, MEM restated, \
+        MEM sign_in, MEM sign_out, MEM vote_approve, MEM vote_reject, SVC canceled, SVC executed, SVC requested, \
+        VEN add_earn_strategy, VEN create_organization, VEN credit_deposit, VEN fail_withdrawal, VEN halt, \
+        VEN invite_member, VEN pay_earn_reward, VEN resume, VEN set_kyc, VEN set_market_status, VEN set_policy, \
+        VEN settle_withdrawal, server expired, server key_expired, server key_retired, server sign_out";
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>().join(", "), expected);
+}
+
+#[tokio::test]
+async fn d3_47_the_tables_are_the_same_however_the_journal_is_cut_into_batches_and_in_either_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = golden(dir.path()).await;
+    let (whole, (rest, restated)) = (&events[..], events.split_at(events.len() - 2));
+    let told_at_once = told(&in_postgres(), &[whole], usize::MAX).await;
+    for (parts, at_once) in [(vec![whole], usize::MAX), (vec![whole], 7), (vec![whole], 1), (vec![rest, restated], 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let told = told(&Storage::Sqlite(dir.path().to_owned()), &parts, at_once).await;
+        let other: Vec<&String> = told.iter().filter(|row| told_at_once.binary_search(row).is_err()).collect();
+        assert_eq!((told.len(), other), (told_at_once.len(), vec![]), "{at_once} at once, {} parts", parts.len());
+    }
+}
