@@ -9,6 +9,8 @@ use countersign::access::scope::ScopeSet;
 use countersign::config::Config;
 use countersign::gateway::secrets::MasterKey;
 use countersign::server::{Plan, Server};
+use countersign::storage::Storage;
+use countersign::storage::history::{self, AuditRow, HistoryBatch, Page, Stored};
 use serde_json::{Value, json};
 
 use super::client::{Client, http, next_nonce};
@@ -134,6 +136,29 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     assert_reads_only(&world, &mut bare, &acknowledged).await;
     disk.free();
     order_again(&mut bare, &mut acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_once_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Volume::in_memory(dir.path(), SIZE);
+    let (mut writer, reader) = history::open(&Storage::Sqlite(dir.path().to_owned())).await.unwrap();
+    let row = |id| AuditRow { stored: Stored { at_us: id, id, body: vec![7; 1_000] }, organization: 1 };
+    let batch = |seq| HistoryBatch { audit: (seq * 10..(seq + 1) * 10).map(row).collect(), ..HistoryBatch::default() };
+    disk.fill();
+    let (mut seq, mut failed) = (1, 0);
+    // A commit that failed once more than SQLite's driver has noted.
+    while failed < 3 {
+        let applied = writer.apply(&batch(seq), seq).await;
+        assert_eq!(reader.checkpoint().await.unwrap() == seq, applied.is_ok(), "{applied:?}");
+        failed += u64::from(applied.is_err());
+        seq += u64::from(applied.is_ok());
+    }
+    disk.free();
+    writer.apply(&batch(seq), seq).await.unwrap();
+    let page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 10_000 };
+    let told: Vec<u64> = reader.audit(&page).await.unwrap().iter().map(|row| row.id).collect();
+    assert_eq!(told, (10..(seq + 1) * 10).rev().collect::<Vec<_>>());
 }
 
 /// What holds while no command is taken: it is told, and queries are answered as of what is stored.

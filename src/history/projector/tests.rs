@@ -15,6 +15,8 @@ use crate::history::{BATCHES_MAX, Feed, feed};
 use crate::storage::Journal;
 use crate::storage::history::tests::{everything, in_postgres};
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 /// Journals so many events, behind `before` others, and returns each as a batch of its own.
 async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Events> {
     let mut body = Vec::new();
@@ -54,14 +56,14 @@ fn joined(batches: &[Events]) -> Events {
     Arc::new(batches.iter().flat_map(|batch| batch.iter().cloned()).collect())
 }
 
-/// Tables that follow what is fed, and in which batches pile up for an hour; so many events, one each; and as many again,
-/// in batches behind which others pile up.
-async fn piling(dir: &std::path::Path, count: usize) -> (History, Feed, Vec<Events>, Vec<Events>) {
+/// Tables that follow what is fed, and in which batches pile up for this long; so many events, one each; and as many
+/// batches behind which others pile up.
+async fn piling(dir: &std::path::Path, piling: Duration, count: usize) -> (History, Feed, Vec<Events>, Vec<Events>) {
     let storage = Storage::Sqlite(dir.to_owned());
     let mut journal = storage.journal().await.unwrap();
     let (journals, streams) = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
     let (mut projector, reader) = Projector::open(&storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
-    projector.piling = Duration::from_secs(3_600);
+    projector.piling = piling;
     let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
     let history = History { reader, journal: journals, streams, reached, asked };
     let (feed, mut incoming) = feed();
@@ -69,6 +71,12 @@ async fn piling(dir: &std::path::Path, count: usize) -> (History, Feed, Vec<Even
     let single = journaled(&mut journal, 0, count).await;
     let many = journaled(&mut journal, count as u64, count * PILED_MIN).await;
     (history, feed, single, many.chunks(PILED_MIN).map(joined).collect())
+}
+
+/// Whether what nobody waits for is in the tables in time.
+async fn is_written(history: &History, seq: Seq) -> bool {
+    let mut written = history.reached.clone();
+    tokio::time::timeout(Duration::from_secs(60), written.wait_for(|at| *at == seq.0)).await.is_ok()
 }
 
 /// Feeds a batch and waits until the projector has it.
@@ -83,20 +91,30 @@ async fn take(feed: &mut Feed, batch: &Events) -> Seq {
 #[tokio::test]
 async fn rule_40_what_comes_singly_is_written_as_it_comes() {
     let dir = tempfile::tempdir().unwrap();
-    let (history, mut feed, single, _) = piling(dir.path(), 3).await;
+    let (history, mut feed, single, _) = piling(dir.path(), HOUR, 3).await;
     for batch in &single {
         let seq = take(&mut feed, batch).await;
-        // Nobody waits for it.
-        let mut written = history.reached.clone();
-        let written = tokio::time::timeout(Duration::from_secs(60), written.wait_for(|at| *at == seq.0));
-        assert!(written.await.is_ok(), "{seq:?} is not written");
+        assert!(is_written(&history, seq).await, "{seq:?}");
+    }
+}
+
+#[tokio::test]
+async fn rule_40_many_batches_are_written_though_nobody_waits_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (history, mut feed, single, many) = piling(dir.path(), Duration::from_millis(10), 3).await;
+    for batch in &single {
+        take(&mut feed, batch).await;
+    }
+    for batch in &many {
+        let seq = take(&mut feed, batch).await;
+        assert!(is_written(&history, seq).await, "{seq:?}");
     }
 }
 
 #[tokio::test]
 async fn rule_40_many_batches_pile_up_until_somebody_waits_for_one() {
     let dir = tempfile::tempdir().unwrap();
-    let (history, mut feed, single, many) = piling(dir.path(), 31).await;
+    let (history, mut feed, single, many) = piling(dir.path(), HOUR, 31).await;
     for batch in &single {
         take(&mut feed, batch).await;
     }
@@ -115,7 +133,7 @@ async fn rule_40_many_batches_pile_up_until_somebody_waits_for_one() {
 #[tokio::test]
 async fn rule_40_who_waits_for_a_batch_before_it_comes_gets_it_when_it_comes() {
     let dir = tempfile::tempdir().unwrap();
-    let (history, mut feed, single, many) = piling(dir.path(), 2).await;
+    let (history, mut feed, single, many) = piling(dir.path(), HOUR, 2).await;
     for batch in single.iter().chain(&many[..1]) {
         take(&mut feed, batch).await;
     }

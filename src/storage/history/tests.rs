@@ -41,7 +41,7 @@ macro_rules! on_each_storage {
 }
 
 on_each_storage!(
-    telling_events_twice_changes_nothing,
+    telling_events_twice_changes_nothing_and_the_first_row_stays,
     a_batch_of_any_size_is_written_whole,
     a_candle_grows_with_what_is_new_and_not_with_what_it_has,
     a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_again,
@@ -126,10 +126,10 @@ fn of_kind(kind: &str) -> TransferKey<'_> {
     TransferKey { kind, asset: None, method: None }
 }
 
-async fn telling_events_twice_changes_nothing(storage: &Storage) {
+async fn telling_events_twice_changes_nothing_and_the_first_row_stays(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     let batch = HistoryBatch {
-        orders: vec![order(1, 30), order(2, 20), order(1, 30)],
+        orders: vec![order(1, 30), order(2, 20), order(1, 40)],
         trades: vec![trade(256, 20), trade(257, 20)],
         ledger_entries: vec![entry(1, 1, 20)],
         audit: vec![audited(1, 20)],

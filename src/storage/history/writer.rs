@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Database, Executor, PgConnection, Postgres, Sqlite,
-    SqliteConnection,
-};
+use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
@@ -54,26 +51,27 @@ pub struct HistoryWriter {
 
 #[derive(Debug)]
 enum Connection {
-    Sqlite(SqliteConnection),
-    Postgres(Box<Reconnecting>),
+    Sqlite(Box<Reconnecting<SqliteConnection>>),
+    Postgres(Box<Reconnecting<PgConnection>>),
 }
 
-/// A connection to Postgres, and how another is made: nothing hangs on this one, so that a new one goes on where it ended.
+/// A connection, and how another is made: nothing hangs on this one, so that a new one goes on where it ended.
 #[derive(Debug)]
-struct Reconnecting {
-    options: PgConnectOptions,
-    /// None after a failure, which may have been the connection's.
-    open: Option<PgConnection>,
+struct Reconnecting<C: sqlx::Connection> {
+    options: C::Options,
+    /// None after a failure. It may have been the connection's; and one of SQLite whose commit failed is taken to be in a
+    /// transaction that it is not in, so that what is written next would never be committed.
+    open: Option<C>,
 }
 
-impl Reconnecting {
-    async fn to(options: PgConnectOptions) -> Result<Reconnecting, HistoryError> {
+impl<C: sqlx::Connection> Reconnecting<C> {
+    async fn to(options: C::Options) -> Result<Reconnecting<C>, HistoryError> {
         let open = Some(connect(&options).await?);
         Ok(Reconnecting { options, open })
     }
 
     /// The connection; after a failure another one.
-    async fn connection(&mut self) -> Result<&mut PgConnection, HistoryError> {
+    async fn connection(&mut self) -> Result<&mut C, HistoryError> {
         let open = match self.open.take() {
             Some(open) => open,
             None => connect(&self.options).await?,
@@ -88,17 +86,24 @@ impl Reconnecting {
         }
         done
     }
+
+    async fn close(self) -> Result<(), HistoryError> {
+        match self.open {
+            Some(open) => Ok(open.close().await?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl HistoryWriter {
     pub(super) async fn sqlite(options: SqliteConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut connection = options.connect().await?;
-        sqlx::migrate!("src/storage/migrations/sqlite/history").run(&mut connection).await?;
-        Ok(HistoryWriter { connection: Connection::Sqlite(connection) })
+        let mut sqlite = Reconnecting::to(options).await?;
+        sqlx::migrate!("src/storage/migrations/sqlite/history").run(sqlite.connection().await?).await?;
+        Ok(HistoryWriter { connection: Connection::Sqlite(Box::new(sqlite)) })
     }
 
     pub(super) async fn postgres(options: PgConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut postgres = Reconnecting::to(options).await?;
+        let mut postgres: Reconnecting<PgConnection> = Reconnecting::to(options).await?;
         let connection = postgres.connection().await?;
         sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut *connection).await?;
         sqlx::migrate!("src/storage/migrations/postgres/history").run(connection).await?;
@@ -109,11 +114,13 @@ impl HistoryWriter {
     /// nothing. The checkpoint never goes back.
     ///
     /// # Errors
-    /// When nothing was written, or it is not known to be; the checkpoint tells. In Postgres the next try makes a new
-    /// connection.
+    /// When nothing was written, or it is not known to be; the checkpoint tells. The next try makes a new connection.
     pub async fn apply(&mut self, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => apply_to_sqlite(connection, batch, seq).await,
+            Connection::Sqlite(sqlite) => {
+                let done = apply_to_sqlite(sqlite.connection().await?, batch, seq).await;
+                sqlite.used(done)
+            }
             Connection::Postgres(postgres) => {
                 let done = apply_to_postgres(postgres.connection().await?, batch, seq).await;
                 postgres.used(done)
@@ -146,8 +153,11 @@ impl HistoryWriter {
     /// All of the statements or none.
     async fn run(&mut self, statements: &[String]) -> Result<(), HistoryError> {
         match &mut self.connection {
-            // However long: its disk does not fall silent.
-            Connection::Sqlite(connection) => run::<Sqlite>(connection, Duration::MAX, statements).await,
+            Connection::Sqlite(sqlite) => {
+                // However long: its disk does not fall silent.
+                let done = run::<Sqlite>(sqlite.connection().await?, Duration::MAX, statements).await;
+                sqlite.used(done)
+            }
             Connection::Postgres(postgres) => {
                 let done = run::<Postgres>(postgres.connection().await?, ANSWER_WAIT, statements).await;
                 postgres.used(done)
@@ -161,14 +171,9 @@ impl HistoryWriter {
     /// When the database cannot be closed in order; what was applied stays.
     pub async fn close(self) -> Result<(), HistoryError> {
         match self.connection {
-            Connection::Sqlite(connection) => connection.close().await?,
-            Connection::Postgres(postgres) => {
-                if let Some(open) = postgres.open {
-                    open.close().await?;
-                }
-            }
+            Connection::Sqlite(sqlite) => sqlite.close().await,
+            Connection::Postgres(postgres) => postgres.close().await,
         }
-        Ok(())
     }
 }
 
@@ -263,19 +268,19 @@ mod tests {
     async fn a_statement_of_sqlite_that_fails_halfway_leaves_nothing_of_its_batch() {
         let dir = tempfile::tempdir().unwrap();
         let (mut writer, reader) = open(&Storage::Sqlite(dir.path().to_owned())).await.unwrap();
-        writer
-            .run(&["CREATE TRIGGER third BEFORE INSERT ON audit WHEN new.entry_offset = 3
-                      BEGIN SELECT RAISE(FAIL, 'the third'); END"
-                .to_owned()])
-            .await
-            .unwrap();
+        // The second row of one statement.
+        let trigger = "CREATE TRIGGER second BEFORE INSERT ON audit WHEN new.entry_offset = 2
+                       BEGIN SELECT RAISE(FAIL, 'the second'); END";
+        writer.run(&[trigger.to_owned()]).await.unwrap();
         let row = |id| AuditRow { stored: Stored { at_us: id, id, body: vec![] }, organization: 1 };
         let batch = HistoryBatch { audit: (1..=4).map(row).collect(), ..HistoryBatch::default() };
         let before = everything(&reader).await;
         let failed = writer.apply(&batch, 4).await.unwrap_err();
-        assert!(failed.to_string().contains("the third"), "{failed}");
-        assert_eq!((everything(&reader).await, reader.checkpoint().await.unwrap()), (before, 0));
-        writer.run(&["DROP TRIGGER third".to_owned()]).await.unwrap();
+        assert!(failed.to_string().contains("the second"), "{failed}");
+        // What the next transaction commits has nothing of it.
+        writer.apply(&HistoryBatch::default(), 1).await.unwrap();
+        assert_eq!((everything(&reader).await, reader.checkpoint().await.unwrap()), (before, 1));
+        writer.run(&["DROP TRIGGER second".to_owned()]).await.unwrap();
         writer.apply(&batch, 4).await.unwrap();
         assert_eq!((everything(&reader).await.len(), reader.checkpoint().await.unwrap()), (4, 4));
     }
