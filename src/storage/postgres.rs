@@ -14,7 +14,7 @@ use std::{fmt, io};
 use serde::Deserialize;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::Instant;
 
 use super::database::{Pool, Record};
@@ -28,7 +28,7 @@ const FENCE_WAIT: &str = "2s";
 /// How often a writer at rest looks whether it still has the fence.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made.
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long a row that is read, or a statement of the history's, which can be made again, may go without an answer.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How long the writer waits for an answer before it looks whether the database is at work on it.
@@ -115,8 +115,7 @@ pub struct PostgresJournal {
 
 impl PostgresJournal {
     pub(super) async fn open(url: &DatabaseUrl) -> Result<PostgresJournal, JournalError> {
-        let mut writer =
-            connect::<PgConnection>(&url.options("journal")?).await.map_err(|error| url.unavailable(&error))?;
+        let mut writer = connect(&url.options("journal")?).await.map_err(|error| url.unavailable(&error))?;
         let asked = sqlx::query_scalar(BACKEND).fetch_one(&mut writer);
         let backend = answered(CONNECT_WAIT, asked).await.map_err(|error| url.unavailable(&error))?;
         let watch = Watch { url: url.clone(), backend, patience: PATIENCE };
@@ -202,13 +201,13 @@ impl PostgresJournal {
 pub(super) async fn reader(url: &DatabaseUrl) -> Result<SqlReader, JournalError> {
     let options = url.options("journal")?.options([("default_transaction_read_only", "on")]);
     // First by itself: the pool would try for half a minute, and then not say why it failed.
-    connect::<PgConnection>(&options).await.map_err(|error| url.unavailable(&error))?.close().await?;
+    connect(&options).await.map_err(|error| url.unavailable(&error))?.close().await?;
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await?;
     Ok(SqlReader::new(Pool::Postgres(pool)))
 }
 
 /// Connects, unless nothing answers.
-pub(super) async fn connect<C: Connection>(options: &C::Options) -> Result<C, sqlx::Error> {
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     answered(CONNECT_WAIT, options.connect()).await
 }
 
@@ -258,7 +257,7 @@ impl Watch {
 
     /// Whether the writer's statement has not ended, as another connection tells.
     async fn is_at_work(&self) -> Result<bool, sqlx::Error> {
-        let mut other = match connect::<PgConnection>(&self.url.options("journal")?).await {
+        let mut other = match connect(&self.url.options("journal")?).await {
             // One that has no place for another connection has an answer for it.
             Err(sqlx::Error::Database(_)) => return Ok(true),
             connected => connected?,

@@ -69,8 +69,8 @@ async fn begun<D>(mount: impl FnOnce(&Path) -> D) -> (World, D, Client, Vec<Valu
     for number in 0..20 {
         acknowledged.push(bot.call("add_order", order(number)).await["order_id"].clone());
     }
-    // The history tables may be a tenth of a second behind the burst that a start is; what a disk that fails leaves out of
-    // them, no query of the past goes without.
+    // The history tables may be a tenth of a second behind the burst that a start is. A query waits until they have all of it:
+    // on a failed disk they would stay behind, and queries of the past be refused.
     bot.call("closed_orders", json!({})).await;
     (world, mounted.unwrap(), bot, acknowledged)
 }
@@ -147,7 +147,7 @@ async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_on
     let batch = |seq| HistoryBatch { audit: (seq * 10..(seq + 1) * 10).map(row).collect(), ..HistoryBatch::default() };
     disk.fill();
     let (mut seq, mut failed) = (1, 0);
-    // A commit that failed once more than SQLite's driver has noted.
+    // After two failures a third write over the same connection would be told as done, and never committed.
     while failed < 3 {
         let applied = writer.apply(&batch(seq), seq).await;
         assert_eq!(reader.checkpoint().await.unwrap() == seq, applied.is_ok(), "{applied:?}");

@@ -139,7 +139,7 @@ async fn rule_40_who_waits_for_a_batch_before_it_comes_gets_it_when_it_comes() {
     }
     let (last, waits) = (many[1][0].seq, history.clone());
     let waiting = tokio::spawn(async move { waits.reached(last).await });
-    // It waits now: who else does gets what is there.
+    // While it waits, another is answered with what is there.
     history.reached(many[0][0].seq).await.unwrap();
     assert!(!waiting.is_finished());
     feed.feed(&many[1]);

@@ -54,7 +54,7 @@ impl Table<'_> {
         &self.columns
     }
 
-    /// The statement that adds the rows of `new`, which stands after `FROM`; `insert` begins it.
+    /// The statement that adds the rows of `new`, which stands after `FROM`; `insert` begins it, that of candles excepted.
     pub(super) fn statement(&self, insert: &str, new: &str) -> String {
         let Table { name: table, columns } = self;
         if *table == "candles" {

@@ -5,13 +5,19 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, Connection as _, Database, Executor, PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Database, Executor, PgConnection, Postgres, Sqlite,
+    SqliteConnection,
+};
 
 use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
-use crate::storage::postgres::{ANSWER_WAIT, answered, connect};
+use crate::storage::postgres::{ANSWER_WAIT, CONNECT_WAIT, answered};
 
-/// How new rows are added in SQLite. A transaction that fails goes as a whole, so a statement that fails may leave what it
+/// SQLite's disk does not fall silent, so whatever it does may take as long as it takes.
+const UNLIMITED: Duration = Duration::MAX;
+
+/// How new rows are added in SQLite, candles excepted. A transaction that fails goes as a whole, so a statement that fails may leave what it
 /// has done: otherwise SQLite copies each page that it changes, to be able to take it back.
 const SQLITE_INSERT: &str = "INSERT OR FAIL";
 
@@ -59,51 +65,55 @@ enum Connection {
 #[derive(Debug)]
 struct Reconnecting<C: sqlx::Connection> {
     options: C::Options,
-    /// None after a failure. It may have been the connection's; and one of SQLite whose commit failed is taken to be in a
-    /// transaction that it is not in, so that what is written next would never be committed.
-    open: Option<C>,
+    /// How long connecting may take.
+    wait: Duration,
+    open: C,
+    /// It may have been the connection's failure. And the driver takes one of SQLite whose commit failed to be in a
+    /// transaction still: after a second failure it is in one that nothing ends, and what is written is never committed.
+    failed: bool,
 }
 
 impl<C: sqlx::Connection> Reconnecting<C> {
-    async fn to(options: C::Options) -> Result<Reconnecting<C>, HistoryError> {
-        let open = Some(connect(&options).await?);
-        Ok(Reconnecting { options, open })
+    async fn to(options: C::Options, wait: Duration) -> Result<Reconnecting<C>, HistoryError> {
+        let open = answered(wait, options.connect()).await?;
+        Ok(Reconnecting { options, wait, open, failed: false })
     }
 
-    /// The connection; after a failure another one.
+    /// The connection; after a failure another one, made before the old one is let go of. If there were none meanwhile, the
+    /// first on a read-only disk would be a query's, and all connections of a process share that one's index of SQLite's
+    /// log: none could write when the disk can.
     async fn connection(&mut self) -> Result<&mut C, HistoryError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => connect(&self.options).await?,
-        };
-        Ok(self.open.insert(open))
+        if self.failed {
+            self.open = answered(self.wait, self.options.connect()).await?;
+            self.failed = false;
+        }
+        Ok(&mut self.open)
     }
 
     /// Passes on how the connection was used.
     fn used(&mut self, done: Result<(), HistoryError>) -> Result<(), HistoryError> {
-        if done.is_err() {
-            self.open = None;
-        }
+        self.failed = done.is_err();
         done
     }
 
+    /// Ends one that has not failed in order.
     async fn close(self) -> Result<(), HistoryError> {
-        match self.open {
-            Some(open) => Ok(open.close().await?),
-            None => Ok(()),
+        if !self.failed {
+            self.open.close().await?;
         }
+        Ok(())
     }
 }
 
 impl HistoryWriter {
     pub(super) async fn sqlite(options: SqliteConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut sqlite = Reconnecting::to(options).await?;
+        let mut sqlite = Reconnecting::to(options, UNLIMITED).await?;
         sqlx::migrate!("src/storage/migrations/sqlite/history").run(sqlite.connection().await?).await?;
         Ok(HistoryWriter { connection: Connection::Sqlite(Box::new(sqlite)) })
     }
 
     pub(super) async fn postgres(options: PgConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut postgres: Reconnecting<PgConnection> = Reconnecting::to(options).await?;
+        let mut postgres: Reconnecting<PgConnection> = Reconnecting::to(options, CONNECT_WAIT).await?;
         let connection = postgres.connection().await?;
         sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut *connection).await?;
         sqlx::migrate!("src/storage/migrations/postgres/history").run(connection).await?;
@@ -154,8 +164,7 @@ impl HistoryWriter {
     async fn run(&mut self, statements: &[String]) -> Result<(), HistoryError> {
         match &mut self.connection {
             Connection::Sqlite(sqlite) => {
-                // However long: its disk does not fall silent.
-                let done = run::<Sqlite>(sqlite.connection().await?, Duration::MAX, statements).await;
+                let done = run::<Sqlite>(sqlite.connection().await?, UNLIMITED, statements).await;
                 sqlite.used(done)
             }
             Connection::Postgres(postgres) => {
