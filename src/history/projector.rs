@@ -26,8 +26,8 @@ const ROWS: u32 = 64;
 const EVENTS_MAX: usize = 20_000;
 /// How long batches pile up that nobody waits for: one transaction for many writes the pages that they share once.
 const PILING: Duration = Duration::from_millis(100);
-/// Batches pile up only behind a transaction of so many events. What comes singly is written as it comes: on a disk that turns full, what
-/// has piled up keeps queries of the past waiting.
+/// Batches pile up only behind a transaction of so many events. What comes singly is written as it comes: on a disk that
+/// turns full, what has piled up keeps queries of the past waiting.
 const PILED_MIN: usize = 16;
 /// How often things are forgotten in the time that they are kept: each minute, if that is a week.
 const FORGETS: u64 = 10_000;
