@@ -17,8 +17,8 @@ use crate::storage::postgres::{ANSWER_WAIT, CONNECT_WAIT, answered};
 /// SQLite's disk does not fall silent, so whatever it does may take as long as it takes.
 const UNLIMITED: Duration = Duration::MAX;
 
-/// How new rows are added in SQLite, candles excepted. A transaction that fails goes as a whole, so a statement that fails may leave what it
-/// has done: otherwise SQLite copies each page that it changes, to be able to take it back.
+/// How new rows are added in SQLite, candles excepted. A transaction that fails goes as a whole, so a statement that fails
+/// may leave what it has done: otherwise SQLite copies each page that it changes, to be able to take it back.
 const SQLITE_INSERT: &str = "INSERT OR FAIL";
 
 /// The checkpoint never goes back.
