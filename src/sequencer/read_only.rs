@@ -1,16 +1,19 @@
 //! When the journal fails. While it may yet take writes, queries are answered from what is on disk and commands are refused
 //! (law 1); when it will not, everybody who waits is told so.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::sleep;
 
 use super::batch::{Release, Released};
 use super::handle::{Answer, Submission, Taken, Work};
 use super::{Sequencer, recovery};
+use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::reject::{Code, Reject};
+use crate::storage::Journal;
 use crate::storage::journal::JournalError;
 
 /// How often it is tried whether the storage takes writes again.
@@ -41,20 +44,19 @@ impl<R: Release> Sequencer<R> {
     /// # Errors
     /// As [`read_only`](Sequencer::read_only).
     pub(super) async fn until_writable(&mut self, cause: JournalError) -> Result<(), JournalError> {
-        let mut probes = tokio::time::interval_at(Instant::now() + PROBE, PROBE);
-        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                _ = probes.tick() => match self.journal.probe().await {
-                    Ok(()) => break,
-                    Err(error) if is_passing(&error) => {}
-                    Err(error) => return Err(error),
-                },
-                next = self.inbox.next() => match next {
-                    Some(taken) => self.look_up(taken),
-                    None => return Err(cause),
-                },
+        {
+            let Sequencer { engine, journal, inbox, clock, release, .. } = self;
+            let mut writable = pin!(writable(journal));
+            loop {
+                tokio::select! {
+                    biased;
+                    // A probe takes as long as the disk does; who reads does not wait for it.
+                    probed = &mut writable => break probed?,
+                    next = inbox.next() => match next {
+                        Some(taken) => look_up(engine, (*clock)(), taken, release, inbox.waiting()),
+                        None => return Err(cause),
+                    },
+                }
             }
         }
         if let Err(error) = self.go_back().await {
@@ -98,19 +100,33 @@ impl<R: Release> Sequencer<R> {
         self.engine = Engine::new(state).with_tiers(self.tiers.clone());
         Ok(())
     }
+}
 
-    fn look_up(&mut self, taken: Taken<R::Ticket>) {
-        let now = (self.clock)();
-        let look_up = |Submission { by, work, ticket }| {
-            let outcome = match work {
-                Work::Command(_) => Err(Reject::of(Code::ReadOnly)),
-                Work::Query(query) => self.engine.query(now, &by, &query).map(Answer::View),
-            };
-            (ticket, outcome)
-        };
-        let answers = taken.submissions.into_iter().map(look_up).collect();
-        self.release.release(Released { events: Arc::default(), answers, waiting: self.inbox.waiting() });
+/// Tries each second whether the storage takes writes again, until it does.
+///
+/// # Errors
+/// When it never will.
+async fn writable(journal: &mut Journal) -> Result<(), JournalError> {
+    loop {
+        sleep(PROBE).await;
+        match journal.probe().await {
+            Err(error) if is_passing(&error) => {}
+            probed => return probed,
+        }
     }
+}
+
+/// Answers queries at once, for nothing of the state is on its way to the disk, and refuses commands.
+fn look_up<R: Release>(engine: &Engine, now: Moment, taken: Taken<R::Ticket>, release: &mut R, waiting: usize) {
+    let look_up = |Submission { by, work, ticket }| {
+        let outcome = match work {
+            Work::Command(_) => Err(Reject::of(Code::ReadOnly)),
+            Work::Query(query) => engine.query(now, &by, &query).map(Answer::View),
+        };
+        (ticket, outcome)
+    };
+    let answers = taken.submissions.into_iter().map(look_up).collect();
+    release.release(Released { events: Arc::default(), answers, waiting });
 }
 
 /// Whether a journal that failed so may take writes again.

@@ -52,7 +52,7 @@ impl Disk {
         self.contents().fault = None;
     }
 
-    /// How often an append gives way to others before it takes effect; at first not at all.
+    /// How often an append, or a probe, gives way to others before it takes effect; at first not at all.
     pub fn slow(&self, turns: u32) {
         self.contents().turns = turns;
     }
@@ -77,6 +77,13 @@ impl Disk {
         let head = contents.head();
         drop(contents);
         Ok(MemoryJournal { disk: self.clone(), head })
+    }
+
+    async fn give_way(&self) {
+        let turns = self.contents().turns;
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -158,10 +165,7 @@ impl MemoryJournal {
         format: u16,
         body: &[u8],
     ) -> Result<(), JournalError> {
-        let turns = self.disk.contents().turns;
-        for _ in 0..turns {
-            tokio::task::yield_now().await;
-        }
+        self.disk.give_way().await;
         let mut contents = self.disk.contents();
         let head = self.head.then(first_seq, count, format, body)?;
         let found = contents.head().seq + 1;
@@ -186,7 +190,8 @@ impl MemoryJournal {
         }
     }
 
-    pub(super) fn probe(&mut self) -> Result<(), JournalError> {
+    pub(super) async fn probe(&mut self) -> Result<(), JournalError> {
+        self.disk.give_way().await;
         let mut contents = self.disk.contents();
         if contents.fault == Some(Fault::Full) {
             return Err(full());

@@ -129,7 +129,7 @@ impl Journal {
         match self {
             Journal::Sqlite(journal) => journal.probe().await,
             Journal::Postgres(journal) => journal.probe().await,
-            Journal::Memory(journal) => journal.probe(),
+            Journal::Memory(journal) => journal.probe().await,
         }
     }
 

@@ -68,6 +68,24 @@ async fn d6_70_a_full_disk_takes_no_command_answers_what_is_stored_and_goes_on_w
 }
 
 #[tokio::test(start_paused = true)]
+async fn d6_70_reads_do_not_wait_for_a_disk_that_takes_its_time_with_a_probe() {
+    let disk = Disk::default();
+    let ended = play(&disk, async |mut asking| {
+        disk.fail(Fault::Full);
+        assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
+        disk.heal();
+        disk.slow(100_000);
+        // The probe begins at the same moment, and is under way when this is asked.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(asking.ask([open_session(1), looking(2)]).await, [Some(Code::ReadOnly), None]);
+        disk.slow(0);
+        noticed().await;
+        assert_eq!(asking.ask([open_session(1)]).await, [None]);
+    });
+    ended.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn d6_70_a_start_on_a_full_disk_answers_what_is_stored_and_goes_on_when_it_has_room() {
     let disk = Disk::default();
     play(&disk, async |_| ()).await.unwrap();
