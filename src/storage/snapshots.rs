@@ -121,11 +121,19 @@ fn files(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// Whoever reads, also after a power cut, finds the whole file or none.
 fn write(dir: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let fresh = dir.join("new");
-    let mut pieces = Pieces { file: File::create(&fresh)?, unsynced: 0 };
-    snapshot.write(&mut pieces)?;
-    pieces.file.sync_all()?;
-    fs::rename(&fresh, dir.join(snapshot.seq.to_string()))?;
+    let whole = fill(&fresh, snapshot).and_then(|()| fs::rename(&fresh, dir.join(snapshot.seq.to_string())));
+    if whole.is_err() {
+        // What it has of a full disk, the journal needs. If it stays, the next one is written over it.
+        let _ = fs::remove_file(&fresh);
+    }
+    whole?;
     File::open(dir)?.sync_all()
+}
+
+fn fill(fresh: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let mut pieces = Pieces { file: File::create(fresh)?, unsynced: 0 };
+    snapshot.write(&mut pieces)?;
+    pieces.file.sync_all()
 }
 
 /// A file that is synced piece by piece.
@@ -222,6 +230,17 @@ mod tests {
             snapshots.save(&large).unwrap();
             assert_eq!(kept(&snapshots), [large]);
         }
+    }
+
+    #[test]
+    fn d6_70_one_that_is_not_finished_leaves_the_room_that_it_took() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = Snapshots::under(dir.path());
+        snapshots.save(&saved(1)).unwrap();
+        // Nothing can be put in its place.
+        fs::create_dir_all(dir.path().join("snapshots/2/x")).unwrap();
+        snapshots.save(&saved(2)).unwrap_err();
+        assert!(!dir.path().join("snapshots/new").exists());
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) struct Job {
     pub progress: Progress,
     grant: HistoryGrant,
     wanted: Wanted,
-    file: File,
+    pub file: File,
     path: PathBuf,
     /// The text of one page.
     text: String,
@@ -104,10 +104,23 @@ impl Job {
 
     /// Gives the file its name, once it is on disk.
     pub async fn finish(mut self, dir: &Path) -> io::Result<(Export, Progress)> {
+        if let Err(error) = self.name(dir).await {
+            self.discard().await;
+            return Err(error);
+        }
+        Ok((self.export, self.progress))
+    }
+
+    async fn name(&mut self, dir: &Path) -> io::Result<()> {
         self.file.flush().await?;
         self.file.sync_all().await?;
         tokio::fs::rename(&self.path, dir.join(file_name(&self.export))).await?;
-        File::open(dir).await?.sync_all().await?;
-        Ok((self.export, self.progress))
+        File::open(dir).await?.sync_all().await
+    }
+
+    /// Removes what there is of a file that cannot be written: what it has of a full disk, the journal needs.
+    pub async fn discard(self) {
+        // If it stays, the next attempt is written over it.
+        let _ = tokio::fs::remove_file(&self.path).await;
     }
 }

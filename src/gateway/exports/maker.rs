@@ -90,7 +90,10 @@ impl Maker {
                 self.jobs.insert(organization, job);
                 page?;
             }
-            Err(stuck) => return Err(stuck),
+            Err(stuck) => {
+                job.discard().await;
+                return Err(stuck);
+            }
         }
         self.publish();
         Ok(())

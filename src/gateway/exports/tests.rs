@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::job::{Job, PAGE_ROWS, Stuck, part_name};
 use super::{Exports, file_name};
 use crate::access::principal::{Actor, Principal};
@@ -141,6 +143,17 @@ async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memor
         assert_eq!(lines.next(), Some(line(seq).as_str()), "{seq}");
     }
     assert_eq!((lines.next(), lines.next()), (Some(""), None));
+}
+
+#[tokio::test]
+async fn d6_70_a_file_for_which_there_is_no_room_gives_back_what_it_took() {
+    let dir = tempfile::tempdir().unwrap();
+    let part = dir.path().join(part_name(&export()));
+    std::os::unix::fs::symlink("/dev/full", &part).unwrap();
+    let mut job = Job::begin(dir.path(), export(), at(ROWS)).await.unwrap();
+    job.file.write_all(b"a row").await.unwrap();
+    job.finish(dir.path()).await.unwrap_err();
+    assert!(!part.is_symlink());
 }
 
 #[test]
