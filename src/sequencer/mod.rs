@@ -145,6 +145,15 @@ impl Recovered {
         &self.state
     }
 
+    /// The last events, oldest first, about `max` of them: what streams can resume over. Asked of what is recovered, for
+    /// its rows were found to be whole.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn recent(&self, max: u64) -> Result<Vec<Arc<Stamped>>, RecoveryError> {
+        recovery::recent(&self.reader, max).await
+    }
+
     /// A sequencer that goes on from here, and the way into it. `clock` is read once per drain of the queue, which holds
     /// `queue_max` submissions; keys trade as fast as their `tiers` admit.
     pub fn open<R: Release>(

@@ -112,7 +112,7 @@ pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Ver
     Ok(Verified { seq: state.seq.0, chain, state: state.digest(), snapshots: agreed })
 }
 
-/// The last events of the journal, oldest first, about `max` of them: what streams can resume over.
+/// The last events of a journal whose rows are whole, oldest first, about `max` of them.
 pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>>, RecoveryError> {
     let mut events = Vec::new();
     let mut next = reader.last_seq().await?.saturating_sub(max) + 1;

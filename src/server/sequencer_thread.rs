@@ -17,7 +17,6 @@ use crate::gateway::release::{Desk, Feeds, Ticket};
 use crate::gateway::subscriptions::RingLimits;
 use crate::market_data;
 use crate::sequencer::handle::Handle;
-use crate::sequencer::recovery;
 use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{Recovered, Sequencer};
@@ -139,8 +138,8 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), 
     }
     let writer = storage.journal().await?;
     let journal = storage.reader().await?;
-    let recent = recovery::recent(&journal, RECENT_EVENTS).await?;
     let recovered = Recovered::of(writer, &journal, &Snapshots::under(&data_dir)).await?;
+    let recent = recovered.recent(RECENT_EVENTS).await?;
     let state = recovered.state();
     let directory = Arc::new(Directory::new(state));
     let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
@@ -175,8 +174,8 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metri
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
             metrics.tell_head(at.seq, at.digest);
         }
-        // One that the disk refused is tried again when it has moved.
-        if seen.replace(at) != Some(at) {
+        // One that the disk refused is tried again when it has moved, and at the end.
+        if seen.replace(at) != Some(at) || last {
             let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
             if let Ok(Err(error)) = written {
                 tracing::warn!(%error, "the head file could not be written");

@@ -114,6 +114,18 @@ async fn d6_69_a_file_cut_at_any_length_is_refused_unless_nothing_was_in_what_is
 }
 
 #[tokio::test]
+async fn d6_69_a_last_row_that_says_it_holds_nothing_is_refused() {
+    let disk = Disk::default();
+    let mut journal = Journal::Memory(disk.journal().unwrap());
+    append(&mut journal, 1).await;
+    append(&mut journal, 2).await;
+    drop(journal);
+    disk.damage(|rows, _| rows[1].count = 0);
+    let refused = recovered(&disk).await.err().unwrap().to_string();
+    assert!(refused.contains("sequence 2"), "{refused}");
+}
+
+#[tokio::test]
 async fn d6_69_missing_rows_are_refused_where_they_are_missing() {
     for (missing, place) in [(5, "sequence 6"), (1, "sequence 2"), (ROWS, "sequence 12")] {
         let disk = Disk::default();
