@@ -10,7 +10,7 @@ use crate::domain::limits::INVITATION_US;
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
 use crate::engine::event::Event;
-use crate::engine::members::{Member, MemberStatus};
+use crate::engine::members::{Kyc, Member, MemberStatus};
 use crate::engine::service_users::ServiceUserChange;
 use crate::engine::withdrawals::WithdrawalStatus;
 use crate::sequencer::Stamped;
@@ -193,11 +193,13 @@ fn of_member(
     entry: &impl Fn(&str, String, Option<String>) -> AuditEntry,
 ) -> Option<AuditEntry> {
     let id = member.id.to_string();
-    // A Member whose invitation is open already may be verified before signing up.
+    // A Member whose invitation is open already may be verified before signing up, at the same moment too.
     let invited_now =
         member.invitation.as_ref().is_some_and(|open| open.expires_at == stamped.at.plus_us(INVITATION_US));
     match stamped.by {
-        Actor::Venue(_) if invited_now => Some(entry("invite_member", id, Some(member.name.clone()))),
+        Actor::Venue(_) if invited_now && member.kyc == Kyc::Pending => {
+            Some(entry("invite_member", id, Some(member.name.clone())))
+        }
         Actor::Venue(_) => Some(entry("set_kyc", id, Some(member.kyc.name().to_owned()))),
         Actor::Public => {
             let confirmed = member.status == MemberStatus::Active;
@@ -240,10 +242,11 @@ fn of_request(stamped: &Stamped, told: &mut Told, request: &Request, before: Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{AssetId, MarketId, Seq, StrategyId, VenueKeyId};
+    use crate::domain::ids::{AssetId, MarketId, MemberId, Seq, StrategyId, VenueKeyId};
     use crate::domain::markets::MarketStatus;
     use crate::domain::money::Amount;
     use crate::engine::earn::{LockType, Strategy};
+    use crate::engine::members::Invitation;
 
     /// Whose logs tell of an event by the venue operator, and the entry's place in each.
     fn told(event: Event) -> Vec<(u64, u8)> {
@@ -268,5 +271,22 @@ mod tests {
         assert_eq!(told(strategy(Some(&[2, 5]))), [(2, 0), (5, 1)]);
         let many: Vec<u32> = (1..300).collect();
         assert_eq!(told(strategy(Some(&many))).len(), 255);
+    }
+
+    /// The stamp stands still while the clock is set back, and is one for what came as one.
+    #[test]
+    fn rule_36_who_is_verified_at_the_moment_of_the_invitation_is_not_invited_again() {
+        let at = Moment(7);
+        let invited = Member {
+            invitation: Some(Invitation { token_hash: [0; 32], expires_at: at.plus_us(INVITATION_US) }),
+            ..Member::new(MemberId(1), OrganizationId(1))
+        };
+        let action = |kyc| {
+            let event = Event::MemberChanged(Box::new(Member { kyc, ..invited.clone() }));
+            let stamped = Stamped { seq: Seq(1), at, by: Actor::Venue(VenueKeyId(1)), rate: None, event };
+            let told = rows(&stamped, &mut Told::default());
+            read::<AuditEntry>(&told[0].stored.body).unwrap().action
+        };
+        assert_eq!([action(Kyc::Pending), action(Kyc::Verified)], ["invite_member", "set_kyc"]);
     }
 }
