@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::audit::Told;
 use super::streams::Noted;
@@ -31,11 +31,12 @@ const PILING: Duration = Duration::from_millis(100);
 const PILED_MIN: usize = 16;
 /// How often things are forgotten in the time that they are kept: each minute, if that is a week.
 const FORGETS: u64 = 10_000;
-/// How long a failed write waits before it is tried again.
+/// How long what failed waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 struct Projector {
     writer: HistoryWriter,
+    reader: HistoryReader,
     journal: JournalReader,
     told: Told,
     noted: Noted,
@@ -43,9 +44,8 @@ struct Projector {
     /// was last seen to.
     kept_us: u64,
     forgot_us: u64,
-    /// The last event that was looked at, and the checkpoint in the tables.
+    /// The last event that was looked at: at the checkpoint in the tables, or behind it, if what came since adds no row.
     seq: u64,
-    saved: u64,
     reached: watch::Sender<u64>,
     /// The last event that somebody has waited for.
     asked: watch::Sender<u64>,
@@ -69,7 +69,7 @@ pub async fn start(
     let (projector, reader) = Projector::open(storage, journal.clone(), kept, until).await?;
     let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
     let (telling, past) = oneshot::channel();
-    let projecting = tokio::spawn(projector.run(incoming, (until, reader.clone(), telling)));
+    let projecting = tokio::spawn(projector.run(incoming, until, telling));
     Ok((History { reader, journal, streams, reached, asked }, past, projecting))
 }
 
@@ -82,7 +82,7 @@ impl Projector {
         until: Seq,
     ) -> Result<(Projector, HistoryReader), HistoryError> {
         let (mut writer, reader) = history::open(storage).await?;
-        let mut seq = reader.checkpoint().await?;
+        let seq = writer.checkpoint();
         if seq > until.0 {
             tracing::warn!(
                 seq,
@@ -90,31 +90,34 @@ impl Projector {
                 "the history tables tell of more than the journal has; they are made anew"
             );
             writer.clear().await?;
-            seq = 0;
         }
-        let (reached, _) = watch::channel(seq);
-        let kept_us = u64::try_from(kept.as_micros()).unwrap_or(u64::MAX);
-        let (told, noted) = (Told::behind(&reader.last_audited().await?), Noted::default());
-        let (asked, piling) = (watch::Sender::new(0), PILING);
-        let projector =
-            Projector { writer, journal, told, noted, kept_us, forgot_us: 0, seq, saved: seq, reached, asked, piling };
+        let (told, seq) = (Told::behind(&reader.last_audited().await?), writer.checkpoint());
+        let projector = Projector {
+            writer,
+            reader: reader.clone(),
+            journal,
+            told,
+            noted: Noted::default(),
+            kept_us: u64::try_from(kept.as_micros()).unwrap_or(u64::MAX),
+            forgot_us: 0,
+            seq,
+            reached: watch::Sender::new(seq),
+            asked: watch::Sender::new(0),
+            piling: PILING,
+        };
         Ok((projector, reader))
     }
 
-    async fn run(
-        mut self,
-        mut incoming: Incoming,
-        (until, reader, telling): (Seq, HistoryReader, oneshot::Sender<MarketPast>),
-    ) {
+    async fn run(mut self, mut incoming: Incoming, until: Seq, telling: oneshot::Sender<MarketPast>) {
         self.catch_up(until.0).await;
-        match queries::past(&reader).await {
+        match queries::past(&self.reader).await {
             // Nobody may want it.
             Ok(past) => drop(telling.send(past)),
             Err(error) => tracing::warn!(%error, "the past of the markets cannot be read"),
         }
-        drop(reader);
         self.catch_up(u64::MAX).await;
         self.follow(&mut incoming).await;
+        drop(self.reader);
         if let Err(error) = self.writer.close().await {
             tracing::warn!(%error, "history was not closed in order; nothing is lost");
         }
@@ -169,29 +172,25 @@ impl Projector {
         pile
     }
 
-    /// Writes batches, reading from the journal what lies between the tables and them.
+    /// Writes batches, reading from the journal what lies between the tables and them, and what is to be told again.
     async fn take(&mut self, batches: &[Events]) {
+        let Some(last) = batches.iter().rev().find_map(|batch| batch.last()) else { return };
+        self.forget(last.at.0).await;
         let mut rows = HistoryBatch::default();
-        let mut last = self.seq;
+        let mut told = self.seq;
         for stamped in batches.iter().flat_map(|batch| batch.iter()) {
-            if stamped.seq.0 <= last {
-                continue;
-            }
-            if stamped.seq.0 != last + 1 {
-                self.write(&rows, last).await;
+            if stamped.seq.0 > told + 1 {
+                self.write(&mem::take(&mut rows), told).await;
                 self.catch_up(stamped.seq.0 - 1).await;
-                (rows, last) = (HistoryBatch::default(), self.seq);
-                if stamped.seq.0 <= last {
-                    continue;
-                }
+                told = self.seq;
             }
-            self.add(&mut rows, stamped);
-            last = stamped.seq.0;
+            if stamped.seq.0 == told + 1 {
+                self.add(&mut rows, stamped);
+                told += 1;
+            }
         }
-        if let Some(last) = batches.iter().rev().find_map(|batch| batch.last()) {
-            self.forget(last.at.0).await;
-        }
-        self.write(&rows, last).await;
+        self.write(&rows, told).await;
+        self.catch_up(last.seq.0).await;
     }
 
     fn add(&mut self, rows: &mut HistoryBatch, stamped: &Stamped) {
@@ -207,6 +206,7 @@ impl Projector {
         self.forgot_us = now_us;
         if let Err(error) = self.writer.forget_streams(now_us.saturating_sub(self.kept_us)).await {
             tracing::warn!(%error, "expired stream entries could not be deleted");
+            self.start_over().await;
         }
     }
 
@@ -218,7 +218,7 @@ impl Projector {
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(error, "history cannot read the journal; trying again");
-                    tokio::time::sleep(RETRY).await;
+                    sleep(RETRY).await;
                 }
             }
         }
@@ -240,28 +240,48 @@ impl Projector {
             }
             if last - self.seq >= EVENTS_MAX as u64 {
                 self.write(&mem::take(&mut rows), last).await;
+                if self.seq != last {
+                    return Ok(true);
+                }
             }
         }
         self.write(&rows, last).await;
         Ok(true)
     }
 
-    /// Writes until it is done: a row may be written twice, the checkpoint never goes back.
+    /// Writes what the events up to `seq` add. If that fails, the tables have what they have, and `self.seq` says so.
     async fn write(&mut self, rows: &HistoryBatch, seq: u64) {
         if seq == self.seq {
             return;
         }
         // Events that add no row need no transaction; after a restart they are looked at again.
-        if *rows == HistoryBatch::default() && seq - self.saved < EVENTS_MAX as u64 {
-            self.seq = seq;
-            self.reached.send_replace(seq);
-            return;
-        }
-        while let Err(error) = self.writer.apply(rows, seq).await {
+        let silent = *rows == HistoryBatch::default() && seq - self.writer.checkpoint() < EVENTS_MAX as u64;
+        if !silent && let Err(error) = self.writer.apply(rows, seq).await {
             tracing::warn!(%error, "history cannot be written; trying again");
-            tokio::time::sleep(RETRY).await;
+            return self.start_over().await;
         }
-        (self.seq, self.saved) = (seq, seq);
+        self.seq = seq;
         self.reached.send_replace(seq);
+    }
+
+    /// Goes on from where the tables are. They have what was written; or less, if the database has crashed since, for it need
+    /// not have been on the disk; or more, if the answer was lost, or another server has taken the fence.
+    async fn start_over(&mut self) {
+        loop {
+            sleep(RETRY).await;
+            match self.reopen().await {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(%error, "history cannot be opened; trying again"),
+            }
+        }
+        self.noted = Noted::default();
+        self.seq = self.writer.checkpoint();
+        self.reached.send_replace(self.seq);
+    }
+
+    async fn reopen(&mut self) -> Result<(), HistoryError> {
+        self.writer.reopen().await?;
+        self.told = Told::behind(&self.reader.last_audited().await?);
+        Ok(())
     }
 }

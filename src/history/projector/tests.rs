@@ -13,6 +13,7 @@ use crate::engine::service_users::ServiceUserChange;
 use crate::history::audit::{self, AuditEntry};
 use crate::history::{BATCHES_MAX, Feed, feed};
 use crate::storage::Journal;
+use crate::storage::history::Page;
 use crate::storage::history::tests::{everything, in_postgres};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -60,17 +61,32 @@ fn joined(batches: &[Events]) -> Events {
 /// batches behind which others pile up.
 async fn piling(dir: &std::path::Path, piling: Duration, count: usize) -> (History, Feed, Vec<Events>, Vec<Events>) {
     let storage = Storage::Sqlite(dir.to_owned());
-    let mut journal = storage.journal().await.unwrap();
+    let (history, feed, mut journal) = fed(&storage, piling).await;
+    let single = journaled(&mut journal, 0, count).await;
+    let many = journaled(&mut journal, count as u64, count * PILED_MIN).await;
+    (history, feed, single, many.chunks(PILED_MIN).map(joined).collect())
+}
+
+/// Tables that follow what is fed, and so many events, each a row of the journal.
+async fn following(storage: &Storage, count: u64) -> (History, Feed, Vec<Events>) {
+    let (history, feed, mut journal) = fed(storage, PILING).await;
+    let mut single = Vec::new();
+    for before in 0..count {
+        single.extend(journaled(&mut journal, before, 1).await);
+    }
+    (history, feed, single)
+}
+
+async fn fed(storage: &Storage, piling: Duration) -> (History, Feed, Journal) {
+    let journal = storage.journal().await.unwrap();
     let (journals, streams) = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-    let (mut projector, reader) = Projector::open(&storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
+    let (mut projector, reader) = Projector::open(storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
     projector.piling = piling;
     let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
     let history = History { reader, journal: journals, streams, reached, asked };
     let (feed, mut incoming) = feed();
     tokio::spawn(async move { projector.follow(&mut incoming).await });
-    let single = journaled(&mut journal, 0, count).await;
-    let many = journaled(&mut journal, count as u64, count * PILED_MIN).await;
-    (history, feed, single, many.chunks(PILED_MIN).map(joined).collect())
+    (history, feed, journal)
 }
 
 /// Whether what nobody waits for is in the tables in time.
@@ -86,6 +102,52 @@ async fn take(feed: &mut Feed, batch: &Events) -> Seq {
         tokio::task::yield_now().await;
     }
     batch[batch.len() - 1].seq
+}
+
+/// The sequences of the entries in the audit log, which tells of each event here.
+async fn audited(reader: &HistoryReader) -> Vec<u64> {
+    let page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
+    let rows = reader.audit(&page).await.unwrap();
+    rows.iter().rev().map(|row| Seq::of_offset(row.id).0.0).collect()
+}
+
+/// As after a crash of the database, which need not have had the last transactions on its disk.
+#[tokio::test]
+async fn law_8_what_the_tables_have_lost_is_told_again() {
+    let dir = tempfile::tempdir().unwrap();
+    for storage in [Storage::Sqlite(dir.path().to_owned()), in_postgres()] {
+        let (history, mut feed, single) = following(&storage, 5).await;
+        for batch in &single[..3] {
+            take(&mut feed, batch).await;
+        }
+        history.reached(Seq(3)).await.unwrap();
+        let (mut behind, reader) = history::open(&storage).await.unwrap();
+        behind.clear().await.unwrap();
+        let seq = take(&mut feed, &single[3]).await;
+        assert!(is_written(&history, seq).await, "{storage:?}");
+        assert_eq!(audited(&reader).await, [1, 2, 3, 4], "{storage:?}");
+    }
+}
+
+/// As beside a server that has lost the fence, and writes on until it has stopped.
+#[tokio::test]
+async fn law_8_what_another_one_has_told_is_not_told_again() {
+    let dir = tempfile::tempdir().unwrap();
+    for storage in [Storage::Sqlite(dir.path().to_owned()), in_postgres()] {
+        let (history, mut feed, single) = following(&storage, 5).await;
+        take(&mut feed, &single[0]).await;
+        history.reached(Seq(1)).await.unwrap();
+        let (mut other, reader) = history::open(&storage).await.unwrap();
+        // Its rows would be there, if it had told any.
+        other.apply(&HistoryBatch::default(), 3).await.unwrap();
+        for batch in &single[1..5] {
+            take(&mut feed, batch).await;
+        }
+        assert!(is_written(&history, Seq(5)).await, "{storage:?}");
+        assert_eq!(audited(&reader).await, [1, 4, 5], "{storage:?}");
+        let stale = other.apply(&HistoryBatch::default(), 6).await.unwrap_err().to_string();
+        assert!(stale.contains("checkpoint is not at 3"), "{stale}");
+    }
 }
 
 #[tokio::test]

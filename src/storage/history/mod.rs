@@ -11,6 +11,9 @@ mod tables;
 pub mod tests;
 mod writer;
 
+use std::time::{Duration, Instant};
+
+use sqlx::SqliteConnection;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -174,6 +177,11 @@ impl From<sqlx::migrate::MigrateError> for HistoryError {
 const CACHE: &str = "-16384";
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
+/// How long a statement that reads may take. Nobody waits for it as long as that (rule 40), and others wait for its
+/// connection, which is in use until it ends.
+const READING_MAX: Duration = Duration::from_secs(3);
+/// Steps of SQLite's between two looks at the time.
+const STEPS: i32 = 10_000;
 
 /// Opens or creates the history beside a journal, whose fence the caller holds.
 ///
@@ -189,7 +197,10 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
             let writing =
                 options.clone().create_if_missing(true).pragma("cache_size", CACHE).pragma("temp_store", "memory");
             let writer = HistoryWriter::sqlite(writing).await?;
-            let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX);
+            let pool = SqlitePoolOptions::new()
+                .max_connections(CONNECTIONS_MAX)
+                .after_connect(|connection, _| Box::pin(bound(connection)))
+                .before_acquire(|connection, _| Box::pin(async { bound(connection).await.map(|()| true) }));
             Ok((writer, HistoryReader::new(Pool::Sqlite(pool.connect_with(options.read_only(true)).await?))))
         }
         Storage::Postgres(url) => {
@@ -197,11 +208,19 @@ pub async fn open(storage: &Storage) -> Result<(HistoryWriter, HistoryReader), H
             let writer = HistoryWriter::postgres(options.clone()).await?;
             let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX);
             // A plan for whatever may be asked would read and sort all of an account's rows for a page of them.
-            let options =
-                options.options([("default_transaction_read_only", "on"), ("plan_cache_mode", "force_custom_plan")]);
+            let options = options
+                .options([("default_transaction_read_only", "on"), ("plan_cache_mode", "force_custom_plan")])
+                .options([("statement_timeout", READING_MAX.as_millis())]);
             Ok((writer, HistoryReader::new(Pool::Postgres(pool.connect_with(options).await?))))
         }
     }
+}
+
+/// Ends what the connection is asked from now on once it has taken [`READING_MAX`].
+async fn bound(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let end = Instant::now() + READING_MAX;
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
+    Ok(())
 }
 
 /// Ids keep their bits; the databases' integers are signed.

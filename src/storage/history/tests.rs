@@ -1,23 +1,24 @@
 //! What every history must do, whatever stores it.
 
+mod cost;
+
 use std::future::Future as _;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use sqlx::{Column as _, Row as _};
 
 use crate::storage::Storage;
-use crate::storage::database::{Pool, Record};
+use crate::storage::database::Record;
 use crate::storage::postgres::ANSWER_WAIT;
 pub use crate::storage::postgres::tests::storage as in_postgres;
 use crate::storage::postgres::tests::{lock, sql};
 
+use self::cost::{a_page_costs_no_more_where_there_are_more_rows, a_statement_that_nobody_waits_for_any_more_is_ended};
 use super::tables::names;
 use super::{
-    AuditRow, CONNECTIONS_MAX, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow,
-    OrderFilter, OrderRow, Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
+    AuditRow, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow, OrderFilter, OrderRow,
+    Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
 
 /// The list, on each.
@@ -52,6 +53,7 @@ on_each_storage!(
     cleared_tables_are_as_new,
     the_last_orders_of_each_of_ones_own_names_are_found,
     a_page_costs_no_more_where_there_are_more_rows,
+    a_statement_that_nobody_waits_for_any_more_is_ended,
 );
 
 const ALL: Page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 100 };
@@ -299,8 +301,9 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
                 reader.checkpoint().await.unwrap();
             }
         }
-        // The writer's next transaction comes after the roll-back of the one given up.
-        writer.apply(&HistoryBatch::default(), 0).await.unwrap();
+        // The connection's next transaction comes after the roll-back of the one given up.
+        writer.forget_streams(0).await.unwrap();
+        writer.reopen().await.unwrap();
         let reached = reader.checkpoint().await.unwrap() == polls;
         let orders = reader.orders_by_id(1, &[polls]).await.unwrap().len();
         let entries = reader.ledger_entries_by_id(1, &[polls]).await.unwrap().len();
@@ -413,80 +416,4 @@ async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
     telling.await.unwrap().unwrap();
     tokio::time::resume();
     assert_eq!(reader.checkpoint().await.unwrap(), 7);
-}
-
-/// What the rows of account 1 cost to read: in SQLite steps of its machine, in Postgres rows that were looked at.
-async fn a_page_costs_no_more_where_there_are_more_rows(storage: &Storage) {
-    let (mut writer, reader) = open(storage).await.unwrap();
-    let all = || (1..=20_000).map(|id| (id, id % 10));
-    let batch = HistoryBatch {
-        orders: all().map(|(id, account)| OrderRow { account, ..order(id, id) }).collect(),
-        trades: all().map(|(id, account)| TradeRow { account, ..trade(id, id) }).collect(),
-        ledger_entries: all().map(|(id, account)| entry(id, account, id)).collect(),
-        audit: all().map(|(id, organization)| AuditRow { organization, ..audited(id, id) }).collect(),
-        transfers: all().map(|(id, account)| TransferRow { account, ..transfer(id, "deposit", id) }).collect(),
-        candles: all().map(|(id, market)| candle(market, id)).collect(),
-        streams: vec![],
-    };
-    writer.apply(&batch, 1).await.unwrap();
-    writer.close().await.unwrap();
-    let steps = Arc::new(AtomicUsize::new(0));
-    match (storage, &reader.pool) {
-        (Storage::Postgres(url), _) => drop(sql(url.reveal(), "ANALYZE")),
-        (_, Pool::Sqlite(pool)) => count_steps(pool, &steps).await,
-        _ => unreachable!(),
-    }
-    let first = Page { owner: 1, ..ALL };
-    // One behind the middle, bounded as whoever asks bounds it.
-    let later = Page { end_us: 10_002, after: Some(SortKey { at_us: 10_001, id: 10_001 }), ..first };
-    let mut shown = 0;
-    // A database that was asked the same a few times may ask itself how it is best done whatever is asked for.
-    for page in [first, later].repeat(8) {
-        shown += pages(&reader, &page).await;
-        shown += reader.traded_markets().await.unwrap().len();
-        shown += reader.last_candles(1, 5, 100).await.unwrap().len();
-    }
-    let (cost, most) = match (storage, &reader.pool) {
-        (Storage::Postgres(url), Pool::Postgres(pool)) => (rows_read(url.reveal(), pool).await, shown * 3 / 2),
-        _ => (steps.load(Ordering::Relaxed), shown * 30),
-    };
-    assert!(cost < most, "{cost} to show {shown} rows");
-}
-
-/// Reads a page of each list; how many rows that shows.
-async fn pages(reader: &HistoryReader, page: &Page) -> usize {
-    let pages = [
-        reader.closed_orders(page, &OrderFilter::default()).await,
-        reader.trades(page, None).await,
-        reader.ledger_entries(page, None, None).await,
-        reader.audit(page).await,
-        reader.transfers(page, &of_kind("deposit")).await,
-        reader.orders_by_id(1, &[1, 11]).await,
-        reader.orders_by_client_id(page, 9, &["it's \"11\" é"]).await,
-        reader.ledger_entries_by_id(1, &[1, 11]).await,
-        reader.last_trades(1, 100).await,
-        reader.last_audited().await,
-    ];
-    pages.into_iter().map(|page| page.unwrap().len()).sum()
-}
-
-/// Adds to `steps` each step of SQLite's from now on.
-async fn count_steps(pool: &sqlx::SqlitePool, steps: &Arc<AtomicUsize>) {
-    let all = futures::future::try_join_all((0..CONNECTIONS_MAX).map(|_| pool.acquire()));
-    for mut connection in all.await.unwrap() {
-        let steps = Arc::clone(steps);
-        let count = move || steps.fetch_add(1, Ordering::Relaxed) < usize::MAX;
-        connection.lock_handle().await.unwrap().set_progress_handler(1, count);
-    }
-}
-
-/// The rows that Postgres looked at, which a connection tells when it ends.
-async fn rows_read(url: &str, pool: &sqlx::PgPool) -> usize {
-    pool.close().await;
-    let open = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'countersign'";
-    while sql(url, open) != "0" {}
-    let read = "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)
-        + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)";
-    sql(url, read).parse().unwrap()
 }

@@ -21,8 +21,12 @@ const UNLIMITED: Duration = Duration::MAX;
 /// may leave what it has done: otherwise SQLite copies each page that it changes, to be able to take it back.
 const SQLITE_INSERT: &str = "INSERT OR FAIL";
 
-/// The checkpoint never goes back.
-const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq < $1";
+/// Where the checkpoint is.
+const FOUND: &str = "SELECT seq FROM checkpoint";
+
+/// The checkpoint goes on from where this writer left it. That comes first: of two that write, the second waits here for
+/// the first, and then finds it elsewhere.
+const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq = $2";
 
 /// Nothing has been told, and nothing forgotten.
 const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since SET seq = 0"];
@@ -53,96 +57,92 @@ fn forget(before_us: i64) -> [String; 2] {
 #[derive(Debug)]
 pub struct HistoryWriter {
     connection: Connection,
+    /// Where it found the checkpoint, or has left it.
+    checkpoint: u64,
 }
 
+/// A connection, and how another one is made.
 #[derive(Debug)]
 enum Connection {
-    Sqlite(Box<Reconnecting<SqliteConnection>>),
-    Postgres(Box<Reconnecting<PgConnection>>),
-}
-
-/// A connection, and how another is made: nothing hangs on this one, so that a new one goes on where it ended.
-#[derive(Debug)]
-struct Reconnecting<C: sqlx::Connection> {
-    options: C::Options,
-    /// How long connecting may take.
-    wait: Duration,
-    open: C,
-    /// It may have been the connection's failure. And the driver takes one of SQLite whose commit failed to be in a
-    /// transaction still: after a second failure it is in one that nothing ends, and what is written is never committed.
-    failed: bool,
-}
-
-impl<C: sqlx::Connection> Reconnecting<C> {
-    async fn to(options: C::Options, wait: Duration) -> Result<Reconnecting<C>, HistoryError> {
-        let open = answered(wait, options.connect()).await?;
-        Ok(Reconnecting { options, wait, open, failed: false })
-    }
-
-    /// The connection; after a failure another one, made before the old one is let go of. If there were none meanwhile, the
-    /// first on a read-only disk would be a query's, and all connections of a process share that one's index of SQLite's
-    /// log: none could write when the disk can.
-    async fn connection(&mut self) -> Result<&mut C, HistoryError> {
-        if self.failed {
-            self.open = answered(self.wait, self.options.connect()).await?;
-            self.failed = false;
-        }
-        Ok(&mut self.open)
-    }
-
-    /// Passes on how the connection was used.
-    fn used(&mut self, done: Result<(), HistoryError>) -> Result<(), HistoryError> {
-        self.failed = done.is_err();
-        done
-    }
-
-    /// Ends one that has not failed in order.
-    async fn close(self) -> Result<(), HistoryError> {
-        if !self.failed {
-            self.open.close().await?;
-        }
-        Ok(())
-    }
+    Sqlite(Box<(SqliteConnection, SqliteConnectOptions)>),
+    Postgres(Box<(PgConnection, PgConnectOptions)>),
 }
 
 impl HistoryWriter {
     pub(super) async fn sqlite(options: SqliteConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut sqlite = Reconnecting::to(options, UNLIMITED).await?;
-        sqlx::migrate!("src/storage/migrations/sqlite/history").run(sqlite.connection().await?).await?;
-        Ok(HistoryWriter { connection: Connection::Sqlite(Box::new(sqlite)) })
+        let mut open = options.connect().await?;
+        sqlx::migrate!("src/storage/migrations/sqlite/history").run(&mut open).await?;
+        HistoryWriter::of(Connection::Sqlite(Box::new((open, options)))).await
     }
 
     pub(super) async fn postgres(options: PgConnectOptions) -> Result<HistoryWriter, HistoryError> {
-        let mut postgres: Reconnecting<PgConnection> = Reconnecting::to(options, CONNECT_WAIT).await?;
-        let connection = postgres.connection().await?;
-        sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut *connection).await?;
-        sqlx::migrate!("src/storage/migrations/postgres/history").run(connection).await?;
-        Ok(HistoryWriter { connection: Connection::Postgres(Box::new(postgres)) })
+        let mut open = answered(CONNECT_WAIT, options.connect()).await?;
+        sqlx::query("CREATE SCHEMA IF NOT EXISTS history").execute(&mut open).await?;
+        sqlx::migrate!("src/storage/migrations/postgres/history").run(&mut open).await?;
+        HistoryWriter::of(Connection::Postgres(Box::new((open, options)))).await
+    }
+
+    async fn of(mut connection: Connection) -> Result<HistoryWriter, HistoryError> {
+        let checkpoint = match &mut connection {
+            Connection::Sqlite(sqlite) => sqlx::query_scalar(FOUND).fetch_one(&mut sqlite.0).await?,
+            Connection::Postgres(postgres) => {
+                answered(ANSWER_WAIT, sqlx::query_scalar(FOUND).fetch_one(&mut postgres.0)).await?
+            }
+        };
+        Ok(HistoryWriter { connection, checkpoint: i64::cast_unsigned(checkpoint) })
+    }
+
+    /// Goes on from where the checkpoint is, over a new connection. That is made before the old one is let go of: if there
+    /// were none meanwhile, the first on a read-only disk would be a query's, and all connections of a process share that
+    /// one's index of SQLite's log: none could write when the disk can.
+    ///
+    /// # Errors
+    /// When there is no connection; then it is to be tried again.
+    pub async fn reopen(&mut self) -> Result<(), HistoryError> {
+        let connection = match &self.connection {
+            Connection::Sqlite(sqlite) => {
+                let options = sqlite.1.clone();
+                Connection::Sqlite(Box::new((options.connect().await?, options)))
+            }
+            Connection::Postgres(postgres) => {
+                let options = postgres.1.clone();
+                Connection::Postgres(Box::new((answered(CONNECT_WAIT, options.connect()).await?, options)))
+            }
+        };
+        *self = HistoryWriter::of(connection).await?;
+        Ok(())
+    }
+
+    /// The last event that the tables contain, as far as this writer knows; 0 before the first.
+    pub fn checkpoint(&self) -> u64 {
+        self.checkpoint
     }
 
     /// Adds a batch and moves the checkpoint to `seq`, the last event that the batch comes from; all of it or
     /// nothing. The checkpoint never goes back.
     ///
     /// # Errors
-    /// When nothing was written, or it is not known to be; the checkpoint tells. The next try makes a new connection.
+    /// When nothing was written, or it is not known to be, or the checkpoint is not where this writer left it: another one
+    /// moved it, or a crash of the database.
+    ///
+    /// After a failure it is to be [reopened](HistoryWriter::reopen), which tells where the checkpoint is: it may have been
+    /// the connection's failure; and the driver takes one of SQLite whose commit failed to be in a transaction still: after
+    /// a second failure it is in one that nothing ends, and what is written is never committed.
     pub async fn apply(&mut self, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
+        let checkpoint = [self.checkpoint, seq.max(self.checkpoint)];
         match &mut self.connection {
-            Connection::Sqlite(sqlite) => {
-                let done = apply_to_sqlite(sqlite.connection().await?, batch, seq).await;
-                sqlite.used(done)
-            }
-            Connection::Postgres(postgres) => {
-                let done = apply_to_postgres(postgres.connection().await?, batch, seq).await;
-                postgres.used(done)
-            }
+            Connection::Sqlite(sqlite) => apply_to_sqlite(&mut sqlite.0, batch, checkpoint).await?,
+            Connection::Postgres(postgres) => apply_to_postgres(&mut postgres.0, batch, checkpoint).await?,
         }
+        self.checkpoint = checkpoint[1];
+        Ok(())
     }
 
     /// Forgets where the items of private streams lie that are older than `before_us`, block by block, and notes up
     /// to where it has forgotten. The events between stay as they are.
     ///
     /// # Errors
-    /// When nothing was forgotten.
+    /// When nothing was forgotten, or it is not known to be; as for [`apply`](HistoryWriter::apply).
     pub async fn forget_streams(&mut self, before_us: u64) -> Result<(), HistoryError> {
         self.run(&forget(time(before_us))).await
     }
@@ -150,27 +150,23 @@ impl HistoryWriter {
     /// Empties the tables, so that everything is told again.
     ///
     /// # Errors
-    /// When they are as they were.
+    /// When they are as they were, or it is not known; as for [`apply`](HistoryWriter::apply).
     pub async fn clear(&mut self) -> Result<(), HistoryError> {
         let emptied = match &self.connection {
             Connection::Sqlite(_) => names().map(|table| format!("DELETE FROM {table}")).to_vec(),
             // At once, however much is there.
             Connection::Postgres(_) => vec![format!("TRUNCATE {}", names().join(", "))],
         };
-        self.run(&[emptied, BEGUN.map(str::to_owned).to_vec()].concat()).await
+        self.run(&[emptied, BEGUN.map(str::to_owned).to_vec()].concat()).await?;
+        self.checkpoint = 0;
+        Ok(())
     }
 
     /// All of the statements or none.
     async fn run(&mut self, statements: &[String]) -> Result<(), HistoryError> {
         match &mut self.connection {
-            Connection::Sqlite(sqlite) => {
-                let done = run::<Sqlite>(sqlite.connection().await?, UNLIMITED, statements).await;
-                sqlite.used(done)
-            }
-            Connection::Postgres(postgres) => {
-                let done = run::<Postgres>(postgres.connection().await?, ANSWER_WAIT, statements).await;
-                postgres.used(done)
-            }
+            Connection::Sqlite(sqlite) => run::<Sqlite>(&mut sqlite.0, UNLIMITED, statements).await,
+            Connection::Postgres(postgres) => run::<Postgres>(&mut postgres.0, ANSWER_WAIT, statements).await,
         }
     }
 
@@ -180,18 +176,29 @@ impl HistoryWriter {
     /// When the database cannot be closed in order; what was applied stays.
     pub async fn close(self) -> Result<(), HistoryError> {
         match self.connection {
-            Connection::Sqlite(sqlite) => sqlite.close().await,
-            Connection::Postgres(postgres) => postgres.close().await,
+            Connection::Sqlite(sqlite) => sqlite.0.close().await?,
+            Connection::Postgres(postgres) => postgres.0.close().await?,
         }
+        Ok(())
     }
+}
+
+/// The checkpoint has gone on, if it was where this writer left it.
+fn moved(rows: u64, [from, to]: [u64; 2]) -> Result<(), HistoryError> {
+    if rows == 1 {
+        return Ok(());
+    }
+    Err(HistoryError(format!("their checkpoint is not at {from}, from where it is to go to {to}")))
 }
 
 async fn apply_to_sqlite(
     connection: &mut SqliteConnection,
     batch: &HistoryBatch,
-    seq: u64,
+    checkpoint @ [from, to]: [u64; 2],
 ) -> Result<(), HistoryError> {
     let mut transaction = connection.begin().await?;
+    let moving = sqlx::query(CHECKPOINT).bind(time(to)).bind(time(from));
+    moved(moving.execute(&mut *transaction).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut first = 0;
         while first < table.rows() {
@@ -210,12 +217,17 @@ async fn apply_to_sqlite(
             first = last;
         }
     }
-    sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }
 
-async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
+async fn apply_to_postgres(
+    connection: &mut PgConnection,
+    batch: &HistoryBatch,
+    checkpoint @ [from, to]: [u64; 2],
+) -> Result<(), HistoryError> {
     let mut transaction = answered(ANSWER_WAIT, connection.begin()).await?;
+    let moving = sqlx::query(CHECKPOINT).bind(time(to)).bind(time(from));
+    moved(answered(ANSWER_WAIT, moving.execute(&mut *transaction)).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut query = sqlx::query(AssertSqlSafe(table.statement("INSERT", &unnested(&table))));
         for (_, column) in table.columns() {
@@ -227,7 +239,6 @@ async fn apply_to_postgres(connection: &mut PgConnection, batch: &HistoryBatch, 
         }
         answered(ANSWER_WAIT, query.execute(&mut *transaction)).await?;
     }
-    answered(ANSWER_WAIT, sqlx::query(CHECKPOINT).bind(time(seq)).execute(&mut *transaction)).await?;
     Ok(answered(ANSWER_WAIT, transaction.commit()).await?)
 }
 
@@ -287,6 +298,7 @@ mod tests {
         let failed = writer.apply(&batch, 4).await.unwrap_err();
         assert!(failed.to_string().contains("the second"), "{failed}");
         // What the next transaction commits has nothing of it.
+        writer.reopen().await.unwrap();
         writer.apply(&HistoryBatch::default(), 1).await.unwrap();
         assert_eq!((everything(&reader).await, reader.checkpoint().await.unwrap()), (before, 1));
         writer.run(&["DROP TRIGGER second".to_owned()]).await.unwrap();
