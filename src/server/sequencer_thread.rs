@@ -163,7 +163,7 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), 
 async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metrics>, mut ended: oneshot::Receiver<()>) {
     let mut ticks = tokio::time::interval(HEAD_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut seen = None;
+    let (mut tried, mut kept) = (None, None);
     for tick in (0..HEADS_A_LINE).cycle() {
         let last = tokio::select! {
             _ = ticks.tick() => false,
@@ -175,10 +175,11 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metri
             metrics.tell_head(at.seq, at.digest);
         }
         // One that the disk refused is tried again when it has moved, and at the end.
-        if seen.replace(at) != Some(at) || last {
-            let written = tokio::task::spawn_blocking(move || write_head(&dir, at)).await;
-            if let Ok(Err(error)) = written {
-                tracing::warn!(%error, "the head file could not be written");
+        if tried.replace(at) != Some(at) || last && kept != Some(at) {
+            match tokio::task::spawn_blocking(move || write_head(&dir, at)).await {
+                Ok(Ok(())) => kept = Some(at),
+                Ok(Err(error)) => tracing::warn!(%error, "the head file could not be written"),
+                Err(_) => {}
             }
         }
         if last {
