@@ -449,15 +449,23 @@ pub fn tick(t: &mut Transition<'_>) {
             user.retiring = None;
             change(t, user.clone(), ServiceUserChange::Retired);
         }
-        if user.status != KeyStatus::Active {
+        if expire(t, user.id) {
             continue;
         }
-        if user.settings.expired(now) {
-            user.status = KeyStatus::Expired;
-            change(t, user, ServiceUserChange::Expired);
-        } else if query_ends(&user) {
+        if user.status == KeyStatus::Active && query_ends(&user) {
             user.query_ended = true;
             change(t, user, ServiceUserChange::QueryEnded);
         }
     }
+}
+
+/// Stops a key whose expiration has come; whether it has.
+pub fn expire(t: &mut Transition<'_>, id: ServiceUserId) -> bool {
+    let user = t.state().keys.service_user(id);
+    if user.status != KeyStatus::Active || !user.settings.expired(t.now()) {
+        return false;
+    }
+    let user = ServiceUser { status: KeyStatus::Expired, ..user.clone() };
+    change(t, user, ServiceUserChange::Expired);
+    true
 }

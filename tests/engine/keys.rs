@@ -66,6 +66,21 @@ fn rule_3_an_expired_key_is_refused_whether_or_not_tick_has_run() {
 }
 
 #[test]
+fn rule_39_what_an_expired_key_takes_along_is_gone_before_an_edit_revives_it() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let expiry = |at| SettingsChange { expires_at: Some(Some(at)), ..SettingsChange::default() };
+    let end = stage.now.plus_us(60 * SECOND);
+    stage.initiate(&member(1), edit(1, expiry(end), None, None)).unwrap();
+    stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
+    stage.now = end;
+    stage.initiate(&member(1), edit(1, expiry(end.plus_us(DAY)), None, None)).unwrap();
+    assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Active);
+    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 0);
+    assert_eq!(stage.state_of(withdrawal.request.unwrap()), RequestState::Canceled);
+}
+
+#[test]
 fn rule_36_the_end_of_a_venue_key_is_told_once() {
     let mut stage = Stage { engine: Engine::default(), now: Moment(100 * DAY), events: Vec::new() };
     let key = VenueKey {

@@ -98,7 +98,7 @@ impl Governed for KeyChange {
     }
 
     fn recheck(&self, state: &State, request: &Request, now: Moment) -> Result<(), Reject> {
-        unchanged(&self.payload(state, request.organization)?, request)?;
+        unchanged(self.payload(state, request.organization)?, request)?;
         self.strands_nothing(state, request.organization, request.initiator.id(), request.strand_pending, now)
     }
 
@@ -109,6 +109,8 @@ impl Governed for KeyChange {
                 (user, ServiceUserChange::Created)
             }
             KeyChange::Edit { service_user, .. } => {
+                // What has expired stops, and only then is it edited (rule 39).
+                service_users::expire(t, *service_user);
                 let before = t.state().keys.service_user(*service_user);
                 let editor = match request.initiator {
                     Initiator::Member(member, _) => Some(member),
