@@ -115,7 +115,7 @@ pub fn open(
         client_id: asking.client_id,
         created_at: t.now(),
         expires_at: t.now().plus_us(life),
-        payload: draft.payload,
+        payload: workflows::shown(draft.payload, asking.strand_pending),
         digest: String::new(),
         subject: draft.subject,
         pinned,
@@ -253,6 +253,8 @@ fn finish(t: &mut Transition<'_>, mut request: Request, state: RequestState, rea
     }
     request.state = state;
     request.reason = Some(reason);
+    // A sealed secret is kept only where its key comes to be (rule 28).
+    request.drawn = None;
     changed(t, request)
 }
 

@@ -263,6 +263,9 @@ fn rule_23_a_policy_is_not_removed_from_what_then_lacks_approvers_unless_that_is
     else {
         panic!("a request")
     };
+    // Who approves sees that it is accepted.
+    assert!(removed.payload.to_json().contains(r#""strand_pending":true"#), "{:?}", removed.payload);
+    assert!(!waiting.payload.to_json().contains("strand_pending"), "{:?}", waiting.payload);
     assert_eq!(stage.vote(&member(2), Decision::Approve, removed.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.request(waiting.id).policy.as_ref().unwrap().quorum, 2);
 }

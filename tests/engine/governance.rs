@@ -404,6 +404,17 @@ fn rule_17_an_invitation_is_the_hash_that_was_drawn() {
 }
 
 #[test]
+fn rule_28_a_secret_whose_key_never_comes_to_be_is_not_kept() {
+    let mut stage = stage(false);
+    stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();
+    let rotate = Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(1), overlap_s: 600 });
+    let request = stage.initiate(&member(1), rotate).unwrap();
+    assert!(request.drawn.is_some());
+    assert_eq!(stage.vote(&member(2), Decision::Reject, request.id).unwrap().state, RequestState::Rejected);
+    assert_eq!(stage.request(request.id).drawn, None);
+}
+
+#[test]
 fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
     let mut stage = stage(false);
     stage.initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms::of(1))).unwrap();

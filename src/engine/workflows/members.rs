@@ -97,7 +97,7 @@ impl Governed for MemberChange {
 
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
         self.sound(state, request.organization, request.initiator.id(), request.strand_pending)?;
-        unchanged(&self.payload(state, request.organization)?, request)
+        unchanged(self.payload(state, request.organization)?, request)
     }
 
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {

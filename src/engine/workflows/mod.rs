@@ -176,9 +176,20 @@ pub fn recheck(state: &State, request: &Request, now: Moment) -> Result<(), Reje
     request.change.governed().recheck(state, request, now)
 }
 
+/// What approvers see of a change that comes to `payload`: that it may leave pending requests without them, too.
+pub fn shown(payload: Canonical, strand_pending: bool) -> Canonical {
+    match payload {
+        Canonical::Object(mut members) if strand_pending => {
+            members.insert("strand_pending".to_owned(), Canonical::Bool(true));
+            Canonical::Object(members)
+        }
+        payload => payload,
+    }
+}
+
 /// Approved was what approvers saw; if it would come to something else now, it is not done.
-fn unchanged(payload: &Canonical, request: &Request) -> Result<(), Reject> {
-    match *payload == request.payload {
+fn unchanged(payload: Canonical, request: &Request) -> Result<(), Reject> {
+    match shown(payload, request.strand_pending) == request.payload {
         true => Ok(()),
         false => Err(Reject::field(Code::DigestChanged, "payload", "its effect would no longer be what was approved")),
     }

@@ -78,7 +78,7 @@ impl Governed for PolicyChange {
             check_terms(state, request.organization, *workflow, terms)?;
         }
         self.strands_nothing(state, request.organization, request.strand_pending, Some(request.id))?;
-        unchanged(&self.payload(state, request.organization)?, request)
+        unchanged(self.payload(state, request.organization)?, request)
     }
 
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {

@@ -51,7 +51,7 @@ impl Governed for Unfreeze {
     }
 
     fn recheck(&self, state: &State, request: &Request, _now: Moment) -> Result<(), Reject> {
-        unchanged(&self.payload(state, request.organization)?, request)
+        unchanged(self.payload(state, request.organization)?, request)
     }
 
     fn carry_out(&self, t: &mut Transition<'_>, request: &Request, _at_once: bool) {
