@@ -1,7 +1,7 @@
 // The form of a governed change: its own fields, and what every change is asked with.
 
 import { hex } from "./digest.js";
-import { field, h } from "./dom.js";
+import { field, h, words } from "./dom.js";
 
 /** An identifier of the page's own, so that asking twice after a lost connection asks once. */
 function clientId() {
@@ -44,15 +44,29 @@ export function form(attributes, button, act, ...children) {
   return h("form", { ...attributes, onsubmit }, ...children, problem, h("div", { class: "actions" }, button));
 }
 
-/** What a form says now that it did not say before: a change of nothing else undoes nobody's. */
-export function changed(before, now) {
-  const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]);
-  return Object.fromEntries(Object.entries(now).filter(differs));
+/**
+ * What a form says now that it did not say before: a change of nothing else undoes nobody's. `present` is what it would
+ * say if it were opened now: a list is sent as a whole, so a form that is out of date would give back what others took.
+ */
+export function changed(before, now, present) {
+  const differ = (one, other) => JSON.stringify(one) !== JSON.stringify(other);
+  const asked = {};
+  for (const [name, value] of Object.entries(now)) {
+    if (!differ(value, before[name])) continue;
+    const group = typeof value === "object" && value !== null && !Array.isArray(value);
+    if (!group && differ(before[name], present[name]))
+      throw new Error(
+        `This has changed since the form was opened: ${words(name)}. Look at it, and begin again if need be.`,
+      );
+    asked[name] = group ? changed(before[name], value, present[name]) : value;
+  }
+  return asked;
 }
 
 /**
- * A form that asks for a change. `title` is text or children; `params()` gives the method's own; `done(result)` is
- * told of the request. The code is needed where the change takes effect at once, which the server decides.
+ * A form that asks for a change. `title` is text or children; `params()` gives or promises the method's own;
+ * `done(result)` is told of the request. The code is needed where the change takes effect at once, which the server
+ * decides.
  */
 export function ask(app, { title, method, workflow, fields, params, done, verb = "Submit request", needs = [] }) {
   const id = clientId();
@@ -60,7 +74,7 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
   const execute = h("input", { type: "checkbox" });
   const strand = h("input", { type: "checkbox" });
   const submit = async () => {
-    const asked = { ...params(), client_id: id };
+    const asked = { ...(await params()), client_id: id };
     if (otp.value) asked.otp = otp.value;
     if (execute.checked) asked.execute = true;
     if (strand.checked) asked.strand_pending = true;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{PASSWORD, ballot, code};
+use super::genesis::people;
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
@@ -221,6 +222,53 @@ async fn an_edit_changes_what_was_changed_in_the_form_and_nothing_else() {
     assert_eq!(user["scopes"], json!(["query"]));
     assert_eq!(user["settings"]["expires_at"], json!(expires_at));
     assert_eq!(user["settings"]["ip_allowlist"], json!(["127.0.0.0/8"]));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_edit_gives_back_nothing_that_others_took_while_its_form_was_open() {
+    let mut people = people();
+    people[1].permissions = people[0].permissions.clone();
+    people[2].permissions = people[0].permissions.clone();
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    let mut bob = world.member("bob").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    let refused = async |form: &str, what: &str| {
+        browser.fill(&format!("{form} input[name=otp]"), &code(0)).await;
+        browser.press("Submit request").await;
+        let told = format!("return document.querySelector('{form} .problem')?.textContent");
+        browser.until(&format!("{told} !== ''")).await;
+        let words = "Look at it, and begin again if need be.";
+        let words = format!("This has changed since the form was opened: {what}. {words}");
+        assert_eq!(browser.eval(&told).await, json!(words));
+    };
+    browser.go("#/service-users").await;
+    browser.press("Details").await;
+    browser.press("Edit").await;
+    let form = "form[data-method=edit_service_user]";
+    browser.wait(form).await;
+    let less = json!({"service_user_id": "SVC1", "scopes": ["query"], "otp": code(0)});
+    bob.call("edit_service_user", less).await;
+    browser.click(&format!("{form} input[name=earn]")).await;
+    refused(form, "scopes").await;
+    assert_eq!(bob.call("service_users", json!({})).await["service_users"][0]["scopes"], json!(["query"]));
+    browser.go("#/members").await;
+    browser.click("button[aria-label^='Change carol']").await;
+    let form = "form[data-method=edit_member]";
+    browser.wait(form).await;
+    let left = json!(["view", "initiate", "approve"]);
+    let less = json!({"member_id": "MEM3", "permissions": {"manage_policies": left}, "otp": code(1)});
+    bob.call("edit_member", less).await;
+    browser
+        .eval(&format!(
+            "const boxes = [...document.querySelectorAll('{form} fieldset')]
+                 .find((one) => one.textContent.startsWith('manage policies')).querySelectorAll('input');
+             boxes[1].click();"
+        ))
+        .await;
+    refused(form, "manage policies").await;
+    assert_eq!(bob.call("members", json!({})).await["members"][2]["permissions"]["manage_policies"], left);
     browser.close().await;
 }
 

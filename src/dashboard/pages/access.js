@@ -201,15 +201,15 @@ function create(app, done) {
 }
 
 function edit(app, user, done) {
+  const { service_user_id } = user;
   const form = fields(user);
-  const before = form.read();
   const disabled = h("input", { type: "checkbox", checked: user.status === "disabled" });
-  const params = () => {
-    const now = form.read();
-    const asked = { service_user_id: user.service_user_id, ...changed(before, now) };
-    if (asked.settings) asked.settings = changed(before.settings, now.settings);
-    if (disabled.checked !== (user.status === "disabled")) asked.disabled = disabled.checked;
-    return asked;
+  const unchanged = (user) => ({ ...fields(user).read(), disabled: user.status === "disabled" });
+  const params = async () => {
+    const { service_users } = await app.call("service_users");
+    const present = service_users.find((one) => one.service_user_id === service_user_id) ?? user;
+    const now = { ...form.read(), disabled: disabled.checked };
+    return { service_user_id, ...changed(unchanged(user), now, unchanged(present)) };
   };
   return ask(app, {
     title: ["Edit ", safe(user.name)],

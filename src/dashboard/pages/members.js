@@ -87,11 +87,24 @@ function invite(app, done) {
   });
 }
 
-function change(app, member, done) {
+/** The fields of a Member, and what they say. */
+function memberFields(member) {
   const name = h("input", { required: true, maxlength: "64", value: member.name });
   const permissions = permissionFields(member.permissions);
-  const before = permissions.read();
   const suspended = h("input", { type: "checkbox", checked: member.status === "suspended" });
+  return {
+    elements: [
+      field("Name", name),
+      permissions.element,
+      h("label", { class: "check" }, suspended, "Suspended"),
+    ],
+    read: () => ({ name: name.value, permissions: permissions.read(), suspended: suspended.checked }),
+  };
+}
+
+function change(app, member, done) {
+  const { member_id } = member;
+  const form = memberFields(member);
   const who = () => [safe(member.name), ", ", safe(member.email)];
   const edit = ask(app, {
     title: ["Change ", who()],
@@ -99,16 +112,11 @@ function change(app, member, done) {
     workflow: "manage_access",
     done,
     needs: ["strand_pending"],
-    fields: [
-      field("Name", name),
-      permissions.element,
-      h("label", { class: "check" }, suspended, "Suspended"),
-    ],
-    params: () => {
-      const asked = { member_id: member.member_id, permissions: changed(before, permissions.read()) };
-      if (name.value !== member.name) asked.name = name.value;
-      if (suspended.checked !== (member.status === "suspended")) asked.suspended = suspended.checked;
-      return asked;
+    fields: form.elements,
+    params: async () => {
+      const { members } = await app.call("members");
+      const present = members.find((one) => one.member_id === member_id) ?? member;
+      return { member_id, ...changed(memberFields(member).read(), form.read(), memberFields(present).read()) };
     },
   });
   const named = (method, title, text, verb) =>
@@ -120,7 +128,7 @@ function change(app, member, done) {
       done,
       needs: ["strand_pending"],
       fields: [h("p", {}, text)],
-      params: () => ({ member_id: member.member_id }),
+      params: () => ({ member_id }),
     });
   return h(
     "div",
