@@ -51,6 +51,9 @@ export class Connection extends EventTarget {
     this.#say("connecting");
     const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/v2`);
     this.#socket = socket;
+    this.#heard = Date.now();
+    // The server sends a heartbeat each second; a silent socket is a dead one.
+    this.#watch = setInterval(() => Date.now() - this.#heard > PATIENCE_MS && this.#drop(socket), 1000);
     socket.onopen = () => this.#begin(socket);
     socket.onmessage = (event) => this.#read(JSON.parse(event.data, exact));
     socket.onclose = (event) => this.#closed(socket, event);
@@ -113,10 +116,6 @@ export class Connection extends EventTarget {
   }
 
   async #begin(socket) {
-    this.#heard = Date.now();
-    clearInterval(this.#watch);
-    // The server sends a heartbeat each second; a silent socket is a dead one.
-    this.#watch = setInterval(() => Date.now() - this.#heard > PATIENCE_MS && socket.close(), 1000);
     const params = { channel: "approvals" };
     if (this.#offset !== null) params.from_offset = this.#offset;
     try {
@@ -155,6 +154,13 @@ export class Connection extends EventTarget {
     this.#tell("queue", null);
   }
 
+  /** Gives a socket up at once: the browser waits a minute for the other side before it says that one is closed. */
+  #drop(socket) {
+    socket.onclose = null;
+    socket.close();
+    this.#closed(socket, {});
+  }
+
   async #closed(socket, event) {
     for (const { reject } of this.#calls.values())
       reject(new Error("the connection was lost; look before you try again"));
@@ -164,7 +170,7 @@ export class Connection extends EventTarget {
     if (event.code === 4005) return this.close(event.reason);
     this.#say("lost");
     // A refused upgrade tells no reason; a server that answers otherwise has refused the session.
-    if (this.#heard === 0 || event.code === 1006) {
+    if (event.code === 1006) {
       const up = await fetch("/session", { method: "GET" }).catch(() => null);
       // It may have been signed out meanwhile.
       if (this.#socket !== socket) return;

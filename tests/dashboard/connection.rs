@@ -1,7 +1,13 @@
 //! A connection that is lost and comes back, and a session that does not begin or ends.
 
+use std::net::SocketAddr;
+
 use countersign::access::scope::ScopeSet;
+use countersign::config::Config;
 use serde_json::json;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::browser::{Browser, Look};
 use super::client::{PASSWORD, code};
@@ -47,6 +53,50 @@ async fn a_place_that_could_not_be_drawn_says_so_and_is_drawn_later() {
     world.start().await;
     browser.wait("main tbody tr").await;
     assert!(!browser.text("main").await.contains("not connected"));
+    browser.close().await;
+}
+
+/// Passes everything on; what is connected while it is silenced hears nothing more, ever.
+fn passing(listener: TcpListener, server: SocketAddr) -> watch::Sender<bool> {
+    let (silence, silent) = watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut browser, _)) = listener.accept().await {
+            let mut silent = silent.clone();
+            tokio::spawn(async move {
+                let mut upstream = TcpStream::connect(server).await.unwrap();
+                let silenced = async { silent.wait_for(|silent| *silent).await.is_ok() };
+                tokio::select! {
+                    biased;
+                    true = silenced => std::future::pending().await,
+                    _ = copy_bidirectional(&mut browser, &mut upstream) => {}
+                }
+            });
+        }
+    });
+    silence
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_lost_whether_or_not_it_is_open_yet() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let world = World::configured(&[], |config| {
+        let chosen = Config::parse(&format!("origins = ['http://{address}']")).unwrap();
+        let ours = std::mem::replace(config, chosen);
+        (config.listen, config.data_dir, config.rates) = (ours.listen, ours.data_dir, ours.rates);
+    })
+    .await;
+    let silence = passing(listener, world.address);
+    let browser = Browser::open(address).await;
+    browser.sign_in("bob", 0).await;
+    let later = "const now = Date.now; Date.now = () => now() + 11_000";
+    silence.send_replace(true);
+    browser.eval(later).await;
+    browser.wait(LOST).await;
+    browser.wait("#connection[data-state=connecting]").await;
+    browser.eval(later).await;
+    silence.send_replace(false);
+    browser.wait(LIVE).await;
     browser.close().await;
 }
 
