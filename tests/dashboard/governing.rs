@@ -273,6 +273,33 @@ async fn an_edit_gives_back_nothing_that_others_took_while_its_form_was_open() {
 }
 
 #[tokio::test]
+async fn a_number_that_was_emptied_is_not_taken_for_0() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    let detail = "main section button:nth-of-type";
+    for (place, buttons, method) in [
+        ("policies", ["[data-workflow=manage_addresses] button"].as_slice(), "set_policy"),
+        ("service-users", &["[data-user='Bot 1']", &format!("{detail}(1)")], "edit_service_user"),
+        ("service-users", &["[data-user='Bot 1']", &format!("{detail}(2)")], "rotate_service_user_key"),
+    ] {
+        browser.go(&format!("#/{place}")).await;
+        for button in buttons {
+            browser.click(button).await;
+        }
+        let form = format!("form[data-method={method}]");
+        browser.wait(&form).await;
+        let numbers = format!("[...document.querySelectorAll('{form} [type=number]')]");
+        browser.eval(&format!("for (const input of {numbers}) input.value = ''")).await;
+        browser.press("Submit request").await;
+        let marked = format!("return {numbers}.length > 0 && {numbers}.every((input) => input.matches(':invalid'))");
+        assert_eq!(browser.eval(&marked).await, json!(true), "{method}");
+        assert_eq!(browser.eval("return document.activeElement.type").await, json!("number"), "{method}");
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);

@@ -137,7 +137,7 @@ function fields(user) {
   const start = date(settings?.query_start);
   const end = date(settings?.query_end);
   const websocket = h("input", { type: "checkbox", checked: settings?.allow_websocket ?? true });
-  const nonce = h("input", { type: "number", min: "0", value: String(settings?.nonce_window ?? 0) });
+  const nonce = h("input", { type: "number", required: true, min: "0", value: String(settings?.nonce_window ?? 0) });
   const addresses = h("textarea", { rows: "2", placeholder: "10.0.0.0/8" });
   addresses.value = (settings?.ip_allowlist ?? []).join("\n");
   const stop = h(
@@ -223,7 +223,7 @@ function edit(app, user, done) {
 }
 
 function rotate(app, user, done) {
-  const overlap = h("input", { type: "number", min: "0", max: "604800", value: "3600" });
+  const overlap = h("input", { type: "number", required: true, min: "0", max: "604800", value: "3600" });
   return ask(app, {
     title: ["Rotate the key of ", safe(user.name)],
     method: "rotate_service_user_key",

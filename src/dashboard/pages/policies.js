@@ -126,7 +126,7 @@ export function policies(app) {
 
 function set(app, workflow, policy, done) {
   const number = (name, value, least) =>
-    h("input", { type: "number", name, min: String(least), value: String(value) });
+    h("input", { type: "number", name, required: true, min: String(least), value: String(value) });
   const quorum = number("quorum", policy?.quorum ?? 1, 1);
   const reject = number("reject_quorum", policy?.reject_quorum ?? 1, 1);
   const expires = number("expires_after_s", policy?.expires_after_s ?? 604800, 1);
