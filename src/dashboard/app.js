@@ -28,6 +28,11 @@ const PLACES = [
 /** Messages shown at once: so many of what went wrong, and so many others. */
 const TOASTS = 3;
 const STATES = { connecting: "Connecting…", live: "Live", lost: "Connection lost, trying again…" };
+/** What "Live" leaves out. */
+const SYSTEMS = {
+  cancel_only: "Live; the venue is halted: no new requests, no approvals",
+  maintenance: "Live; the server takes no changes just now",
+};
 
 const root = document.getElementById("app");
 
@@ -117,6 +122,7 @@ function connect() {
   connection.addEventListener("state", ({ detail }) => changed(detail));
   connection.addEventListener("queue", badge);
   connection.addEventListener("status", ({ detail }) => {
+    standing();
     if (detail.frozen && connection.state === "live") frozen();
     // What was shown before may be too much or too little now.
     if (detail.rights) reload();
@@ -127,13 +133,19 @@ function connect() {
   connection.open();
 }
 
+/** Says how the connection does, and the server. */
+function standing() {
+  const { state, system } = app.connection;
+  const line = document.getElementById("connection");
+  if (!line) return;
+  line.textContent = (state === "live" && SYSTEMS[system]) || STATES[state];
+  line.dataset.state = state;
+  line.dataset.system = system;
+}
+
 function changed(state) {
   if (state === "signed-out") return signedOut();
-  const line = document.getElementById("connection");
-  if (line) {
-    line.textContent = STATES[state];
-    line.dataset.state = state;
-  }
+  standing();
   if (state !== "live") return;
   const before = app.me;
   app.me = app.connection.me;
@@ -236,11 +248,7 @@ function frame() {
       h(
         "div",
         { class: "tools" },
-        h(
-          "output",
-          { id: "connection", "data-state": app.connection.state, "aria-live": "polite" },
-          STATES[app.connection.state],
-        ),
+        h("output", { id: "connection", "aria-live": "polite" }),
         bell(),
         freezeButton(app),
         h("button", { onclick: signOut }, "Sign out"),
@@ -250,6 +258,7 @@ function frame() {
     main,
     h("div", { id: "toasts", "aria-live": "polite" }),
   );
+  standing();
   badge();
 }
 

@@ -43,6 +43,8 @@ export class Connection extends EventTarget {
   me = null;
   /** Why the session ended, in the server's words. */
   ended = "";
+  /** What the server last said of itself: `online`, `cancel_only` or `maintenance`. */
+  system = "online";
   /** Pending requests by id. */
   pending = new Map();
 
@@ -138,7 +140,10 @@ export class Connection extends EventTarget {
       if (frame.success) waiting.resolve(frame.result);
       else waiting.reject(new Error(spoken(frame.error)));
     } else if (frame.channel === "approvals") this.#take(frame);
-    else if (frame.channel === "status") this.#tell("status", frame.data[0]);
+    else if (frame.channel === "status") {
+      this.system = frame.data[0].system;
+      this.#tell("status", frame.data[0]);
+    }
   }
 
   #take(frame) {

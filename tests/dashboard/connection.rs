@@ -100,6 +100,36 @@ async fn a_silent_connection_is_lost_whether_or_not_it_is_open_yet() {
     browser.close().await;
 }
 
+#[tokio::test]
+async fn what_the_server_does_not_take_just_now_is_said_beside_live() {
+    let world = World::new(&[]).await;
+    let mut venue = world.venue().await;
+    let browser = Browser::open(world.address).await;
+    // A server whose storage takes no writes, once the test says so.
+    browser
+        .eval(
+            "globalThis.system = 'cancel_only'; const read = JSON.parse;
+             JSON.parse = (text, ...rest) => read(text.replace('\"cancel_only\"', `\"${system}\"`), ...rest);",
+        )
+        .await;
+    browser.sign_in("bob", 0).await;
+    let told = async |text: &str| {
+        browser.until(&format!("return document.getElementById('connection')?.textContent === '{text}'")).await;
+    };
+    let halted = "Live; the venue is halted: no new requests, no approvals";
+    for (system, text) in [("cancel_only", halted), ("maintenance", "Live; the server takes no changes just now")] {
+        told("Live").await;
+        browser.eval(&format!("system = '{system}'")).await;
+        venue.call("halt", json!({"reason": "drill"})).await;
+        told(text).await;
+        venue.call("resume", json!({})).await;
+    }
+    venue.call("halt", json!({"reason": "drill"})).await;
+    browser.client.refresh().await.unwrap();
+    told(halted).await;
+    browser.close().await;
+}
+
 /// The page loses its connection, and comes back once another tab of the same browser has signed in.
 async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
     browser
