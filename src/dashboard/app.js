@@ -156,8 +156,16 @@ function changed(state) {
     // Somebody else has signed in: what stands here is neither theirs to see nor to send.
     clear();
     location.reload();
-  } else if (JSON.stringify(before) !== JSON.stringify(app.me)) reload();
-  else if (failed) show();
+  } else if (rights(before) !== rights(app.me)) reload();
+  else {
+    if (JSON.stringify(before.frozen) !== JSON.stringify(app.me.frozen)) freezing();
+    if (failed) show();
+  }
+}
+
+/** What a Member is told of themselves, to compare. A freeze changes no page, and no form need go for it. */
+function rights({ frozen, ...rest }) {
+  return JSON.stringify(rest);
 }
 
 /** Draws everything anew, but not over what is shown once. */
@@ -203,6 +211,11 @@ function arrived(request) {
 
 async function frozen() {
   app.me = await app.call("member_info");
+  freezing();
+}
+
+/** Shows whether anything is frozen. */
+function freezing() {
   const before = document.getElementById("freeze");
   const held = before === document.activeElement;
   const button = freezeButton(app);

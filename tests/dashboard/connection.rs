@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::browser::{Browser, Look};
 use super::client::{PASSWORD, code};
+use super::genesis::people;
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
@@ -130,8 +131,29 @@ async fn what_the_server_does_not_take_just_now_is_said_beside_live() {
     browser.close().await;
 }
 
-/// The page loses its connection, and comes back once another tab of the same browser has signed in.
-async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
+#[tokio::test]
+async fn a_freeze_while_the_connection_is_lost_is_shown_and_leaves_a_form_as_it_is() {
+    let mut people = people();
+    people[1].permissions = people[0].permissions.clone();
+    let mut world = World::peopled(&[], &people).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/service-users").await;
+    browser.click("#add").await;
+    let name = "form[data-method=create_service_user] input[name=name]";
+    browser.fill(name, "Treasury Bot").await;
+    is_lost(&browser, &mut world).await;
+    let freeze = json!({"scope": "withdrawals", "reason": "a key leaked"});
+    world.member("bob").await.call("freeze", freeze).await;
+    browser.eval("tries[0]()").await;
+    browser.until("return document.getElementById('freeze')?.textContent === 'Withdrawals are frozen'").await;
+    let typed = browser.eval(&format!("return document.querySelector('{name}')?.value")).await;
+    assert_eq!(typed, json!("Treasury Bot"));
+    browser.close().await;
+}
+
+/// The page has lost its connection to a server that is there again; its next try waits until the test makes it.
+async fn is_lost(browser: &Browser, world: &mut World) {
     browser
         .eval(
             "globalThis.tries = [];
@@ -141,6 +163,11 @@ async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
     world.stop().await;
     browser.until("return tries.length === 1").await;
     world.start().await;
+}
+
+/// The page loses its connection, and comes back once another tab of the same browser has signed in.
+async fn comes_back_as(browser: &Browser, world: &mut World, name: &str) {
+    is_lost(browser, world).await;
     signs_in_elsewhere(browser, name, 0).await;
     browser.eval("tries[0]()").await;
 }
