@@ -152,6 +152,34 @@ async fn a_freeze_while_the_connection_is_lost_is_shown_and_leaves_a_form_as_it_
     browser.close().await;
 }
 
+#[tokio::test]
+async fn the_past_shows_nothing_but_what_was_chosen_also_while_that_cannot_be_loaded() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    asked(&mut bot, "1").await;
+    drop(bot);
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.pending").await;
+    world.stop().await;
+    browser.wait(LOST).await;
+    let choose = |state: &str| {
+        format!(
+            "const select = document.querySelector('main select');
+             select.value = '{state}'; select.dispatchEvent(new Event('change'));"
+        )
+    };
+    browser.eval(&choose("approved")).await;
+    browser.until("return document.querySelector('main .tag') === null").await;
+    assert_eq!(browser.text("main .empty").await, "", "nobody has looked");
+    world.start().await;
+    browser.wait("main .empty").await;
+    browser.eval(&choose("pending")).await;
+    browser.wait("main .tag.pending").await;
+    browser.close().await;
+}
+
 /// The page has lost its connection to a server that is there again; its next try waits until the test makes it.
 async fn is_lost(browser: &Browser, world: &mut World) {
     browser

@@ -59,10 +59,15 @@ export async function history(app) {
     cursor = page.cursor;
     draw();
   };
+  // What could not be loaded, because the connection was lost, is when that is back.
+  const again = app.follow(() => false, async () => found.length === 0 && load());
   const anew = () => {
     found = [];
     cursor = undefined;
-    return load();
+    // Nothing is shown that was not chosen.
+    list.replaceChildren();
+    more.hidden = true;
+    return again();
   };
   const more = h("button", { onclick: load }, "Older requests");
   // What was pending when it was listed may have ended since.
@@ -83,5 +88,5 @@ export async function history(app) {
     list,
     h("div", { class: "actions" }, more),
   );
-  await load();
+  await again();
 }
