@@ -41,7 +41,10 @@ const app = {
   connection: null,
   me: null,
   call: (method, params) => app.connection.call(method, params),
-  may: (workflow, permission) => app.me.permissions[workflow]?.includes(permission) ?? false,
+  // Who is not verified may look on (rule 14).
+  may: (workflow, permission) =>
+    (permission === "view" || app.me.member.kyc === "verified") &&
+    (app.me.permissions[workflow]?.includes(permission) ?? false),
   go: (place) => (location.hash = `#/${place}`),
   said: (text, kind = "good") => say(text, kind),
 };

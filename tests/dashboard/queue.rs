@@ -1,6 +1,7 @@
 //! The queue, live: what arrives, what leaves, and what a lost server costs.
 
 use countersign::access::scope::ScopeSet;
+use countersign::engine::members::Kyc;
 use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
@@ -154,6 +155,35 @@ async fn only_what_one_may_vote_on_can_be_selected() {
     browser.sign_in("carol", 0).await;
     listed(&browser, &id, true).await;
     assert_eq!(browser.eval("return document.querySelectorAll('[data-select]').length").await, json!(0));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_14_who_is_not_verified_may_look_on_and_is_offered_nothing_else() {
+    let mut people = people();
+    people[0].kyc = Kyc::Pending;
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    let id = asked(&mut world.bot(1).await, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    listed(&browser, &id, true).await;
+    assert_eq!(browser.eval("return document.querySelectorAll('[data-select]').length").await, json!(0));
+    for (place, drawn, buttons) in [
+        ("withdraw", "#explained", json!(["Explain"])),
+        ("service-users", "tbody tr", json!(["Details"])),
+        ("members", "tbody tr", json!([])),
+        ("policies", "section", json!([])),
+        ("addresses", "tbody tr", json!([])),
+    ] {
+        browser.go(&format!("#/{place}")).await;
+        browser.wait(&format!("main {drawn}")).await;
+        let offered = "return [...document.querySelectorAll('main button')].map((one) => one.textContent)";
+        assert_eq!(browser.eval(offered).await, buttons, "{place}");
+    }
+    browser.go("#/service-users").await;
+    browser.press("Details").await;
+    assert_eq!(browser.text("main section .actions").await, "Close");
+    assert_eq!(browser.text("#freeze").await, "");
     browser.close().await;
 }
 
