@@ -30,9 +30,14 @@ export function covered(organization, request) {
   };
 }
 
-/** The digest in hex, or null where the browser has no cryptography (plain HTTP off this machine). */
+/** Whether the browser has cryptography: over plain HTTP off this machine it has none. */
+export function verifies() {
+  return Boolean(globalThis.crypto?.subtle);
+}
+
+/** The digest in hex, or null where the browser cannot compute it. */
 export async function digest(organization, request) {
-  if (!globalThis.crypto?.subtle) return null;
+  if (!verifies()) return null;
   const bytes = new TextEncoder().encode(canonical(covered(organization, request)));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return hex(hash);

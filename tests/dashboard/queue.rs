@@ -159,6 +159,22 @@ async fn only_what_one_may_vote_on_can_be_selected() {
 }
 
 #[tokio::test]
+async fn where_no_digest_can_be_computed_nothing_can_be_selected() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    // As over plain HTTP from another machine.
+    browser.eval("Object.defineProperty(crypto, 'subtle', { value: undefined })").await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &id, true).await;
+    assert_eq!(browser.eval("return document.querySelectorAll('[data-select]').length").await, json!(0));
+    browser.click(&format!("[data-request='{id}']")).await;
+    browser.wait("#payload .digest.unknown").await;
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn rule_14_who_is_not_verified_may_look_on_and_is_offered_nothing_else() {
     let mut people = people();
     people[0].kyc = Kyc::Pending;

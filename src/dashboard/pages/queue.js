@@ -2,7 +2,7 @@
 
 import { codeInput, form } from "../ask.js";
 import { spoken } from "../connection.js";
-import { digest } from "../digest.js";
+import { digest, verifies } from "../digest.js";
 import { field, grid, h, row, safe, time, until, words } from "../dom.js";
 import { about, payloadFacts } from "./request.js";
 
@@ -14,7 +14,7 @@ function settled(app, request) {
   if (request.initiator.id === me.id) return "yours";
   const own = request.votes.find((vote) => vote.member_id === me.id && !vote.struck);
   if (own) return own.decision === "approve" ? "approved" : "rejected";
-  return app.may(request.workflow, "approve") && me.kyc === "verified" ? null : "–";
+  return app.may(request.workflow, "approve") && verifies() ? null : "–";
 }
 
 /** How the votes stand. */
