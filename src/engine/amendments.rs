@@ -114,7 +114,8 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
             terms.trigger = Some(Trigger { level, price, peak: None, ..trigger });
             let named = |refusal: Reject| Reject { field: refusal.field.map(|_| "trigger_price"), ..refusal };
-            order = armed(t.state(), market, order).map_err(named)?;
+            let last = t.state().orders.last_price(market.id);
+            order = armed(t.state(), market, order, last).map_err(named)?;
         }
     }
     Ok(order)

@@ -21,7 +21,7 @@ pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, pr
     let Some(closing) = terms.conditional else { return };
     let order = closing_order(t, primary, terms, &closing, qty);
     let judged = priced(market, order.clone(), &closing, price).and_then(|order| {
-        let order = armed(t.state(), market, order)?;
+        let order = armed(t.state(), market, order, Some(price))?;
         if order.waits() { Ok(order) } else { ready(t, market, order, Amount::ZERO) }
     });
     match judged {

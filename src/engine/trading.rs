@@ -31,7 +31,7 @@ pub fn place(t: &mut Transition<'_>, caller: ServiceCaller, asked: &PlaceOrder) 
     if t.state().orders.open_count(caller.account) >= OPEN_ORDERS_MAX {
         return Err(Reject::of(Code::OrdersLimit));
     }
-    let order = armed(t.state(), &market, order)?;
+    let order = armed(t.state(), &market, order, t.state().orders.last_price(market.id))?;
     let ready = if order.waits() {
         check_status(t.state().reference.status(market.id), &order)?;
         order

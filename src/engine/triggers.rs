@@ -15,8 +15,8 @@ use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
 use crate::domain::terms::{Level, Trigger, Watch};
 
-/// An order whose trigger, if it has one, is set by the market's last price. Before its start it is left as it is.
-pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Order, Reject> {
+/// An order whose trigger, if it has one, is measured from the price `last`. Before its start it is left as it is.
+pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<Price>) -> Result<Order, Reject> {
     if order.status == OrderStatus::PendingNew {
         return Ok(order);
     }
@@ -24,7 +24,6 @@ pub(super) fn armed(state: &State, market: &Market, order: Order) -> Result<Orde
     if order.order_type.trails() && !state.orders.watches().has_room_for(&order) {
         return Err(Reject::of(Code::OrdersLimit));
     }
-    let last = state.orders.last_price(market.id);
     if matches!(trigger.level, Level::Static(_)) {
         return Ok(order);
     }
@@ -184,9 +183,10 @@ pub fn expire(t: &mut Transition<'_>) {
 /// Starts a scheduled order: it goes live, or watches for its trigger from now on.
 fn start(t: &mut Transition<'_>, market: &Market, order: Order) {
     let order = Order { status: OrderStatus::New, ..order };
-    match armed(t.state(), market, order.clone()) {
+    let last = t.state().orders.last_price(market.id);
+    match armed(t.state(), market, order.clone(), last) {
         Ok(order) if order.waits() => {
-            let due = t.state().orders.last_price(market.id).zip(order.trigger().map(|trigger| trigger.price));
+            let due = last.zip(order.trigger().map(|trigger| trigger.price));
             t.emit(Event::OrderActivated { order: order.clone(), rests: false });
             if let Some((last, price)) = due
                 && Watch::of(order.order_type, order.side).reached(last, price)

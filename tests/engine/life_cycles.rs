@@ -390,6 +390,30 @@ fn every_fill_places_its_closing_order() {
 }
 
 #[test]
+fn a_closing_trailing_stop_is_measured_from_its_fill_wherever_the_sweep_ends() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    floor.place(bob, &limit(Side::Buy, "1", "28000"));
+    for price in ["29000", "29600"] {
+        floor.place(bob, &limit(Side::Sell, "0.1", price));
+    }
+    let trigger = Some((decimal("500"), PriceType::Quote));
+    let closing = AskedConditional { order_type: OrderType::TrailingStop, limit: None, trigger };
+    floor.told();
+    let terms = AskedTerms { conditional: Some(closing), ..AskedTerms::default() };
+    floor.place(alice, &with(market(Side::Buy, "0.2"), terms));
+    // The first begins at 28500, and the second trade moves it.
+    let swept = ["placed market", "traded 10000000 at 29000", "traded 10000000 at 29600"];
+    let told = floor.told();
+    assert_eq!(told[..3], swept);
+    assert_eq!(told[3..], ["placed trailing-stop", "placed trailing-stop", "moved 29100"], "and none has fired");
+    floor.print("29101");
+    assert_eq!(floor.venue.state.orders.open(alice.account).len(), 2);
+    floor.print("29100");
+    assert_eq!(floor.venue.state.orders.open(alice.account).len(), 0, "both sold");
+}
+
+#[test]
 fn a_distance_inside_an_object_is_refused_by_its_path() {
     let mut floor = floor();
     let alice = floor.alice;
