@@ -112,7 +112,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         }
         let price = if let Level::Static(price) = level { price } else { trigger.price };
         if let Some(terms) = order.terms.as_mut().filter(|_| level != trigger.level) {
-            terms.trigger = Some(Trigger { level, price, peak: None, ..trigger });
+            terms.trigger = Some(Trigger { level, price, ..trigger });
             let named = |refusal: Reject| Reject { field: refusal.field.map(|_| "trigger_price"), ..refusal };
             let last = t.state().orders.last_price(market.id);
             order = armed(t.state(), market, order, last).map_err(named)?;

@@ -15,7 +15,8 @@ use crate::domain::money::{Amount, Price};
 use crate::domain::orders::{CancelReason, Order, OrderStatus, Side};
 use crate::domain::terms::{Level, Trigger, Watch};
 
-/// An order whose trigger, if it has one, is measured from the price `last`. Before its start it is left as it is.
+/// An order whose trigger, if it has one, is measured from the price `last`; one that trails already, from the best
+/// price since it began. Before its start it is left as it is.
 pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<Price>) -> Result<Order, Reject> {
     if order.status == OrderStatus::PendingNew {
         return Ok(order);
@@ -27,10 +28,10 @@ pub(super) fn armed(state: &State, market: &Market, order: Order, last: Option<P
     if matches!(trigger.level, Level::Static(_)) {
         return Ok(order);
     }
-    let last =
-        last.ok_or_else(|| Reject::invalid("triggers", "there is no trade yet to measure from; give a static price"))?;
-    let peak = order.order_type.trails().then_some(last);
-    let price = trigger_price(market, &order, trigger.level, last);
+    let none = || Reject::invalid("triggers", "there is no trade yet to measure from; give a static price");
+    let from = trigger.peak.or(last).ok_or_else(none)?;
+    let peak = order.order_type.trails().then_some(from);
+    let price = trigger_price(market, &order, trigger.level, from);
     let price = price.ok_or_else(|| Reject::invalid("triggers", "the resulting trigger price must be above zero"))?;
     Ok(with_trigger(&order, Trigger { price, peak, ..trigger }))
 }

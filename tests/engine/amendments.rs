@@ -98,6 +98,26 @@ fn a_trigger_and_a_slice_can_be_amended() {
 }
 
 #[test]
+fn an_amended_trailing_stop_is_measured_from_the_best_price_since_it_began() {
+    let mut floor = floor();
+    let (alice, bob) = (floor.alice, floor.bob);
+    floor.place(bob, &limit(Side::Buy, "1", "20000"));
+    let stop = floor.place(alice, &triggered(OrderType::TrailingStop, Side::Sell, "0.5", "500", None));
+    floor.print("30800");
+    floor.print("30400");
+    let to = |distance: &str| AmendOrder { trigger_price: Some(decimal(distance)), ..amendment(stop) };
+    for (distance, trigger) in [("450", 30_350), ("600", 30_200), ("401", 30_399)] {
+        floor.amend(alice, &to(distance)).unwrap();
+        assert_eq!(floor.order(stop).trigger().unwrap().price.0, trigger, "{distance} below 30800");
+    }
+    floor.print("30801");
+    assert_eq!(floor.order(stop).trigger().unwrap().price.0, 30_400, "it trails on");
+    floor.print("30700");
+    floor.amend(alice, &to("101")).unwrap();
+    assert_eq!(floor.told(), ["amended Kept", "live trailing-stop", "traded 50000000 at 20000"], "30700 is there");
+}
+
+#[test]
 fn an_amendment_to_no_more_than_is_filled_ends_the_order_whatever_else_it_asks() {
     let mut floor = floor();
     let (alice, bob) = (floor.alice, floor.bob);
