@@ -102,7 +102,8 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         let Some(trigger) = before.trigger().copied().filter(|trigger| trigger.fired.is_none()) else {
             return Err(Reject::invalid("trigger_price", "only an order that waits for its trigger has one"));
         };
-        let usual = order.order_type.usual_price_type();
+        // A distance stays of the type that it is; another trigger is a price unless it says otherwise, as in v2.
+        let usual = if order.order_type.trails() { trigger.level.price_type() } else { PriceType::Static };
         let level = level(price, asked.trigger_price_type.unwrap_or(usual), market, "trigger_price")?;
         if order.order_type.trails() && !level.is_distance() {
             return Err(Reject::invalid(
@@ -129,7 +130,8 @@ fn relimit(order: &mut Order, asked: &AmendOrder, price: Decimal, market: &Marke
     let waiting_distance = order.terms.as_mut().filter(|terms| terms.limit.is_some());
     match waiting_distance {
         Some(terms) if order.limit.is_none() => {
-            terms.limit = Some(trailing_limit(price, asked.limit_price_type, market)?);
+            let kind = asked.limit_price_type.or(terms.limit.map(Level::price_type));
+            terms.limit = Some(trailing_limit(price, kind, market)?);
         }
         _ if asked.limit_price_type.is_some_and(|kind| kind != PriceType::Static) => {
             return Err(Reject::invalid(

@@ -2,11 +2,12 @@
 
 use countersign::domain::ids::OrderId;
 use countersign::domain::markets::MarketStatus;
+use countersign::domain::money::Price;
 use countersign::domain::orders::{OrderType, Side};
-use countersign::domain::terms::PriceType;
+use countersign::domain::terms::{Level, PriceReference, PriceType};
 use countersign::domain::time::Moment;
 use countersign::engine::amendments::edit;
-use countersign::engine::command::{AmendOrder, AskedTerms, EditOrder, OrderRef, PlaceOrder};
+use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, EditOrder, OrderRef, PlaceOrder};
 use countersign::engine::event::Place;
 use countersign::engine::reject::Code;
 use countersign::engine::reply::Reply;
@@ -115,6 +116,46 @@ fn an_amended_trailing_stop_is_measured_from_the_best_price_since_it_began() {
     floor.print("30700");
     floor.amend(alice, &to("101")).unwrap();
     assert_eq!(floor.told(), ["amended Kept", "live trailing-stop", "traded 50000000 at 20000"], "30700 is there");
+}
+
+#[test]
+fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
+    let mut floor = floor();
+    let alice = floor.alice;
+    let by_percent = Some(PriceType::Pct);
+    let trigger = Some(AskedTrigger { reference: PriceReference::Last, price: decimal("2"), price_type: by_percent });
+    let order = PlaceOrder {
+        order_type: OrderType::TrailingStopLimit,
+        limit_price: Some(decimal("-1")),
+        ..market(Side::Sell, "0.2")
+    };
+    let terms = AskedTerms { trigger, limit_price_type: by_percent, ..AskedTerms::default() };
+    let stop = floor.place(alice, &with(order, terms));
+    let to = |trigger: &str, limit: &str| AmendOrder {
+        trigger_price: Some(decimal(trigger)),
+        limit_price: Some(decimal(limit)),
+        ..amendment(stop)
+    };
+    floor.amend(alice, &to("1.5", "-0.5")).unwrap();
+    let terms = floor.order(stop).terms.clone().unwrap();
+    let trigger = terms.trigger.unwrap();
+    assert_eq!((trigger.level, trigger.price.0), (Level::Pct(15_000), 29_550));
+    assert_eq!(terms.limit, Some(Level::Pct(-5_000)));
+    let in_quote = Some(PriceType::Quote);
+    let asked = AmendOrder { trigger_price_type: in_quote, limit_price_type: in_quote, ..to("300", "-50") };
+    floor.amend(alice, &asked).unwrap();
+    let terms = floor.order(stop).terms.clone().unwrap();
+    assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(Level::Quote(-50))));
+
+    // Of another stop, the trigger is a price again.
+    let terms = AskedTerms {
+        trigger: Some(AskedTrigger { reference: PriceReference::Last, price: decimal("-2"), price_type: by_percent }),
+        ..AskedTerms::default()
+    };
+    let order = PlaceOrder { order_type: OrderType::StopLoss, ..market(Side::Sell, "0.2") };
+    let stop = floor.place(alice, &with(order, terms));
+    floor.amend(alice, &AmendOrder { trigger_price: Some(decimal("29500")), ..amendment(stop) }).unwrap();
+    assert_eq!(floor.order(stop).trigger().unwrap().level, Level::Static(Price(29_500)));
 }
 
 #[test]
