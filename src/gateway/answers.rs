@@ -115,7 +115,9 @@ impl Session {
         dates: Period,
     ) {
         let Some(following) = self.channels.get(&channel).filter(|following| following.started) else { return };
-        let counts = following.options.ratecounter && channel == Operation::Executions;
+        // Other keys cause items too, and so does whoever an order trades with: their counters are their own.
+        let own = item.stamped.by == self.principal.actor;
+        let counts = own && following.options.ratecounter && channel == Operation::Executions;
         let route = &item.route;
         if !narrowing::within(dates, item) || !narrowing::admits(&following.options, item, reference) {
             return;

@@ -121,7 +121,7 @@ records! {
         liquidity_ind?: &'static str,
         fees?: Vec<Fee>,
         reason?: &'static str,
-        /// The rate counter of the key that caused it, where `ratecounter` asks for it.
+        /// The key's rate counter of the pair, on what it caused itself, where `ratecounter` asks for it.
         ratecount?: Exact,
         timestamp: String,
         offset: u64,

@@ -64,6 +64,21 @@ async fn d7_78_a_counter_is_told_refuses_and_lets_cancels_through() {
 }
 
 #[tokio::test]
+async fn a_counter_is_told_to_its_own_key_alone() {
+    let world = world(Tier::Starter).await;
+    let (mut taker, mut colleague, mut maker) = (world.bot(1).await, world.bot(2).await, world.bot(3).await);
+    for bot in [&mut taker, &mut colleague, &mut maker] {
+        bot.call("subscribe", json!({"channel": "executions", "ratecounter": true})).await;
+    }
+    maker.call("add_order", limit("sell", "0.1", "100")).await;
+    taker.call("add_order", limit("buy", "0.1", "100")).await;
+    for (bot, told) in [(&mut taker, true), (&mut colleague, false), (&mut maker, false)] {
+        let fill = bot.item("executions", |item| item["exec_type"] == "filled").await;
+        assert_eq!(fill.get("ratecount").is_some(), told, "{fill}");
+    }
+}
+
+#[tokio::test]
 async fn an_unlimited_organization_is_not_counted_and_open_orders_have_a_number() {
     let world = world(Tier::Intermediate).await;
     let (mut bot, mut free) = (world.bot(1).await, world.bot(3).await);
