@@ -12,7 +12,7 @@ use super::trading;
 use super::transition::Transition;
 use crate::domain::ids::AccountId;
 use crate::domain::limits::SWITCH_MAX_S;
-use crate::domain::orders::CancelReason;
+use crate::domain::orders::{CancelReason, Order};
 use crate::domain::time::Moment;
 
 /// When each armed switch fires.
@@ -37,6 +37,12 @@ impl Switches {
     fn is_due(&self, account: AccountId, now: Moment) -> bool {
         self.armed.get(&account).is_some_and(|at| *at <= now)
     }
+
+    /// Whether its account's switch has ended an order: its time is over, and the order was placed before. What was
+    /// placed since then stays, whether or not Tick has run (rule 39).
+    pub fn has_ended(&self, order: &Order, now: Moment) -> bool {
+        self.armed.get(&order.account).is_some_and(|at| *at <= now && order.opened_at < *at)
+    }
 }
 
 /// `cancel_all_orders_after`: arms the account's switch anew, or disarms it with 0. One whose time is over fires first,
@@ -59,6 +65,9 @@ pub fn tick(t: &mut Transition<'_>) {
 }
 
 fn fire(t: &mut Transition<'_>, account: AccountId) {
+    let (orders, switches, now) = (&t.state().orders, &t.state().switches, t.now());
+    let mut ended = orders.ids(account, None);
+    ended.retain(|id| orders.get(*id).is_some_and(|order| switches.has_ended(order, now)));
     t.emit(Event::SwitchSet { account, at: None });
-    trading::cancel_account(t, account, CancelReason::DeadMansSwitch);
+    trading::cancel_each(t, ended, CancelReason::DeadMansSwitch);
 }

@@ -98,7 +98,8 @@ pub fn cancel_owned_by(
     cancel_each(t, found, reason)
 }
 
-fn cancel_each(t: &mut Transition<'_>, orders: Vec<OrderId>, reason: CancelReason) -> Vec<OrderId> {
+/// Cancels these orders.
+pub(super) fn cancel_each(t: &mut Transition<'_>, orders: Vec<OrderId>, reason: CancelReason) -> Vec<OrderId> {
     for id in &orders {
         if let Some(order) = t.state().orders.get(*id).cloned() {
             end(t, order, reason);

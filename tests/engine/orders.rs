@@ -195,6 +195,29 @@ fn rule_39_a_switch_whose_time_is_over_fires_before_it_is_armed_anew() {
 }
 
 #[test]
+fn rule_39_a_switch_ends_what_was_placed_before_its_time_and_nothing_else() {
+    let mut stage = stage();
+    for rearms in [false, true] {
+        let before = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
+        stage.now = stage.now.plus_us(60 * SECOND);
+        let after = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        for change in [amend(before), edit(before)] {
+            assert_eq!(stage.refused(&bot(1), change), Code::UnknownOrder, "no Tick has run");
+        }
+        stage.run(&bot(1), amend(after)).unwrap();
+        match rearms {
+            true => drop(stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap()),
+            false => stage.tick(SECOND),
+        }
+        let open: Vec<OrderId> = stage.state().orders.open(AccountId(1)).iter().map(|order| order.id).collect();
+        assert_eq!(open, [after]);
+        stage.run(&bot(1), Command::CancelAll).unwrap();
+    }
+    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 2);
+}
+
+#[test]
 fn rule_35_in_a_halt_orders_end_at_their_time_and_none_starts() {
     let mut stage = stage();
     let (start, end) = (Some(stage.now.plus_us(SECOND)), Some(stage.now.plus_us(2 * SECOND)));
