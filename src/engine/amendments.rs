@@ -188,7 +188,7 @@ fn in_market(t: &Transition<'_>, order: &Order, symbol: &Symbol) -> Result<Marke
     }
 }
 
-/// `edit_order`: cancels the order and places another with what is left of it; all or nothing.
+/// `edit_order`: cancels the order and places another with what is left of it, which is the caller's; all or nothing.
 pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) -> Result<Reply, Reject> {
     check_deadline(t, asked.deadline)?;
     let before = one(t, caller, &OrderRef::Id(asked.order))?;
@@ -206,7 +206,7 @@ pub fn edit(t: &mut Transition<'_>, caller: ServiceCaller, asked: &EditOrder) ->
     }
     let (original, seen) = (before.id, t.emitted());
     end(t, before, CancelReason::Edited);
-    let order = Order { id: OrderId(t.next_seq().0), ..order };
+    let order = Order { id: OrderId(t.next_seq().0), owner: caller.id, ..order };
     let id = order.id;
     launch(t, &market, order);
     settle(t, seen);

@@ -12,7 +12,7 @@ use countersign::domain::orders::{CancelReason, Side};
 use countersign::domain::time::{Moment, Period};
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, Request, RequestState};
-use countersign::engine::command::{Command, Initiation};
+use countersign::engine::command::{Command, EditOrder, Initiation};
 use countersign::engine::event::Event;
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::query::{Query, View};
@@ -23,9 +23,10 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::MemberChange;
 
+use super::amendments::edit_of;
 use super::genesis::{key, other, with};
 use super::governance::{joined, set};
-use super::world::{DAY, SECOND, Stage, bot, limit, member, public, server, withdraw};
+use super::world::{DAY, SECOND, Stage, bot, decimal, limit, member, public, server, withdraw};
 
 fn open(number: u32, nonce: u64) -> Command {
     Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(number)), nonce }
@@ -121,6 +122,18 @@ fn rule_9_a_key_that_stops_takes_its_orders_and_requests_along_in_one_entry() {
         assert_eq!(held, Amount::ZERO, "the withdrawal's hold is released");
         let open = stage.state().orders.open(AccountId(1)).len();
         assert_eq!(open, if on_stop == OnStop::Cancel { 1 } else { 2 }, "the other key's order stays");
+    }
+}
+
+#[test]
+fn rule_9_an_order_that_an_edit_places_goes_with_the_key_that_edited() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], true);
+    let first = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    let twice = EditOrder { order_qty: Some(decimal("2")), ..edit_of(first) };
+    stage.run(&bot(2), Command::EditOrder(twice)).unwrap();
+    for (stopped, left) in [(1, 1), (2, 0)] {
+        stage.initiate(&member(1), edit(stopped, SettingsChange::default(), Some(true), None)).unwrap();
+        assert_eq!(stage.state().orders.open(AccountId(1)).len(), left, "once key {stopped} has stopped");
     }
 }
 
