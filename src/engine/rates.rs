@@ -97,9 +97,11 @@ impl Rates {
         let (each, asked) = match command {
             Command::PlaceOrder(asked) => (FIXED, std::slice::from_ref(asked)),
             Command::PlaceBatch(all) => (OF_BATCH, &all[..]),
-            Command::AmendOrder(asked) => return self.check_change(state, caller, &asked.order, allowance, now),
+            Command::AmendOrder(asked) => {
+                return self.check_change(state, caller, (Act::Amend, &asked.order), allowance, now);
+            }
             Command::EditOrder(asked) if !asked.validate => {
-                return self.check_change(state, caller, &OrderRef::Id(asked.order), allowance, now);
+                return self.check_change(state, caller, (Act::Edit, &OrderRef::Id(asked.order)), allowance, now);
             }
             _ => return Ok(()),
         };
@@ -124,12 +126,12 @@ impl Rates {
         &self,
         state: &State,
         caller: ServiceCaller,
-        which: &OrderRef,
+        (act, which): (Act, &OrderRef),
         allowance: Allowance,
         now: Moment,
     ) -> Result<(), Reject> {
         match state.orders.find(caller, which).first().and_then(|id| state.orders.get(*id)) {
-            Some(order) => self.room(caller, order.market, allowance, FIXED, now),
+            Some(order) => self.room(caller, order.market, allowance, FIXED + penalty(act, order, now), now),
             None => Ok(()),
         }
     }

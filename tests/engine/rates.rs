@@ -2,9 +2,11 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::tier::{Tier, Tiers};
+use countersign::domain::ids::OrderId;
 use countersign::domain::orders::Side;
 use countersign::engine::Engine;
 use countersign::engine::command::{AmendOrder, Command, EditOrder, OrderRef};
+use countersign::engine::reject::Code;
 
 use super::amendments::edit_of;
 use super::floor::amendment;
@@ -56,6 +58,26 @@ fn a_batch_of_cancels_costs_what_they_cost_one_by_one() {
     let ids = [(); 3].map(|()| stage.placed(&bot(1), limit(Side::Buy, "1", "10", None)));
     stage.run(&bot(1), Command::CancelBatch(ids.map(OrderRef::Id).into())).unwrap();
     assert_eq!(stage.engine.rate().unwrap().cost, 2_400);
+}
+
+#[test]
+fn what_would_take_a_counter_beyond_its_threshold_is_refused_by_all_that_it_costs() {
+    let twice = Some(decimal("2"));
+    let amend = |id| Command::AmendOrder(AmendOrder { order_qty: twice, ..amendment(id) });
+    let edit = |id| Command::EditOrder(EditOrder { order_qty: twice, ..edit_of(id) });
+    for (change, cost) in [(&amend as &dyn Fn(OrderId) -> Command, 400), (&edit, 700)] {
+        let mut stage = stage(Tier::Pro);
+        let order = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        for _ in 0..180 - cost / 100 {
+            stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        }
+        let refusal = stage.run(&bot(1), change(order)).unwrap_err();
+        assert_eq!(refusal.code, Code::RateLimit, "one order is too many");
+        assert!(refusal.text().ends_with("retry in 267 ms"), "{}", refusal.text());
+        stage.now = stage.now.plus_us(267_000);
+        stage.run(&bot(1), change(order)).unwrap();
+        assert_eq!(stage.engine.rate().map(|rate| (rate.cost, rate.count)), Some((cost, 18_000)));
+    }
 }
 
 #[test]
