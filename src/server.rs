@@ -151,7 +151,7 @@ impl Server {
         let (history, past, projecting) = open_history(&config, &storage, journal, history_batches, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         let fan_out = dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
-        let market_data = market_data::start(market, past, market_batches, frame::shared);
+        let market_data = market_data::start(market, past, market_batches, frame::shared, wall_clock);
         let links = Links {
             directory,
             handle,

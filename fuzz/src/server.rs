@@ -139,7 +139,7 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
     let (sequencer, handle) = recovered.open(|| NOW, limits.submit_queue, config.rates.clone(), desk);
     tokio::spawn(sequencer.run(std::future::pending()));
     tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
-    let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared);
+    let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared, || NOW);
     let links = Links {
         directory,
         handle,

@@ -84,7 +84,7 @@ impl Served {
             directory,
             handle,
             seats,
-            market_data: market_data::start(market, oneshot::channel().1, batches, frame::shared),
+            market_data: market_data::start(market, oneshot::channel().1, batches, frame::shared, clock),
             history,
             metrics: Arc::default(),
             stopping: watch::channel(false).1,

@@ -110,24 +110,26 @@ struct Projection {
     /// The past is still to come; until then nobody is told of candles.
     awaits_past: bool,
     frame: fn(&str) -> Bytes,
+    clock: fn() -> Moment,
     sends: usize,
 }
 
 /// Starts the task; `incoming` has every batch after `from`, and `past` will have what was traded as of it.
-/// `frame` makes a text what subscribers are sent, once for all of them.
+/// `frame` makes a text what subscribers are sent, once for all of them; `clock` is the server's.
 pub fn start(
     from: Snapshot,
     past: oneshot::Receiver<MarketPast>,
     incoming: Incoming,
     frame: fn(&str) -> Bytes,
+    clock: fn() -> Moment,
 ) -> MarketData {
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
-    tokio::spawn(Projection::new(from, frame).run(past, incoming, asked));
+    tokio::spawn(Projection::new(from, frame, clock).run(past, incoming, asked));
     MarketData { requests }
 }
 
 impl Projection {
-    fn new(from: Snapshot, frame: fn(&str) -> Bytes) -> Projection {
+    fn new(from: Snapshot, frame: fn(&str) -> Bytes, clock: fn() -> Moment) -> Projection {
         let Snapshot { reference, orders, prices, trades, at } = from;
         let traded = |price| Market { tape: Tape::of(price), ..Market::default() };
         let mut markets: Vec<Market> = prices.into_iter().map(traded).collect();
@@ -142,7 +144,7 @@ impl Projection {
             market.levels.take_changes();
         }
         let (followers, seq) = (HashMap::new(), Seq::default());
-        Projection { reference, markets, followers, seq, at, awaits_past: true, frame, sends: 0 }
+        Projection { reference, markets, followers, seq, at, awaits_past: true, frame, clock, sends: 0 }
     }
 
     async fn run(
@@ -183,6 +185,7 @@ impl Projection {
     /// Puts the past before what was traded since the start.
     fn remember(&mut self, past: MarketPast) {
         self.awaits_past = false;
+        let now = self.now();
         let mut before: BTreeMap<MarketId, (Candles, Tape)> = BTreeMap::new();
         for (market, interval, candle) in past.candles {
             before.entry(market).or_default().0.add(interval, candle);
@@ -196,7 +199,7 @@ impl Projection {
         for (id, (candles, tape)) in before {
             let Some(market) = self.markets.get_mut(id.index()) else { continue };
             market.candles.follow(candles);
-            if market.remember(tape, self.at) {
+            if market.remember(tape, now) {
                 let told = |topic: &Topic| matches!(topic.channel, Operation::Ticker | Operation::Trade);
                 let of = self.followers.iter_mut().filter(|(topic, _)| topic.market == Some(id) && told(topic));
                 // Who was told less than there is gets a fresh snapshot.
@@ -347,10 +350,16 @@ impl Projection {
         frames::ohlc(of, snapshot, interval, market.candles.of(interval).filter(wanted), self.at)
     }
 
-    fn ticker(&mut self, id: MarketId, snapshot: bool) -> String {
-        let (at, market) = (self.at, &mut self.markets[id.index()]);
-        let figures = market.tape.figures(at);
-        frames::ticker(self.reference.market(id), snapshot, (&market.best.0, &market.best.1), &figures, at)
+    /// The day goes on where nothing happens: it ends now, and not with the last event (rule 44).
+    fn ticker(&self, id: MarketId, snapshot: bool) -> String {
+        let (now, market) = (self.now(), &self.markets[id.index()]);
+        let figures = market.tape.figures(now);
+        frames::ticker(self.reference.market(id), snapshot, (&market.best.0, &market.best.1), &figures, now)
+    }
+
+    /// The clock, or the last stamp if that is later (rule 39).
+    fn now(&self) -> Moment {
+        self.at.max((self.clock)())
     }
 
     /// Notes what followers of a book know of it: between batches, what there is.

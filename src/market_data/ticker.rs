@@ -81,23 +81,27 @@ impl Tape {
     }
 
     fn forget(&mut self, now: Moment) {
-        let first = (now.0 / MINUTE_US).saturating_sub(DAY_MINUTES as u64);
-        while self.minutes.front().is_some_and(|minute| minute.begin.0 / MINUTE_US <= first) {
-            self.minutes.pop_front();
-        }
+        self.minutes.drain(..self.before_day(now));
     }
 
-    /// The window's figures as of `now`.
-    pub fn figures(&mut self, now: Moment) -> Figures {
-        self.forget(now);
+    /// How many minutes are before the day that ends with `now`.
+    fn before_day(&self, now: Moment) -> usize {
+        let last = (now.0 / MINUTE_US).saturating_sub(DAY_MINUTES as u64);
+        self.minutes.partition_point(|minute| minute.begin.0 / MINUTE_US <= last)
+    }
+
+    /// The window's figures as of `now`. It forgets nothing: a clock may be set back.
+    pub fn figures(&self, now: Moment) -> Figures {
+        let first = self.before_day(now);
+        let minutes = || self.minutes.range(first..);
         let fit = |sum: i128| i64::try_from(sum).unwrap_or(i64::MAX);
         Figures {
             last: self.last,
-            open: self.minutes.front().map_or(self.last, |minute| minute.open),
-            high: self.minutes.iter().map(|minute| minute.high).max().unwrap_or(self.last),
-            low: self.minutes.iter().map(|minute| minute.low).min().unwrap_or(self.last),
-            volume: Quantity(fit(self.minutes.iter().map(|minute| i128::from(minute.volume.0)).sum())),
-            cost: Amount(fit(self.minutes.iter().map(|minute| i128::from(minute.cost.0)).sum())),
+            open: minutes().next().map_or(self.last, |minute| minute.open),
+            high: minutes().map(|minute| minute.high).max().unwrap_or(self.last),
+            low: minutes().map(|minute| minute.low).min().unwrap_or(self.last),
+            volume: Quantity(fit(minutes().map(|minute| i128::from(minute.volume.0)).sum())),
+            cost: Amount(fit(minutes().map(|minute| i128::from(minute.cost.0)).sum())),
         }
     }
 

@@ -76,6 +76,11 @@ fn plain(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
+/// A clock that is behind every stamp.
+fn midnight() -> Moment {
+    Moment(0)
+}
+
 /// What asks for a topic, with a snapshot.
 fn asked(topic: Topic, subscriber: &Arc<impl Subscriber>) -> Request {
     Request { topic, subscriber: Arc::clone(subscriber) as Arc<dyn Subscriber>, snapshot: true }
@@ -85,7 +90,7 @@ fn asked(topic: Topic, subscriber: &Arc<impl Subscriber>) -> Request {
 fn begun(trades: Vec<Arc<Stamped>>) -> Projection {
     let at = trades.last().map_or(Moment(0), |last| last.at);
     let from = Snapshot { prices: vec![Price(50)], trades, at, ..of_btc_usd() };
-    Projection::new(from, plain)
+    Projection::new(from, plain, midnight)
 }
 
 /// Of one trade in a minute.
@@ -131,7 +136,7 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
 async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
     let (mut feed, incoming) = feed();
     let (_candles, past) = oneshot::channel();
-    let market_data = start(of_btc_usd(), past, incoming, plain);
+    let market_data = start(of_btc_usd(), past, incoming, plain, midnight);
     feed.announce(Seq(1));
     let asked = Arc::new(Kept::default());
     let topic = Topic { channel: Operation::Instrument, market: None, depth: 0, bbo: false };
@@ -242,6 +247,23 @@ async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is
     projection.remember(past(&[(4, 40), (5, 50)]));
     projection.catch_up().await;
     assert_eq!(early.0.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn rule_44_the_day_of_ticker_ends_now_however_long_ago_the_last_event_was() {
+    let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
+    let reader = Arc::new(Kept::default());
+    let topic = Topic { channel: Operation::Ticker, market: Some(MarketId(1)), depth: 0, bbo: false };
+    let clocks: [fn() -> Moment; 4] =
+        [|| Moment(1_443 * MINUTE_US), || Moment(1_444 * MINUTE_US), || Moment(1_445 * MINUTE_US), midnight];
+    for clock in clocks {
+        projection.clock = clock;
+        projection.subscribe(asked(topic, &reader)).await;
+    }
+    let whole = ["50", "40", "50", "2e-8", "10"];
+    let days = [whole, ["50", "50", "50", "1e-8", "0"], ["50", "50", "50", "0.0", "0"], whole];
+    let told: Vec<_> = told(&reader, "ticker").into_iter().map(|(_, figures)| figures).collect();
+    assert_eq!(told, days.map(|figures| serde_json::Value::from(figures.to_vec())), "the last after it was set back");
 }
 
 #[tokio::test]
