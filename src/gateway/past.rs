@@ -44,7 +44,7 @@ pub(super) enum Recalled {
 
 impl Session {
     fn recall(&mut self, answered: impl Future<Output = Answered> + Send + 'static) {
-        self.history.push(Box::pin(answered.map(Recalled::Answered)));
+        self.history.spawn(answered.map(Recalled::Answered));
     }
 
     /// The last fills as a snapshot frame of their own, once SQL has them: clients look at a frame's first item to

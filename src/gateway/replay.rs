@@ -62,11 +62,11 @@ impl Session {
     /// Asks history for the next page.
     pub(super) fn read_on(&mut self, replay: Replay) {
         let history = self.gateway.history.clone();
-        self.history.push(Box::pin(async move {
+        self.history.spawn(async move {
             let stream = (replay.owner, replay.call.operation);
             let page = history.stream(stream, replay.follow.from_offset.unwrap_or(0), replay.at).await;
             Recalled::Paged((replay, page))
-        }));
+        });
     }
 
     /// Writes a page and asks for what follows it; the acknowledgement comes before the first.

@@ -4,17 +4,16 @@
 //! is flushed before a frame of ours goes out, and nothing is read while one is being written.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _, poll};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -106,8 +105,9 @@ pub(super) struct Session {
     pub(super) submissions: Vec<Submission<Ticket>>,
     /// Of those in flight, or about to be, the ones that history may be asked for next.
     pub(super) looking_back: usize,
-    /// What history is asked for.
-    pub(super) history: FuturesUnordered<BoxFuture<'static, Recalled>>,
+    /// What history is asked for: on tasks of their own, for a session that waits for its peer asks on, and many share
+    /// history's few connections.
+    pub(super) history: JoinSet<Recalled>,
     /// Subscriptions so far.
     pub(super) subscriptions: u64,
     /// Ends the session once what was rendered is written.
@@ -173,7 +173,7 @@ pub(super) fn run(
         admitted: None,
         submissions: Vec::new(),
         looking_back: 0,
-        history: FuturesUnordered::new(),
+        history: JoinSet::new(),
         subscriptions: 0,
         ending: None,
         rest: Vec::new(),
@@ -235,7 +235,10 @@ impl Session {
                         biased;
                         delivery = parts.recv() => Next::Delivery(delivery),
                         () = outlet.too_slow() => Next::TooSlow,
-                        Some(told) = self.history.next(), if !self.history.is_empty() => Next::Recalled(told),
+                        Some(told) = self.history.join_next(), if !self.history.is_empty() => {
+                            // A query that panicked ends this session, as if it had run here.
+                            Next::Recalled(told.unwrap_or_else(|failed| resume_unwind(failed.into_panic())))
+                        }
                         message = socket.next(), if self.reads() => Next::Message(message),
                         () = outlet.stopping(), if !self.stopping => Next::Stopping,
                         _ = beat.tick() => Next::Beat,

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{Client, http, limit};
-use super::operation::handed_over;
+use super::operation::{handed_over, metrics, value};
 use super::served::Served;
 use super::world::{World, api_key, key, secret};
 
@@ -133,6 +133,48 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     assert!(reply["error"].as_str().is_some_and(|error| error.starts_with("EService:Busy")), "{reply}");
     assert_eq!(greedy.answer(100).await["method"], "pong");
     sqlx::Connection::close(writer).await.unwrap();
+}
+
+/// Rule 40. They ask for more than the buffers of their sockets hold and read nothing, each with queries under way.
+#[tokio::test]
+async fn d7_81_who_does_not_read_what_history_tells_keeps_it_from_nobody() {
+    const SILENT: usize = 3;
+    const ORDERS: usize = 10;
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut silent) = (world.bot(1).await, Vec::new());
+    let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "10"});
+    let batch = json!({"symbol": "BTC/USD", "orders": vec![order; 15]});
+    for _ in 0..34 {
+        bot.call("batch_add", batch.clone()).await;
+    }
+    bot.call("cancel_all", json!({})).await;
+    let page = json!({"method": "closed_orders", "params": {"limit": 500}});
+    for _ in 0..SILENT {
+        let mut client = world.bot(1).await;
+        client.subscribe("executions").await;
+        assert!(client.burst(vec![page.clone(); 40]).await);
+        silent.push(client);
+    }
+    // Until none of them takes what is told.
+    let (mut waiting, mut before) = (0, 0);
+    while waiting < before + SILENT * ORDERS * 512 {
+        for _ in 0..ORDERS {
+            bot.call("add_order", limit("buy", "0.1", "10")).await;
+        }
+        before = std::mem::replace(
+            &mut waiting,
+            value(&metrics(world.address).await, "countersign_send_queue_bytes") as usize,
+        );
+    }
+    // Slow machines need more than one try; they are let go after half a minute.
+    let mut told = Value::Null;
+    for _ in 0..5 {
+        told = bot.reply("closed_orders", json!({"limit": 1})).await;
+        if told["success"] == true {
+            break;
+        }
+    }
+    assert_eq!(told["success"], true, "{told}");
 }
 
 /// The clock is set on by hand, so that nobody waits: only what was silent for a minute and follows nothing is closed.
