@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::{Gateway, Unanswered};
-use crate::access::principal::Principal;
+use crate::access::principal::{Actor, Principal};
 use crate::domain::ids::ServiceUserId;
 use crate::engine::command::Command;
-use crate::engine::service_users::KeyStatus;
+use crate::engine::query::Query;
+use crate::engine::service_users::{KeyRef, KeyStatus};
 use crate::sequencer::handle::Work;
 
-/// How long a cancel that was not taken waits before it is tried again.
+/// How long what was not taken waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The sockets of each Service User that has had one since the start.
@@ -73,6 +74,32 @@ pub fn left(gateway: &Arc<Gateway>, id: ServiceUserId, asked: bool) {
     if gateway.presence.leave(id, asked, set) {
         tokio::spawn(cancel_unless_back(Arc::clone(gateway), vec![id]));
     }
+}
+
+/// A socket is gone whose token claims this Service User, and which had no answer yet: the engine may have taken the orders
+/// behind the token before anybody learnt whose they are. It alone knows, so it is asked again about what `by` claims.
+pub fn left_early(gateway: &Arc<Gateway>, by: Principal, id: ServiceUserId, asked: bool) {
+    let (gateway, by) = (Arc::clone(gateway), Principal { actor: Actor::Public, ..by });
+    tokio::spawn(async move {
+        let admitted = async {
+            loop {
+                match gateway.ask(by, Work::Query(Query::Bind(KeyRef::ServiceUser(id)))).await {
+                    Ok(_) => return true,
+                    Err(Unanswered::Refused(_)) => return false,
+                    Err(Unanswered::Unavailable) => tokio::time::sleep(RETRY).await,
+                }
+            }
+        };
+        let was_here = tokio::select! {
+            biased;
+            () = gateway.stopping() => false,
+            admitted = admitted => admitted,
+        };
+        if was_here {
+            gateway.presence.enter(id);
+            left(&gateway, id, asked);
+        }
+    });
 }
 
 /// The server starts: nobody is there yet, and the keys that are set so have the grace to come.

@@ -426,11 +426,14 @@ impl Session {
     }
 
     fn leave(&mut self) {
-        if self.bound
-            && let Actor::ServiceUser(id) = self.principal.actor
-        {
+        if let Actor::ServiceUser(id) = self.principal.actor {
             let asked = self.channels.values().any(|following| following.options.cancel_on_disconnect);
-            presence::left(&self.gateway, id, asked);
+            if self.bound {
+                presence::left(&self.gateway, id, asked);
+            } else {
+                let by = Principal { credential: self.credential, ..self.principal };
+                presence::left_early(&self.gateway, by, id, asked);
+            }
         }
         self.topics.clear();
     }

@@ -272,6 +272,14 @@ impl Client {
         self.socket.flush().await.is_ok()
     }
 
+    /// Sends all and closes, in one write.
+    pub async fn last_words(&mut self, messages: impl IntoIterator<Item = Value>) {
+        for message in messages {
+            self.socket.feed(Message::text(message.to_string())).await.unwrap();
+        }
+        self.socket.close(None).await.unwrap();
+    }
+
     /// Closes in order.
     pub async fn close(mut self) {
         self.socket.close(None).await.unwrap();

@@ -7,7 +7,7 @@ use countersign::access::scope::ScopeSet;
 use countersign::domain::time::{Moment, Period};
 use serde_json::{Value, json};
 
-use super::client::{Client, limit, next_nonce};
+use super::client::{Client, code, limit, next_nonce};
 use super::settings::token;
 use super::world::{World, key, other, with};
 
@@ -308,6 +308,36 @@ async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_un
     leave(stays).await;
     assert_eq!(canceled(&mut watcher).await, orders[0]);
     assert_eq!(open(&mut watcher).await, orders[1..2]);
+}
+
+/// The orders are done before the client could be told that its token was taken. One that is refused asks for nothing.
+#[tokio::test]
+async fn d4_57_who_leaves_before_the_first_answer_was_there_if_the_engine_took_the_token() {
+    let always = KeySettings { cancel_on_disconnect: true, ..KeySettings::default() };
+    let keys = [with(always), key(ScopeSet::ALL), key(ScopeSet::ALL)];
+    let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 0).await;
+    let mut watcher = world.bot(2).await;
+    watcher.subscribe("executions").await;
+    let mut stays = world.bot(3).await;
+    let kept = stays.call("add_order", limit("buy", 1.0, 10.0)).await["order_id"].take();
+    leave(stays).await;
+    let mut tokens = Vec::new();
+    for number in [3, 1] {
+        tokens.push(token(&world, number, &next_nonce()).await["result"]["token"].take());
+    }
+    let elsewhere = json!({"service_user_id": "SVC3", "settings": {"ip_allowlist": ["192.0.2.0/24"]}, "otp": code(0)});
+    assert_eq!(world.member("alice").await.call("edit_service_user", elsewhere).await["state"], "executed");
+
+    let mut refused = Client::bare(world.address).await;
+    let asked = json!({"channel": "executions", "cancel_on_disconnect": true, "token": tokens[0]});
+    refused.last_words([json!({"method": "subscribe", "params": asked})]).await;
+    let mut hasty = Client::bare(world.address).await;
+    let mut order = limit("buy", 1.0, 11.0);
+    order["token"] = tokens[1].clone();
+    hasty.last_words([json!({"method": "add_order", "params": order})]).await;
+    let placed = watcher.item("executions", |item| item["exec_type"] == "new" && item["order_id"] != kept).await;
+    assert_eq!(canceled(&mut watcher).await, placed["order_id"]);
+    assert_eq!(open(&mut watcher).await, [kept]);
 }
 
 #[tokio::test]
