@@ -68,6 +68,8 @@ pub(super) struct Following {
 pub(super) enum End {
     /// The peer has left, or cannot be written to.
     Gone,
+    /// The peer closes, and tungstenite has the answer to its close frame.
+    Closed,
     /// We close, with a code and a reason.
     Close(u16, &'static str),
     /// We close, and the peer takes nothing: it cannot be told the code and the reason.
@@ -200,8 +202,10 @@ pub(super) fn run(
         let end = served.unwrap_or(End::Drop(1011, "the session failed"));
         session.closed(end, now.elapsed());
         session.leave();
-        if let End::Close(code, reason) = end {
-            Box::pin(upgrade::close(socket, code, reason)).await;
+        match end {
+            End::Close(code, reason) => Box::pin(upgrade::close(socket, code, reason)).await,
+            End::Closed => Box::pin(upgrade::closed(socket)).await,
+            End::Gone | End::Drop(..) => {}
         }
         drop((seat, admitted));
     }
@@ -257,10 +261,11 @@ impl Session {
                 }
             };
             if let Some(end) = end {
-                // What was rendered before the end still goes out.
-                return match self.write(socket).await {
-                    Ok(()) => end,
-                    Err(failed) => failed,
+                return match end {
+                    // No data comes behind the answer to a close frame (RFC 6455 §5.5.1), which a flush would send.
+                    End::Closed => end,
+                    // What was rendered before the end still goes out.
+                    _ => self.write(socket).await.err().unwrap_or(end),
                 };
             }
         }
@@ -325,7 +330,8 @@ impl Session {
                     }
                     Err(_) => Some(End::Close(1007, "text only")),
                 },
-                Some(Ok(Message::Close(_))) | None => Some(End::Gone),
+                Some(Ok(Message::Close(_))) => Some(End::Closed),
+                None => Some(End::Gone),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
                 Some(Err(error)) => {
                     Some(upgrade::close_code(&error).map_or(End::Gone, |code| End::Close(code, "protocol error")))

@@ -88,7 +88,7 @@ impl Session {
     /// The socket is about to be closed.
     pub(super) fn closed(&self, end: End, open_for: Duration) {
         let (code, reason) = match end {
-            End::Gone => (GONE, "the client left"),
+            End::Gone | End::Closed => (GONE, "the client left"),
             End::Close(code, reason) | End::Drop(code, reason) => (code, reason),
         };
         let who = if self.bound { self.principal.actor } else { Actor::Public };

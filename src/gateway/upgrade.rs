@@ -135,14 +135,23 @@ pub fn close_code(error: &Error) -> Option<u16> {
 /// Ends a WebSocket with a code and a reason. Closing a TCP socket with unread input resets it,
 /// and a reset overtakes the close frame: so this reads on for a moment until the peer has closed.
 /// Frames of the session's own must be complete before.
-pub async fn close(mut socket: WebSocket, code: u16, reason: &str) {
+pub async fn close(socket: WebSocket, code: u16, reason: &str) {
     let mut bytes = Vec::new();
     frame::push_close(&mut bytes, code, reason);
+    end(socket, &bytes).await;
+}
+
+/// Ends a WebSocket that the peer has closed, with the answer that tungstenite has to its close frame.
+pub async fn closed(socket: WebSocket) {
+    end(socket, &[]).await;
+}
+
+async fn end(mut socket: WebSocket, last: &[u8]) {
     let linger = async {
         // A pong may be half written. Where this fails, so does what follows.
         let _ = socket.flush().await;
         let mut socket = socket.into_inner();
-        socket.write_all(&bytes).await?;
+        socket.write_all(last).await?;
         socket.shutdown().await?;
         tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await
     };

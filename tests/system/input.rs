@@ -2,6 +2,9 @@
 
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
 
 use super::client::{Client, http, limit};
 use super::world::{World, key};
@@ -226,4 +229,21 @@ async fn http_answers_what_it_must() {
     }
     let (_, _, metrics) = http(world.address, "GET", "/metrics", &[], "").await;
     assert!(metrics.contains("\ncountersign_orders_accepted_total 1\n"), "{metrics}");
+}
+
+/// RFC 6455 §5.5.1, as bytes: a masked close frame, alone, behind a message, and with one behind it.
+#[tokio::test]
+async fn d1_03_a_close_frame_is_answered_and_no_data_comes_behind_the_answer() {
+    const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+    let world = World::new(&[]).await;
+    let ping = [&[0x81, 0x80 | 17, 0, 0, 0, 0][..], br#"{"method":"ping"}"#].concat();
+    for sent in [CLOSE.to_vec(), [&ping, CLOSE].concat(), [CLOSE, &ping].concat()] {
+        let stream = TcpStream::connect(world.address).await.unwrap();
+        let (socket, _) = client_async(format!("ws://{}/v2", world.address), stream).await.unwrap();
+        let mut socket = socket.into_inner();
+        socket.write_all(&sent).await.unwrap();
+        let mut told = Vec::new();
+        socket.read_to_end(&mut told).await.unwrap();
+        assert!(told.ends_with(&[0x88, 2, 0x03, 0xe8]), "{}", String::from_utf8_lossy(&told));
+    }
 }

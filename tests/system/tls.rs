@@ -119,7 +119,10 @@ async fn a_key_trades_over_tls_and_a_renewed_certificate_drops_nobody() {
     let key = std::fs::read(dir.path().join("server.key")).unwrap();
     issue(dir.path());
     std::fs::write(dir.path().join("server.key"), key).unwrap();
-    signed(world.address, &second).await.close(None).await.unwrap();
+    let mut leaving = signed(world.address, &second).await;
+    leaving.close(None).await.unwrap();
+    let answered = async { while leaving.next().await.transpose().unwrap().is_some() {} };
+    timeout(Duration::from_secs(20), answered).await.expect("its close frame is answered");
 }
 
 #[tokio::test]
