@@ -80,7 +80,7 @@ impl Session {
 
     fn landed(&mut self, call: &Call) {
         self.outlet.landed(1);
-        self.looking_back = self.looking_back.saturating_sub(usize::from(call.then.looks_back()));
+        self.long = self.long.saturating_sub(usize::from(call.then.may_be_long()));
     }
 
     /// What the key's counters may reach, as `executions` acknowledges it; `None` when nothing is counted.

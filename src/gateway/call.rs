@@ -38,6 +38,8 @@ impl Call {
 pub enum Continuation {
     /// Nothing.
     Reply,
+    /// Nothing, but there may be much to tell.
+    List,
     /// `add_order`: the client's own ids are told back.
     Placed(Option<ClientOrderId>, Option<i64>),
     /// `batch_add`: the clients' own ids, order by order.
@@ -85,11 +87,15 @@ impl Continuation {
         }
     }
 
-    /// Whether history may be asked next.
-    pub fn looks_back(&self) -> bool {
+    /// Whether the answer may be long, as a page is and what history may be asked for next.
+    pub fn may_be_long(&self) -> bool {
         matches!(
             self,
-            Continuation::Subscribe(_) | Continuation::History(_) | Continuation::Find(_) | Continuation::Transfers(_)
+            Continuation::List
+                | Continuation::Subscribe(_)
+                | Continuation::History(_)
+                | Continuation::Find(_)
+                | Continuation::Transfers(_)
         )
     }
 }

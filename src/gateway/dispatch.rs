@@ -153,7 +153,11 @@ impl Session {
                     Query::Deposits(filter) | Query::Withdrawals(filter) => {
                         Continuation::Transfers(Box::new(filter.clone()))
                     }
-                    _ => Continuation::Reply,
+                    // One thing, however many there are.
+                    Query::KeyInfo | Query::MemberInfo | Query::Request(_) | Query::WithdrawInfo(_) => {
+                        Continuation::Reply
+                    }
+                    _ => Continuation::List,
                 };
                 self.ask(Work::Query(query), call(then));
             }
@@ -214,7 +218,7 @@ impl Session {
             Continuation::Bind => Principal { actor: Actor::Public, ..self.principal },
             _ => self.principal,
         };
-        self.looking_back += usize::from(call.then.looks_back());
+        self.long += usize::from(call.then.may_be_long());
         self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.outlet), call) });
     }
 
@@ -234,7 +238,7 @@ impl Session {
                 self.outlet.landed(back.len());
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
-                        self.looking_back -= usize::from(call.then.looks_back());
+                        self.long -= usize::from(call.then.may_be_long());
                         self.refused_call(&call, UNAVAILABLE, now);
                     }
                 }

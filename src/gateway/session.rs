@@ -39,8 +39,8 @@ use crate::wire::market_data::Status;
 
 /// Messages taken from the socket before they are submitted.
 const DRAIN_MAX: usize = 256;
-/// Pieces of the past that one socket asks history for at once; it is read on when one is told.
-const PAST_MAX: usize = 8;
+/// Answers that may be long, those of history among them, that one socket asks for at once; it is read on when one is told.
+const LONG_MAX: usize = 8;
 /// Bytes that messages or deliveries may have rendered before they are written and more are taken.
 const RENDERED_MAX: usize = 256 * 1024;
 /// Deliveries taken from the release step before they are written.
@@ -105,8 +105,8 @@ pub(super) struct Session {
     /// The `level3` that it admitted.
     pub(super) admitted: Option<Call>,
     pub(super) submissions: Vec<Submission<Ticket>>,
-    /// Of those in flight, or about to be, the ones that history may be asked for next.
-    pub(super) looking_back: usize,
+    /// Of those in flight, or about to be, the ones whose answers may be long.
+    pub(super) long: usize,
     /// What history is asked for: on tasks of their own, for a session that waits for its peer asks on, and many share
     /// history's few connections.
     pub(super) history: JoinSet<Recalled>,
@@ -174,7 +174,7 @@ pub(super) fn run(
         judging: false,
         admitted: None,
         submissions: Vec::new(),
-        looking_back: 0,
+        long: 0,
         history: JoinSet::new(),
         subscriptions: 0,
         ending: None,
@@ -356,8 +356,8 @@ impl Session {
     /// Whether the socket's messages are taken now.
     pub(super) fn reads(&self) -> bool {
         let in_flight = self.outlet.in_flight() + self.submissions.len();
-        let past = self.looking_back + self.history.len();
-        !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && past < PAST_MAX
+        let long = self.long + self.history.len();
+        !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && long < LONG_MAX
     }
 
     /// Notes that the peer is there, and may send more as time has passed.

@@ -130,7 +130,7 @@ async fn d6_76_a_full_queue_refuses_with_a_time_and_lets_cancels_and_votes_throu
         let voter = if method == "execute" { &mut alice } else { &mut bob };
         let mut params = further;
         params["requests"] = ballot(&request);
-        let decided = behind_twenty(voter, "requests", method, params).await;
+        let decided = behind_twenty(voter, "member_info", method, params).await;
         let row = &decided["result"]["requests"][0];
         assert!(row["request"]["state"] == told || row["error"] == told, "{method}: {decided}");
     }
@@ -161,7 +161,7 @@ async fn d6_76_whatever_ends_or_stops_something_goes_through_a_full_queue() {
         ("cancel_all_orders_after", json!({"timeout": 60})),
         ("withdraw_cancel", json!({"refid": refid})),
     ] {
-        let answer = behind_twenty(&mut bot, "get_balances", method, params).await;
+        let answer = behind_twenty(&mut bot, "key_info", method, params).await;
         assert_eq!(answer["success"], true, "{answer}");
     }
     for (method, params) in [
@@ -169,7 +169,7 @@ async fn d6_76_whatever_ends_or_stops_something_goes_through_a_full_queue() {
         ("cancel_orders", json!({"service_user_id": "SVC1"})),
         ("freeze", json!({"scope": "withdrawals", "reason": "drill"})),
     ] {
-        let answer = behind_twenty(&mut alice, "requests", method, params).await;
+        let answer = behind_twenty(&mut alice, "member_info", method, params).await;
         assert_eq!(answer["success"], true, "{answer}");
     }
     let answer = behind_twenty(&mut venue, "key_info", "halt", json!({"reason": "drill"})).await;

@@ -135,6 +135,28 @@ async fn d7_80_a_socket_asks_history_for_eight_things_at_once_and_is_not_read_me
     sqlx::Connection::close(writer).await.unwrap();
 }
 
+/// What one read brings has one time; short answers are not counted.
+#[tokio::test]
+async fn d7_81_a_socket_asks_for_eight_lists_at_once_and_is_not_read_meanwhile() {
+    const ASKED: i64 = 100;
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bot, mut alice) = (world.bot(1).await, world.member("alice").await);
+    for (client, method) in [(&mut bot, "open_orders"), (&mut alice, "requests")] {
+        for (method, most) in [(method, 1..=8), ("subscribe", 9..=ASKED)] {
+            let params = if method == "subscribe" { json!({"channel": "nothing"}) } else { json!({}) };
+            let asked = |number| json!({"method": method, "req_id": 1_000 + number, "params": params});
+            assert!(client.burst((0..ASKED).map(asked)).await);
+            let mut at_once: HashMap<String, i64> = HashMap::new();
+            for number in 0..ASKED {
+                let reply = client.answer(1_000 + number).await;
+                *at_once.entry(reply["time_in"].as_str().unwrap().to_owned()).or_default() += 1;
+            }
+            let max = at_once.into_values().max().unwrap();
+            assert!(most.contains(&max), "{max} times {method}");
+        }
+    }
+}
+
 /// Rule 40. They ask for more than the buffers of their sockets hold and read nothing, each with queries under way.
 #[tokio::test]
 async fn d7_81_who_does_not_read_what_history_tells_keeps_it_from_nobody() {
