@@ -1,11 +1,14 @@
 //! How a session writes: in one go if the socket takes it, and with patience that ends if it does not.
 
+use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures::SinkExt as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::outlet::Outlet;
@@ -16,6 +19,9 @@ use super::upgrade::WebSocket;
 /// How long a peer may leave a write untaken before it is behind.
 const BRIEF: Duration = Duration::from_millis(50);
 
+/// Bytes that a peer which is behind has to take for new patience: with one at a time it would keep its socket for ever.
+const PROGRESS: usize = 64 * 1024;
+
 /// A buffer that grew beyond this for one burst is given back.
 const BUFFER_KEPT: usize = 64 * 1024;
 
@@ -25,20 +31,23 @@ impl Session {
         if self.out.bytes.is_empty() && self.rest.is_empty() {
             return Ok(());
         }
-        let mut whole = pin!(async {
-            socket.get_mut().write_all(&self.rest).await.map_err(|_| End::Gone)?;
-            socket.flush().await.map_err(|_| End::Gone)?;
-            let socket = socket.get_mut();
-            socket.write_all(&self.out.bytes).await.map_err(|_| End::Gone)?;
-            // Nothing for a plain socket; TLS may hold a record back.
-            socket.flush().await.map_err(|_| End::Gone)
-        });
-        let written = match futures::poll!(whole.as_mut()) {
-            Poll::Ready(written) => written,
-            Poll::Pending => {
-                let written = Box::pin(patiently(whole, &self.outlet, self.ping() * 2)).await;
-                self.outlet.behind(false);
-                written
+        let written = {
+            let taken = AtomicUsize::new(0);
+            let mut whole = pin!(async {
+                write_all(socket.get_mut(), &self.rest, &taken).await.map_err(|_| End::Gone)?;
+                socket.flush().await.map_err(|_| End::Gone)?;
+                let socket = socket.get_mut();
+                write_all(socket, &self.out.bytes, &taken).await.map_err(|_| End::Gone)?;
+                // Nothing for a plain socket; TLS may hold a record back.
+                socket.flush().await.map_err(|_| End::Gone)
+            });
+            match futures::poll!(whole.as_mut()) {
+                Poll::Ready(written) => written,
+                Poll::Pending => {
+                    let written = Box::pin(patiently(whole, &taken, &self.outlet, self.ping() * 2)).await;
+                    self.outlet.behind(false);
+                    written
+                }
             }
         };
         self.rest = Vec::new();
@@ -51,10 +60,24 @@ impl Session {
     }
 }
 
+/// Writes all of it, and counts what was taken.
+async fn write_all(socket: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8], taken: &AtomicUsize) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = socket.write(bytes).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        taken.fetch_add(count, Ordering::Relaxed);
+        bytes = &bytes[count..];
+    }
+    Ok(())
+}
+
 /// Waits until a peer that is behind has taken a write, and only a little longer once too much more waits for it or the
-/// server stops. One that takes nothing for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
+/// server stops. One that makes no progress for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
 async fn patiently(
     mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
+    taken: &AtomicUsize,
     outlet: &Outlet,
     dead_after: Duration,
 ) -> Result<(), End> {
@@ -62,17 +85,64 @@ async fn patiently(
         return written;
     }
     outlet.behind(true);
-    let too_slow = tokio::select! {
-        biased;
-        written = whole.as_mut() => return written,
-        () = outlet.too_slow() => true,
-        () = outlet.stopping() => false,
-        () = tokio::time::sleep(dead_after) => return Err(End::Gone),
+    let too_slow = loop {
+        let before = taken.load(Ordering::Relaxed);
+        let progress = poll_fn(|context| match whole.as_mut().poll(context) {
+            Poll::Pending if taken.load(Ordering::Relaxed) >= before + PROGRESS => Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        tokio::select! {
+            biased;
+            written = progress => if let Some(written) = written { return written },
+            () = outlet.too_slow() => break true,
+            () = outlet.stopping() => break false,
+            () = tokio::time::sleep(dead_after) => return Err(End::Gone),
+        }
     };
     match tokio::time::timeout(PATIENCE, whole).await {
         Ok(Ok(())) if too_slow => Err(End::Close(SLOW_CONSUMER, "slow consumer")),
         Ok(written) => written,
         Err(_) if too_slow => Err(End::Drop(SLOW_CONSUMER, "slow consumer")),
         Err(_) => Err(End::Gone),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::io::{AsyncReadExt as _, duplex};
+    use tokio::time::interval;
+
+    use super::super::outlet::Seats;
+    use super::*;
+
+    const DEAD_AFTER: Duration = Duration::from_secs(30);
+
+    /// How the write of four times as much ends of which a peer takes so much every 20 s.
+    async fn written(each: usize) -> Result<(), End> {
+        let (mut socket, mut peer) = duplex(1_024);
+        let (seat, _parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (taken, bytes) = (AtomicUsize::new(0), vec![0; 4 * each]);
+        let whole = pin!(async { write_all(&mut socket, &bytes, &taken).await.map_err(|_| End::Gone) });
+        let reading = async {
+            let (mut every, mut room) = (interval(Duration::from_secs(20)), vec![0; each]);
+            loop {
+                every.tick().await;
+                peer.read_exact(&mut room).await.unwrap();
+            }
+        };
+        tokio::select! {
+            written = patiently(whole, &taken, &seat.0, DEAD_AFTER) => written,
+            () = reading => unreachable!("it reads on"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d4_55_a_peer_that_reads_steadily_has_all_the_time_it_takes_and_one_that_reads_next_to_nothing_has_not() {
+        let began = Instant::now();
+        assert!(matches!(written(PROGRESS + 1_024).await, Ok(())));
+        assert!(began.elapsed() > DEAD_AFTER, "{:?}", began.elapsed());
+        assert!(matches!(written(PROGRESS / 4).await, Err(End::Gone)));
     }
 }
