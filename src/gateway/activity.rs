@@ -31,13 +31,18 @@ impl Activity {
         self.last.lock().expect("no holder of this lock panics").insert(cookie_hash, now);
     }
 
-    /// Takes out the sessions that have idled. Those that were used in what is the future, since the clock was set
-    /// back, are counted as used now.
-    fn idled(&self, now: Moment) -> Vec<[u8; 32]> {
+    /// Takes out the sessions that have idled, with their last use. Those that were used in what is the future, since the
+    /// clock was set back, are counted as used now.
+    fn idled(&self, now: Moment) -> Vec<([u8; 32], Moment)> {
         let idle = u64::try_from(self.idle.as_micros()).unwrap_or(u64::MAX);
         let mut last = self.last.lock().expect("no holder of this lock panics");
         last.values_mut().for_each(|at| *at = (*at).min(now));
-        last.extract_if(|_, at| at.plus_us(idle) <= now).map(|(hash, _)| hash).collect()
+        last.extract_if(|_, at| at.plus_us(idle) <= now).collect()
+    }
+
+    /// Puts a session back that could not be ended, as it was unless it was used since.
+    fn put_back(&self, cookie_hash: [u8; 32], at: Moment) {
+        self.last.lock().expect("no holder of this lock panics").entry(cookie_hash).or_insert(at);
     }
 }
 
@@ -49,20 +54,24 @@ pub async fn sweep(gateway: Arc<Gateway>) {
             _ = every.tick() => {}
             () = gateway.stopping() => return,
         }
-        let now = (gateway.clock)();
-        for cookie_hash in gateway.activity.idled(now) {
-            let command = Command::CloseMemberSession { cookie_hash };
-            match gateway.ask(Principal::SERVER, Work::Command(command)).await {
-                // Closed now, or signed out before.
-                Ok(_) | Err(Unanswered::Refused(_)) => {}
-                Err(Unanswered::Unavailable) => gateway.activity.touch(cookie_hash, now),
-            }
+        end_idled(&gateway).await;
+    }
+}
+
+async fn end_idled(gateway: &Gateway) {
+    for (cookie_hash, at) in gateway.activity.idled((gateway.clock)()) {
+        let command = Command::CloseMemberSession { cookie_hash };
+        match gateway.ask(Principal::SERVER, Work::Command(command)).await {
+            // Closed now, or signed out before.
+            Ok(_) | Err(Unanswered::Refused(_)) => {}
+            Err(Unanswered::Unavailable) => gateway.activity.put_back(cookie_hash, at),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::served::{CLOCK, Served};
     use super::*;
 
     #[test]
@@ -70,17 +79,35 @@ mod tests {
         let at = |s: u64| Moment(s * 1_000_000);
         let activity = Activity::new(Duration::from_secs(10), [[1; 32], [2; 32]].into_iter(), at(0));
         activity.touch([2; 32], at(5));
-        assert_eq!(activity.idled(at(9)), [[0; 32]; 0]);
-        assert_eq!(activity.idled(at(10)), [[1; 32]]);
-        assert_eq!(activity.idled(at(15)), [[2; 32]]);
-        assert_eq!(activity.idled(at(99)), [[0; 32]; 0], "each is told once");
+        assert_eq!(activity.idled(at(9)), []);
+        assert_eq!(activity.idled(at(10)), [([1; 32], at(0))]);
+        assert_eq!(activity.idled(at(15)), [([2; 32], at(5))]);
+        assert_eq!(activity.idled(at(99)), [], "each is told once");
     }
 
     #[test]
     fn d6_74_a_clock_that_is_set_back_keeps_no_session_for_longer() {
         let at = |s: u64| Moment(s * 1_000_000);
         let activity = Activity::new(Duration::from_secs(10), [[1; 32]].into_iter(), at(7_200));
-        assert_eq!(activity.idled(at(100)), [[0; 32]; 0]);
-        assert_eq!(activity.idled(at(110)), [[1; 32]]);
+        assert_eq!(activity.idled(at(100)), []);
+        assert_eq!(activity.idled(at(110)), [([1; 32], at(100))]);
+    }
+
+    #[tokio::test]
+    async fn rule_16_a_session_that_could_not_be_ended_is_idle_still_unless_it_was_used_since() {
+        let mut served = Served::new().await;
+        // Nothing is taken.
+        served.sequencer = None;
+        let (gateway, began) = (Arc::clone(&served.gateway), Moment(0));
+        let idle = began.plus_us(u64::try_from(gateway.activity.idle.as_micros()).unwrap());
+        gateway.activity.touch([1; 32], began);
+        CLOCK.set(Some(idle));
+        for _ in 0..2 {
+            end_idled(&gateway).await;
+        }
+        assert_eq!(gateway.activity.idled(idle), [([1; 32], began)]);
+        gateway.activity.touch([1; 32], idle);
+        gateway.activity.put_back([1; 32], began);
+        assert_eq!(gateway.activity.idled(idle), []);
     }
 }
