@@ -2,7 +2,8 @@
 //!
 //! Each connection reads all that is there, settles it, and sends what is to be sent in one write. There is one clock
 //! read per drain: a latency is measured up to the read that brought the reply. Throughput is of replies within the
-//! window. Latency is of the same replies in a closed loop, and in an open one of all that was due within the window.
+//! window. Latency is in a closed loop of all that was under way within the window, and in an open one of all that was due
+//! within it; either way also of what is answered after its end, or a stall over the end would be lost.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -96,7 +97,8 @@ pub struct Plan {
 /// What a run gave.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Latencies of accepted requests: of an open loop all that were due in the window, those never sent at their age.
+    /// Latencies of accepted requests: of a closed loop all that were under way in the window, of an open one all that were
+    /// due in it, those never sent at their age.
     pub latencies: Histogram<u32>,
     /// The same over time.
     pub timeline: Timeline,
@@ -219,7 +221,7 @@ struct Worker<'a> {
     replies: Replies,
     timeline: &'a Mutex<Timeline>,
     window: std::ops::Range<Instant>,
-    /// A latency belongs to the moment at which its request was due, not to that of its reply.
+    /// A latency belongs to the window in which its request was due; in a closed loop, to that in which it was under way.
     by_due: bool,
     tally: Tally,
 }
@@ -316,6 +318,17 @@ impl Worker<'_> {
         self.tally.sent += 1;
     }
 
+    /// The moment that a request sent, or due, at `at` and answered at `now` belongs to. A closed loop sends nothing after the
+    /// window, so what is answered after its start was under way in it.
+    fn counts_at(&self, at: std::time::Instant, now: Instant) -> Instant {
+        let at = Instant::from_std(at);
+        match self.by_due {
+            true => at,
+            false if now < self.window.start => now,
+            false => at.max(self.window.start),
+        }
+    }
+
     fn settle_replies(&mut self, now: Instant) -> Result<(), LoadError> {
         let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = self.window.contains(&now);
@@ -328,10 +341,7 @@ impl Worker<'_> {
                     if let Request::Limit(order) | Request::Market(order) = request {
                         self.tally.acknowledged.insert(self.number, order_number(order));
                     }
-                    timeline.latency(
-                        if self.by_due { Instant::from_std(at) } else { now },
-                        now.into_std().saturating_duration_since(at),
-                    );
+                    timeline.latency(self.counts_at(at, now), now.into_std().saturating_duration_since(at));
                     if timeline.reply(now) {
                         match request {
                             Request::Limit(_) | Request::Market(_) => self.tally.orders += 1,

@@ -147,9 +147,10 @@ async fn both_loops_run_against_baselines_as_child_processes() {
         // A machine that is busy elsewhere may leave the window empty; the first requests are always sent.
         assert!(outcome.tally.sent >= if arrival == closed { 4 * 8 } else { 1 }, "{outcome:?}");
         assert_eq!(outcome.tally.sent, outcome.tally.answered);
-        // In an open loop what was due counts, not what was answered: 2,000 a second for a tenth of one.
-        let counted = if arrival == open { 200 } else { outcome.tally.orders };
-        assert_eq!((outcome.latencies.len(), outcome.tally.refused()), (counted, 0));
+        // What was due counts, 2,000 a second for a tenth of one, or what was under way: the last are answered after the window.
+        let orders = outcome.tally.orders;
+        let counted = if arrival == open { 200..=200 } else { orders..=orders + 4 * 8 };
+        assert!(counted.contains(&outcome.latencies.len()) && outcome.tally.refused() == 0, "{outcome:?}");
         assert_eq!(outcome.tally.acknowledged.len(), outcome.tally.sent);
         match baseline {
             Baseline::D(_) => assert!(totals.records == outcome.tally.sent && totals.syncs > 0, "{totals:?}"),

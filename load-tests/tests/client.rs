@@ -176,6 +176,25 @@ async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
     }
 }
 
+/// The same of a closed loop: what was under way in the window counts, whether it was sent before it or is answered after it.
+#[tokio::test]
+async fn a_closed_loops_stall_over_the_end_of_the_window_is_in_the_latency() {
+    let (warm_up, window, none) = (Duration::from_millis(50), Duration::from_millis(100), Duration::ZERO);
+    for (warm_up, answered_at_once) in [(none, 4), (none, 0), (warm_up, 0)] {
+        let (listener, endpoint) = listen().await;
+        let server = tokio::spawn(stalls_after(listener, answered_at_once));
+        let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
+        let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
+        let duty = Duty { warm_up, window, ..DUTY };
+        let plan = Plan { arrival: Arrival::Closed { in_flight: 2 }, mix, duty, run: 1 };
+        let outcome = run(vec![connection], &plan).await.unwrap();
+        server.abort();
+        assert_eq!(outcome.latencies.len(), outcome.tally.sent, "{outcome:?}");
+        assert!(outcome.latencies.max() >= QUIET.as_nanos() as u64, "{outcome:?}");
+        assert!(outcome.tally.orders <= answered_at_once as u64, "replies after the window: {outcome:?}");
+    }
+}
+
 /// What a server leaves no room for, even after the window, is as late as it is old.
 #[tokio::test]
 async fn what_is_never_sent_counts_at_its_age_and_is_told() {
