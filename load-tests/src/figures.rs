@@ -15,34 +15,39 @@ pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Rate and latency of one window.
+/// Rate and latency of one window. A percentile is known only where at least one latency lies beyond it: of fewer, it would be
+/// the longest under another name, and of none, nothing at all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Accepted requests per second, or deliveries of a fan-out.
     pub per_second: f64,
     /// Microseconds.
-    pub p50_us: f64,
+    pub p50_us: Option<f64>,
     /// Microseconds.
-    pub p90_us: f64,
+    pub p90_us: Option<f64>,
     /// Microseconds.
-    pub p99_us: f64,
+    pub p99_us: Option<f64>,
     /// Microseconds.
-    pub p999_us: f64,
+    pub p999_us: Option<f64>,
     /// Microseconds.
-    pub max_us: f64,
+    pub max_us: Option<f64>,
 }
 
 impl Figures {
     /// Summarises the latencies of a window.
     pub fn new(latencies: &Histogram<u32>, window: Duration) -> Self {
-        let microseconds = |quantile| to_f64(latencies.value_at_quantile(quantile)) / 1_000.0;
+        let microseconds = |nanoseconds| to_f64(nanoseconds) / 1_000.0;
+        let all_but_one_in = |count: u32| {
+            let quantile = 1.0 - 1.0 / f64::from(count);
+            (latencies.len() >= count.into()).then(|| microseconds(latencies.value_at_quantile(quantile)))
+        };
         Self {
             per_second: to_f64(latencies.len()) / window.as_secs_f64(),
-            p50_us: microseconds(0.5),
-            p90_us: microseconds(0.9),
-            p99_us: microseconds(0.99),
-            p999_us: microseconds(0.999),
-            max_us: to_f64(latencies.max()) / 1_000.0,
+            p50_us: all_but_one_in(2),
+            p90_us: all_but_one_in(10),
+            p99_us: all_but_one_in(100),
+            p999_us: all_but_one_in(1_000),
+            max_us: (!latencies.is_empty()).then(|| microseconds(latencies.max())),
         }
     }
 }
@@ -100,8 +105,27 @@ mod tests {
         }
         let figures = Figures::new(&latencies, Duration::from_millis(500));
         assert!((figures.per_second - 20_000.0).abs() < 1e-6);
-        for (found, expected) in [(figures.p50_us, 5_000.0), (figures.p99_us, 9_900.0), (figures.p999_us, 9_990.0)] {
-            assert!((found / expected - 1.0).abs() < 0.002, "{found} for {expected}");
+        for (found, expected) in [
+            (figures.p50_us, 5_000.0),
+            (figures.p90_us, 9_000.0),
+            (figures.p99_us, 9_900.0),
+            (figures.p999_us, 9_990.0),
+            (figures.max_us, 10_000.0),
+        ] {
+            assert!((found.unwrap() / expected - 1.0).abs() < 0.002, "{found:?} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_percentile_beyond_which_there_is_nothing_is_not_known() {
+        let mut latencies = latency_histogram();
+        for (count, known) in [(0, 0), (1, 1), (2, 2), (9, 2), (10, 3), (99, 3), (100, 4), (999, 4), (1_000, 5)] {
+            latencies.saturating_record_n(1_000, u32::try_from(count - latencies.len()).unwrap());
+            let Figures { p50_us, p90_us, p99_us, p999_us, max_us, .. } =
+                Figures::new(&latencies, Duration::from_secs(1));
+            let told = [max_us, p50_us, p90_us, p99_us, p999_us];
+            assert_eq!(told.iter().take_while(|us| us.is_some()).count(), known, "{told:?} of {count}");
+            assert_eq!(told.iter().flatten().count(), known, "{told:?} of {count}");
         }
     }
 

@@ -289,9 +289,14 @@ impl<'a> Round<'a> {
         self.all().any(|series| series.disturbed)
     }
 
-    /// A figure of one measurement over that of another.
-    pub fn ratio(&self, part: &str, whole: &str, of: impl Fn(&Figures) -> f64) -> Option<f64> {
-        crate::figures::ratio(of(&self.get(part)?.figures), of(&self.get(whole)?.figures))
+    /// A figure of one measurement over that of another; `None` where either does not have it.
+    pub fn ratio(&self, part: &str, whole: &str, of: impl Fn(&Figures) -> Option<f64>) -> Option<f64> {
+        crate::figures::ratio(of(&self.get(part)?.figures)?, of(&self.get(whole)?.figures)?)
+    }
+
+    /// The throughput of one measurement over that of another.
+    pub fn throughput(&self, part: &str, whole: &str) -> Option<f64> {
+        self.ratio(part, whole, |of| Some(of.per_second))
     }
 }
 
@@ -308,9 +313,7 @@ mod tests {
     fn conclude(series: Vec<Series>) -> Option<Measure> {
         let mut record = Record::new("test", "", String::new());
         record.series = series;
-        record.conclude("share", Some(Goal::AtLeast(0.5)), |round| {
-            round.ratio("server", "E", |figures| figures.per_second)
-        });
+        record.conclude("share", Some(Goal::AtLeast(0.5)), |round| round.throughput("server", "E"));
         record.results.pop()
     }
 
@@ -325,6 +328,22 @@ mod tests {
         assert_eq!((found.value, found.rounds, found.disturbed), (0.5, 3, false));
         assert!(found.goal.unwrap().met_by(found.value));
         assert_eq!(conclude(vec![series("E", 1, 1.0, false)]), None);
+    }
+
+    #[test]
+    fn a_tail_of_nothing_is_no_result() {
+        let measured = |name, count| {
+            let mut latencies = crate::figures::latency_histogram();
+            latencies.saturating_record_n(1_000_000, count);
+            let figures = Figures::new(&latencies, std::time::Duration::from_secs(1));
+            Series::of_latencies(name, 1, figures, &latencies)
+        };
+        for (count, tail) in [(0, None), (99, None), (100, Some(1.0))] {
+            let series = [measured("server", count), measured("E", 500)];
+            let round = Round { series: &series, round: 1 };
+            assert_eq!(round.ratio("server", "E", |of| of.p99_us), tail, "{count}");
+            assert_eq!(round.throughput("server", "E"), Some(f64::from(count) / 500.0));
+        }
     }
 
     #[test]

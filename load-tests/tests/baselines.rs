@@ -163,7 +163,7 @@ async fn both_loops_run_against_baselines_as_child_processes() {
 fn the_sync_loop_measures_and_leaves_no_file() {
     let directory = directory("sync-loop");
     let (figures, _) = sync_loop::run(directory.path(), Duration::from_millis(20)).unwrap();
-    assert!(figures.per_second > 0.0 && figures.p50_us > 0.0 && figures.p50_us <= figures.p999_us);
+    assert!(figures.per_second > 0.0 && figures.max_us > Some(0.0));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 

@@ -171,7 +171,7 @@ async fn a_stall_over_the_end_of_the_window_is_in_the_latency() {
         assert!((due - 20.0..=due).contains(&counted), "{counted} of {due}");
         assert_eq!((outcome.tally.sent, outcome.tally.unsent), (outcome.latencies.len(), 0));
         let (figures, stall_us) = (outcome.timeline.figures(), to_f64(QUIET.as_micros() as u64));
-        assert!(figures.p99_us >= stall_us, "{figures:?}");
+        assert!(figures.max_us >= Some(stall_us), "{figures:?}");
         assert!(figures.per_second <= 25.0 / DUTY.window.as_secs_f64(), "replies after the window: {figures:?}");
     }
 }
@@ -210,7 +210,7 @@ async fn what_is_never_sent_counts_at_its_age_and_is_told() {
     let counted = outcome.latencies.len();
     assert!(outcome.tally.unsent > 10_000 && (59_000..=60_000).contains(&counted), "{outcome:?}");
     assert_eq!((outcome.tally.sent, outcome.tally.sent + outcome.tally.unsent), (outcome.tally.answered, counted));
-    assert!(outcome.timeline.figures().p99_us >= 1_000_000.0, "{:?}", outcome.timeline.figures());
+    assert!(outcome.timeline.figures().p99_us >= Some(1_000_000.0), "{:?}", outcome.timeline.figures());
 }
 
 #[tokio::test]

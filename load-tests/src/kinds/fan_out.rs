@@ -175,7 +175,7 @@ fn conclude(stage: &mut Stage, settings: &FanOut) {
                 continue;
             }
             stage.conclude(&format!("{ahead} ahead: deliveries / {words}, from publishing"), |round| {
-                round.ratio(&server, &baseline, |of| of.per_second)
+                round.throughput(&server, &baseline)
             });
             stage.conclude(&format!("{ahead} ahead: deliveries / {words}, while going out"), |round| {
                 let rate = |name| round.get(name)?.extra.get(BURST).copied();

@@ -64,9 +64,9 @@ pub fn measure_sync_loop(stage: &mut Stage, round: u32) -> Result<(), LoadError>
 
 fn conclude(stage: &mut Stage, shape: Shape) {
     let (e, d, server) = (format!("{shape} E"), format!("{shape} D"), format!("{shape} Countersign"));
-    stage.conclude(&format!("{shape} throughput D / E"), |round| round.ratio(&d, &e, |of| of.per_second));
-    stage.conclude(&format!("{shape} throughput / E"), |round| round.ratio(&server, &e, |of| of.per_second));
-    stage.conclude(&format!("{shape} throughput / D"), |round| round.ratio(&server, &d, |of| of.per_second));
+    stage.conclude(&format!("{shape} throughput D / E"), |round| round.throughput(&d, &e));
+    stage.conclude(&format!("{shape} throughput / E"), |round| round.throughput(&server, &e));
+    stage.conclude(&format!("{shape} throughput / D"), |round| round.throughput(&server, &d));
     stage.conclude(&format!("{shape} p99 / D"), |round| round.ratio(&server, &d, |of| of.p99_us));
     stage.conclude(&format!("{shape} extra p50 over E in syncs, D"), |round| extra_syncs(round, &d, &e));
     stage.conclude(&format!("{shape} extra p50 over E in syncs"), |round| extra_syncs(round, &server, &e));
@@ -77,6 +77,6 @@ fn conclude(stage: &mut Stage, shape: Shape) {
 
 /// How much later than E's the median reply comes, in p50s of the round's sync loop.
 fn extra_syncs(round: &Round<'_>, who: &str, e: &str) -> Option<f64> {
-    let extra = round.get(who)?.figures.p50_us - round.get(e)?.figures.p50_us;
-    ratio(extra, round.get(SYNC_LOOP)?.figures.p50_us)
+    let p50 = |name| round.get(name)?.figures.p50_us;
+    ratio(p50(who)? - p50(e)?, p50(SYNC_LOOP)?)
 }

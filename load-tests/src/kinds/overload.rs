@@ -60,9 +60,9 @@ pub async fn play(stage: &mut Stage, settings: &Overload) -> Result<(), LoadErro
 }
 
 fn conclude(stage: &mut Stage) {
-    stage.conclude("accepted beyond capacity / at capacity", |round| round.ratio(BEYOND, AT, |of| of.per_second));
+    stage.conclude("accepted beyond capacity / at capacity", |round| round.throughput(BEYOND, AT));
     stage.conclude("p99 of what is accepted beyond capacity, ms", |round| {
-        Some(round.get(BEYOND)?.figures.p99_us / 1_000.0)
+        Some(round.get(BEYOND)?.figures.p99_us? / 1_000.0)
     });
     stage.conclude("refused / accepted", |round| {
         let beyond = round.get(BEYOND)?;

@@ -95,9 +95,9 @@ pub async fn play(stage: &mut Stage, settings: &Reconnect) -> Result<(), LoadErr
         let resumed = to_f64(series.count) - series.extra.get(SNAPSHOTS)?;
         ratio(resumed, series.extra.get(SOCKETS)? * f64::from(settings.waves))
     });
-    stage.conclude("p99 of returning, ms", |round| Some(round.get(RETURNS)?.figures.p99_us / 1_000.0));
-    stage.conclude("last return, ms", |round| Some(round.get(RETURNS)?.figures.max_us / 1_000.0));
-    stage.conclude("p99 of orders meanwhile, ms", |round| Some(round.get(MEANWHILE)?.figures.p99_us / 1_000.0));
+    stage.conclude("p99 of returning, ms", |round| Some(round.get(RETURNS)?.figures.p99_us? / 1_000.0));
+    stage.conclude("last return, ms", |round| Some(round.get(RETURNS)?.figures.max_us? / 1_000.0));
+    stage.conclude("p99 of orders meanwhile, ms", |round| Some(round.get(MEANWHILE)?.figures.p99_us? / 1_000.0));
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub async fn play(stage: &mut Stage, settings: &Storages) -> Result<(), LoadErro
     if let Err(error) = measure(stage, settings, &[(SQLITE, first), (POSTGRES, second)]).await {
         return Err(child.explain(error).await);
     }
-    stage.conclude("throughput, Postgres / SQLite", |round| round.ratio(POSTGRES, SQLITE, |of| of.per_second));
+    stage.conclude("throughput, Postgres / SQLite", |round| round.throughput(POSTGRES, SQLITE));
     stage.conclude("p99, Postgres / SQLite", |round| round.ratio(POSTGRES, SQLITE, |of| of.p99_us));
     // The server has connections to the database: it ends first.
     drop(child);

@@ -82,15 +82,15 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
         let [before, after] = [before, after].map(|result| result.map(|result| result.value));
         Change { name, before, after, disturbed, goal }
     });
-    type Take = fn(&Figures) -> f64;
+    type Take = fn(&Figures) -> Option<f64>;
     const FIGURES: [(&str, Take); 3] =
-        [("rate", |of| of.per_second), ("p50 us", |of| of.p50_us), ("p99 us", |of| of.p99_us)];
+        [("rate", |of| Some(of.per_second)), ("p50 us", |of| of.p50_us), ("p99 us", |of| of.p99_us)];
     let series = |record: &Record| record.series.iter().map(|series| series.name.clone()).collect();
     let measured = either(series(after), series(before)).into_iter().flat_map(|name| {
         FIGURES.map(|(figure, take)| {
             let of = |record: &Record| {
                 let rounds = record.series.iter().filter(|series| series.name == name);
-                median(rounds.map(|series| take(&series.figures)))
+                median(rounds.filter_map(|series| take(&series.figures)))
             };
             let mut rounds = before.series.iter().chain(&after.series).filter(|series| series.name == name);
             let (name, disturbed) = (format!("{name}: {figure}"), rounds.any(|series| series.disturbed));
@@ -180,7 +180,7 @@ mod tests {
         let mut record = Record::new("test", "", String::new());
         record.results.push(Measure { name: "share".into(), value, rounds: 1, disturbed: false, goal: GOAL });
         for (round, rate) in (1..).zip(rates) {
-            let figures = Figures { per_second: *rate, p50_us: 5.0, ..Figures::default() };
+            let figures = Figures { per_second: *rate, p50_us: Some(5.0), ..Figures::default() };
             let latencies = crate::figures::latency_histogram();
             record.series.push(Series::of_latencies("E", round, figures, &latencies));
         }

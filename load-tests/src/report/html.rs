@@ -171,8 +171,8 @@ fn plots(record: &Record) -> String {
                 lines: over_time(|slice| Some(slice.figures.per_second)),
             },
         ),
-        ("Median latency over time", "", latency(|slice| known(slice.figures.p50_us))),
-        ("p99 over time", "", latency(|slice| known(slice.figures.p99_us))),
+        ("Median latency over time", "", latency(|slice| slice.figures.p50_us)),
+        ("p99 over time", "", latency(|slice| slice.figures.p99_us)),
         ("The server's memory over time", "Resident MiB.", watched(number, |look| look.rss_mib)),
         ("How far the history tables are behind", "Events.", watched(rate, |look| look.history_lag)),
         (
@@ -195,11 +195,6 @@ fn plots(record: &Record) -> String {
     drawn.collect()
 }
 
-/// Where nothing came there is no latency.
-fn known(us: f64) -> Option<f64> {
-    (us > 0.0).then_some(us)
-}
-
 fn middle_round<'a>(record: &'a Record, name: &str) -> Option<&'a Series> {
     let mut rounds: Vec<&Series> = record.series.iter().filter(|series| series.name == name).collect();
     rounds.sort_by(|one, other| one.figures.per_second.total_cmp(&other.figures.per_second));
@@ -211,7 +206,7 @@ fn measurements(record: &Record) -> String {
         let figures = series.figures;
         let cells = [figures.p50_us, figures.p90_us, figures.p99_us, figures.p999_us, figures.max_us];
         let cells: String =
-            cells.iter().map(|us| format!("<td class=\"number\">{}</td>", duration(*us))).collect();
+            cells.map(|us| format!("<td class=\"number\">{}</td>", us.map_or("–".into(), duration))).concat();
         let extra: Vec<String> =
             series.extra.iter().map(|(name, value)| format!("{} {}", escape(name), number(*value))).collect();
         let refused: u64 = series.refusals.values().sum();

@@ -7,14 +7,15 @@ use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
 /// One measurement on one line.
 pub fn line(series: &Series) -> String {
     let Series { name, round, disturbed, figures, extra, refusals, .. } = series;
+    let us = |known: Option<f64>| known.map_or("-".into(), |us| format!("{us:.0}"));
     let mut line = format!(
-        "{round:>5}  {name:<34}{:>10.0}/s{:>9.0}{:>9.0}{:>9.0}{:>9.0}{:>10.0}{}",
+        "{round:>5}  {name:<34}{:>10.0}/s{:>9}{:>9}{:>9}{:>9}{:>10}{}",
         figures.per_second,
-        figures.p50_us,
-        figures.p90_us,
-        figures.p99_us,
-        figures.p999_us,
-        figures.max_us,
+        us(figures.p50_us),
+        us(figures.p90_us),
+        us(figures.p99_us),
+        us(figures.p999_us),
+        us(figures.max_us),
         if *disturbed { " *" } else { "  " },
     );
     // Writing to a string cannot fail.
