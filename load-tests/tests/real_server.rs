@@ -109,7 +109,7 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     assert_eq!(names(&sweep), ["E", "Countersign at 4/s", "Countersign at 6/s"]);
     overloaded(&directory, &at);
     let slow = play(&directory, "slow-consumers", &["shape=2x1", "stalled=5", "stall=0.1", "fill=0.1"], &at);
-    assert_eq!(slow.results.len(), 3, "{:?}", slow.results);
+    assert_eq!(slow.results.len(), 4, "{:?}", slow.results);
     // So short that the queue of a private stream holds it all: beyond that a subscriber is closed, as it must be.
     let private =
         ["shape=1x1", "stalled=5", "stall=0", "fill=0.05", "seconds=0.1", "warm_up=0.01", "channel=executions"];
@@ -333,6 +333,9 @@ fn orders_are_measured_without_and_with_dashboards() {
     assert_eq!(names(&record), expected);
     for with in [1, 3] {
         assert!(record.series[with].extra["deliveries to dashboards"] > 0.0);
+    }
+    for result in ["order throughput with dashboards / without", "D's order throughput with a raw fan-out / without"] {
+        assert!(record.results.iter().any(|told| told.name == result && told.value > 0.0), "{:?}", record.results);
     }
     let told = "Carol approvals: what changed on withdrawals is told";
     assert!(record.checks.iter().any(|check| check.name.ends_with(told) && check.looked_at > 0), "{:?}", record.checks);

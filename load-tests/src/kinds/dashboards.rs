@@ -66,10 +66,12 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
     }
     stage.conclude("order p50 with dashboards / without", |round| round.ratio(WITH, WITHOUT, |of| of.p50_us));
     stage.conclude("order p99 with dashboards / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
+    stage.conclude("order throughput with dashboards / without", |round| round.throughput(WITH, WITHOUT));
     stage
         .conclude("D's order p50 with a raw fan-out / without", |round| round.ratio(D_WITH, D_WITHOUT, |of| of.p50_us));
     stage
         .conclude("D's order p99 with a raw fan-out / without", |round| round.ratio(D_WITH, D_WITHOUT, |of| of.p99_us));
+    stage.conclude("D's order throughput with a raw fan-out / without", |round| round.throughput(D_WITH, D_WITHOUT));
     Ok(())
 }
 

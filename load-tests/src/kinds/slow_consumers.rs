@@ -66,6 +66,7 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
     }
     let told = |round: &Round<'_>, name: &str| round.get(WITH)?.extra.get(name).copied();
     stage.conclude("p99 with stalled subscribers / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
+    stage.conclude("throughput with stalled subscribers / without", |round| round.throughput(WITH, WITHOUT));
     stage.conclude(KIB, |round| told(round, KIB));
     stage.conclude("bytes that wait for each", |round| ratio(told(round, WAITING)?, f64::from(settings.stalled)));
     Ok(())
