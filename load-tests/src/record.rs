@@ -224,6 +224,12 @@ impl Record {
         }
     }
 
+    /// Adds a figure that was taken once and does not depend on who used the processors.
+    pub fn conclude_once(&mut self, name: &str, goal: Option<Goal>, value: Option<f64>) {
+        let measure = |value| Measure { name: name.into(), value, rounds: 1, disturbed: false, goal };
+        self.results.extend(value.map(measure));
+    }
+
     /// What is wrong with the run, if anything: that nothing was measured, violated checks, refusals that were not allowed.
     ///
     /// # Errors

@@ -115,6 +115,12 @@ impl Stage {
         self.record.conclude(name, goal, of);
     }
 
+    /// Adds what was noted once, as `name`, beside a measurement and does not depend on who used the processors.
+    pub fn conclude_once(&mut self, name: &str) {
+        let noted = self.record.series.iter().find_map(|series| series.extra.get(name).copied());
+        self.record.conclude_once(name, self.scenario.goal(name), noted);
+    }
+
     async fn measure_e(&mut self, name: &str, round: u32, load: &Load) -> Result<Series, LoadError> {
         let child = BaselineChild::start(&self.program, Baseline::E)?;
         let cores = if self.pin { Cores::divide(child.process()) } else { None };

@@ -57,13 +57,13 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
         stage.record.checks.push(Check::of_each(name, ended));
         let figures = Figures::new(&latencies, start.elapsed());
         let mut series = Series::of_latencies("opening, one after another", round, figures, &latencies);
-        if let Some(kib) = ratio(growth, f64::from(settings.connections)) {
-            series.extra.insert(KIB.into(), kib);
+        // A later round finds the memory of the one before free for use again.
+        if round == 1 {
+            series.extra.extend(ratio(growth, f64::from(settings.connections)).map(|kib| (KIB.to_owned(), kib)));
         }
         stage.add(series);
     }
-    // A later round finds the memory of the one before free for use again.
-    stage.conclude(KIB, |round| round.all().find_map(|series| series.extra.get(KIB).copied()));
+    stage.conclude_once(KIB);
     Ok(())
 }
 
