@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
+use load_tests::checks::Check;
 use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::record::Record;
 use load_tests::scenario::Scenario;
@@ -332,13 +333,16 @@ fn approvals_reach_every_dashboard() {
 fn orders_are_measured_without_and_with_dashboards() {
     let directory = directory("real-dashboards");
     let server = server();
-    let settings = ["dashboards=10", "shape=2x1", "follow=true"];
+    let settings = ["dashboards=10", "events=5.0", "shape=2x1", "follow=true"];
     let record = play(&directory, "dashboards", &settings, &["--server", server.to_str().unwrap()]);
     let expected = ["orders without dashboards", "orders with dashboards", "D without fan-out", "D with raw fan-out"];
     assert_eq!(names(&record), expected);
     for with in [1, 3] {
-        assert!(record.series[with].extra["deliveries to dashboards"] > 0.0);
+        let extra = &record.series[with].extra;
+        assert!(extra["deliveries to dashboards"] > 0.0 && extra["events/s"] > 0.0, "{extra:?}");
     }
+    let rate = |check: &&Check| check.name.ends_with("events come at the rate asked for") && check.looked_at > 0;
+    assert_eq!(record.checks.iter().filter(rate).count(), 2, "{:?}", record.checks);
     for result in ["order throughput with dashboards / without", "D's order throughput with a raw fan-out / without"] {
         assert!(record.results.iter().any(|told| told.name == result && told.value > 0.0), "{:?}", record.results);
     }

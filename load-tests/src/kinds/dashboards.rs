@@ -2,11 +2,11 @@
 //! Beside it, the same of D with a raw fan-out, which is what as many frames cost on this machine whoever writes them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::interval;
 
 use crate::arrival::Arrival;
 use crate::audience::{Audience, Numbers};
@@ -15,6 +15,7 @@ use crate::checks::Check;
 use crate::children::{Baseline, BaselineChild};
 use crate::error::LoadError;
 use crate::figures::to_f64;
+use crate::kinds::CARRIED;
 use crate::kinds::fan_out::raw;
 use crate::machine::require_open_files;
 use crate::member::Session;
@@ -48,10 +49,9 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
         let beside = publish_beside(audience, every).await?;
         let load = stage.load(Contestant::Countersign, settings.shape, arrival, &settings.mix)?;
         stage.contest(Contestant::Countersign, WITH, round, &load).await?;
-        let (check, bytes) = beside.stop().await?;
-        told(stage, &check);
-        let name = format!("round {round}: {}", check.name);
-        stage.record.checks.push(Check { name, ..check });
+        let published = beside.stop().await?;
+        let bytes = published.frame_bytes;
+        add(stage, published);
         if stage.scenario.general.baselines {
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITHOUT, round, &load).await?;
@@ -60,7 +60,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             let beside = publish_beside(audience, every).await?;
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
             stage.contest(Contestant::D, D_WITH, round, &load).await?;
-            told(stage, &beside.stop().await?.0);
+            add(stage, beside.stop().await?);
             child.stop()?;
         }
     }
@@ -75,9 +75,42 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
     Ok(())
 }
 
-fn told(stage: &mut Stage, check: &Check) {
+/// What came of publishing beside a load.
+#[derive(Debug)]
+struct Published {
+    /// Over all deliveries.
+    deliveries: Check,
+    events: u64,
+    elapsed: Duration,
+    /// From one event to the next, as it was asked for.
+    every: Duration,
+    /// Of each event.
+    frame_bytes: usize,
+}
+
+impl Published {
+    /// Fewer events than were asked for, but for one that is under way, cost the orders less than is told.
+    fn rate(&self) -> Check {
+        let mut check = Check { looked_at: self.events, ..Check::new("events come at the rate asked for") };
+        let due = self.elapsed.as_secs_f64() / self.every.as_secs_f64();
+        if to_f64(self.events + 1) < CARRIED * due {
+            check.violated(format!("{} events came where {due:.0} were due", self.events));
+        }
+        check
+    }
+}
+
+/// Adds what was published to the measurement beside which it was.
+fn add(stage: &mut Stage, published: Published) {
     let series = stage.record.series.last_mut().expect("a measurement was added");
-    series.extra.insert("deliveries to dashboards".into(), to_f64(check.looked_at));
+    let told = [
+        ("deliveries to dashboards", to_f64(published.deliveries.looked_at)),
+        ("events/s", to_f64(published.events) / published.elapsed.as_secs_f64()),
+    ];
+    series.extra.extend(told.map(|(name, value)| (name.to_owned(), value)));
+    let measured = format!("round {}: {}", series.round, series.name);
+    let checks = [published.rate(), published.deliveries];
+    stage.record.checks.extend(checks.map(|check| Check { name: format!("{measured}: {}", check.name), ..check }));
 }
 
 /// Dashboards on the server, and withdrawals and votes for them.
@@ -101,27 +134,59 @@ async fn members(
 async fn publish_beside(
     audience: impl Future<Output = Result<(Audience, Publisher), LoadError>> + Send + 'static,
     every: Duration,
-) -> Result<Beside<(Check, usize)>, LoadError> {
+) -> Result<Beside<Published>, LoadError> {
     let go_on = |(audience, publisher), stopped| publish(audience, publisher, every, stopped);
     Beside::start("audience", audience, go_on).await
 }
 
-/// The check over all deliveries, and the bytes of a frame.
+/// Event after event, each when the one before has reached all; what falls behind is caught up with.
 async fn publish(
     mut audience: Audience,
     mut publisher: Publisher,
     every: Duration,
     mut stopped: oneshot::Receiver<()>,
-) -> Result<(Check, usize), LoadError> {
-    let mut next = interval(every);
-    next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+) -> Result<Published, LoadError> {
+    let (start, mut next, mut events) = (Instant::now(), interval(every), 0);
     loop {
         next.tick().await;
         audience.publish();
-        audience.wait_for(publisher.publish(1).await?).await?;
+        let published = publisher.publish(1).await?;
+        audience.wait_for(published).await?;
+        events += published;
         if !matches!(stopped.try_recv(), Err(TryRecvError::Empty)) {
-            let bytes = audience.take_frame_bytes();
-            return Ok((audience.finish(), bytes));
+            let (elapsed, frame_bytes) = (start.elapsed(), audience.take_frame_bytes());
+            return Ok(Published { deliveries: audience.finish(), events, elapsed, every, frame_bytes });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw_fan_out;
+
+    #[tokio::test]
+    async fn events_that_come_at_a_lower_rate_than_asked_for_are_noticed() {
+        for (every, holds) in [(Duration::from_secs(60), true), (Duration::from_micros(1), false)] {
+            let (listener, address) = raw_fan_out::listen().await.unwrap();
+            let serving = tokio::spawn(raw_fan_out::serve(listener, 200));
+            let (audience, publisher) = raw(address, 3).await.unwrap();
+            let (stop, stopped) = oneshot::channel();
+            drop(stop);
+            let published = publish(audience, publisher, every, stopped).await.unwrap();
+            assert_eq!((published.events, published.deliveries.looked_at), (1, 3));
+            assert_eq!(published.rate().holds(), holds, "{published:?}");
+            serving.abort();
+        }
+    }
+
+    #[test]
+    fn one_event_may_be_under_way_and_two_in_a_hundred_may_be_late() {
+        let (every, elapsed) = (Duration::from_millis(10), Duration::from_secs(1));
+        for (events, holds) in [(100, true), (97, true), (96, false)] {
+            let deliveries = Check::new("deliveries");
+            let published = Published { deliveries, events, elapsed, every, frame_bytes: 0 };
+            assert_eq!(published.rate().holds(), holds, "{events}");
         }
     }
 }

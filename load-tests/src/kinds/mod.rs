@@ -16,6 +16,9 @@ use crate::error::LoadError;
 use crate::scenario::Kind;
 use crate::stage::Stage;
 
+/// A rate is carried if at least this share of it comes about, not counting what may just be on its way.
+const CARRIED: f64 = 0.98;
+
 /// Plays the stage's scenario.
 ///
 /// # Errors

@@ -3,13 +3,12 @@
 use crate::arrival::Arrival;
 use crate::error::LoadError;
 use crate::figures::ratio;
+use crate::kinds::CARRIED;
 use crate::load::Shape;
 use crate::record::Round;
 use crate::scenario::Sweep;
 use crate::stage::{Contestant, Stage};
 
-/// A rate is carried if at least this share of it is answered within the window, not counting what may just be on its way.
-const CARRIED: f64 = 0.98;
 /// What E, a closed loop, is given on each connection.
 const BASELINE_IN_FLIGHT: u16 = 16;
 /// Requests on their way at the end of the window, for each connection.
