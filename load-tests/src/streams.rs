@@ -134,7 +134,7 @@ impl Streams {
         let is_snapshot = frame.r#type == "snapshot";
         self.follow(&frame.channel);
         let numbering = self.numbering.get_mut(&*frame.channel).expect("followed above");
-        numbering.frame(frame.sequence);
+        numbering.frame(frame.sequence, is_snapshot);
         if frame.channel == "balances" || frame.channel == "ledger" {
             for item in serde_json::from_str::<Vec<Item<'_>>>(data.get()).map_err(wrong)? {
                 self.moved(&frame.channel, is_snapshot, &item)?;

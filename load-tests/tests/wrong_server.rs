@@ -45,6 +45,8 @@ enum Fault {
     OrderForgotten,
     /// A ledger entry is never told on `balances`.
     EntryForgotten,
+    /// The same, and a fresh snapshot of `balances` makes up for it.
+    EntryInSnapshot,
     /// A ledger entry tells another amount than was booked, on `balances`.
     EntryWrong,
     /// A ledger entry is never told on `ledger`.
@@ -95,8 +97,11 @@ impl State {
         self.orders * 256
     }
 
-    fn balance(&self) -> String {
-        format!("{}.{:02}", self.cents / 100, self.cents % 100)
+    fn balances(&self) -> String {
+        let (balance, offset) = (format!("{}.{:02}", self.cents / 100, self.cents % 100), self.offset() + 255);
+        format!(
+            r#"[{{"asset":"USD","wallets":[{{"type":"spot","id":"main","balance":{balance}}}],"offset":{offset}}}]"#
+        )
     }
 
     /// Answers a request; what it causes on the streams comes after the answer.
@@ -124,11 +129,8 @@ impl State {
                 let mut subscription = Subscription { channel, to: to.clone(), sequence: 0 };
                 if subscription.channel == "balances" {
                     subscription.sequence = 1;
-                    let frame = format!(
-                        r#"{{"channel":"balances","type":"snapshot","sequence":1,"data":[{{"asset":"USD","wallets":[{{"type":"spot","id":"main","balance":{}}}],"offset":{}}}]}}"#,
-                        self.balance(),
-                        self.offset() + 255
-                    );
+                    let data = self.balances();
+                    let frame = format!(r#"{{"channel":"balances","type":"snapshot","sequence":1,"data":{data}}}"#);
                     to.send(Message::text(frame)).unwrap();
                 }
                 if self.fault == Fault::SubscriberCutOff && subscription.channel == "book" {
@@ -166,9 +168,11 @@ impl State {
                 r#"[{{"asset":"USD","type":"{kind}","ref_id":"D{id}","amount":{amount},"fee":0.00,"wallet_type":"spot","wallet_id":"main","offset":{offset}}}]"#
             )
         };
-        if fault != Fault::EntryForgotten {
-            let unnumbered = if fault == Fault::Unnumbered { fault } else { Fault::None };
-            self.tell("balances", &entry(fault == Fault::EntryWrong), unnumbered);
+        match fault {
+            Fault::EntryForgotten => {}
+            Fault::EntryInSnapshot => self.tell("balances", &self.balances(), fault),
+            Fault::Unnumbered => self.tell("balances", &entry(false), fault),
+            _ => self.tell("balances", &entry(fault == Fault::EntryWrong), Fault::None),
         }
         if fault != Fault::LedgerForgotten && self.fault != Fault::LedgerSilent {
             // Which is no fault on this channel.
@@ -177,10 +181,11 @@ impl State {
     }
 
     fn tell(&mut self, channel: &str, data: &str, fault: Fault) {
+        let kind = if channel == "balances" && fault == Fault::EntryInSnapshot { "snapshot" } else { "update" };
         for subscription in self.subscriptions.iter_mut().filter(|subscription| subscription.channel == channel) {
             subscription.sequence += 1;
             let sequence = subscription.sequence;
-            let frame = format!(r#"{{"channel":"{channel}","type":"update","sequence":{sequence},"data":{data}}}"#);
+            let frame = format!(r#"{{"channel":"{channel}","type":"{kind}","sequence":{sequence},"data":{data}}}"#);
             // A reader that has gone is no concern of the others.
             let send = |frame: String| drop(subscription.to.send(Message::text(frame)));
             match fault {
@@ -262,6 +267,7 @@ async fn followed(fault: Fault) -> BTreeMap<String, Check> {
 
 const GAPS: &str = "Bot executions: sequence without gap or repetition";
 const BALANCES_GAPS: &str = "Bot balances: sequence without gap or repetition";
+const BALANCES_ORDER: &str = "Bot balances: offsets strictly increasing";
 const ORDER: &str = "Bot executions: offsets strictly increasing";
 const ONCE: &str = "Bot executions: each order new once";
 const SEEN: &str = "Bot executions: each acknowledged order seen";
@@ -332,6 +338,11 @@ async fn a_channel_is_left_out_only_where_the_key_has_no_scope_and_is_named() {
 async fn balances_that_do_not_add_up_are_noticed() {
     fails(Fault::EntryForgotten, &[SAME, REBUILT]).await;
     fails(Fault::EntryWrong, &[SAME, REBUILT]).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_makes_up_for_a_lost_entry_is_noticed_although_balances_are_right() {
+    fails(Fault::EntryInSnapshot, &[BALANCES_ORDER]).await;
 }
 
 #[tokio::test]

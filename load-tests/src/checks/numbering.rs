@@ -1,5 +1,6 @@
 //! Numbers of a subscription: `sequence` counts its frames without a hole, `offset`s of its items only rise. `executions` and
-//! `balances` have both, the other private channels offsets alone.
+//! `balances` have both, the other private channels offsets alone. A snapshot is the first frame or there is none: a later one
+//! would hide what was lost before it. (Only past fills are a second one, and nobody here asks for them.)
 
 use super::Check;
 
@@ -12,6 +13,8 @@ pub struct Numbering {
     numbered: bool,
     /// Something was told elsewhere that this channel has to tell as well.
     is_due: bool,
+    /// A frame has come.
+    has_begun: bool,
     sequence: u64,
     offset: u64,
     gaps: Check,
@@ -25,6 +28,7 @@ impl Numbering {
         Self {
             numbered: NUMBERED.contains(&channel),
             is_due: false,
+            has_begun: false,
             sequence: 0,
             offset: from,
             gaps: Check::new(format!("{stream}: sequence without gap or repetition")),
@@ -33,7 +37,11 @@ impl Numbering {
     }
 
     /// A frame came.
-    pub fn frame(&mut self, sequence: Option<u64>) {
+    pub fn frame(&mut self, sequence: Option<u64>, is_snapshot: bool) {
+        if is_snapshot && self.has_begun {
+            self.order.violated("a snapshot where an update was due".into());
+        }
+        self.has_begun = true;
         self.gaps.looked_at += u64::from(self.numbered || sequence.is_some());
         let Some(sequence) = sequence else {
             if self.numbered {
@@ -91,7 +99,7 @@ mod tests {
     fn violations(frames: &[(u64, &[u64])]) -> u64 {
         let mut numbering = Numbering::new("Bot", "executions", 0);
         for (sequence, offsets) in frames {
-            numbering.frame(Some(*sequence));
+            numbering.frame(Some(*sequence), false);
             offsets.iter().for_each(|offset| numbering.item(*offset));
         }
         numbering.checks().map(|check| check.violations).sum()
@@ -107,10 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_is_the_first_frame_or_wrong() {
+        for (snapshots, wrong) in [(&[true, false, false][..], 0), (&[true, true], 1), (&[false, true, true], 2)] {
+            let mut numbering = Numbering::new("Bot", "balances", 256);
+            for (sequence, is_snapshot) in (1..).zip(snapshots) {
+                numbering.frame(Some(sequence), *is_snapshot);
+            }
+            assert_eq!(numbering.checks().map(|check| check.violations).sum::<u64>(), wrong, "{snapshots:?}");
+        }
+    }
+
+    #[test]
     fn a_frame_without_a_sequence_is_wrong_where_there_must_be_one() {
         for (channel, wrong) in [("executions", 1), ("balances", 1), ("ledger", 0)] {
             let mut numbering = Numbering::new("Bot", channel, 0);
-            numbering.frame(None);
+            numbering.frame(None, false);
             assert_eq!(numbering.checks().map(|check| check.violations).sum::<u64>(), wrong, "{channel}");
         }
     }
