@@ -92,6 +92,39 @@ fn a_goal_that_is_missed_fails_the_program_and_leaves_a_run_that_others_are_held
 }
 
 #[test]
+fn a_throughput_that_was_asked_for_is_no_result() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("asked-for");
+    let output = Command::new(BINARY)
+        .args([
+            "compare",
+            "--require-goals",
+            "--set",
+            "goals.2x2 throughput D / E={ at_least = 0.0 }",
+            "--set",
+            "rate=2000.0",
+        ])
+        .args([
+            "--set",
+            "rounds=1",
+            "--set",
+            "seconds=0.2",
+            "--set",
+            "warm_up=0",
+            "--set",
+            "shapes=[\"2x2\"]",
+            "--json",
+        ])
+        .args(["--directory", directory.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && wrong.contains("there is no result \"2x2 throughput D / E\""), "{wrong}");
+    let record: Record = serde_json::from_slice(&output.stdout).unwrap();
+    let results: Vec<&str> = record.results.iter().map(|result| result.name.as_str()).collect();
+    assert_eq!(results, ["2x2 extra p50 over E in syncs, D"], "what is about latency stays");
+}
+
+#[test]
 fn a_tolerance_is_a_share_and_of_something_to_compare_with() {
     let before = saved("alone", 0.7);
     let before = before.to_str().unwrap();

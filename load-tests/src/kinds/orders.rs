@@ -47,7 +47,7 @@ pub async fn play(stage: &mut Stage, settings: &Orders) -> Result<(), LoadError>
         }
     }
     for shape in &settings.shapes {
-        conclude(stage, *shape);
+        conclude(stage, *shape, settings.rate.is_some());
     }
     Ok(())
 }
@@ -62,15 +62,18 @@ pub fn measure_sync_loop(stage: &mut Stage, round: u32) -> Result<(), LoadError>
     Ok(())
 }
 
-fn conclude(stage: &mut Stage, shape: Shape) {
+fn conclude(stage: &mut Stage, shape: Shape, is_open: bool) {
     let (e, d, server) = (format!("{shape} E"), format!("{shape} D"), format!("{shape} Countersign"));
-    stage.conclude(&format!("{shape} throughput D / E"), |round| round.throughput(&d, &e));
-    stage.conclude(&format!("{shape} throughput / E"), |round| round.throughput(&server, &e));
-    stage.conclude(&format!("{shape} throughput / D"), |round| round.throughput(&server, &d));
+    // In an open loop throughput is the rate that was asked for, whoever answers.
+    if !is_open {
+        stage.conclude(&format!("{shape} throughput D / E"), |round| round.throughput(&d, &e));
+        stage.conclude(&format!("{shape} throughput / E"), |round| round.throughput(&server, &e));
+        stage.conclude(&format!("{shape} throughput / D"), |round| round.throughput(&server, &d));
+    }
     stage.conclude(&format!("{shape} p99 / D"), |round| round.ratio(&server, &d, |of| of.p99_us));
     stage.conclude(&format!("{shape} extra p50 over E in syncs, D"), |round| extra_syncs(round, &d, &e));
     stage.conclude(&format!("{shape} extra p50 over E in syncs"), |round| extra_syncs(round, &server, &e));
-    for name in ["syncs per order", "last minute / first"] {
+    for name in ["syncs per order"].into_iter().chain((!is_open).then_some("last minute / first")) {
         stage.conclude(&format!("{shape} {name}"), |round| round.get(&server)?.extra.get(name).copied());
     }
 }
