@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::credentials::ReadyFile;
 use crate::error::LoadError;
 use crate::group_commit::Totals;
+use crate::output::tell;
 
 /// A fresh server plays its whole story before it is ready.
 const READY_WAIT: Duration = Duration::from_secs(120);
@@ -61,7 +62,7 @@ impl RunDirectory {
 impl Drop for RunDirectory {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.path) {
-            eprintln!("{} is left behind: {error}", self.path.display());
+            tell(&format!("{} is left behind: {error}", self.path.display()));
         }
     }
 }

@@ -1,14 +1,13 @@
 //! The file that names a running server and keys for it: the format of the demo's ready file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Proof;
 use crate::error::LoadError;
+use crate::output::{self, FOR_OWNER};
 
 /// A running server and who may act on it. Unknown fields are not needed and ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -111,18 +110,7 @@ impl ReadyFile {
     /// It cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), LoadError> {
         let text = serde_json::to_string(self).expect("a ready file is always JSON");
-        let fresh = path.with_extension("new");
-        let written = || {
-            // One that was left behind could be open to others.
-            match fs::remove_file(&fresh) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600).open(&fresh)?.write_all(text.as_bytes())?;
-            fs::rename(&fresh, path)
-        };
-        written().map_err(LoadError::io(format!("write {}", path.display())))
+        output::write(path, &text, FOR_OWNER)
     }
 
     /// The key with this name, or the first one.

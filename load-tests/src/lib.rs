@@ -3,6 +3,9 @@
 //! The harness is a client like any other: it speaks the public protocol and shares no code with the server. What its
 //! figures mean, and what not to conclude from them, is in `README.md`.
 
+// They panic where a stream is full or closed; `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod arrival;
 pub mod audience;
 pub mod caller;
@@ -26,6 +29,7 @@ pub mod metrics;
 pub mod mix;
 pub mod order_set;
 pub mod orders;
+pub mod output;
 pub mod postgres;
 pub mod prepare;
 pub mod progress;

@@ -1,7 +1,10 @@
 //! The command line of the load tests.
 
+// They panic where a stream is full or closed; `output` does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +14,7 @@ use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::credentials::ReadyFile;
 use load_tests::echo::EchoServer;
 use load_tests::error::LoadError;
+use load_tests::output::{self, FOR_ALL, print, tell};
 use load_tests::prepare::{Funds, prepare};
 use load_tests::progress::Progress;
 use load_tests::record::Record;
@@ -172,7 +176,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -187,7 +191,10 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         }
     }
     for path in [&args.save, &args.html].into_iter().flatten() {
-        writable(path)?;
+        if args.before.as_ref().is_some_and(|before| output::is_same_file(before, path)) {
+            return Err(LoadError::Setup(format!("{} is the run to compare with, and stays", path.display())));
+        }
+        output::writable(path)?;
     }
     let mut signal = std::pin::pin!(ended());
     let mut stage = tokio::select! {
@@ -220,7 +227,7 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
     // What was measured before something failed may tell why it did.
     let reported = report(&record, before.as_ref(), &args);
     if let (Err(_), Err(error)) = (&judged, &reported) {
-        eprintln!("error: {error}");
+        tell(&format!("error: {error}"));
     }
     judged.and(reported)
 }
@@ -284,8 +291,8 @@ async fn more_keys(target: &Target, ready: &ReadyFile, keys: usize) -> Result<Re
 }
 
 fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<(), LoadError> {
-    let saved = args.save.as_ref().map_or(Ok(()), |path| write(path, &json_text(record)));
-    let shown = args.html.as_ref().map_or(Ok(()), |path| write(path, &html::page(record, before)));
+    let saved = args.save.as_ref().map_or(Ok(()), |path| output::write(path, &json_text(record), FOR_ALL));
+    let shown = args.html.as_ref().map_or(Ok(()), |path| output::write(path, &html::page(record, before), FOR_ALL));
     let told = if args.json {
         print(&format!("{}\n", json_text(record)))
     } else {
@@ -293,11 +300,6 @@ fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<()
         print(&(text::report(record) + &beside))
     };
     saved.and(shown).and(told)
-}
-
-/// To standard output, which may be a file on a disk that is full.
-fn print(text: &str) -> Result<(), LoadError> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(LoadError::io("write to standard output"))
 }
 
 fn compare_runs(before: &Path, after: &Path, bounds: &Bounds) -> Result<(), LoadError> {
@@ -310,6 +312,8 @@ fn compare_runs(before: &Path, after: &Path, bounds: &Bounds) -> Result<(), Load
 async fn prepare_keys(args: PrepareArgs) -> Result<(), LoadError> {
     let ready = ReadyFile::read(&args.keys)?;
     let target = Target::from_ready(&ready, &args.overrides)?;
+    // Keys that cannot be kept are lost.
+    output::writable(&args.output)?;
     let prepared = prepare(&target, ready, args.organizations, &args.fund).await?;
     prepared.write(&args.output)
 }
@@ -317,41 +321,26 @@ async fn prepare_keys(args: PrepareArgs) -> Result<(), LoadError> {
 /// The address goes to standard output first, the totals last: the parent process reads both.
 fn echo(listen: SocketAddr, journal: Option<&Path>) -> Result<(), LoadError> {
     let server = EchoServer::start(listen, journal)?;
-    println!("listening on {}", server.address);
+    print(&format!("listening on {}\n", server.address))?;
     wait_for_end()?;
-    println!("{}", json_text(&server.stop()));
-    Ok(())
+    print(&format!("{}\n", json_text(&server.stop())))
 }
 
 async fn fan_out(bytes: usize) -> Result<(), LoadError> {
     let (listener, address) = raw_fan_out::listen().await.map_err(LoadError::io("listen"))?;
-    println!("listening on {address}");
+    print(&format!("listening on {address}\n"))?;
     tokio::select! {
         ended = raw_fan_out::serve(listener, bytes) => ended.map_err(LoadError::io("serve"))?,
         joined = tokio::task::spawn_blocking(wait_for_end) => {
             joined.map_err(|error| LoadError::Setup(error.to_string()))??;
         }
     }
-    println!("{}", json_text(&load_tests::group_commit::Totals::default()));
-    Ok(())
+    print(&format!("{}\n", json_text(&load_tests::group_commit::Totals::default())))
 }
 
 fn wait_for_end() -> Result<(), LoadError> {
     let mut ignored = Vec::new();
     std::io::stdin().read_to_end(&mut ignored).map(drop).map_err(LoadError::io("wait for the end of standard input"))
-}
-
-/// Finds out before a run whether its result can be kept. What the file holds stays for now, and a run that comes to nothing
-/// leaves none.
-fn writable(path: &Path) -> Result<(), LoadError> {
-    let is_new = !path.exists();
-    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    let tried = opened.and_then(|_| if is_new { std::fs::remove_file(path) } else { Ok(()) });
-    tried.map_err(LoadError::io(format!("write {}", path.display())))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), LoadError> {
-    std::fs::write(path, text).map_err(LoadError::io(format!("write {}", path.display())))
 }
 
 fn json_text(result: &impl serde::Serialize) -> String {

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 
+use crate::output;
+
 const REFRESH: Duration = Duration::from_millis(100);
 
 /// Whether and where progress is shown.
@@ -36,7 +38,7 @@ impl Progress {
     /// Tells what was measured while the rest still runs.
     pub fn tell(self, line: &str) {
         if self.shown {
-            eprintln!("{line}");
+            output::tell(line);
         }
     }
 

@@ -160,6 +160,18 @@ async fn both_loops_run_against_baselines_as_child_processes() {
 }
 
 #[test]
+fn a_standard_stream_that_is_full_is_an_error_and_no_panic() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for baseline in ["echo", "raw-fan-out"] {
+        let output = std::process::Command::new(BINARY).arg(baseline).stdout(full()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.starts_with("error: write to standard output: "), "{told}");
+    }
+    let status = std::process::Command::new(BINARY).args(["run", "/no/such/scenario"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn the_sync_loop_measures_and_leaves_no_file() {
     let directory = directory("sync-loop");
     let (figures, _) = sync_loop::run(directory.path(), Duration::from_millis(20)).unwrap();

@@ -76,6 +76,43 @@ fn nothing_is_measured_where_the_earlier_run_to_hold_to_failed() {
 }
 
 #[test]
+fn the_earlier_run_is_not_written_over() {
+    let before = saved("kept", 0.7);
+    let link = before.with_file_name("comparison-link.json");
+    let _ = std::fs::remove_file(&link);
+    std::os::unix::fs::symlink(&before, &link).unwrap();
+    let kept = std::fs::read_to_string(&before).unwrap();
+    for (option, path) in [("--save", &before), ("--save", &link), ("--html", &before)] {
+        let output = run(&["compare", "--before", before.to_str().unwrap(), option, path.to_str().unwrap()]);
+        let wrong = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && wrong.contains("is the run to compare with, and stays"), "{wrong}");
+        assert_eq!(std::fs::read_to_string(&before).unwrap(), kept);
+    }
+}
+
+/// A disk on which nothing more has room.
+#[test]
+fn a_run_that_cannot_be_saved_leaves_the_one_before() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("comparison-full");
+    std::fs::create_dir_all(&directory).unwrap();
+    let (kept, scenario) = (directory.join("kept.json"), format!("{}/scenarios", env!("CARGO_MANIFEST_DIR")));
+    std::fs::write(&kept, "an earlier run").unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", BINARY, "run"])
+        .args([&format!("{scenario}/orders.toml"), "--directory", directory.to_str().unwrap()])
+        .args(["--save", kept.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && wrong.contains(&format!("write {}: File too large", kept.display())),
+        "{wrong}"
+    );
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "an earlier run");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1, "half of it is there");
+}
+
+#[test]
 fn a_goal_that_is_missed_fails_the_program_and_leaves_a_run_that_others_are_held_to() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("goals");
     let saved = directory.join("missed.json");

@@ -1,0 +1,161 @@
+//! What leaves the program: files that are written whole or stay as they were, and text on the standard streams, which may be
+//! full or closed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::LoadError;
+
+/// Mode of a file that everybody may read whom the system's mask lets.
+pub const FOR_ALL: u32 = 0o666;
+/// Mode of a file that its owner alone may read.
+pub const FOR_OWNER: u32 = 0o600;
+
+/// Finds out before a run whether its result can be kept. What is there stays for now, and a run that comes to nothing leaves
+/// nothing.
+///
+/// # Errors
+/// It cannot.
+pub fn writable(path: &Path) -> Result<(), LoadError> {
+    let tried = || match replaceable(path) {
+        Some(file) => {
+            if file.exists() {
+                OpenOptions::new().append(true).open(&file)?;
+            }
+            fs::remove_file(create_beside(&file, FOR_OWNER)?.0)
+        }
+        None => {
+            let is_new = !path.exists();
+            OpenOptions::new().append(true).create(true).open(path)?;
+            if is_new { fs::remove_file(fs::canonicalize(path)?) } else { Ok(()) }
+        }
+    };
+    tried().map_err(LoadError::io(format!("write {}", path.display())))
+}
+
+/// Writes a whole file in place of what is there, if anything: whoever reads it, or has a full disk, finds the one or the
+/// other. What is no file, such as a pipe, is written to as it is.
+///
+/// # Errors
+/// It cannot be written; then a file is as it was.
+pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), LoadError> {
+    let written = || match replaceable(path) {
+        Some(file) => {
+            let (fresh, mut opened) = create_beside(&file, mode)?;
+            let filled = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
+            let replaced = filled.and_then(|()| fs::rename(&fresh, &file));
+            if replaced.is_err() {
+                // Half of it is of no use to anybody. If it cannot be removed either, the first error is the one to tell.
+                let _ = fs::remove_file(&fresh);
+            }
+            replaced
+        }
+        None => {
+            let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path);
+            opened?.write_all(text.as_bytes())
+        }
+    };
+    written().map_err(LoadError::io(format!("write {}", path.display())))
+}
+
+/// Whether both are there and lead to the same file.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// It takes no more.
+pub fn print(text: &str) -> Result<(), LoadError> {
+    let mut output = io::stdout();
+    let printed = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    printed.map_err(LoadError::io("write to standard output"))
+}
+
+/// Tells a line on standard error. Where that takes no more, there is nobody left to tell.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Makes something under the first of several names that nobody has, which are numbered from 1.
+///
+/// # Errors
+/// It cannot be made, for another reason than its name.
+pub fn under_a_free_name<T>(make: impl Fn(u32) -> io::Result<T>) -> io::Result<T> {
+    let made = (1..).map(make).find(|made| !matches!(made, Err(error) if error.kind() == ErrorKind::AlreadyExists));
+    made.expect("the numbers do not end")
+}
+
+/// The file that another one can take the place of: where links lead, or a new one. `None` for what is no file.
+fn replaceable(path: &Path) -> Option<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(found) => found.is_file().then_some(found),
+        // A link that leads nowhere yet stays as well.
+        Err(_) => (!path.is_symlink()).then(|| path.to_owned()),
+    }
+}
+
+/// A new file next to another one, on the same disk.
+fn create_beside(file: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+    let name = file.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
+    under_a_free_name(|number| {
+        let fresh = file.with_file_name(format!("{name}.{number}.new"));
+        let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+        Ok((fresh, opened))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::children::RunDirectory;
+
+    fn directory() -> RunDirectory {
+        RunDirectory::create(&std::env::temp_dir().join("load-tests-output")).unwrap()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_written_where_a_link_leads_and_what_others_have_beside_it_stays() {
+        let directory = directory();
+        let at = |name: &str| directory.path().join(name);
+        for (link, file) in [("there", "old"), ("nowhere", "new")] {
+            symlink(file, at(link)).unwrap();
+        }
+        for taken in ["old", "old.1.new", "old.new"] {
+            fs::write(at(taken), "a stranger's").unwrap();
+        }
+        for link in ["there", "nowhere"] {
+            writable(&at(link)).unwrap();
+            assert_eq!(at(link).exists(), link == "there", "trying leaves nothing");
+            write(&at(link), "told", FOR_OWNER).unwrap();
+            assert!(at(link).is_symlink() && fs::read_to_string(at(link)).unwrap() == "told", "{link}");
+            assert_eq!(fs::metadata(at(link)).unwrap().permissions().mode() & 0o777, FOR_OWNER);
+        }
+        for taken in ["old.1.new", "old.new"] {
+            assert_eq!(fs::read_to_string(at(taken)).unwrap(), "a stranger's");
+        }
+        assert_eq!(names(directory.path()), ["new", "nowhere", "old", "old.1.new", "old.new", "there"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_not_replaced() {
+        write(Path::new("/dev/null"), "told", FOR_OWNER).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+        for wrong in ["/dev/full", "/no/such/directory/file", "/"] {
+            assert!(write(Path::new(wrong), "told", FOR_OWNER).is_err(), "{wrong}");
+        }
+    }
+}
