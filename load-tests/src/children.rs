@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::credentials::ReadyFile;
 use crate::error::LoadError;
 use crate::group_commit::Totals;
-use crate::output::tell;
+use crate::output::{tell, under_a_free_name};
 
 /// A fresh server plays its whole story before it is ready.
 const READY_WAIT: Duration = Duration::from_secs(120);
@@ -48,9 +48,14 @@ impl RunDirectory {
     pub fn create(parent: &Path) -> Result<Self, LoadError> {
         let what = || format!("create a directory in {}", parent.display());
         let parent = std::path::absolute(parent).map_err(LoadError::io(what()))?;
-        let path = parent.join(format!("run-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(LoadError::io(what()))?;
-        Ok(Self { path })
+        fs::create_dir_all(&parent).map_err(LoadError::io(what()))?;
+        let run = format!("run-{}", std::process::id());
+        // A run that was killed has left its own, with data in which a server would go on.
+        let made = under_a_free_name(|number| {
+            let path = parent.join(if number == 1 { run.clone() } else { format!("{run}-{number}") });
+            fs::create_dir(&path).map(|()| path)
+        });
+        Ok(Self { path: made.map_err(LoadError::io(what()))? })
     }
 
     /// Where it is.

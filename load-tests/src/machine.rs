@@ -120,6 +120,14 @@ pub fn require_open_files(sockets: u64) -> Result<(), LoadError> {
     }
 }
 
+/// Whether whoever started this process has it ignore that its terminal goes, as `nohup` does.
+pub fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // The lowest bit is that of signal 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// The core list of this process as the kernel writes it, as in `0-1`.
 pub fn allowed_cores() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

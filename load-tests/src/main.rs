@@ -23,7 +23,7 @@ use load_tests::scenario::Scenario;
 use load_tests::signature::Nonces;
 use load_tests::stage::Stage;
 use load_tests::target::{Overrides, Target};
-use load_tests::{kinds, raw_fan_out};
+use load_tests::{kinds, machine, raw_fan_out};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `compare` needs no file at hand.
@@ -234,13 +234,19 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
 
 /// Waits for a signal that ends the run; what was started for it ends as well.
 async fn ended() -> &'static str {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
+    // Under `nohup` a run outlives its terminal.
+    let hangup = (!machine::ignores_hangup()).then(SignalKind::hangup);
     tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+        () = came(Some(SignalKind::interrupt())) => "SIGINT",
+        () = came(Some(SignalKind::terminate())) => "SIGTERM",
+        () = came(hangup) => "SIGHUP",
+    }
+}
+
+async fn came(kind: Option<SignalKind>) {
+    match kind.map(signal) {
+        Some(Ok(mut signal)) => drop(signal.recv().await),
+        Some(Err(_)) | None => std::future::pending().await,
     }
 }
 

@@ -205,6 +205,17 @@ exec sleep 60"#,
     assert!(!process.exists());
 }
 
+#[test]
+fn what_a_run_has_left_behind_is_not_used_by_another() {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("left-behind");
+    let [first, second] = [(); 2].map(|()| RunDirectory::create(&parent).unwrap());
+    let kept = first.path().join("data");
+    std::fs::write(&kept, "of the first").unwrap();
+    assert!(std::fs::read_dir(second.path()).unwrap().next().is_none());
+    drop(second);
+    assert!(kept.exists());
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_start_is_reported_with_its_own_words() {
     let directory = directory("not-ready");

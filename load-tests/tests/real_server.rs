@@ -206,17 +206,27 @@ fn wait_for(file: &Path, run: &mut Child) {
 
 #[test]
 fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
-    let directory = directory("real-ended");
-    let mut command = Command::new(BINARY);
-    command.arg("run").arg(scenarios().join("orders.toml")).args(["--set", "seconds=600", "--server"]).arg(server());
-    command.arg("--directory").arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut run = command.spawn().unwrap();
-    let own = directory.path().join(format!("run-{}", run.id()));
-    wait_for(&own.join("ready.json"), &mut run);
-    assert!(Command::new("kill").arg(run.id().to_string()).status().unwrap().success());
-    let ended = run.wait_with_output().unwrap();
-    assert!(String::from_utf8_lossy(&ended.stderr).contains("ended by SIGTERM"), "{ended:?}");
-    assert!(!ended.status.success() && !own.exists());
+    // Under `nohup` a terminal that goes is none of its business.
+    for (shell, signals, told) in [
+        ("exec \"$0\" \"$@\"", &["-TERM"][..], "ended by SIGTERM"),
+        ("exec \"$0\" \"$@\"", &["-HUP"], "ended by SIGHUP"),
+        ("trap '' HUP; exec \"$0\" \"$@\"", &["-HUP", "-INT"], "ended by SIGINT"),
+    ] {
+        let directory = directory("real-ended");
+        let mut command = Command::new("sh");
+        command.args(["-c", shell, BINARY, "run"]).arg(scenarios().join("orders.toml"));
+        command.args(["--set", "seconds=600", "--server"]).arg(server());
+        command.arg("--directory").arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut run = command.spawn().unwrap();
+        let own = directory.path().join(format!("run-{}", run.id()));
+        wait_for(&own.join("ready.json"), &mut run);
+        for signal in signals {
+            assert!(Command::new("kill").arg(signal).arg(run.id().to_string()).status().unwrap().success());
+        }
+        let ended = run.wait_with_output().unwrap();
+        assert!(String::from_utf8_lossy(&ended.stderr).contains(told), "{ended:?}");
+        assert!(!ended.status.success() && !own.exists());
+    }
 }
 
 #[test]
