@@ -117,6 +117,8 @@ pub struct Tally {
     pub amends: u64,
     /// Refusals by the server's error text, over the whole run.
     pub refusals: BTreeMap<String, u64>,
+    /// Refusals that belong to the window, as the latencies do of what was accepted.
+    pub refused_in_window: u64,
     /// Refused cancels, over the whole run.
     pub cancels_refused: u64,
     /// Channel frames.
@@ -144,6 +146,7 @@ impl Tally {
         self.orders += other.orders;
         self.cancels += other.cancels;
         self.amends += other.amends;
+        self.refused_in_window += other.refused_in_window;
         self.cancels_refused += other.cancels_refused;
         self.stream_frames += other.stream_frames;
         self.sent += other.sent;
@@ -351,8 +354,9 @@ impl Worker<'_> {
                     }
                 }
                 Message::Refused { req_id, error } => {
-                    let (_, request) = self.in_flight.settle(req_id)?;
+                    let (at, request) = self.in_flight.settle(req_id)?;
                     self.tally.answered += 1;
+                    self.tally.refused_in_window += u64::from(self.window.contains(&self.counts_at(at, now)));
                     self.tally.cancels_refused += u64::from(matches!(request, Request::Cancel(_)));
                     *self.tally.refusals.entry(reason(&error)).or_default() += 1;
                 }

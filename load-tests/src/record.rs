@@ -20,6 +20,10 @@ const FORMAT: u32 = 1;
 pub const OTHERS_CORES_MAX: f64 = 0.15;
 /// The figure of a load that counts its cancels.
 pub const CANCELS: &str = "cancels";
+/// The figure of a load that counts the refusals within its window; all of them are told by their text.
+pub const REFUSED: &str = "refused in the window";
+/// The figure of an open loop that counts what it could not send.
+pub const UNSENT: &str = "never sent";
 /// The figure of a load that counts the cancels that were refused.
 pub const CANCELS_REFUSED: &str = "cancels refused";
 
@@ -134,7 +138,8 @@ impl Series {
             ("amends", outcome.tally.amends),
             ("channel frames", outcome.tally.stream_frames),
             ("late sends", outcome.tally.late),
-            ("never sent", outcome.tally.unsent),
+            (UNSENT, outcome.tally.unsent),
+            (REFUSED, outcome.tally.refused_in_window),
         ];
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             extra.insert(name.into(), crate::figures::to_f64(count));

@@ -234,6 +234,29 @@ async fn refusals_are_counted_by_their_text_whatever_numbers_are_in_it() {
 }
 
 #[tokio::test]
+async fn refusals_of_before_the_window_are_told_apart() {
+    let (listener, endpoint) = listen().await;
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(Message::Text(request))) = socket.next().await {
+            let request: Value = serde_json::from_str(&request).unwrap();
+            let reply = json!({"method": "add_order", "req_id": request["req_id"], "success": false, "error": "full"});
+            socket.send(Message::text(reply.to_string())).await.unwrap();
+        }
+    });
+    let connection = Connection::open(&endpoint, Proof::Bare, 1_024).await.unwrap();
+    let mix = Arc::new(Mix::new(&MixSettings::default()).unwrap());
+    let duty = Duty { warm_up: Duration::from_millis(200), window: Duration::from_millis(100), ..DUTY };
+    let plan = Plan { arrival: Arrival::open(200.0).unwrap(), mix, duty, run: 1 };
+    let outcome = run(vec![connection], &plan).await.unwrap();
+    server.abort();
+    // 200 a second for 0.1 s, and for 0.2 s before.
+    assert!((19..=21).contains(&outcome.tally.refused_in_window), "{outcome:?}");
+    assert!((57..=61).contains(&outcome.tally.refused()), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_close_ends_the_run_with_its_code() {
     let closed = load(|number, request| match number {
         5 => vec![Message::Close(Some(CloseFrame { code: 4001.into(), reason: "key revoked".into() }))],

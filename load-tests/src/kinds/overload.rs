@@ -12,7 +12,7 @@ use crate::error::LoadError;
 use crate::figures::{ratio, to_f64};
 use crate::member::Session;
 use crate::publisher::Approvals;
-use crate::record::{CANCELS, CANCELS_REFUSED, Series};
+use crate::record::{CANCELS, CANCELS_REFUSED, REFUSED, Series, UNSENT};
 use crate::scenario::Overload;
 use crate::side_thread::Beside;
 use crate::signature::Nonces;
@@ -66,7 +66,8 @@ fn conclude(stage: &mut Stage) {
     });
     stage.conclude("refused / accepted", |round| {
         let beyond = round.get(BEYOND)?;
-        ratio(to_f64(refused(beyond)), to_f64(beyond.count))
+        // What was never sent is among the latencies, at its age.
+        ratio(told(beyond, REFUSED), to_f64(beyond.count) - told(beyond, UNSENT))
     });
     // Of all rounds together: in a median, those of one round would be lost.
     let of_all = |name| {
@@ -78,10 +79,6 @@ fn conclude(stage: &mut Stage) {
     let (cancels, votes) = (of_all(CANCELS_REFUSED).unwrap_or(0.0), of_all(VOTES_REFUSED));
     stage.conclude(CANCELS_REFUSED, |_| Some(cancels));
     stage.conclude(VOTES_REFUSED, |_| votes);
-}
-
-fn refused(series: &Series) -> u64 {
-    series.refusals.values().sum()
 }
 
 fn told(series: &Series, name: &str) -> f64 {

@@ -209,20 +209,23 @@ fn measurements(record: &Record) -> String {
             cells.map(|us| format!("<td class=\"number\">{}</td>", us.map_or("–".into(), duration))).concat();
         let extra: Vec<String> =
             series.extra.iter().map(|(name, value)| format!("{} {}", escape(name), number(*value))).collect();
-        let refused: u64 = series.refusals.values().sum();
-        let refused = if refused > 0 { format!("; <b class=\"bad\">{refused} refused</b>") } else { String::new() };
+        let refused = |(error, count): (&String, &u64)| {
+            format!("<br><b class=\"bad\">refused: {count} × {}</b>", escape(error))
+        };
+        let refused: String = series.refusals.iter().map(refused).collect();
         format!(
-            "<tr><td class=\"number\">{}{}</td><td>{}</td><td class=\"number\">{}</td>{cells}<td class=\"quiet\">{}{refused}</td></tr>",
+            "<tr><td class=\"number\">{}{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>{cells}<td class=\"quiet\">{}{refused}</td></tr>",
             series.round,
             if series.disturbed { " *" } else { "" },
             escape(&series.name),
             rate(figures.per_second),
+            series.count,
             extra.join("; ")
         )
     });
     format!(
         "<section><h2>Measurements</h2><div class=\"wide\"><table><tr><th class=\"number\">Round</th><th>Who</th>\
-         <th class=\"number\">A second</th><th class=\"number\">p50</th><th class=\"number\">p90</th>\
+         <th class=\"number\">A second</th><th class=\"number\">n</th><th class=\"number\">p50</th><th class=\"number\">p90</th>\
          <th class=\"number\">p99</th><th class=\"number\">p99.9</th><th class=\"number\">Max</th><th>Also</th></tr>{}\
          </table></div><p class=\"quiet\">* disturbed: something else took more than {OTHERS_CORES_MAX} of a core.</p></section>",
         rows.collect::<String>()
@@ -303,6 +306,7 @@ fn moment(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::Figures;
 
     #[test]
     fn moments_rates_and_durations_read_well() {
@@ -319,6 +323,10 @@ mod tests {
         check.violated("<img src=x>".into());
         record.checks.extend([Check { looked_at: 1, ..Check::new("one that holds") }, check]);
         record.failed = Some("<b>refused</b>".into());
+        let latencies = crate::figures::latency_histogram();
+        let mut series = Series::of_latencies("server", 1, Figures::default(), &latencies);
+        series.refusals.insert("<b>full</b>".into(), 3);
+        record.series.push(series);
         record.server = Some("<b>version</b>".into());
         let page = page(&record, Some(&record));
         for wrong in ["<script", "<img", "http://", "https://", "url(", "@import"] {
@@ -327,6 +335,7 @@ mod tests {
         assert!(page.contains("1 of 2 checks failed"));
         assert!(page.find("&lt;img src=x").unwrap() < page.find("one that holds").unwrap(), "what failed comes first");
         assert_eq!(page.matches("UTC: &lt;b&gt;version").count(), 2, "{page}");
+        assert!(page.contains("refused: 3 × &lt;b&gt;full"), "{page}");
         assert!(page.contains("This run failed: &lt;b&gt;refused") && page.contains("That run failed: "), "{page}");
     }
 }

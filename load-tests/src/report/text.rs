@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use crate::record::{Measure, OTHERS_CORES_MAX, Record, Series};
 
-/// One measurement on one line.
+/// One measurement on one line, and one for each text of its refusals.
 pub fn line(series: &Series) -> String {
-    let Series { name, round, disturbed, figures, extra, refusals, .. } = series;
+    let Series { name, round, disturbed, figures, count, extra, refusals, .. } = series;
     let us = |known: Option<f64>| known.map_or("-".into(), |us| format!("{us:.0}"));
     let mut line = format!(
-        "{round:>5}  {name:<34}{:>10.0}/s{:>9}{:>9}{:>9}{:>9}{:>10}{}",
+        "{round:>5}  {name:<34}{:>10.0}/s{count:>9}{:>9}{:>9}{:>9}{:>9}{:>10}{}",
         figures.per_second,
         us(figures.p50_us),
         us(figures.p90_us),
@@ -22,16 +22,15 @@ pub fn line(series: &Series) -> String {
     for (name, value) in extra {
         let _ = write!(line, "  {name} {}", number(*value));
     }
-    let refused: u64 = refusals.values().sum();
-    if refused > 0 {
-        let _ = write!(line, "  {refused} refused");
+    for (error, count) in refusals {
+        let _ = write!(line, "\n         refused: {count} x {error}");
     }
     line
 }
 
 /// The head of the lines.
 pub const HEAD: &str =
-    "round  who                                      rate   p50 us   p90 us   p99 us p99.9 us    max us";
+    "round  who                                       rate        n   p50 us   p90 us   p99 us p99.9 us    max us";
 
 /// A figure with as many digits as it deserves.
 pub fn number(value: f64) -> String {
@@ -89,4 +88,27 @@ fn result_line(result: &Measure) -> String {
     let note = if *disturbed { ", all disturbed: not to be quoted" } else { "" };
     let plural = if *rounds == 1 { "" } else { "s" };
     format!("  {name:<54}{:>10}{goal}  ({rounds} round{plural}{note})", number(*value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::figures::{Figures, latency_histogram};
+
+    #[test]
+    fn a_line_tells_of_how_many_it_is_and_what_was_refused_by_its_text() {
+        let mut latencies = latency_histogram();
+        latencies.saturating_record_n(5_000, 12);
+        let figures = Figures::new(&latencies, Duration::from_secs(1));
+        let mut series = Series::of_latencies("server", 1, figures, &latencies);
+        let told = line(&series);
+        assert_eq!(told.trim_end().len(), HEAD.len(), "a figure is under its name");
+        let told: Vec<&str> = told.split_whitespace().collect();
+        assert_eq!(told, ["1", "server", "12/s", "12", "5", "5", "-", "-", "5"]);
+        series.refusals.extend([("EOrder:x".to_owned(), 3), ("EService:y".to_owned(), 4)]);
+        let told: Vec<String> = line(&series).lines().skip(1).map(|line| line.trim().to_owned()).collect();
+        assert_eq!(told, ["refused: 3 x EOrder:x", "refused: 4 x EService:y"]);
+    }
 }
