@@ -216,13 +216,14 @@ impl Record {
     }
 
     /// Adds the median over rounds of a figure that `of` takes from one round's measurements; rounds with a disturbed
-    /// measurement count only where there is no other. Nothing is added where no round has the figure.
+    /// measurement count only where there is no other. Nothing is added where one of the rounds does not have the figure: it
+    /// may lack it because so much went wrong.
     pub fn conclude(&mut self, name: &str, goal: Option<Goal>, of: impl Fn(&Round<'_>) -> Option<f64>) {
         let last = self.series.iter().map(|series| series.round).max().unwrap_or(0);
         let rounds: Vec<Round<'_>> = (1..=last).map(|round| Round { series: &self.series, round }).collect();
-        let undisturbed: Vec<f64> = rounds.iter().filter(|round| !round.disturbed()).filter_map(&of).collect();
-        let disturbed = undisturbed.is_empty();
-        let values = if disturbed { rounds.iter().filter_map(&of).collect() } else { undisturbed };
+        let disturbed = rounds.iter().all(Round::disturbed);
+        let counted = rounds.iter().filter(|round| disturbed || !round.disturbed());
+        let values: Vec<f64> = counted.map(of).collect::<Option<_>>().unwrap_or_default();
         let count = values.len();
         if let Some(value) = median(values) {
             self.results.push(Measure { name: name.into(), value, rounds: count, disturbed, goal });
@@ -368,6 +369,14 @@ mod tests {
         assert_eq!((rounds([true, false]).value, rounds([true, false]).rounds), (0.5, 1));
         assert!(rounds([true, true]).disturbed);
         assert!((rounds([true, true]).value - 0.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_round_that_lacks_the_figure_is_not_left_out() {
+        let all = |round| [series("E", round, 1_000.0, false), series("server", round, 500.0, false)];
+        let both: Vec<Series> = [all(1), all(2)].concat();
+        assert_eq!(conclude(both.clone()).unwrap().rounds, 2);
+        assert_eq!(conclude(both[..3].to_vec()), None);
     }
 
     #[test]
