@@ -110,16 +110,25 @@ impl Projector {
 
     async fn run(mut self, mut incoming: Incoming, until: Seq, telling: oneshot::Sender<MarketPast>) {
         self.catch_up(until.0).await;
-        match queries::past(&self.reader).await {
-            // Nobody may want it.
-            Ok(past) => drop(telling.send(past)),
-            Err(error) => tracing::warn!(%error, "the past of the markets cannot be read"),
-        }
+        self.tell_past(telling).await;
         self.catch_up(u64::MAX).await;
         self.follow(&mut incoming).await;
         drop(self.reader);
         if let Err(error) = self.writer.close().await {
             tracing::warn!(%error, "history was not closed in order; nothing is lost");
+        }
+    }
+
+    /// Tells the past of the markets, as long as somebody wants it. The tables go no further meanwhile.
+    async fn tell_past(&self, telling: oneshot::Sender<MarketPast>) {
+        while !telling.is_closed() {
+            match queries::past(&self.reader).await {
+                Ok(past) => return drop(telling.send(past)),
+                Err(error) => {
+                    tracing::warn!(%error, "the past of the markets cannot be read; trying again");
+                    sleep(RETRY).await;
+                }
+            }
         }
     }
 
@@ -218,7 +227,7 @@ impl Projector {
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(error, "history cannot read the journal; trying again");
-                    sleep(RETRY).await;
+                    self.start_over().await;
                 }
             }
         }

@@ -29,7 +29,7 @@ const FENCE_WAIT: &str = "2s";
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made.
 pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long a row that is read, or a statement of the history's, which can be made again, may go without an answer.
+/// How long a row that is read, or a statement that writes the history, which can be made again, may go without an answer.
 pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How long the writer waits for an answer before it looks whether the database is at work on it.
 const PATIENCE: Duration = Duration::from_secs(10);
