@@ -11,7 +11,7 @@ use super::triggers::{armed, reason};
 use crate::domain::ids::OrderId;
 use crate::domain::markets::Market;
 use crate::domain::money::{Amount, Price, Quantity};
-use crate::domain::orders::{Order, OrderStatus, TimeInForce};
+use crate::domain::orders::{CancelReason, Order, OrderStatus, TimeInForce};
 use crate::domain::terms::{Conditional, Level, PriceReference, Terms, Trigger};
 
 /// Places what a fill of `primary` at `price` asks for. What cannot be placed is told as placed and ended, with
@@ -20,15 +20,20 @@ pub(super) fn close(t: &mut Transition<'_>, market: &Market, primary: &Order, pr
     let Some(terms) = primary.terms.as_ref() else { return };
     let Some(closing) = terms.conditional else { return };
     let order = closing_order(t, primary, terms, &closing, qty);
-    let judged = priced(market, order.clone(), &closing, price).and_then(|order| {
-        let order = armed(t.state(), market, order, Some(price))?;
+    let judged = || {
+        let order = armed(t.state(), market, priced(market, order.clone(), &closing, price)?, Some(price))?;
         if order.waits() { Ok(order) } else { ready(t, market, order, Amount::ZERO) }
-    });
+    };
+    // What the account's switch has ended may still fill before Tick, but leaves nothing behind (rule 39).
+    let judged = match t.state().switches.has_ended(primary, t.now()) {
+        true => Err(CancelReason::DeadMansSwitch),
+        false => judged().map_err(|refusal| reason(refusal.code)),
+    };
     match judged {
         Ok(order) => launch(t, market, order),
-        Err(refusal) => {
+        Err(reason) => {
             t.emit(Event::OrderPlaced { order: order.clone(), rests: false });
-            end(t, order, reason(refusal.code));
+            end(t, order, reason);
         }
     }
 }

@@ -303,6 +303,22 @@ fn a_closing_order_is_placed_at_the_limit_of_open_orders_and_counts() {
 }
 
 #[test]
+fn rule_39_a_fill_between_a_switchs_time_and_the_tick_leaves_no_closing_order() {
+    let mut stage = stage();
+    let Command::PlaceOrder(plain) = limit(Side::Buy, "2", "10", None) else { panic!("an order") };
+    let takes_profit = Some((decimal("20"), PriceType::Static));
+    let conditional = Some(AskedConditional { order_type: OrderType::Limit, limit: takes_profit, trigger: None });
+    let terms = Some(Box::new(AskedTerms { conditional, ..AskedTerms::default() }));
+    stage.placed(&bot(1), Command::PlaceOrder(PlaceOrder { terms, ..plain }));
+    stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
+    stage.now = stage.now.plus_us(60 * SECOND);
+    stage.placed(&bot(2), limit(Side::Sell, "1", "10", None));
+    stage.tick(SECOND);
+    assert_eq!(stage.state().orders.open(AccountId(1)).len(), 0);
+    assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 2);
+}
+
+#[test]
 fn an_order_that_is_named_twice_is_shown_once() {
     let mut stage = stage();
     let ids = ["a", "b"].map(|name| (name, stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some(name)))));
