@@ -28,7 +28,7 @@ pub fn initiate(
 ) -> Result<Reply, Reject> {
     let state = t.state();
     if let Some(first) = initiation.client_id.and_then(|id| state.approvals.named(caller.id, id)) {
-        return match first.change == *change {
+        return match first.change == *change && first.strand_pending == initiation.strand_pending {
             true => Ok(Reply::Request(Box::new(first.clone()))),
             false => Err(Reject::field(Code::ClientIdNotUnique, "client_id", "it names another request")),
         };

@@ -323,6 +323,9 @@ fn rule_30_a_members_client_id_is_kept_for_ever() {
     let Reply::Request(again) = stage.run(&member(1), ask("1")).unwrap() else { panic!("a request") };
     assert_eq!((again.id, again.state), (first.id, RequestState::Expired));
     assert_eq!(stage.refused(&member(1), ask("2")), Code::ClientIdNotUnique);
+    let stranding = Initiation { strand_pending: true, ..initiation.clone() };
+    let repeated = Command::Initiate(Box::new(outgoing("1")), stranding);
+    assert_eq!(stage.refused(&member(1), repeated), Code::ClientIdNotUnique, "more than was asked for");
 }
 
 #[test]

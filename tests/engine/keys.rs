@@ -68,13 +68,15 @@ fn rule_3_an_expired_key_is_refused_whether_or_not_tick_has_run() {
 
 #[test]
 fn rule_39_what_an_expired_key_takes_along_is_gone_before_an_edit_revives_it() {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    stage.initiate(&member(1), set(Workflow::InitiateWithdrawal, PolicyTerms::of(2))).unwrap();
     let expiry = |at| SettingsChange { expires_at: Some(Some(at)), ..SettingsChange::default() };
     let end = stage.now.plus_us(60 * SECOND);
     stage.initiate(&member(1), edit(1, expiry(end), None, None)).unwrap();
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     let withdrawal = stage.withdrawal(&bot(1), withdraw("1", None));
     stage.now = end;
+    // It strands no request, for there is none any more.
     stage.initiate(&member(1), edit(1, expiry(end.plus_us(DAY)), None, None)).unwrap();
     assert_eq!(stage.state().keys.service_user(ServiceUserId(1)).status, KeyStatus::Active);
     assert_eq!(stage.state().orders.open(AccountId(1)).len(), 0);

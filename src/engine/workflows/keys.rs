@@ -225,6 +225,10 @@ impl KeyChange {
         };
         let InitiatorId::Member(member) = initiator else { return Ok(()) };
         let before = state.keys.find(organization, *service_user)?;
+        if matches!(self, KeyChange::Edit { .. }) && before.settings.expired(now) {
+            // Its requests end before it is revived.
+            return Ok(());
+        }
         let after = in_force(self.edited(before), now);
         if !after.may_have_requests() {
             return Ok(());
