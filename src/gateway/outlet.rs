@@ -189,7 +189,8 @@ pub struct Outlet {
     seated: AtomicBool,
     /// The socket has left its seat.
     gone: AtomicBool,
-    /// Wakes the session when `slow` or `stopping` is set: one waker for both, since a session polls it each time it waits.
+    /// Wakes the session when `slow`, `stopping` or `revoked_at` is set: one waker for all, since a session polls them when it
+    /// waits.
     alarm: AtomicWaker,
     /// When the right behind the socket ended, in µs; 0 while it has not.
     revoked_at: AtomicU64,
@@ -361,7 +362,7 @@ impl Outlet {
 
     /// Waits until the socket has been too slow for its queue. For its session alone.
     pub async fn too_slow(&self) {
-        self.alarmed(&self.slow).await;
+        self.alarmed(|| self.is_slow()).await;
     }
 
     /// Whether something for the socket was refused: from then on everything is.
@@ -386,7 +387,7 @@ impl Outlet {
 
     /// Waits until the session was told that the server stops. For it alone.
     pub async fn stopping(&self) {
-        self.alarmed(&self.stopping).await;
+        self.alarmed(|| self.stopping.load(Ordering::Acquire)).await;
     }
 
     fn alarm(&self, cause: &AtomicBool) {
@@ -394,22 +395,28 @@ impl Outlet {
         self.alarm.wake();
     }
 
-    async fn alarmed(&self, cause: &AtomicBool) {
+    async fn alarmed(&self, cause: impl Fn() -> bool) {
         std::future::poll_fn(|context| {
             self.alarm.register(context.waker());
-            if cause.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+            if cause() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
     /// Notes when the right behind the socket ended, which it is about to be told.
     pub fn revoked(&self, at: Moment) {
-        self.revoked_at.store(at.0, Ordering::Relaxed);
+        self.revoked_at.store(at.0, Ordering::SeqCst);
+        self.alarm.wake();
     }
 
     /// When the right behind the socket ended, if it did.
     pub fn revoked_at(&self) -> Option<Moment> {
-        Some(Moment(self.revoked_at.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
+        Some(Moment(self.revoked_at.load(Ordering::Acquire))).filter(|at| at.0 > 0)
+    }
+
+    /// Waits until the right behind the socket has ended. For its session alone.
+    pub async fn rights_end(&self) {
+        self.alarmed(|| self.revoked_at().is_some()).await;
     }
 
     /// Leaves a notice about this socket.

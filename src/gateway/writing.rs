@@ -73,8 +73,8 @@ async fn write_all(socket: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8], tak
     Ok(())
 }
 
-/// Waits until a peer that is behind has taken a write, and only a little longer once too much more waits for it or the
-/// server stops. One that makes no progress for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
+/// Waits until a peer that is behind has taken a write, and only a little longer once too much more waits for it, the
+/// server stops or its rights have ended. One that makes no progress for `dead_after` has vanished; TCP alone would try for a quarter of an hour.
 async fn patiently(
     mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
     taken: &AtomicUsize,
@@ -96,6 +96,7 @@ async fn patiently(
             written = progress => if let Some(written) = written { return written },
             () = outlet.too_slow() => break true,
             () = outlet.stopping() => break false,
+            () = outlet.rights_end() => break false,
             () = tokio::time::sleep(dead_after) => return Err(End::Gone),
         }
     };
@@ -116,13 +117,17 @@ mod tests {
 
     use super::super::outlet::Seats;
     use super::*;
+    use crate::domain::time::Moment;
 
     const DEAD_AFTER: Duration = Duration::from_secs(30);
 
     /// How the write of four times as much ends of which a peer takes so much every 20 s.
-    async fn written(each: usize) -> Result<(), End> {
+    async fn written(each: usize, revoked: bool) -> Result<(), End> {
         let (mut socket, mut peer) = duplex(1_024);
         let (seat, _parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if revoked {
+            seat.0.revoked(Moment(1));
+        }
         let (taken, bytes) = (AtomicUsize::new(0), vec![0; 4 * each]);
         let whole = pin!(async { write_all(&mut socket, &bytes, &taken).await.map_err(|_| End::Gone) });
         let reading = async {
@@ -141,8 +146,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn d4_55_a_peer_that_reads_steadily_has_all_the_time_it_takes_and_one_that_reads_next_to_nothing_has_not() {
         let began = Instant::now();
-        assert!(matches!(written(PROGRESS + 1_024).await, Ok(())));
+        assert!(matches!(written(PROGRESS + 1_024, false).await, Ok(())));
         assert!(began.elapsed() > DEAD_AFTER, "{:?}", began.elapsed());
-        assert!(matches!(written(PROGRESS / 4).await, Err(End::Gone)));
+        assert!(matches!(written(PROGRESS / 4, false).await, Err(End::Gone)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d2_27_a_peer_that_reads_steadily_keeps_no_socket_whose_rights_have_ended() {
+        let began = Instant::now();
+        assert!(matches!(written(PROGRESS + 1_024, true).await, Err(End::Gone)));
+        assert_eq!(began.elapsed(), BRIEF + PATIENCE);
     }
 }
