@@ -54,7 +54,8 @@ export function changed(before, now, present) {
   for (const [name, value] of Object.entries(now)) {
     if (!differ(value, before[name])) continue;
     const group = typeof value === "object" && value !== null && !Array.isArray(value);
-    if (!group && differ(before[name], present[name]))
+    // What is as it is asked for is no conflict: this form may have been sent before, and the answer lost.
+    if (!group && differ(before[name], present[name]) && differ(value, present[name]))
       throw new Error(
         `This has changed since the form was opened: ${words(name)}. Look at it, and begin again if need be.`,
       );

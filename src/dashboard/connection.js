@@ -176,7 +176,7 @@ export class Connection extends EventTarget {
     this.#say("lost");
     // A refused upgrade tells no reason; a server that answers otherwise has refused the session.
     if (event.code === 1006) {
-      const up = await fetch("/session", { method: "GET" }).catch(() => null);
+      const up = await fetch("/session", { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => null);
       // It may have been signed out meanwhile.
       if (this.#socket !== socket) return;
       if (up?.status === 401) return this.close("session ended");
