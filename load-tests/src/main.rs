@@ -190,6 +190,9 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
             difference::require_sound(before)?;
         }
     }
+    if args.save.is_some() && args.save == args.html {
+        return Err(LoadError::Setup("--save and --html name the same file".to_owned()));
+    }
     for path in [&args.save, &args.html].into_iter().flatten() {
         if args.before.as_ref().is_some_and(|before| output::is_same_file(before, path)) {
             return Err(LoadError::Setup(format!("{} is the run to compare with, and stays", path.display())));

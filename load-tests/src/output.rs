@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
@@ -43,6 +43,8 @@ pub fn writable(path: &Path) -> Result<(), LoadError> {
 pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), LoadError> {
     let written = || match replaceable(path) {
         Some(file) => {
+            // No more may read it than might read what was there.
+            let mode = fs::metadata(&file).map_or(mode, |old| old.permissions().mode() & mode);
             let (fresh, mut opened) = create_beside(&file, mode)?;
             let filled = opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all());
             let replaced = filled.and_then(|()| fs::rename(&fresh, &file));

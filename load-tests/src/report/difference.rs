@@ -90,7 +90,7 @@ pub fn changes(before: &Record, after: &Record) -> Vec<Change> {
         FIGURES.map(|(figure, take)| {
             let of = |record: &Record| {
                 let rounds = record.series.iter().filter(|series| series.name == name);
-                median(rounds.filter_map(|series| take(&series.figures)))
+                rounds.map(|series| take(&series.figures)).collect::<Option<Vec<_>>>().and_then(median)
             };
             let mut rounds = before.series.iter().chain(&after.series).filter(|series| series.name == name);
             let (name, disturbed) = (format!("{name}: {figure}"), rounds.any(|series| series.disturbed));

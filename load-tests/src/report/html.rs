@@ -159,6 +159,7 @@ fn plots(record: &Record) -> String {
     } else {
         "Requests accepted, or deliveries made, a second."
     };
+    let sparse = "Where there are too few for it, the longest.";
     let all = [
         (
             "Throughput over time",
@@ -171,8 +172,8 @@ fn plots(record: &Record) -> String {
                 lines: over_time(|slice| Some(slice.figures.per_second)),
             },
         ),
-        ("Median latency over time", "", latency(|slice| slice.figures.p50_us)),
-        ("p99 over time", "", latency(|slice| slice.figures.p99_us)),
+        ("Median latency over time", sparse, latency(|slice| slice.figures.p50_us.or(slice.figures.max_us))),
+        ("p99 over time", sparse, latency(|slice| slice.figures.p99_us.or(slice.figures.max_us))),
         ("The server's memory over time", "Resident MiB.", watched(number, |look| look.rss_mib)),
         ("How far the history tables are behind", "Events.", watched(rate, |look| look.history_lag)),
         (
