@@ -33,6 +33,8 @@ const PILED_MIN: usize = 16;
 const FORGETS: u64 = 10_000;
 /// How long what failed waits before it is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a start tries to read the past of the markets. A slow disk gets somewhere each time, a damaged one never does.
+const PAST_TRIES: u32 = 30;
 
 struct Projector {
     writer: HistoryWriter,
@@ -119,16 +121,15 @@ impl Projector {
         }
     }
 
-    /// Tells the past of the markets, as long as somebody wants it. The tables go no further meanwhile.
+    /// Tells the past of the markets, if somebody wants it and it can be read. The tables go no further meanwhile.
     async fn tell_past(&self, telling: oneshot::Sender<MarketPast>) {
-        while !telling.is_closed() {
+        for _ in 0..PAST_TRIES {
             match queries::past(&self.reader).await {
+                // Nobody may want it.
                 Ok(past) => return drop(telling.send(past)),
-                Err(error) => {
-                    tracing::warn!(%error, "the past of the markets cannot be read; trying again");
-                    sleep(RETRY).await;
-                }
+                Err(error) => tracing::warn!(%error, "the past of the markets cannot be read"),
             }
+            sleep(RETRY).await;
         }
     }
 
