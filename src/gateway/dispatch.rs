@@ -17,9 +17,12 @@ use super::session::{Following, Session};
 use super::token::TokenError;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
+use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
+use crate::engine::reference::Reference;
+use crate::engine::reject::{Code, Reject};
 use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
@@ -299,6 +302,11 @@ impl Session {
                 if self.channels.contains_key(&operation) {
                     return self.reply(envelope, Err("Already subscribed"));
                 }
+                let reference = self.gateway.directory.reference();
+                if let Some(unknown) = channel.assets.iter().flatten().find_map(|code| unknown_asset(&reference, code))
+                {
+                    return self.reply(envelope, Err(&unknown.text()));
+                }
                 self.subscriptions += 1;
                 let (number, from_offset) = (self.subscriptions, channel.from_offset);
                 let options = Box::new(channel);
@@ -342,5 +350,13 @@ impl Session {
             Some(symbol) => self.push(|text| envelope.refusal(text, symbol, error)),
             None => self.reply(envelope, Err(error)),
         }
+    }
+}
+
+/// Why a channel cannot be filtered by an asset of this name; it would be silent.
+fn unknown_asset(reference: &Reference, code: &str) -> Option<Reject> {
+    match AssetCode::from(code) {
+        Ok(code) => reference.find_asset(&code).err(),
+        Err(_) => Some(Reject::field(Code::UnknownAsset, "asset", "no asset has so long a name")),
     }
 }

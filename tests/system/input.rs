@@ -124,9 +124,16 @@ async fn a_filter_that_a_channel_does_not_have_is_refused_by_name() {
         ("earn", "asset", json!(["ETH"])),
         ("deposits", "type", json!(["deposit"])),
         ("trade", "type", json!(["trade"])),
+        // Nor would these ever let an item through.
+        ("ledger", "type", json!([])),
+        ("withdrawals", "asset", json!([])),
     ] {
         let refused = bot.refused("subscribe", json!({"channel": channel, field: value})).await;
         assert!(refused.starts_with(&format!("EGeneral:Invalid arguments:{field}: ")), "{channel}: {refused}");
+    }
+    for unknown in ["XBT", "btc", "no-asset-has-so-long-a-name"] {
+        let refused = bot.refused("subscribe", json!({"channel": "withdrawals", "asset": ["BTC", unknown]})).await;
+        assert!(refused.contains("Unknown asset"), "{unknown}: {refused}");
     }
     let asked = json!({"channel": "ledger", "asset": ["BTC"], "type": ["trade"]});
     let acknowledged = bot.call("subscribe", asked).await;

@@ -2,7 +2,8 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{
-    decimal, member, moment, named, optional_short, optional_word, owned, service_user, short, word, workflow,
+    client_id, decimal, member, moment, named, optional_short, optional_word, owned, service_user, short, word,
+    workflow,
 };
 use super::{Message, WireError};
 use crate::access::key::{KeySettings, SettingsChange, network};
@@ -151,7 +152,7 @@ fn initiate<'a>(change: Change, manner: p::Manner<'a>) -> Parsed<'a> {
     let initiation = Initiation {
         execute: manner.execute.unwrap_or(false),
         step: None,
-        client_id: optional_short("client_id", manner.client_id.as_deref())?,
+        client_id: client_id(manner.client_id.as_deref())?,
         strand_pending: manner.strand_pending.unwrap_or(false),
         drawn: None,
     };

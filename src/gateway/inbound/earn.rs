@@ -1,7 +1,7 @@
 //! Earn: what a Service User asks for, and the strategies and rewards of a venue operator.
 
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, decimal, limit, optional_short, organization, short, strategy};
+use super::values::{client_id, cursor, decimal, limit, optional_short, organization, short, strategy};
 use super::{Message, WireError};
 use crate::domain::ids::StrategyId;
 use crate::engine::command::{Command, EarnMove, NewStrategy};
@@ -46,7 +46,7 @@ pub(super) fn earn_allocate<'a>(e: &Message<'a>) -> Parsed<'a> {
         amount: decimal("amount", asked.amount)?,
         allocate: true,
         auto_compound: asked.auto_compound,
-        client_id: optional_short("client_id", asked.client_id.as_deref())?,
+        client_id: client_id(asked.client_id.as_deref())?,
     };
     Ok((asked.token, Body::Command(Command::Earn(command))))
 }
@@ -58,7 +58,7 @@ pub(super) fn earn_deallocate<'a>(e: &Message<'a>) -> Parsed<'a> {
         amount: decimal("amount", asked.amount)?,
         allocate: false,
         auto_compound: None,
-        client_id: optional_short("client_id", asked.client_id.as_deref())?,
+        client_id: client_id(asked.client_id.as_deref())?,
     };
     Ok((asked.token, Body::Command(Command::Earn(command))))
 }

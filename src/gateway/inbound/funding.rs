@@ -2,7 +2,9 @@
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, decimal, deposit, limit, method, optional_short, owned, period, short, withdrawal};
+use super::values::{
+    client_id, cursor, decimal, deposit, limit, method, optional_short, owned, period, short, withdrawal,
+};
 use super::{Message, WireError};
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
@@ -62,7 +64,7 @@ pub(super) fn withdraw<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Withdraw<'_> = params(e)?;
     let command = Command::Withdraw(Withdraw {
         change: withdrawal_change(&asked.asset, &asked.key, asked.amount)?,
-        client_id: optional_short("client_id", asked.client_id.as_deref())?,
+        client_id: client_id(asked.client_id.as_deref())?,
         max_fee: asked.max_fee.map(|fee| decimal("max_fee", fee)).transpose()?,
         address: owned(&asked.address),
     });

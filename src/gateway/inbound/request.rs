@@ -179,6 +179,11 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         let owned = read.transpose()?.map(|list| list.iter().map(|name| (**name).to_owned()).collect());
         Ok::<Option<Vec<String>>, WireError>(owned)
     };
+    // It would be acknowledged and silence the channel.
+    let filter = |field, list: Option<Names<'_>>, refusal| match names(list, refusal)? {
+        Some(none) if none.is_empty() => Err(WireError::field(field, "name one, or leave it out")),
+        list => Ok(list),
+    };
     let channel = Subscription {
         symbols: names(asked.symbol, "Symbol field must be an array")?,
         depth: asked.depth,
@@ -191,8 +196,8 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         ratecounter: asked.ratecounter.unwrap_or(false),
         cancel_on_disconnect: asked.cancel_on_disconnect.unwrap_or(false),
         from_offset: asked.from_offset,
-        assets: names(asked.asset, "Asset field must be an array")?,
-        types: match names(asked.r#type, "Type field must be an array")? {
+        assets: filter("asset", asked.asset, "Asset field must be an array")?,
+        types: match filter("type", asked.r#type, "Type field must be an array")? {
             Some(types) => Some(types.iter().map(|name| entry_type(name)).collect::<Result<_, _>>()?),
             None => None,
         },

@@ -10,7 +10,7 @@ use crate::domain::ids::{
 };
 use crate::domain::limits::PAGE_MAX;
 use crate::domain::named::Named;
-use crate::domain::text::{ClientOrderId, is_client_order_id};
+use crate::domain::text::{ClientId, ClientOrderId, is_client_order_id};
 use crate::domain::time::{Moment, Period};
 use crate::engine::entries::TYPES;
 use crate::wire::leaf::{Number, Text};
@@ -31,6 +31,14 @@ pub(super) fn optional_short<const N: usize>(
     text: Option<&str>,
 ) -> Result<Option<ArrayString<N>>, WireError> {
     text.map(|text| short(field, text)).transpose()
+}
+
+/// What a client calls a request. An empty one is no name, and would be the same for all that leave it empty.
+pub(super) fn client_id(text: Option<&str>) -> Result<Option<ClientId>, WireError> {
+    match text {
+        Some("") => Err(WireError::field("client_id", "give at least a byte, or leave it out")),
+        text => optional_short("client_id", text),
+    }
 }
 
 /// What a text stands for, refused with `advice` if it stands for nothing.
