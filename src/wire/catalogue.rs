@@ -184,11 +184,18 @@ fn file(name: &str, make: &Make) -> (String, String) {
 
 fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
     let mut properties = json!({"method": {"const": name}, "req_id": {"type": "integer"}});
+    let mut required = vec!["method"];
     if operation != Operation::Ping {
         let (params, _) = types(operation);
-        properties["params"] = json!(params(g));
+        let params = json!(params(g));
+        // Only what needs nothing may be left out.
+        let defined = params["$ref"].as_str().and_then(|name| g.definitions().get(name.rsplit('/').next()?));
+        if defined.is_some_and(|of| of["required"].as_array().is_some_and(|needed| !needed.is_empty())) {
+            required.push("params");
+        }
+        properties["params"] = params;
     }
-    json!({"type": "object", "properties": properties, "required": ["method"], "additionalProperties": false})
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 /// The two forms of a reply, with `result` or with `error`; `pong` has a form of its own.
