@@ -19,7 +19,7 @@ use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
 use crate::gateway::credentials::ApiCredentials;
-use crate::gateway::secrets::{MasterKey, write_private};
+use crate::gateway::secrets::{MASTER_KEY_VARIABLE, MasterKey, refuse_inside, write_private};
 use crate::sequencer::recovery::verify;
 use crate::sequencer::{Recovered, Release, Released};
 use crate::server::{self, Plan, Server};
@@ -135,9 +135,10 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
         }
         Action::Serve { config } => serve(&config).await,
         Action::Schemas { dir } => {
-            std::fs::create_dir_all(&dir)?;
+            let failed = |error| format!("{}: {error}", dir.display());
+            std::fs::create_dir_all(&dir).map_err(failed)?;
             for (name, text) in crate::wire::published() {
-                std::fs::write(dir.join(name), text)?;
+                std::fs::write(dir.join(name), text).map_err(failed)?;
             }
             Ok(())
         }
@@ -185,6 +186,10 @@ async fn init(
     }
     let chosen = data.map(std::path::absolute).transpose()?;
     let data = chosen.clone().unwrap_or_else(|| dir.join("data"));
+    let given = MasterKey::given()?;
+    if given.is_none() {
+        refuse_inside(&key_file, &data)?;
+    }
     let mut config = Config::default();
     (config.data_dir, config.database) = (data.clone(), database);
     let storage = server::storage(&config)?;
@@ -197,8 +202,14 @@ async fn init(
     let text = config::commented(chosen.as_deref(), config.database.as_ref());
     write_private(&settings, text.as_bytes()).map_err(|error| format!("{}: {error}", settings.display()))?;
     let mut unfinished = Unfinished(vec![&settings]);
-    let master = MasterKey::generate(&key_file)?;
-    unfinished.0.push(&key_file);
+    let (master, kept) = match given {
+        Some(master) => (master, format!("from {MASTER_KEY_VARIABLE}")),
+        None => {
+            let master = MasterKey::generate(&key_file)?;
+            unfinished.0.push(&key_file);
+            (master, format!("{} (keep a copy apart from the data)", key_file.display()))
+        }
+    };
     let credentials = ApiCredentials::generate();
     let key = VenueKey {
         id: VenueKeyId(1),
@@ -210,10 +221,8 @@ async fn init(
         expired: false,
     };
     let text = format!(
-        "settings    {}\nmaster key  {} (keep a copy apart from the data)\ndata        {}\nvenue key   {}\n\
-         secret      {} (shown this once)\n",
+        "settings    {}\nmaster key  {kept}\ndata        {}\nvenue key   {}\nsecret      {} (shown this once)\n",
         settings.display(),
-        key_file.display(),
         data.display(),
         credentials.api_key,
         credentials.secret_text().as_str()
@@ -280,12 +289,13 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     storage.check_log()?;
     let reader = storage.reader().await?;
     let verified = verify(&reader, snapshots).await?;
-    println!("events      {}", verified.seq);
-    println!("chain       {}", hex::encode(verified.chain));
-    println!("state       {}", hex::encode(verified.state));
-    println!("snapshots   {} agree with the replay", verified.snapshots);
+    let mut output = std::io::stdout();
+    writeln!(output, "events      {}", verified.seq)?;
+    writeln!(output, "chain       {}", hex::encode(verified.chain))?;
+    writeln!(output, "state       {}", hex::encode(verified.state))?;
+    writeln!(output, "snapshots   {} agree with the replay", verified.snapshots)?;
     let Some(file) = head else {
-        println!("sound; whether the tail was cut cannot be told without a head file");
+        writeln!(output, "sound; whether the tail was cut cannot be told without a head file")?;
         return Ok(());
     };
     let head = read_head(file)?.ok_or_else(|| format!("there is no {}", file.display()))?;
@@ -293,7 +303,7 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     if there != Some(head.digest) {
         return Err(format!("the journal does not hold what it held at sequence {}: its tail was cut", head.seq).into());
     }
-    println!("sound, and holds everything up to the head at sequence {}", head.seq);
+    writeln!(output, "sound, and holds everything up to the head at sequence {}", head.seq)?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// The environment variable that carries the master key in base64; it wins over a file.
-const MASTER_KEY_VARIABLE: &str = "COUNTERSIGN_MASTER_KEY";
+pub const MASTER_KEY_VARIABLE: &str = "COUNTERSIGN_MASTER_KEY";
 
 const NONCE_BYTES: usize = 24;
 
@@ -98,12 +98,18 @@ impl fmt::Debug for MasterKey {
 impl MasterKey {
     /// The key from the environment, else from `file`, which must lie outside `data_dir`.
     pub fn load(file: Option<&Path>, data_dir: &Path) -> Result<Self, MasterKeyError> {
-        if let Ok(text) = std::env::var(MASTER_KEY_VARIABLE) {
-            return Self::from_text(&Zeroizing::new(text)).map_err(|_| MasterKeyError::Variable);
+        if let Some(key) = Self::given()? {
+            return Ok(key);
         }
         let file = file.ok_or(MasterKeyError::Missing)?;
         refuse_inside(file, data_dir)?;
         Self::from_file(file)
+    }
+
+    /// The key from the environment, if there is one.
+    pub fn given() -> Result<Option<Self>, MasterKeyError> {
+        let Ok(text) = std::env::var(MASTER_KEY_VARIABLE) else { return Ok(None) };
+        Self::from_text(&Zeroizing::new(text)).map(Some).map_err(|_| MasterKeyError::Variable)
     }
 
     /// The key from a file that only its owner may use. Where the file lies is not judged: the
@@ -169,8 +175,14 @@ impl MasterKey {
     }
 }
 
-fn refuse_inside(file: &Path, data_dir: &Path) -> Result<(), MasterKeyError> {
-    let file_at = fs::canonicalize(file).map_err(|source| file_error(file, source))?;
+/// Refuses a key file that lies in the data directory: whoever copies the data would have the key.
+///
+/// # Errors
+/// When it does, or it cannot be told.
+pub fn refuse_inside(file: &Path, data_dir: &Path) -> Result<(), MasterKeyError> {
+    // One that is yet to be made will be where its directory is.
+    let there = if file.exists() { file } else { file.parent().unwrap_or(file) };
+    let file_at = fs::canonicalize(there).map_err(|source| file_error(file, source))?;
     // A data directory that is not there yet holds nothing.
     let inside = fs::canonicalize(data_dir).is_ok_and(|dir| file_at.starts_with(dir));
     if inside { Err(MasterKeyError::InsideData(file.to_owned())) } else { Ok(()) }
