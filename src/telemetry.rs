@@ -4,7 +4,7 @@
 pub mod histogram;
 
 use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
 use tracing::Level;
@@ -25,7 +25,8 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 pub fn ended(error: &dyn Display) {
     match FORMAT.get() {
         Some(LogFormat::Json) => tracing::error!(%error, "the process ends"),
-        _ => eprintln!("countersign: {error}"),
+        // If nobody can be told, the exit code says it.
+        _ => drop(writeln!(std::io::stderr(), "countersign: {error}")),
     }
 }
 

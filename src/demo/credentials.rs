@@ -6,10 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, at, write_private};
 use crate::gateway::credentials::ApiCredentials;
 use crate::gateway::passwords::{new_bearer_token, new_totp_secret};
-use crate::gateway::secrets::write_private;
 
 const FILE: &str = "demo.json";
 
@@ -38,6 +37,8 @@ pub struct Credentials {
     pub service_users: Vec<Key>,
     pub venue: Key,
     pub maker: Key,
+    /// Whether the story was played, or has begun.
+    pub played: bool,
 }
 
 /// Acme's Service Users, in order of their numbers.
@@ -64,21 +65,27 @@ impl Credentials {
             service_users: SERVICE_USERS.iter().map(|name| key(name)).collect(),
             venue: key(""),
             maker: key("Market Maker"),
+            played: false,
         }
     }
 
     /// Those of an earlier run.
     pub fn load(dir: &Path) -> Result<Option<Credentials>, Failure> {
-        match std::fs::read_to_string(dir.join(FILE)) {
-            Ok(text) => Ok(Some(serde_json::from_str(&text)?)),
+        let file = dir.join(FILE);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => {
+                let kept = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+                Ok(Some(kept))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(at(&file)(error)),
         }
     }
 
     /// Keeps them for the next run, for their owner alone to read.
     pub fn save(&self, dir: &Path) -> Result<(), Failure> {
-        Ok(write_private(&dir.join(FILE), serde_json::to_string_pretty(self)?.as_bytes())?)
+        let file = dir.join(FILE);
+        write_private(&file, &serde_json::to_string_pretty(self)?).map_err(at(&file))
     }
 
     /// What the ready file holds.

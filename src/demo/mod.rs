@@ -6,7 +6,8 @@ mod maker;
 mod story;
 mod world;
 
-use std::io::{ErrorKind, Write};
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -42,12 +43,11 @@ pub struct Options {
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     let scratch = Scratch::new(options.data.as_deref())?;
     let dir = scratch.dir.clone();
-    std::fs::create_dir_all(&dir)?;
+    std::fs::create_dir_all(&dir).map_err(at(&dir))?;
     let kept = Credentials::load(&dir)?;
-    let fresh = kept.is_none();
     let key_file = dir.join("master.key");
     let master = if key_file.exists() { MasterKey::from_file(&key_file)? } else { MasterKey::generate(&key_file)? };
-    let credentials = match kept {
+    let mut credentials = match kept {
         Some(kept) => kept,
         None => {
             let credentials = Credentials::generate();
@@ -65,11 +65,14 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let mut server = Server::start(Plan { config, master, genesis }).await?;
     let address = server.address();
     let maker = maker::Maker::start(address, credentials.maker.clone()).await?;
-    let played = if fresh {
-        story::play(address, &credentials).await
-    } else {
-        println!("The world is there already; the story is not played again.");
+    let played = if credentials.played {
+        tell("The world is there already; the story is not played again.");
         Ok(())
+    } else {
+        // One that breaks off cannot be played again: some of it has happened.
+        credentials.played = true;
+        credentials.save(&dir)?;
+        story::play(address, &credentials).await
     };
     let served = match played {
         Ok(()) if !options.once => serve(&mut server, &credentials, options.ready_file.as_deref(), stop).await,
@@ -80,6 +83,16 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     served
 }
 
+/// Names the file that an error is about.
+fn at(file: &Path) -> impl Fn(io::Error) -> Failure {
+    move |error| format!("{}: {error}", file.display()).into()
+}
+
+/// Says a line on standard output. Where nobody can be told, the demo goes on all the same.
+fn tell(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 async fn serve(
     server: &mut Server,
     credentials: &Credentials,
@@ -88,9 +101,9 @@ async fn serve(
 ) -> Result<(), Failure> {
     let ready = credentials.ready(server.address());
     if let Some(file) = ready_file {
-        write_private(file, &(serde_json::to_string_pretty(&ready)? + "\n"))?;
+        write_private(file, &(serde_json::to_string_pretty(&ready)? + "\n")).map_err(at(file))?;
     }
-    print!("{}", credentials.guide(server.address()));
+    tell(credentials.guide(server.address()).trim_end());
     tokio::select! {
         // The stop that follows says why.
         _ = server.failed() => {}

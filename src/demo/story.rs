@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::client::{Client, code};
 use super::credentials::Credentials;
+use super::{Failure, tell};
 
 fn say(who: &str, words: impl std::fmt::Display) {
-    println!("{who:>13}  {words}");
+    tell(format_args!("{who:>13}  {words}"));
 }
 
 fn expect(holds: bool, what: &str, found: &Value) -> Result<(), Failure> {
@@ -22,7 +22,7 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
 
 /// Plays it.
 pub async fn play(address: SocketAddr, credentials: &Credentials) -> Result<(), Failure> {
-    println!("Countersign: a service user signs, a member countersigns.\n");
+    tell("Countersign: a service user signs, a member countersigns.\n");
     say("world", "Acme holds 1,000,000 USD, 10 BTC, 200 ETH, 1,000 SOL; Liquidity's market maker quotes.");
     say("world", "Withdrawals need one Member's approval, Execute is not allowed; nothing else is under a policy.");
     let mut bot = Client::signed(address, &credentials.service_users[0]).await?;
@@ -145,6 +145,6 @@ async fn books(bot: &mut Client) -> Result<(), Failure> {
         "Treasury Bot",
         format!("reads its ledger: BTC {} fee {} balance {}", entry["amount"], entry["fee"], entry["balance"]),
     );
-    println!("\nThe demo is complete; every step went as expected.");
+    tell("\nThe demo is complete; every step went as expected.");
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use super::world::MASTER;
+
 fn countersign(arguments: &[&str], dir: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_countersign")).args(arguments).current_dir(dir).output().unwrap()
 }
@@ -201,6 +203,36 @@ fn a_variable_that_is_wrong_is_named() {
         assert_eq!(output.status.code(), Some(1), "{variable}");
         assert!(err(&output).contains(&format!("countersign: {variable}")), "{}", err(&output));
     }
+}
+
+/// As with `| head`, or on a full disk.
+#[test]
+fn what_can_no_longer_be_told_does_not_end_the_demo_and_fails_verify() {
+    let (dir, _) = initialised();
+    let untold = |arguments: &[&str]| {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(arguments).current_dir(dir.path()).stdout(full).output().unwrap()
+    };
+    let verified = untold(&["verify", "--data", "data"]);
+    assert_eq!(verified.status.code(), Some(1), "{}", err(&verified));
+    assert!(err(&verified).contains("No space left"), "{}", err(&verified));
+    let demo = untold(&["demo", "--once", "--port", "0"]);
+    assert!(demo.status.success(), "{}", err(&demo));
+}
+
+#[test]
+fn init_seals_under_the_key_of_the_environment_and_makes_none_that_lies_with_the_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let inside = countersign(&["init", "--data", "."], dir.path());
+    assert!(!inside.status.success());
+    assert!(err(&inside).contains("is inside the data directory"), "{}", err(&inside));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("init").current_dir(dir.path()).env("COUNTERSIGN_MASTER_KEY", MASTER);
+    let given = command.output().unwrap();
+    assert!(out(&given).contains("from COUNTERSIGN_MASTER_KEY"), "{}", err(&given));
+    assert!(!dir.path().join("master.key").exists());
 }
 
 #[test]
