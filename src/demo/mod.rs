@@ -71,8 +71,10 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     } else {
         // One that breaks off cannot be played again: some of it has happened.
         credentials.played = true;
-        credentials.save(&dir)?;
-        story::play(address, &credentials).await
+        match credentials.save(&dir) {
+            Ok(()) => story::play(address, &credentials).await,
+            failed => failed,
+        }
     };
     let served = match played {
         Ok(()) if !options.once => serve(&mut server, &credentials, options.ready_file.as_deref(), stop).await,
@@ -121,7 +123,9 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    create_private(&fresh)?.write_all(text.as_bytes())?;
+    let mut written = create_private(&fresh)?;
+    written.write_all(text.as_bytes())?;
+    written.sync_all()?;
     std::fs::rename(&fresh, file)
 }
 

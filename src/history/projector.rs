@@ -124,6 +124,9 @@ impl Projector {
     /// Tells the past of the markets, if somebody wants it and it can be read. The tables go no further meanwhile.
     async fn tell_past(&self, telling: oneshot::Sender<MarketPast>) {
         for _ in 0..PAST_TRIES {
+            if telling.is_closed() {
+                return;
+            }
             match queries::past(&self.reader).await {
                 // Nobody may want it.
                 Ok(past) => return drop(telling.send(past)),
