@@ -170,7 +170,7 @@ fn offer(state: &State, caller: ServiceCaller, strategy: &Strategy) -> Offer {
 /// `earn_allocations`.
 pub fn allocations(state: &State, account: AccountId, filter: &EarnFilter, now: Moment) -> Result<Allocations, Reject> {
     let only = asset(state, filter.asset.as_ref())?;
-    let usual = || AssetCode::from(CONVERTED).ok().and_then(|code| state.reference.find_asset(&code).ok());
+    let usual = || state.reference.find_asset(CONVERTED).ok();
     let converted = match &filter.converted {
         Some(code) => asset(state, Some(code))?,
         None => usual().map(|asset| asset.id),

@@ -67,7 +67,7 @@ impl Reference {
     }
 
     /// The asset that a client names.
-    pub fn find_asset(&self, code: &AssetCode) -> Result<&Asset, Reject> {
+    pub fn find_asset(&self, code: &str) -> Result<&Asset, Reject> {
         let found = self.asset_by_code.get(code).map(|id| self.asset(*id));
         found.ok_or_else(|| Reject::field(Code::UnknownAsset, "asset", "name an asset of the instrument channel"))
     }

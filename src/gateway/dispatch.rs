@@ -17,12 +17,9 @@ use super::session::{Following, Session};
 use super::token::TokenError;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
-use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::query::Query;
-use crate::engine::reference::Reference;
-use crate::engine::reject::{Code, Reject};
 use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
@@ -303,8 +300,9 @@ impl Session {
                     return self.reply(envelope, Err("Already subscribed"));
                 }
                 let reference = self.gateway.directory.reference();
-                if let Some(unknown) = channel.assets.iter().flatten().find_map(|code| unknown_asset(&reference, code))
-                {
+                // Such a filter would silence the channel.
+                let mut assets = channel.assets.iter().flatten();
+                if let Some(unknown) = assets.find_map(|code| reference.find_asset(code).err()) {
                     return self.reply(envelope, Err(&unknown.text()));
                 }
                 self.subscriptions += 1;
@@ -350,13 +348,5 @@ impl Session {
             Some(symbol) => self.push(|text| envelope.refusal(text, symbol, error)),
             None => self.reply(envelope, Err(error)),
         }
-    }
-}
-
-/// Why a channel cannot be filtered by an asset of this name; it would be silent.
-fn unknown_asset(reference: &Reference, code: &str) -> Option<Reject> {
-    match AssetCode::from(code) {
-        Ok(code) => reference.find_asset(&code).err(),
-        Err(_) => Some(Reject::field(Code::UnknownAsset, "asset", "no asset has so long a name")),
     }
 }

@@ -13,7 +13,7 @@ use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{OrderId, Seq};
 use crate::domain::orders::Order;
-use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
 use crate::engine::command::OrderRef;
 use crate::engine::entries::Entry;
@@ -179,15 +179,11 @@ impl Session {
 
 /// The rows that a page asks for, its names resolved.
 fn wanted(page: &Page, reference: &Reference) -> Result<Wanted, Reject> {
-    let unknown = |field| Reject::invalid(field, "no such name");
     let market = page.symbol.as_deref().map(|symbol| {
-        let symbol = Symbol::from(symbol).map_err(|_| unknown("symbol"))?;
+        let symbol = Symbol::from(symbol).map_err(|_| Reject::invalid("symbol", "no such name"))?;
         reference.find_market(&symbol).map(|market| market.id)
     });
-    let asset = page.asset.as_deref().map(|code| {
-        let code = AssetCode::from(code).map_err(|_| unknown("asset"))?;
-        reference.find_asset(&code).map(|asset| asset.id)
-    });
+    let asset = page.asset.as_deref().map(|code| reference.find_asset(code).map(|asset| asset.id));
     Ok(Wanted {
         market: market.transpose()?,
         asset: asset.transpose()?,

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::markets::{Market, MarketStatus};
-use crate::domain::text::{AssetCode, Symbol};
+use crate::domain::text::Symbol;
 use crate::engine::reference::Reference;
 use crate::wire::leaf::Object;
 use crate::wire::published;
@@ -149,7 +149,7 @@ async fn assets(State(gateway): State<Arc<Gateway>>, names: Names) -> Json<Envel
         return found(BTreeMap::new());
     }
     let reference = gateway.directory.reference();
-    let find = |name: &str| AssetCode::from(name).ok().and_then(|code| reference.find_asset(&code).ok());
+    let find = |name: &str| reference.find_asset(name).ok();
     match chosen(names.asset.as_deref(), reference.assets(), |asset| asset.code.to_string(), find) {
         Some(chosen) => found(chosen.into_iter().map(|(name, asset)| (name, AssetInfo::new(asset))).collect()),
         None => refused("EQuery:Unknown asset"),

@@ -190,8 +190,7 @@ fn plots(record: &Record) -> String {
     ];
     let drawn = all.into_iter().filter_map(|(title, about, plot)| {
         let (svg, legend) = (plot.svg()?, plot.legend());
-        let about = if about.is_empty() { String::new() } else { format!("<p class=\"quiet\">{about}</p>") };
-        Some(format!("<section><h2>{title}</h2>{about}<figure>{svg}</figure>{legend}</section>"))
+        Some(format!("<section><h2>{title}</h2><p class=\"quiet\">{about}</p><figure>{svg}</figure>{legend}</section>"))
     });
     drawn.collect()
 }
