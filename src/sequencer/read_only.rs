@@ -8,12 +8,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::batch::{Release, Released};
-use super::handle::{Answer, Submission, Taken, Work};
+use super::handle::{Answer, Inbox, Submission, Taken, Work};
 use super::{Sequencer, recovery};
 use crate::domain::time::Moment;
 use crate::engine::Engine;
 use crate::engine::reject::{Code, Reject};
-use crate::storage::Journal;
 use crate::storage::journal::JournalError;
 
 /// How often it is tried whether the storage takes writes again.
@@ -44,19 +43,22 @@ impl<R: Release> Sequencer<R> {
     /// # Errors
     /// As [`read_only`](Sequencer::read_only).
     pub(super) async fn until_writable(&mut self, cause: JournalError) -> Result<(), JournalError> {
-        {
-            let Sequencer { engine, journal, inbox, clock, release, .. } = self;
-            let mut writable = pin!(writable(journal));
-            loop {
-                tokio::select! {
-                    biased;
-                    // A probe takes as long as the disk does; who reads does not wait for it.
-                    probed = &mut writable => break probed?,
-                    next = inbox.next() => match next {
-                        Some(taken) => look_up(engine, (*clock)(), taken, release, inbox.waiting()),
-                        None => return Err(cause),
-                    },
-                }
+        let Sequencer { engine, journal, inbox, clock, release, .. } = self;
+        let mut reads = Reads { engine, inbox, clock: *clock, release };
+        loop {
+            if reads.until(sleep(PROBE)).await.is_none() {
+                return Err(cause);
+            }
+            // A probe takes as long as the disk does; who reads does not wait for it.
+            let mut probe = pin!(journal.probe());
+            let Some(probed) = reads.until(probe.as_mut()).await else {
+                // What it does to the disk ends before another process may have the fence.
+                let _ = probe.await;
+                return Err(cause);
+            };
+            match probed {
+                Err(error) if is_passing(&error) => {}
+                probed => break probed?,
             }
         }
         if let Err(error) = self.go_back().await {
@@ -102,31 +104,40 @@ impl<R: Release> Sequencer<R> {
     }
 }
 
-/// Tries each second whether the storage takes writes again, until it does.
-///
-/// # Errors
-/// When it never will.
-async fn writable(journal: &mut Journal) -> Result<(), JournalError> {
-    loop {
-        sleep(PROBE).await;
-        match journal.probe().await {
-            Err(error) if is_passing(&error) => {}
-            probed => return probed,
-        }
-    }
+/// Serves reads of a state of which nothing is on its way to the disk.
+struct Reads<'a, R: Release> {
+    engine: &'a Engine,
+    inbox: &'a mut Inbox<R::Ticket>,
+    clock: fn() -> Moment,
+    release: &'a mut R,
 }
 
-/// Answers queries at once, for nothing of the state is on its way to the disk, and refuses commands.
-fn look_up<R: Release>(engine: &Engine, now: Moment, taken: Taken<R::Ticket>, release: &mut R, waiting: usize) {
-    let look_up = |Submission { by, work, ticket }| {
-        let outcome = match work {
-            Work::Command(_) => Err(Reject::of(Code::ReadOnly)),
-            Work::Query(query) => engine.query(now, &by, &query).map(Answer::View),
+impl<R: Release> Reads<'_, R> {
+    /// Answers what comes until `done` is; `None` when the queue is closed before that.
+    async fn until<T>(&mut self, done: impl Future<Output = T>) -> Option<T> {
+        let mut done = pin!(done);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut done => return Some(outcome),
+                taken = self.inbox.next() => self.look_up(taken?),
+            }
+        }
+    }
+
+    /// Answers queries at once, and refuses commands.
+    fn look_up(&mut self, taken: Taken<R::Ticket>) {
+        let now = (self.clock)();
+        let look_up = |Submission { by, work, ticket }| {
+            let outcome = match work {
+                Work::Command(_) => Err(Reject::of(Code::ReadOnly)),
+                Work::Query(query) => self.engine.query(now, &by, &query).map(Answer::View),
+            };
+            (ticket, outcome)
         };
-        (ticket, outcome)
-    };
-    let answers = taken.submissions.into_iter().map(look_up).collect();
-    release.release(Released { events: Arc::default(), answers, waiting });
+        let answers = taken.submissions.into_iter().map(look_up).collect();
+        self.release.release(Released { events: Arc::default(), answers, waiting: self.inbox.waiting() });
+    }
 }
 
 /// Whether a journal that failed so may take writes again.

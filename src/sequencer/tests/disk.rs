@@ -86,6 +86,19 @@ async fn d6_70_reads_do_not_wait_for_a_disk_that_takes_its_time_with_a_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d6_70_a_stop_waits_for_the_probe_that_is_under_way() {
+    let disk = Disk::default();
+    let ended = play(&disk, async |mut asking| {
+        disk.fail(Fault::Unsynced { survives: true });
+        assert_eq!(asking.ask([open_session(1)]).await, [UNKNOWN]);
+        disk.slow(100_000);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    });
+    assert!(matches!(ended.await, Err(JournalError::Unsynced(_))));
+    assert_eq!(Journal::Memory(disk.journal().unwrap()).head().seq, 1, "it made sure that the batch cannot come back");
+}
+
+#[tokio::test(start_paused = true)]
 async fn d6_70_a_start_on_a_full_disk_answers_what_is_stored_and_goes_on_when_it_has_room() {
     let disk = Disk::default();
     play(&disk, async |_| ()).await.unwrap();
