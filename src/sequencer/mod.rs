@@ -145,11 +145,10 @@ impl Recovered {
         &self.state
     }
 
-    /// The last events, oldest first, about `max` of them: what streams can resume over. Asked of what is recovered, for
-    /// its rows were found to be whole.
+    /// The last events, oldest first, about `max` of them: what streams can resume over.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// When the journal cannot be read, or its rows do not follow from each other.
     pub async fn recent(&self, max: u64) -> Result<Vec<Arc<Stamped>>, RecoveryError> {
         recovery::recent(&self.reader, max).await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Stamped;
 use super::codec::{self, CodecError};
-use super::replay::{PAGE, Replay};
+use super::replay::{self, PAGE, Replay};
 use crate::domain::ids::Seq;
 use crate::engine::state::State;
 use crate::storage::journal::JournalError;
@@ -99,8 +99,10 @@ pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Ver
             let at = replay.state.seq.0;
             let Some(oldest) = snapshots.pop_if(|snapshot| snapshot.seq == at) else { return Ok(()) };
             agreed += 1;
-            let same = (oldest.chain, oldest.digest) == (replay.chain, replay.state.digest());
-            if same { Ok(()) } else { Err(RecoveryError::Diverged { at }) }
+            let digest = replay.state.digest();
+            let same = oldest.chain == replay.chain && oldest.digest == digest;
+            // What the file says of itself, and what is in it.
+            if same && State::digest_of(&oldest.body) == digest { Ok(()) } else { Err(RecoveryError::Diverged { at }) }
         })
         .await?;
     if let Some(beyond) = snapshots.pop() {
@@ -112,18 +114,27 @@ pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Ver
     Ok(Verified { seq: state.seq.0, chain, state: state.digest(), snapshots: agreed })
 }
 
-/// The last events of a journal whose rows are whole, oldest first, about `max` of them.
+/// The last events, oldest first, about `max` of them. A start that has a snapshot checks no row before it, so these are
+/// checked here.
+///
+/// # Errors
+/// When the journal cannot be read, or a row does not follow from the row before it.
 pub async fn recent(reader: &JournalReader, max: u64) -> Result<Vec<Arc<Stamped>>, RecoveryError> {
     let mut events = Vec::new();
-    let mut next = reader.last_seq().await?.saturating_sub(max) + 1;
+    let first = reader.last_seq().await?.saturating_sub(max) + 1;
+    let Some(row) = reader.rows(first, u64::MAX, 1).await?.pop() else { return Ok(events) };
+    let mut next = row.first_seq;
+    let nothing = || JournalError::Corrupt { at: next, why: "no row ends before it".to_owned() };
+    let mut chain = reader.digest_before(next).await?.ok_or_else(nothing)?;
     loop {
         let rows = reader.rows(next, u64::MAX, PAGE).await?;
-        let Some(last) = rows.last() else { return Ok(events) };
-        next = last.next_seq();
+        if rows.is_empty() {
+            return Ok(events);
+        }
         for row in rows {
-            let at = row.first_seq;
-            let held = codec::events(&row).map_err(|error| RecoveryError::Codec { at, error })?;
-            events.extend(held.map(Arc::new));
+            let decoded = replay::decode(&row, next, &chain)?;
+            events.extend(codec::stamped(decoded.entries, next).map(Arc::new));
+            (next, chain) = (row.next_seq(), decoded.chain);
         }
     }
 }

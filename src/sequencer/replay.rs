@@ -89,9 +89,9 @@ impl Replay {
 }
 
 /// What a row holds, and the chain up to and with it.
-struct Decoded {
-    entries: Vec<Entry>,
-    chain: Digest,
+pub(super) struct Decoded {
+    pub(super) entries: Vec<Entry>,
+    pub(super) chain: Digest,
 }
 
 /// A thread that checks and decodes rows in the order in which they are given.
@@ -133,7 +133,10 @@ impl Decoder {
 }
 
 /// Checks that a row follows from what is before it, and decodes it.
-fn decode(row: &Row, next: u64, chain: &Digest) -> Result<Decoded, RecoveryError> {
+///
+/// # Errors
+/// When it does not follow.
+pub(super) fn decode(row: &Row, next: u64, chain: &Digest) -> Result<Decoded, RecoveryError> {
     let Row { first_seq: at, count, format, ref body, digest } = *row;
     let damaged = |why: &str| RecoveryError::from(JournalError::Corrupt { at, why: why.to_owned() });
     if at != next {

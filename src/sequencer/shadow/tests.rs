@@ -119,6 +119,8 @@ async fn damaged_snapshots_are_passed_over_and_the_journal_replayed() {
     followed.disk.damage(|_, snapshots| snapshots.iter_mut().for_each(|snapshot| snapshot.body[0] ^= 1));
     let recovered = recover(&followed.reader(), &followed.snapshots()).await.unwrap();
     assert_eq!(Ending::of(&recovered), whole);
+    let verified = verify(&followed.reader(), &followed.snapshots()).await;
+    assert!(matches!(verified, Err(RecoveryError::Diverged { at: 10 })), "{verified:?}");
 }
 
 #[tokio::test]

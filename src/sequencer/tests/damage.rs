@@ -8,6 +8,7 @@ use crate::domain::markets::MarketStatus;
 use crate::engine::deposits::{Deposit, DepositAddress, DepositStatus};
 use crate::engine::ledger::{Party, Posting};
 use crate::storage::head::{check_head, write_head};
+use crate::storage::journal::Row;
 
 /// Rows of the journal, each of one asset.
 const ROWS: u16 = 12;
@@ -123,6 +124,28 @@ async fn d6_69_a_last_row_that_says_it_holds_nothing_is_refused() {
     disk.damage(|rows, _| rows[1].count = 0);
     let refused = recovered(&disk).await.err().unwrap().to_string();
     assert!(refused.contains("sequence 2"), "{refused}");
+}
+
+#[tokio::test]
+async fn d6_69_a_row_that_is_damaged_before_a_snapshot_is_not_told_again() {
+    let damages: [fn(&mut Row); 4] =
+        [|row| row.count = 0, |row| row.count = 2, |row| row.body = vec![], |row| row.digest[0] ^= 1];
+    for damage in damages {
+        let disk = Disk::default();
+        let mut journal = Journal::Memory(disk.journal().unwrap());
+        for row in 1..=ROWS {
+            append(&mut journal, row).await;
+        }
+        drop(journal);
+        let (reader, snapshots) = (JournalReader::Memory(disk.clone()), Snapshots::Memory(disk.clone()));
+        let mut replay = Replay::default();
+        replay.follow(&reader, u64::MAX, |_| Ok(())).await.unwrap();
+        snapshots.save(&snapshot(&replay)).unwrap();
+        assert_eq!(recovered(&disk).await.unwrap().recent(3).await.unwrap().len(), 3);
+        disk.damage(|rows, _| damage(&mut rows[9]));
+        let refused = recovered(&disk).await.unwrap().recent(3).await.unwrap_err().to_string();
+        assert!(refused.contains("sequence 10"), "{refused}");
+    }
 }
 
 #[tokio::test]
