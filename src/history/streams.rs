@@ -72,12 +72,13 @@ fn name((owner, channel): Stream) -> String {
 impl History {
     /// The items of a stream after `offset` and up to the event `at`, a page of them; zero is where the table begins.
     pub async fn stream(&self, stream: Stream, offset: u64, at: Seq) -> Result<Past, Busy> {
-        self.reached(at).await?;
         let (after, _) = Seq::of_offset(offset);
         // The item with the offset itself must be there, unless a snapshot or an earlier page had it.
         let mut missing = offset != 0 && !Seq::is_snapshot_offset(offset);
         let mut next = if missing { after.0 } else { after.next().0 };
-        let (blocks, since) = self.reader.stream_blocks(&name(stream), next / BLOCK_EVENTS, PAGE_BLOCKS).await?;
+        let name = name(stream);
+        let blocks = self.reader.stream_blocks(&name, next / BLOCK_EVENTS, PAGE_BLOCKS);
+        let (blocks, since) = self.query(at, async { Ok(blocks.await?) }).await?;
         if since > 0 && offset != 0 && offset < Seq(since).snapshot_offset() {
             return Ok(Past::TooOld);
         }

@@ -178,7 +178,8 @@ const CACHE: &str = "-16384";
 /// Queries that run at the same time; further ones wait.
 const CONNECTIONS_MAX: u32 = 4;
 /// How long a statement that reads may take. Whoever asked does not wait for it as long as that (rule 40), and others wait for
-/// its connection, which is in use until it ends. What a start reads is tried again, and finds more of it in memory.
+/// its connection, which is in use until it ends. The past of the markets, which a start reads, is tried again, and finds
+/// more of it in memory.
 const READING_MAX: Duration = Duration::from_secs(3);
 /// Steps of SQLite's between two looks at the time.
 const STEPS: i32 = 10_000;
