@@ -248,6 +248,32 @@ async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> V
     everything(&history::open(storage).await.unwrap().1).await
 }
 
+/// What is lost while a batch is on its way that ends in the first block of the streams, or with the first vote: both are
+/// told again, though the projector had noted them.
+#[tokio::test]
+async fn law_8_what_the_tables_have_lost_is_told_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = golden(dir.path()).await;
+    let storage = Storage::Sqlite(dir.path().to_owned());
+    let last = storage.reader().await.unwrap().last_seq().await.unwrap();
+    let journaled: Vec<_> = events.into_iter().filter(|stamped| stamped.seq.0 <= last).collect();
+    let whole = told(&in_postgres(), &[&journaled], usize::MAX).await;
+    let is_vote = |event: &Event| matches!(event, Event::RequestChanged { request, .. } if !request.votes.is_empty());
+    let vote = journaled.iter().position(|stamped| is_vote(&stamped.event)).unwrap();
+    for lost in [50..100, vote..vote + 1] {
+        let journal = storage.reader().await.unwrap();
+        let (mut projector, reader) = Projector::open(&storage, journal, Duration::MAX, Seq(last)).await.unwrap();
+        projector.take(&[Arc::new(journaled[..lost.start].to_vec())]).await;
+        history::open(&storage).await.unwrap().0.clear().await.unwrap();
+        projector.take(&[Arc::new(journaled[lost.clone()].to_vec())]).await;
+        projector.take(&[Arc::new(journaled[lost.end..].to_vec())]).await;
+        let again = everything(&reader).await;
+        let other: Vec<&String> = again.iter().filter(|row| whole.binary_search(row).is_err()).collect();
+        assert_eq!((again.len(), other), (whole.len(), vec![]), "{lost:?}");
+        history::open(&storage).await.unwrap().0.clear().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn d3_47_each_kind_of_decision_is_told_and_whose_it_was() {
     let dir = tempfile::tempdir().unwrap();
