@@ -25,13 +25,14 @@ use super::token::Tokens;
 use crate::access::principal::{Actor, Principal};
 use crate::access::tier::Tiers;
 use crate::config::{Config, Limits};
+use crate::domain::ids::MemberId;
 use crate::domain::time::Moment;
 use crate::engine::reject::{Code, Reject};
 use crate::history::History;
 use crate::market_data::MarketData;
 use crate::sequencer::handle::{Answer, Handle, Submission, Work};
 
-/// Failures in a minute, of one account or key from one address, after which further ones wait.
+/// Failures in a minute, of one account or key from one address or of one session, after which further ones wait.
 const FAILURES_MAX: u32 = 10;
 /// Failed sign-ins in a minute, of any account, from one address.
 const SPRAYED_MAX: u32 = 100;
@@ -83,6 +84,8 @@ pub struct Gateway {
     pub(super) sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
     pub(super) sprays: Throttle<IpAddr>,
+    /// Wrong codes for actions, by Member and session.
+    pub(super) codes: Throttle<(MemberId, u32)>,
     /// Refusals that the log told of, by address.
     pub(super) refusals_told: Throttle<IpAddr>,
     /// Hashes passwords.
@@ -151,6 +154,7 @@ impl Gateway {
             signatures: Throttle::new(FAILURES_MAX),
             sign_ins: Throttle::new(FAILURES_MAX),
             sprays: Throttle::new(SPRAYED_MAX),
+            codes: Throttle::new(FAILURES_MAX),
             refusals_told: Throttle::new(REFUSALS_TOLD_MAX),
             hashing: Hashing::default(),
             admission: Admission::new(limits.connections_per_address, limits.pending_handshakes),

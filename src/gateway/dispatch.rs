@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::admission::counted_as;
 use super::call::{Call, Continuation, Follow};
 use super::credentials::ApiCredentials;
 use super::fan_out;
@@ -180,16 +179,15 @@ impl Session {
         now: Moment,
     ) -> Result<(Command, Continuation), &'static str> {
         if let (Some(code), Actor::Member(member)) = (code, self.principal.actor) {
-            let who = (format!("code {member}"), counted_as(self.principal.peer));
-            if self.gateway.sign_ins.wait_s(&who, now).is_some() {
+            // By the session, wherever its sockets come from: who stole one cannot guess from many addresses.
+            let who = (member, self.credential);
+            if !self.gateway.codes.admit(who, now) {
                 return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
             }
             let sealed = self.gateway.directory.members(|members| members.member(member).totp_sealed.clone());
             let step = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
-            let Some(step) = step else {
-                self.gateway.sign_ins.count(who, now);
-                return Err("EGovernance:One-time code wrong:otp: give the code that your app shows now");
-            };
+            let step = step.ok_or("EGovernance:One-time code wrong:otp: give the code that your app shows now")?;
+            self.gateway.codes.take_back(&who);
             set_step(&mut command, step);
         }
         let mut then = Continuation::Reply;

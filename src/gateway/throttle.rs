@@ -1,6 +1,6 @@
 //! Slows down who fails to sign in: a bounded table of recent failures. Failures are counted by account *and*
-//! address, and by address, but never by account alone, so that nobody can lock another one out. It counts as
-//! well what else one may do so often in a minute.
+//! address, and by address, wrong codes by session, but nothing by account alone, so that nobody can lock another one
+//! out. It counts as well what else one may do so often in a minute.
 
 use std::collections::HashMap;
 use std::hash::Hash;
