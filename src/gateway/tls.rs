@@ -93,9 +93,10 @@ impl Certificate {
     }
 
     /// Takes new files over until `stop` turns true. A pair that cannot be used is told in the log, and the one
-    /// before stays: the two files of a renewal are rarely written at the same moment.
+    /// before stays: the two files of a renewal are rarely written at the same moment. It is tried again at each look,
+    /// for what was wrong may pass without a change that shows.
     pub async fn follow(self: Arc<Certificate>, mut stop: watch::Receiver<bool>) {
-        let mut seen = self.opened;
+        let (mut seen, mut told) = (self.opened, None);
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
@@ -114,13 +115,19 @@ impl Certificate {
                     continue;
                 }
             };
-            seen = now;
             match new {
                 Ok(key) => {
+                    (seen, told) = (now, None);
                     *self.present.write().expect("no holder of this lock panics") = Arc::new(key);
                     tracing::info!("the certificate was reloaded");
                 }
-                Err(error) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
+                Err(error) => {
+                    let failed = Some((now, error.to_string()));
+                    if told != failed {
+                        tracing::warn!(%error, "the new certificate cannot be used; the old one stays");
+                        told = failed;
+                    }
+                }
             }
         }
     }
@@ -180,7 +187,7 @@ fn look(files: &Files) -> Look {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
 
     use super::*;
@@ -193,23 +200,65 @@ mod tests {
         files
     }
 
+    fn served(certificate: &Certificate) -> Arc<CertifiedKey> {
+        Arc::clone(&certificate.present.read().unwrap())
+    }
+
+    /// Waits until another certificate is served.
+    async fn taken_over(certificate: &Certificate, before: &Arc<CertifiedKey>) {
+        let renewed = async {
+            while Arc::ptr_eq(before, &served(certificate)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(10 * LOOK, renewed).await.expect("the new certificate is served");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_is_renewed_while_the_server_starts_is_taken_over() {
         let dir = tempfile::tempdir().unwrap();
         let certificate = Certificate::open(issue(dir.path())).unwrap();
-        let first = Arc::clone(&certificate.present.read().unwrap());
+        let first = served(&certificate);
         // The clock of the file system may stand still for a while.
         while look(&certificate.files) == certificate.opened {
             issue(dir.path());
         }
         let (_stop, stopping) = watch::channel(false);
         tokio::spawn(Arc::clone(&certificate).follow(stopping));
-        let renewed = async {
-            while Arc::ptr_eq(&first, &certificate.present.read().unwrap()) {
-                tokio::time::sleep(LOOK).await;
+        taken_over(&certificate, &first).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pair_that_does_not_belong_together_is_not_taken_over_and_is_tried_until_it_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificate = Certificate::open(issue(dir.path())).unwrap();
+        let (first, files) = (served(&certificate), &certificate.files);
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(Arc::clone(&certificate).follow(stopping));
+        let [renewed, another] =
+            [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+        // Two keys that changed at the same time, as far as the clock of the file system tells: as one that is looked at
+        // while it is written.
+        let [own, other] = ["own", "other"].map(|name| dir.path().join(name));
+        let alike = (0..10_000).any(|_| {
+            for (path, issued) in [(&own, &renewed), (&other, &another)] {
+                let _ = std::fs::remove_file(path);
+                std::fs::write(path, issued.signing_key.serialize_pem()).unwrap();
             }
+            let [own, other] = [&own, &other].map(|key| look(&Files { key: key.clone(), ..files.clone() }));
+            own == other
+        });
+        assert!(alike);
+        let give = |key: &Path| {
+            std::fs::remove_file(&files.key).unwrap();
+            symlink(key, &files.key).unwrap();
         };
-        tokio::time::timeout(10 * LOOK, renewed).await.expect("the new certificate is served");
+        give(&other);
+        std::fs::write(&files.certificate, renewed.cert.pem()).unwrap();
+        tokio::time::sleep(3 * LOOK).await;
+        assert!(Arc::ptr_eq(&first, &served(&certificate)), "it is another certificate's key");
+        give(&own);
+        taken_over(&certificate, &first).await;
     }
 
     #[test]
