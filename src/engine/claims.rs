@@ -31,7 +31,7 @@ pub fn claim_secret(
         )
     };
     let mut user = claimable.ok_or_else(nothing)?.clone();
-    check_code(t.state(), caller.id, CodePurpose::Action, step, now)?;
+    check_code(t, caller.id, CodePurpose::Action, step)?;
     t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });
     user.managers = managed_by(&t.state().members, &user, caller.id);
     user = match user.rotation.is_some() {

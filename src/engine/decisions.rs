@@ -79,7 +79,7 @@ pub fn judge(
 /// The step of the action code that something needs, not spent yet (rule 15).
 fn action_code(t: &Transition<'_>, member: MemberId, step: Option<u64>, why: &'static str) -> Result<u64, Reject> {
     let step = step.ok_or_else(|| Reject::field(Code::CodeNeeded, "otp", why))?;
-    check_code(t.state(), member, CodePurpose::Action, step, t.now())?;
+    check_code(t, member, CodePurpose::Action, step)?;
     Ok(step)
 }
 

@@ -302,9 +302,10 @@ impl Members {
     }
 }
 
-/// Whether a verified code may still be spent on that purpose (rule 15).
-pub fn check_code(state: &State, id: MemberId, purpose: CodePurpose, step: u64, now: Moment) -> Result<(), Reject> {
-    let member = state.members.member(id);
+/// Whether a verified code may still be spent on that purpose (rule 15). The wait that a refusal names is by the clock
+/// that the Member reads, which may be behind the stamp.
+pub fn check_code(t: &Transition<'_>, id: MemberId, purpose: CodePurpose, step: u64) -> Result<(), Reject> {
+    let member = t.state().members.member(id);
     let last = match purpose {
         CodePurpose::SignIn => member.sign_in_step,
         CodePurpose::Action => member.action_step,
@@ -312,7 +313,7 @@ pub fn check_code(state: &State, id: MemberId, purpose: CodePurpose, step: u64, 
     if step > last {
         return Ok(());
     }
-    let wait = ((last + 1) * 30).saturating_sub(now.0 / 1_000_000).max(1);
+    let wait = ((last + 1) * 30).saturating_sub(t.clock().0 / 1_000_000).max(1);
     Err(Reject::field(Code::CodeUsed, "otp", format!("wait {wait} s for the next code")))
 }
 
@@ -351,7 +352,7 @@ pub fn open_session(
     cookie_hash: [u8; 32],
 ) -> Result<Reply, Reject> {
     let organization = t.state().members.caller(member)?.organization;
-    check_code(t.state(), member, CodePurpose::SignIn, step, t.now())?;
+    check_code(t, member, CodePurpose::SignIn, step)?;
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
     t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
@@ -398,7 +399,7 @@ pub fn confirm_invitation(t: &mut Transition<'_>, token_hash: [u8; 32], step: u6
     if member.password_hash.is_none() || member.totp_sealed.is_none() {
         return Err(Reject::invalid("password", "set a password first"));
     }
-    check_code(t.state(), member.id, CodePurpose::SignIn, step, t.now())?;
+    check_code(t, member.id, CodePurpose::SignIn, step)?;
     member.invitation = None;
     member.status = MemberStatus::Active;
     member.sign_in_step = step;

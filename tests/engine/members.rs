@@ -162,6 +162,18 @@ fn rule_17_an_invitation_serves_once_and_for_a_week() {
 }
 
 #[test]
+fn d6_74_the_wait_for_the_next_code_is_told_by_a_clock_that_was_set_back() {
+    let mut stage = Stage::new(&[], true);
+    let sign_in = |step| Command::OpenMemberSession { member: MemberId(1), step, cookie_hash: [9; 32] };
+    let step = stage.step();
+    stage.run(&public(), sign_in(step)).unwrap();
+    stage.now = stage.now.minus_us(HOUR);
+    let refused = stage.run(&public(), sign_in(step - 120)).unwrap_err();
+    assert_eq!(refused.code, Code::CodeUsed);
+    assert!(refused.text().ends_with("wait 3630 s for the next code"), "{}", refused.text());
+}
+
+#[test]
 fn rule_14_without_kyc_a_member_sees_and_does_not_ask() {
     let mut stage = Stage::new(&[], true);
     stage.run(&venue(), Command::SetKyc { member: MemberId(1), kyc: Kyc::Pending }).unwrap();
