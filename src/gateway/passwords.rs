@@ -126,6 +126,8 @@ pub fn bearer_hash(token: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use futures::FutureExt as _;
 
     use super::*;
@@ -159,6 +161,19 @@ mod tests {
         assert!(!verify_password(Some(&stored), "correct horsf"));
         assert!(!verify_password(Some("not a hash"), "correct horse"));
         assert!(!verify_password(None, "correct horse"));
+    }
+
+    /// So that the time does not tell which addresses exist. Without the work it would be a thousandth.
+    #[test]
+    fn an_unknown_member_takes_as_long_as_a_wrong_password() {
+        let stored = hash_password("correct horse");
+        let took = |stored| {
+            let began = Instant::now();
+            assert!(!verify_password(stored, "a guess"));
+            began.elapsed()
+        };
+        // Other work of the machine may fall into one of the two.
+        assert!((0..3).any(|_| took(None) >= took(Some(&*stored)) / 4));
     }
 
     #[test]
