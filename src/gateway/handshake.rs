@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tokio::runtime::Handle;
 
 use super::admission::counted_as;
@@ -36,13 +36,18 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
     Router::new().route("/v2", get(open)).with_state(gateway)
 }
 
-async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: Upgrade) -> Response {
-    if gateway.is_stopping() {
-        return Refusal::unavailable().into_response();
-    }
-    let Peer(peer) = upgrade.peer;
-    match judge(&gateway, &headers, peer).await {
-        Ok(opened) => {
+async fn open(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    upgrade: Result<Upgrade, Refusal>,
+) -> Response {
+    let opened = match upgrade {
+        Ok(upgrade) => judge(&gateway, &headers, peer).await.map(|opened| (upgrade, opened)),
+        Err(refusal) => Err(refusal),
+    };
+    match opened {
+        Ok((upgrade, opened)) => {
             let sessions = match opened.principal.actor {
                 Actor::Member(_) => gateway.dashboards.clone(),
                 _ => Handle::current(),
@@ -58,6 +63,9 @@ async fn open(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, upgrade: 
 
 /// Whose a new socket of `peer` is, and its place; or why it cannot be.
 pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) -> Result<Opened, Refusal> {
+    if gateway.is_stopping() {
+        return Err(Refusal::unavailable());
+    }
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
     let (seat, parts) = gateway.seats.take(peer);
     let principal = authenticate(gateway, headers, &seat.0).await?;

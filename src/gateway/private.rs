@@ -2,6 +2,7 @@
 //! (rules 4, 5). Every answer is HTTP 200 with `{"error": […]}`, as they expect.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -18,6 +19,7 @@ use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::Ticket;
 use super::token::{Claims, LIFETIME_S};
+use crate::engine::service_users::KeyRef;
 
 /// The routes under `/0/private/`.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
@@ -38,14 +40,7 @@ async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let plain = |error: &str| Refusal::new(StatusCode::OK, error);
-    let api_key = text("api-key").ok_or_else(|| plain("EAPI:Invalid key"))?;
-    let api_sign = text("api-sign").ok_or_else(|| plain("EAPI:Invalid signature"))?;
-    let nonce = nonce(&headers, &body).ok_or_else(|| plain("EAPI:Invalid nonce"))?;
-    let signature = Signature { api_key, nonce: &nonce, api_sign };
-    let signed = Signed { path: uri.path(), nonce: &nonce, body: &body };
-    match open_signed(&gateway, &signature, signed, peer, Ticket::Ask).await {
+    match judge(&gateway, peer, uri.path(), &headers, &body).await {
         Ok((key, credential_version)) => {
             let claims = Claims { key, credential_version, issued_at: (gateway.clock)() };
             Ok(Json(json!({"error": [], "result": {"token": gateway.tokens.mint(&claims), "expires": LIFETIME_S}})))
@@ -57,6 +52,23 @@ async fn token(
             Err(Refusal { status: StatusCode::OK, error, ..refusal })
         }
     }
+}
+
+/// Whose the token is to be; or why there is none.
+async fn judge(
+    gateway: &Gateway,
+    peer: IpAddr,
+    path: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(KeyRef, u32), Refusal> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let missing = |error: &str| Refusal::new(StatusCode::UNAUTHORIZED, error);
+    let api_key = text("api-key").ok_or_else(|| missing("EAPI:Invalid key"))?;
+    let api_sign = text("api-sign").ok_or_else(|| missing("EAPI:Invalid signature"))?;
+    let nonce = nonce(headers, body).ok_or_else(|| missing("EAPI:Invalid nonce"))?;
+    let signature = Signature { api_key, nonce: &nonce, api_sign };
+    open_signed(gateway, &signature, Signed { path, nonce: &nonce, body }, peer, Ticket::Ask).await
 }
 
 /// The `nonce` of the body, as it stands there: form-encoded or JSON.

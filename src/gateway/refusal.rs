@@ -1,7 +1,7 @@
 //! An answer in HTTP that refuses.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -75,6 +75,11 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, Json(self.body())).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            // To what (RFC 6455 §4.2.2).
+            let wanted = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
+            response.headers_mut().extend(wanted.map(|(name, value)| (name, HeaderValue::from_static(value))));
         }
         response
     }

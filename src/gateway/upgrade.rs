@@ -15,7 +15,7 @@ use axum::{
     body::Body,
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{FutureExt as _, SinkExt as _};
@@ -59,28 +59,21 @@ pub struct Upgrade {
     accept: String,
     protocol: Option<HeaderValue>,
     place: Place,
-    /// The address it comes from.
-    pub peer: Peer,
+    peer: Peer,
 }
 
 impl<S: Sync> FromRequestParts<S> for Upgrade {
-    type Rejection = Response;
+    type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let accept = accept_key(parts).map_err(|refusal| {
-            let upgrade_headers = [(header::SEC_WEBSOCKET_VERSION, "13"), (header::UPGRADE, "websocket")];
-            match refusal.status {
-                StatusCode::UPGRADE_REQUIRED => (upgrade_headers, refusal).into_response(),
-                _ => refusal.into_response(),
-            }
-        })?;
+        let accept = accept_key(parts)?;
         let protocol = subprotocol(&parts.headers);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let place = parts.extensions.get::<Place>().cloned();
         let peer = parts.extensions.get::<Peer>().copied();
         match (on_upgrade, place, peer) {
             (Some(on_upgrade), Some(place), Some(peer)) => Ok(Self { on_upgrade, accept, protocol, place, peer }),
-            _ => Err(Refusal::invalid(StatusCode::BAD_REQUEST, "this connection cannot upgrade").into_response()),
+            _ => Err(Refusal::invalid(StatusCode::BAD_REQUEST, "this connection cannot upgrade")),
         }
     }
 }

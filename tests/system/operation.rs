@@ -46,6 +46,14 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
     bot.send("{").await;
     bot.call("key_info", json!({})).await;
     Client::signed(world.address, "nobody", b"secret").await.err().unwrap();
+    let half = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+    for (method, path, headers, status) in [
+        ("POST", "/0/private/GetWebSocketsToken", &[][..], 200),
+        ("GET", "/v2", &half[..], 400),
+        ("GET", "/v2", &[][..], 426),
+    ] {
+        assert_eq!(http(world.address, method, path, headers, "").await.0, status);
+    }
 
     let text = metrics(world.address).await;
     for (series, expected) in [
@@ -54,7 +62,9 @@ async fn metrics_count_what_happens_and_every_documented_one_is_there() {
         ("countersign_messages_malformed_total", 1),
         ("countersign_sockets{kind=\"service_user\"}", 1),
         ("countersign_sockets{kind=\"public\"}", 1),
-        ("countersign_handshakes_refused_total{status=\"401\"}", 1),
+        ("countersign_handshakes_refused_total{status=\"401\"}", 2),
+        ("countersign_handshakes_refused_total{status=\"400\"}", 1),
+        ("countersign_handshakes_refused_total{status=\"0\"}", 1),
         ("countersign_send_queue_bytes", 0),
         ("countersign_revocation_seconds_count", 0),
     ] {
