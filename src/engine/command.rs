@@ -99,6 +99,8 @@ pub enum Command {
     ConfirmInvitation {
         /// SHA-256 of the token.
         token_hash: [u8; 32],
+        /// The sealed TOTP secret that the code is of.
+        totp_sealed: Vec<u8>,
         /// The code's step.
         step: u64,
     },

@@ -394,10 +394,16 @@ pub fn accept_invitation(
 }
 
 /// The invited Member proved the second factor and may sign in from now on.
-pub fn confirm_invitation(t: &mut Transition<'_>, token_hash: [u8; 32], step: u64) -> Result<Reply, Reject> {
+pub fn confirm_invitation(
+    t: &mut Transition<'_>,
+    token_hash: [u8; 32],
+    totp_sealed: &[u8],
+    step: u64,
+) -> Result<Reply, Reject> {
     let mut member = invited(t, &token_hash)?;
-    if member.password_hash.is_none() || member.totp_sealed.is_none() {
-        return Err(Reject::invalid("password", "set a password first"));
+    // A password may have been set since the code was checked, and another secret with it.
+    if member.totp_sealed.as_deref() != Some(totp_sealed) {
+        return Err(Reject::invalid("otp", "give a code of the secret that came with the last password"));
     }
     check_code(t, member.id, CodePurpose::SignIn, step)?;
     member.invitation = None;

@@ -232,7 +232,9 @@ fn for_anybody(t: &mut Transition<'_>, by: &Principal, command: &Command) -> Res
         Command::AcceptInvitation { token_hash, password_hash, totp_sealed } => {
             members::accept_invitation(t, *token_hash, password_hash, totp_sealed)
         }
-        Command::ConfirmInvitation { token_hash, step } => members::confirm_invitation(t, *token_hash, *step),
+        Command::ConfirmInvitation { token_hash, totp_sealed, step } => {
+            members::confirm_invitation(t, *token_hash, totp_sealed, *step)
+        }
         _ => Err(Reject::of(Code::PermissionDenied)),
     }
 }

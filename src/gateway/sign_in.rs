@@ -258,9 +258,10 @@ async fn accept(
         }
         (Some(_), None) => return Err(bad("password", "give 10 to 256 bytes")),
         (None, Some(otp)) => {
-            let step = sealed.and_then(|sealed| gateway.code_step(member, &sealed, &otp));
+            let totp_sealed = sealed.unwrap_or_default();
+            let step = gateway.code_step(member, &totp_sealed, &otp);
             let step = step.ok_or_else(|| bad("otp", "it is wrong, or no password was set yet"))?;
-            (Command::ConfirmInvitation { token_hash, step }, json!({"error": []}))
+            (Command::ConfirmInvitation { token_hash, totp_sealed, step }, json!({"error": []}))
         }
         _ => return Err(bad("password", "give password first, then otp")),
     };

@@ -65,7 +65,7 @@ fn sign_up(stage: &mut Stage, id: MemberId) {
     let accept = Command::AcceptInvitation { token_hash, password_hash: "hash".to_owned(), totp_sealed: vec![1] };
     stage.run(&public(), accept).unwrap();
     let step = stage.step();
-    stage.run(&public(), Command::ConfirmInvitation { token_hash, step }).unwrap();
+    stage.run(&public(), Command::ConfirmInvitation { token_hash, totp_sealed: vec![1], step }).unwrap();
 }
 
 #[test]

@@ -145,20 +145,23 @@ fn an_address_without_an_at_sign_is_not_said_to_exist_already() {
 fn rule_17_an_invitation_serves_once_and_for_a_week() {
     let mut stage = Stage::new(&[], true);
     stage.run(&venue(), organization(&["dora", "emil"])).unwrap();
-    let accept = |at: u8| Command::AcceptInvitation {
+    let accept = |at: u8, secret: u8| Command::AcceptInvitation {
         token_hash: [at; 32],
         password_hash: "hash".to_owned(),
-        totp_sealed: vec![1],
+        totp_sealed: vec![secret],
     };
     let step = stage.step();
-    let confirm = |at: u8| Command::ConfirmInvitation { token_hash: [at; 32], step };
-    assert_eq!(stage.refused(&public(), confirm(1)), Code::InvalidArguments);
-    stage.run(&public(), accept(1)).unwrap();
+    let confirm =
+        |at: u8, secret: u8| Command::ConfirmInvitation { token_hash: [at; 32], totp_sealed: vec![secret], step };
+    assert_eq!(stage.refused(&public(), confirm(1, 1)), Code::InvalidArguments);
+    stage.run(&public(), accept(1, 1)).unwrap();
     assert_eq!(stage.refused(&member(4), Command::CancelAll), Code::InvalidSession, "not confirmed yet");
-    stage.run(&public(), confirm(1)).unwrap();
-    assert_eq!(stage.refused(&public(), accept(1)), Code::UnknownSubject);
+    stage.run(&public(), accept(1, 2)).unwrap();
+    assert_eq!(stage.refused(&public(), confirm(1, 1)), Code::InvalidArguments, "nobody proved the second secret");
+    stage.run(&public(), confirm(1, 2)).unwrap();
+    assert_eq!(stage.refused(&public(), accept(1, 2)), Code::UnknownSubject);
     stage.tick(7 * DAY);
-    assert_eq!(stage.refused(&public(), accept(2)), Code::UnknownSubject);
+    assert_eq!(stage.refused(&public(), accept(2, 1)), Code::UnknownSubject);
 }
 
 #[test]

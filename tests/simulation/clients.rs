@@ -165,7 +165,10 @@ impl Clients {
             4 => {
                 Command::AcceptInvitation { token_hash: invitation, password_hash: String::new(), totp_sealed: vec![1] }
             }
-            _ => Command::ConfirmInvitation { token_hash: invitation, step: self.step(dice, member, now) },
+            _ => {
+                let step = self.step(dice, member, now);
+                Command::ConfirmInvitation { token_hash: invitation, totp_sealed: vec![1], step }
+            }
         };
         (by(Actor::Public, 0), command)
     }
