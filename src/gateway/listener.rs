@@ -94,8 +94,11 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, mut stop:
             Err(refusal) => {
                 tracing::debug!(peer = %address, error = refusal.error, "connection turned away");
                 metrics.handshake_refused(refusal.status.as_u16());
-                // One try: a server that is full spends no task on who must go.
-                let _ = socket.try_write(refusal.unasked().as_bytes());
+                // One try: a server that is full spends no task on who must go. Nor does it agree on keys with them, without
+                // which there is nothing to say under TLS.
+                if tls.is_none() {
+                    let _ = socket.try_write(refusal.unasked().as_bytes());
+                }
                 continue;
             }
         };

@@ -47,12 +47,13 @@ fn issue_until(dir: &Path, year: i32) -> CertificateDer<'static> {
     certificate.der().clone()
 }
 
+fn under_tls(config: &mut Config, dir: &Path) {
+    config.tls.certificate = Some(dir.join("server.crt"));
+    config.tls.key = Some(dir.join("server.key"));
+}
+
 async fn world(dir: &Path) -> World {
-    World::configured(&[key(ScopeSet::ALL)], |config| {
-        config.tls.certificate = Some(dir.join("server.crt"));
-        config.tls.key = Some(dir.join("server.key"));
-    })
-    .await
+    World::configured(&[key(ScopeSet::ALL)], |config| under_tls(config, dir)).await
 }
 
 /// A connection that trusts this certificate alone.
@@ -146,6 +147,22 @@ async fn who_speaks_plainly_to_a_tls_port_is_closed_and_harms_nobody() {
     let _ = page.read_to_string(&mut answer).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("SameSite=Strict") && answer.contains("; Secure"), "{answer}");
+}
+
+#[tokio::test]
+async fn d7_79_a_full_server_says_nothing_in_plain_text_on_a_tls_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = issue(dir.path());
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| {
+        under_tls(config, dir.path());
+        config.limits.max_connections = 1;
+    })
+    .await;
+    let _first = signed(world.address, &trusted).await;
+    let mut second = TcpStream::connect(world.address).await.unwrap();
+    let mut answer = Vec::new();
+    second.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty(), "{answer:?}");
 }
 
 /// Of the clock that is set on by hand, so that nobody waits.
