@@ -256,7 +256,8 @@ impl Config {
             ));
         }
         if let Some(bad) = self.origins.iter().find(|origin| !is_origin(origin)) {
-            let problem = format!("{bad:?} is not an origin such as \"https://trade.example.com\"");
+            let problem =
+                format!("{bad:?} is not an origin as browsers send it, such as \"https://trade.example.com\"");
             return Err(wrong("origins", problem));
         }
         if self.database.as_ref().is_some_and(|database| !database.is_sound()) {
@@ -311,11 +312,21 @@ fn origin(scheme: &str, host: &str, bound: SocketAddr) -> String {
     }
 }
 
-/// Whether a browser could send exactly this: lower case, no path and no slash at the end.
+/// Whether a browser could send exactly this: lower case, no path and no slash at the end, nor the scheme's own port.
 fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let (rest, own) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, 443),
+        (_, Some(rest)) => (rest, 80),
+        (None, None) => return false,
+    };
+    // An IPv6 address has its colons in brackets.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
     let plain = |c: char| c.is_ascii_graphic() && !c.is_ascii_uppercase() && !matches!(c, '/' | '?' | '#' | '@' | '*');
-    host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
+    let sent = |port: &str| port.parse::<u16>().is_ok_and(|number| number != own && number.to_string() == port);
+    !host.is_empty() && host.chars().all(plain) && port.is_none_or(sent)
 }
 
 /// A message of TOML's or JSON's parser without the value or unknown name in it, which may be a secret and of any length.
@@ -387,6 +398,11 @@ mod tests {
             ("origins = ['*']", "origins"),
             ("database = 'mysql://localhost/countersign'", "database"),
             ("origins = ['https://A.example']", "origins"),
+            ("origins = ['https://a.example:443']", "origins"),
+            ("origins = ['http://a.example:80']", "origins"),
+            ("origins = ['https://a.example:']", "origins"),
+            ("origins = ['http://[::1]:80']", "origins"),
+            ("origins = ['a.example']", "origins"),
             ("[limits]\nmax_connections = 0", "limits.max_connections"),
             ("[limits]\nsend_queue_bytes = 1000", "limits.send_queue_bytes"),
             ("[limits]\nsubmit_queue = 0", "limits.submit_queue"),
@@ -455,8 +471,10 @@ mod tests {
         let bound = |text: &str| config.origins(text.parse().unwrap());
         assert_eq!(bound("127.0.0.1:4711"), ["http://127.0.0.1:4711", "http://localhost:4711"]);
         assert_eq!(bound("[::1]:80"), ["http://[::1]", "http://localhost"]);
-        let chosen = Config::parse("origins = ['https://trade.example.com']").unwrap();
-        assert_eq!(chosen.origins(chosen.listen), ["https://trade.example.com"]);
+        let chosen =
+            Config::parse("origins = ['https://trade.example.com', 'http://[::1]:8080', 'http://[::1]']").unwrap();
+        let exact = ["https://trade.example.com", "http://[::1]:8080", "http://[::1]"];
+        assert_eq!(chosen.origins(chosen.listen), exact);
     }
 
     #[test]
