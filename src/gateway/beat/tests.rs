@@ -7,12 +7,14 @@ use serde_json::json;
 use tokio::time::{Instant, advance, timeout};
 
 use super::super::served::{CLOCK, Served, clock};
+use super::super::token::Claims;
 use super::BEAT;
 use crate::access::principal::Actor;
-use crate::domain::ids::{MarketId, Seq};
+use crate::domain::ids::{MarketId, Seq, ServiceUserId};
 use crate::domain::markets::MarketStatus;
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
+use crate::engine::service_users::KeyRef;
 use crate::sequencer::Stamped;
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -112,6 +114,18 @@ async fn rule_5_the_token_that_bound_a_socket_stays_good_there_whatever_came_aft
         let refused = served.frame("method", "unsubscribe").await;
         assert!(refused["error"].as_str().unwrap().starts_with(error), "{refused}");
     }
+}
+
+/// The engine has not judged the first one yet.
+#[tokio::test]
+async fn rule_6_a_token_of_another_principal_is_refused_also_while_the_first_is_judged() {
+    let mut served = Served::new().await;
+    let other = Claims { key: KeyRef::ServiceUser(ServiceUserId(2)), credential_version: 1, issued_at: clock() };
+    for token in [served.token(clock()), served.gateway.tokens.mint(&other)] {
+        served.send(json!({"method": "key_info", "params": {"token": token}})).await;
+    }
+    let refused = served.frame("method", "key_info").await;
+    assert!(refused["error"].as_str().unwrap().ends_with("this socket belongs to another principal"), "{refused}");
 }
 
 #[tokio::test]
