@@ -23,7 +23,7 @@ use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::results::Subscribed;
 
-/// Tokens that one socket remembers having used; the first, which bound it, is always among them.
+/// Tokens that one socket remembers having used: the first, which bound it, and those that were used last.
 const TOKENS_MAX: usize = 8;
 /// How long an order may be under way when it names no deadline, µs (docs.kraken.com, `add_order`).
 const DEADLINE_US: u64 = 5_000_000;
@@ -79,9 +79,9 @@ impl Session {
     /// Takes a token: the first one binds the socket; later ones must be of the same principal, and only their own
     /// message is judged by them (rules 5, 6).
     fn present(&mut self, token: &str, now: Moment) -> Result<(), &'static str> {
-        let known = self.tokens.iter().find(|(used, _)| used == token).map(|(_, claims)| *claims);
+        let known = self.tokens.iter().position(|(used, _)| used == token);
         let claims = match known {
-            Some(claims) => claims,
+            Some(at) => self.tokens[at].1,
             None => self.gateway.tokens.verify(token, now).map_err(|error| match error {
                 TokenError::Expired => "ESession:Invalid session:token: it has expired, ask for a new one",
                 TokenError::Invalid => "EAPI:Invalid token:token: this server did not make it",
@@ -91,11 +91,15 @@ impl Session {
         if self.principal.actor != Actor::Public && self.principal.actor != actor {
             return Err("ESession:Invalid session:token: this socket belongs to another principal");
         }
-        if known.is_none() {
-            if self.tokens.len() == TOKENS_MAX {
-                self.tokens.remove(1);
+        match known {
+            Some(0) => {}
+            Some(at) => self.tokens[at..].rotate_left(1),
+            None => {
+                if self.tokens.len() == TOKENS_MAX {
+                    self.tokens.remove(1);
+                }
+                self.tokens.push((token.to_owned(), claims));
             }
-            self.tokens.push((token.to_owned(), claims));
         }
         self.principal.credential = claims.credential_version;
         if self.principal.actor == Actor::Public {
