@@ -162,14 +162,16 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
 fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Subscription), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
     let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
-    let filters = [
+    let options = [
         ("asset", asked.asset.is_some(), &[Operation::Ledger, Operation::Deposits, Operation::Withdrawals][..]),
         ("type", asked.r#type.is_some(), &[Operation::Ledger]),
         ("workflow", asked.workflow.is_some(), &[Operation::Approvals]),
+        ("symbol", asked.symbol.is_some() && !operation.row().public, &[Operation::Level3]),
+        ("cancel_on_disconnect", asked.cancel_on_disconnect.is_some(), &[Operation::Executions]),
     ];
-    // What was acknowledged and not applied would be taken for the whole.
-    if let Some((field, ..)) = filters.iter().find(|(_, given, channels)| *given && !channels.contains(&operation)) {
-        return Err(WireError::field(field, "this channel has no such filter; leave it out"));
+    // What was acknowledged and not applied would be taken for the whole, or relied on.
+    if let Some((field, ..)) = options.iter().find(|(_, given, channels)| *given && !channels.contains(&operation)) {
+        return Err(WireError::field(field, "this channel has no such option; leave it out"));
     }
     if asked.from_offset.is_some() && (operation.row().public || operation == Operation::Level3) {
         return Err(WireError::field("from_offset", "the items of this channel have no offset; leave it out"));

@@ -154,6 +154,28 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
     assert_eq!(refusal(r#"{"method":1,"req_id":3}"#).0, "EGeneral:Invalid arguments:method: give a string");
 }
 
+/// What was acknowledged and not applied would be taken for the whole, or relied on.
+#[test]
+fn an_option_that_the_channel_does_not_have_is_refused_by_name() {
+    let all = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals", "approvals", "custody", "level3"];
+    for (option, value, channels) in [
+        ("asset", r#"["BTC"]"#, &["ledger", "deposits", "withdrawals"][..]),
+        ("type", r#"["trade"]"#, &["ledger"]),
+        ("workflow", r#""manage_access""#, &["approvals"]),
+        ("symbol", r#"["BTC/USD"]"#, &["level3", "book"]),
+        ("cancel_on_disconnect", "true", &["executions"]),
+    ] {
+        for channel in all.iter().chain(&["book"]) {
+            let params = format!(r#"{{"channel":"{channel}","{option}":{value}}}"#);
+            let text = format!(r#"{{"method":"subscribe","params":{params},"req_id":3}}"#);
+            let refused = parse_message(&text).and_then(|envelope| parse(&envelope)).err().map(|refused| refused.text);
+            let expected =
+                format!("EGeneral:Invalid arguments:{option}: this channel has no such option; leave it out");
+            assert_eq!(refused, (!channels.contains(channel)).then_some(expected), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_refusal_answers_to_the_method_of_its_request() {
     for method in ["add_order", "subscribe", "nothing"] {
