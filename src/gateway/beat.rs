@@ -15,7 +15,7 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 impl Session {
     /// Looks at all of it; the end that is due.
     pub(super) fn beat(&mut self) -> Option<End> {
-        let follows = !self.channels.is_empty() || !self.topics.is_empty();
+        let follows = self.follows_status || !self.channels.is_empty() || !self.topics.is_empty();
         let idle = self.last_message.elapsed();
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
             match self.outlet.in_flight() {

@@ -284,6 +284,7 @@ impl Session {
         let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
             Operation::Status => {
+                self.follows_status = true;
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
                 self.acknowledge(envelope, &result);
                 self.status(None);
@@ -325,7 +326,7 @@ impl Session {
             | Operation::Level3
             | Operation::Trade
             | Operation::Ohlc => return self.leave_market(operation, channel, envelope),
-            Operation::Status => {}
+            Operation::Status => self.follows_status = false,
             _ => {
                 let Some(following) = self.channels.remove(&operation) else {
                     return self.reply(envelope, Err(NOT_SUBSCRIBED));

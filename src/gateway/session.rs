@@ -98,6 +98,8 @@ pub(super) struct Session {
     /// Tokens used here: they stay good as long as the socket is open (rule 5).
     pub(super) tokens: Vec<(String, Claims)>,
     pub(super) channels: HashMap<Operation, Following>,
+    /// It has asked for `status`, of which everybody is told: a subscription all the same.
+    pub(super) follows_status: bool,
     /// The topics of market data that it follows, each with what keeps its tap open.
     pub(super) topics: HashMap<Topic, Arc<()>>,
     /// The engine judges whether `level3` may begin: nothing is read meanwhile, for what comes next may end it.
@@ -170,6 +172,7 @@ pub(super) fn run(
         principal,
         tokens: Vec::new(),
         channels: HashMap::new(),
+        follows_status: false,
         topics: HashMap::new(),
         judging: false,
         admitted: None,

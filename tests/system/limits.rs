@@ -204,13 +204,16 @@ async fn d7_81_who_does_not_read_what_history_tells_keeps_it_from_nobody() {
 async fn d7_79_a_socket_that_is_silent_for_a_minute_is_closed_unless_it_follows_a_channel() {
     let world = World::new(&[]).await;
     let mut sockets = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         let mut bare = Client::bare(world.address).await;
         bare.frame("status").await;
         sockets.push(bare);
     }
-    let [silent, talking, following] = &mut sockets[..] else { unreachable!() };
-    following.call("subscribe", json!({"channel": "instrument"})).await;
+    let [silent, talking, following, told, left] = &mut sockets[..] else { unreachable!() };
+    following.subscribe("instrument").await;
+    told.subscribe("status").await;
+    left.subscribe("status").await;
+    left.call("unsubscribe", json!({"channel": "status"})).await;
     let passes = async |seconds| {
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -221,11 +224,14 @@ async fn d7_79_a_socket_that_is_silent_for_a_minute_is_closed_unless_it_follows_
     silent.send_frame(Message::Pong(Default::default())).await;
     talking.reply("ping", Value::Null).await;
     passes(11).await;
-    let closed = tokio::time::timeout(Duration::from_secs(10), silent.closed()).await;
-    assert_eq!(closed, Ok((1000, "idle".to_owned())));
-    for open in [talking, following] {
+    for silent in [silent, left] {
+        let closed = tokio::time::timeout(Duration::from_secs(10), silent.closed()).await;
+        assert_eq!(closed, Ok((1000, "idle".to_owned())));
+    }
+    for open in [talking, following, &mut *told] {
         assert_eq!(open.reply("ping", Value::Null).await["method"], "pong");
     }
+    told.frame("heartbeat").await;
 }
 
 #[tokio::test]
