@@ -182,8 +182,13 @@ fn file(name: &str, make: &Make) -> (String, String) {
     (format!("{name}.schema.json"), text + "\n")
 }
 
+/// The client's own number for a request.
+fn req_id() -> Value {
+    json!({"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX})
+}
+
 fn request(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
-    let mut properties = json!({"method": {"const": name}, "req_id": {"type": "integer"}});
+    let mut properties = json!({"method": {"const": name}, "req_id": req_id()});
     let mut required = vec!["method"];
     if operation != Operation::Ping {
         let (params, _) = types(operation);
@@ -213,7 +218,7 @@ fn reply(g: &mut SchemaGenerator, name: &str, operation: Operation) -> Value {
         }
         Operation::Ping => json!({
             "type": "object",
-            "properties": {"method": {"const": "pong"}, "req_id": {"type": "integer"}, "time_in": time, "time_out": time},
+            "properties": {"method": {"const": "pong"}, "req_id": req_id(), "time_in": time, "time_out": time},
             "required": ["method", "time_in", "time_out"],
             "additionalProperties": false,
         }),
@@ -237,7 +242,7 @@ fn form(method: &Value, member: &str, schema: Value, success: bool) -> Value {
         "type": "object",
         "properties": {
             "method": method,
-            "req_id": {"type": "integer"},
+            "req_id": req_id(),
             "success": {"const": success},
             member: schema,
             "symbol": {"type": "string"},

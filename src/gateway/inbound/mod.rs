@@ -88,7 +88,8 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
         None => None,
         Some(raw) => Some(integer(raw).ok_or_else(|| {
             let method = Some(outer.method.to_string());
-            WireError { method, ..WireError::field("req_id", "give an integer, or leave it out") }
+            let advice = format!("give an integer from {} to {}, or leave it out", i64::MIN, i64::MAX);
+            WireError { method, ..WireError::field("req_id", &advice) }
         })?),
     };
     Ok(Message { method: outer.method, params: outer.params, order: None, req_id })

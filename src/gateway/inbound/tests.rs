@@ -1,9 +1,12 @@
 //! Requests as clients write them, good and bad.
 
+use serde_json::Value;
+
 use super::{Body, parse, parse_message};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
 use crate::engine::command::Command;
+use crate::wire::catalogue;
 
 fn refusal(text: &str) -> (String, Option<i64>) {
     let refusal = parse_message(text).and_then(|envelope| parse(&envelope)).expect_err(text);
@@ -184,6 +187,24 @@ fn a_refusal_answers_to_the_method_of_its_request() {
             let refusal = parse_message(&text).expect_err(&text);
             assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
         }
+    }
+}
+
+/// As the published schema has it.
+#[test]
+fn rule_46_the_number_of_a_request_has_64_bits_and_a_sign() {
+    let schemas = catalogue::schemas();
+    let (_, schema) = schemas.iter().find(|(file, _)| file == "ping.request.schema.json").unwrap();
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let [least, most] = ["minimum", "maximum"].map(|bound| schema["properties"]["req_id"][bound].as_i64().unwrap());
+    let sent = |number: i128| format!(r#"{{"method":"ping","req_id":{number}}}"#);
+    for number in [least, most] {
+        assert_eq!(parse_message(&sent(number.into())).unwrap().req_id, Some(number));
+    }
+    for number in [i128::from(least) - 1, i128::from(most) + 1] {
+        let told =
+            format!("EGeneral:Invalid arguments:req_id: give an integer from {least} to {most}, or leave it out");
+        assert_eq!(refusal(&sent(number)), (told, None));
     }
 }
 
