@@ -13,7 +13,7 @@ pub mod tier;
 pub mod workflow;
 
 use operation::{MemberRight, Operation, ServiceRight};
-use scope::ScopeSet;
+use scope::{Scope, ScopeSet};
 use workflow::{Permission, Permissions};
 
 /// What a principal holds at one moment, as far as [`permit`] looks.
@@ -62,10 +62,20 @@ pub fn permit(rights: Rights<'_>, operation: Operation) -> bool {
     }
 }
 
+/// Whether the scopes of a key that may follow `channel` also admit what it told long ago: the ledger behind `balances`,
+/// past fills and closed orders behind `executions` (rule 12).
+#[must_use]
+pub fn permit_past(scopes: ScopeSet, channel: Operation) -> bool {
+    match channel {
+        Operation::Balances => scopes.holds(Scope::QueryLedger),
+        Operation::Executions => scopes.holds(Scope::QueryClosedOrders),
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::scope::Scope;
     use crate::access::workflow::Workflow;
 
     #[test]

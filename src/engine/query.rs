@@ -38,7 +38,7 @@ pub enum Query {
         /// Which.
         channel: Operation,
         /// Whether `executions` begins with the open orders, of which there may be many: who comes back with an
-        /// offset, or wants no snapshot, does without.
+        /// offset, or wants no snapshot, does without, unless the key may not see the past behind the ring.
         open_orders: bool,
     },
     /// `key_info`

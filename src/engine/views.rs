@@ -19,6 +19,7 @@ use super::transfers::find_asset;
 use super::withdrawals;
 use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
+use crate::access::permit_past;
 use crate::access::principal::Principal;
 use crate::access::scope::Scope;
 use crate::domain::ids::{AccountId, AssetId, OrderId, OrganizationId, ServiceUserId};
@@ -163,7 +164,9 @@ fn subscribe_account(
     if ended && channel != Operation::Balances {
         return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
     }
-    let items = account_items(state, now, caller.account, channel, open_orders)?;
+    let past = permit_past(caller.scopes, channel);
+    // Who may not see the past is given the snapshot wherever the ring is too short for an offset.
+    let items = account_items(state, now, caller.account, channel, open_orders || !past)?;
     let mut warnings = Vec::new();
     if settings.query_dates.from.is_some() && channel != Operation::Balances {
         warnings.push("entries before the key's query start date are left out");
@@ -172,14 +175,7 @@ fn subscribe_account(
         warnings.push("the key's query end date has passed: no updates follow");
     }
     let owner = Owner::Account(caller.account);
-    let fills = channel == Operation::Executions && caller.scopes.holds(Scope::QueryClosedOrders);
-    let fills = fills.then(|| grant(state, caller));
-    // What was told long ago is the ledger, or past fills and closed orders (rule 12).
-    let past = match channel {
-        Operation::Balances => caller.scopes.holds(Scope::QueryLedger),
-        Operation::Executions => caller.scopes.holds(Scope::QueryClosedOrders),
-        _ => true,
-    };
+    let fills = (channel == Operation::Executions && past).then(|| grant(state, caller));
     let (at, live) = (state.seq, !ended);
     Ok(View::Snapshot(Box::new(Snapshot { owner, at, items, warnings, live, fills, past })))
 }
