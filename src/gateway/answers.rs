@@ -114,12 +114,17 @@ impl Session {
         reference: &Reference,
         dates: Period,
     ) {
-        let Some(following) = self.channels.get(&channel).filter(|following| following.started) else { return };
+        let Some(following) = self.channels.get_mut(&channel).filter(|following| following.started) else { return };
         // Other keys cause items too, and so does whoever an order trades with: their counters are their own.
         let own = item.stamped.by == self.principal.actor;
         let counts = own && following.options.ratecounter && channel == Operation::Executions;
         let route = &item.route;
-        if !narrowing::within(dates, item) || !narrowing::admits(&following.options, item, reference) {
+        if !narrowing::within(dates, item) {
+            // `balances` stays open at the end of the dates, and a later end would let it go on behind a gap.
+            following.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
+            return;
+        }
+        if !narrowing::admits(&following.options, item, reference) {
             return;
         }
         let fits = group

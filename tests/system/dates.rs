@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use countersign::access::key::KeySettings;
 use countersign::access::scope::ScopeSet;
-use countersign::domain::time::Period;
+use countersign::domain::time::{Moment, Period};
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
@@ -194,16 +194,25 @@ async fn d2_22_at_the_end_date_streams_of_the_past_are_closed_and_balances_say_n
     }
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     bot.subscribe("balances").await;
-    let settings = json!({"query_end": wall_clock().to_string()});
-    let edit = json!({"service_user_id": "SVC1", "settings": settings, "otp": code(0)});
-    world.member("alice").await.call("edit_service_user", edit).await;
+    let mut alice = world.member("alice").await;
+    let ends = |at: Moment, otp: i64| json!({"service_user_id": "SVC1", "settings": {"query_end": at.to_string()}, "otp": code(otp)});
+    alice.call("edit_service_user", ends(wall_clock(), 0)).await;
     for mut stream in streams {
         assert_eq!(stream.closed().await, (4001, "query end date".to_owned()));
     }
     bot.call("get_balances", json!({})).await;
     bot.kept();
-    maker.call("add_order", limit("sell", "0.1", "1000")).await;
-    bot.call("add_order", limit("buy", "0.1", "1000")).await;
-    bot.call("get_balances", json!({})).await;
-    assert_eq!(items(&bot.kept(), "balances"), Vec::<Value>::new(), "it trades on");
+    for later in [Some(wall_clock().plus_us(3_600_000_000)), None] {
+        maker.call("add_order", limit("sell", "0.1", "1000")).await;
+        bot.call("add_order", limit("buy", "0.1", "1000")).await;
+        bot.call("get_balances", json!({})).await;
+        assert_eq!(items(&bot.kept(), "balances"), Vec::<Value>::new(), "it trades on");
+        // A later end brings nothing back: what came before it was not told (law 8).
+        if let Some(later) = later {
+            alice.call("edit_service_user", ends(later, 1)).await;
+        }
+    }
+    bot.call("unsubscribe", json!({"channel": "balances"})).await;
+    bot.subscribe("balances").await;
+    assert_eq!(bot.frame("balances").await["type"], "snapshot");
 }
