@@ -15,6 +15,7 @@ use super::ring::Item;
 use super::session::{End, Session};
 use super::subscriptions::TOO_OLD;
 use crate::access::operation::Operation;
+use crate::access::permit_past;
 use crate::access::principal::Actor;
 use crate::domain::decimal::write_units;
 use crate::domain::time::{Moment, Period};
@@ -96,6 +97,11 @@ impl Session {
     /// The key's query dates, as released (rule 10).
     pub(super) fn query_dates(&self) -> Period {
         self.service_user(|user| user.settings.query_dates).unwrap_or(Period::ALWAYS)
+    }
+
+    /// Whether the key, as released, may see what a channel told long ago (rule 12); a Member and the venue may.
+    pub(super) fn sees_past(&self, channel: Operation) -> bool {
+        self.service_user(|user| permit_past(user.scopes, channel)).unwrap_or(true)
     }
 
     /// Reads the socket's Service User, as released. A token may name one that this journal does not have: it was cut

@@ -77,6 +77,8 @@ impl Session {
                 self.ended_early(&replay.call, replay.follow, now);
                 return None;
             }
+            // The engine's leave was of then; who comes back is judged anew.
+            Ok(_) if !self.sees_past(replay.call.operation) => return Some(BROKEN_OFF),
             Ok(Past::Page(page)) => page,
             _ if replay.follow.acknowledged => return Some(BROKEN_OFF),
             Ok(Past::TooOld) => {

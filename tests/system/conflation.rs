@@ -25,7 +25,7 @@ const PART_BYTES: u64 = 512;
 const OTHERS: u64 = 16;
 
 /// A client whose socket takes little that is not read.
-async fn narrow(address: SocketAddr) -> Client {
+pub async fn narrow(address: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
     let stream = socket.connect(address).await.unwrap();
