@@ -37,7 +37,7 @@ pub(super) fn admitted(
     asked: &PlaceOrder,
     market: &Market,
 ) -> Result<Admitted, Reject> {
-    let named = asked.cl_ord_id.and_then(|id| t.state().orders.named(caller.id, id, t.now()));
+    let named = asked.cl_ord_id.and_then(|id| t.state().named(caller.id, id, t.now()));
     // What only checks repeats nothing: it would find the id taken.
     if let Some(first) = &named
         && !asked.validate

@@ -23,12 +23,11 @@ use crate::domain::orders::{CancelReason, Order, OrderStatus};
 use crate::domain::terms::{Level, PriceType, Trigger};
 use crate::domain::text::Symbol;
 
-/// The one open order that the caller names; not one whose time is over, or that the account's switch has ended,
-/// whether or not Tick has run (rule 39).
+/// The one open order that the caller names.
 fn one(t: &Transition<'_>, caller: ServiceCaller, which: &OrderRef) -> Result<Order, Reject> {
-    let (orders, switches) = (&t.state().orders, &t.state().switches);
+    let orders = &t.state().orders;
     let last = orders.find(caller, which).pop().and_then(|id| orders.get(id));
-    let open = last.filter(|order| !order.is_expired(t.now()) && !switches.has_ended(order, t.now()));
+    let open = last.filter(|order| t.state().goes_on(order, t.now()));
     open.cloned().ok_or_else(|| Reject::of(Code::UnknownOrder))
 }
 

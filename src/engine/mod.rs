@@ -193,9 +193,9 @@ fn permitted(state: &State, caller: Caller, operation: Operation) -> Result<(), 
 /// (rule 30).
 fn repeats(state: &State, caller: Caller, command: &Command, now: Moment) -> bool {
     match (caller, command) {
-        (Caller::Service(caller), Command::PlaceOrder(asked)) => state.orders.repeats(caller.id, asked, now),
+        (Caller::Service(caller), Command::PlaceOrder(asked)) => state.repeats(caller.id, asked, now),
         (Caller::Service(caller), Command::PlaceBatch(all)) => {
-            all.iter().all(|asked| state.orders.repeats(caller.id, asked, now))
+            all.iter().all(|asked| state.repeats(caller.id, asked, now))
         }
         (Caller::Service(caller), Command::Earn(asked)) => {
             asked.client_id.is_some_and(|id| state.earn.named(caller.id, id).is_some())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::book::{Book, Slot};
 use super::caller::ServiceCaller;
 use super::client_ids::{ClientIds, First};
-use super::command::{OrderRef, PlaceOrder};
+use super::command::OrderRef;
 use super::event::{Event, Place};
 use super::index::{Index, PREFETCH_MAX};
 use super::ledger::Ledger;
@@ -228,14 +228,15 @@ impl Orders {
         id.filter(own).into_iter().collect()
     }
 
-    /// The order that a client id still answers with.
-    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<First<'_>> {
-        self.client_ids.get(owner, id, now, |id| self.places.get(id).is_some())
-    }
-
-    /// Whether a request gives a client id again, so that it places nothing (rule 30).
-    pub fn repeats(&self, owner: ServiceUserId, asked: &PlaceOrder, now: Moment) -> bool {
-        !asked.validate && asked.cl_ord_id.is_some_and(|id| self.named(owner, id, now).is_some())
+    /// The order that a client id still answers with; it does as long as the order is there and `goes_on`.
+    pub fn named(
+        &self,
+        owner: ServiceUserId,
+        id: ClientOrderId,
+        now: Moment,
+        goes_on: impl Fn(&Order) -> bool,
+    ) -> Option<First<'_>> {
+        self.client_ids.get(owner, id, now, |id| self.get(id).is_some_and(&goes_on))
     }
 
     /// Replaces an order by what it is now, in its place.

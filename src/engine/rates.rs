@@ -117,7 +117,7 @@ impl Rates {
         };
         // Only where not all have room, client ids are looked up.
         fits(asked.len()).or_else(|_| {
-            let places = asked.iter().filter(|asked| !state.orders.repeats(caller.id, asked, now)).count();
+            let places = asked.iter().filter(|asked| !state.repeats(caller.id, asked, now)).count();
             if places == 0 { Ok(()) } else { fits(places) }
         })
     }

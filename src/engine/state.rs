@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::approvals::Approvals;
+use super::client_ids::First;
+use super::command::PlaceOrder;
 use super::deposits::Deposits;
 use super::earn::Earn;
 use super::event::Event;
@@ -17,7 +19,9 @@ use super::reference::Reference;
 use super::service_users::Keys;
 use super::switches::Switches;
 use super::withdrawals::Withdrawals;
-use crate::domain::ids::Seq;
+use crate::domain::ids::{Seq, ServiceUserId};
+use crate::domain::orders::Order;
+use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 
 /// The state after event `seq`.
@@ -69,6 +73,22 @@ impl State {
             Event::OrderPlaced { order, .. } => Some((order.owner, order.cl_ord_id?)),
             _ => None,
         }));
+    }
+
+    /// Whether an order that no event has ended is open still: not once its time is over, or its account's switch has ended
+    /// it, whether or not Tick has run (rule 39).
+    pub fn goes_on(&self, order: &Order, now: Moment) -> bool {
+        !order.is_expired(now) && !self.switches.has_ended(order, now)
+    }
+
+    /// The order that a client id still answers with (rule 30).
+    pub fn named(&self, owner: ServiceUserId, id: ClientOrderId, now: Moment) -> Option<First<'_>> {
+        self.orders.named(owner, id, now, |order| self.goes_on(order, now))
+    }
+
+    /// Whether a request gives a client id again, so that it places nothing (rule 30).
+    pub fn repeats(&self, owner: ServiceUserId, asked: &PlaceOrder, now: Moment) -> bool {
+        !asked.validate && asked.cl_ord_id.is_some_and(|id| self.named(owner, id, now).is_some())
     }
 
     /// Folds the next event in. Total: no refusal, no I/O, no clock. Replay is only this.

@@ -197,11 +197,12 @@ fn rule_39_a_switch_whose_time_is_over_fires_before_it_is_armed_anew() {
 #[test]
 fn rule_39_a_switch_ends_what_was_placed_before_its_time_and_nothing_else() {
     let mut stage = stage();
-    for rearms in [false, true] {
-        let before = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+    for (rearms, id) in [(false, "first"), (true, "second")] {
+        let before = stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some(id)));
         stage.run(&bot(1), Command::CancelAllAfter(60)).unwrap();
         stage.now = stage.now.plus_us(60 * SECOND);
-        let after = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
+        let after = stage.placed(&bot(1), limit(Side::Buy, "1", "10", Some(id)));
+        assert_ne!(after, before, "the id is free");
         for change in [amend(before), edit(before)] {
             assert_eq!(stage.refused(&bot(1), change), Code::UnknownOrder, "no Tick has run");
         }
@@ -215,6 +216,23 @@ fn rule_39_a_switch_ends_what_was_placed_before_its_time_and_nothing_else() {
         stage.run(&bot(1), Command::CancelAll).unwrap();
     }
     assert_eq!(ends(&stage, CancelReason::DeadMansSwitch), 2);
+}
+
+#[test]
+fn rule_39_a_client_id_is_free_once_the_time_of_its_order_is_over() {
+    let mut stage = stage();
+    let open = limit(Side::Buy, "1", "10", Some("one"));
+    let Command::PlaceOrder(order) = open.clone() else { panic!("an order") };
+    let expire_time = Some(stage.now.plus_us(60 * SECOND));
+    let terms = Some(Box::new(AskedTerms { expire_time, ..AskedTerms::default() }));
+    let first =
+        stage.placed(&bot(1), Command::PlaceOrder(PlaceOrder { time_in_force: TimeInForce::Gtd, terms, ..order }));
+    stage.now = stage.now.plus_us(60 * SECOND);
+    let second = stage.placed(&bot(1), open.clone());
+    assert_ne!(second, first, "no Tick has run");
+    stage.tick(SECOND);
+    assert_eq!(ends(&stage, CancelReason::Expired), 1);
+    assert_eq!(stage.placed(&bot(1), open), second, "the end of the first leaves the id to the second");
 }
 
 #[test]
