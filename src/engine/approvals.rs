@@ -296,23 +296,28 @@ pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> C
     let open = request.is_open(now);
     let change = request.change.governed();
     let goes_on = open && state.halted.is_none() && change.allowed(state, request.organization).is_ok();
-    let votes = may_vote(state, request, member).is_ok();
+    let votes = |decision| may_vote(state, request, member, decision).is_ok();
     Can {
-        approve: goes_on && votes,
-        reject: open && votes,
+        approve: goes_on && votes(Decision::Approve),
+        reject: open && votes(Decision::Reject),
         execute: goes_on && may_execute(state, request, member).is_ok(),
         cancel: own(request, member),
     }
 }
 
-/// Whether a Member may vote on a pending request, and if not, why (rules 22, 23).
-pub fn may_vote(state: &State, request: &Request, member: MemberId) -> Result<(), Reject> {
+/// Whether a Member may vote so on a pending request, and if not, why (rules 22, 23). Who has approved may do so anew where
+/// the approvals are enough under a policy that became looser since: it waits for the next one, and all may have voted
+/// (rule 20).
+pub fn may_vote(state: &State, request: &Request, member: MemberId, decision: Decision) -> Result<(), Reject> {
     let verdict = request.policy.as_ref().ok_or(Code::NotPending)?;
-    Electorate::now(state).admits(request, verdict, member)?;
-    if request.votes.iter().any(|vote| vote.member == member && !vote.struck) {
-        return Err(not_eligible("one vote per Member"));
+    let electorate = Electorate::now(state);
+    electorate.admits(request, verdict, member)?;
+    let Some(own) = request.votes.iter().find(|vote| vote.member == member && !vote.struck) else { return Ok(()) };
+    let approves = own.decision == Decision::Approve && decision == Decision::Approve;
+    if approves && electorate.counted(request, verdict, Decision::Approve) >= verdict.quorum {
+        return Ok(());
     }
-    Ok(())
+    Err(not_eligible("one vote per Member"))
 }
 
 /// Whether a Member may complete a pending request at once (rules 19, 23).

@@ -153,7 +153,7 @@ pub fn vote(
     }
     let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
         let request = ballot_request(t, caller, ballot)?;
-        may_vote(t.state(), &request, caller.id)?;
+        may_vote(t.state(), &request, caller.id, decision)?;
         if decision == Decision::Approve {
             request.change.governed().allowed(t.state(), request.organization)?;
         }
@@ -212,7 +212,8 @@ fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> 
     Ok(request.clone())
 }
 
-/// Adds a vote and completes or rejects the request when its quorum is reached, counted as of now.
+/// Adds a vote, in place of the one that its Member gave before, and completes or rejects the request when its quorum is
+/// reached, counted as of now.
 fn cast(
     t: &mut Transition<'_>,
     member: MemberId,
@@ -222,6 +223,7 @@ fn cast(
 ) -> Request {
     let name = t.state().members.member(member).name.clone();
     let comment = comment.map(str::to_owned);
+    request.votes.retain(|vote| vote.member != member || vote.struck);
     request.votes.push(Vote { member, name, decision, at: t.now(), comment: comment.clone(), struck: false });
     let verdict = request.policy.clone().expect("a vote was admitted, so a policy governs");
     let votes = Electorate::now(t.state()).counted(&request, &verdict, decision);

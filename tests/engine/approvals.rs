@@ -162,6 +162,38 @@ fn rule_20_the_stricter_policy_counts_and_its_digest_is_new() {
     assert_eq!(stage.vote(&member(1), Decision::Approve, request).unwrap().state, RequestState::Approved);
 }
 
+#[test]
+fn rule_20_what_has_its_quorum_once_all_have_voted_takes_an_approval_given_anew() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let number = joined(&mut stage, "dora", &[Permission::Approve]);
+    let dora = member(number);
+    let of_withdrawals =
+        |quorum| policy(Workflow::InitiateWithdrawal, PolicyTerms { reject_quorum: 2, ..terms(quorum) });
+    stage.initiate(&member(1), of_withdrawals(2)).unwrap();
+    stage.initiate(&member(1), policy(Workflow::ManagePolicies, terms(1))).unwrap();
+    let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
+    let changed = |stage: &mut Stage, quorum| {
+        let change = stage.initiate(&member(1), of_withdrawals(quorum)).unwrap();
+        assert_eq!(stage.vote(&member(2), Decision::Approve, change.id).unwrap().state, RequestState::Approved);
+    };
+    changed(&mut stage, 3);
+    for (voter, decision) in [(member(1), Decision::Approve), (member(2), Decision::Approve), (dora, Decision::Reject)]
+    {
+        assert_eq!(stage.vote(&voter, decision, request).unwrap().state, RequestState::Pending);
+    }
+    let again = |stage: &mut Stage, voter, decision| stage.vote(&voter, decision, request).map_err(|why| why.code);
+    assert_eq!(again(&mut stage, member(1), Decision::Approve), Err(Code::NotEligible), "one vote each");
+    changed(&mut stage, 2);
+    assert_eq!(stage.state_of(request), RequestState::Pending, "nobody gave a code for what it is now");
+    for (voter, decision) in [(member(1), Decision::Reject), (dora, Decision::Approve), (dora, Decision::Reject)] {
+        assert_eq!(again(&mut stage, voter, decision), Err(Code::NotEligible), "one vote each");
+    }
+    let done = again(&mut stage, member(1), Decision::Approve).unwrap();
+    assert_eq!(done.state, RequestState::Approved);
+    let votes: Vec<_> = done.votes.iter().map(|vote| (vote.member.0, vote.decision)).collect();
+    assert_eq!(votes, [(2, Decision::Approve), (number, Decision::Reject), (1, Decision::Approve)]);
+}
+
 /// Rule 39: its time is over, whether or not a tick has come since.
 #[test]
 fn rule_20_a_looser_policy_does_not_bring_back_what_has_expired() {

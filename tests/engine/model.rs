@@ -210,9 +210,7 @@ impl Model {
         for at in 0..self.asked.len() {
             let asked = &self.asked[at];
             let (_, terms) = self.verdict(asked);
-            let against =
-                asked.votes.iter().filter(|(of, approves, struck)| !approves && !struck && self.counts(asked, *of));
-            if asked.state == RequestState::Pending && against.count() as u32 >= terms.reject {
+            if asked.state == RequestState::Pending && self.count(asked, false) >= terms.reject {
                 self.asked[at].state = RequestState::Rejected;
             }
         }
@@ -259,24 +257,31 @@ impl Model {
         self.people[by].active && self.asked[which].state == RequestState::Pending && self.sees(&self.asked[which], by)
     }
 
+    /// Votes of that kind that count.
+    fn count(&self, asked: &Asked, approve: bool) -> u32 {
+        let counted =
+            asked.votes.iter().filter(|(of, way, struck)| *way == approve && !struck && self.counts(asked, *of));
+        counted.count() as u32
+    }
+
     pub fn vote(&mut self, by: usize, which: usize, approve: bool) -> bool {
         let asked = &self.asked[which];
-        let again = asked.votes.iter().any(|(voter, _, struck)| *voter == by && !struck);
+        let again = asked.votes.iter().any(|(voter, approved, struck)| {
+            *voter == by
+                && !struck
+                && !(approve && *approved && self.count(asked, true) >= self.verdict(asked).1.quorum)
+        });
         let stopped = approve && asked.kind == Kind::Withdraw && self.frozen.is_some();
         if !self.people[by].verified || !self.open(by, which) || !self.counts(asked, by) || again || stopped {
             return false;
         }
+        self.asked[which].votes.retain(|(voter, _, struck)| *voter != by || *struck);
         self.asked[which].votes.push((by, approve, false));
         let asked = &self.asked[which];
         let (_, terms) = self.verdict(asked);
-        let count = |wanted| {
-            let counted =
-                asked.votes.iter().filter(|(of, way, struck)| *way == wanted && !struck && self.counts(asked, *of));
-            counted.count() as u32
-        };
-        if approve && count(true) >= terms.quorum {
+        if approve && self.count(asked, true) >= terms.quorum {
             self.complete(which, RequestState::Approved);
-        } else if !approve && count(false) >= terms.reject {
+        } else if !approve && self.count(asked, false) >= terms.reject {
             self.asked[which].state = RequestState::Rejected;
         }
         true
