@@ -139,7 +139,7 @@ impl Session {
     ) {
         let texts = open.iter().map(|order| {
             let mut text = String::new();
-            items::open_order(&mut text, reference, order, Seq(order.id.0).offset(1));
+            items::open_order(&mut text, reference, order, Seq(order.id.0).offset(0));
             (order.id, text)
         });
         let texts: Vec<(OrderId, String)> = texts.collect();

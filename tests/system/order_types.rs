@@ -145,6 +145,8 @@ async fn orders_with_dates_start_and_end_on_their_own() {
     assert_eq!(words(&told(&mut late, 1).await), ["pending_new pending_new"], "it waits");
     let listed = late.call("open_orders", json!({})).await["orders"][0].take();
     assert_eq!((&listed["exec_type"], &listed["order_status"]), (&json!("pending_new"), &json!("pending_new")));
+    let mut resumed = world.bot(1).await;
+    resumed.call("subscribe", json!({"channel": "executions", "from_offset": listed["offset"]})).await;
     let items = told(&mut bot, 3).await;
     assert_eq!(words(&items), ["pending_new pending_new", "new new", "expired expired"]);
     assert!(items[1].1["timestamp"].as_str() >= items[0].1["effective_time"].as_str());

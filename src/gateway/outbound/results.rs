@@ -168,7 +168,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
 /// Appends the result of `open_orders` and `query_orders`: orders, and where the next page begins if there is one.
 pub fn open_orders(out: &mut String, reference: &Reference, orders: &[Order], cursor: Option<OrderId>) {
     page(out, "orders", cursor, |out| {
-        array(out, orders, |out, order| open_order(out, reference, order, Seq(order.id.0).offset(1)));
+        array(out, orders, |out, order| open_order(out, reference, order, Seq(order.id.0).offset(0)));
     });
 }
 
