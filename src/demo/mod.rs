@@ -41,6 +41,10 @@ pub struct Options {
 /// # Errors
 /// When the server does not start or fails, or a step of the story is not as told.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    // Whoever waits for the file is to find this run's.
+    if let Some(file) = options.ready_file.as_deref() {
+        remove(file).map_err(at(file))?;
+    }
     let scratch = Scratch::new(options.data.as_deref())?;
     let dir = scratch.dir.clone();
     std::fs::create_dir_all(&dir).map_err(at(&dir))?;
@@ -119,14 +123,19 @@ async fn serve(
 fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     let fresh = file.with_extension("new");
     // One that was left behind could be open to others.
-    match std::fs::remove_file(&fresh) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(&fresh)?;
     let mut written = create_private(&fresh)?;
     written.write_all(text.as_bytes())?;
     written.sync_all()?;
     std::fs::rename(&fresh, file)
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The directory of the world, removed at the end when nobody named it.
@@ -175,5 +184,18 @@ mod tests {
         write_private(&file, "secrets").unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "secrets");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_ready_file_of_an_earlier_run_is_gone_before_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ready.json");
+        std::fs::write(&file, "of another port").unwrap();
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let data = Some(dir.path().join("world"));
+        let options = Options { port, once: false, ready_file: Some(file.clone()), data, database: None };
+        assert!(run(options, std::future::pending()).await.is_err(), "the port is taken");
+        assert!(!file.exists());
     }
 }
