@@ -41,7 +41,9 @@ fn status(stage: &Stage, id: WithdrawalId) -> WithdrawalStatus {
 
 #[test]
 fn rule_19_a_vote_completes_a_service_users_request_and_execute_never_does() {
-    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], false);
+    let executable = PolicyTerms { allow_execute: true, ..terms(1) };
+    stage.initiate(&member(1), policy(Workflow::InitiateWithdrawal, executable)).unwrap();
     let asked = stage.withdrawal(&bot(1), withdraw("1", None));
     let request = asked.request.unwrap();
     let ballots = vec![Ballot { request, digest: stage.request(request).digest.clone() }];

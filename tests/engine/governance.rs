@@ -294,6 +294,9 @@ fn rule_26_a_new_address_cools_down_and_a_removed_one_fails_its_requests() {
 #[test]
 fn rule_27_a_freeze_stops_at_once_and_only_others_end_it() {
     let mut stage = stage(true);
+    stage
+        .initiate(&member(1), set(Workflow::ManageAccess, PolicyTerms { allow_execute: true, ..PolicyTerms::of(1) }))
+        .unwrap();
     let asked = stage.withdrawal(&bot(1), withdraw("1", None));
     let freeze = |scope| Command::Freeze { scope, reason: "a key leaked".to_owned() };
     assert_eq!(stage.refused(&member(2), freeze(FreezeScope::All)), Code::PermissionDenied, "needs Execute");
