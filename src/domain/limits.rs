@@ -22,6 +22,8 @@ pub const SERVICE_USERS_MAX: usize = 1_000;
 pub const ORGANIZATIONS_MAX: usize = 100_000;
 /// Members of one Organization.
 pub const MEMBERS_MAX: usize = 1_000;
+/// Withdrawal addresses of one Organization.
+pub const ADDRESSES_MAX: usize = 1_000;
 /// Rules of one policy.
 pub const RULES_MAX: usize = 50;
 /// Addresses or initiators that one rule may name.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign::access::principal::Principal;
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
-use countersign::domain::ids::{AccountId, MemberId, ServiceUserId};
+use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
+use countersign::domain::limits::ADDRESSES_MAX;
 use countersign::domain::orders::Side;
 use countersign::domain::text::AssetCode;
 use countersign::engine::Engine;
@@ -289,6 +290,24 @@ fn rule_26_a_new_address_cools_down_and_a_removed_one_fails_its_requests() {
     let asked = stage.initiate(&member(1), add).unwrap();
     stage.vote(&member(2), Decision::Approve, asked.id).unwrap();
     assert_eq!(to_hot(&mut stage).unwrap_err().code, Code::UnknownWithdrawKey, "the cool-down starts anew");
+}
+
+#[test]
+fn rule_26_an_organization_has_a_thousand_addresses_at_most() {
+    let mut stage = stage(false);
+    let add = |number: usize| {
+        let (key, method) = (format!("key {number}"), "BTC".to_owned());
+        let address = WithdrawalAddress { key, method, address: "bc1q".to_owned(), tag: None };
+        Change::Addresses(AddressChange::Add { asset: asset("BTC"), address })
+    };
+    let first = stage.state().withdrawals.addresses(OrganizationId(1), None).len();
+    for number in first..ADDRESSES_MAX {
+        stage.initiate(&member(1), add(number)).unwrap();
+    }
+    assert_eq!(stage.initiate(&member(1), add(ADDRESSES_MAX)).unwrap_err().code, Code::LimitReached);
+    let key = format!("key {first}");
+    stage.initiate(&member(1), Change::Addresses(AddressChange::Remove { asset: asset("BTC"), key })).unwrap();
+    stage.initiate(&member(1), add(ADDRESSES_MAX)).unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
 use crate::domain::ids::OrganizationId;
+use crate::domain::limits::ADDRESSES_MAX;
 use crate::domain::text::AssetCode;
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Request, RequestState};
@@ -84,6 +85,9 @@ impl AddressChange {
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         let (code, address) = match self {
             AddressChange::Add { asset, address } => {
+                if state.withdrawals.addresses(organization, None).len() >= ADDRESSES_MAX {
+                    return Err(Reject::of(Code::LimitReached));
+                }
                 check_form(state, asset, address)?;
                 let id = state.reference.find_asset(asset)?.id;
                 if state.withdrawals.listed(organization, id, &address.key).is_some() {
