@@ -28,6 +28,7 @@ use crate::engine::reply::Reply;
 use crate::engine::service_users::{KeyRef, ServiceUser};
 use crate::engine::workflows::Drawn;
 use crate::sequencer::handle::{Answer, Outcome};
+use crate::wire::leaf::Text;
 use crate::wire::results::{Credentials, Initiated, Subscribed};
 
 /// Items in one frame at most.
@@ -266,7 +267,7 @@ impl Session {
                 let secret = self.gateway.master.open(api_key.as_bytes(), secret_sealed).ok();
                 Initiated {
                     api_key: secret.is_some().then(|| api_key.clone()),
-                    api_secret: secret.map(|secret| secret_text(&secret).as_str().to_owned()),
+                    api_secret: secret.map(|secret| Text::from(secret_text(&secret).as_str())),
                     ..shown
                 }
             }
@@ -280,7 +281,7 @@ impl Session {
 
     fn credentials(&self, json: &mut String, api_key: &str, sealed: &[u8]) {
         let secret = self.gateway.master.open(api_key.as_bytes(), sealed);
-        let api_secret = secret.map(|secret| secret_text(&secret).as_str().to_owned()).unwrap_or_default();
+        let api_secret = secret.map(|secret| Text::from(secret_text(&secret).as_str())).unwrap_or_default();
         items::json(json, &Credentials { api_key: api_key.to_owned(), api_secret });
     }
 

@@ -7,6 +7,7 @@ use crate::domain::text::ClientOrderId;
 use crate::domain::time::Moment;
 use crate::engine::command::{Command, OrderRef};
 use crate::engine::transfers::TransferFilter;
+use crate::wire::leaf::Text;
 
 /// A request under way.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ pub enum Continuation {
     /// The key drawn for a Service User, by its public part.
     Key(String),
     /// The invitation tokens, shown once.
-    Invitations(Box<[String]>),
+    Invitations(Box<[Text<'static>]>),
 }
 
 impl Continuation {

@@ -21,6 +21,7 @@ use crate::engine::command::Command;
 use crate::engine::query::Query;
 use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
+use crate::wire::leaf::Text;
 use crate::wire::results::Subscribed;
 
 /// Tokens that one socket remembers having used: the first, which bound it, and those that were used last.
@@ -145,7 +146,7 @@ impl Session {
                     for member in members {
                         let token = new_bearer_token();
                         member.token_hash = bearer_hash(&token);
-                        tokens.push(token.as_str().to_owned());
+                        tokens.push(Text::from(token.as_str()));
                     }
                 }
                 self.ask(Work::Command(command), call(Continuation::Invitations(tokens.into())));
@@ -207,7 +208,7 @@ impl Session {
                 Needs::Invitation => {
                     let token = new_bearer_token();
                     initiation.drawn = Some(Drawn::Invitation { token_hash: bearer_hash(&token) });
-                    then = Continuation::Invitations([token.as_str().to_owned()].into());
+                    then = Continuation::Invitations([Text::from(token.as_str())].into());
                 }
             }
         }

@@ -47,9 +47,29 @@ impl JsonSchema for Number<'_> {
     }
 }
 
-/// A string of the request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// A string of the request, or a secret of an answer. Debug output does not show it, for a token or a one-time code may be
+/// any string (rule 28).
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    /// The same, whatever becomes of the request.
+    pub fn owned(&self) -> Text<'static> {
+        Text::from(&**self)
+    }
+}
+
+impl From<&str> for Text<'static> {
+    fn from(text: &str) -> Self {
+        Text(Cow::Owned(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(***)")
+    }
+}
 
 impl Deref for Text<'_> {
     type Target = str;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::items::{Deposit, Execution, LedgerEntry, PinnedPolicy, Request, Wallet, Withdrawal, records};
-use super::leaf::{Exact, Word};
+use super::leaf::{Exact, Text, Word};
 use crate::access::key::OnStop;
 use crate::access::scope::Scope;
 use crate::access::workflow::{Permission, Workflow};
@@ -219,11 +219,11 @@ records! {
         #[serde(flatten)]
         request: Request,
         api_key?: String,
-        api_secret?: String,
-        invitation?: String,
+        api_secret?: Text<'static>,
+        invitation?: Text<'static>,
     }
     /// `claim_secret`.
-    Credentials { api_key: String, api_secret: String }
+    Credentials { api_key: String, api_secret: Text<'static> }
     /// A Service User, without its secret.
     ServiceUser {
         service_user_id: String,
@@ -270,7 +270,7 @@ records! {
     /// `policies`.
     Policies { policies: Vec<Policy> }
     /// An invited Member, with the token of the invitation.
-    Invited { member_id: String, name: String, email: String, invitation: String }
+    Invited { member_id: String, name: String, email: String, invitation: Text<'static> }
     /// `create_organization`.
     OrganizationCreated { organization_id: String, name: String, members: Vec<Invited> }
     /// `add_asset`.
@@ -302,5 +302,17 @@ records! {
         r#type?: Vec<String>,
         workflow?: Word<'static, Workflow>,
         warnings?: Vec<&'static str>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_28_a_secret_is_written_and_not_shown_in_debug_output() {
+        let made = Credentials { api_key: "key".to_owned(), api_secret: Text::from("plain") };
+        assert_eq!(serde_json::to_string(&made).unwrap(), r#"{"api_key":"key","api_secret":"plain"}"#);
+        assert!(!format!("{made:?}").contains("plain"));
     }
 }

@@ -156,7 +156,8 @@ fn initiate<'a>(change: Change, manner: p::Manner<'a>) -> Parsed<'a> {
         strand_pending: manner.strand_pending.unwrap_or(false),
         drawn: None,
     };
-    Ok((manner.token, Body::Coded(Command::Initiate(Box::new(change), initiation), owned(&manner.otp))))
+    let command = Command::Initiate(Box::new(change), initiation);
+    Ok((manner.token, Body::Coded(command, manner.otp.as_ref().map(Text::owned))))
 }
 
 /// A withdrawal in words.

@@ -9,7 +9,7 @@ use crate::domain::limits::VOTES_MAX;
 use crate::engine::approvals::Decision;
 use crate::engine::command::{Ballot, Command};
 use crate::engine::query::{Query, RequestFilter};
-use crate::wire::leaf::Object;
+use crate::wire::leaf::{Object, Text};
 use crate::wire::params as p;
 
 pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -37,7 +37,7 @@ pub(super) fn approve<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Vote<'_> = params(e)?;
     let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
     let command = Command::Vote { decision: Decision::Approve, ballots, step: None, comment };
-    Ok((asked.token, Body::Coded(command, owned(&asked.otp))))
+    Ok((asked.token, Body::Coded(command, asked.otp.as_ref().map(Text::owned))))
 }
 
 pub(super) fn reject<'a>(e: &Message<'a>) -> Parsed<'a> {
@@ -50,13 +50,14 @@ pub(super) fn reject<'a>(e: &Message<'a>) -> Parsed<'a> {
 pub(super) fn execute<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Vote<'_> = params(e)?;
     let (ballots, comment) = (ballots(&asked.requests)?, owned(&asked.comment));
-    Ok((asked.token, Body::Coded(Command::Execute { ballots, step: None, comment }, owned(&asked.otp))))
+    let command = Command::Execute { ballots, step: None, comment };
+    Ok((asked.token, Body::Coded(command, asked.otp.as_ref().map(Text::owned))))
 }
 
 pub(super) fn claim_secret<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ClaimSecret<'_> = params(e)?;
     let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: 0 };
-    Ok((asked.token, Body::Coded(command, Some((*asked.otp).to_owned()))))
+    Ok((asked.token, Body::Coded(command, Some(asked.otp.owned()))))
 }
 
 pub(super) fn freeze<'a>(e: &Message<'a>) -> Parsed<'a> {

@@ -28,7 +28,6 @@ use crate::wire::leaf::{Object, Text};
 use crate::wire::params::AddOrder;
 
 /// A message: what is asked, with most params not looked at yet.
-#[derive(Debug)]
 pub struct Message<'a> {
     /// The method's name.
     pub method: Text<'a>,

@@ -44,7 +44,7 @@ pub enum Body {
     Cancel(Vec<OrderRef>),
     /// A command that a one-time code may carry. The gateway verifies the code and sets its step with
     /// [`set_step`]; it also draws the key of a new Service User.
-    Coded(Command, Option<String>),
+    Coded(Command, Option<Text<'static>>),
     /// `create_organization`; the gateway draws the invitation tokens, whose hashes are zero here.
     Invite(Command),
     /// Ask the engine.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Body, parse, parse_message};
 use crate::access::operation::Operation;
 use crate::domain::decimal::Decimal;
+use crate::domain::ids::RequestId;
 use crate::engine::command::Command;
 use crate::wire::catalogue;
 
@@ -184,7 +185,7 @@ fn a_refusal_answers_to_the_method_of_its_request() {
     for method in ["add_order", "subscribe", "nothing"] {
         for rest in [r#""req_id":"3""#, r#""req_id":3.5"#, r#""req_id":18446744073709551615"#, r#""req_id":3,"x":1"#] {
             let text = format!(r#"{{"method":"{method}",{rest}}}"#);
-            let refusal = parse_message(&text).expect_err(&text);
+            let Err(refusal) = parse_message(&text) else { panic!("{text}") };
             assert_eq!(refusal.method.as_deref(), Some(method), "{text} gave {}", refusal.text);
         }
     }
@@ -239,4 +240,16 @@ fn a_cursor_that_no_page_gave_is_refused_by_name() {
             assert_eq!(request.map_err(|refusal| refusal.text), Err(expected.to_owned()), "{text}");
         }
     }
+}
+
+#[test]
+fn rule_28_debug_output_shows_neither_token_nor_code() {
+    let text = format!(
+        r#"{{"method":"claim_secret","params":{{"request_id":"{}","otp":"271828","token":"tok-314159"}}}}"#,
+        RequestId(1)
+    );
+    let request = accept(&text);
+    assert!(matches!(&request.body, Body::Coded(_, Some(code)) if &**code == "271828"));
+    let shown = format!("{request:?}");
+    assert!(!shown.contains("271828") && !shown.contains("314159"), "{shown}");
 }

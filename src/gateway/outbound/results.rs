@@ -24,7 +24,7 @@ use crate::engine::service_users::ServiceUser;
 use crate::engine::withdrawals::ListedAddress;
 use crate::gateway::exports::Progress;
 use crate::wire::earn as e;
-use crate::wire::leaf::{Exact, Word};
+use crate::wire::leaf::{Exact, Text, Word};
 use crate::wire::results as r;
 
 /// Appends the result of a command. What is about orders, and what shows more than the reply holds, has writers of its own.
@@ -95,7 +95,7 @@ fn second(at: Moment) -> String {
 }
 
 /// Appends the result of `create_organization`, with the invitations that only this reply shows.
-pub fn organization(out: &mut String, of: &Organization, members: &[Member], invitations: &[String]) {
+pub fn organization(out: &mut String, of: &Organization, members: &[Member], invitations: &[Text<'static>]) {
     let invited = members.iter().enumerate().map(|(at, member)| r::Invited {
         member_id: member.id.to_string(),
         name: member.name.clone(),
