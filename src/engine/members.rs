@@ -356,7 +356,7 @@ pub fn open_session(
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
     t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
-    Ok(Reply::Session(Session::Member(member)))
+    Ok(Reply::Session(Session::Member(member, t.state().seq)))
 }
 
 /// Signs a Member out.

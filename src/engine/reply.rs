@@ -10,17 +10,17 @@ use super::reject::Reject;
 use super::service_users::{KeyRef, ServiceUser};
 use super::withdrawals::Standing;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId};
+use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId, Seq};
 use crate::domain::markets::Market;
 use crate::domain::time::Moment;
 
-/// A session as the engine sees it.
+/// A session as the engine sees it, and the last event before it was admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Session {
     /// A key's, with the version of its credential.
-    Key(KeyRef, u32),
+    Key(KeyRef, u32, Seq),
     /// A Member's.
-    Member(MemberId),
+    Member(MemberId, Seq),
 }
 
 /// An order that was asked for and taken.

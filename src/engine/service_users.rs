@@ -404,7 +404,7 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
         return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
     }
     t.emit(Event::NonceUsed { key, credential: by.credential, nonce });
-    Ok(Reply::Session(Session::Key(key, by.credential)))
+    Ok(Reply::Session(Session::Key(key, by.credential, t.state().seq)))
 }
 
 /// Brings a changed record into force, with everything that follows from it in the same journal entry

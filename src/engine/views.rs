@@ -38,11 +38,11 @@ pub(super) fn answer(
         // Its token was verified; whether it still admits a socket is told here (rule 5).
         (Query::Bind(key), _) => {
             admit_key(state, *key, by, now)?;
-            Ok(View::Bound(Box::new(Session::Key(*key, by.credential))))
+            Ok(View::Bound(Box::new(Session::Key(*key, by.credential, state.seq))))
         }
         (Query::BindMember(cookie_hash), _) => {
             let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
-            state.members.caller(member).map(|member| View::Bound(Box::new(Session::Member(member.id))))
+            state.members.caller(member).map(|member| View::Bound(Box::new(Session::Member(member.id, state.seq))))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),

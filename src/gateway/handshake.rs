@@ -90,7 +90,7 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     let opened = gateway.ask_with(bare, query, ticket).await;
     let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     if let Answer::View(View::Bound(session)) = answer
-        && let Session::Member(id) = *session
+        && let Session::Member(id, _) = *session
     {
         return Ok(Principal { actor: Actor::Member(id), credential: MemberSession::credential(&hash), ..bare });
     }

@@ -75,6 +75,8 @@ struct Seat {
     /// How many parts the delivery before held: room for as many is made at once.
     usual: usize,
     holder: Option<(Holder, Credential)>,
+    /// The last event before the engine admitted the holder, which is told only after the answer that says so.
+    admitted: Seq,
     /// What it follows, or will once history has told it the past; with the number of the subscription.
     channels: Vec<(Stream, u64)>,
     closing: bool,
@@ -218,14 +220,14 @@ impl Desk {
 
     /// From now on the socket is this key's or Member's.
     fn bind(&mut self, outlet: &Arc<Outlet>, session: &Session, cookie: Option<[u8; 32]>) {
-        let (holder, version) = match session {
-            Session::Key(key, version) => (Holder::Key(*key), *version),
-            Session::Member(id) => (Holder::Member(*id), 0),
+        let (holder, version, admitted) = match *session {
+            Session::Key(key, version, at) => (Holder::Key(key), version, at),
+            Session::Member(id, at) => (Holder::Member(id), 0, at),
         };
         let credential = cookie.map_or(Credential::Key(version), Credential::Cookie);
         let seat = self.seat(outlet);
         if seat.holder.is_none() {
-            seat.holder = Some((holder, credential));
+            (seat.holder, seat.admitted) = (Some((holder, credential)), admitted);
             let held = self.held.entry(holder).or_default();
             held.push(outlet.seat);
             if !self.sockets.count(holder, held.len()) {
@@ -237,7 +239,7 @@ impl Desk {
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
         match &outcome {
             Err(reject) => self.feeds.metrics.refused(reject.code),
-            Ok(Answer::Reply(Reply::Session(Session::Key(key, _)))) => {
+            Ok(Answer::Reply(Reply::Session(Session::Key(key, ..)))) => {
                 self.sockets.admissions.count(*key, (self.clock)());
             }
             Ok(_) => {}
@@ -336,9 +338,13 @@ impl Desk {
         let touched = rights::touched(&self.directory, event);
         let held: Vec<usize> = touched.iter().filter_map(|holder| self.held.get(holder)).flatten().copied().collect();
         for at in held {
-            let Seat { outlet: Some(outlet), holder: Some((_, credential)), channels, .. } = &self.seats[at] else {
+            let Seat { outlet: Some(outlet), holder: Some((_, credential)), admitted, channels, .. } = &self.seats[at]
+            else {
                 continue;
             };
+            if stamped.seq <= *admitted {
+                continue;
+            }
             let open: Vec<Operation> = channels.iter().map(|((_, channel), _)| *channel).collect();
             if let Some((code, reason)) = rights::verdict(event, outlet.peer, *credential, &open) {
                 let outlet = Arc::clone(outlet);

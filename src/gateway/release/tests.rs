@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use super::super::outlet::Occupied;
 use super::super::part::First;
 use super::*;
+use crate::access::key::KeySettings;
 use crate::access::principal::Actor;
 use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
 use crate::engine::deposits::DepositAddress;
 use crate::engine::query::{Owner, Snapshot};
 use crate::engine::reference::Reference;
-use crate::engine::service_users::KeyRef;
+use crate::engine::service_users::{KeyRef, VenueKey};
 use crate::engine::state::State;
 use crate::{history, market_data};
 
@@ -61,7 +62,7 @@ fn follow_custody(desk: &mut Desk, seat: &Occupied, at: Seq, from_offset: Option
         fills: None,
         past: true,
     };
-    desk.bind(&seat.0, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1), None);
+    desk.bind(&seat.0, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1, Seq(0)), None);
     let follow = Follow { number: 1, from_offset, too_old: false, acknowledged: false };
     desk.subscribe(&seat.0, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap().first
 }
@@ -90,6 +91,33 @@ async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit
     assert!(seat.0.too_slow().now_or_never().is_some());
     desk.release(batch(7..=7));
     assert!(waiting(&mut parts).is_empty());
+}
+
+/// Rule 8: one release may hold an end of a right, its return, and a socket that was opened under it.
+#[tokio::test]
+async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
+    let venue = KeyRef::Venue(VenueKeyId(1));
+    let ended = VenueKey {
+        id: VenueKeyId(1),
+        name: String::new(),
+        api_key: String::new(),
+        secret_sealed: Vec::new(),
+        credential: 1,
+        settings: KeySettings::default(),
+        expired: true,
+    };
+    for (admitted, closes) in [(Seq(0), true), (Seq(1), false)] {
+        let (mut desk, sockets) = desk(&[]);
+        let (seat, mut parts) = seat(&sockets);
+        let event = Event::VenueKeyChanged(ended.clone());
+        let stamped = Stamped { seq: Seq(1), at: Moment(0), by: Actor::Server, rate: None, event };
+        let session = Reply::Session(Session::Key(venue, 1, admitted));
+        let ticket = Ticket::Open(Arc::clone(&seat.0), None, Waiting::new(oneshot::channel().0, None));
+        let answers = vec![(ticket, Ok(Answer::Reply(session)))];
+        desk.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
+        let told: Vec<Part> = std::iter::from_fn(|| parts.try_recv().ok()).flatten().collect();
+        assert_eq!(matches!(told[..], [Part::Close(..)]), closes, "{admitted:?}: {told:?}");
+    }
 }
 
 /// What came before is for history to tell.
