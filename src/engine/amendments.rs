@@ -7,6 +7,7 @@ use super::admission::{
 use super::caller::ServiceCaller;
 use super::command::{AmendOrder, EditOrder, OrderRef};
 use super::event::{Event, Place};
+use super::fields::positive;
 use super::holds::wanted;
 use super::matching::{end, run, shown};
 use super::orders::held_asset;
@@ -70,7 +71,9 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
 fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
     let mut order = before.clone();
     if let Some(qty) = asked.order_qty {
-        order.qty = quantity(qty, market)?.max(before.filled);
+        // No more than is filled ends the order, even where a fill was smaller than a new order may be.
+        let ends = positive(qty, market.qty_decimals, "order_qty")? <= before.filled.0;
+        order.qty = if ends { before.filled } else { quantity(qty, market)? };
     }
     if let Some(price) = asked.limit_price {
         relimit(&mut order, asked, price, market)?;

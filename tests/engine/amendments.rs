@@ -181,6 +181,22 @@ fn an_amendment_to_no_more_than_is_filled_ends_the_order_whatever_else_it_asks()
 }
 
 #[test]
+fn an_order_that_filled_less_than_a_new_one_may_have_is_amended_down_to_that() {
+    let mut floor = floor();
+    let (alice, bob, carol) = (floor.alice, floor.bob, floor.carol);
+    for qty in ["0.000005", "0.000001"] {
+        floor.place(bob, &limit(Side::Sell, "0.000015", "29000"));
+        floor.place(carol, &limit(Side::Buy, "0.00001", "29000"));
+        let order = floor.place(alice, &limit(Side::Buy, "0.1", "29000"));
+        floor.told();
+        let to = |qty: &str| AmendOrder { order_qty: Some(decimal(qty)), ..amendment(order) };
+        assert_eq!(floor.amend(alice, &to("0.000006")).unwrap_err().code, Code::OrderMinimum);
+        floor.amend(alice, &to(qty)).unwrap();
+        assert_eq!(floor.told(), ["amended Kept", "ended AmendedToFilled"]);
+    }
+}
+
+#[test]
 fn a_trigger_that_cannot_be_measured_is_refused_by_the_name_that_an_amendment_has_for_it() {
     let mut floor = floor();
     let alice = floor.alice;
