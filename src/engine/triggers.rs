@@ -135,7 +135,10 @@ fn activate(t: &mut Transition<'_>, market: &Market, order: Order) {
             }
         }
         Err(refusal) => {
-            t.emit(Event::OrderActivated { order: order.clone(), rests: false });
+            // What has fired is told of it; what only waited for its start was never live.
+            if order.trigger().is_some() {
+                t.emit(Event::OrderActivated { order: order.clone(), rests: false });
+            }
             end(t, order, reason(refusal.code));
         }
     }

@@ -110,6 +110,17 @@ fn a_stop_beyond_the_price_already_fires_at_once_and_one_without_funds_ends_with
 }
 
 #[test]
+fn an_order_that_cannot_go_live_at_its_start_ends_without_having_been_live() {
+    let mut floor = floor();
+    let start = floor.venue.now.plus_us(SECOND);
+    let later = AskedTerms { effective_time: Some(start), ..AskedTerms::default() };
+    floor.place(floor.alice, &with(limit(Side::Sell, "11", "31000"), later));
+    assert_eq!(floor.told(), ["placed limit"]);
+    floor.wait(SECOND);
+    assert_eq!(floor.told(), ["ended InsufficientFunds"]);
+}
+
+#[test]
 fn a_trailing_stop_follows_the_price_up_and_never_down() {
     let mut floor = floor();
     let (alice, bob) = (floor.alice, floor.bob);
