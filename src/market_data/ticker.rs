@@ -13,7 +13,7 @@ use crate::engine::event::Trade;
 pub struct Figures {
     /// The last price.
     pub last: Price,
-    /// The price before the window's first trade changed it.
+    /// The price of the window's first trade; the last price where it has none, as for the next two.
     pub open: Price,
     /// The highest.
     pub high: Price,
