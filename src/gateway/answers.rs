@@ -9,6 +9,7 @@ use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
+use super::past::NO_FILLS;
 use super::replay::Replay;
 use super::rights::Holder;
 use super::ring::Item;
@@ -122,6 +123,13 @@ impl Session {
         dates: Period,
     ) {
         let Some(following) = self.channels.get_mut(&channel).filter(|following| following.started) else { return };
+        if let Some(held) = following.held.as_mut().filter(|held| held.holds(item)) {
+            // No more than is at hand for those who come back and resume.
+            if !held.keep(item, self.gateway.limits.replay_ring) {
+                self.ending = Some(NO_FILLS);
+            }
+            return;
+        }
         // Other keys cause items too, and so does whoever an order trades with: their counters are their own.
         let own = item.stamped.by == self.principal.actor;
         let counts = own && following.options.ratecounter && channel == Operation::Executions;
@@ -329,7 +337,7 @@ impl Session {
             self.outlet.passes(Some(follow.number));
         }
         if let Some(grant) = fills {
-            self.show_fills(call, follow.number, grant);
+            self.show_fills(follow.number, grant);
         }
     }
 

@@ -51,8 +51,6 @@ pub enum Continuation {
     Order(OrderRef),
     /// A token binds the socket; answered only when it does not.
     Bind,
-    /// The snapshot of past fills of a stream that has begun: which of the socket's subscriptions it is.
-    Fills(u64),
     /// A stream begins, or goes on behind what history told of it.
     Subscribe(Follow),
     /// `level3` begins: market data is asked next.

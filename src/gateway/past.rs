@@ -3,12 +3,16 @@
 use futures::FutureExt as _;
 use serde::de::DeserializeOwned;
 
-use super::call::{Call, Continuation};
+use super::answers::Group;
+use super::call::Call;
 use super::inbound::Page;
+use super::narrowing;
 use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{array, items, page, records};
-use super::replay::Paged;
+use super::replay::{AT_ONCE_MAX, Paged};
+use super::ring::Item;
 use super::session::{End, Session};
+use super::upgrade::WebSocket;
 use crate::access::operation::Operation;
 use crate::domain::cursor::Cursor;
 use crate::domain::ids::{OrderId, Seq};
@@ -26,8 +30,9 @@ use crate::wire::results::{AuditLog, Ledgers};
 
 /// What a client is told that history does not answer in time.
 pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
-/// How a socket ends to which past fills were promised that history does not tell in time.
-const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
+/// How a socket ends to which past fills were promised that history does not tell in time, or not before too much has come
+/// behind them.
+pub(super) const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;
 
@@ -38,8 +43,34 @@ type Answered = (Call, Result<String, Busy>);
 pub(super) enum Recalled {
     /// The answer to a call.
     Answered(Answered),
+    /// The past fills of a subscription to `executions`, by its number.
+    Fills(u64, Result<String, Busy>),
     /// A page of a stream's past.
     Paged(Paged),
+}
+
+/// The items behind past fills that are on their way: these come first, for offsets only rise (rule 41).
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The fills are as of this event.
+    reached: Seq,
+    items: Vec<Item>,
+}
+
+impl Held {
+    /// Whether an item comes behind the fills.
+    pub(super) fn holds(&self, item: &Item) -> bool {
+        item.stamped.seq > self.reached
+    }
+
+    /// Keeps an item, or `false` if it has `max` already.
+    pub(super) fn keep(&mut self, item: &Item, max: usize) -> bool {
+        let room = self.items.len() < max;
+        if room {
+            self.items.push(item.clone());
+        }
+        room
+    }
 }
 
 impl Session {
@@ -47,15 +78,44 @@ impl Session {
         self.history.spawn(answered.map(Recalled::Answered));
     }
 
-    /// The last fills as a snapshot frame of their own, once SQL has them: clients look at a frame's first item to
-    /// tell fills from orders, so the two are never in one frame.
-    pub(super) fn show_fills(&mut self, call: Call, number: u64, grant: HistoryGrant) {
+    /// Asks history for the last fills; until they are told, what comes behind them waits.
+    pub(super) fn show_fills(&mut self, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        let call = Call { then: Continuation::Fills(number), ..call };
-        self.recall(async move {
+        if let Some(following) = self.channels.get_mut(&Operation::Executions) {
+            following.held = Some(Box::new(Held { reached: grant.reached, items: Vec::new() }));
+        }
+        self.history.spawn(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
-            (call, fills.map(|fills| fills_text(&reference, &fills, Some(grant.reached))))
+            Recalled::Fills(number, fills.map(|fills| fills_text(&reference, &fills, Some(grant.reached))))
         });
+    }
+
+    /// Writes the last fills as a snapshot frame of their own, and what has waited for them: clients look at a frame's
+    /// first item to tell fills from orders, so the two are never in one frame.
+    pub(super) async fn fills_told(
+        &mut self,
+        number: u64,
+        told: Result<String, Busy>,
+        socket: &mut WebSocket,
+    ) -> Option<End> {
+        let channel = Operation::Executions;
+        let following = self.channels.get_mut(&channel).filter(|following| following.number == number)?;
+        // The acknowledgement has promised them.
+        let Ok(data) = told else { return Some(NO_FILLS) };
+        let held = following.held.take();
+        self.frame(channel, true, &data);
+        let (reference, dates) = (self.gateway.directory.reference(), self.query_dates());
+        for some in held.iter().flat_map(|held| held.items.chunks(AT_ONCE_MAX)) {
+            let mut group: Option<Group> = None;
+            for item in some {
+                self.add(&mut group, channel, item, &reference, narrowing::live(dates, item));
+            }
+            self.end_group(&mut group);
+            if let Err(failed) = self.write(socket).await {
+                return Some(failed);
+            }
+        }
+        None
     }
 
     /// Answers with a page of history once SQL has it.
@@ -162,15 +222,6 @@ impl Session {
 
     /// Writes an answer of history's.
     pub(super) fn looked_back(&mut self, (call, text): Answered) {
-        if let Continuation::Fills(number) = call.then {
-            match text {
-                _ if !self.follows(call.operation, number) => {}
-                Ok(data) => self.frame(call.operation, true, &data),
-                // The acknowledgement has promised them.
-                Err(Busy) => self.ending = Some(NO_FILLS),
-            }
-            return;
-        }
         let now = (self.gateway.clock)();
         let result = text.as_deref().map_err(|Busy| BUSY);
         self.reply(call.envelope(now), result);

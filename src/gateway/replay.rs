@@ -23,7 +23,7 @@ use crate::history::{Busy, Past};
 use crate::sequencer::handle::Work;
 
 /// Items that are rendered before they are written.
-const AT_ONCE_MAX: usize = 256;
+pub(super) const AT_ONCE_MAX: usize = 256;
 /// How a socket ends whose replay cannot go on; the client has all up to the last offset that it saw.
 pub(super) const BROKEN_OFF: End = End::Close(1013, "replay broken off: reconnect with from_offset");
 

@@ -25,7 +25,7 @@ use super::frame::Frames;
 use super::outbound::{self, Envelope};
 use super::outlet::{Occupied, Outlet};
 use super::part::{Part, Told};
-use super::past::Recalled;
+use super::past::{Held, Recalled};
 use super::presence;
 use super::release::Ticket;
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
@@ -61,6 +61,8 @@ pub(super) struct Following {
     pub(super) sequence: u64,
     /// What was asked for; boxed, because the table of these has room for more than there are.
     pub(super) options: Box<super::inbound::Subscription>,
+    /// What comes behind past fills that are on their way.
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// How a session ends.
@@ -286,6 +288,9 @@ impl Session {
             Next::Delivery(None) => return Some(End::Gone),
             Next::TooSlow => return Some(End::Close(SLOW_CONSUMER, "slow consumer")),
             Next::Recalled(Recalled::Answered(answered)) => self.looked_back(answered),
+            Next::Recalled(Recalled::Fills(number, told)) => {
+                return Box::pin(self.fills_told(number, told, socket)).await;
+            }
             Next::Recalled(Recalled::Paged(paged)) => return Box::pin(self.replayed(paged, socket)).await,
             Next::Message(message) => return self.read(message, socket).await,
             Next::Stopping => {

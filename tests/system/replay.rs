@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, code, limit};
 use super::conflation::narrow;
+use super::streams::lock_history;
 use super::world::{Wanted, World, key, other};
 
 /// Items that the servers under test keep at hand; the rest is in the journal.
@@ -466,4 +467,20 @@ async fn a_replay_that_is_unsubscribed_ends_and_the_next_begins_anew() {
         back.call("unsubscribe", json!({"channel": "executions"})).await;
         back.kept();
     }
+}
+
+#[tokio::test]
+async fn rule_41_no_more_waits_for_past_fills_than_a_ring_holds() {
+    let world = World::configured(&[key(ScopeSet::ALL), other()], |config| config.limits.replay_ring = RING).await;
+    let mut bot = world.bot(1).await;
+    let locked = lock_history(&world).await;
+    bot.call("add_order", limit("buy", "1", "10")).await;
+    bot.call("subscribe", json!({"channel": "executions", "snap_orders": false, "snap_trades": true})).await;
+    // Two items each.
+    for _ in 0..=RING / 2 {
+        bot.call("add_order", limit("buy", "1", "10")).await;
+    }
+    sqlx::Connection::close(locked).await.unwrap();
+    assert_eq!(items(&bot.kept(), "executions"), [Value::Null; 0]);
+    assert_eq!(bot.closed().await, (1013, "past fills are not ready: reconnect".to_owned()));
 }

@@ -316,7 +316,7 @@ async fn past_fills_come_as_a_snapshot_of_their_own_and_need_their_scope() {
 }
 
 /// Keeps the server from writing its history until this is closed.
-async fn lock_history(world: &World) -> sqlx::sqlite::SqliteConnection {
+pub async fn lock_history(world: &World) -> sqlx::sqlite::SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.dir().join("history.db"));
     let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
@@ -353,7 +353,7 @@ async fn past_fills_are_for_the_subscription_that_asked_and_the_stream_ends_when
 }
 
 #[tokio::test]
-async fn rule_41_a_snapshot_of_past_fills_is_as_of_where_it_was_taken_though_more_follow_before_it_comes() {
+async fn rule_41_past_fills_are_as_of_where_they_were_taken_and_come_before_all_that_follows() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
     maker.call("add_order", limit("sell", "10", "1000")).await;
@@ -364,6 +364,7 @@ async fn rule_41_a_snapshot_of_past_fills_is_as_of_where_it_was_taken_though_mor
         before.push(bot.call("add_order", limit("buy", "0.1", "1000")).await["order_id"].clone());
     }
     bot.call("subscribe", json!({"channel": "executions", "snap_trades": true})).await;
+    assert_eq!(bot.frame("executions").await["data"], json!([]), "no open orders");
     let open = bot.call("add_order", limit("buy", "0.1", "10")).await["order_id"].clone();
     // More than a snapshot holds; history gets them together with what it waits for.
     let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "1000"});
@@ -371,20 +372,17 @@ async fn rule_41_a_snapshot_of_past_fills_is_as_of_where_it_was_taken_though_mor
         bot.call("batch_add", json!({"symbol": "BTC/USD", "orders": vec![order.clone(); 15]})).await;
     }
     sqlx::Connection::close(locked).await.unwrap();
-    let fills = loop {
-        let frame = bot.frame("executions").await;
-        if frame["type"] == "snapshot" && frame["data"][0]["exec_type"] == "trade" {
-            break frame["data"].as_array().unwrap().clone();
-        }
-    };
+    let fills = bot.frame("executions").await["data"].as_array().unwrap().clone();
     let told: Vec<&Value> = fills.iter().map(|fill| &fill["order_id"]).collect();
     assert_eq!(told, before.iter().collect::<Vec<_>>());
     let taken = fills[0]["offset"].as_u64().unwrap();
     assert!(fills.iter().all(|fill| fill["offset"] == taken), "{fills:?}");
-    // What is told from there on begins with the next order.
+    // What is told from there on begins with the next order, here as where it is resumed.
     let mut again = world.bot(1).await;
     again.call("subscribe", json!({"channel": "executions", "from_offset": taken})).await;
     assert_eq!(again.item("executions", |_| true).await["order_id"], open);
+    let live = news(&mut bot, 61).await;
+    assert!(live[0].0 == open && live[0].1 > taken && live.is_sorted_by(|a, b| a.1 < b.1), "{live:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
