@@ -81,23 +81,30 @@ struct Market {
 }
 
 impl Market {
-    /// Puts the past before the trades since the start; whether more is told of now.
-    fn remember(&mut self, past: Tape, now: Moment) -> bool {
+    /// Puts the past before the trades since the start; whether the figures of the day are others now, and whether the
+    /// last trades are.
+    fn remember(&mut self, past: Tape, now: Moment) -> (bool, bool) {
         let mut whole = std::mem::take(&mut self.since);
         whole.follow(past, self.tape.last());
-        let changed = whole.figures(now) != self.tape.figures(now) || !whole.prints().eq(self.tape.prints());
+        let changed = (whole.figures(now) != self.tape.figures(now), !whole.prints().eq(self.tape.prints()));
         self.tape = whole;
         changed
     }
+}
+
+struct Follower {
+    subscriber: Arc<dyn Subscriber>,
+    /// It asked for a snapshot to begin with.
+    snapshot: bool,
 }
 
 /// Who follows a topic.
 #[derive(Default)]
 struct Followers {
     /// Told every change.
-    current: Vec<Arc<dyn Subscriber>>,
-    /// These missed a frame. A change costs nothing for them: once they have read on, a snapshot comes.
-    behind: Vec<Arc<dyn Subscriber>>,
+    current: Vec<Follower>,
+    /// These missed a frame, or wait for the past. A change costs nothing for them: once they have read on, a snapshot comes.
+    behind: Vec<Follower>,
 }
 
 struct Projection {
@@ -199,12 +206,20 @@ impl Projection {
         for (id, (candles, tape)) in before {
             let Some(market) = self.markets.get_mut(id.index()) else { continue };
             market.candles.follow(candles);
-            if market.remember(tape, now) {
-                let told = |topic: &Topic| matches!(topic.channel, Operation::Ticker | Operation::Trade);
-                let of = self.followers.iter_mut().filter(|(topic, _)| topic.market == Some(id) && told(topic));
-                // Who was told less than there is gets a fresh snapshot.
-                of.for_each(|(_, followers)| followers.behind.append(&mut followers.current));
+            let (figures, prints) = market.remember(tape, now);
+            // Who was told less than there is gets a fresh snapshot; nobody is told old trades who did not ask for them.
+            for (topic, Followers { current, behind }) in &mut self.followers {
+                match topic.channel {
+                    _ if topic.market != Some(id) => {}
+                    Operation::Ticker if figures => behind.append(current),
+                    Operation::Trade if prints => behind.extend(current.extract_if(.., |of| of.snapshot)),
+                    _ => {}
+                }
             }
+        }
+        let candles = self.followers.iter_mut().filter(|(topic, _)| topic.channel == Operation::Ohlc);
+        for (_, Followers { current, behind }) in candles {
+            current.extend(behind.extract_if(.., |of| !of.snapshot));
         }
     }
 
@@ -416,7 +431,8 @@ impl Projection {
             subscriber.queue(&(self.frame)(&text));
         }
         let followers = self.followers.entry(topic).or_default();
-        if behind { &mut followers.behind } else { &mut followers.current }.push(subscriber);
+        let follower = Follower { subscriber, snapshot };
+        if behind { &mut followers.behind } else { &mut followers.current }.push(follower);
         self.yield_periodically().await;
     }
 
@@ -427,12 +443,12 @@ impl Projection {
         let mut left = followers.current.into_iter();
         while left.len() > 0 {
             let group = left.len().min(YIELD_AFTER);
-            left.as_slice()[..group].iter().for_each(|subscriber| subscriber.prefetch());
-            for subscriber in left.by_ref().take(group) {
-                if subscriber.send(&frame) {
-                    told.push(subscriber);
-                } else if !subscriber.is_gone() {
-                    followers.behind.push(subscriber);
+            left.as_slice()[..group].iter().for_each(|of| of.subscriber.prefetch());
+            for follower in left.by_ref().take(group) {
+                if follower.subscriber.send(&frame) {
+                    told.push(follower);
+                } else if !follower.subscriber.is_gone() {
+                    followers.behind.push(follower);
                 }
                 self.yield_periodically().await;
             }
@@ -445,23 +461,23 @@ impl Projection {
     /// are forgotten.
     async fn catch_up(&mut self) {
         self.followers.retain(|_, followers| {
-            followers.current.retain(|subscriber| !subscriber.is_gone());
-            followers.behind.retain(|subscriber| !subscriber.is_gone());
+            followers.current.retain(|of| !of.subscriber.is_gone());
+            followers.behind.retain(|of| !of.subscriber.is_gone());
             !(followers.current.is_empty() && followers.behind.is_empty())
         });
         let due = |(topic, followers): &(&Topic, &Followers)| {
-            let ready = followers.behind.iter().any(|subscriber| subscriber.is_reading());
+            let ready = followers.behind.iter().any(|of| of.subscriber.is_reading());
             ready && !(self.awaits_past && topic.channel == Operation::Ohlc)
         };
         let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {
             let frame = self.snapshot(topic).map(|text| (self.frame)(&text));
             let mut followers = self.followers.remove(&topic).unwrap_or_default();
-            let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.is_reading());
+            let (ready, behind) = followers.behind.into_iter().partition::<Vec<_>, _>(|of| of.subscriber.is_reading());
             followers.behind = behind;
-            for subscriber in ready {
-                let told = frame.iter().all(|frame| subscriber.send(frame));
-                if told { &mut followers.current } else { &mut followers.behind }.push(subscriber);
+            for follower in ready {
+                let told = frame.iter().all(|frame| follower.subscriber.send(frame));
+                if told { &mut followers.current } else { &mut followers.behind }.push(follower);
                 self.yield_periodically().await;
             }
             self.followers.insert(topic, followers);

@@ -250,6 +250,34 @@ async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is
 }
 
 #[tokio::test]
+async fn rule_44_the_past_brings_a_snapshot_of_what_it_changes_and_no_trades_or_candles_that_were_not_asked_for() {
+    let whole = [(1, 10), (4, 40), (5, 50)];
+    for (prints, again) in [(&whole[1..], false), (&whole, true)] {
+        let (_feed, mut incoming) = feed();
+        let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
+        let (early, plain) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
+        for channel in [Operation::Ticker, Operation::Trade, Operation::Ohlc] {
+            let depth = u32::from(channel == Operation::Ohlc);
+            let topic = Topic { channel, market: Some(MarketId(1)), depth, bbo: false };
+            projection.subscribe(asked(topic, &early)).await;
+            projection.subscribe(Request { snapshot: false, ..asked(topic, &plain) }).await;
+        }
+        let candles = vec![(MarketId(1), 1, traded(1, 10))];
+        projection.remember(MarketPast { candles, prints: past(prints).prints, ..past(&whole) });
+        projection.catch_up().await;
+        projection.follow_all(&Arc::new(vec![trade(6, 60)]), &mut incoming).await;
+        let kinds = |of: &Kept, channel| told(of, channel).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        let (begin, go_on) = ("snapshot", "update");
+        let trades = if again { &[begin, begin, go_on][..] } else { &[begin, go_on] };
+        assert_eq!(kinds(&early, "ticker"), [begin, begin, go_on]);
+        assert_eq!(kinds(&early, "trade"), trades);
+        assert_eq!(kinds(&early, "ohlc"), [begin, go_on]);
+        assert_eq!(kinds(&plain, "ticker"), [begin, go_on], "the figures that it would have had were others");
+        assert_eq!((kinds(&plain, "trade"), kinds(&plain, "ohlc")), (vec![go_on.into()], vec![go_on.into()]));
+    }
+}
+
+#[tokio::test]
 async fn rule_44_the_day_of_ticker_ends_now_however_long_ago_the_last_event_was() {
     let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
     let reader = Arc::new(Kept::default());
