@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::book::{Change, Changed, Ladder, Levels, changes};
+use super::book::{Change, Changed, Ladder, Levels, Queued, changes};
 use super::candles::Candles;
 use super::ticker::Tape;
 use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
@@ -335,21 +335,21 @@ impl Projection {
     }
 
     /// Changes at prices that followers of this depth saw before; and every order of a level that has come into it.
-    /// A level that only fell out of it is not told: the client cuts it off.
+    /// That a level fell out of it is not told: the client cuts it off. What happened in it first is, since an order that
+    /// left it may be in another that the client sees.
     fn level3_update(&mut self, id: MarketId, depth: u32, changes: &[Changed]) -> Option<String> {
         let (market, of) = (&mut self.markets[id.index()], self.reference.market(id));
         let levels = &market.levels;
-        let now = levels.prices(depth);
-        let before = market.ranges.insert(depth, now.clone()).unwrap_or_default();
-        let side = |side: Side, before: &BTreeSet<Price>, now: &BTreeSet<Price>| {
-            let seen = |price: &Price| before.contains(price) && (now.contains(price) || !levels.has(side, *price));
-            let told = changes.iter().filter(|changed| changed.order.side == side && seen(&changed.order.price));
+        let before = market.ranges.insert(depth, levels.prices(depth)).unwrap_or_default();
+        let side = |side: Side, before: &BTreeSet<Price>| {
+            let seen = |order: &Queued| order.side == side && before.contains(&order.price);
+            let told = changes.iter().filter(|changed| seen(&changed.order));
             let told = told.map(|changed| frames::queued(of, &changed.order, Some(changed.change)));
             let fresh = levels.orders(side, depth).filter(|order| !before.contains(&order.price));
             let fresh = fresh.map(|order| frames::queued(of, order, Some(Change::Add)));
             told.chain(fresh).collect::<Vec<_>>()
         };
-        let sides = (side(Side::Buy, &before.0, &now.0), side(Side::Sell, &before.1, &now.1));
+        let sides = (side(Side::Buy, &before.0), side(Side::Sell, &before.1));
         if sides.0.is_empty() && sides.1.is_empty() {
             return None;
         }

@@ -8,8 +8,8 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
+use super::books::{Levels, Queues};
 use super::client::Client;
-use super::market_data::{Levels, Queues};
 use super::operation::{metrics, value};
 use super::world::{World, api_key, key, other, secret};
 
@@ -79,16 +79,10 @@ impl Picture {
             *self.snapshots.entry(channel.to_owned()).or_default() += 1;
         }
         self.longest = self.longest.max(frame.to_string().len() as u64);
-        let item = &frame["data"][0];
-        match (channel, snapshot) {
-            ("book", true) => self.levels = Levels::default(),
-            ("level3", true) => self.queues = Queues::default(),
-            _ => {}
-        }
         match channel {
-            "book" => self.levels.take(item, DEPTH),
-            "level3" => self.queues.take(item, DEPTH),
-            "ticker" => self.prices[1] = item["last"].clone(),
+            "book" => self.levels.take(frame, DEPTH),
+            "level3" => self.queues.take(frame, DEPTH),
+            "ticker" => self.prices[1] = frame["data"][0]["last"].clone(),
             "trade" => {
                 for (at, trade) in frame["data"].as_array().unwrap().iter().enumerate() {
                     let id = trade["trade_id"].as_u64().unwrap();

@@ -1,6 +1,7 @@
 //! The server over real sockets, and the built program driven from outside.
 #![allow(clippy::unwrap_used)]
 
+mod books;
 mod checklist;
 #[path = "../support/client.rs"]
 mod client;
