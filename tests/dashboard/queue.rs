@@ -112,6 +112,30 @@ async fn another_is_rejected_with_a_reason_and_one_code_approves_several() {
 }
 
 #[tokio::test]
+async fn a_request_that_fails_on_its_last_vote_is_not_said_to_be_approved() {
+    let world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "manage_addresses", "quorum": 1, "otp": code(0)})).await;
+    let mut ids = Vec::new();
+    for address in ["bc1qhot", "bc1qother"] {
+        let asked = json!({"asset": "BTC", "method": "BTC", "key": "hot-1", "address": address});
+        ids.push(alice.call("add_address", asked).await["request_id"].as_str().unwrap().to_owned());
+    }
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    for id in &ids {
+        browser.click(&format!("input[data-select={id}]")).await;
+    }
+    browser.fill("form.bar input[name=otp]", &code(0)).await;
+    browser.press("Approve 2 selected").await;
+    browser.wait(".toast.good").await;
+    assert_eq!(browser.text(".toast.good").await, "1 approved");
+    let failed = browser.text(".toast.bad").await;
+    assert!(failed.contains(&ids[1]) && failed.contains("choose another name"), "{failed}");
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn what_arrives_moves_nothing_under_the_pointer_and_covers_little() {
     let world = World::new(&[0; 4].map(|_| key(ScopeSet::ALL))).await;
     let mut bot = world.bot(1).await;

@@ -87,9 +87,10 @@ export function queue(app) {
       requests.push({ request_id: id, digest: own });
     }
     const result = await app.call("approve", { requests, otp: otp.value });
-    const failed = result.requests.filter(({ success }) => !success);
-    if (failed.length > 0)
-      app.said(failed.map(({ request_id, error }) => `${request_id}: ${spoken(error)}`).join("; "), "bad");
+    // A vote that is taken may be the last one needed, and the request fail all the same.
+    const failed = result.requests.filter(({ success, request }) => !success || request.state === "failed");
+    const why = ({ error, request }) => (error ? spoken(error) : request.reason);
+    if (failed.length > 0) app.said(failed.map((one) => `${one.request_id}: ${why(one)}`).join("; "), "bad");
     if (failed.length < requests.length) app.said(`${requests.length - failed.length} approved`);
     otp.value = "";
   };
