@@ -100,11 +100,20 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
   );
 }
 
+// What is said of a request by its state, where nothing went wrong.
+const OUTCOMES = {
+  pending: "The request is in the queue.",
+  approved: "It took effect.",
+  executed: "It took effect.",
+};
+
 /** Says what became of a change, and shows what is shown once. */
 export function outcome(app, request) {
   const at = `request/${request.request_id}`;
-  if (request.state === "pending") app.said("The request is in the queue.");
-  else app.said("It took effect at once.");
+  const said = OUTCOMES[request.state];
+  // One that is asked for again, since its answer was lost, may have ended meanwhile.
+  if (said) app.said(said);
+  else app.said(`The request is ${request.state}: ${request.reason}`, "bad");
   const shown = [];
   if (request.api_secret) shown.push(["API key", request.api_key], ["API secret", request.api_secret]);
   if (request.invitation)

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::browser::{Browser, Look};
-use super::client::{PASSWORD, code};
+use super::client::{PASSWORD, ballot, code};
 use super::genesis::people;
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
@@ -37,6 +37,36 @@ async fn a_form_outlives_a_lost_connection() {
     browser.press("Submit request").await;
     let made = browser.wait("dialog input[data-secret='API key']").await;
     assert!(made.prop("value").await.unwrap().is_some());
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_form_whose_answer_was_lost_says_what_became_of_its_request_meanwhile() {
+    let mut world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "manage_addresses", "quorum": 1, "otp": code(0)})).await;
+    drop(alice);
+    let browser = Browser::open(world.address).await;
+    browser.hold("add_address").await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/addresses").await;
+    browser.click("#add").await;
+    for (name, value) in [("asset", "BTC"), ("method", "BTC"), ("key", "hot-1"), ("address", "bc1qhot")] {
+        browser.fill(&format!("form[data-method=add_address] input[name={name}]"), value).await;
+    }
+    browser.press("Submit request").await;
+    browser.held(1).await;
+    world.restart().await;
+    browser.until("return document.querySelector('form .problem').textContent.includes('connection was lost')").await;
+    let mut bob = world.member("bob").await;
+    let request = bob.call("requests", json!({"state": "pending"})).await["requests"][0].take();
+    bob.call("reject", json!({"requests": ballot(&request), "reason": "not ours"})).await;
+    browser.wait(LIVE).await;
+    browser.press("Submit request").await;
+    browser.held(2).await;
+    browser.answered(1).await;
+    browser.wait("#state.rejected").await;
+    assert_eq!(browser.text(".toast.bad bdi").await, "The request is rejected: not ours");
     browser.close().await;
 }
 
