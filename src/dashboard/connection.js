@@ -29,7 +29,10 @@ export function exact(_, value, context) {
   return lost ? context.source : value;
 }
 
-/** Says `state` ("connecting", "live", "lost", "signed-out"), `request` and `status` as events. */
+/**
+ * Says `state` ("connecting", "live", "lost", "signed-out"), `request`, `queue` ("snapshot", "update") after a frame's
+ * requests, and `status` as events.
+ */
 export class Connection extends EventTarget {
   #socket = null;
   #calls = new Map();
@@ -126,8 +129,8 @@ export class Connection extends EventTarget {
       this.#tries = 0;
       this.#say("live");
     } catch {
-      // Maybe the offset is of another journal: the next try takes the snapshot.
-      this.#offset = null;
+      // What is refused, and not lost, may be the offset, as that of another journal: the next try takes the snapshot.
+      if (socket.readyState === WebSocket.OPEN) this.#offset = null;
       socket.close();
     }
   }
@@ -156,7 +159,7 @@ export class Connection extends EventTarget {
       const fresh = frame.type === "update" && request.state === "pending" && !known;
       this.#tell("request", { request, fresh });
     }
-    this.#tell("queue", null);
+    this.#tell("queue", frame.type);
   }
 
   /** Gives a socket up at once: the browser waits a minute for the other side before it says that one is closed. */

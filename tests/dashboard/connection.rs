@@ -15,7 +15,7 @@ use super::genesis::people;
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
-const LOST: &str = "#connection[data-state=lost], #connection[data-state=connecting]";
+pub const LOST: &str = "#connection[data-state=lost], #connection[data-state=connecting]";
 const LIVE: &str = "#connection[data-state=live]";
 
 #[tokio::test]
@@ -182,36 +182,8 @@ async fn a_freeze_while_the_connection_is_lost_is_shown_and_leaves_a_form_as_it_
     browser.close().await;
 }
 
-#[tokio::test]
-async fn the_past_shows_nothing_but_what_was_chosen_also_while_that_cannot_be_loaded() {
-    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
-    asked(&mut bot, "1").await;
-    drop(bot);
-    let browser = Browser::open(world.address).await;
-    browser.sign_in("bob", 0).await;
-    browser.go("#/history").await;
-    browser.wait("main .tag.pending").await;
-    world.stop().await;
-    browser.wait(LOST).await;
-    let choose = |state: &str| {
-        format!(
-            "const select = document.querySelector('main select');
-             select.value = '{state}'; select.dispatchEvent(new Event('change'));"
-        )
-    };
-    browser.eval(&choose("approved")).await;
-    browser.until("return document.querySelector('main .tag') === null").await;
-    assert_eq!(browser.text("main .empty").await, "", "nobody has looked");
-    world.start().await;
-    browser.wait("main .empty").await;
-    browser.eval(&choose("pending")).await;
-    browser.wait("main .tag.pending").await;
-    browser.close().await;
-}
-
 /// The page has lost its connection to a server that is there again; its next try waits until the test makes it.
-async fn is_lost(browser: &Browser, world: &mut World) {
+pub async fn is_lost(browser: &Browser, world: &mut World) {
     browser
         .eval(
             "globalThis.tries = [];
@@ -391,6 +363,16 @@ async fn what_went_wrong_is_said_once_and_stays_until_it_is_dismissed() {
     browser.close().await;
 }
 
+/// From now on the page resumes from where no journal is: what one restored from an earlier copy refuses.
+pub async fn no_offset_of_the_journals(browser: &Browser) {
+    browser
+        .eval(
+            "const send = WebSocket.prototype.send; WebSocket.prototype.send = function (text) {
+             send.call(this, text.replace(/\"from_offset\":[0-9]+/, '\"from_offset\":9007199254740991')); };",
+        )
+        .await;
+}
+
 #[tokio::test]
 async fn a_position_that_is_not_the_journals_costs_a_snapshot_and_nothing_else() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
@@ -399,13 +381,7 @@ async fn a_position_that_is_not_the_journals_costs_a_snapshot_and_nothing_else()
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &id, true).await;
-    // What a journal restored from an earlier copy answers.
-    browser
-        .eval(
-            "const send = WebSocket.prototype.send; WebSocket.prototype.send = function (text) {
-             send.call(this, text.replace(/\"from_offset\":[0-9]+/, '\"from_offset\":9007199254740991')); };",
-        )
-        .await;
+    no_offset_of_the_journals(&browser).await;
     drop(bot);
     world.stop().await;
     browser.wait(LOST).await;

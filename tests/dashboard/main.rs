@@ -13,6 +13,7 @@ mod demo;
 #[allow(dead_code, reason = "each suite uses its part")]
 mod genesis;
 mod governing;
+mod history;
 mod origin;
 mod queue;
 mod request;

@@ -61,12 +61,16 @@ export async function history(app) {
   };
   // What could not be loaded, because the connection was lost, is when that is back.
   const again = app.follow(() => false, async () => found.length === 0 && load());
-  const anew = () => {
+  const forget = () => {
     found = [];
     cursor = undefined;
+    stale = false;
+    more.hidden = true;
+  };
+  const anew = () => {
+    forget();
     // Nothing is shown that was not chosen.
     list.replaceChildren();
-    more.hidden = true;
     return again();
   };
   const more = h("button", { onclick: load }, "Older requests");
@@ -78,8 +82,9 @@ export async function history(app) {
     stale = true;
   };
   app.connection.addEventListener("request", changed, { signal: app.gone });
-  // However many came at once.
-  app.connection.addEventListener("queue", () => stale && draw(), { signal: app.gone });
+  // However many came at once. A snapshot tells of no end: all is listed again once the connection is live.
+  const told = ({ detail: type }) => (type === "snapshot" ? forget() : stale && draw());
+  app.connection.addEventListener("queue", told, { signal: app.gone });
   for (const select of [state, workflow]) select.addEventListener("change", anew);
   search.addEventListener("input", draw);
   app.main.append(

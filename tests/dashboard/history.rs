@@ -1,0 +1,164 @@
+//! History: what the page lists of the past, and how it follows what happens to that.
+
+use countersign::access::scope::ScopeSet;
+use serde_json::{Value, json};
+
+use super::browser::Browser;
+use super::client::{ballot, code};
+use super::connection::{LOST, is_lost, no_offset_of_the_journals};
+use super::queue::asked;
+use super::world::{World, key};
+
+#[tokio::test]
+async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut bob, mut bot) = (world.member("bob").await, world.bot(1).await);
+    let id = asked(&mut bot, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.pending").await;
+    let request = bob.call("request_info", json!({"request_id": id})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.wait("main .tag.approved").await;
+    assert_eq!(browser.eval("return document.querySelector('main .tag.pending')").await, Value::Null);
+    browser.go("#/audit").await;
+    browser.fill("input[type=search]", "bot 1").await;
+    browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
+    assert!(browser.text("main tbody").await.contains("Bot 1 SVC1"));
+    assert!(browser.text("main").await.contains("Who has been removed is named by id alone"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_past_is_drawn_once_for_what_came_as_one_and_leaves_the_keyboard_where_it_is() {
+    let world = World::new(&[0; 2].map(|_| key(ScopeSet::ALL))).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    let mut ids = Vec::new();
+    for amount in ["1", "2", "3"] {
+        ids.push(asked(&mut bot, amount).await);
+    }
+    let last = asked(&mut world.bot(2).await, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser
+        .eval(
+            "globalThis.frames = 0;
+             const on = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+             Object.defineProperty(WebSocket.prototype, 'onmessage', { set(heard) { on.set.call(this, (event) => {
+                 frames += event.data.includes('\"canceled\"'); heard(event); }); } });",
+        )
+        .await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/history").await;
+    let count = |state: &str, count: usize| {
+        format!("return document.querySelectorAll('main tbody .tag.{state}').length === {count}")
+    };
+    browser.until(&count("pending", 4)).await;
+    let link = |id: &str| format!("document.querySelector('main a[href=\"#/request/{id}\"]')");
+    browser
+        .eval(&format!(
+            "{}.focus(); globalThis.draws = 0;
+             const drawn = new MutationObserver((records) => (draws += records.length));
+             drawn.observe(document.querySelector('main .scroll').parentElement, {{ childList: true }});",
+            link(&ids[1])
+        ))
+        .await;
+    // Its pending requests end in one entry of the journal.
+    alice.call("edit_service_user", json!({"service_user_id": "SVC1", "disabled": true, "otp": code(0)})).await;
+    browser.until(&count("canceled", 3)).await;
+    // Usually all of it is one frame.
+    assert_eq!(browser.eval("return draws").await, browser.eval("return frames").await);
+    let focused = browser.eval("return document.activeElement.hash ?? document.activeElement.id");
+    assert_eq!(focused.await, json!(format!("#/request/{}", ids[1])), "the keyboard stays");
+    browser
+        .eval(
+            "const select = document.querySelector('main select');
+             select.value = 'pending'; select.dispatchEvent(new Event('change'));",
+        )
+        .await;
+    browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
+    browser.eval(&format!("{}.focus()", link(&last))).await;
+    let request = bob.call("request_info", json!({"request_id": last})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.until(&count("pending", 0)).await;
+    assert_eq!(browser.text("main .empty").await, "No matching requests.");
+    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"), "the keyboard goes on from here");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_past_shows_nothing_but_what_was_chosen_also_while_that_cannot_be_loaded() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    asked(&mut bot, "1").await;
+    drop(bot);
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.pending").await;
+    world.stop().await;
+    browser.wait(LOST).await;
+    let choose = |state: &str| {
+        format!(
+            "const select = document.querySelector('main select');
+             select.value = '{state}'; select.dispatchEvent(new Event('change'));"
+        )
+    };
+    browser.eval(&choose("approved")).await;
+    browser.until("return document.querySelector('main .tag') === null").await;
+    assert_eq!(browser.text("main .empty").await, "", "nobody has looked");
+    world.start().await;
+    browser.wait("main .empty").await;
+    browser.eval(&choose("pending")).await;
+    browser.wait("main .tag.pending").await;
+    browser.close().await;
+}
+
+/// History in Alice's page, with one request that waits, and its id.
+async fn with_a_request_that_waits(world: &World) -> (Browser, String) {
+    let id = asked(&mut world.bot(1).await, "1").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/history").await;
+    browser.wait("main .tag.pending").await;
+    (browser, id)
+}
+
+/// Bob approves the request.
+async fn approved(world: &World, id: &str) {
+    let mut bob = world.member("bob").await;
+    let request = bob.call("request_info", json!({"request_id": id})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+}
+
+#[tokio::test]
+async fn what_ended_while_the_connection_was_lost_is_shown_also_when_it_was_lost_twice() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (browser, id) = with_a_request_that_waits(&world).await;
+    is_lost(&browser, &mut world).await;
+    // It is lost again before it has resumed.
+    browser.hold("subscribe").await;
+    browser.eval("tries[0]()").await;
+    browser.held(1).await;
+    is_lost(&browser, &mut world).await;
+    approved(&world, &id).await;
+    browser.eval("tries[0]()").await;
+    browser.held(2).await;
+    browser.answered(1).await;
+    browser.wait("main .tag.approved").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_a_snapshot_leaves_out_is_listed_anew() {
+    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (browser, id) = with_a_request_that_waits(&world).await;
+    no_offset_of_the_journals(&browser).await;
+    is_lost(&browser, &mut world).await;
+    approved(&world, &id).await;
+    browser.eval("tries[0]()").await;
+    browser.until("return tries.length === 2").await;
+    browser.eval("tries[1]()").await;
+    browser.wait("main .tag.approved").await;
+    browser.close().await;
+}
