@@ -357,15 +357,19 @@ async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_
     browser.sign_in("alice", 1).await;
     let freeze = json!({"scope": "withdrawals", "reason": "a key leaked"});
     let unfreeze = json!({"reason": "the key is revoked"});
+    let more = json!({"scope": "all", "reason": "another key leaked"});
     for (place, row, method, params, title) in [
         ("addresses", "0xcold", "freeze", freeze, "Remove ETH cold-1"),
         ("members", "bob@other.test", "unfreeze", unfreeze, "Change bob, bob@other.test"),
+        ("policies", "manage addresses", "freeze", more, "Policy of manage addresses"),
     ] {
         browser.go(&format!("#/{place}")).await;
-        browser.until(&format!("return document.querySelector('main tbody')?.textContent.includes('{row}')")).await;
+        let rows = "[...document.querySelectorAll('main tbody tr, main [data-workflow]')]";
+        let row = format!("{rows}.find((one) => one.textContent.includes('{row}'))");
+        browser.until(&format!("return {row} !== undefined")).await;
         browser
             .eval(&format!(
-                "const row = [...document.querySelectorAll('main tr')].find((one) => one.textContent.includes('{row}'));
+                "const row = {row};
                  globalThis.held = row.querySelector('button'); held.focus();"
             ))
             .await;

@@ -2,7 +2,7 @@
 
 import { ask, outcome } from "../ask.js";
 import { exact } from "../connection.js";
-import { facts, field, h, safe, table, words } from "../dom.js";
+import { facts, field, h, refill, safe, table, words } from "../dom.js";
 import { drawer } from "../listing.js";
 import { WORKFLOWS } from "../workflows.js";
 
@@ -45,14 +45,15 @@ export function policies(app) {
   const { element: detail, open } = drawer();
   // The policy that an open form began with.
   let began = null;
-  const list = h("div", { class: "grid" });
+  const list = h("div", {});
   const done = (request) => outcome(app, request);
   const may = app.may("manage_policies", "initiate");
   const load = async () => {
     const found = Object.fromEntries(
       (await app.call("policies")).policies.map((policy) => [policy.workflow, policy]),
     );
-    list.replaceChildren(...WORKFLOWS.map((workflow) => card(workflow, found[workflow])));
+    const cards = WORKFLOWS.map((workflow) => card(workflow, found[workflow]));
+    refill(list, h("div", { class: "grid" }, cards), app.main);
     // A policy is set as a whole: a form that is out of date would undo what others have set.
     if (began && began.version !== found[began.workflow]?.version) {
       const told = `The policy of ${words(began.workflow)} has changed since this form was opened. Look at it, and begin again if need be.`;
@@ -108,13 +109,20 @@ export function policies(app) {
           { class: "actions" },
           h(
             "button",
-            { onclick: () => begin(workflow, policy, set(app, workflow, policy, done)) },
+            {
+              onclick: () => begin(workflow, policy, set(app, workflow, policy, done)),
+              "aria-label": `${policy ? "Change the" : "Set a"} policy of ${words(workflow)}`,
+            },
             policy ? "Change" : "Set a policy",
           ),
           policy &&
             h(
               "button",
-              { class: "danger", onclick: () => begin(workflow, policy, remove(app, workflow, done)) },
+              {
+                class: "danger",
+                onclick: () => begin(workflow, policy, remove(app, workflow, done)),
+                "aria-label": `Remove the policy of ${words(workflow)}`,
+              },
               "Remove",
             ),
         ),
