@@ -223,7 +223,7 @@ function freezing() {
   const held = before === document.activeElement;
   const button = freezeButton(app);
   before?.replaceWith(button);
-  if (held) button.focus();
+  if (held) button.focus({ preventScroll: true });
 }
 
 function frame() {

@@ -376,6 +376,31 @@ async fn the_bar_of_a_vote_covers_nothing_that_has_the_keyboard() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_drawn_anew_scrolls_nobody_back_to_it() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})).await;
+    let first = asked(&mut bot, "1").await;
+    let mut last = String::new();
+    for _ in 0..30 {
+        last = asked(&mut bot, "1").await;
+    }
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    listed(&browser, &last, true).await;
+    let row = format!("document.querySelector('[data-request={first}]')");
+    browser.eval(&format!("{row}.focus(); scrollTo(0, document.documentElement.scrollHeight)")).await;
+    let scrolled = browser.eval("return scrollY").await;
+    let request = alice.call("request_info", json!({"request_id": first})).await;
+    alice.call("approve", json!({"requests": ballot(&request), "otp": code(1)})).await;
+    browser.until(&format!("return {row}.closest('tr').textContent.includes('1 of 2')")).await;
+    assert_eq!(browser.eval(&format!("return document.activeElement === {row}")).await, json!(true));
+    assert_eq!(browser.eval("return scrollY").await, scrolled);
+    assert_ne!(scrolled, json!(0));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_request_can_be_decided_with_the_keyboard_alone() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut bot = world.bot(1).await;

@@ -37,7 +37,7 @@ export function access(app) {
     const { card } = close;
     const [below, held] = [card.parentElement, card.contains(document.activeElement)];
     card.replaceWith(look(user, open));
-    if (held) below.focus();
+    if (held) below.focus({ preventScroll: true });
   };
   const fetch = async () => {
     const { service_users } = await app.call("service_users");

@@ -97,7 +97,7 @@ export function queue(app) {
   const button = h("button", { class: "primary" });
   const vote = form({ class: "bar vote" }, button, approve, field("One-time code", otp));
   const offer = () => {
-    if (chosen.size === 0 && vote.contains(document.activeElement)) app.main.focus();
+    if (chosen.size === 0 && vote.contains(document.activeElement)) app.main.focus({ preventScroll: true });
     vote.hidden = chosen.size === 0;
     button.textContent = `Approve ${chosen.size} selected`;
   };
@@ -120,7 +120,7 @@ export function queue(app) {
     const focused = before?.element.contains(document.activeElement) && document.activeElement.tagName;
     if (before) before.element.replaceWith(element);
     else body.append(element);
-    if (focused) (element.querySelector(focused) ?? element.querySelector("a")).focus();
+    if (focused) (element.querySelector(focused) ?? element.querySelector("a")).focus({ preventScroll: true });
     rows.set(id, { request, element });
   };
 

@@ -123,7 +123,7 @@ export function request(app) {
     decision.replaceChildren(
       ...[decide(app, found, own === found.digest, again), secret && claim(app, found)].filter(Boolean),
     );
-    if (held) app.main.focus();
+    if (held) app.main.focus({ preventScroll: true });
   };
   const again = app.follow((request) => request.request_id === id, load);
   return again();
