@@ -15,7 +15,7 @@ use load_tests::credentials::ReadyFile;
 use load_tests::echo::EchoServer;
 use load_tests::error::LoadError;
 use load_tests::output::{self, FOR_ALL, print, tell};
-use load_tests::prepare::{Funds, prepare};
+use load_tests::prepare::{Funds, prepare, started};
 use load_tests::progress::Progress;
 use load_tests::record::Record;
 use load_tests::report::{difference, html, text};
@@ -262,11 +262,7 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
     };
     let (keys, overrides, mut nonces) = (scenario.general.keys, &args.overrides, Nonces::default());
     let target = match (&server, &args.keys) {
-        (Some((_, child)), _) => {
-            let target = Target::from_ready(&child.ready, overrides)?;
-            let ready = more_keys(&target, &child.ready, keys).await?;
-            Some(Target { process: Some(child.process()), ..target.with_keys(&ready, keys, overrides)? })
-        }
+        (Some((_, child)), _) => Some(started(child, keys, overrides).await?),
         (None, Some(file)) => {
             let ready = ReadyFile::read(file)?;
             let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, keys, overrides)?;
@@ -287,16 +283,6 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
     progress.tell(text::HEAD);
     let (sessions, pin) = (BTreeMap::new(), !args.no_pin);
     Ok(Stage { scenario, program, directory, target, server, nonces, sessions, progress, pin, record })
-}
-
-/// A server that was started for this run gets as many Organizations as the scenario has keys.
-async fn more_keys(target: &Target, ready: &ReadyFile, keys: usize) -> Result<ReadyFile, LoadError> {
-    if keys <= 1 {
-        return Ok(ready.clone());
-    }
-    let funds: Result<Vec<Funds>, LoadError> = ["USD=1000000", "BTC=10"].iter().map(|text| text.parse()).collect();
-    let count = u32::try_from(keys).map_err(|_| LoadError::Setup("too many keys".into()))?;
-    prepare(target, ready.clone(), count, &funds?).await
 }
 
 fn report(record: &Record, before: Option<&Record>, args: &RunArgs) -> Result<(), LoadError> {

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use crate::caller::Caller;
+use crate::children::CountersignChild;
 use crate::connection::Connection;
 use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
 use crate::error::LoadError;
 use crate::member::{Session, code, code_left};
 use crate::signature::Nonces;
-use crate::target::Target;
+use crate::target::{Overrides, Target};
 
 const READ_BUFFER_BYTES: usize = 16 << 10;
 /// The calls of one Organization, which share a one-time code, take far less than this.
@@ -75,6 +76,26 @@ pub async fn prepare(
         ready.service_users.push(user);
     }
     Ok(ready)
+}
+
+/// A server that was started for a run, with as many keys as its scenario takes: several are each of an Organization of its
+/// own, which is made for it.
+///
+/// # Errors
+/// It tells no address, has no such key, or refuses.
+pub async fn started(child: &CountersignChild, keys: usize, overrides: &Overrides) -> Result<Target, LoadError> {
+    let target = Target::from_ready(&child.ready, overrides)?;
+    let ready = more_keys(&target, &child.ready, keys).await?;
+    Ok(Target { process: Some(child.process()), ..target.with_keys(&ready, keys, overrides)? })
+}
+
+async fn more_keys(target: &Target, ready: &ReadyFile, keys: usize) -> Result<ReadyFile, LoadError> {
+    if keys <= 1 {
+        return Ok(ready.clone());
+    }
+    let funds: Result<Vec<Funds>, LoadError> = ["USD=1000000", "BTC=10"].iter().map(|text| text.parse()).collect();
+    let count = u32::try_from(keys).map_err(|_| LoadError::Setup("too many keys".into()))?;
+    prepare(target, ready.clone(), count, &funds?).await
 }
 
 /// An Organization with one Member, who makes one key.

@@ -290,8 +290,11 @@ fn a_report_that_cannot_be_shown_is_saved_all_the_same() {
 fn both_storages_are_measured_in_turn() {
     let directory = directory("real-storages");
     let server = server();
-    let record = play(&directory, "storages", &["shape=8x8"], &["--server", server.to_str().unwrap()]);
+    let settings = ["shape=4x4", "keys=2", "follow=true"];
+    let record = play(&directory, "storages", &settings, &["--server", server.to_str().unwrap()]);
     assert_eq!(names(&record), ["bare sync loop", "on SQLite", "on Postgres"]);
+    let keys = record.checks.iter().filter(|check| check.name.ends_with("each acknowledged order seen"));
+    assert_eq!(keys.count(), 2 * 2, "each has the keys that the scenario says: {:?}", record.checks);
     assert!(record.series[2].extra.contains_key("database cores"), "{:?}", record.series[2].extra);
     assert_eq!(record.results.len(), 2, "{:?}", record.results);
 }

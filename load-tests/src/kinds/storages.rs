@@ -7,6 +7,7 @@ use crate::children::CountersignChild;
 use crate::error::LoadError;
 use crate::kinds::orders::measure_sync_loop;
 use crate::postgres::Postgres;
+use crate::prepare::started;
 use crate::scenario::Storages;
 use crate::stage::{Contestant, Stage};
 use crate::target::{Overrides, Target};
@@ -25,8 +26,8 @@ pub async fn play(stage: &mut Stage, settings: &Storages) -> Result<(), LoadErro
     fs::create_dir_all(&directory).map_err(LoadError::io(format!("create {}", directory.display())))?;
     let database = Postgres::start()?;
     let mut child = CountersignChild::start_on(&binary, &directory, Some(&database.url())).await?;
-    let second = Target::from_ready(&child.ready, &Overrides::default())?;
-    let second = Target { process: Some(child.process()), database: Some(database.process()), ..second };
+    let second = started(&child, stage.scenario.general.keys, &Overrides::default()).await?;
+    let second = Target { database: Some(database.process()), ..second };
     let first = stage.target()?.clone();
     if let Err(error) = measure(stage, settings, &[(SQLITE, first), (POSTGRES, second)]).await {
         return Err(child.explain(error).await);
