@@ -146,7 +146,7 @@ impl Scenario {
             false => error,
         };
         let kind = kind(own).map_err(|error| refuse(every(error)))?;
-        kind.check().map_err(refuse)?;
+        kind.check(&general).map_err(refuse)?;
         let settings = in_full(&general, &kind).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { name: name.into(), general, kind, settings })
     }

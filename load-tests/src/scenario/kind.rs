@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::{SECONDS_MAX, seconds, typed, within_a_day};
+use super::{General, SECONDS_MAX, seconds, typed, within_a_day};
 use crate::arrival::Arrival;
 use crate::load::Shape;
 use crate::mix::{Mix, MixSettings};
@@ -226,7 +226,14 @@ pub enum FanOutChannel {
 }
 
 impl Kind {
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Refuses what it does not know, `general` settings among them, and what is out of range.
+    pub(super) fn check(&self, general: &General) -> Result<(), String> {
+        if general.baselines && !self.may_have_baselines() {
+            return Err("baselines: of this kind they are measured always, or never".into());
+        }
+        if general.keys > 1 && matches!(self, Self::FanOut(_) | Self::Reconnect(_)) {
+            return Err("keys: this kind takes one".into());
+        }
         self.mix().map_or(Ok(()), |mix| Mix::new(mix).map(drop).map_err(|error| error.to_string()))?;
         match self {
             Self::Orders(orders) if orders.shapes.is_empty() => Err("shapes is empty".into()),
@@ -252,6 +259,18 @@ impl Kind {
             Self::Idle(idle) => at_least_one("connections", idle.connections),
             Self::SlowConsumers(slow) => slow.check(),
             Self::HalfLoad(_) | Self::Restart(_) | Self::Storages(_) => Ok(()),
+        }
+    }
+
+    fn may_have_baselines(&self) -> bool {
+        match self {
+            Self::Orders(_) | Self::Sweep(_) | Self::Dashboards(_) | Self::FanOut(_) | Self::Restart(_) => true,
+            Self::HalfLoad(_)
+            | Self::Overload(_)
+            | Self::Reconnect(_)
+            | Self::Idle(_)
+            | Self::SlowConsumers(_)
+            | Self::Storages(_) => false,
         }
     }
 

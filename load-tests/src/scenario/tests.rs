@@ -87,6 +87,10 @@ fn what_no_scenario_can_mean_is_refused_by_name() {
         ("kind = \"idle\"\nconnections = 0", "connections"),
         ("kind = \"slow_consumers\"\nstalled = 0", "stalled"),
         ("kind = \"slow_consumers\"\nrate = 0.0", "rate: "),
+        ("kind = \"reconnect\"\nkeys = 2", "keys: this kind takes one"),
+        ("kind = \"fan_out\"\nkeys = 2", "keys: this kind takes one"),
+        ("kind = \"idle\"\nbaselines = true", "baselines: "),
+        ("kind = \"half_load\"\nbaselines = true", "baselines: "),
     ];
     for (text, named) in cases {
         let error = Scenario::parse("test", text, &[]).unwrap_err().to_string();
