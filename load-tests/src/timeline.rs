@@ -89,7 +89,9 @@ impl Timeline {
 
     fn part(&mut self, at: Instant) -> Option<&mut Part> {
         let since = at.checked_duration_since(self.start).filter(|since| *since < self.window)?;
-        let index = usize::try_from(since.as_nanos() / self.slice.as_nanos()).unwrap_or(usize::MAX);
+        // What is left over of a window that cannot be cut evenly is of the last slice.
+        let index = (since.as_nanos() / self.slice.as_nanos()).min(u128::from(SLICES_MAX - 1));
+        let index = usize::try_from(index).ok()?;
         while self.slices.len() <= index {
             self.slices.push(Part::default());
         }
@@ -115,7 +117,7 @@ impl Timeline {
     pub fn slices(&self) -> Vec<Slice> {
         let none = Part::default();
         let parts = self.slices.iter().chain(std::iter::repeat(&none));
-        let starts = (0..).map(|number: u32| self.slice * number).take_while(|start| *start < self.window);
+        let starts = (0..SLICES_MAX).map(|number| self.slice * number).take_while(|start| *start < self.window);
         let told = starts.zip(parts).map(|(start, part)| {
             let end = (start + self.slice).min(self.window);
             Slice { at_s: end.as_secs_f64(), figures: part.figures(end - start) }
@@ -193,6 +195,16 @@ mod tests {
         let told: Vec<(f64, f64)> =
             timeline.slices().iter().map(|slice| (slice.at_s, slice.figures.per_second)).collect();
         assert_eq!(told, [(0.1, 10.0), (0.2, 0.0), (0.25, 0.0)]);
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_cut_evenly_has_no_slice_too_many() {
+        let (start, window) = (Instant::now(), 20 * SECOND);
+        let mut timeline = Timeline::new(start, window);
+        assert_eq!(timeline.slices().len(), 120);
+        timeline.reply(start + window - Duration::from_nanos(1));
+        let slices = timeline.slices();
+        assert!((slices.len(), slices[119].figures.per_second.round()) == (120, 6.0), "{:?}", slices.last());
     }
 
     #[test]
