@@ -12,6 +12,17 @@ use crate::figures::to_f64;
 /// The kernel reports CPU time in these units on every Linux platform that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Processes of a run besides this one, so that their use is no other's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Processes {
+    /// The server.
+    pub server: Option<u32>,
+    /// The database server that keeps its data, whose children count with it.
+    pub database: Option<u32>,
+    /// A raw fan-out beside a load.
+    pub fan_out: Option<u32>,
+}
+
 /// CPU use over a window, in cores.
 #[derive(Debug, Clone, Default)]
 pub struct CpuUse {
@@ -19,6 +30,8 @@ pub struct CpuUse {
     pub server: Option<f64>,
     /// The database server's processes, where the server keeps its data in one.
     pub database: Option<f64>,
+    /// The raw fan-out, where one is beside the load.
+    pub fan_out: Option<f64>,
     /// This process.
     pub client: f64,
     /// Everything else on the machine; a server whose process is not known is among them.
@@ -31,28 +44,23 @@ pub struct CpuUse {
 #[derive(Debug)]
 pub struct CpuMeter {
     at: Instant,
-    server: Option<u32>,
-    database: Option<u32>,
+    processes: Processes,
     server_ticks: Option<u64>,
     database_ticks: Option<u64>,
+    fan_out_ticks: Option<u64>,
     client_ticks: u64,
     machine: MachineTicks,
 }
 
 impl CpuMeter {
     /// Reads the counters now. Without a server's process id, the server counts among the others.
-    pub fn start(server: Option<u32>) -> Self {
-        Self::with_database(server, None)
-    }
-
-    /// The same for a server whose data is with another process and the children of that.
-    pub fn with_database(server: Option<u32>, database: Option<u32>) -> Self {
+    pub fn start(processes: Processes) -> Self {
         Self {
             at: Instant::now(),
-            server,
-            database,
-            server_ticks: server.and_then(process_ticks),
-            database_ticks: database.map(family_ticks),
+            processes,
+            server_ticks: processes.server.and_then(process_ticks),
+            database_ticks: processes.database.map(family_ticks),
+            fan_out_ticks: processes.fan_out.and_then(process_ticks),
             client_ticks: process_ticks(std::process::id()).unwrap_or(0),
             machine: machine_ticks().unwrap_or_default(),
         }
@@ -60,18 +68,22 @@ impl CpuMeter {
 
     /// The use since the start.
     pub fn stop(self) -> CpuUse {
-        let now = Self::with_database(self.server, self.database);
+        let now = Self::start(self.processes);
         let seconds = (now.at - self.at).as_secs_f64();
         let cores = |after: u64, before: u64| to_f64(after.saturating_sub(before)) / TICKS_PER_SECOND / seconds;
-        let server = self.server_ticks.zip(now.server_ticks).map(|(before, after)| cores(after, before));
-        let database = self.database_ticks.zip(now.database_ticks).map(|(before, after)| cores(after, before));
+        let used = |before: Option<u64>, after| before.zip(after).map(|(before, after)| cores(after, before));
+        let server = used(self.server_ticks, now.server_ticks);
+        let database = used(self.database_ticks, now.database_ticks);
+        let fan_out = used(self.fan_out_ticks, now.fan_out_ticks);
+        let known: f64 = [server, database, fan_out].into_iter().flatten().sum();
         let client = cores(now.client_ticks, self.client_ticks);
         let machine = cores(now.machine.busy, self.machine.busy);
         CpuUse {
             server,
             database,
+            fan_out,
             client,
-            others: (machine - client - server.unwrap_or(0.0) - database.unwrap_or(0.0)).max(0.0),
+            others: (machine - client - known).max(0.0),
             stolen: cores(now.machine.stolen, self.machine.stolen),
         }
     }
@@ -193,5 +205,20 @@ mod tests {
         assert!(open_files_max().unwrap() > 10);
         assert!(allowed_cores().unwrap().starts_with(|first: char| first.is_ascii_digit()));
         assert!(resident_kib(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_raw_fan_out_beside_a_load_is_none_of_the_others() {
+        let mut child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let process = child.id();
+        let blind = CpuMeter::start(Processes::default());
+        let meter = CpuMeter::start(Processes { fan_out: Some(process), ..Processes::default() });
+        while process_ticks(process).unwrap() < 20 {
+            std::thread::yield_now();
+        }
+        let (known, others) = (meter.stop(), blind.stop().others);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(known.fan_out > Some(0.0) && known.others < others, "{known:?}, {others}");
     }
 }

@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::error::LoadError;
 use crate::figures::Figures;
 use crate::load::{Outcome, Plan, run};
-use crate::machine::{CpuMeter, CpuUse};
+use crate::machine::{CpuMeter, CpuUse, Processes};
 use crate::metrics::Counters;
 use crate::progress::Progress;
 use crate::signature::Nonces;
@@ -29,6 +29,8 @@ pub struct Load {
     pub symbol: String,
     /// Withdrawals beside it.
     pub withdrawals: Option<Lot>,
+    /// The process of a raw fan-out beside it.
+    pub fan_out: Option<u32>,
     /// What to send.
     pub plan: Plan,
 }
@@ -56,7 +58,8 @@ pub async fn measure(
 ) -> Result<(Measurement, Outcome), LoadError> {
     let connections = open_all(target, nonces, load).await?;
     let before = counters(target).await;
-    let cpu = CpuMeter::with_database(target.process, target.database);
+    let (server, database) = (target.process, target.database);
+    let cpu = CpuMeter::start(Processes { server, database, fan_out: load.fan_out });
     let bar = progress.start(&load.label, load.plan.duty.warm_up + load.plan.duty.window);
     let outcome = run(connections, &load.plan).await?;
     drop(bar);

@@ -85,7 +85,8 @@ impl Stage {
             Contestant::Countersign => Mix::new(mix)?,
         };
         let plan = Plan { arrival, mix: Arc::new(mix), duty: self.scenario.general.duty(), run: run_tag() };
-        Ok(Load { label: String::new(), connections, channel: None, symbol, withdrawals: None, plan })
+        let label = String::new();
+        Ok(Load { label, connections, channel: None, symbol, withdrawals: None, fan_out: None, plan })
     }
 
     /// Measures one contestant and adds the measurement under `name`.

@@ -353,6 +353,7 @@ fn orders_are_measured_without_and_with_dashboards() {
     for with in [1, 3] {
         let extra = &record.series[with].extra;
         assert!(extra["deliveries to dashboards"] > 0.0 && extra["events/s"] > 0.0, "{extra:?}");
+        assert_eq!(extra.contains_key("fan-out cores"), with == 3, "{extra:?}");
     }
     let rate = |check: &&Check| check.name.ends_with("events come at the rate asked for") && check.looked_at > 0;
     assert_eq!(record.checks.iter().filter(rate).count(), 2, "{:?}", record.checks);

@@ -19,6 +19,7 @@ use crate::kinds::CARRIED;
 use crate::kinds::fan_out::raw;
 use crate::machine::require_open_files;
 use crate::member::Session;
+use crate::orders::Load;
 use crate::publisher::{Approvals, Publisher};
 use crate::scenario::Dashboards;
 use crate::side_thread::Beside;
@@ -59,6 +60,7 @@ pub async fn play(stage: &mut Stage, settings: &Dashboards) -> Result<(), LoadEr
             let audience = raw(child.address, settings.dashboards);
             let beside = publish_beside(audience, every).await?;
             let load = stage.load(Contestant::D, settings.shape, arrival, &settings.mix)?;
+            let load = Load { fan_out: Some(child.process()), ..load };
             stage.contest(Contestant::D, D_WITH, round, &load).await?;
             add(stage, beside.stop().await?);
             child.stop()?;

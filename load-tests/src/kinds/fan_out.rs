@@ -10,7 +10,7 @@ use crate::connection::{Connection, Proof};
 use crate::endpoint::Endpoint;
 use crate::error::LoadError;
 use crate::figures::{Figures, latency_histogram, ratio, to_f64};
-use crate::machine::{CpuMeter, require_open_files};
+use crate::machine::{CpuMeter, Processes, require_open_files};
 use crate::member::Session;
 use crate::publisher::{Approvals, Publisher, Trades};
 use crate::record::Series;
@@ -126,7 +126,7 @@ async fn measure(
     audience.wait_for(publisher.publish(ahead).await?).await?;
     drop((audience.take_ages(), audience.take_frame_bytes()));
     let bar = stage.progress.start(&format!("round {round}: {name}"), duty.window);
-    let cpu = CpuMeter::start(process);
+    let cpu = CpuMeter::start(Processes { server: process, ..Processes::default() });
     let (start, before) = (Instant::now(), audience.delivered());
     let mut timeline = Timeline::new(start.into(), duty.window);
     let (mut burst, mut all) = (Duration::ZERO, latency_histogram());
