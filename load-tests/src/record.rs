@@ -179,6 +179,9 @@ impl Series {
         if let Some(database) = cpu.database {
             self.extra.insert("database cores".into(), database);
         }
+        if let Some(fan_out) = cpu.fan_out {
+            self.extra.insert("fan-out cores".into(), fan_out);
+        }
         self.extra.insert("client cores".into(), cpu.client);
         self.extra.insert("other cores".into(), cpu.others + cpu.stolen);
         self
@@ -236,7 +239,8 @@ impl Record {
         self.results.extend(value.map(measure));
     }
 
-    /// What is wrong with the run, if anything: that nothing was measured, violated checks, refusals that were not allowed.
+    /// What is wrong with the run, if anything: violated checks, refusals that were not allowed, and where nothing of that
+    /// tells why, a measurement of nothing.
     ///
     /// # Errors
     /// All of it in words.
@@ -249,8 +253,12 @@ impl Record {
             }
             wrong.extend(refusals.into_iter().map(|(error, count)| format!("refused: {count} x {error}")));
         }
-        if wrong.is_empty() && self.series.iter().all(|series| series.count == 0) {
-            wrong.push("nothing was measured: without --server or --keys there are only baselines, if any".into());
+        if wrong.is_empty() {
+            let of_nothing = self.series.iter().filter(|series| series.count == 0);
+            wrong.extend(of_nothing.map(|of| format!("nothing was measured in round {}: {}", of.round, of.name)));
+            if self.series.is_empty() {
+                wrong.push("nothing was measured: without --server or --keys there are only baselines, if any".into());
+            }
         }
         if wrong.is_empty() { Ok(()) } else { Err(LoadError::Setup(wrong.join("\n       "))) }
     }
@@ -420,6 +428,10 @@ mod tests {
         assert!(record.verdict(false).is_err(), "no request was accepted");
         record.series[0].count = 1;
         assert!(record.verdict(false).is_ok());
+        record.series.push(series("other", 2, 0.0, false));
+        let told = record.verdict(true).unwrap_err().to_string();
+        assert_eq!(told, "nothing was measured in round 2: other", "one was, and no other stands for it");
+        record.series.pop();
         record.checks.push(Check { looked_at: 1, ..Check::new("balances") });
         assert!(record.verdict(false).is_ok());
         record.checks[0].violated("12 instead of 13".into());
