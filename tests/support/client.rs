@@ -169,7 +169,7 @@ impl Client {
 
     /// Waits for the answer to a ping without a number.
     pub async fn pong(&mut self) {
-        while self.next().await["method"] != "pong" {}
+        soon("pong", async { while self.next().await["method"] != "pong" {} }).await;
     }
 
     pub async fn send_binary(&mut self, bytes: Vec<u8>) {
@@ -196,13 +196,16 @@ impl Client {
 
     /// The reply to a number; frames before it are kept.
     pub async fn answer(&mut self, req_id: i64) -> Value {
-        loop {
-            let frame = self.read().await.unwrap();
-            if frame["req_id"] == json!(req_id) {
-                return frame;
+        let answer = async {
+            loop {
+                let frame = self.read().await.unwrap();
+                if frame["req_id"] == json!(req_id) {
+                    return frame;
+                }
+                self.seen.push_back(frame);
             }
-            self.seen.push_back(frame);
-        }
+        };
+        soon(&format!("answer to {req_id}"), answer).await
     }
 
     /// Calls a method that must succeed: its result.
@@ -225,23 +228,29 @@ impl Client {
 
     /// The next frame of a channel, in order; others are dropped.
     pub async fn frame(&mut self, channel: &str) -> Value {
-        loop {
-            let frame = self.next().await;
-            if frame["channel"] == channel {
-                return frame;
+        let frame = async {
+            loop {
+                let frame = self.next().await;
+                if frame["channel"] == channel {
+                    return frame;
+                }
             }
-        }
+        };
+        soon(channel, frame).await
     }
 
     /// The next item of a channel that is as wanted.
     pub async fn item(&mut self, channel: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let frame = self.frame(channel).await;
-            let items = frame["data"].as_array().cloned().unwrap_or_default();
-            if let Some(item) = items.into_iter().find(&wanted) {
-                return item;
+        let item = async {
+            loop {
+                let frame = self.frame(channel).await;
+                let items = frame["data"].as_array().cloned().unwrap_or_default();
+                if let Some(item) = items.into_iter().find(&wanted) {
+                    return item;
+                }
             }
-        }
+        };
+        soon(&format!("item of {channel} as wanted"), item).await
     }
 
     /// The frames that came before the last answer and were not asked for.
@@ -285,7 +294,7 @@ impl Client {
         self.socket.close(None).await.unwrap();
     }
 
-    /// Reads until the server closes: code and reason. Heartbeats are no reason to wait for ever.
+    /// Reads until the server closes: code and reason.
     pub async fn closed(&mut self) -> (u16, String) {
         let closed = async {
             loop {
@@ -294,7 +303,7 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE * 3, closed).await.expect("the server closes within a minute")
+        soon("close", closed).await
     }
 
     /// The next frame from the socket, or how the server closed it.
@@ -314,6 +323,11 @@ impl Client {
             }
         }
     }
+}
+
+/// Waits for something in particular. Heartbeats are no reason to wait for ever.
+async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE * 3, comes).await.unwrap_or_else(|_| panic!("no {what} within a minute"))
 }
 
 /// One HTTP request on a connection of its own: status, head and body.
