@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use countersign::access::key::KeySettings;
 use countersign::access::workflow::{Permission, Permissions as Rights, Workflow};
@@ -27,6 +28,8 @@ const MEMBERS: usize = 4;
 /// Keys and the accounts that they act on, counted from 0: Acme has two, Other one.
 const KEYS: [(u8, usize); 3] = [(1, 0), (2, 0), (3, 1)];
 const VENUE: u8 = 200;
+/// How long everybody may be at work until the server has ended.
+const WORK_MAX: Duration = Duration::from_secs(180);
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 
 /// Two Organizations; Acme's Members may approve, and its withdrawals need one of them.
@@ -234,18 +237,20 @@ impl Cast {
         let (counter, mut come) = mpsc::unbounded_channel();
         let ending = async {
             for _ in 0..answers {
-                come.recv().await.unwrap();
+                come.recv().await.expect("the server ended by itself");
             }
             end();
         };
         let pairs = self.traders.iter_mut().zip(traders);
-        let trading = join_all(pairs.map(|(party, client)| party.ask_until_the_end(client, &counter)));
+        let trading = join_all(pairs.map(|(party, client)| party.ask_until_the_end(client, counter.clone())));
         let pairs = self.voters.iter_mut().zip(voters);
-        let voting = join_all(pairs.map(|(party, client)| party.ask_until_the_end(client, &counter)));
+        let voting = join_all(pairs.map(|(party, client)| party.ask_until_the_end(client, counter.clone())));
         let pairs = self.followers.iter_mut().zip(followers);
         let following = join_all(pairs.map(|(follower, client)| follower.follow_until_the_end(client)));
-        let custody = self.custodian.ask_until_the_end(venue, &counter);
-        let (custody, trading, voting, following, ()) = tokio::join!(custody, trading, voting, following, ending);
+        let custody = self.custodian.ask_until_the_end(venue, counter);
+        let all = async { tokio::join!(custody, trading, voting, following, ending) };
+        let (custody, trading, voting, following, ()) =
+            tokio::time::timeout(WORK_MAX, all).await.expect("the server goes on, or ends as it is told to");
         [vec![custody], trading, voting, following].concat()
     }
 

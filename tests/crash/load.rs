@@ -76,7 +76,7 @@ impl<M: Mind> Party<M> {
     }
 
     /// Asks and asks until the server is gone; each answer counts.
-    pub async fn ask_until_the_end(&mut self, mut client: Client, answers: &UnboundedSender<()>) -> End {
+    pub async fn ask_until_the_end(&mut self, mut client: Client, answers: UnboundedSender<()>) -> End {
         self.ask_what_comes_to_mind(&mut client).await;
         heed_until_the_end(&mut client, async |client, frame| {
             if frame["channel"].is_string() {
