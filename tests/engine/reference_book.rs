@@ -15,6 +15,11 @@ pub struct Trigger {
     pub trail: Option<(i64, i64)>,
 }
 
+/// The Organization of a trader, counted from 1: those from the third on share one, each with an account of its own.
+pub fn organization(who: u32) -> u32 {
+    who.min(3)
+}
+
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: u64,
@@ -134,8 +139,8 @@ impl Naive {
             if self.orders[taker].left == 0 || !self.orders[taker].admits(price) {
                 break;
             }
-            let (maker_id, own) = (self.orders[maker].id, self.orders[maker].who == order.who);
-            if own {
+            let Entry { id: maker_id, who, .. } = self.orders[maker];
+            if organization(who) == organization(order.who) {
                 let (ends_maker, ends_taker) = match order.self_trade {
                     SelfTrade::CancelNewest => (false, true),
                     SelfTrade::CancelOldest => (true, false),

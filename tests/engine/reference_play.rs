@@ -5,10 +5,11 @@
 //! seed, and `REFERENCE_SEED=…` plays it again.
 
 use countersign::domain::decimal::Decimal;
-use countersign::domain::ids::OrderId;
+use countersign::domain::ids::{OrderId, OrganizationId};
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{PriceReference, SelfTrade};
 use countersign::engine::amendments::amend;
+use countersign::engine::caller::ServiceCaller;
 use countersign::engine::command::{AmendOrder, AskedTerms, AskedTrigger, OrderRef, PlaceOrder};
 use countersign::engine::event::Event;
 use countersign::engine::reply::Reply;
@@ -18,7 +19,7 @@ use countersign::engine::triggers;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::reference_book::{Entry, Fill, Naive, Trigger};
+use super::reference_book::{Entry, Fill, Naive, Trigger, organization};
 use crate::venue::{BTC, MARKET, USD, Venue, limit};
 
 /// A thousandth of a coin, in quantity units.
@@ -35,15 +36,20 @@ struct Play {
 
 impl Play {
     fn new(seed: u64) -> Play {
-        let mut venue = Venue::new();
-        for number in 1..=TRADERS {
-            let trader = venue.trader(number);
-            venue.fund(trader, USD, 1_000_000_000_000_000);
-            venue.fund(trader, BTC, 1_000_000_000_000_000);
-        }
+        let venue = Venue::new();
         let naive = Naive { now: venue.now.0, ..Naive::default() };
-        let compared = venue.events.len();
-        Play { venue, naive, random: StdRng::seed_from_u64(seed), compared }
+        let mut play = Play { venue, naive, random: StdRng::seed_from_u64(seed), compared: 0 };
+        for number in 1..=TRADERS {
+            let trader = play.trader(number);
+            play.venue.fund(trader, USD, 1_000_000_000_000_000);
+            play.venue.fund(trader, BTC, 1_000_000_000_000_000);
+        }
+        play.compared = play.venue.events.len();
+        play
+    }
+
+    fn trader(&self, number: u32) -> ServiceCaller {
+        ServiceCaller { organization: OrganizationId(organization(number)), ..self.venue.trader(number) }
     }
 
     fn price(&mut self) -> i64 {
@@ -118,7 +124,7 @@ impl Play {
         match self.random.random_range(0..100) {
             0..62 => {
                 let (order, entry) = self.order();
-                let trader = self.venue.trader(entry.who);
+                let trader = self.trader(entry.who);
                 let post_only = order.post_only;
                 let id = self.venue.state.seq.next().0;
                 let taken = self.venue.run(|t| place(t, trader, &order));
@@ -127,7 +133,7 @@ impl Play {
             }
             62..80 => {
                 let Some(entry) = self.any() else { return };
-                let trader = self.venue.trader(entry.who);
+                let trader = self.trader(entry.who);
                 self.venue.run(|t| cancel(t, trader, &OrderRef::Id(OrderId(entry.id)))).unwrap();
                 self.naive.orders.retain(|order| order.id != entry.id);
             }
@@ -148,7 +154,7 @@ impl Play {
                     post_only: false,
                     deadline: None,
                 };
-                let trader = self.venue.trader(entry.who);
+                let trader = self.trader(entry.who);
                 // A post-only order keeps its promise; the reference leaves amending those alone.
                 if self.venue.state.orders.get(OrderId(entry.id)).unwrap().post_only && price.is_some() {
                     return;
@@ -202,7 +208,7 @@ impl Play {
         let state = &self.venue.state;
         state.ledger.check().unwrap();
         for number in 1..=TRADERS {
-            let trader = self.venue.trader(number);
+            let trader = self.trader(number);
             let open = state.orders.open(trader.account);
             for (asset, side) in [(USD, Side::Buy), (BTC, Side::Sell)] {
                 let held: i64 = open.iter().filter(|order| order.side == side).map(|order| order.held.0).sum();
@@ -241,7 +247,7 @@ fn d5_65_the_engine_trades_as_the_reference_does() {
         // The reference searches everything each time.
         if play.naive.orders.len() > 400 {
             for order in std::mem::take(&mut play.naive.orders) {
-                let trader = play.venue.trader(order.who);
+                let trader = play.trader(order.who);
                 play.venue.run(|t| cancel(t, trader, &OrderRef::Id(OrderId(order.id)))).unwrap();
             }
         }
@@ -264,7 +270,7 @@ type Course = (Vec<(u32, u32, i64, i64)>, Vec<(i64, i64, i64)>);
 fn sent(seed: u64, how: Sent) -> Course {
     let mut play = Play::new(seed);
     for round in 0..600 {
-        let trader = play.venue.trader(1 + round % TRADERS);
+        let trader = play.trader(1 + round % TRADERS);
         let mut orders: Vec<PlaceOrder> = (0..3).map(|_| play.order().0).collect();
         if how == Sent::Named {
             for (order, number) in orders.iter_mut().zip(0..) {
@@ -287,7 +293,7 @@ fn sent(seed: u64, how: Sent) -> Course {
         _ => None,
     };
     let fills = play.venue.events.iter().filter_map(|(_, event)| fill(event)).collect();
-    let had = |number| [BTC, USD].map(|asset| play.venue.balance(play.venue.trader(number), asset));
+    let had = |number| [BTC, USD].map(|asset| play.venue.balance(play.trader(number), asset));
     (fills, (1..=TRADERS).flat_map(had).collect())
 }
 

@@ -138,6 +138,18 @@ fn an_organization_never_trades_with_itself() {
     assert!(matches!(venue.events.last().unwrap().1, Event::OrderCanceled { reason: CancelReason::SelfTrade, .. }));
     assert_eq!(venue.state.orders.open(bob.account).iter().map(|order| order.id).collect::<Vec<_>>(), [own]);
     assert_eq!(venue.balance(bob, USD).1, 0);
+    // Nor does another key of it, on another account (rule 7). What it would find is reckoned without its own as well.
+    let colleague = ServiceCaller { organization: bob.organization, ..venue.trader(4) };
+    venue.fund(colleague, USD, 10_000_000);
+    let whole = PlaceOrder { time_in_force: TimeInForce::Fok, ..limit(Side::Buy, "0.2", "31000") };
+    for (order, why) in [(limit(Side::Buy, "0.3", "31000"), CancelReason::SelfTrade), (whole, CancelReason::FillOrKill)]
+    {
+        placed(&mut venue, colleague, &order);
+        let Some((_, Event::OrderCanceled { reason, .. })) = venue.events.last() else { panic!("{order:?} goes on") };
+        assert_eq!(*reason, why);
+    }
+    assert_eq!(trades(&venue).len(), 1);
+    assert_eq!(venue.balance(colleague, USD), (10_000_000, 0, 10_000_000));
 }
 
 #[test]
