@@ -261,6 +261,8 @@ enum Sent {
     Plainly,
     Named,
     InBatches,
+    /// Each Organization on one side, so that none meets itself, with this way of preventing it.
+    Apart(SelfTrade),
 }
 
 /// What ids, tags and batches must not change: the fills of a flow by account, and what each trader has in the end
@@ -270,7 +272,8 @@ type Course = (Vec<(u32, u32, i64, i64)>, Vec<(i64, i64, i64)>);
 fn sent(seed: u64, how: Sent) -> Course {
     let mut play = Play::new(seed);
     for round in 0..600 {
-        let trader = play.trader(1 + round % TRADERS);
+        let number = 1 + round % TRADERS;
+        let trader = play.trader(number);
         let mut orders: Vec<PlaceOrder> = (0..3).map(|_| play.order().0).collect();
         if how == Sent::Named {
             for (order, number) in orders.iter_mut().zip(0..) {
@@ -279,9 +282,15 @@ fn sent(seed: u64, how: Sent) -> Course {
                 order.terms.as_mut().unwrap().sender_sub_id = Some(format!("desk-{number}").parse().unwrap());
             }
         }
+        if let Sent::Apart(way) = how {
+            for order in &mut orders {
+                order.side = if organization(number) < 3 { Side::Buy } else { Side::Sell };
+                order.terms.as_mut().unwrap().stp_type = way;
+            }
+        }
         match how {
             Sent::InBatches => drop(play.venue.run(|t| place_batch(t, trader, &orders)).unwrap()),
-            Sent::Plainly | Sent::Named => {
+            Sent::Plainly | Sent::Named | Sent::Apart(_) => {
                 orders.iter().for_each(|order| drop(play.venue.run(|t| place(t, trader, order))));
             }
         }
@@ -305,5 +314,16 @@ fn d5_64_ids_tags_and_batches_change_no_fill_and_no_balance() {
     assert!(plainly.0.len() > 500, "{} fills", plainly.0.len());
     for how in [Sent::Named, Sent::InBatches] {
         assert_eq!(sent(seed, how), plainly, "{how:?}");
+    }
+}
+
+#[test]
+fn d5_64_self_trade_prevention_changes_nothing_where_nobody_meets_themselves() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let usually = sent(seed, Sent::Apart(SelfTrade::CancelNewest));
+    assert!(usually.0.len() > 300, "{} fills", usually.0.len());
+    for way in [SelfTrade::CancelOldest, SelfTrade::CancelBoth] {
+        assert_eq!(sent(seed, Sent::Apart(way)), usually, "{way:?}");
     }
 }
