@@ -3,14 +3,16 @@
 
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
-use countersign::domain::ids::{MemberId, OrganizationId, ServiceUserId};
+use countersign::domain::ids::{AssetId, MemberId, OrganizationId, ServiceUserId};
 use countersign::engine::approvals::{Decision, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::members::{Kyc, MemberStatus};
 use countersign::engine::policy::PolicyTerms;
 use countersign::engine::reply::Reply;
+use countersign::engine::withdrawals::WithdrawalAddress;
 use countersign::engine::workflows::Change;
+use countersign::engine::workflows::addresses::AddressChange;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::engine::workflows::members::{MemberChange, PermissionSets};
 use countersign::engine::workflows::policies::PolicyChange;
@@ -20,23 +22,64 @@ use proptest::prelude::*;
 use super::genesis::key;
 use super::governance::joined;
 use super::model::*;
-use super::world::{SECOND, Stage, bot, member, to_cold, venue, withdraw};
+use super::world::{Stage, asset, bot, member, to_cold, venue, withdraw};
 
 #[derive(Clone, Debug)]
 pub enum Step {
     BotAsks,
     MemberAsks(usize),
-    Vote { by: usize, which: usize, approve: bool },
-    Execute { by: usize, which: usize },
-    Cancel { by: usize, which: usize },
-    SetPolicy { by: usize, workflow: usize, terms: Terms },
-    RemovePolicy { by: usize, workflow: usize },
-    LetApprove { by: usize, of: usize, workflow: usize, on: bool },
-    Suspend { by: usize, of: usize, on: bool },
-    Verify { of: usize, on: bool },
-    Rename { by: usize },
-    Freeze { by: usize },
-    Unfreeze { by: usize },
+    Vote {
+        by: usize,
+        which: usize,
+        approve: bool,
+    },
+    Execute {
+        by: usize,
+        which: usize,
+    },
+    Cancel {
+        by: usize,
+        which: usize,
+    },
+    SetPolicy {
+        by: usize,
+        workflow: usize,
+        terms: Terms,
+    },
+    RemovePolicy {
+        by: usize,
+        workflow: usize,
+    },
+    LetApprove {
+        by: usize,
+        of: usize,
+        workflow: usize,
+        on: bool,
+    },
+    Suspend {
+        by: usize,
+        of: usize,
+        on: bool,
+    },
+    Verify {
+        of: usize,
+        on: bool,
+    },
+    Rename {
+        by: usize,
+    },
+    Address {
+        by: usize,
+        add: bool,
+    },
+    /// Whether from here on Members ask for changes that may leave requests without approvers.
+    Strand(bool),
+    Freeze {
+        by: usize,
+    },
+    Unfreeze {
+        by: usize,
+    },
     Wait(u64),
 }
 
@@ -53,6 +96,7 @@ fn terms(of: Terms) -> PolicyTerms {
         reject_quorum: of.reject,
         allow_execute: of.execute,
         exclude_key_managers: of.exclude,
+        expires_after_s: of.life_h * 3_600,
         ..PolicyTerms::of(of.quorum)
     }
 }
@@ -69,7 +113,7 @@ impl Pair {
         let held = [15, VIEW | APPROVE, VIEW, 15, 15];
         let people = held.map(|all| Person { permissions: [all; 4], active: true, verified: true });
         let mut policies = [None; 4];
-        policies[WITHDRAWAL] = Some(Terms { quorum: 1, reject: 1, execute: false, exclude: true });
+        policies[WITHDRAWAL] = Some(Terms { quorum: 1, reject: 1, execute: false, exclude: true, life_h: LIFE_H });
         let model = Model {
             people: people.into(),
             policies,
@@ -77,7 +121,8 @@ impl Pair {
             editor: None,
             frozen: None,
             renamed: 0,
-            hour: 0,
+            listed: true,
+            strands: true,
             steps: 0,
         };
         Pair { stage, model }
@@ -92,7 +137,7 @@ impl Pair {
                 other => panic!("{other:?}"),
             }),
             Some(by) => {
-                let initiation = Initiation { strand_pending: true, ..self.stage.asked(&change) };
+                let initiation = Initiation { strand_pending: self.model.strands, ..self.stage.asked(&change) };
                 self.stage.run(&person(by), Command::Initiate(Box::new(change), initiation)).map(|reply| match reply {
                     Reply::Request(request) => request.id,
                     other => panic!("{other:?}"),
@@ -101,10 +146,10 @@ impl Pair {
         };
         assert_eq!(outcome.is_ok(), expected.is_some(), "{outcome:?}\n{:?}", self.model);
         if let (Ok(id), Some((kind, governing))) = (outcome, expected) {
-            let nobody = (0, Terms { quorum: 0, reject: 0, execute: false, exclude: false });
+            let nobody = (0, Terms { quorum: 0, reject: 0, execute: false, exclude: false, life_h: 0 });
             let state = if governing.is_some() { RequestState::Pending } else { RequestState::Executed };
-            let (pinned, hour) = (governing.unwrap_or(nobody), self.model.hour);
-            self.model.asked.push(Asked { id, kind, by, pinned, hour, votes: Vec::new(), state });
+            let (pinned, at, strands) = (governing.unwrap_or(nobody), self.stage.now, self.model.strands);
+            self.model.asked.push(Asked { id, kind, by, pinned, at, strands, votes: Vec::new(), state });
         }
     }
 
@@ -154,10 +199,8 @@ impl Pair {
                 self.model.people[*of].verified = *on;
                 self.model.strike();
             }
-            Step::Wait(hours) => {
-                self.stage.tick(hours * 3_600 * SECOND);
-                self.model.hour += hours;
-            }
+            Step::Wait(hours) => self.stage.tick(hours * HOUR),
+            Step::Strand(on) => self.model.strands = *on,
             Step::Freeze { by } => self.freeze(*by),
             change => self.change(change),
         }
@@ -218,6 +261,17 @@ impl Pair {
                 };
                 self.asks(Some(by), Kind::Rename { from }, Change::Keys(change));
             }
+            Step::Address { by, add } => {
+                let (asset, key) = (asset("BTC"), "cold-1".to_owned());
+                let change = match add {
+                    true => {
+                        let (method, address) = ("BTC".to_owned(), "bc1qcold".to_owned());
+                        AddressChange::Add { asset, address: WithdrawalAddress { key, method, address, tag: None } }
+                    }
+                    false => AddressChange::Remove { asset, key },
+                };
+                self.asks(Some(by), Kind::Address { add }, Change::Addresses(change));
+            }
             _ => {
                 let Step::Unfreeze { by } = *step else { return };
                 let began = self.model.frozen.map_or(u64::MAX, |(_, at)| at);
@@ -230,10 +284,10 @@ impl Pair {
     pub fn agree(&mut self) {
         // Codes take half a minute each, and the stage's clock is the one that counts.
         self.stage.tick(0);
-        for asked in &mut self.model.asked {
-            let expired = self.stage.now >= self.stage.state().approvals.get(asked.id).unwrap().expires_at;
+        for at in 0..self.model.asked.len() {
+            let expired = self.stage.now >= self.model.expires_at(&self.model.asked[at]);
+            let asked = &mut self.model.asked[at];
             if asked.state == RequestState::Pending && expired {
-                assert!(self.model.hour + 24 >= asked.hour + LIFE_H, "not before its time");
                 asked.state = RequestState::Expired;
             }
         }
@@ -251,6 +305,8 @@ impl Pair {
                 let (workflow, terms) = self.model.verdict(asked);
                 let found = (verdict.workflow, verdict.quorum, verdict.reject_quorum, verdict.allow_execute);
                 assert_eq!(found, (WORKFLOWS[workflow], terms.quorum, terms.reject, terms.execute));
+                let found = (request.expires_at, verdict.exclude_key_managers);
+                assert_eq!(found, (self.model.expires_at(asked), terms.exclude));
             }
         }
         for (of, person) in self.model.people.iter().enumerate() {
@@ -258,18 +314,18 @@ impl Pair {
             assert_eq!(record.status == MemberStatus::Active, person.active);
         }
         assert_eq!(self.stage.state().freezes.get(OrganizationId(1)).is_some(), self.model.frozen.is_some());
+        let listed = self.stage.state().withdrawals.listed(OrganizationId(1), AssetId(2), "cold-1");
+        assert_eq!(listed.is_some(), self.model.listed);
     }
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
     let who = 0..5usize;
-    let workflow = prop_oneof![Just(ACCESS), Just(POLICIES), Just(WITHDRAWAL)];
-    let terms = (1..4u32, 1..3u32, any::<bool>(), any::<bool>()).prop_map(|(quorum, reject, execute, exclude)| Terms {
-        quorum,
-        reject,
-        execute,
-        exclude,
-    });
+    let workflow = prop_oneof![Just(ACCESS), Just(POLICIES), Just(ADDRESSES), Just(WITHDRAWAL)];
+    let life_h = prop_oneof![Just(24), Just(LIFE_H)];
+    let terms = (1..4u32, 1..3u32, any::<bool>(), any::<bool>(), life_h);
+    let terms =
+        terms.prop_map(|(quorum, reject, execute, exclude, life_h)| Terms { quorum, reject, execute, exclude, life_h });
     prop_oneof![
         3 => Just(Step::BotAsks),
         2 => who.clone().prop_map(Step::MemberAsks),
@@ -284,6 +340,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (who.clone(), who.clone(), any::<bool>()).prop_map(|(by, of, on)| Step::Suspend { by, of, on }),
         1 => (who.clone(), prop::bool::weighted(0.7)).prop_map(|(of, on)| Step::Verify { of, on }),
         1 => who.clone().prop_map(|by| Step::Rename { by }),
+        2 => (who.clone(), prop::bool::weighted(0.7)).prop_map(|(by, add)| Step::Address { by, add }),
+        1 => any::<bool>().prop_map(Step::Strand),
         1 => who.clone().prop_map(|by| Step::Freeze { by }),
         2 => who.prop_map(|by| Step::Unfreeze { by }),
         2 => (1..100u64).prop_map(Step::Wait),

@@ -2,6 +2,7 @@
 //! policy comes to. `agreement.rs` plays both against each other.
 
 use countersign::domain::ids::RequestId;
+use countersign::domain::time::Moment;
 use countersign::engine::approvals::RequestState;
 
 pub const VIEW: u8 = 1;
@@ -10,7 +11,9 @@ pub const APPROVE: u8 = 4;
 pub const EXECUTE: u8 = 8;
 pub const ACCESS: usize = 0;
 pub const POLICIES: usize = 1;
+pub const ADDRESSES: usize = 2;
 pub const WITHDRAWAL: usize = 3;
+pub const HOUR: u64 = 3_600_000_000;
 pub const LIFE_H: u64 = 7 * 24;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,16 +22,37 @@ pub struct Terms {
     pub reject: u32,
     pub execute: bool,
     pub exclude: bool,
+    pub life_h: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     Withdraw,
-    Policy { workflow: usize, from: Option<Terms>, to: Option<Terms> },
-    Permissions { of: usize, workflow: usize, from: u8, to: u8 },
-    Suspension { of: usize, to: bool },
-    Rename { from: u32 },
-    Unfreeze { began: u64 },
+    Policy {
+        workflow: usize,
+        from: Option<Terms>,
+        to: Option<Terms>,
+    },
+    Permissions {
+        of: usize,
+        workflow: usize,
+        from: u8,
+        to: u8,
+    },
+    Suspension {
+        of: usize,
+        to: bool,
+    },
+    Rename {
+        from: u32,
+    },
+    /// Of the one address that withdrawals go to.
+    Address {
+        add: bool,
+    },
+    Unfreeze {
+        began: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -38,7 +62,9 @@ pub struct Asked {
     /// `None` is the bot.
     pub by: Option<usize>,
     pub pinned: (usize, Terms),
-    pub hour: u64,
+    pub at: Moment,
+    /// Whether it may leave requests without approvers.
+    pub strands: bool,
     /// Member, approval, struck.
     pub votes: Vec<(usize, bool, bool)>,
     pub state: RequestState,
@@ -62,7 +88,10 @@ pub struct Model {
     /// Who froze, and when.
     pub frozen: Option<(usize, u64)>,
     pub renamed: u32,
-    pub hour: u64,
+    /// Whether there is an address to withdraw to.
+    pub listed: bool,
+    /// Whether Members ask for changes that may leave requests without approvers.
+    pub strands: bool,
     pub steps: u64,
 }
 
@@ -80,6 +109,7 @@ impl Model {
         match kind {
             Kind::Withdraw => WITHDRAWAL,
             Kind::Policy { .. } => POLICIES,
+            Kind::Address { .. } => ADDRESSES,
             _ => ACCESS,
         }
     }
@@ -96,12 +126,13 @@ impl Model {
                         && to.reject == now.reject
                         && (now.execute || !to.execute)
                         && (to.exclude || !now.exclude)
+                        && to.life_h <= now.life_h
                 });
                 (!tighter).then_some((WITHDRAWAL, Terms { execute: false, ..now }))
             }
             Kind::Unfreeze { .. } => {
-                let (_, terms) =
-                    present.unwrap_or((ACCESS, Terms { quorum: 1, reject: 1, execute: false, exclude: true }));
+                let usual = Terms { quorum: 1, reject: 1, execute: false, exclude: true, life_h: LIFE_H };
+                let (_, terms) = present.unwrap_or((ACCESS, usual));
                 Some((ACCESS, Terms { execute: false, ..terms }))
             }
             _ => present,
@@ -116,8 +147,14 @@ impl Model {
             reject: pinned.reject.min(present.reject),
             execute: pinned.execute && present.execute,
             exclude: pinned.exclude || present.exclude,
+            life_h: pinned.life_h.min(present.life_h),
         });
         (workflow, terms)
+    }
+
+    pub fn expires_at(&self, asked: &Asked) -> Moment {
+        let (_, terms) = self.verdict(asked);
+        asked.at.plus_us(terms.life_h * HOUR)
     }
 
     pub fn about(kind: &Kind) -> Option<usize> {
@@ -146,14 +183,42 @@ impl Model {
         views(Model::workflow(&asked.kind)) || views(workflow) || asked.by == Some(of)
     }
 
-    /// Whether a change is sound as of now, asked for by `by`.
-    pub fn sound(&self, kind: &Kind, by: Option<usize>) -> bool {
+    /// Votes of one way that count.
+    fn votes(&self, asked: &Asked, approve: bool) -> u32 {
+        let counts = |(of, way, struck): &&(usize, bool, bool)| *way == approve && !struck && self.counts(asked, *of);
+        asked.votes.iter().filter(counts).count() as u32
+    }
+
+    fn has_voted(asked: &Asked, of: usize) -> bool {
+        asked.votes.iter().any(|(voter, _, struck)| *voter == of && !struck)
+    }
+
+    /// Whether a request could get the votes that it lacks.
+    fn can_pass(&self, asked: &Asked) -> bool {
+        let (_, terms) = self.verdict(asked);
+        let open = (0..self.people.len()).filter(|of| self.counts(asked, *of) && !Model::has_voted(asked, *of));
+        self.votes(asked, true) + open.count() as u32 >= terms.quorum
+    }
+
+    /// Rule 23: whether a change leaves pending requests without approvers, but for the one by which it is made.
+    fn strands(&self, kind: &Kind, by: Option<usize>, own: Option<RequestId>) -> bool {
+        let mut after = self.clone();
+        after.apply(kind, by);
+        let pending = self.asked.iter().zip(&after.asked).filter(|(now, _)| now.state == RequestState::Pending);
+        let mut others = pending.filter(|(now, _)| Some(now.id) != own);
+        others.any(|(now, then)| self.can_pass(now) && !after.can_pass(then))
+    }
+
+    /// Whether a change is sound as of now, asked for by `by`; `own` is the request that it is made by.
+    pub fn sound(&self, kind: &Kind, by: Option<usize>, strands: bool, own: Option<RequestId>) -> bool {
+        let keeps_approvers = || strands || !self.strands(kind, by, own);
         match kind {
-            Kind::Withdraw => self.frozen.is_none(),
+            Kind::Withdraw => self.frozen.is_none() && self.listed,
             Kind::Policy { workflow, from, to } => {
                 self.policies[*workflow] == *from
                     && (from.is_some() || to.is_some())
                     && to.is_none_or(|to| self.lacking(*workflow, to) == 0)
+                    && keeps_approvers()
             }
             Kind::Permissions { of, workflow, from, to } => {
                 let gains = to & !from != 0;
@@ -161,9 +226,13 @@ impl Model {
                     && from != to
                     && !(gains && by == Some(*of))
                     && self.keeps_quorums(kind)
+                    && keeps_approvers()
             }
-            Kind::Suspension { of, to } => self.people[*of].active == *to && self.keeps_quorums(kind),
-            Kind::Rename { from } => self.renamed == *from,
+            Kind::Suspension { of, to } => {
+                self.people[*of].active == *to && self.keeps_quorums(kind) && keeps_approvers()
+            }
+            Kind::Rename { from } => self.renamed == *from && keeps_approvers(),
+            Kind::Address { add } => self.listed != *add,
             Kind::Unfreeze { began } => self.frozen.is_some_and(|(_, at)| at == *began),
         }
     }
@@ -200,6 +269,13 @@ impl Model {
                 self.renamed += 1;
                 self.editor = by;
             }
+            Kind::Address { add } => {
+                self.listed = *add;
+                // Rule 26.
+                let goes_there =
+                    |asked: &&mut Asked| !add && asked.kind == Kind::Withdraw && asked.state == RequestState::Pending;
+                self.asked.iter_mut().filter(goes_there).for_each(|asked| asked.state = RequestState::Failed);
+            }
             Kind::Unfreeze { .. } => self.frozen = None,
         }
         self.strike();
@@ -210,7 +286,7 @@ impl Model {
         for at in 0..self.asked.len() {
             let asked = &self.asked[at];
             let (_, terms) = self.verdict(asked);
-            if asked.state == RequestState::Pending && self.count(asked, false) >= terms.reject {
+            if asked.state == RequestState::Pending && self.votes(asked, false) >= terms.reject {
                 self.asked[at].state = RequestState::Rejected;
             }
         }
@@ -231,7 +307,7 @@ impl Model {
 
     pub fn asks(&mut self, by: Option<usize>, kind: Kind) -> Option<(Kind, Option<(usize, Terms)>)> {
         let entitled = by.is_none_or(|by| self.may(by, Model::workflow(&kind), INITIATE));
-        if !entitled || !self.sound(&kind, by) {
+        if !entitled || !self.sound(&kind, by, self.strands, None) {
             return None;
         }
         let governing = self.governing(&kind);
@@ -243,9 +319,9 @@ impl Model {
 
     /// Rule 25: what was approved is done if it still holds.
     pub fn complete(&mut self, at: usize, state: RequestState) {
-        let Asked { kind, by, .. } = self.asked[at].clone();
+        let Asked { id, kind, by, strands, .. } = self.asked[at].clone();
         let entitled = by.is_none_or(|by| self.may(by, Model::workflow(&kind), INITIATE));
-        if entitled && self.sound(&kind, by) {
+        if entitled && self.sound(&kind, by, strands, Some(id)) {
             self.asked[at].state = state;
             self.apply(&kind, by);
         } else {
@@ -257,19 +333,12 @@ impl Model {
         self.people[by].active && self.asked[which].state == RequestState::Pending && self.sees(&self.asked[which], by)
     }
 
-    /// Votes of that kind that count.
-    fn count(&self, asked: &Asked, approve: bool) -> u32 {
-        let counted =
-            asked.votes.iter().filter(|(of, way, struck)| *way == approve && !struck && self.counts(asked, *of));
-        counted.count() as u32
-    }
-
     pub fn vote(&mut self, by: usize, which: usize, approve: bool) -> bool {
         let asked = &self.asked[which];
+        // Who approved may do so again while the request has enough for it.
         let again = asked.votes.iter().any(|(voter, approved, struck)| {
-            *voter == by
-                && !struck
-                && !(approve && *approved && self.count(asked, true) >= self.verdict(asked).1.quorum)
+            let enough = || approve && *approved && self.votes(asked, true) >= self.verdict(asked).1.quorum;
+            *voter == by && !struck && !enough()
         });
         let stopped = approve && asked.kind == Kind::Withdraw && self.frozen.is_some();
         if !self.people[by].verified || !self.open(by, which) || !self.counts(asked, by) || again || stopped {
@@ -279,9 +348,10 @@ impl Model {
         self.asked[which].votes.push((by, approve, false));
         let asked = &self.asked[which];
         let (_, terms) = self.verdict(asked);
-        if approve && self.count(asked, true) >= terms.quorum {
+        let votes = self.votes(asked, approve);
+        if approve && votes >= terms.quorum {
             self.complete(which, RequestState::Approved);
-        } else if !approve && self.count(asked, false) >= terms.reject {
+        } else if !approve && votes >= terms.reject {
             self.asked[which].state = RequestState::Rejected;
         }
         true
