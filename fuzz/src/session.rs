@@ -12,7 +12,7 @@ use super::Sent;
 use super::server::Client;
 
 /// Bytes as a socket brings them, or messages, one a line, when they begin like one: read, dispatched, judged by the engine of
-/// a small world, journalled, answered, and told to who follows everything. The methods that were answered.
+/// a small world, journalled, answered, and told to who follows everything. The methods that were carried out.
 pub fn session(bytes: &[u8]) -> BTreeSet<String> {
     let (frames, texts) = match (bytes.first(), std::str::from_utf8(bytes)) {
         (Some(b'{'), Ok(text)) => {
@@ -22,15 +22,15 @@ pub fn session(bytes: &[u8]) -> BTreeSet<String> {
         _ => (bytes.to_owned(), texts(bytes, Role::Server)),
     };
     let understood: BTreeSet<Operation> = texts.iter().filter_map(|text| operation(text)).collect();
-    let mut answered = BTreeSet::new();
+    let mut done = BTreeSet::new();
     for client in Client::ALL {
         let may_ask = understood.iter().any(|operation| client.may_ask(*operation));
         // Who sends what nobody understands is one as good as the other.
         if may_ask || understood.is_empty() && client == Client::Bot {
-            answered.extend(converse(client, &understood, &frames));
+            done.extend(converse(client, &understood, &frames));
         }
     }
-    answered
+    done
 }
 
 /// What a message asks for, if it is understood.
@@ -58,7 +58,7 @@ pub fn framed(messages: impl IntoIterator<Item = Message>) -> Vec<u8> {
     frames
 }
 
-/// Lets a client send these frames. What it is sent is sound, and money is conserved. The methods that were answered.
+/// Lets a client send these frames. What it is sent is sound, and money is conserved. The methods that were carried out.
 fn converse(client: Client, asked: &BTreeSet<Operation>, frames: &[u8]) -> BTreeSet<String> {
     // Who subscribes to something may do so as it wants; everybody else follows all that it may, and is told what happens.
     let streams = asked.iter().any(|operation| operation.row().kind == Kind::Stream);
@@ -70,18 +70,19 @@ fn converse(client: Client, asked: &BTreeSet<Operation>, frames: &[u8]) -> BTree
     let mut all = framed(follows.map(|of| Message::text(subscribe(of))));
     all.extend_from_slice(frames);
     let (sent, state) = client.converse(&all);
-    let mut answered = BTreeSet::new();
+    let mut done = BTreeSet::new();
     for text in texts(&sent, Role::Client) {
-        let Ok(Reply { method }) = serde_json::from_str(&text) else { panic!("no JSON: {text}") };
-        answered.extend(method);
+        let Ok(Reply { method, success }) = serde_json::from_str(&text) else { panic!("no JSON: {text}") };
+        done.extend(method.filter(|_| success != Some(false)));
     }
     state.ledger.check().expect("money is conserved");
     assert!(asked.contains(&Operation::Halt) || state.halted.is_none(), "{:?}", state.halted);
-    answered
+    done
 }
 
-/// What tells a reply from an item of a stream.
+/// What tells a reply from an item of a stream, and a refusal from other replies; a pong has no `success`.
 #[derive(serde::Deserialize)]
 struct Reply {
     method: Option<String>,
+    success: Option<bool>,
 }
