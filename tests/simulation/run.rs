@@ -335,6 +335,7 @@ impl Run {
             let kind = outcome.as_ref().map_or_else(|reject| 1 + reject.code as u64, |_| 0);
             self.trace = (self.trace ^ *ticket as u64 ^ (kind << 32)).wrapping_mul(0x0000_0100_0000_01b3);
             let unheard = outcome.as_ref().is_err_and(|reject| reject.code == Code::ReadOnly);
+            assert!(!unheard || self.read_only.is_some(), "only reads are served, and nobody said so: {operation:?}");
             self.commands += u64::from(matches!(operation.asked, Asked::Command(_)) && !unheard);
             match (outcome, &operation.asked) {
                 (Err(reject), _) => {
