@@ -105,8 +105,8 @@ fn initiate(dice: &mut Dice, known: &Known, step: u64, now: Moment) -> Command {
 
 fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
     match dice.below(20) {
-        0..6 => Change::Withdrawal(withdrawal(dice)),
-        6..11 => Change::Keys(key_change(dice, known, now)),
+        0..5 => Change::Withdrawal(withdrawal(dice)),
+        5..11 => Change::Keys(key_change(dice, known, now)),
         11..13 => Change::Members(members(dice, known)),
         13..16 => {
             let workflow = dice.of(&Workflow::ALL);
@@ -121,30 +121,40 @@ fn change(dice: &mut Dice, known: &Known, now: Moment) -> Change {
 }
 
 fn key_change(dice: &mut Dice, known: &Known, now: Moment) -> KeyChange {
-    let service_user = service_user(dice, known);
+    let askers: Vec<ServiceUserId> = known.askers.values().copied().collect();
+    let service_user = match dice.any(&askers) {
+        Some(asker) if dice.one_in(2) => *asker,
+        _ => service_user(dice, known),
+    };
     match dice.below(10) {
-        0..3 => KeyChange::Create {
+        0..2 => KeyChange::Create {
             name: format!("B{}", dice.below(1_000)),
-            scopes: if dice.one_in(2) { ScopeSet::ALL } else { ScopeSet::of(&[Scope::ModifyOrders, Scope::Withdraw]) },
+            scopes: scopes(dice),
             settings: settings(dice, now).on(&Default::default()),
         },
-        3..6 => KeyChange::Edit {
+        2..7 => KeyChange::Edit {
             service_user,
             name: dice.one_in(2).then(|| format!("B{}", dice.below(1_000))),
-            scopes: dice.one_in(3).then_some(ScopeSet::ALL),
+            scopes: dice.one_in(2).then(|| scopes(dice)),
             settings: settings(dice, now),
             disabled: dice.one_in(2).then(|| dice.one_in(3)),
         },
-        6..9 => KeyChange::Rotate { service_user, overlap_s: dice.of(&[0, 60, 3_600]) },
+        7..9 => KeyChange::Rotate { service_user, overlap_s: dice.of(&[0, 60, 3_600]) },
         _ => KeyChange::Remove { service_user },
     }
 }
 
+/// All of them, or about half.
+fn scopes(dice: &mut Dice) -> ScopeSet {
+    let all = dice.one_in(2);
+    ScopeSet::of(&Scope::ALL.into_iter().filter(|_| all || dice.one_in(2)).collect::<Vec<_>>())
+}
+
 fn settings(dice: &mut Dice, now: Moment) -> SettingsChange {
     SettingsChange {
-        expires_at: dice.one_in(6).then(|| dice.one_in(3).then(|| now.plus_us(dice.below(7_200 * SECOND)))),
+        expires_at: dice.one_in(4).then(|| dice.one_in(2).then(|| now.plus_us(dice.below(7_200 * SECOND)))),
         query_start: None,
-        query_end: dice.one_in(8).then(|| dice.one_in(2).then(|| now.plus_us(dice.below(7_200 * SECOND)))),
+        query_end: dice.one_in(4).then(|| dice.one_in(2).then(|| now.plus_us(dice.below(7_200 * SECOND)))),
         allow_websocket: dice.one_in(10).then(|| !dice.one_in(4)),
         nonce_window: dice.one_in(10).then(|| dice.below(20)),
         ip_allowlist: None,

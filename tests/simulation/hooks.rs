@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use countersign::access::operation::Operation;
+use countersign::access::workflow::Workflow;
+use countersign::domain::orders::CancelReason;
+use countersign::engine::approvals::RequestState;
 use countersign::engine::command::Command;
 use countersign::engine::event::Event;
 use countersign::engine::query::Query;
 use countersign::engine::reject::Code;
+use countersign::engine::service_users::ServiceUserChange;
+use countersign::engine::withdrawals::WithdrawalStatus;
 
 use super::kinds::Kind;
 
 /// Paths that faults and small sizes open; the suite fails if one was not taken.
-pub const RARE: [&str; 25] = [
+pub const RARE: [&str; 27] = [
     "append refused",
     "append unanswered",
     "append unsynced",
@@ -20,12 +26,14 @@ pub const RARE: [&str; 25] = [
     "slow append",
     "kill",
     "kill with a batch on its way",
+    "kill while only reads are served",
     "unanswered request took effect",
     "unanswered request was lost",
     "queue full",
     "queue takes a part",
     "batch full",
     "key too fast",
+    "scope lost with requests pending",
     "stop with a snapshot",
     "start from a snapshot",
     "start from the first row",
@@ -39,37 +47,70 @@ pub const RARE: [&str; 25] = [
 ];
 
 /// What no run brings about: there are no positions to settle (rule 13).
-const NEVER: &str = "SettlePosition";
+const NEVER: (&str, &str) = (Command::OF, "SettlePosition");
 
-type Counts = BTreeMap<&'static str, u64>;
+/// Private channels, as [`Query::Subscribe`] names them.
+pub const CHANNELS: [Operation; 8] = [
+    Operation::Executions,
+    Operation::Balances,
+    Operation::Ledger,
+    Operation::Earn,
+    Operation::Deposits,
+    Operation::Withdrawals,
+    Operation::Approvals,
+    Operation::Custody,
+];
+
+const PATH: &str = "rare path";
+const CHANNEL: &str = "channel";
 
 #[derive(Clone, Debug, Default)]
 pub struct Hooks {
-    rare: Counts,
-    /// Those that were done.
-    commands: Counts,
-    /// Those that were answered with what was asked for.
-    queries: Counts,
-    events: Counts,
+    /// How often each kind was seen, by what it is a kind of: commands that were done, queries that were answered with
+    /// what was asked for, events.
+    seen: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     refusals: BTreeMap<Code, u64>,
 }
 
 impl Hooks {
     pub fn hit(&mut self, rare: &'static str) {
         assert!(RARE.contains(&rare), "{rare} is not in the list");
-        *self.rare.entry(rare).or_default() += 1;
+        self.count(PATH, rare);
+    }
+
+    fn count(&mut self, of: &'static str, name: &'static str) {
+        *self.seen.entry(of).or_default().entry(name).or_default() += 1;
+    }
+
+    fn see<K: Kind>(&mut self, one: &K) {
+        self.count(K::OF, one.kind());
     }
 
     pub fn event(&mut self, event: &Event) {
-        *self.events.entry(event.kind()).or_default() += 1;
+        self.see(event);
+        match event {
+            Event::RequestChanged { request, .. } => {
+                self.see(&request.state);
+                if request.state == RequestState::Pending {
+                    self.see(&request.workflow);
+                }
+            }
+            Event::WithdrawalChanged { withdrawal, .. } => self.see(&withdrawal.status),
+            Event::OrderCanceled { reason, .. } => self.see(reason),
+            Event::ServiceUserChanged { change, .. } => self.see(change),
+            _ => {}
+        }
     }
 
     pub fn command(&mut self, done: &Command) {
-        *self.commands.entry(done.kind()).or_default() += 1;
+        self.see(done);
     }
 
     pub fn query(&mut self, answered: &Query) {
-        *self.queries.entry(answered.kind()).or_default() += 1;
+        self.see(answered);
+        if let Query::Subscribe { channel, .. } = answered {
+            self.count(CHANNEL, channel.name());
+        }
     }
 
     pub fn refusal(&mut self, code: Code) {
@@ -77,37 +118,38 @@ impl Hooks {
     }
 
     pub fn add(&mut self, other: &Hooks) {
-        let pairs = [
-            (&mut self.rare, &other.rare),
-            (&mut self.commands, &other.commands),
-            (&mut self.queries, &other.queries),
-            (&mut self.events, &other.events),
-        ];
-        for (all, more) in pairs {
+        for (of, more) in &other.seen {
+            let all = self.seen.entry(of).or_default();
             more.iter().for_each(|(name, count)| *all.entry(name).or_default() += count);
         }
         other.refusals.iter().for_each(|(code, count)| *self.refusals.entry(*code).or_default() += count);
     }
 
     /// Everything listed that was not seen.
-    pub fn missed(&self) -> Vec<&'static str> {
-        let lists = [
-            (&RARE[..], &self.rare),
-            (Command::ALL, &self.commands),
-            (Query::ALL, &self.queries),
-            (Event::ALL, &self.events),
+    pub fn missed(&self) -> Vec<(&'static str, &'static str)> {
+        fn all<K: Kind>() -> (&'static str, &'static [&'static str]) {
+            (K::OF, K::ALL)
+        }
+        let channels = CHANNELS.map(Operation::name);
+        let kinds = [
+            (PATH, &RARE[..]),
+            (CHANNEL, &channels[..]),
+            all::<Command>(),
+            all::<Query>(),
+            all::<Event>(),
+            all::<RequestState>(),
+            all::<Workflow>(),
+            all::<WithdrawalStatus>(),
+            all::<CancelReason>(),
+            all::<ServiceUserChange>(),
         ];
-        let missing = |(all, seen): (&'static [&'static str], &Counts)| {
-            all.iter().copied().filter(|name| !seen.contains_key(name) && *name != NEVER).collect::<Vec<_>>()
-        };
-        lists.into_iter().flat_map(missing).collect()
+        let named = kinds.iter().flat_map(|(of, all)| all.iter().map(|name| (*of, *name)));
+        let seen = |(of, name)| self.seen.get(of).is_some_and(|seen| seen.contains_key(name));
+        named.filter(|kind| *kind != NEVER && !seen(*kind)).collect()
     }
 
     pub fn print(&self) {
-        println!("rare paths: {:?}", self.rare);
-        println!("commands done: {:?}", self.commands);
-        println!("queries answered: {:?}", self.queries);
-        println!("events: {:?}", self.events);
+        self.seen.iter().for_each(|(of, seen)| println!("{of}: {seen:?}"));
         println!("refusals: {:?}", self.refusals);
     }
 }

@@ -96,6 +96,22 @@ impl Keys {
         }
     }
 
+    /// Rule 9: what a key asked for waits no longer than the key is good and has the scope for it.
+    pub fn let_wait(&self, request: &Request) {
+        let Initiator::ServiceUser(key, _) = request.initiator else { return };
+        let ServiceUser { status, scopes, .. } = &self.records[&key];
+        let waits = *status == KeyStatus::Active && scopes.holds(Scope::Withdraw);
+        assert!(waits, "rule 9: {status:?} with {scopes:?}: {request:?}");
+    }
+
+    /// Whether a request ends because its key, which is good still, has lost the scope.
+    pub fn lost_scope(&self, event: &Event) -> bool {
+        let Event::RequestChanged { request, .. } = event else { return false };
+        let Initiator::ServiceUser(key, _) = request.initiator else { return false };
+        let ServiceUser { status, scopes, .. } = &self.records[&key];
+        request.state == RequestState::Canceled && *status == KeyStatus::Active && !scopes.holds(Scope::Withdraw)
+    }
+
     fn manages(&mut self, member: MemberId, key: Option<ServiceUserId>) {
         self.managers.entry(key.expect("a key was made")).or_default().insert(member);
     }

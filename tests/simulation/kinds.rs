@@ -1,11 +1,18 @@
 //! Every kind of what is asked and of what happens, by name. Each is listed once: the compiler asks for a new one
 //! here, and the suite then fails until the clients bring it about.
 
+use countersign::access::workflow::Workflow;
+use countersign::domain::orders::CancelReason;
+use countersign::engine::approvals::RequestState;
 use countersign::engine::command::Command;
 use countersign::engine::event::Event;
 use countersign::engine::query::Query;
+use countersign::engine::service_users::ServiceUserChange;
+use countersign::engine::withdrawals::WithdrawalStatus;
 
 pub trait Kind: 'static {
+    /// What they are kinds of.
+    const OF: &'static str;
     const ALL: &'static [&'static str];
 
     fn kind(&self) -> &'static str;
@@ -14,6 +21,7 @@ pub trait Kind: 'static {
 macro_rules! kinds {
     ($of:ident: $($kind:ident)*) => {
         impl Kind for $of {
+            const OF: &'static str = stringify!($of);
             const ALL: &'static [&'static str] = &[$(stringify!($kind)),*];
 
             fn kind(&self) -> &'static str {
@@ -47,3 +55,17 @@ kinds! { Event:
     Frozen Unfrozen SwitchSet OrdersStopped RequestChanged Halted OrderActivated OrderAmended OrderRefilled TriggerMoved
     MarketStatusSet ExportChanged EarnPaid Resumed
 }
+
+kinds! { RequestState: Pending Approved Executed Rejected Canceled Expired Failed }
+
+// Of requests that had to wait.
+kinds! { Workflow: ManageAccess ManagePolicies ManageAddresses InitiateWithdrawal }
+
+kinds! { WithdrawalStatus: Initial Pending Success Canceled Returned }
+
+kinds! { CancelReason:
+    UserRequested ImmediateOrCancel SelfTrade KeyStopped FillOrKill DeadMansSwitch ByMember Disconnected Expired
+    AmendedToFilled Edited InsufficientFunds NoLiquidity PostOnly MarketStatus BelowMinimum
+}
+
+kinds! { ServiceUserChange: Created Edited Rotated Retired Claimed Expired QueryEnded Removed }

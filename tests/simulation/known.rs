@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign::domain::ids::*;
 use countersign::domain::orders::OrderStatus;
 use countersign::domain::text::{AssetCode, Symbol};
-use countersign::engine::approvals::{Initiator, RequestState};
+use countersign::engine::approvals::{Initiator, Request, RequestState};
 use countersign::engine::deposits::DepositAddress;
 use countersign::engine::event::Event;
 use countersign::engine::exports::ExportChange;
@@ -26,6 +26,8 @@ pub struct Known {
     pub orders: Vec<(OrderId, AccountId)>,
     /// Pending requests with the digest that approvers see.
     pub requests: BTreeMap<RequestId, (OrganizationId, String)>,
+    /// Keys that asked for one of them.
+    pub askers: BTreeMap<RequestId, ServiceUserId>,
     /// Withdrawals that were not settled.
     pub withdrawals: BTreeMap<WithdrawalId, (AccountId, WithdrawalStatus)>,
     /// Requests that made a key whose secret waits, and who may claim it.
@@ -102,13 +104,20 @@ impl Known {
                 }
                 _ => drop(self.withdrawals.remove(&withdrawal.id)),
             },
-            Event::RequestChanged { request, .. } => match request.state {
-                RequestState::Pending => {
-                    self.requests.insert(request.id, (request.organization, request.digest.clone()));
-                }
-                _ => drop(self.requests.remove(&request.id)),
-            },
+            Event::RequestChanged { request, .. } => self.request(request),
             _ => {}
+        }
+    }
+
+    fn request(&mut self, request: &Request) {
+        self.requests.remove(&request.id);
+        self.askers.remove(&request.id);
+        if request.state != RequestState::Pending {
+            return;
+        }
+        self.requests.insert(request.id, (request.organization, request.digest.clone()));
+        if let Initiator::ServiceUser(asker, _) = request.initiator {
+            self.askers.insert(request.id, asker);
         }
     }
 

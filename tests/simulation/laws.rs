@@ -28,7 +28,7 @@ pub struct Laws {
     orders: HashMap<OrderId, (AccountId, AssetId, i64)>,
     withdrawals: BTreeMap<WithdrawalId, Withdrawal>,
     requests: BTreeMap<RequestId, Request>,
-    keys: Keys,
+    pub keys: Keys,
     /// Organizations whose withdrawals are under a policy.
     governed: BTreeSet<OrganizationId>,
     /// Released to custody, and the request that lets them go was not shown yet.
@@ -161,6 +161,8 @@ impl Laws {
     /// The end of a batch, and so of whatever was done in it.
     pub fn end(&self) {
         assert!(self.released.is_empty(), "law 7: {:?} were released without their quorum", self.released);
+        let pending = self.requests.values().filter(|request| request.state == RequestState::Pending);
+        pending.for_each(|request| self.keys.let_wait(request));
     }
 
     fn withdrawal(&mut self, now: &Withdrawal) {

@@ -45,7 +45,7 @@ fn d6_71_72_and_73_laws_hold_and_every_kind_of_request_event_and_rare_path_is_se
         hooks.add(&play(plan(seed)).hooks);
     }
     hooks.print();
-    assert_eq!(hooks.missed(), Vec::<&str>::new(), "no seed saw it");
+    assert_eq!(hooks.missed(), [], "no seed saw it");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
 use super::dice::Dice;
+use super::hooks::CHANNELS;
 use super::known::Known;
 use super::traders::client_order_id;
 use super::treasury::{any_asset, export_id, strategy, withdrawal};
@@ -35,7 +36,8 @@ pub fn of_service_user(dice: &mut Dice, known: &Known) -> Query {
         13 => Query::Addresses(Operation::WithdrawAddresses, AddressFilter::default()),
         14 => Query::History(Operation::Ledgers),
         _ => {
-            let channel = dice.of(&[Operation::Balances, Operation::Executions, Operation::Ledger]);
+            let [of_accounts @ .., _, _] = CHANNELS;
+            let channel = dice.of(&of_accounts);
             Query::Subscribe { channel, open_orders: !dice.one_in(3) }
         }
     }

@@ -208,6 +208,9 @@ impl Run {
                 if !self.history.is_empty() {
                     self.hooks.hit("kill with a batch on its way");
                 }
+                if self.read_only.is_some() {
+                    self.hooks.hit("kill while only reads are served");
+                }
                 self.restart().await;
             }
             1 => self.stop().await,
@@ -360,6 +363,9 @@ impl Run {
         self.laws.see(event, self.model.state());
         self.followers.tell(event);
         self.hooks.event(&event.event);
+        if self.laws.keys.lost_scope(&event.event) {
+            self.hooks.hit("scope lost with requests pending");
+        }
         self.clients.known.learn(event);
         self.shown.push(Arc::clone(event));
     }

@@ -133,7 +133,7 @@ fn terms(dice: &mut Dice, now: Moment, order_type: OrderType, time_in_force: Tim
         price: if order_type.trails() { Decimal::from_units(dice.within(1, 30), 1) } else { price(dice) },
         price_type: dice.one_in(3).then(|| price_type(dice)),
     });
-    let conditional = dice.one_in(25).then(|| AskedConditional {
+    let conditional = dice.one_in(15).then(|| AskedConditional {
         order_type: dice.of(&OrderType::ALL),
         limit: dice.one_in(2).then(|| (price(dice), price_type(dice))),
         trigger: dice.one_in(2).then(|| (Decimal::from_units(dice.within(-30, 30), 1), price_type(dice))),
