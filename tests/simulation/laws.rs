@@ -8,9 +8,11 @@ use countersign::domain::ids::*;
 use countersign::domain::money::Amount;
 use countersign::domain::orders::Order;
 use countersign::domain::text::ClientId;
+use countersign::domain::time::Moment;
 use countersign::engine::approvals::{Decision, Initiator, Request, RequestState};
 use countersign::engine::event::Event;
 use countersign::engine::ledger::{Party, Wallet};
+use countersign::engine::members::CodePurpose;
 use countersign::engine::orders::held_asset;
 use countersign::engine::state::State;
 use countersign::engine::withdrawals::{Withdrawal, WithdrawalStatus};
@@ -18,6 +20,17 @@ use countersign::sequencer::Stamped;
 
 use super::keys::Keys;
 use super::known::asking_member;
+
+/// Somebody's own id for something: it names one thing, for ever (rules 30, 37).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Withdrawal(ServiceUserId, ClientId),
+    Earn(ServiceUserId, ClientId),
+    Request(MemberId, ClientId),
+    /// By the custody's id of the transaction.
+    Deposit(AssetId, String),
+    Reward(ClientId),
+}
 
 #[derive(Default)]
 pub struct Laws {
@@ -29,12 +42,17 @@ pub struct Laws {
     withdrawals: BTreeMap<WithdrawalId, Withdrawal>,
     requests: BTreeMap<RequestId, Request>,
     pub keys: Keys,
+    members: BTreeMap<MemberId, OrganizationId>,
+    /// The step of the last code that each Member spent.
+    codes: BTreeMap<(MemberId, CodePurpose), u64>,
+    halted: bool,
+    /// Organizations whose withdrawals are stopped (rule 27).
+    frozen: BTreeSet<OrganizationId>,
     /// Organizations whose withdrawals are under a policy.
     governed: BTreeSet<OrganizationId>,
     /// Released to custody, and the request that lets them go was not shown yet.
     released: BTreeSet<WithdrawalId>,
-    withdrawn: BTreeMap<(ServiceUserId, ClientId), WithdrawalId>,
-    earned: BTreeMap<(ServiceUserId, ClientId), EarnOperationId>,
+    named: BTreeMap<Name, u64>,
 }
 
 impl Laws {
@@ -46,16 +64,36 @@ impl Laws {
         self.holds(&stamped.event, state);
         service_users_never_govern(stamped);
         self.keys.see(stamped);
+        assert!(!self.halted || !stops_at_halt(&stamped.event), "rule 35: everything stands still: {stamped:?}");
         match &stamped.event {
-            Event::RequestChanged { request, .. } => self.request(request),
+            Event::Traded(trade) => {
+                let sides = [&trade.maker, &trade.taker].map(|fill| fill.order.organization);
+                assert_ne!(sides[0], sides[1], "rule 7: an Organization trades with itself: {trade:?}");
+            }
+            Event::RequestChanged { request, .. } => self.request(request, stamped.at),
             Event::WithdrawalChanged { withdrawal, .. } => self.withdrawal(withdrawal),
+            Event::DepositChanged { deposit, .. } => {
+                self.once(Name::Deposit(deposit.asset, deposit.txid.clone()), deposit.id.0);
+            }
+            Event::EarnPaid { payout, .. } => self.once(Name::Reward(payout.client_id), payout.id.0),
             Event::Earned { operation: of, .. } => {
                 // A reward carries the id of its payout, which many accounts share.
                 if let (Some(asker), Some(id)) = (of.service_user, of.client_id) {
-                    let first = *self.earned.entry((asker, id)).or_insert(of.id);
-                    assert_eq!(first, of.id, "a repeated client_id took effect twice");
+                    self.once(Name::Earn(asker, id), of.id.0);
                 }
             }
+            Event::MemberChanged(member) => {
+                self.members.insert(member.id, member.organization);
+                // The code that confirms an invitation is told of by the record alone.
+                let last = self.codes.entry((member.id, CodePurpose::SignIn)).or_default();
+                *last = (*last).max(member.sign_in_step);
+            }
+            Event::CodeSpent { member, purpose, step } => {
+                let last = self.codes.insert((*member, *purpose), *step);
+                assert!(last.is_none_or(|last| last < *step), "rule 15: a code of before {last:?}: {stamped:?}");
+            }
+            Event::Frozen(freeze) => drop(self.frozen.insert(freeze.organization)),
+            Event::Unfrozen { organization } => drop(self.frozen.remove(organization)),
             Event::PolicySet(policy) if policy.workflow == Workflow::InitiateWithdrawal => {
                 self.governed.insert(policy.organization);
             }
@@ -64,9 +102,16 @@ impl Laws {
             }
             Event::Halted { reason } => {
                 assert!(matches!(stamped.by, Actor::Venue(_)), "law 2: {reason}");
+                self.halted = true;
             }
+            Event::Resumed => self.halted = false,
             _ => {}
         }
+    }
+
+    fn once(&mut self, name: Name, id: u64) {
+        let first = *self.named.entry(name.clone()).or_insert(id);
+        assert_eq!(first, id, "{name:?} took effect twice");
     }
 
     fn money(&mut self, event: &Event) {
@@ -124,9 +169,22 @@ impl Laws {
         *self.held.entry((account, asset)).or_default() += delta;
     }
 
-    fn request(&mut self, now: &Request) {
+    fn request(&mut self, now: &Request, at: Moment) {
         let before = self.requests.insert(now.id, now.clone());
         let asker = asking_member(&now.initiator);
+        if let (Some(asker), Some(id)) = (asker, now.client_id) {
+            self.once(Name::Request(asker, id), now.id.0);
+        }
+        let mut hands = now.votes.iter().map(|vote| vote.member).chain(asker);
+        let foreign = hands.find(|member| self.members[member] != now.organization);
+        assert_eq!(foreign, None, "a Member of another Organization has a hand in it: {now:?}");
+        let mut cast = now.votes.iter().skip(before.as_ref().map_or(0, |before| before.votes.len()));
+        let done = matches!(now.state, RequestState::Approved | RequestState::Executed);
+        if done || cast.any(|vote| vote.decision == Decision::Approve) {
+            assert!(at < now.expires_at, "rule 39: its time was over: {now:?}");
+            let frozen = now.withdrawal.is_some() && self.frozen.contains(&now.organization);
+            assert!(!frozen && !self.halted, "rules 27, 35: it is to stand still: {now:?}");
+        }
         let ungoverned = now.withdrawal.is_some() && now.policy.is_none();
         let had_to_wait = ungoverned && before.is_none() && self.governed.contains(&now.organization);
         assert!(!had_to_wait, "law 7: {now:?} went past the policy");
@@ -151,9 +209,7 @@ impl Laws {
             }
             _ => {}
         }
-        if matches!(now.state, RequestState::Approved | RequestState::Executed)
-            && let Some(id) = now.withdrawal
-        {
+        if let Some(id) = now.withdrawal.filter(|_| done) {
             assert!(self.released.remove(&id), "law 7: {now:?} is done, and its withdrawal is where it was");
         }
     }
@@ -173,12 +229,13 @@ impl Laws {
             (None | Some(Initial), Initial | Canceled | Pending) | (Some(Pending), Success | Returned)
         );
         assert!(goes_on, "a withdrawal goes from {before:?} to {:?}", now.status);
+        let frozen = self.frozen.contains(&now.organization) && matches!(now.status, Initial | Pending);
+        assert!(!frozen, "rule 27: withdrawals are frozen: {now:?}");
         if now.status == Pending {
             self.released.insert(now.id);
         }
         if let (Some(asker), Some(id)) = (now.service_user, now.client_id) {
-            let first = *self.withdrawn.entry((asker, id)).or_insert(now.id);
-            assert_eq!(first, now.id, "a repeated client_id took effect twice");
+            self.once(Name::Withdrawal(asker, id), now.id.0);
         }
     }
 
@@ -199,6 +256,22 @@ impl Laws {
                 "rule 31: the holds of {account} in {asset}"
             );
         }
+    }
+}
+
+/// Whether it is an order, a trade, something of Earn, or a withdrawal that comes or goes; votes are looked at one by one.
+fn stops_at_halt(event: &Event) -> bool {
+    match event {
+        Event::OrderPlaced { .. }
+        | Event::OrderActivated { .. }
+        | Event::OrderAmended { .. }
+        | Event::Traded(_)
+        | Event::Earned { .. }
+        | Event::EarnPaid { .. } => true,
+        Event::WithdrawalChanged { withdrawal, .. } => {
+            matches!(withdrawal.status, WithdrawalStatus::Initial | WithdrawalStatus::Pending)
+        }
+        _ => false,
     }
 }
 
