@@ -48,19 +48,21 @@ pub(super) struct Group {
 impl Session {
     /// Renders a delivery.
     pub(super) fn take(&mut self, parts: Vec<Part>, now: Moment) -> Option<End> {
-        let reference = self.gateway.directory.reference();
-        let dates = self.query_dates();
+        // Each is read under a lock, and answers to orders, which come most often, need neither.
+        let (mut reference, mut dates) = (None, None);
         let mut group: Option<Group> = None;
         for part in parts {
             if let Part::Item(channel, item) = &part {
-                self.add(&mut group, *channel, item, &reference, narrowing::live(dates, item));
+                let reference = reference.get_or_insert_with(|| self.gateway.directory.reference());
+                let dates = *dates.get_or_insert_with(|| self.query_dates());
+                self.add(&mut group, *channel, item, reference, narrowing::live(dates, item));
                 continue;
             }
             self.end_group(&mut group);
             match part {
                 Part::Answer(call, outcome) => {
                     self.landed(&call);
-                    self.answer(call, outcome, &reference, now);
+                    self.answer(call, outcome, now);
                 }
                 Part::Failed(call) => {
                     self.landed(&call);
@@ -68,9 +70,9 @@ impl Session {
                 }
                 Part::Started(call, started) => {
                     self.landed(&call);
-                    self.begin(call, started, &reference, now);
+                    self.begin(call, started, now);
                 }
-                Part::Batch(channel, number, batch) => self.batch((channel, number), &batch, &reference),
+                Part::Batch(channel, number, batch) => self.batch((channel, number), &batch),
                 Part::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
                 Part::Tell(told) => self.status(Some(told)),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
@@ -178,18 +180,19 @@ impl Session {
         self.push(|text| outbound::frame(text, channel.name(), snapshot, data, sequence));
     }
 
-    fn answer(&mut self, call: Call, outcome: Outcome, reference: &Reference, now: Moment) {
+    fn answer(&mut self, call: Call, outcome: Outcome, now: Moment) {
         match outcome {
             _ if matches!((&call.then, &outcome), (Continuation::Bind, Ok(_))) => self.bind(),
             Ok(answer) if orders::reply(&mut self.out, &call, &answer, now) => {}
-            Ok(Answer::Reply(reply) | Answer::Rated(reply, _)) => self.done(&call, reply, reference, now),
-            Ok(Answer::View(view)) => self.shown(call, view, reference, now),
+            Ok(Answer::Reply(reply) | Answer::Rated(reply, _)) => self.done(&call, reply, now),
+            Ok(Answer::View(view)) => self.shown(call, view, now),
             Err(reject) => self.refused(&call, &reject, now),
         }
     }
 
     /// Answers a command that is not about orders.
-    fn done(&mut self, call: &Call, reply: Reply, reference: &Reference, now: Moment) {
+    fn done(&mut self, call: &Call, reply: Reply, now: Moment) {
+        let reference = &self.gateway.directory.reference();
         let mut json = String::new();
         let envelope = call.envelope(now);
         match (&call.then, reply) {
@@ -213,11 +216,12 @@ impl Session {
     }
 
     /// Answers a query, or asks history with the leave that the engine gave.
-    fn shown(&mut self, mut call: Call, view: View, reference: &Reference, now: Moment) {
+    fn shown(&mut self, mut call: Call, view: View, now: Moment) {
         if let Continuation::Level3(_) = call.then {
             self.admitted = Some(call);
             return;
         }
+        let reference = &self.gateway.directory.reference();
         let mut json = String::new();
         match (mem::replace(&mut call.then, Continuation::Reply), view) {
             (Continuation::History(page), View::Audit(grant)) => return self.audit(call, *page, grant, reference, now),
@@ -294,7 +298,7 @@ impl Session {
     }
 
     /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
-    fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, reference: &Reference, now: Moment) {
+    fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, now: Moment) {
         let (channel, Continuation::Subscribe(follow)) = (call.operation, &call.then) else { return };
         let follow = *follow;
         let Started { at, first, mut warnings, fills } = match started {
@@ -324,6 +328,7 @@ impl Session {
                 // Who resumes gets one only where the offset is too old, and then whatever the options say.
                 let resumes = follow.too_old || follow.from_offset.is_some();
                 if resumes || options.wants_snapshot(channel) {
+                    let reference = &self.gateway.directory.reference();
                     let mut data = String::new();
                     let view = narrowed(view, &options, reference, self.query_dates());
                     results::snapshot(&mut data, reference, at, &view);

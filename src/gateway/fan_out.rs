@@ -150,11 +150,12 @@ fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
 
 impl Session {
     /// Renders a batch of a subscription, unless that has ended.
-    pub(super) fn batch(&mut self, (channel, number): (Operation, u64), batch: &Batch, reference: &Reference) {
+    pub(super) fn batch(&mut self, (channel, number): (Operation, u64), batch: &Batch) {
         let Some(following) = self.channels.get(&channel) else { return };
         if following.number != number || !following.started {
             return;
         }
+        let reference = &self.gateway.directory.reference();
         if narrowing::takes_all(&following.options) {
             return self.out.bytes.extend_from_slice(batch.frame(reference));
         }
