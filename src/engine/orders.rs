@@ -35,6 +35,8 @@ pub struct Orders {
     watches: Watches,
     /// In which market's book an open order is, and where there.
     places: Index<(MarketId, Slot)>,
+    /// When an order came into its queue or was amended there, if that was after it was accepted; such an order has terms.
+    requeued: Index<Moment>,
     by_account: Vec<Opened>,
     client_ids: ClientIds,
 }
@@ -84,13 +86,19 @@ impl Orders {
                 }
             }
             Event::OrderCanceled { order, .. } => self.replace(at, order, reference, ledger),
-            Event::OrderActivated { order, rests } => self.move_to(order, *rests, reference, ledger),
+            Event::OrderActivated { order, rests } => self.move_to(at, order, *rests, reference, ledger),
             Event::OrderAmended { order, place } => match place {
-                Place::Kept => self.replace(at, order, reference, ledger),
-                Place::Back => self.move_to(order, true, reference, ledger),
-                Place::Off => self.move_to(order, false, reference, ledger),
+                Place::Kept => {
+                    // What is hidden in a queue may change, and nobody is told.
+                    if self.get(order.id).is_some_and(|before| before.visible() != order.visible()) {
+                        self.requeued.insert(order.id, at);
+                    }
+                    self.replace(at, order, reference, ledger);
+                }
+                Place::Back => self.move_to(at, order, true, reference, ledger),
+                Place::Off => self.move_to(at, order, false, reference, ledger),
             },
-            Event::OrderRefilled(order) => self.move_to(order, true, reference, ledger),
+            Event::OrderRefilled(order) => self.move_to(at, order, true, reference, ledger),
             Event::TriggerMoved(order) => self.replace(at, order, reference, ledger),
             _ => {}
         }
@@ -139,6 +147,11 @@ impl Orders {
     /// Whether an order is in its market's book.
     pub fn rests(&self, id: OrderId) -> bool {
         self.places.get(id).is_some_and(|(market, slot)| self.books[market.index()].rests(slot))
+    }
+
+    /// When an open order came into its queue, or was last amended there so that others saw it.
+    pub fn queued_at(&self, order: &Order) -> Moment {
+        self.requeued.get(order.id).unwrap_or(order.opened_at)
     }
 
     /// The book of a market.
@@ -250,6 +263,9 @@ impl Orders {
         }
         book.remove(slot);
         self.places.remove(order.id);
+        if order.terms.is_some() {
+            self.requeued.remove(order.id);
+        }
         let Opened { ids, open } = &mut self.by_account[order.account.index()];
         let left = open.get_mut(&market).map_or(0, |count| {
             *count -= 1;
@@ -264,9 +280,11 @@ impl Orders {
         self.client_ids.ended(order, at);
     }
 
-    /// Replaces an order by what it is now, at the end of its level or in no book.
-    fn move_to(&mut self, order: &Order, rests: bool, reference: &Reference, ledger: &mut Ledger) {
+    /// Replaces an order by what it is now, at the end of its level or in no book, from which it trades and may rest in the
+    /// same entry.
+    fn move_to(&mut self, at: Moment, order: &Order, rests: bool, reference: &Reference, ledger: &mut Ledger) {
         let Some((market, slot)) = self.places.get(order.id) else { return };
+        self.requeued.insert(order.id, at);
         self.follow(slot, order, reference, ledger);
         self.books[market.index()].move_to(slot, order.clone(), rests);
     }
@@ -293,7 +311,7 @@ pub fn held_asset(order: &Order, reference: &Reference) -> AssetId {
 }
 
 /// The stored form: orders in the order of their queues, waiting ones last, so that the books are rebuilt from
-/// them and the slab's layout never shows.
+/// them and the slab's layout never shows; each with when it came there, if that was after it was accepted.
 #[derive(Serialize, Deserialize)]
 struct Stored<O, T, C> {
     orders: Vec<O>,
@@ -303,7 +321,7 @@ struct Stored<O, T, C> {
 
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let orders: Vec<&Order> = self.queued().collect();
+        let orders: Vec<_> = self.queued().map(|order| (order, self.requeued.get(order.id))).collect();
         Stored { orders, last_trades: &self.last_trades, client_ids: &self.client_ids }.serialize(serializer)
     }
 }
@@ -311,11 +329,11 @@ impl Serialize for Orders {
 impl<'de> Deserialize<'de> for Orders {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Orders, D::Error> {
         let Stored { orders, last_trades, client_ids } =
-            Stored::<Order, Vec<LastTrade>, ClientIds>::deserialize(deserializer)?;
+            Stored::<(Order, Option<Moment>), Vec<LastTrade>, ClientIds>::deserialize(deserializer)?;
         let mut all = Orders::default();
         last_trades.iter().for_each(|_| all.add_market());
         (all.last_trades, all.client_ids) = (last_trades, client_ids);
-        for order in orders {
+        for (order, requeued) in orders {
             if order.market.index() >= all.books.len() {
                 return Err(serde::de::Error::custom("an order of no market"));
             }
@@ -327,6 +345,9 @@ impl<'de> Deserialize<'de> for Orders {
             }
             if all.places.get(order.id).is_some() {
                 return Err(serde::de::Error::custom("two orders of one id"));
+            }
+            if let Some(at) = requeued {
+                all.requeued.insert(order.id, at);
             }
             let rests = !order.waits();
             all.insert(order, rests);

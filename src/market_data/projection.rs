@@ -39,8 +39,8 @@ const RETRY: Duration = Duration::from_millis(250);
 pub struct Snapshot {
     /// Assets and markets.
     pub reference: Reference,
-    /// Every open order.
-    pub orders: Vec<Order>,
+    /// Every open order, and when it came into its queue.
+    pub orders: Vec<(Order, Moment)>,
     /// The last price of each market.
     pub prices: Vec<Price>,
     /// The last trades, as far as they were read back: what is told of them until the past is there.
@@ -56,7 +56,7 @@ impl Snapshot {
         let markets = state.reference.markets().iter();
         Snapshot {
             reference: state.reference.clone(),
-            orders: state.orders.queued().cloned().collect(),
+            orders: state.orders.queued().map(|order| (order.clone(), state.orders.queued_at(order))).collect(),
             prices: markets.map(|market| state.orders.last_price(market.id).unwrap_or_default()).collect(),
             trades: trades.cloned().collect(),
             at: state.at,
@@ -140,7 +140,7 @@ impl Projection {
         let Snapshot { reference, orders, prices, trades, at } = from;
         let traded = |price| Market { tape: Tape::of(price), ..Market::default() };
         let mut markets: Vec<Market> = prices.into_iter().map(traded).collect();
-        orders.iter().for_each(|order| markets[order.market.index()].levels.show(order, order.opened_at));
+        orders.iter().for_each(|(order, at)| markets[order.market.index()].levels.show(order, *at));
         for stamped in &trades {
             if let Event::Traded(trade) = &stamped.event {
                 markets[trade.market.index()].tape.traded(trade, stamped.at);

@@ -133,6 +133,7 @@ fn stored_orders_that_cannot_be_are_refused() {
     let id = stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     let order = stage.state().orders.get(id).unwrap().clone();
     let read = |orders: &[Order]| {
+        let orders: Vec<_> = orders.iter().map(|order| (order, None::<Moment>)).collect();
         let market = (0_u64, None::<Price>);
         let bytes = postcard::to_allocvec(&(orders, vec![market], ClientIds::default())).unwrap();
         postcard::from_bytes::<Orders>(&bytes).is_ok()

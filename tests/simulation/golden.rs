@@ -17,7 +17,7 @@ const PLAN: Plan = Plan { seed: 59, requests: 10_000, faults: Faults::Bounded };
 /// Its last event, the chain there, and the digest of the state, which is another with each format of snapshots.
 const SEQ: u64 = 6669;
 const CHAIN: &str = "4e1fc98c1c5e74bf38d5696a20c15307189430c6cb99d1f6678d0a264bf1850e";
-const STATE: (u16, &str) = (6, "bcbdf218158928c160bb5921a5a24c2e1b550b2badd506808c77df82bd238b92");
+const STATE: (u16, &str) = (7, "6c2fde97e490990b02cee3b6f67ed750e84cbde58cc233a3e833667bbcbb0464");
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulation/golden/format-5.sqlite")

@@ -276,3 +276,67 @@ async fn an_order_that_goes_from_the_last_level_shown_to_the_best_is_told_to_hav
         bids.map(|of| (of["event"].clone(), of["order_id"].clone(), tenths(&of["limit_price"]))).collect();
     assert_eq!(told, [(json!("delete"), moved.clone(), 910), (json!("add"), moved, 1_010)]);
 }
+
+/// The snapshots of three channels, each with who asked, and all that they say but when they were taken.
+async fn shown(world: &World) -> (Vec<(Client, Value)>, Vec<Value>) {
+    let (mut told, mut said) = (Vec::new(), Vec::new());
+    for channel in ["book", "level3", "ticker"] {
+        let mut reader = world.bot(1).await;
+        reader.call("subscribe", json!({"channel": channel, "symbol": ["BTC/USD"]})).await;
+        let frame = reader.frame(channel).await;
+        let mut item = frame["data"][0].clone();
+        item.as_object_mut().unwrap().remove("timestamp");
+        told.push((reader, frame));
+        said.push(item);
+    }
+    (told, said)
+}
+
+#[tokio::test]
+async fn rule_44_books_are_the_same_after_a_restart_and_go_on_from_there() {
+    let mut world = World::new(&[key(ScopeSet::ALL), other()]).await;
+    let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
+    let order = |kind: &str, side: &str, price: u64| {
+        let mut order = limit(side, "0.5", price);
+        order["order_type"] = json!(kind);
+        order
+    };
+    let mut iceberg = order("iceberg", "sell", 1_005);
+    iceberg["display_qty"] = json!("0.1");
+    maker.call("add_order", iceberg).await;
+    maker.call("add_order", limit("sell", "0.1", 1_005)).await;
+    // The next slice of the iceberg comes behind that.
+    bot.call("add_order", limit("buy", "0.1", 1_005)).await;
+    let first = maker.call("add_order", order("limit", "sell", 1_010)).await["order_id"].clone();
+    maker.call("add_order", order("limit", "sell", 1_010)).await;
+    maker.call("amend_order", json!({"order_id": first, "order_qty": "0.4"})).await;
+    let raised = bot.call("add_order", order("limit", "buy", 980)).await["order_id"].clone();
+    bot.call("add_order", order("limit", "buy", 985)).await;
+    bot.call("amend_order", json!({"order_id": raised, "limit_price": 985})).await;
+    bot.call("add_order", order("limit", "buy", 970)).await;
+    // One stop goes live, the other waits.
+    for trigger in [1_000, 900] {
+        let mut stop = order("stop-loss-limit", "sell", 1_030);
+        stop["triggers"] = json!({"reference": "last", "price": trigger});
+        bot.call("add_order", stop).await;
+    }
+    maker.call("add_order", limit("sell", "0.1", 1_000)).await;
+    bot.call("add_order", limit("buy", "0.1", 1_000)).await;
+    let (_, before) = shown(&world).await;
+    let levels = |name: &str| before[0][name].as_array().unwrap().len();
+    assert_eq!((levels("bids"), levels("asks")), (2, 3), "{}", before[0]);
+    for _ in 0..2 {
+        world.restart().await;
+        assert_eq!(shown(&world).await.1, before);
+    }
+    let (readers, _) = shown(&world).await;
+    world.bot(2).await.call("cancel_order", json!({"order_id": [first]})).await;
+    let (mut levels, mut queues) = (Levels::default(), Queues::default());
+    for (mut reader, snapshot) in readers {
+        match snapshot["channel"].as_str() {
+            Some("book") => [snapshot, reader.frame("book").await].iter().for_each(|frame| levels.take(frame, 10)),
+            Some("level3") => [snapshot, reader.frame("level3").await].iter().for_each(|frame| queues.take(frame, 10)),
+            _ => {}
+        }
+    }
+}
