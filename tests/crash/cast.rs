@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::checks;
-use super::client::Client;
+use super::client::{Client, code};
 use super::follower::Follower;
 use super::load::{End, Party};
 use super::minds::{ADDRESSES, Custodian, STRATEGY, Trader, Voter};
@@ -32,12 +32,15 @@ const VENUE: u8 = 200;
 const WORK_MAX: Duration = Duration::from_secs(180);
 const ACCOUNT: [&str; 6] = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals"];
 
-/// Two Organizations; Acme's Members may approve, and its withdrawals need one of them.
+/// Two Organizations; Acme's Members may approve, and its withdrawals need one of them. One more may set policies.
 pub async fn world(database: Option<&str>) -> World {
     let mut permissions = Rights::none();
     Workflow::ALL.into_iter().for_each(|workflow| permissions.grant(workflow, Permission::Approve));
     let person = |number| Person { name: format!("m{number}"), permissions: permissions.clone(), kyc: Kyc::Verified };
-    let people: Vec<Person> = (0..MEMBERS).map(person).collect();
+    let mut people: Vec<Person> = (0..MEMBERS).map(person).collect();
+    let mut permissions = Rights::none();
+    permissions.grant(Workflow::ManagePolicies, Permission::Initiate);
+    people.push(Person { name: "head".to_owned(), permissions, kyc: Kyc::Verified });
     // Handshakes of one key may arrive in any order.
     let wide = KeySettings { nonce_window: u64::MAX, ..KeySettings::default() };
     let wanted = KEYS.map(|(_, account)| Wanted { organization: account as u32 + 1, ..with(wide.clone()) });
@@ -75,6 +78,10 @@ pub async fn start(settings: &Path) -> Served {
 
 /// Everybody, for as long as the test lasts.
 pub struct Cast {
+    /// Votes that a withdrawal of Acme's needs.
+    quorum: usize,
+    /// Times that a request had votes, and too few, when the server was back.
+    half_reached: usize,
     traders: Vec<Party<Trader>>,
     voters: Vec<Party<Voter>>,
     custodian: Party<Custodian>,
@@ -97,9 +104,11 @@ async fn bot(served: &Served, number: u8) -> Client {
 }
 
 impl Cast {
-    pub fn new(dice: &mut StdRng) -> Cast {
+    pub fn new(dice: &mut StdRng, quorum: usize) -> Cast {
         let mut own = || StdRng::seed_from_u64(dice.random());
         Cast {
+            quorum,
+            half_reached: 0,
             traders: KEYS.map(|(key, account)| Party::new(Trader::new(key, account == 0), own())).into(),
             voters: (0..MEMBERS).map(|_| Party::new(Voter::new(), own())).collect(),
             custodian: Party::new(Custodian::new(), own()),
@@ -155,8 +164,13 @@ impl Cast {
         self.custodian.forget();
     }
 
-    /// The Members sign in, and each account gets a deposit address.
+    /// The quorum is set, the Members sign in, and each account gets a deposit address.
     async fn settle_in(&mut self, served: &Served) {
+        if self.quorum > 1 {
+            let mut head = Client::member(served.address, "head@acme.test", 0).await.unwrap();
+            let policy = json!({"workflow": "initiate_withdrawal", "quorum": self.quorum, "otp": code(0)});
+            assert_eq!(head.call("set_policy", policy).await["state"], "executed");
+        }
         for number in 0..MEMBERS {
             self.cookies.push(Client::sign_in(served.address, &format!("m{number}@acme.test"), 0).await);
         }
@@ -214,7 +228,7 @@ impl Cast {
             checks::balances(&mut bot(served, KEYS[trader].0).await, follower).await;
         }
         checks::deposits(&self.custodian, &[acme, other]);
-        checks::votes(&self.voters, approvals, acme);
+        self.half_reached += checks::votes(self.quorum, &self.voters, approvals, acme);
         checks::settlements(&self.custodian, custody, acme);
         checks::trades_balance(&[acme, other]);
     }
@@ -257,7 +271,10 @@ impl Cast {
     /// A load that was not mixed shows nothing.
     pub fn require_some_of_everything(&self, rounds: u64) {
         let by = |method: &str| self.traders.iter().map(|party| party.done_by(method).count() as u64).sum::<u64>();
-        let voted = |method: &str| self.voters.iter().map(|party| party.done_by(method).count() as u64).sum::<u64>();
+        let voted = |method: &str| {
+            let done = self.voters.iter().flat_map(|party| party.done_by(method));
+            done.map(|(_, result)| checks::taken(result).count() as u64).sum::<u64>()
+        };
         let custody = |method: &str| self.custodian.done_by(method).count() as u64;
         let trades = self.followers[0].told("executions").iter().filter(|item| item["exec_type"] == "trade").count();
         let counts = [
@@ -270,6 +287,7 @@ impl Cast {
             // A Member has a code each half minute, however often the server is killed meanwhile.
             ("votes for", voted("approve"), 1 + rounds / 20),
             ("votes against", voted("reject"), rounds / 5),
+            ("quorums half reached", self.half_reached as u64, if self.quorum > 1 { rounds / 5 } else { 0 }),
             ("settled or failed", custody("settle_withdrawal") + custody("fail_withdrawal"), 1 + rounds / 5),
             ("deposits", custody("credit_deposit"), rounds),
         ];

@@ -16,12 +16,12 @@ const RINGS: [usize; 2] = [4, 4_096];
 
 #[tokio::test]
 async fn d6_68_kills_lose_nothing_that_was_acknowledged() {
-    kill_again_and_again(None).await;
+    kill_again_and_again(None, 2).await;
 }
 
 #[tokio::test]
 async fn d6_68_nor_do_they_on_postgres() {
-    kill_again_and_again(Some(&postgres::database())).await;
+    kill_again_and_again(Some(&postgres::database()), 1).await;
 }
 
 /// A number that whoever runs the test may give.
@@ -29,13 +29,14 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
-async fn kill_again_and_again(database: Option<&str>) {
+/// `quorum` is how many votes a withdrawal needs: with two, some have one when the server is killed.
+async fn kill_again_and_again(database: Option<&str>, quorum: usize) {
     let seed = setting("SEED").unwrap_or_else(rand::random);
     let rounds = setting("CRASH_ROUNDS").unwrap_or(ROUNDS);
     println!("SEED={seed} CRASH_ROUNDS={rounds}");
     let mut dice = StdRng::seed_from_u64(seed);
     let world = world(database).await;
-    let mut cast = Cast::new(&mut dice);
+    let mut cast = Cast::new(&mut dice, quorum);
     for round in 0..=rounds {
         let settings = settings(world.dir(), database, RINGS[round as usize % 2]);
         let served = start(&settings).await;

@@ -14,8 +14,10 @@ use super::load::{Asked, Mind};
 pub const STRATEGY: &str = "ESTRAT1";
 /// Addresses of the pool; the first is Acme's, the second Other's.
 pub const ADDRESSES: [&str; 2] = ["bc1q0", "bc1q1"];
-/// Votes that one code is used for; codes are few, so a Member waits until as many are to be cast.
+/// Votes that one code is used for; codes are few, so a Member waits until as many are to be cast, and as many left out.
 const VOTES: usize = 4;
+/// Among how many requests, the same for all, a Member chooses: so that not all vote on the same, and some do.
+const CHOICE: usize = 16;
 
 /// A key that trades around one price, so that some orders rest and some meet others.
 pub struct Trader {
@@ -114,11 +116,11 @@ impl Voter {
         Some(code(i64::try_from(step - now).unwrap()))
     }
 
-    /// Not the oldest, so that the Members do not all vote on the same.
     fn ballot(&mut self, votes: usize, decision: &'static str, dice: &mut StdRng) -> Value {
         let mut ballot = Vec::new();
         for _ in 0..votes {
-            let request = self.pending.keys().nth(dice.random_range(0..self.pending.len())).unwrap().clone();
+            let request =
+                self.pending.keys().nth(dice.random_range(0..self.pending.len().min(CHOICE))).unwrap().clone();
             ballot.push(json!({"request_id": request, "digest": self.pending.remove(&request)}));
             self.sent.insert((request, decision));
         }
@@ -133,18 +135,19 @@ impl Mind for Voter {
         if self.pending.is_empty() {
             return None;
         }
-        if dice.random_range(0..30) == 0 {
+        if dice.random_range(0..15) == 0 {
             let params = json!({"requests": self.ballot(1, "reject", dice), "reason": "not ours"});
             return Some(Asked { method: "reject", params });
         }
-        let otp = if self.pending.len() < VOTES { None } else { self.code() }?;
+        let otp = if self.pending.len() < 2 * VOTES { None } else { self.code() }?;
         let params = json!({"requests": self.ballot(VOTES, "approve", dice), "otp": otp});
         Some(Asked { method: "approve", params })
     }
 
     fn told(&mut self, item: &Value) {
         let Some(request) = item["request_id"].as_str() else { return };
-        match item["state"] == "pending" {
+        let voted = ["approve", "reject"].iter().any(|way| self.sent.contains(&(request.to_owned(), *way)));
+        match item["state"] == "pending" && !voted {
             true => self.pending.insert(request.to_owned(), item["digest"].clone()),
             false => self.pending.remove(request),
         };

@@ -16,7 +16,7 @@ async fn d4_59_a_signal_under_load_leaves_no_unknown_outcome() {
     println!("seed {seed}");
     let world = world(None).await;
     let settings = settings(world.dir(), None, 4_096);
-    let mut cast = Cast::new(&mut StdRng::seed_from_u64(seed));
+    let mut cast = Cast::new(&mut StdRng::seed_from_u64(seed), 1);
     for round in 0..=STOPS {
         let mut served = start(&settings).await;
         let mut present = cast.come_back(&served).await;
