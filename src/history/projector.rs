@@ -134,6 +134,7 @@ impl Projector {
             }
             sleep(RETRY).await;
         }
+        tracing::error!("the past of the markets is given up; `ohlc` waits for a restart");
     }
 
     /// Writes what is fed until the feed is closed.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::book::{Change, Changed, Ladder, Levels, Queued, changes};
@@ -156,19 +157,20 @@ impl Projection {
 
     async fn run(
         mut self,
-        mut past: oneshot::Receiver<MarketPast>,
+        past: oneshot::Receiver<MarketPast>,
         mut incoming: Incoming,
         mut asked: mpsc::Receiver<Request>,
     ) {
+        let mut past = past.fuse();
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             // Batches, which may come faster than they can be told, are the last: they hold up neither who asks nor who waits.
             tokio::select! {
                 biased;
-                past = &mut past, if self.awaits_past => {
-                    // Where it cannot be read there is none.
-                    self.remember(past.unwrap_or_default());
+                // Where it cannot be read, candles wait for the next start: those since this one alone would be wrong.
+                Ok(past) = &mut past => {
+                    self.remember(past);
                     self.catch_up().await;
                 }
                 _ = retry.tick() => self.catch_up().await,

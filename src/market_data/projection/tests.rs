@@ -278,6 +278,22 @@ async fn rule_44_the_past_brings_a_snapshot_of_what_it_changes_and_no_trades_or_
 }
 
 #[tokio::test]
+async fn candles_wait_for_the_next_start_where_the_past_cannot_be_read() {
+    let ((_feed, incoming), (telling, past)) = (feed(), oneshot::channel());
+    drop(telling);
+    let (requests, from) = mpsc::channel(REQUESTS_MAX);
+    let running = tokio::spawn(begun(vec![trade(4, 40)]).run(past, incoming, from));
+    let kept = Arc::new(Kept::default());
+    for channel in [Operation::Ohlc, Operation::Ticker] {
+        let topic = Topic { channel, market: Some(MarketId(1)), depth: 1, bbo: false };
+        requests.send(asked(topic, &kept)).await.unwrap();
+    }
+    drop(requests);
+    running.await.unwrap();
+    assert_eq!((told(&kept, "ohlc").len(), told(&kept, "ticker").len()), (0, 1));
+}
+
+#[tokio::test]
 async fn rule_44_the_day_of_ticker_ends_now_however_long_ago_the_last_event_was() {
     let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
     let reader = Arc::new(Kept::default());
