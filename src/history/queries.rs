@@ -84,6 +84,7 @@ impl History {
     }
 
     /// Waits for the tables to have the event at `seq`.
+    #[cfg(test)]
     pub(super) async fn reached(&self, seq: Seq) -> Result<(), Busy> {
         self.query(seq, async { Ok(()) }).await
     }

@@ -192,7 +192,7 @@ async fn socket(storm: &Storm, ready: mpsc::Sender<()>) -> Result<Vec<Check>, Lo
     streams.follow("executions");
     let mut phase = storm.phase.clone();
     let door = storm.doors.acquire().await;
-    let (mut caller, _) = open(storm, &mut streams).await?;
+    let (mut caller, _) = open(storm, &mut streams, None).await?;
     drop(door);
     if ready.send(()).await.is_err() {
         return Err(LoadError::Setup("the storm was called off".into()));
@@ -238,7 +238,9 @@ async fn let_in(phase: &mut watch::Receiver<Phase>) -> Wave {
 /// Opens as often as it takes, within the patience of the scenario, counted from when all were let in again.
 async fn come_back(storm: &Storm, streams: &mut Streams, since: Instant) -> Result<Caller, LoadError> {
     loop {
-        let opened = open(storm, streams).await;
+        // Who was sent away before it was told anything has missed all that there was.
+        let from = streams.resume("executions").unwrap_or_default();
+        let opened = open(storm, streams, Some(from)).await;
         let waited = since.elapsed();
         match opened {
             Ok((caller, resumed)) => {
@@ -268,12 +270,12 @@ fn turned_away(error: &LoadError) -> bool {
     }
 }
 
-/// Opens and subscribes from where the streams had come to; whether they were resumed there.
-async fn open(storm: &Storm, streams: &mut Streams) -> Result<(Caller, bool), LoadError> {
+/// Opens and subscribes, behind an offset if one is given; whether the streams were resumed there.
+async fn open(storm: &Storm, streams: &mut Streams, from: Option<u64>) -> Result<(Caller, bool), LoadError> {
     let mut caller = Caller::new(Connection::open(&storm.ws, Proof::Bare, READ_BUFFER_BYTES).await?);
     caller.wait = storm.patience;
     let mut params = json!({"channel": "executions", "snap_orders": false, "snap_trades": false, "token": storm.token});
-    if let Some(offset) = streams.resume("executions") {
+    if let Some(offset) = from {
         params["from_offset"] = offset.into();
     }
     let result = caller.call_between("subscribe", params, |frame| streams.read(frame)).await?;
