@@ -12,6 +12,7 @@ use countersign::domain::text::AssetCode;
 use countersign::engine::Engine;
 use countersign::engine::approvals::{Decision, InitiatorId, RequestState};
 use countersign::engine::command::{Command, Initiation};
+use countersign::engine::event::Event;
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::members::{Kyc, MemberStatus};
 use countersign::engine::policy::{PolicyTerms, Rule};
@@ -295,15 +296,21 @@ fn rule_26_a_new_address_cools_down_and_a_removed_one_fails_its_requests() {
 #[test]
 fn rule_26_an_organization_has_a_thousand_addresses_at_most() {
     let mut stage = stage(false);
-    let add = |number: usize| {
+    let named = |number: usize| {
         let (key, method) = (format!("key {number}"), "BTC".to_owned());
-        let address = WithdrawalAddress { key, method, address: "bc1q".to_owned(), tag: None };
-        Change::Addresses(AddressChange::Add { asset: asset("BTC"), address })
+        WithdrawalAddress { key, method, address: "bc1q".to_owned(), tag: None }
     };
-    let first = stage.state().withdrawals.addresses(OrganizationId(1), None).len();
+    let add = |number| Change::Addresses(AddressChange::Add { asset: asset("BTC"), address: named(number) });
+    let (mut state, organization) = (stage.state().clone(), OrganizationId(1));
+    let first = state.withdrawals.addresses(organization, None).len();
+    let (asset_id, usable_at) = (state.reference.find_asset("BTC").unwrap().id, stage.now);
     for number in first..ADDRESSES_MAX {
-        stage.initiate(&member(1), add(number)).unwrap();
+        state.apply(
+            stage.now,
+            &Event::AddressAdded { organization, asset: asset_id, address: named(number), usable_at },
+        );
     }
+    stage.engine = Engine::new(state);
     assert_eq!(stage.initiate(&member(1), add(ADDRESSES_MAX)).unwrap_err().code, Code::LimitReached);
     let key = format!("key {first}");
     stage.initiate(&member(1), Change::Addresses(AddressChange::Remove { asset: asset("BTC"), key })).unwrap();
