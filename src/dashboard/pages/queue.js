@@ -8,20 +8,24 @@ import { about, payloadFacts } from "./request.js";
 
 const COLUMNS = ["Select", "What", "Asked by", "About", "Votes", "Asked", "Expires"];
 
+/** How many votes of one kind there are. */
+const count = (request, decision) => request.votes.filter((one) => one.decision === decision && !one.struck).length;
+
 /** What stands in the place of the choice where there is none, or `null`. */
 function settled(app, request) {
   const me = app.me.member;
   if (request.initiator.id === me.id) return "yours";
   const own = request.votes.find((vote) => vote.member_id === me.id && !vote.struck);
-  if (own) return own.decision === "approve" ? "approved" : "rejected";
+  if (own?.decision === "reject") return "rejected";
+  // Under a policy that became looser a request may have enough, and waits for one that is given anew.
+  if (own && count(request, "approve") < (request.policy?.quorum ?? Infinity)) return "approved";
   return app.may(request.workflow, "approve") && verifies() ? null : "–";
 }
 
 /** How the votes stand. */
 function tally(request) {
-  const count = (decision) => request.votes.filter((one) => one.decision === decision && !one.struck).length;
-  const against = count("reject");
-  const told = `${count("approve")} of ${request.policy?.quorum ?? "–"}`;
+  const against = count(request, "reject");
+  const told = `${count(request, "approve")} of ${request.policy?.quorum ?? "–"}`;
   return against > 0 ? `${told}, ${against} against` : told;
 }
 
