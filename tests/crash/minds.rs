@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign::server::wall_clock;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use rand::seq::IteratorRandom as _;
 use serde_json::{Value, json};
 
 use super::client::code;
@@ -94,7 +95,7 @@ impl Mind for Trader {
 pub struct Voter {
     /// The step of the last one-time code used.
     used: u64,
-    /// Requests that wait for a vote, with their digests.
+    /// Requests that wait for a vote, as they were told last.
     pending: BTreeMap<String, Value>,
     /// Every vote that was ever sent: the request, and the decision.
     pub sent: BTreeSet<(String, &'static str)>,
@@ -116,15 +117,18 @@ impl Voter {
         Some(code(i64::try_from(step - now).unwrap()))
     }
 
-    fn ballot(&mut self, votes: usize, decision: &'static str, dice: &mut StdRng) -> Value {
+    fn ballot(&mut self, votes: usize, decision: &'static str, dice: &mut StdRng) -> Vec<Value> {
         let mut ballot = Vec::new();
         for _ in 0..votes {
-            let request =
-                self.pending.keys().nth(dice.random_range(0..self.pending.len().min(CHOICE))).unwrap().clone();
-            ballot.push(json!({"request_id": request, "digest": self.pending.remove(&request)}));
+            // Nobody ends what another has approved: quorums stay half reached over kills.
+            let open = |item: &Value| decision == "approve" || item["votes"].as_array().is_some_and(Vec::is_empty);
+            let open = self.pending.iter().filter(|(_, item)| open(item)).map(|(request, _)| request).take(CHOICE);
+            let Some(request) = open.choose(dice).cloned() else { break };
+            let item = self.pending.remove(&request).unwrap();
+            ballot.push(json!({"request_id": request, "digest": item["digest"]}));
             self.sent.insert((request, decision));
         }
-        json!(ballot)
+        ballot
     }
 }
 
@@ -136,8 +140,9 @@ impl Mind for Voter {
             return None;
         }
         if dice.random_range(0..15) == 0 {
-            let params = json!({"requests": self.ballot(1, "reject", dice), "reason": "not ours"});
-            return Some(Asked { method: "reject", params });
+            let requests = self.ballot(1, "reject", dice);
+            let params = json!({"requests": requests, "reason": "not ours"});
+            return (!requests.is_empty()).then_some(Asked { method: "reject", params });
         }
         let otp = if self.pending.len() < 2 * VOTES { None } else { self.code() }?;
         let params = json!({"requests": self.ballot(VOTES, "approve", dice), "otp": otp});
@@ -148,7 +153,7 @@ impl Mind for Voter {
         let Some(request) = item["request_id"].as_str() else { return };
         let voted = ["approve", "reject"].iter().any(|way| self.sent.contains(&(request.to_owned(), *way)));
         match item["state"] == "pending" && !voted {
-            true => self.pending.insert(request.to_owned(), item["digest"].clone()),
+            true => self.pending.insert(request.to_owned(), item.clone()),
             false => self.pending.remove(request),
         };
     }
