@@ -14,7 +14,7 @@ use countersign::engine::workflows::Change;
 use countersign::engine::workflows::keys::KeyChange;
 use countersign::sequencer::Stamped;
 
-use super::known::asking_member;
+use super::known::{asking_member, new_votes};
 
 #[derive(Default)]
 pub struct Keys {
@@ -126,7 +126,7 @@ impl Keys {
         let editor = self.editors.get(key);
         let managers: BTreeSet<&MemberId> = self.managers.get(key).into_iter().flatten().chain(editor).collect();
         let manages = |vote: &&Vote| managers.contains(&vote.member);
-        let wrong = now.votes.iter().skip(before.map_or(0, |before| before.votes.len())).find(manages);
+        let wrong = new_votes(now, before).find(manages);
         assert_eq!(wrong, None, "law 5: of a Member who has {key} in hand: {now:?}");
         if now.state == RequestState::Approved {
             let counts = |vote: &&Vote| !vote.struck && vote.decision == Decision::Approve && !manages(vote);

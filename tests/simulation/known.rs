@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign::domain::ids::*;
 use countersign::domain::orders::OrderStatus;
 use countersign::domain::text::{AssetCode, Symbol};
-use countersign::engine::approvals::{Initiator, Request, RequestState};
+use countersign::engine::approvals::{Initiator, Request, RequestState, Vote};
 use countersign::engine::deposits::DepositAddress;
 use countersign::engine::event::Event;
 use countersign::engine::exports::ExportChange;
@@ -132,4 +132,14 @@ pub fn asking_member(initiator: &Initiator) -> Option<MemberId> {
         Initiator::Member(id, _) => Some(*id),
         Initiator::ServiceUser(..) => None,
     }
+}
+
+/// Whether a request has this vote, struck or not.
+pub fn has_vote(request: &Request, vote: &Vote) -> bool {
+    request.votes.iter().any(|other| (other.member, other.at) == (vote.member, vote.at))
+}
+
+/// The votes that it did not have before; one may stand in the place of an earlier one.
+pub fn new_votes<'a>(now: &'a Request, before: Option<&'a Request>) -> impl Iterator<Item = &'a Vote> {
+    now.votes.iter().filter(move |vote| !before.is_some_and(|before| has_vote(before, vote)))
 }

@@ -19,7 +19,7 @@ use countersign::engine::withdrawals::{Withdrawal, WithdrawalStatus};
 use countersign::sequencer::Stamped;
 
 use super::keys::Keys;
-use super::known::asking_member;
+use super::known::{asking_member, has_vote, new_votes};
 
 /// Somebody's own id for something: it names one thing, for ever (rules 30, 37).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,7 +178,7 @@ impl Laws {
         let mut hands = now.votes.iter().map(|vote| vote.member).chain(asker);
         let foreign = hands.find(|member| self.members[member] != now.organization);
         assert_eq!(foreign, None, "a Member of another Organization has a hand in it: {now:?}");
-        let mut cast = now.votes.iter().skip(before.as_ref().map_or(0, |before| before.votes.len()));
+        let mut cast = new_votes(now, before.as_ref());
         let done = matches!(now.state, RequestState::Approved | RequestState::Executed);
         if done || cast.any(|vote| vote.decision == Decision::Approve) {
             assert!(at < now.expires_at, "rule 39: its time was over: {now:?}");
@@ -196,7 +196,12 @@ impl Laws {
         if let Some(before) = &before {
             let still = before.state == RequestState::Pending || *before == *now;
             assert!(still, "what has ended is decided again: {before:?}");
-            assert!(now.votes.len() >= before.votes.len(), "a vote is gone: {now:?}");
+            let gone = before.votes.iter().find(|old| {
+                let again = new_votes(now, Some(before)).any(|vote| vote.member == old.member);
+                let renewed = again && !old.struck && old.decision == Decision::Approve;
+                !(renewed || has_vote(now, old))
+            });
+            assert_eq!(gone, None, "a vote is gone, and not for one given anew: {now:?}");
         }
         let votes = now.votes.iter().filter(|vote| !vote.struck && vote.decision == Decision::Approve).count();
         match (now.state, &now.policy) {
