@@ -237,6 +237,12 @@ impl Withdrawals {
         all.filter(|listed| asset.is_none_or(|asset| asset == listed.asset)).cloned().collect()
     }
 
+    /// How many addresses an Organization has.
+    pub fn count_addresses(&self, organization: OrganizationId) -> usize {
+        let from = (organization, AssetId(0), String::new());
+        self.addresses.range(from..).take_while(|((of, _, _), _)| *of == organization).count()
+    }
+
     /// An open withdrawal.
     pub fn get(&self, id: WithdrawalId) -> Option<&Withdrawal> {
         self.transfers.get(id.0)

@@ -85,13 +85,13 @@ impl AddressChange {
     fn payload(&self, state: &State, organization: OrganizationId) -> Result<Canonical, Reject> {
         let (code, address) = match self {
             AddressChange::Add { asset, address } => {
-                if state.withdrawals.addresses(organization, None).len() >= ADDRESSES_MAX {
-                    return Err(Reject::of(Code::LimitReached));
-                }
                 check_form(state, asset, address)?;
                 let id = state.reference.find_asset(asset)?.id;
                 if state.withdrawals.listed(organization, id, &address.key).is_some() {
                     return Err(Reject::field(Code::Exists, "key", "choose another name"));
+                }
+                if state.withdrawals.count_addresses(organization) >= ADDRESSES_MAX {
+                    return Err(Reject::field(Code::LimitReached, "key", "remove an address first"));
                 }
                 (asset, address)
             }
