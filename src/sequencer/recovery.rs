@@ -35,6 +35,12 @@ pub enum RecoveryError {
         /// Up to where.
         at: u64,
     },
+    /// A snapshot's file is not what was written; the journal is sound up to there.
+    #[error("the snapshot at sequence {at} is damaged: remove it")]
+    Snapshot {
+        /// The snapshot's sequence.
+        at: u64,
+    },
     /// A money law does not hold in the replayed state.
     #[error("the ledger after sequence {at}: {why}")]
     Ledger {
@@ -100,9 +106,11 @@ pub async fn verify(reader: &JournalReader, snapshots: &Snapshots) -> Result<Ver
             let Some(oldest) = snapshots.pop_if(|snapshot| snapshot.seq == at) else { return Ok(()) };
             agreed += 1;
             let digest = replay.state.digest();
-            let same = oldest.chain == replay.chain && oldest.digest == digest;
-            // What the file says of itself, and what is in it.
-            if same && State::digest_of(&oldest.body) == digest { Ok(()) } else { Err(RecoveryError::Diverged { at }) }
+            if (oldest.chain, oldest.digest) != (replay.chain, digest) {
+                return Err(RecoveryError::Diverged { at });
+            }
+            let whole = State::digest_of(&oldest.body) == digest;
+            if whole { Ok(()) } else { Err(RecoveryError::Snapshot { at }) }
         })
         .await?;
     if let Some(beyond) = snapshots.pop() {

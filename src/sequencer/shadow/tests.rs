@@ -120,7 +120,7 @@ async fn damaged_snapshots_are_passed_over_and_the_journal_replayed() {
     let recovered = recover(&followed.reader(), &followed.snapshots()).await.unwrap();
     assert_eq!(Ending::of(&recovered), whole);
     let verified = verify(&followed.reader(), &followed.snapshots()).await;
-    assert!(matches!(verified, Err(RecoveryError::Diverged { at: 10 })), "{verified:?}");
+    assert!(matches!(verified, Err(RecoveryError::Snapshot { at: 10 })), "{verified:?}");
 }
 
 #[tokio::test]
