@@ -238,17 +238,17 @@ mod tests {
         let [renewed, another] =
             [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
         // Two keys that changed at the same time, as far as the clock of the file system tells: as one that is looked at
-        // while it is written.
-        let [own, other] = ["own", "other"].map(|name| dir.path().join(name));
-        let alike = (0..10_000).any(|_| {
-            for (path, issued) in [(&own, &renewed), (&other, &another)] {
-                let _ = std::fs::remove_file(path);
-                std::fs::write(path, issued.signing_key.serialize_pem()).unwrap();
-            }
-            let [own, other] = [&own, &other].map(|key| look(&Files { key: key.clone(), ..files.clone() }));
-            own == other
+        // while it is written. Each try has files of its own, for what was looked at is stamped more finely when it changes.
+        let alike = (0..10_000).find_map(|tried| {
+            let keys = [("own", &renewed), ("other", &another)].map(|(name, issued)| {
+                let path = dir.path().join(format!("{name}-{tried}"));
+                std::fs::write(&path, issued.signing_key.serialize_pem()).unwrap();
+                path
+            });
+            let [own, other] = keys.each_ref().map(|key| look(&Files { key: key.clone(), ..files.clone() }));
+            (own == other).then_some(keys)
         });
-        assert!(alike);
+        let [own, other] = alike.expect("two files can be written at the same time");
         let give = |key: &Path| {
             std::fs::remove_file(&files.key).unwrap();
             symlink(key, &files.key).unwrap();
