@@ -306,8 +306,7 @@ pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> C
 }
 
 /// Whether a Member may vote so on a pending request, and if not, why (rules 22, 23). Who has approved may do so anew where
-/// the approvals are enough under a policy that became looser since: it waits for the next one, and all may have voted
-/// (rule 20).
+/// the approvals are enough by now, as under a looser policy: it waits for the next one, and all may have voted (rule 20).
 pub fn may_vote(state: &State, request: &Request, member: MemberId, decision: Decision) -> Result<(), Reject> {
     let verdict = request.policy.as_ref().ok_or(Code::NotPending)?;
     let electorate = Electorate::now(state);

@@ -165,8 +165,7 @@ fn subscribe_account(
         return Err(Reject::field(Code::PermissionDenied, "channel", "the key's query end date has passed"));
     }
     let past = permit_past(caller.scopes, channel);
-    // Who may not see the past is given the snapshot wherever the ring is too short for an offset.
-    let items = account_items(state, now, caller.account, channel, open_orders || !past)?;
+    let items = account_items(state, now, caller.account, channel, open_orders)?;
     let mut warnings = Vec::new();
     if settings.query_dates.from.is_some() && channel != Operation::Balances {
         warnings.push("entries before the key's query start date are left out");

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::call::{Call, Continuation};
+use super::call::{Call, Continuation, Follow};
 use super::credentials::secret_text;
 use super::fan_out;
 use super::narrowing::{self, narrowed};
@@ -10,7 +10,7 @@ use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
 use super::past::NO_FILLS;
-use super::replay::Replay;
+use super::replay::{BROKEN_OFF, Replay};
 use super::rights::Holder;
 use super::ring::Item;
 use super::session::{End, Session};
@@ -125,13 +125,6 @@ impl Session {
         dates: Period,
     ) {
         let Some(following) = self.channels.get_mut(&channel).filter(|following| following.started) else { return };
-        if let Some(held) = following.held.as_mut().filter(|held| held.holds(item)) {
-            // No more than is at hand for those who come back and resume.
-            if !held.keep(item, self.gateway.limits.replay_ring) {
-                self.ending = Some(NO_FILLS);
-            }
-            return;
-        }
         // Other keys cause items too, and so does whoever an order trades with: their counters are their own.
         let own = item.stamped.by == self.principal.actor;
         let counts = own && following.options.ratecounter && channel == Operation::Executions;
@@ -142,6 +135,13 @@ impl Session {
             return;
         }
         if !narrowing::admits(&following.options, item, reference) {
+            return;
+        }
+        if let Some(held) = following.held.as_mut().filter(|held| held.holds(item)) {
+            // No more than is at hand for those who come back and resume.
+            if !held.keep(item, self.gateway.limits.replay_ring) {
+                self.ending = Some(NO_FILLS);
+            }
             return;
         }
         let fits = group
@@ -308,6 +308,11 @@ impl Session {
         let Some(following) = self.channels.get(&channel).filter(|following| following.number == follow.number) else {
             return self.ended_early(&call, follow, now);
         };
+        if follow.acknowledged && !self.sees_past(channel) {
+            // It was lost while the last page was written; the rest of the past may be told no more.
+            self.ending = Some(BROKEN_OFF);
+            return;
+        }
         let options = following.options.clone();
         let fills = fills.filter(|_| options.snap_trades == Some(true));
         if follow.too_old {
@@ -317,6 +322,10 @@ impl Session {
             warnings.push("entries before the key's query start date are left out");
         }
         match first {
+            First::TooOld => {
+                self.follow(call, Follow { from_offset: None, too_old: true, ..follow });
+                return self.submit(now);
+            }
             First::Past(owner) => {
                 return self.read_on(Replay { call, follow, owner, at, warnings, fills: fills.is_some() });
             }
@@ -326,8 +335,7 @@ impl Session {
         match first {
             First::Snapshot(view) => {
                 // Who resumes gets one only where the offset is too old, and then whatever the options say.
-                let resumes = follow.too_old || follow.from_offset.is_some();
-                if resumes || options.wants_snapshot(channel) {
+                if follow.too_old || options.wants_snapshot(channel) {
                     let reference = &self.gateway.directory.reference();
                     let mut data = String::new();
                     let view = narrowed(view, &options, reference, self.query_dates());
@@ -336,7 +344,7 @@ impl Session {
                 }
             }
             First::Replay(missed) => self.replay(channel, missed.into_iter()),
-            First::Past(_) => {}
+            First::Past(_) | First::TooOld => {}
         }
         if fan_out::takes(channel) && narrowing::takes_all(&options) {
             self.outlet.passes(Some(follow.number));

@@ -67,4 +67,7 @@ pub enum First {
     Replay(Vec<Item>),
     /// What was missed begins before the ring of this owner: history tells it first. Nobody follows yet.
     Past(Owner),
+    /// What was missed begins before the ring, and the past is not to be told: the snapshot is asked for instead. Nobody
+    /// follows yet.
+    TooOld,
 }

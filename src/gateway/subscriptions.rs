@@ -141,7 +141,7 @@ impl Subscriptions {
     /// its beginning and nothing more (rule 10).
     pub fn follow(&mut self, channel: Operation, follower: Follower, snapshot: Snapshot) -> Result<Started, Reject> {
         let Follower { outlet, member, follow: Follow { number, from_offset, .. } } = follower;
-        let Snapshot { owner, at, items, mut warnings, live, fills, past } = snapshot;
+        let Snapshot { owner, at, items, warnings, live, fills, past } = snapshot;
         let told = self.told;
         let channel = self.channel((owner, channel));
         // An earlier subscription whose end is still under way is replaced.
@@ -149,13 +149,10 @@ impl Subscriptions {
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
             None => First::Snapshot(items),
             Some(Ok(missed)) => First::Replay(missed),
-            Some(Err(Gap::TooOld)) if past => {
-                return Ok(Started { at, first: First::Past(owner), warnings, fills });
-            }
-            Some(Err(Gap::TooOld)) if from_offset == Some(0) => First::Replay(channel.ring.all(at)),
+            Some(Err(Gap::TooOld)) if !past && from_offset == Some(0) => First::Replay(channel.ring.all(at)),
             Some(Err(Gap::TooOld)) => {
-                warnings.insert(0, TOO_OLD);
-                First::Snapshot(items)
+                let first = if past { First::Past(owner) } else { First::TooOld };
+                return Ok(Started { at, first, warnings, fills });
             }
             Some(Err(Gap::Unknown)) => return Err(unknown_offset()),
         };
