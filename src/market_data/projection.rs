@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::book::{Change, Changed, Ladder, Levels, Queued, changes};
@@ -157,21 +156,24 @@ impl Projection {
 
     async fn run(
         mut self,
-        past: oneshot::Receiver<MarketPast>,
+        mut past: oneshot::Receiver<MarketPast>,
         mut incoming: Incoming,
         mut asked: mpsc::Receiver<Request>,
     ) {
-        let mut past = past.fuse();
+        let mut telling = true;
         let mut retry = tokio::time::interval(RETRY);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             // Batches, which may come faster than they can be told, are the last: they hold up neither who asks nor who waits.
             tokio::select! {
                 biased;
-                // Where it cannot be read, candles wait for the next start: those since this one alone would be wrong.
-                Ok(past) = &mut past => {
-                    self.remember(past);
-                    self.catch_up().await;
+                past = &mut past, if telling => {
+                    telling = false;
+                    // Where it cannot be read, candles wait for the next start: those since this one alone would be wrong.
+                    if let Ok(past) = past {
+                        self.remember(past);
+                        self.catch_up().await;
+                    }
                 }
                 _ = retry.tick() => self.catch_up().await,
                 request = asked.recv() => {
