@@ -238,7 +238,7 @@ async fn let_in(phase: &mut watch::Receiver<Phase>) -> Wave {
 /// Opens as often as it takes, within the patience of the scenario, counted from when all were let in again.
 async fn come_back(storm: &Storm, streams: &mut Streams, since: Instant) -> Result<Caller, LoadError> {
     loop {
-        // Who was sent away before it was told anything has missed all that there was.
+        // Who was sent away before it was told anything begins with the key's first.
         let from = streams.resume("executions").unwrap_or_default();
         let opened = open(storm, streams, Some(from)).await;
         let waited = since.elapsed();
