@@ -58,6 +58,9 @@ pub fn framed(messages: impl IntoIterator<Item = Message>) -> Vec<u8> {
     frames
 }
 
+/// Of what was not in the input.
+const OURS: i64 = -1;
+
 /// Lets a client send these frames. What it is sent is sound, and money is conserved. The methods that were carried out.
 fn converse(client: Client, asked: &BTreeSet<Operation>, frames: &[u8]) -> BTreeSet<String> {
     // Who subscribes to something may do so as it wants; everybody else follows all that it may, and is told what happens.
@@ -66,14 +69,14 @@ fn converse(client: Client, asked: &BTreeSet<Operation>, frames: &[u8]) -> BTree
         Operation::ALL.into_iter().filter(|of| !streams && of.row().kind == Kind::Stream && client.may_ask(*of));
     let symbol = |of: Operation| if of.row().public { r#","symbol":["BTC/USD"]"# } else { "" };
     let params = |of: Operation| format!(r#""channel":"{}"{}"#, of.name(), symbol(of));
-    let subscribe = |of| format!(r#"{{"method":"subscribe","params":{{{}}}}}"#, params(of));
+    let subscribe = |of| format!(r#"{{"method":"subscribe","req_id":{OURS},"params":{{{}}}}}"#, params(of));
     let mut all = framed(follows.map(|of| Message::text(subscribe(of))));
     all.extend_from_slice(frames);
     let (sent, state) = client.converse(&all);
     let mut done = BTreeSet::new();
     for text in texts(&sent, Role::Client) {
-        let Ok(Reply { method, success }) = serde_json::from_str(&text) else { panic!("no JSON: {text}") };
-        done.extend(method.filter(|_| success != Some(false)));
+        let Ok(Reply { method, req_id, success }) = serde_json::from_str(&text) else { panic!("no JSON: {text}") };
+        done.extend(method.filter(|_| success != Some(false) && req_id != Some(OURS)));
     }
     state.ledger.check().expect("money is conserved");
     assert!(asked.contains(&Operation::Halt) || state.halted.is_none(), "{:?}", state.halted);
@@ -84,5 +87,6 @@ fn converse(client: Client, asked: &BTreeSet<Operation>, frames: &[u8]) -> BTree
 #[derive(serde::Deserialize)]
 struct Reply {
     method: Option<String>,
+    req_id: Option<i64>,
     success: Option<bool>,
 }

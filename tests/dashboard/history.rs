@@ -135,6 +135,12 @@ async fn approved(world: &World, id: &str) {
 async fn what_ended_while_the_connection_was_lost_is_shown_also_when_it_was_lost_twice() {
     let mut world = World::new(&[key(ScopeSet::ALL)]).await;
     let (browser, id) = with_a_request_that_waits(&world).await;
+    let record = "globalThis.resumed = []; const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (text) {
+            if (text.includes('\"subscribe\"')) resumed.push(text.includes('\"from_offset\"'));
+            send.call(this, text);
+        };";
+    browser.eval(record).await;
     is_lost(&browser, &mut world).await;
     // It is lost again before it has resumed.
     browser.hold("subscribe").await;
@@ -144,6 +150,7 @@ async fn what_ended_while_the_connection_was_lost_is_shown_also_when_it_was_lost
     approved(&world, &id).await;
     browser.eval("tries[0]()").await;
     browser.held(2).await;
+    browser.until("return resumed.length === 2 && resumed.every(Boolean)").await;
     browser.answered(1).await;
     browser.wait("main .tag.approved").await;
     browser.close().await;
