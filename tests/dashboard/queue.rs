@@ -354,17 +354,23 @@ async fn chosen(browser: &Browser, id: &str, yes: bool) {
     assert_eq!(shown, json!([yes, yes, yes]), "selected, shown in full, and to be approved");
 }
 
-#[tokio::test]
-async fn the_bar_of_a_vote_covers_nothing_that_has_the_keyboard() {
-    let world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
+/// Bob's queue, with more of the bot's requests than a window shows.
+async fn crowded(world: &World, bot: &mut Client) -> Browser {
     let mut last = String::new();
     for _ in 0..30 {
-        last = asked(&mut bot, "1").await;
+        last = asked(bot, "1").await;
     }
     let browser = Browser::open(world.address).await;
     browser.sign_in("bob", 0).await;
     listed(&browser, &last, true).await;
+    browser
+}
+
+#[tokio::test]
+async fn the_bar_of_a_vote_covers_nothing_that_has_the_keyboard() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut bot = world.bot(1).await;
+    let browser = crowded(&world, &mut bot).await;
     browser.wait("input[data-select]").await.send_keys(" ").await.unwrap();
     let free = "const at = document.activeElement.getBoundingClientRect();
         return at.bottom <= document.querySelector('form.bar').getBoundingClientRect().top";
@@ -381,13 +387,7 @@ async fn a_row_that_is_drawn_anew_scrolls_nobody_back_to_it() {
     let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
     alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2, "otp": code(0)})).await;
     let first = asked(&mut bot, "1").await;
-    let mut last = String::new();
-    for _ in 0..30 {
-        last = asked(&mut bot, "1").await;
-    }
-    let browser = Browser::open(world.address).await;
-    browser.sign_in("bob", 0).await;
-    listed(&browser, &last, true).await;
+    let browser = crowded(&world, &mut bot).await;
     let row = format!("document.querySelector('[data-request={first}]')");
     browser.eval(&format!("{row}.focus(); scrollTo(0, document.documentElement.scrollHeight)")).await;
     let scrolled = browser.eval("return scrollY").await;
