@@ -8,6 +8,9 @@ use std::path::Path;
 use super::JournalReader;
 use super::journal::{Head, JournalError};
 
+/// Sequences stay below; what says otherwise is no head.
+const END: u64 = 1 << 45;
+
 /// Its name in the data directory.
 pub const HEAD_FILE: &str = "head";
 
@@ -61,7 +64,8 @@ fn parse(text: &str) -> Option<Head> {
     let (seq, hash) = text.strip_suffix('\n')?.split_once(' ')?;
     let mut digest = [0; 32];
     hex::decode_to_slice(hash, &mut digest).ok()?;
-    Some(Head { seq: seq.parse().ok()?, digest })
+    let seq = seq.parse().ok().filter(|seq| *seq < END)?;
+    Some(Head { seq, digest })
 }
 
 #[cfg(test)]
@@ -73,7 +77,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(HEAD_FILE);
         assert_eq!(read_head(&file).unwrap(), None);
-        for seq in [0, 7, u64::MAX] {
+        for seq in [0, 7, END - 1] {
             let head = Head { seq, digest: [seq as u8; 32] };
             write_head(dir.path(), head).unwrap();
             assert_eq!(read_head(&file).unwrap(), Some(head));
@@ -86,7 +90,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(HEAD_FILE);
         let whole = format!("7 {}\n", "ab".repeat(32));
-        for text in ["", "7", "7 abcd\n", "x 00\n", &whole[..whole.len() - 1], &format!("-{whole}")] {
+        let beyond = [END, i64::MAX as u64, u64::MAX].map(|seq| format!("{seq} {}\n", "00".repeat(32)));
+        let texts = ["", "7", "7 abcd\n", "x 00\n", &whole[..whole.len() - 1], &format!("-{whole}")];
+        for text in texts.into_iter().chain(beyond.iter().map(String::as_str)) {
             fs::write(&file, text).unwrap();
             assert_eq!(read_head(&file).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text:?}");
         }
