@@ -32,8 +32,11 @@ pub fn add_asset(t: &mut Transition<'_>, asked: &NewAsset) -> Result<Reply, Reje
     if reference.find_asset(&asked.code).is_ok() {
         return Err(Reject::field(Code::Exists, "asset", "choose another code"));
     }
-    if asked.decimals > DECIMALS_MAX || asked.display_decimals > asked.decimals {
-        return Err(Reject::invalid("decimals", "give at most 12, and no more of them for display"));
+    if asked.decimals > DECIMALS_MAX {
+        return Err(Reject::invalid("decimals", "give at most 12"));
+    }
+    if asked.display_decimals > asked.decimals {
+        return Err(Reject::invalid("display_decimals", "give no more than decimals"));
     }
     check_name("method", &asked.method)?;
     check_name("network", &asked.network)?;
@@ -78,8 +81,10 @@ fn checked_market(t: &Transition<'_>, asked: &NewMarket) -> Result<Market, Rejec
     if asked.price_decimals > PRICE_DECIMALS_MAX {
         return Err(Reject::invalid("price_decimals", "give at most 12"));
     }
-    if asked.maker_ppm > 1_000_000 || asked.taker_ppm > 1_000_000 {
-        return Err(Reject::invalid("taker_ppm", "give at most 1000000"));
+    for (ppm, field) in [(asked.maker_ppm, "maker_ppm"), (asked.taker_ppm, "taker_ppm")] {
+        if ppm > 1_000_000 {
+            return Err(Reject::invalid(field, "give at most 1000000"));
+        }
     }
     Ok(Market {
         id: MarketId::at(reference.markets().len()),

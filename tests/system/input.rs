@@ -254,3 +254,25 @@ async fn d1_03_a_close_frame_is_answered_and_no_data_comes_behind_the_answer() {
         assert!(told.ends_with(&[0x88, 2, 0x03, 0xe8]), "{}", String::from_utf8_lossy(&told));
     }
 }
+
+#[tokio::test]
+async fn an_asset_or_market_that_cannot_be_is_refused_with_the_field_that_is_wrong() {
+    let mut venue = World::new(&[]).await.venue().await;
+    let asset = json!({"asset": "SOL", "decimals": 8, "display_decimals": 5, "method": "m", "network": "n",
+        "withdrawal_min": "1", "withdrawal_fee": "0", "deposit_min": "1"});
+    let market = json!({"symbol": "USD/BTC", "price_decimals": 2, "qty_decimals": 2, "price_increment": "0.01",
+        "qty_min": "0.01", "cost_min": "0.01", "maker_ppm": 1_000, "taker_ppm": 2_000});
+    for (method, right, field, wrong) in [
+        ("add_asset", &asset, "decimals", 13),
+        ("add_asset", &asset, "display_decimals", 9),
+        ("add_market", &market, "price_decimals", 13),
+        ("add_market", &market, "qty_decimals", 13),
+        ("add_market", &market, "maker_ppm", 1_000_001),
+        ("add_market", &market, "taker_ppm", 1_000_001),
+    ] {
+        let mut asked = right.clone();
+        asked[field] = json!(wrong);
+        let refused = venue.refused(method, asked).await;
+        assert!(refused.starts_with(&format!("EGeneral:Invalid arguments:{field}:")), "{refused}");
+    }
+}
