@@ -154,6 +154,11 @@ impl Request {
     pub fn is_open(&self, now: Moment) -> bool {
         self.state == RequestState::Pending && now < self.expires_at
     }
+
+    /// Whether the Member asked for it.
+    pub fn is_by(&self, member: MemberId) -> bool {
+        self.initiator.id() == InitiatorId::Member(member)
+    }
 }
 
 /// The queue, and the last [`REQUESTS_ENDED_MAX`] ended requests of each Organization. Those that a Member gave a
@@ -280,11 +285,7 @@ pub fn unknown_request() -> Reject {
 pub fn may_view(members: &Members, request: &Request, member: MemberId) -> bool {
     let judged = request.policy.as_ref().map(|policy| policy.workflow);
     let views = |workflow| members.may(member, workflow, Permission::View);
-    views(request.workflow) || judged.is_some_and(views) || own(request, member)
-}
-
-fn own(request: &Request, member: MemberId) -> bool {
-    matches!(request.initiator, Initiator::Member(initiator, _) if initiator == member)
+    views(request.workflow) || judged.is_some_and(views) || request.is_by(member)
 }
 
 /// What a Member may do with a request at `now`: what the engine would take, given a fresh code. A freeze or a halt
@@ -301,7 +302,7 @@ pub fn can(state: &State, request: &Request, member: MemberId, now: Moment) -> C
         approve: goes_on && votes(Decision::Approve),
         reject: open && votes(Decision::Reject),
         execute: goes_on && may_execute(state, request, member).is_ok(),
-        cancel: own(request, member),
+        cancel: request.is_by(member),
     }
 }
 
@@ -329,13 +330,14 @@ pub fn may_execute(state: &State, request: &Request, member: MemberId) -> Result
     if !state.members.may(member, verdict.workflow, Permission::Execute) {
         return Err(not_eligible("Execute on the workflow and verified KYC are needed"));
     }
-    if request.change.governed().about() == Some(member) && !own(request, member) {
+    if request.change.governed().about() == Some(member) && !request.is_by(member) {
         return Err(not_eligible("a Member cannot decide on a request about themselves"));
     }
     Ok(())
 }
 
-fn not_eligible(why: &str) -> Reject {
+/// The refusal of a Member's decision on a request.
+pub(super) fn not_eligible(why: &str) -> Reject {
     Reject::field(Code::NotEligible, "request_id", why)
 }
 

@@ -1,7 +1,10 @@
 //! What moves a request: opening, votes, Execute, cancel, expiry. Immediate execution is the same path with
 //! nobody to wait for.
 
-use super::approvals::{Decision, Initiator, Request, RequestState, Vote, digest, may_execute, may_view, may_vote};
+use super::approvals::{
+    Decision, Initiator, InitiatorId, Request, RequestState, Vote, digest, may_execute, may_view, may_vote,
+    not_eligible, unknown_request,
+};
 use super::caller::MemberCaller;
 use super::command::{Ballot, Initiation};
 use super::electorate::Electorate;
@@ -16,7 +19,7 @@ use super::transition::Transition;
 use super::withdrawals::{self, Withdrawal};
 use super::workflows::{self, Asking, Change, Draft};
 use crate::access::workflow::Permission;
-use crate::domain::ids::{MemberId, OrganizationId, RequestId, ServiceUserId};
+use crate::domain::ids::{MemberId, OrganizationId, RequestId};
 use crate::domain::limits::{REQUEST_EXPIRY_US, REQUESTS_OPEN_MAX, VOTES_MAX};
 
 /// A governed change asked for by a Member.
@@ -201,7 +204,7 @@ fn check_ballots(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject
 fn ballot_request(t: &Transition<'_>, caller: MemberCaller, ballot: &Ballot) -> Result<Request, Reject> {
     let request = t.state().approvals.find(caller.organization, ballot.request)?;
     if !may_view(&t.state().members, request, caller.id) {
-        return Err(Reject::field(Code::UnknownRequest, "request_id", "name a request that you may view"));
+        return Err(unknown_request());
     }
     if !request.is_open(t.now()) {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
@@ -268,9 +271,11 @@ fn changed(t: &mut Transition<'_>, request: Request) -> Request {
 /// `cancel_request`: by its initiator.
 pub fn cancel(t: &mut Transition<'_>, caller: MemberCaller, id: RequestId) -> Result<Reply, Reject> {
     let request = t.state().approvals.find(caller.organization, id)?.clone();
-    match request.initiator {
-        Initiator::Member(member, _) if member == caller.id => {}
-        _ => return Err(Reject::field(Code::NotEligible, "request_id", "only its initiator can cancel it")),
+    if !may_view(&t.state().members, &request, caller.id) {
+        return Err(unknown_request());
+    }
+    if !request.is_by(caller.id) {
+        return Err(not_eligible("only its initiator can cancel it"));
     }
     if request.state != RequestState::Pending {
         return Err(Reject::field(Code::NotPending, "request_id", "it is decided already"));
@@ -287,21 +292,17 @@ pub fn end(t: &mut Transition<'_>, organization: OrganizationId, id: RequestId, 
     }
 }
 
-/// Cancels what a key that stopped, or lost Withdraw, has asked for (rule 9).
-pub fn cancel_of_service_user(t: &mut Transition<'_>, id: ServiceUserId) {
-    let organization = t.state().keys.service_user(id).organization;
+/// Cancels what somebody asked for who has left or may ask no more (rules 9, 22), but the request `by` which that happens.
+pub fn cancel_of(
+    t: &mut Transition<'_>,
+    organization: OrganizationId,
+    asker: InitiatorId,
+    by: Option<RequestId>,
+    why: &str,
+) {
     for request in t.state().approvals.pending(organization) {
-        if matches!(request.initiator, Initiator::ServiceUser(asked, _) if asked == id) {
-            finish(t, request, RequestState::Canceled, "its key stopped or lost Withdraw".to_owned());
-        }
-    }
-}
-
-/// Cancels what a Member who has left asked for (rule 22), but the request by which the Member leaves.
-pub fn cancel_of_member(t: &mut Transition<'_>, organization: OrganizationId, id: MemberId, by: RequestId) {
-    for request in t.state().approvals.pending(organization) {
-        if request.id != by && matches!(request.initiator, Initiator::Member(asked, _) if asked == id) {
-            finish(t, request, RequestState::Canceled, "its initiator has left".to_owned());
+        if Some(request.id) != by && request.initiator.id() == asker {
+            finish(t, request, RequestState::Canceled, why.to_owned());
         }
     }
 }

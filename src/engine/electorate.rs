@@ -1,6 +1,6 @@
 //! Who could vote on a request: now, or after a change of a Member that is only being considered.
 
-use super::approvals::{Decision, InitiatorId, Request, Vote};
+use super::approvals::{Decision, InitiatorId, Request, Vote, not_eligible};
 use super::members::Member;
 use super::policy::{Policy, Verdict};
 use super::reject::{Code, Reject};
@@ -24,16 +24,6 @@ impl<'a> Electorate<'a> {
         Electorate { state, changed: None, key: None }
     }
 
-    /// The Members once `changed` replaces its record.
-    pub fn after(state: &'a State, changed: &'a Member) -> Electorate<'a> {
-        Electorate { state, changed: Some(changed), key: None }
-    }
-
-    /// The Members once `key` replaces its record.
-    fn of_key(state: &'a State, key: &'a ServiceUser) -> Electorate<'a> {
-        Electorate { state, changed: None, key: Some(key) }
-    }
-
     fn record(&self, id: MemberId) -> &Member {
         self.changed.filter(|changed| changed.id == id).unwrap_or_else(|| self.state.members.member(id))
     }
@@ -46,23 +36,22 @@ impl<'a> Electorate<'a> {
 
     /// Why a Member's vote on a request does not count, if it does not (rules 22, 23, 27).
     pub fn admits(&self, request: &Request, verdict: &Verdict, member: MemberId) -> Result<(), Reject> {
-        let not_eligible = |why: &str| Err(Reject::field(Code::NotEligible, "request_id", why));
-        if request.initiator.id() == InitiatorId::Member(member) {
+        if request.is_by(member) {
             return Err(Reject::field(Code::OwnRequest, "request_id", "another Member must decide"));
         }
         if !self.record(member).may(verdict.workflow, Permission::Approve) {
-            return not_eligible("Approve on the workflow and verified KYC are needed");
+            return Err(not_eligible("Approve on the workflow and verified KYC are needed"));
         }
         let change = request.change.governed();
         if change.about() == Some(member) {
-            return not_eligible("a Member cannot decide on a request about themselves");
+            return Err(not_eligible("a Member cannot decide on a request about themselves"));
         }
         if verdict.exclude_key_managers && self.manages(request.initiator.id(), member) {
-            return not_eligible("a Member who manages the asking key cannot decide on its requests");
+            return Err(not_eligible("a Member who manages the asking key cannot decide on its requests"));
         }
         if change.last_resort(self.state, request.organization) == Some(member) && self.others(request, verdict, member)
         {
-            return not_eligible("the Member who froze cannot decide while another approver exists");
+            return Err(not_eligible("the Member who froze cannot decide while another approver exists"));
         }
         Ok(())
     }
@@ -81,12 +70,6 @@ impl<'a> Electorate<'a> {
         let asker = request.initiator.id();
         let approvers = self.approvers(request.organization, verdict.workflow);
         approvers.into_iter().any(|other| other != member && InitiatorId::Member(other) != asker)
-    }
-
-    /// The Members whose votes on a request count, whether they have voted or not.
-    pub fn voters(&self, request: &Request, verdict: &Verdict) -> Vec<MemberId> {
-        let approvers = self.approvers(request.organization, verdict.workflow);
-        approvers.into_iter().filter(|member| self.admits(request, verdict, *member).is_ok()).collect()
     }
 
     /// The Members who could vote on a withdrawal that somebody has yet to ask for.
@@ -143,7 +126,8 @@ impl<'a> Electorate<'a> {
     /// Whether the Members could still bring a request to its quorum.
     pub fn can_pass(&self, request: &Request, verdict: &Verdict) -> bool {
         let voted = |member: &MemberId| request.votes.iter().any(|vote| vote.member == *member && !vote.struck);
-        let open = self.voters(request, verdict).iter().filter(|member| !voted(member)).count();
+        let approvers = self.approvers(request.organization, verdict.workflow).into_iter();
+        let open = approvers.filter(|member| !voted(member) && self.admits(request, verdict, *member).is_ok()).count();
         let have = self.counted(request, verdict, Decision::Approve);
         u32::try_from(open).unwrap_or(u32::MAX).saturating_add(have) >= verdict.quorum
     }
@@ -152,7 +136,8 @@ impl<'a> Electorate<'a> {
 /// Refuses what would leave a policy that nobody can satisfy, or a pending request without enough approvers
 /// unless that is accepted (rule 23). Only what the change makes worse counts.
 pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> Result<(), Reject> {
-    let (now, after) = (Electorate::now(state), Electorate::after(state, changed));
+    let now = Electorate::now(state);
+    let after = Electorate { changed: Some(changed), ..now };
     for policy in state.policies.of(changed.organization) {
         let lacking = after.lacking(&policy);
         if lacking > now.lacking(&policy) {
@@ -168,7 +153,7 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
 /// As [`keeps_quorums`], where `key` is the record of a key that a Member takes in hand: from then on the Member's votes on
 /// its requests do not count (rule 22).
 pub fn keeps_approvers(state: &State, key: &ServiceUser, strand_pending: bool) -> Result<(), Reject> {
-    let after = Electorate::of_key(state, key);
+    let after = Electorate { key: Some(key), ..Electorate::now(state) };
     strands_nothing(state, key.organization, strand_pending, |request, verdict| after.can_pass(request, verdict))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::approvals::InitiatorId;
 use super::caller::MemberCaller;
 use super::command::Invitee;
 use super::decisions;
@@ -340,7 +341,7 @@ pub fn put(t: &mut Transition<'_>, member: Member, by: RequestId) {
     }
     decisions::strike_votes(t, organization);
     if status == MemberStatus::Removed {
-        decisions::cancel_of_member(t, organization, id, by);
+        decisions::cancel_of(t, organization, InitiatorId::Member(id), Some(by), "its initiator has left");
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::approvals::InitiatorId;
 use super::caller::{Caller, ServiceCaller};
 use super::event::Event;
 use super::nonces::Nonces;
@@ -410,7 +411,7 @@ pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: 
 /// Brings a changed record into force, with everything that follows from it in the same journal entry
 /// (rule 9): a key that stopped loses orders and pending withdrawals, one without Withdraw the latter.
 pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChange) {
-    let (id, account) = (user.id, user.account);
+    let (id, organization, account) = (user.id, user.organization, user.account);
     let cancels = user.has_stopped() && user.settings.on_stop == OnStop::Cancel;
     let asks = user.may_have_requests();
     t.emit(Event::ServiceUserChanged { service_user: Box::new(user), change });
@@ -418,7 +419,8 @@ pub fn change(t: &mut Transition<'_>, user: ServiceUser, change: ServiceUserChan
         trading::cancel_owned_by(t, account, id, CancelReason::KeyStopped);
     }
     if !asks {
-        decisions::cancel_of_service_user(t, id);
+        let asker = InitiatorId::ServiceUser(id);
+        decisions::cancel_of(t, organization, asker, None, "its key stopped or lost Withdraw");
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use countersign::access::scope::ScopeSet;
+use countersign::access::workflow::{Permission, Permissions, Workflow};
+use countersign::domain::ids::RequestId;
+use countersign::engine::members::Kyc;
 use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::client::{Client, PASSWORD, ballot, code, http};
-use super::world::{World, key};
+use super::world::{Person, World, key};
 
 /// The digest as a page makes it: SHA-256 of the canonical JSON of what the Member sees (rule 24).
 fn digest(organization: &str, request: &Value) -> String {
@@ -197,4 +200,38 @@ async fn earn_and_deposits_are_immediate() {
     assert_eq!(bot.item("deposits", |item| item["txid"] == "t-1").await["refid"], credited["refid"]);
     let balances = bot.call("get_balances", json!({})).await;
     assert_eq!(balances["balances"][1]["balance"].to_string(), "100.5");
+}
+
+#[tokio::test]
+async fn a_member_resumes_with_what_may_be_viewed_and_nothing_else() {
+    let mut only = Permissions::none();
+    only.grant(Workflow::InitiateWithdrawal, Permission::Approve);
+    let mut people = super::world::people();
+    people.push(Person { name: "erin".to_owned(), permissions: only, kyc: Kyc::Verified });
+    let world = World::peopled(&[key(ScopeSet::ALL)], &people).await;
+    let (mut alice, mut bot, mut erin) = (world.member("alice").await, world.bot(1).await, world.member("erin").await);
+    erin.subscribe("approvals").await;
+    let first = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
+    let seen = erin.item("approvals", |item| item["request_id"] == first["request_id"]).await;
+    let policy = json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)});
+    let hidden = alice.call("set_policy", policy).await;
+    let second = bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "2"})).await;
+    let mut again = Client::member(world.address, "erin@acme.test", 1).await.unwrap();
+    let from = json!({"channel": "approvals", "from_offset": seen["offset"]});
+    again.call("subscribe", from).await;
+    let frame = again.frame("approvals").await;
+    let ids: Vec<&Value> = frame["data"].as_array().unwrap().iter().map(|item| &item["request_id"]).collect();
+    assert_eq!(ids, [&second["request_id"]], "the change of a policy is not hers to see");
+    assert_eq!(alice.call("request_info", json!({"request_id": hidden["request_id"]})).await["state"], "executed");
+    // Not even whether it is there: the first event asked for nothing.
+    let (hidden_id, none) = (&hidden["request_id"], json!(RequestId(1).to_string()));
+    for method in ["request_info", "cancel_request"] {
+        let refused = again.refused(method, json!({"request_id": hidden_id})).await;
+        assert!(refused.starts_with("EGovernance:Unknown request"), "{method}: {refused}");
+        assert_eq!(refused, again.refused(method, json!({"request_id": none})).await, "{method}");
+    }
+    let ballots = [hidden_id, &none].map(|id| json!({"request_id": id, "digest": hidden["digest"]}));
+    let votes = again.call("approve", json!({"requests": ballots, "otp": code(0)})).await;
+    assert!(votes["requests"][0]["error"].as_str().unwrap().starts_with("EGovernance:Unknown request"), "{votes}");
+    assert_eq!(votes["requests"][0]["error"], votes["requests"][1]["error"]);
 }
