@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::decimal::write_units;
 use crate::domain::ids::OrderId;
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
@@ -184,35 +183,23 @@ impl Levels {
         std::mem::take(&mut self.changes)
     }
 
-    /// CRC-32 over the ten best asks, then bids, written with the market's decimals.
-    pub fn checksum(&self, price_decimals: u8, qty_decimals: u8) -> u32 {
-        let mut text = String::with_capacity(512);
-        let levels = |side| self.best(side, CHECKSUM_LEVELS);
-        for (price, qty, _) in levels(Side::Sell).chain(levels(Side::Buy)) {
-            digits(&mut text, price.0, price_decimals);
-            digits(&mut text, qty.0, qty_decimals);
-        }
-        crc32fast::hash(text.as_bytes())
+    /// CRC-32 over the ten best asks, then bids.
+    pub fn checksum(&self) -> u32 {
+        let levels = |side| self.best(side, CHECKSUM_LEVELS).map(|(price, qty, _)| (price, qty));
+        crc32(levels(Side::Sell).chain(levels(Side::Buy)))
     }
 
     /// The same over every order of those levels, in the order of its queue.
-    pub fn order_checksum(&self, price_decimals: u8, qty_decimals: u8) -> u32 {
-        let mut text = String::with_capacity(2_048);
-        let orders = |side| self.orders(side, CHECKSUM_LEVELS);
-        for order in orders(Side::Sell).chain(orders(Side::Buy)) {
-            digits(&mut text, order.price.0, price_decimals);
-            digits(&mut text, order.qty.0, qty_decimals);
-        }
-        crc32fast::hash(text.as_bytes())
+    pub fn order_checksum(&self) -> u32 {
+        let orders = |side| self.orders(side, CHECKSUM_LEVELS).map(|order| (order.price, order.qty));
+        crc32(orders(Side::Sell).chain(orders(Side::Buy)))
     }
 }
 
-/// A number without its point and leading zeros.
-fn digits(out: &mut String, units: i64, decimals: u8) {
-    let mut written = String::new();
-    write_units(&mut written, units, decimals);
-    written.retain(|c| c != '.');
-    out.push_str(written.trim_start_matches('0'));
+/// Of numbers above zero. Written with the market's decimals, but without point and leading zeros, they are their units.
+fn crc32(all: impl Iterator<Item = (Price, Quantity)>) -> u32 {
+    let text: String = all.flat_map(|(price, qty)| [price.0, qty.0]).map(|units| units.to_string()).collect();
+    crc32fast::hash(text.as_bytes())
 }
 
 /// What takes a client from one ladder to the next: levels that are new or changed, and levels that are gone
@@ -263,7 +250,7 @@ mod tests {
             let (price, qty) = (Price(price), Quantity(qty));
             levels.book.insert(Queued { id: OrderId(id), side, price, qty, at: Moment(0) }, true);
         }
-        assert_eq!(levels.checksum(1, 8), 3_310_070_434);
+        assert_eq!(levels.checksum(), 3_310_070_434);
     }
 
     #[test]

@@ -335,7 +335,7 @@ impl Projection {
             return None;
         }
         let of = self.reference.market(id);
-        Some(frames::book(of, false, (&bids, &asks), levels.checksum(of.price_decimals, of.qty_decimals), self.at))
+        Some(frames::book(of, false, (&bids, &asks), levels.checksum(), self.at))
     }
 
     /// Changes at prices that followers of this depth saw before; and every order of a level that has come into it.
@@ -357,8 +357,7 @@ impl Projection {
         if sides.0.is_empty() && sides.1.is_empty() {
             return None;
         }
-        let checksum = levels.order_checksum(of.price_decimals, of.qty_decimals);
-        Some(frames::level3(of, false, sides, checksum, self.at))
+        Some(frames::level3(of, false, sides, levels.order_checksum(), self.at))
     }
 
     /// All candles that are kept, or those that the last trades went into.
@@ -405,16 +404,14 @@ impl Projection {
             Operation::Trade if market.tape.prints().next().is_none() => return None,
             Operation::Book => {
                 let (bids, asks) = &market.sent[&topic.depth];
-                let checksum = market.levels.checksum(of.price_decimals, of.qty_decimals);
-                frames::book(of, true, (bids, asks), checksum, self.at)
+                frames::book(of, true, (bids, asks), market.levels.checksum(), self.at)
             }
             Operation::Ohlc => self.ohlc(id, topic.depth, true),
             Operation::Level3 => {
                 let levels = &market.levels;
                 let queued = |order| frames::queued(of, order, None);
                 let side = |side| levels.orders(side, topic.depth).map(queued).collect();
-                let checksum = levels.order_checksum(of.price_decimals, of.qty_decimals);
-                frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), checksum, self.at)
+                frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), levels.order_checksum(), self.at)
             }
             Operation::Trade => frames::trades(of, true, market.tape.prints()),
             _ => self.ticker(id, true),
