@@ -22,8 +22,6 @@ use tokio::task::JoinHandle;
 use crate::background::Background;
 use crate::config::Config;
 use crate::dashboard;
-use crate::domain::ids::Seq;
-use crate::domain::prints::MarketPast;
 use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::gateway::activity;
@@ -40,12 +38,12 @@ use crate::gateway::release::Feeds;
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::{fan_out, frame, handshake, health, private, public, sign_in};
-use crate::history::{self, History};
+use crate::history;
 use crate::market_data;
 use crate::sequencer::recovery::RecoveryError;
 use crate::storage::history::HistoryError;
 use crate::storage::journal::JournalError;
-use crate::storage::{JournalReader, Storage, make_private};
+use crate::storage::{Storage, make_private};
 
 /// How long a stop waits until history has written what was released.
 const HISTORY_WAIT: Duration = Duration::from_secs(5);
@@ -122,6 +120,10 @@ pub struct Server {
 
 impl Server {
     /// Recovers, runs the first tick and opens the port.
+    ///
+    /// # Errors
+    /// When what is stored cannot be read or is not sound, another process has it, the master key opens nothing in it, or
+    /// the port or the certificate cannot be had.
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
         let Plan { config, master, genesis } = plan;
         let certificate = certificate(&config)?;
@@ -148,7 +150,10 @@ impl Server {
         try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
-        let (history, past, projecting) = open_history(&config, &storage, journal, history_batches, seq).await?;
+        let kept = Duration::from_secs(config.limits.replay_s as u64);
+        // Replays read the journal beside the projector.
+        let journals = (journal, storage.reader().await?);
+        let (history, past, projecting) = history::start(&storage, journals, history_batches, kept, seq).await?;
         let dashboards = Background::start("dashboards").map_err(ServerError::Thread)?;
         let fan_out = dashboards.handle().spawn(fan_out::run(Arc::clone(&directory), fanned_out));
         let market_data = market_data::start(market, past, market_batches, frame::shared, wall_clock);
@@ -306,18 +311,6 @@ fn try_master_key(master: &MasterKey, directory: &Directory) -> Result<(), Serve
     let first = directory.keys(|keys| keys.venue_keys().first().cloned());
     let opens = first.is_none_or(|key| master.open(key.api_key.as_bytes(), &key.secret_sealed).is_ok());
     if opens { Ok(()) } else { Err(ServerError::MasterKey) }
-}
-
-/// Starts the history, whose replays read the journal beside the projector. The past of the markets is as of `seq`.
-async fn open_history(
-    config: &Config,
-    storage: &Storage,
-    journal: JournalReader,
-    incoming: history::Incoming,
-    seq: Seq,
-) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), ServerError> {
-    let kept = Duration::from_secs(config.limits.replay_s as u64);
-    Ok(history::start(storage, (journal, storage.reader().await?), incoming, kept, seq).await?)
 }
 
 /// The wall clock, in microseconds; before 1970 it is 1970.

@@ -18,7 +18,7 @@ pub enum Actor {
     Member(MemberId),
     /// A venue operator's key.
     Venue(VenueKeyId),
-    /// The server itself: `Tick` and the genesis command.
+    /// The server itself: what it does unasked.
     Server,
 }
 

@@ -45,7 +45,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     if let Some(file) = options.ready_file.as_deref() {
         remove(file).map_err(at(file))?;
     }
-    let scratch = Scratch::new(options.data.as_deref())?;
+    let scratch = Scratch::new(options.data.as_deref());
     let dir = scratch.dir.clone();
     std::fs::create_dir_all(&dir).map_err(at(&dir))?;
     let kept = Credentials::load(&dir)?;
@@ -145,14 +145,14 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(named: Option<&Path>) -> Result<Scratch, Failure> {
-        Ok(match named {
+    fn new(named: Option<&Path>) -> Scratch {
+        match named {
             Some(dir) => Scratch { dir: dir.to_owned(), remove: false },
             None => {
                 let name = format!("countersign-demo-{:016x}", rand::random::<u64>());
                 Scratch { dir: std::env::temp_dir().join(name), remove: true }
             }
-        })
+        }
     }
 }
 

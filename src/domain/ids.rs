@@ -131,7 +131,7 @@ sequenced! {
     RequestId, b'R';
     /// A withdrawal's `refid`: the sequence of the event that created it.
     WithdrawalId, b'F';
-    /// A deposit's `refid`: the sequence of the event that credited it.
+    /// A deposit's `refid`: the sequence of the event that first told of it.
     DepositId, b'D';
     /// An Earn operation: the sequence of its event.
     EarnOperationId, b'E';

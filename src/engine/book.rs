@@ -3,6 +3,7 @@
 //! whole orders in it; market data, what it shows of them; both note by id in which slot each is.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 
 use crate::domain::money::{Price, Quantity};
 use crate::domain::orders::{Order, Side};
@@ -78,12 +79,12 @@ impl<T: Resting> Book<T> {
         self.entries[slot.0 as usize].order.as_ref()
     }
 
-    /// Reads all that taking an order out will look at; the result means nothing.
-    pub fn reads(&self, slot: Slot) -> bool {
+    /// Reads ahead all that taking an order out will look at.
+    pub fn prefetch(&self, slot: Slot) {
         let entry = &self.entries[slot.0 as usize];
         let rests = |slot: u32| self.entries.get(slot as usize).is_some_and(|entry| entry.rests);
         let order = |order: &T| order.place().is_some() && order.visible() != Quantity::ZERO;
-        rests(entry.before) ^ rests(entry.after) ^ entry.order.as_ref().is_some_and(order)
+        black_box(rests(entry.before) ^ rests(entry.after) ^ entry.order.as_ref().is_some_and(order));
     }
 
     /// The orders that an incoming order of `side` meets, in price-time priority.
@@ -133,17 +134,16 @@ impl<T: Resting> Book<T> {
         self.link(slot.0);
     }
 
-    /// Replaces an open order by what it is after an event that leaves it its place. Returns it as it was.
-    pub fn replace(&mut self, slot: Slot, order: T) -> Option<T> {
+    /// Replaces an open order by what it is after an event that leaves it its place.
+    pub fn replace(&mut self, slot: Slot, order: T) {
         let (place, now) = (order.place(), order.visible());
         let entry = &mut self.entries[slot.0 as usize];
-        let before = entry.order.replace(order)?;
+        let Some(before) = entry.order.replace(order) else { return };
         if let Some((side, price)) = place.filter(|_| entry.rests && before.visible() != now)
             && let Some(level) = self.side_mut(side).get_mut(&price)
         {
             level.change(now, before.visible());
         }
-        Some(before)
     }
 
     /// Takes an order out that has ended. Returns it as it was.
@@ -155,14 +155,13 @@ impl<T: Resting> Book<T> {
     }
 
     /// Replaces an open order whose place in the book changes with it: taken out, and put at the end of its
-    /// level if `rests`. Returns it as it was.
-    pub fn move_to(&mut self, slot: Slot, order: T, rests: bool) -> Option<T> {
+    /// level if `rests`.
+    pub fn move_to(&mut self, slot: Slot, order: T, rests: bool) {
         self.unlink(slot.0);
-        let before = self.entries[slot.0 as usize].order.replace(order);
+        self.entries[slot.0 as usize].order = Some(order);
         if rests {
             self.link(slot.0);
         }
-        before
     }
 
     fn link(&mut self, slot: u32) {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::index::{Named, Names, PREFETCH_MAX, Spot};
+use super::index::{Keyed, Names, PREFETCH_MAX, Spot};
 use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::CLIENT_ORDER_ID_KEPT_US;
 use crate::domain::money::{Price, Quantity};
@@ -65,10 +65,10 @@ struct Given {
     until: Moment,
 }
 
-impl Named for Given {
-    type Name = Key;
+impl Keyed for Given {
+    type Key = Key;
 
-    fn name(&self) -> &Key {
+    fn key(&self) -> &Key {
         &self.key
     }
 }

@@ -71,12 +71,12 @@ impl Hasher for Consecutive {
 type Seed = std::hash::RandomState;
 
 /// Something that a client has named.
-pub trait Named {
-    /// What it is named with.
-    type Name: Hash + Eq;
+pub trait Keyed {
+    /// What it is found by.
+    type Key: Hash + Eq;
 
-    /// Its name.
-    fn name(&self) -> &Self::Name;
+    /// Its key.
+    fn key(&self) -> &Self::Key;
 }
 
 /// Where something named is kept until it is forgotten.
@@ -118,9 +118,9 @@ impl<T> Default for Names<T> {
     }
 }
 
-impl<T: Named> Names<T> {
+impl<T: Keyed> Names<T> {
     /// What a name stands for.
-    pub fn get(&self, name: &T::Name) -> Option<&T> {
+    pub fn get(&self, name: &T::Key) -> Option<&T> {
         self.at(self.find(name)?)
     }
 
@@ -131,13 +131,13 @@ impl<T: Named> Names<T> {
     }
 
     /// Where what a name stands for lies.
-    pub fn find(&self, name: &T::Name) -> Option<Spot> {
+    pub fn find(&self, name: &T::Key) -> Option<Spot> {
         self.find_hashed(self.hash(name), name)
     }
 
     /// Reads what [`find`](Names::find) reads first for each of these names: first all hashes, then the tables, so that no
     /// look-up waits for the one before it.
-    pub fn prefetch(&self, names: impl Iterator<Item = T::Name>) {
+    pub fn prefetch(&self, names: impl Iterator<Item = T::Key>) {
         let hashes: ArrayVec<u32, PREFETCH_MAX> = names.map(|name| self.hash(&name)).take(PREFETCH_MAX).collect();
         for hash in hashes {
             black_box(self.tables[table(hash)].find(spread(hash), |_| false));
@@ -146,8 +146,8 @@ impl<T: Named> Names<T> {
 
     /// Lets its name stand for this from now on. Returns where it is, and what the name stood for before.
     pub fn insert(&mut self, thing: T) -> (Spot, Option<T>) {
-        let hash = self.hash(thing.name());
-        if let Some(spot) = self.find_hashed(hash, thing.name()) {
+        let hash = self.hash(thing.key());
+        if let Some(spot) = self.find_hashed(hash, thing.key()) {
             return (spot, self.place(spot).replace(thing));
         }
         let spot = self.free.pop().unwrap_or_else(|| self.fresh());
@@ -159,7 +159,7 @@ impl<T: Named> Names<T> {
     /// Forgets what lies there.
     pub fn remove(&mut self, spot: Spot) {
         let Some(thing) = self.place(spot).take() else { return };
-        let hash = self.hash(thing.name());
+        let hash = self.hash(thing.key());
         if let Ok(entry) = self.tables[table(hash)].find_entry(spread(hash), |(_, other)| *other == spot) {
             entry.remove();
         }
@@ -190,13 +190,13 @@ impl<T: Named> Names<T> {
         Spot(u32::try_from(place).expect("open and recent orders are limited far below 2^32"))
     }
 
-    fn find_hashed(&self, hash: u32, name: &T::Name) -> Option<Spot> {
-        let is = |entry: &(u32, Spot)| entry.0 == hash && self.at(entry.1).is_some_and(|thing| thing.name() == name);
+    fn find_hashed(&self, hash: u32, name: &T::Key) -> Option<Spot> {
+        let is = |entry: &(u32, Spot)| entry.0 == hash && self.at(entry.1).is_some_and(|thing| thing.key() == name);
         self.tables[table(hash)].find(spread(hash), is).map(|(_, spot)| *spot)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
-    fn hash(&self, name: &T::Name) -> u32 {
+    fn hash(&self, name: &T::Key) -> u32 {
         self.seed.hash_one(name) as u32
     }
 }
@@ -217,10 +217,10 @@ mod tests {
 
     struct Thing(u64);
 
-    impl Named for Thing {
-        type Name = u64;
+    impl Keyed for Thing {
+        type Key = u64;
 
-        fn name(&self) -> &u64 {
+        fn key(&self) -> &u64 {
             &self.0
         }
     }

@@ -2,7 +2,6 @@
 //! in [`trading`](super::trading).
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -85,21 +84,19 @@ impl Orders {
                     self.books[market.index()].rest(slot);
                 }
             }
-            Event::OrderCanceled { order, .. } => self.replace(at, order, reference, ledger),
+            Event::OrderCanceled { order, .. } | Event::TriggerMoved(order) => {
+                self.replace(at, order, reference, ledger)
+            }
             Event::OrderActivated { order, rests } => self.move_to(at, order, *rests, reference, ledger),
-            Event::OrderAmended { order, place } => match place {
-                Place::Kept => {
-                    // What is hidden in a queue may change, and nobody is told.
-                    if self.get(order.id).is_some_and(|before| before.visible() != order.visible()) {
-                        self.requeued.insert(order.id, at);
-                    }
-                    self.replace(at, order, reference, ledger);
+            Event::OrderAmended { order, place: Place::Kept } => {
+                // What is hidden in a queue may change, and nobody is told.
+                if self.get(order.id).is_some_and(|before| before.visible() != order.visible()) {
+                    self.requeued.insert(order.id, at);
                 }
-                Place::Back => self.move_to(at, order, true, reference, ledger),
-                Place::Off => self.move_to(at, order, false, reference, ledger),
-            },
+                self.replace(at, order, reference, ledger);
+            }
+            Event::OrderAmended { order, place } => self.move_to(at, order, *place == Place::Back, reference, ledger),
             Event::OrderRefilled(order) => self.move_to(at, order, true, reference, ledger),
-            Event::TriggerMoved(order) => self.replace(at, order, reference, ledger),
             _ => {}
         }
     }
@@ -124,7 +121,7 @@ impl Orders {
     pub fn prefetch(&self, ids: impl Iterator<Item = OrderId>) {
         let places: ArrayVec<_, PREFETCH_MAX> = ids.filter_map(|id| self.places.get(id)).take(PREFETCH_MAX).collect();
         for (market, slot) in places {
-            black_box(self.books[market.index()].reads(slot));
+            self.books[market.index()].prefetch(slot);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What may be read, and the answers. Queries ride the sequencer's queue and are answered with their
 //! batch, so nobody reads what is not durable (rule 40).
 
-use super::approvals::{InitiatorId, Request, RequestState};
+use super::approvals::{Request, RequestState};
 use super::command::OrderRef;
 use super::deposits::Deposit;
 use super::exports::Export;
@@ -175,19 +175,6 @@ impl OrderFilter {
             && self.order_userref.is_none_or(|group| order.userref == Some(group))
             && self.period.holds(order.opened_at)
     }
-}
-
-/// A withdrawal that is only being considered.
-#[derive(Clone, Copy, Debug)]
-pub struct Planned<'a> {
-    /// Whose.
-    pub organization: OrganizationId,
-    /// From which account.
-    pub account: AccountId,
-    /// What is withdrawn, and where to.
-    pub change: &'a WithdrawalChange,
-    /// Who would ask.
-    pub initiator: InitiatorId,
 }
 
 /// Leave to read the audit log of an Organization.

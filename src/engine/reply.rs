@@ -55,7 +55,7 @@ pub enum Reply {
         /// The other.
         original: OrderId,
     },
-    /// `cancel_order`: the orders canceled.
+    /// The orders canceled.
     Canceled(Vec<OrderId>),
     /// `cancel_all_orders_after`
     Switch {

@@ -7,7 +7,7 @@ use super::query::Owner;
 use super::withdrawals::WithdrawalStatus;
 use crate::access::operation::Operation;
 use crate::access::workflow::Workflow;
-use crate::domain::ids::{AccountId, Seq};
+use crate::domain::ids::Seq;
 use crate::domain::limits::DEPOSIT_POOL_LOW;
 use crate::domain::orders::OrderStatus;
 use crate::domain::time::Moment;
@@ -33,8 +33,7 @@ pub struct Route {
 }
 
 impl Route {
-    fn of(account: AccountId, channel: Operation, index: u8) -> Route {
-        let owner = Owner::Account(account);
+    fn of(owner: Owner, channel: Operation, index: u8) -> Route {
         Route { owner, channel, index, workflow: None, is_fill: false, is_step: false }
     }
 
@@ -48,7 +47,7 @@ impl Route {
 pub fn routes(seq: Seq, at: Moment, event: &Event, tell: &mut dyn FnMut(Route)) {
     match event {
         Event::OrderPlaced { order, .. } => {
-            let route = Route::of(order.account, Operation::Executions, 0);
+            let route = Route::of(Owner::Account(order.account), Operation::Executions, 0);
             tell(Route { is_step: true, ..route });
             if order.status != OrderStatus::PendingNew {
                 tell(Route { index: 1, ..route });
@@ -56,50 +55,47 @@ pub fn routes(seq: Seq, at: Moment, event: &Event, tell: &mut dyn FnMut(Route)) 
         }
         Event::OrderActivated { order, .. } => {
             let is_step = order.trigger().is_some_and(|trigger| trigger.fired.is_some());
-            tell(Route { is_step, ..Route::of(order.account, Operation::Executions, 0) });
+            tell(Route { is_step, ..Route::of(Owner::Account(order.account), Operation::Executions, 0) });
         }
         Event::OrderAmended { order, .. } | Event::OrderRefilled(order) | Event::TriggerMoved(order) => {
-            tell(Route { is_step: true, ..Route::of(order.account, Operation::Executions, 0) });
+            tell(Route { is_step: true, ..Route::of(Owner::Account(order.account), Operation::Executions, 0) });
         }
         Event::Traded(trade) => {
             sides(&trade.maker, 0, tell);
             sides(&trade.taker, TAKER_TRADE, tell);
         }
-        Event::OrderCanceled { order, .. } => tell(Route::of(order.account, Operation::Executions, 0)),
+        Event::OrderCanceled { order, .. } => tell(Route::of(Owner::Account(order.account), Operation::Executions, 0)),
         Event::WithdrawalChanged { withdrawal, .. } => {
-            let route = Route::of(withdrawal.account, Operation::Withdrawals, 0);
-            tell(route);
+            tell(Route::of(Owner::Account(withdrawal.account), Operation::Withdrawals, 0));
             let status = withdrawal.status;
             if !matches!(status, WithdrawalStatus::Initial | WithdrawalStatus::Canceled) {
-                tell(Route { owner: Owner::Venue, channel: Operation::Custody, ..route });
+                tell(Route::of(Owner::Venue, Operation::Custody, 0));
             }
         }
-        Event::DepositChanged { deposit, .. } => tell(Route::of(deposit.account, Operation::Deposits, 0)),
-        Event::DepositAddressAssigned { account, left, .. } if is_low(*left) => {
-            tell(Route { owner: Owner::Venue, ..Route::of(*account, Operation::Custody, 0) });
+        Event::DepositChanged { deposit, .. } => {
+            tell(Route::of(Owner::Account(deposit.account), Operation::Deposits, 0))
         }
-        Event::Earned { operation, .. } => tell(Route::of(operation.account, Operation::Earn, 0)),
+        // The pool is to be filled soon.
+        Event::DepositAddressAssigned { left, .. } if (*left as usize) < DEPOSIT_POOL_LOW => {
+            tell(Route::of(Owner::Venue, Operation::Custody, 0));
+        }
+        Event::Earned { operation, .. } => tell(Route::of(Owner::Account(operation.account), Operation::Earn, 0)),
         Event::RequestChanged { request, .. } => {
             let owner = Owner::Organization(request.organization);
             let workflow = Some(request.workflow);
-            tell(Route { owner, workflow, ..Route::of(AccountId(1), Operation::Approvals, 0) });
+            tell(Route { workflow, ..Route::of(owner, Operation::Approvals, 0) });
         }
         _ => {}
     }
     for entry in entries(seq, at, event) {
         let (_, index) = Seq::of_offset(entry.id.0);
-        tell(Route::of(entry.account, Operation::Balances, index));
-        tell(Route::of(entry.account, Operation::Ledger, index));
+        tell(Route::of(Owner::Account(entry.account), Operation::Balances, index));
+        tell(Route::of(Owner::Account(entry.account), Operation::Ledger, index));
     }
 }
 
-/// Whether a pool of deposit addresses is to be filled soon.
-fn is_low(left: u32) -> bool {
-    usize::try_from(left).is_ok_and(|left| left < DEPOSIT_POOL_LOW)
-}
-
 fn sides(fill: &Fill, first: u8, tell: &mut dyn FnMut(Route)) {
-    let route = Route::of(fill.order.account, Operation::Executions, first);
+    let route = Route::of(Owner::Account(fill.order.account), Operation::Executions, first);
     tell(Route { is_fill: true, is_step: true, ..route });
     if fill.order.status == OrderStatus::Filled {
         tell(Route { index: first + 1, ..route });

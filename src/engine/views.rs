@@ -9,7 +9,7 @@ use super::electorate::Electorate;
 use super::exports;
 use super::holdings;
 use super::query::{
-    AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Planned, Query, RequestFilter, Snapshot, View,
+    AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Query, RequestFilter, Snapshot, View,
 };
 use super::reject::{Code, Reject};
 use super::reply::Session;
@@ -108,17 +108,7 @@ fn for_service_user(state: &State, now: Moment, caller: ServiceCaller, query: &Q
         }
         Query::Addresses(_, filter) => addresses(state, now, caller.organization, filter)?,
         Query::WithdrawInfo(change) => View::WithdrawInfo(Box::new(withdrawals::info(state, caller, change, now)?)),
-        Query::Bind(_)
-        | Query::BindMember(_)
-        | Query::AllExports(_)
-        | Query::MemberInfo
-        | Query::Requests(_)
-        | Query::Request(_)
-        | Query::ServiceUsers
-        | Query::Policies
-        | Query::Members
-        | Query::Explain { .. }
-        | Query::Audit => return Err(Reject::of(Code::PermissionDenied)),
+        _ => return Err(Reject::of(Code::PermissionDenied)),
     })
 }
 
@@ -145,9 +135,9 @@ fn grant(state: &State, caller: ServiceCaller) -> HistoryGrant {
 
 fn addresses(state: &State, now: Moment, organization: OrganizationId, filter: &AddressFilter) -> Result<View, Reject> {
     let all = state.withdrawals.addresses(organization, funding_asset(state, filter.asset.as_ref())?);
-    let judged = all.into_iter().map(|listed| (listed.usable_at <= now, listed));
+    let judged = all.map(|listed| (listed.usable_at <= now, listed));
     let admitted = judged.filter(|(usable, listed)| filter.admits(listed, *usable));
-    Ok(View::Addresses(admitted.map(|(usable, listed)| (listed, usable)).collect()))
+    Ok(View::Addresses(admitted.map(|(usable, listed)| (listed.clone(), usable)).collect()))
 }
 
 /// The snapshot of a Service User's channel. After the query end date only `balances` still gives one
@@ -256,8 +246,7 @@ fn explain(
         Some(id) => InitiatorId::ServiceUser(state.keys.find(caller.organization, id)?.id),
         None => InitiatorId::Member(caller.id),
     };
-    let planned = Planned { organization: caller.organization, account: caller.account, change, initiator };
-    let (_, _, verdict) = withdrawals::verdict(state, &planned, now)?;
+    let (_, _, verdict) = withdrawals::verdict(state, caller.account, change, initiator, now)?;
     let voters =
         verdict.as_ref().map(|verdict| Electorate::now(state).voters_for(caller.organization, initiator, verdict));
     let named = |id| (id, state.members.member(id).name.clone());

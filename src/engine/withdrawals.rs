@@ -12,7 +12,7 @@ use super::event::Event;
 use super::fields::{self, check_comment, check_txid};
 use super::ledger::{Ledger, Movement, Party, Wallet};
 use super::policy::{Subject, Verdict};
-use super::query::{Planned, WithdrawInfo};
+use super::query::WithdrawInfo;
 use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::rolling_totals::RollingTotals;
@@ -232,15 +232,14 @@ impl Withdrawals {
     }
 
     /// The addresses of an Organization, of one asset or all.
-    pub fn addresses(&self, organization: OrganizationId, asset: Option<AssetId>) -> Vec<ListedAddress> {
-        let all = self.addresses.iter().filter(|((of, _, _), _)| *of == organization).map(|(_, listed)| listed);
-        all.filter(|listed| asset.is_none_or(|asset| asset == listed.asset)).cloned().collect()
-    }
-
-    /// How many addresses an Organization has.
-    pub fn count_addresses(&self, organization: OrganizationId) -> usize {
+    pub fn addresses(
+        &self,
+        organization: OrganizationId,
+        asset: Option<AssetId>,
+    ) -> impl Iterator<Item = &ListedAddress> {
         let from = (organization, AssetId(0), String::new());
-        self.addresses.range(from..).take_while(|((of, _, _), _)| *of == organization).count()
+        let all = self.addresses.range(from..).take_while(move |((of, ..), _)| *of == organization);
+        all.map(|(_, listed)| listed).filter(move |listed| asset.is_none_or(|asset| asset == listed.asset))
     }
 
     /// An open withdrawal.
@@ -348,12 +347,7 @@ fn gross(change: &WithdrawalChange, asset: &Asset) -> Result<Amount, Reject> {
 }
 
 /// What the rules of a policy look at, for a withdrawal that is not recorded yet.
-pub fn subject(state: &State, of: &Withdrawal, initiator: InitiatorId, now: Moment) -> Subject {
-    let planned = (of.account, of.asset, of.amount);
-    subject_of(state, planned, &of.address.key, initiator, now)
-}
-
-fn subject_of(
+pub fn subject(
     state: &State,
     (account, asset, amount): (AccountId, AssetId, Amount),
     key: &str,
@@ -451,12 +445,18 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) 
 }
 
 /// The verdict on a withdrawal that is only being considered.
-pub fn verdict(state: &State, planned: &Planned<'_>, now: Moment) -> Result<(Asset, Amount, Option<Verdict>), Reject> {
-    let Planned { organization, account, change, initiator } = *planned;
+pub fn verdict(
+    state: &State,
+    account: AccountId,
+    change: &WithdrawalChange,
+    initiator: InitiatorId,
+    now: Moment,
+) -> Result<(Asset, Amount, Option<Verdict>), Reject> {
+    let organization = state.members.organization_of(account);
     let asset = find_asset(state, &change.asset)?.clone();
     state.withdrawals.address(organization, asset.id, &change.key, now)?;
     let amount = gross(change, &asset)?;
-    let subject = subject_of(state, (account, asset.id, amount), &change.key, initiator, now);
+    let subject = subject(state, (account, asset.id, amount), &change.key, initiator, now);
     let policy = change.governing(&state.policies, organization);
     Ok((asset, amount, policy.map(|policy| policy.verdict(Some(&subject)))))
 }
@@ -469,8 +469,7 @@ pub fn info(
     now: Moment,
 ) -> Result<WithdrawInfo, Reject> {
     let initiator = InitiatorId::ServiceUser(caller.id);
-    let planned = Planned { organization: caller.organization, account: caller.account, change, initiator };
-    let (asset, amount, verdict) = verdict(state, &planned, now)?;
+    let (asset, amount, verdict) = verdict(state, caller.account, change, initiator, now)?;
     let limit = state.ledger.available(caller.account, asset.id);
     Ok(WithdrawInfo { limit, amount, fee: asset.withdrawal_fee, verdict, asset })
 }

@@ -68,8 +68,9 @@ pub async fn start(
     kept: Duration,
     until: Seq,
 ) -> Result<(History, oneshot::Receiver<MarketPast>, JoinHandle<()>), HistoryError> {
-    let (projector, reader) = Projector::open(storage, journal.clone(), kept, until).await?;
-    let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
+    let projector = Projector::open(storage, journal.clone(), kept, until).await?;
+    let (reader, reached) = (projector.reader.clone(), projector.reached.subscribe());
+    let asked = projector.asked.clone();
     let (telling, past) = oneshot::channel();
     let projecting = tokio::spawn(projector.run(incoming, until, telling));
     Ok((History { reader, journal, streams, reached, asked }, past, projecting))
@@ -82,7 +83,7 @@ impl Projector {
         journal: JournalReader,
         kept: Duration,
         until: Seq,
-    ) -> Result<(Projector, HistoryReader), HistoryError> {
+    ) -> Result<Projector, HistoryError> {
         let (mut writer, reader) = history::open(storage).await?;
         let seq = writer.checkpoint();
         if seq > until.0 {
@@ -94,9 +95,9 @@ impl Projector {
             writer.clear().await?;
         }
         let (told, seq) = (Told::behind(&reader.last_audited().await?), writer.checkpoint());
-        let projector = Projector {
+        Ok(Projector {
             writer,
-            reader: reader.clone(),
+            reader,
             journal,
             told,
             noted: Noted::default(),
@@ -106,8 +107,7 @@ impl Projector {
             reached: watch::Sender::new(seq),
             asked: watch::Sender::new(0),
             piling: PILING,
-        };
-        Ok((projector, reader))
+        })
     }
 
     async fn run(mut self, mut incoming: Incoming, until: Seq, telling: oneshot::Sender<MarketPast>) {
@@ -214,7 +214,7 @@ impl Projector {
 
     /// Now and then forgets what is too old by this time.
     async fn forget(&mut self, now_us: u64) {
-        if now_us - self.forgot_us.min(now_us) < self.kept_us / FORGETS {
+        if now_us.saturating_sub(self.forgot_us) < self.kept_us / FORGETS {
             return;
         }
         self.forgot_us = now_us;

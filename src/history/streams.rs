@@ -74,8 +74,8 @@ impl History {
     pub async fn stream(&self, stream: Stream, offset: u64, at: Seq) -> Result<Past, Busy> {
         let (after, _) = Seq::of_offset(offset);
         // The item with the offset itself must be there, unless a snapshot or an earlier page had it.
-        let mut missing = offset != 0 && !Seq::is_snapshot_offset(offset);
-        let mut next = if missing { after.0 } else { after.next().0 };
+        let named = offset != 0 && !Seq::is_snapshot_offset(offset);
+        let mut next = if named { after.0 } else { after.next().0 };
         let name = name(stream);
         let blocks = self.reader.stream_blocks(&name, next / BLOCK_EVENTS, PAGE_BLOCKS);
         let (blocks, since) = self.query(at, async { Ok(blocks.await?) }).await?;
@@ -96,8 +96,7 @@ impl History {
                 break;
             }
         }
-        missing &= !items.iter().any(|(stamped, route)| route.offset(stamped.seq) == offset);
-        if missing {
+        if named && items.iter().all(|(stamped, route)| route.offset(stamped.seq) != offset) {
             return Ok(Past::Unknown);
         }
         items.retain(|(stamped, route)| route.offset(stamped.seq) > offset);

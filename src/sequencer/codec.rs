@@ -37,14 +37,8 @@ pub enum CodecError {
 
 /// Appends an entry to the body of a row.
 pub fn encode(body: &mut Vec<u8>, at: Moment, by: Actor, events: &[Event]) {
-    #[derive(Serialize)]
-    struct Borrowed<'a> {
-        at: Moment,
-        by: Actor,
-        events: &'a [Event],
-    }
-    let taken = std::mem::take(body);
-    *body = postcard::to_extend(&Borrowed { at, by, events }, taken).expect("events are plain data");
+    // A tuple is written as the [`Entry`] that is read.
+    *body = postcard::to_extend(&(at, by, events), std::mem::take(body)).expect("events are plain data");
 }
 
 /// The events of a row's entries with their places, the first of which is `first`.

@@ -8,13 +8,13 @@ use super::journal::JournalError;
 
 /// Proof that this process alone writes to the data directory.
 #[derive(Debug)]
-pub struct Fence {
+pub(super) struct Fence {
     lock: File,
 }
 
 impl Fence {
     /// Takes the fence of a data directory; refused while another process holds it.
-    pub fn take(dir: &Path) -> Result<Fence, JournalError> {
+    pub(super) fn take(dir: &Path) -> Result<Fence, JournalError> {
         let unavailable = |error: std::io::Error| JournalError::Unavailable(format!("{}/lock: {error}", dir.display()));
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(unavailable)?;

@@ -14,7 +14,7 @@ pub mod memory;
 pub mod postgres;
 mod reader;
 pub mod snapshots;
-pub mod sqlite;
+mod sqlite;
 
 #[cfg(test)]
 mod conformance;
@@ -22,7 +22,6 @@ mod conformance;
 use std::path::{Path, PathBuf};
 
 pub use chain::{Digest, link};
-pub use fence::Fence;
 use journal::{Head, JournalError, Row};
 use memory::{Disk, MemoryJournal};
 use postgres::{DatabaseUrl, PostgresJournal};

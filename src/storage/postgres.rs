@@ -24,7 +24,7 @@ use super::reader::{APPEND, LAST_ROW, SqlReader, head, signed};
 /// The number of the advisory lock; locks are told apart by database.
 const FENCE: i64 = 0x0063_6f75_6e74_6572;
 /// How long a start waits for the fence: the connection of a writer that was killed outlives it a little.
-const FENCE_WAIT: &str = "2s";
+const FENCE_WAIT: &str = "SET lock_timeout = '2s'";
 /// How often a writer at rest looks whether it still has the fence.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made.
@@ -268,12 +268,11 @@ impl Watch {
 }
 
 async fn take_fence(writer: &mut PgConnection, url: &DatabaseUrl) -> Result<(), JournalError> {
-    let wait = sqlx::AssertSqlSafe(format!("SET lock_timeout = '{FENCE_WAIT}'"));
-    sqlx::query(wait).execute(&mut *writer).await?;
+    sqlx::query(FENCE_WAIT).execute(&mut *writer).await?;
     let taken = sqlx::query("SELECT pg_advisory_lock($1)").bind(FENCE).execute(&mut *writer).await;
     match taken {
         // 55P03: lock_not_available.
-        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03") => {
+        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("55P03") => {
             Err(JournalError::Locked(url.to_string()))
         }
         Err(error) => Err(error.into()),

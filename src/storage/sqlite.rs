@@ -48,11 +48,7 @@ pub struct SqliteJournal {
 
 impl SqliteJournal {
     /// Opens or creates the journal of a data directory, which is made private to its owner.
-    ///
-    /// # Errors
-    /// [`JournalError::Locked`] while another process has it; `Log` when its log lost what it held, and then nothing is
-    /// changed; `Unavailable` when it cannot be opened.
-    pub async fn open(dir: &Path) -> Result<SqliteJournal, JournalError> {
+    pub(super) async fn open(dir: &Path) -> Result<SqliteJournal, JournalError> {
         make_private(dir).map_err(|error| JournalError::Unavailable(format!("{}: {error}", dir.display())))?;
         let fence = Fence::take(dir)?;
         wal::check(dir)?;
@@ -67,17 +63,17 @@ impl SqliteJournal {
         Ok(SqliteJournal { writer, path, files, head, appended: 0, checkpoint: None, lost_sync: false, _fence: fence })
     }
 
-    /// Where the journal ends.
-    pub fn head(&self) -> Head {
+    pub(super) fn head(&self) -> Head {
         self.head
     }
 
-    /// Appends one row in one transaction; it is on disk when this returns.
-    ///
-    /// # Errors
-    /// `Conflict` when the journal does not end right before `first_seq`; nothing is written then. After `Unwritable`
-    /// and `Unsynced` [`probe`](SqliteJournal::probe) comes before the next append.
-    pub async fn append(&mut self, first_seq: u64, count: u32, format: u16, body: &[u8]) -> Result<(), JournalError> {
+    pub(super) async fn append(
+        &mut self,
+        first_seq: u64,
+        count: u32,
+        format: u16,
+        body: &[u8],
+    ) -> Result<(), JournalError> {
         let head = self.head.then(first_seq, count, format, body)?;
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.checkpointed().await;
@@ -123,7 +119,7 @@ impl SqliteJournal {
     ///
     /// # Errors
     /// `Unwritable` or `Unsynced` while it does not; `Conflict` when the journal does not end where this writer left it.
-    pub async fn probe(&mut self) -> Result<(), JournalError> {
+    pub(super) async fn probe(&mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
         let added = self.files.distrust()?;
         self.writer = options(&self.path).connect().await?;
@@ -164,7 +160,7 @@ impl SqliteJournal {
     ///
     /// # Errors
     /// When the disk refuses; what was appended stays.
-    pub async fn close(mut self) -> Result<(), JournalError> {
+    pub(super) async fn close(mut self) -> Result<(), JournalError> {
         self.checkpointed().await;
         if !checkpoint::fold(&mut self.writer, self.files).await? {
             tracing::warn!("journal.db is being read, so its log stays beside it: keep the two files together");
@@ -214,7 +210,7 @@ pub(super) fn release_reserve(dir: &Path) -> Result<(), JournalError> {
 /// Looks at the log of a data directory that nobody writes to; one that is written to was looked at by its writer.
 ///
 /// # Errors
-/// As [`SqliteJournal::open`].
+/// [`JournalError::Log`] if it lost what it held; `Unavailable` when it cannot be read.
 pub(super) fn check_log(dir: &Path) -> Result<(), JournalError> {
     // Not made here: a copy that is only looked at stays as it is.
     let written = dir.join("lock").exists().then(|| Fence::take(dir));

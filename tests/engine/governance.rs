@@ -302,7 +302,7 @@ fn rule_26_an_organization_has_a_thousand_addresses_at_most() {
     };
     let add = |number| Change::Addresses(AddressChange::Add { asset: asset("BTC"), address: named(number) });
     let (mut state, organization) = (stage.state().clone(), OrganizationId(1));
-    let first = state.withdrawals.addresses(organization, None).len();
+    let first = state.withdrawals.addresses(organization, None).count();
     let (asset_id, usable_at) = (state.reference.find_asset("BTC").unwrap().id, stage.now);
     for number in first..ADDRESSES_MAX {
         state.apply(

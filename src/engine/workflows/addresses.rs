@@ -90,7 +90,7 @@ impl AddressChange {
                 if state.withdrawals.listed(organization, id, &address.key).is_some() {
                     return Err(Reject::field(Code::Exists, "key", "choose another name"));
                 }
-                if state.withdrawals.count_addresses(organization) >= ADDRESSES_MAX {
+                if state.withdrawals.addresses(organization, None).count() >= ADDRESSES_MAX {
                     return Err(Reject::field(Code::LimitReached, "key", "remove an address first"));
                 }
                 (asset, address)

@@ -10,7 +10,7 @@ use crate::access::operation::Operation;
 use crate::access::scope::ScopeSet;
 use crate::access::workflow::Workflow;
 use crate::domain::canonical::Canonical;
-use crate::domain::ids::{OrganizationId, ServiceUserId};
+use crate::domain::ids::{MemberId, OrganizationId, ServiceUserId};
 use crate::domain::limits::{CLAIM_US, NETWORKS_MAX, OVERLAP_MAX_S, SERVICE_USERS_MAX};
 use crate::domain::time::Moment;
 use crate::engine::approvals::{Initiator, InitiatorId, Request};
@@ -162,20 +162,15 @@ fn created(
         settings: settings.clone(),
         managers: vec![*member],
         editor: None,
-        claim: claim(t, request, at_once),
+        claim: claim(t, request, *member, at_once),
         rotation: None,
         retiring: None,
         query_ended: false,
     })
 }
 
-fn claim(t: &Transition<'_>, request: &Request, at_once: bool) -> Option<Claim> {
-    match request.initiator {
-        Initiator::Member(member, _) if !at_once => {
-            Some(Claim { request: request.id, member, until: t.now().plus_us(CLAIM_US) })
-        }
-        _ => None,
-    }
+fn claim(t: &Transition<'_>, request: &Request, member: MemberId, at_once: bool) -> Option<Claim> {
+    (!at_once).then(|| Claim { request: request.id, member, until: t.now().plus_us(CLAIM_US) })
 }
 
 /// The record with a new key: in force at once, or waiting to be claimed while the old one serves.
@@ -193,7 +188,7 @@ fn with_new_key(
     };
     let managers = managed_by(&t.state().members, &before, *member);
     let rotation = Some(Rotation { api_key: api_key.clone(), secret_sealed: secret_sealed.clone(), overlap_s });
-    let user = ServiceUser { managers, rotation, claim: claim(t, request, at_once), ..before };
+    let user = ServiceUser { managers, rotation, claim: claim(t, request, *member, at_once), ..before };
     Some(if at_once { rotated(user, t.now()) } else { user })
 }
 

@@ -47,7 +47,9 @@ impl Governed for WithdrawalChange {
     fn check(&self, t: &Transition<'_>, asking: &Asking) -> Result<Draft, Reject> {
         self.allowed(t.state(), asking.organization)?;
         let withdrawal = withdrawals::planned(t, asking, self)?;
-        let subject = withdrawals::subject(t.state(), &withdrawal, asking.initiator.id(), t.now());
+        let planned = (withdrawal.account, withdrawal.asset, withdrawal.amount);
+        let key = &withdrawal.address.key;
+        let subject = withdrawals::subject(t.state(), planned, key, asking.initiator.id(), t.now());
         let payload = payload(t.state(), &withdrawal);
         Ok(Draft { payload, subject: Some(subject), withdrawal: Some(Box::new(withdrawal)) })
     }

@@ -80,8 +80,9 @@ async fn following(storage: &Storage, count: u64) -> (History, Feed, Vec<Events>
 async fn fed(storage: &Storage, piling: Duration) -> (History, Feed, Journal) {
     let journal = storage.journal().await.unwrap();
     let (journals, streams) = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
-    let (mut projector, reader) = Projector::open(storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
+    let mut projector = Projector::open(storage, journals.clone(), Duration::MAX, Seq(0)).await.unwrap();
     projector.piling = piling;
+    let reader = projector.reader.clone();
     let (reached, asked) = (projector.reached.subscribe(), projector.asked.clone());
     let history = History { reader, journal: journals, streams, reached, asked };
     let (feed, mut incoming) = feed();
@@ -238,8 +239,7 @@ async fn told(storage: &Storage, parts: &[&[Arc<Stamped>]], at_once: usize) -> V
     drop(storage.journal().await.unwrap());
     for part in parts {
         let journal = storage.reader().await.unwrap();
-        let (mut projector, _) =
-            Projector::open(storage, journal, Duration::MAX, part.last().unwrap().seq).await.unwrap();
+        let mut projector = Projector::open(storage, journal, Duration::MAX, part.last().unwrap().seq).await.unwrap();
         for batch in part.chunks(at_once) {
             projector.take(&[Arc::new(batch.to_vec())]).await;
         }
@@ -262,12 +262,12 @@ async fn law_8_what_the_tables_have_lost_is_told_as_it_was() {
     let vote = journaled.iter().position(|stamped| is_vote(&stamped.event)).unwrap();
     for lost in [50..100, vote..vote + 1] {
         let journal = storage.reader().await.unwrap();
-        let (mut projector, reader) = Projector::open(&storage, journal, Duration::MAX, Seq(last)).await.unwrap();
+        let mut projector = Projector::open(&storage, journal, Duration::MAX, Seq(last)).await.unwrap();
         projector.take(&[Arc::new(journaled[..lost.start].to_vec())]).await;
         history::open(&storage).await.unwrap().0.clear().await.unwrap();
         projector.take(&[Arc::new(journaled[lost.clone()].to_vec())]).await;
         projector.take(&[Arc::new(journaled[lost.end..].to_vec())]).await;
-        let again = everything(&reader).await;
+        let again = everything(&projector.reader).await;
         let other: Vec<&String> = again.iter().filter(|row| whole.binary_search(row).is_err()).collect();
         assert_eq!((again.len(), other), (whole.len(), vec![]), "{lost:?}");
         history::open(&storage).await.unwrap().0.clear().await.unwrap();
