@@ -7,7 +7,7 @@ use super::ticker::Figures;
 use crate::domain::assets::Asset;
 use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::markets::Market;
-use crate::domain::money::{Price, Quantity};
+use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::prints::Print;
 use crate::domain::time::Moment;
 use crate::engine::reference::Reference;
@@ -86,7 +86,7 @@ pub fn ohlc<'a>(
         high: price(of.high),
         low: price(of.low),
         close: price(of.close),
-        vwap: price(Price(market.average(of.cost, of.volume).unwrap_or(of.close.0))),
+        vwap: price(vwap(market, of.cost, of.volume, (of.low, of.high))),
         trades: of.trades,
         volume: Exact::new(of.volume.0, market.qty_decimals),
         interval_begin: of.begin.to_string(),
@@ -95,6 +95,17 @@ pub fn ohlc<'a>(
     };
     let data: Vec<w::Ohlc> = candles.map(item).collect();
     timed("ohlc", snapshot, Some(at.to_string()), data)
+}
+
+/// Quote by base traded. Each trade's quote is rounded down, which of small ones would make less than any was at.
+fn vwap(market: &Market, cost: Amount, volume: Quantity, (low, high): (Price, Price)) -> Price {
+    market.average(cost, volume).map_or(high, |average| Price(average).clamp(low, high))
+}
+
+/// A change in hundredths of a per cent of what was before, which is above zero: to the nearest, halves away from zero.
+fn hundredths(change: i64, before: i64) -> i64 {
+    let (scaled, before) = (i128::from(change) * 10_000, i128::from(before));
+    i64::try_from((scaled + scaled.signum() * (before / 2)) / before).unwrap_or(i64::MAX)
 }
 
 /// A `ticker` frame.
@@ -106,7 +117,7 @@ pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Fi
     let change = of.last.0 - of.open.0;
     let per_cent = match of.open.0 {
         0 => 0,
-        open => i64::try_from(i128::from(change) * 10_000 / i128::from(open)).unwrap_or(i64::MAX),
+        open => hundredths(change, open),
     };
     let item = w::Ticker {
         symbol: market.symbol.to_string(),
@@ -116,7 +127,7 @@ pub fn ticker(market: &Market, snapshot: bool, best: (&Ladder, &Ladder), of: &Fi
         ask_qty: qty(ask_qty),
         last: price(of.last.0),
         volume: qty(of.volume.0),
-        vwap: price(market.average(of.cost, of.volume).unwrap_or(of.last.0)),
+        vwap: price(vwap(market, of.cost, of.volume, (of.low, of.high)).0),
         low: price(of.low.0),
         high: price(of.high.0),
         change: price(change),
@@ -169,4 +180,46 @@ pub fn instrument(reference: &Reference, snapshot: bool, assets: &[Asset], marke
     };
     let data = w::Instrument { assets: assets.iter().map(asset).collect(), pairs: markets.iter().map(pair).collect() };
     frame("instrument", snapshot, data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{AssetId, MarketId};
+    use crate::domain::text::Symbol;
+
+    #[test]
+    fn a_change_in_per_cent_is_rounded_to_the_nearest() {
+        for (change, before, told) in [(-130, 10_495, -124), (410, 10_085, 407), (1, 20_000, 1), (-1, 20_000, -1)] {
+            assert_eq!(hundredths(change, before), told, "{change} of {before}");
+        }
+    }
+
+    #[test]
+    fn a_vwap_lies_where_trades_were() {
+        let market = Market {
+            id: MarketId(1),
+            symbol: Symbol::from("BTC/USD").unwrap(),
+            base: AssetId(1),
+            quote: AssetId(2),
+            base_decimals: 10,
+            quote_decimals: 4,
+            price_decimals: 1,
+            qty_decimals: 8,
+            price_increment: Price(1),
+            qty_increment: Quantity(1),
+            qty_min: Quantity(1),
+            cost_min: Amount(0),
+            maker_ppm: 0,
+            taker_ppm: 0,
+        };
+        // 0.00010009 at 99913.6 cost 10.0003, which is 99913.1 each.
+        let (price, qty) = (Price(999_136), Quantity(10_009));
+        let cost = market.cost(price, qty).unwrap();
+        assert_eq!(market.average(cost, qty), Some(999_131));
+        assert_eq!(vwap(&market, cost, qty, (price, price)), price);
+        let both = (Price(999_000), price);
+        assert_eq!(vwap(&market, cost, qty, both), Price(999_131));
+        assert_eq!(vwap(&market, Amount::ZERO, Quantity::ZERO, both), price, "without trades all three are the last");
+    }
 }
