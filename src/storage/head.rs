@@ -39,7 +39,7 @@ pub fn read_head(file: &Path) -> io::Result<Option<Head>> {
             None => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not a head", file.display()))),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
     }
 }
 
@@ -50,8 +50,8 @@ pub fn read_head(file: &Path) -> io::Result<Option<Head>> {
 /// `Corrupt` when the journal does not hold what it held when the file was written.
 pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), JournalError> {
     let file = dir.join(HEAD_FILE);
-    let head = read_head(&file).map_err(|error| JournalError::Unavailable(format!("{}: {error}", file.display())))?;
-    let Some(head) = head else { return Ok(()) };
+    let unreadable = |error| JournalError::Unavailable(format!("{error}; if the journal is right, remove that file"));
+    let Some(head) = read_head(&file).map_err(unreadable)? else { return Ok(()) };
     if journal.digest_before(head.seq + 1).await? == Some(head.digest) {
         return Ok(());
     }
