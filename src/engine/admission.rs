@@ -144,13 +144,15 @@ pub(super) fn display(number: Decimal, whole: Quantity, market: &Market) -> Resu
 
 /// Refuses a slice of which too many make the whole: each is a fill of its own.
 pub(super) fn check_slice(size: Quantity, whole: Quantity) -> Result<(), Reject> {
-    if size.0 < whole.0 / DISPLAY_PARTS_MAX { Err(Reject::invalid("display_qty", SLICE)) } else { Ok(()) }
+    let enough = size.0.saturating_mul(DISPLAY_PARTS_MAX) >= whole.0;
+    if enough { Ok(()) } else { Err(Reject::invalid("display_qty", SLICE)) }
 }
 
 pub(super) fn check_cost(market: &Market, price: Price, qty: Quantity) -> Result<(), Reject> {
     match market.cost(price, qty) {
         Some(cost) if cost >= market.cost_min => Ok(()),
-        _ => Err(Reject::of(Code::CostMinimum)),
+        Some(_) => Err(Reject::of(Code::CostMinimum)),
+        None => Err(Reject::invalid("order_qty", "out of range")),
     }
 }
 
@@ -166,6 +168,9 @@ fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Re
         (true, Some(price)) => checked_price(price, market).map(Some),
         (true, None) => Err(Reject::invalid("limit_price", "an order of this type needs one")),
         (false, Some(_)) => Err(Reject::invalid("limit_price", "an order of this type has none")),
+        (false, None) if price_type.is_some_and(|kind| kind != PriceType::Static) => {
+            Err(Reject::invalid("limit_price_type", "an order of this type has no limit_price"))
+        }
         (false, None) => Ok(None),
     }
 }

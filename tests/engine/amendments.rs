@@ -337,6 +337,7 @@ fn what_cannot_be_is_refused_by_name() {
     let plain = limit(Side::Buy, "0.1", "29000");
     let terms = |terms: AskedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
     let late = floor.venue.now;
+    let of_a_type = terms(AskedTerms { limit_price_type: Some(PriceType::Pct), ..AskedTerms::default() });
     for (order, code) in [
         (PlaceOrder { deadline: Some(late), ..plain.clone() }, Code::DeadlineElapsed),
         (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, Code::InvalidArguments),
@@ -345,6 +346,7 @@ fn what_cannot_be_is_refused_by_name() {
         (terms(AskedTerms { display_qty: Some(decimal("0.1")), ..AskedTerms::default() }), Code::InvalidArguments),
         (terms(AskedTerms { effective_time: Some(Moment(u64::MAX)), ..AskedTerms::default() }), Code::InvalidArguments),
         (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, Code::InvalidArguments),
+        (PlaceOrder { order_type: OrderType::Market, limit_price: None, ..of_a_type }, Code::InvalidArguments),
         (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, Code::InvalidArguments),
         (PlaceOrder { order_qty: None, ..plain.clone() }, Code::InvalidArguments),
     ] {

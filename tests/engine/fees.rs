@@ -45,7 +45,7 @@ fn order(random: &mut StdRng) -> PlaceOrder {
         (order.order_qty, order.limit_price) = (Some(lots(qty)), Some(Decimal::from_units(price, 1)));
         if random.random_bool(0.5) {
             order.order_type = OrderType::Iceberg;
-            terms.display_qty = Some(lots((qty / random.random_range(1..15)).max(1)));
+            terms.display_qty = Some(lots((qty / random.random_range(1..15) + 1).min(qty)));
         }
         order
     };

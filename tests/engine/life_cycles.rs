@@ -201,7 +201,7 @@ fn an_iceberg_shows_a_slice_at_a_time_and_queues_anew_with_each() {
         let order = PlaceOrder { order_type: OrderType::Iceberg, ..limit(Side::Sell, "1", "31000") };
         with(order, AskedTerms { display_qty: Some(decimal(display)), ..AskedTerms::default() })
     };
-    assert_eq!(floor.refused(alice, &iceberg("0.06")), Code::InvalidArguments, "less than a fifteenth");
+    assert_eq!(floor.refused(alice, &iceberg("0.06666666")), Code::InvalidArguments, "less than a fifteenth");
     assert_eq!(floor.refused(alice, &iceberg("1.1")), Code::InvalidArguments);
     floor.place(alice, &iceberg("0.3"));
     floor.place(bob, &limit(Side::Sell, "0.5", "31000"));

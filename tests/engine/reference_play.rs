@@ -97,7 +97,7 @@ impl Play {
                 _ => {}
             },
             OrderType::Iceberg => {
-                let size = (qty / self.random.random_range(1..15)).max(1);
+                let size = (qty / self.random.random_range(1..15) + 1).min(qty);
                 terms.display_qty = Some(units(size));
                 entry.slice = Some((size, size));
             }

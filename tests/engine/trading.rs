@@ -166,7 +166,7 @@ fn each_wrong_number_is_refused_by_name() {
         ("1", "-5", Code::InvalidPrice),
         ("0.00001", "1", Code::CostMinimum),
         ("11", "30000", Code::InsufficientFunds),
-        ("90000000000", "9000000000000000000", Code::CostMinimum),
+        ("90000000000", "9000000000000000000", Code::InvalidArguments),
     ] {
         let refusal = refused(&mut venue, alice, &limit(Side::Buy, qty, price));
         assert_eq!(refusal.code, code, "{qty} at {price}: {}", refusal.text());

@@ -126,9 +126,12 @@ fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
 
 fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
     let order_type: OrderType = word("conditional.order_type", &asked.order_type)?;
-    let price = |[field, type_field]: [&str; 2], given, kind| {
-        let kind = price_type(type_field, kind)?.unwrap_or(order_type.usual_price_type());
-        Ok(number(field, given)?.map(|price| (price, kind)))
+    let price = |[field, type_field]: [&str; 2], given: Option<Number<'_>>, kind| {
+        let kind = price_type(type_field, kind)?;
+        if given.is_none() && kind.is_some_and(|kind| kind != PriceType::Static) {
+            return Err(WireError::field(type_field, "give it with its price"));
+        }
+        Ok(number(field, given)?.map(|price| (price, kind.unwrap_or(order_type.usual_price_type()))))
     };
     let limit_fields = ["conditional.limit_price", "conditional.limit_price_type"];
     let trigger_fields = ["conditional.trigger_price", "conditional.trigger_price_type"];

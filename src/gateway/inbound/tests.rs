@@ -79,6 +79,10 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
             order(r#","conditional":{"order_type":"stop-loss","trigger_price":1,"trigger_price_type":"x"}"#),
             "EGeneral:Invalid arguments:conditional.trigger_price_type: give static, pct or quote",
         ),
+        (
+            order(r#","conditional":{"order_type":"limit","limit_price":80,"trigger_price_type":"pct"}"#),
+            "EGeneral:Invalid arguments:conditional.trigger_price_type: give it with its price",
+        ),
         (order(r#","order_qty":1e999"#), "EGeneral:Invalid arguments:order_qty: give a number of at most 18 digits"),
         (order(r#","order_qty":1,"lots":2"#), "Unsupported field: 'lots' for the given msg type: add_order"),
         (order(r#","triggers":{}"#), "EGeneral:Invalid arguments:triggers.price: this field is needed"),
