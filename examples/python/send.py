@@ -37,4 +37,7 @@ async def main():
                 sys.exit(1)
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except websockets.InvalidStatus as refused:
+    sys.exit(f"{refused.response.status_code} {refused.response.body.decode()}")
