@@ -235,7 +235,7 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
         Some(pending) => Deposit { status: *status, ..pending },
         None => {
             let owner = state.deposits.owners.get(&(asset.id, address.clone())).copied().flatten();
-            let advice = "name an address that an account was given";
+            let advice = "name an address that an account was given, with its tag as it was given";
             let account = owner.ok_or_else(|| Reject::field(Code::UnknownReference, "address", advice))?;
             Deposit {
                 id: DepositId(t.next_seq().0),

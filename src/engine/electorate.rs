@@ -142,8 +142,9 @@ pub fn keeps_quorums(state: &State, changed: &Member, strand_pending: bool) -> R
         let lacking = after.lacking(&policy);
         if lacking > now.lacking(&policy) {
             let name = policy.workflow.name();
-            let advice =
-                format!("whoever asked, requests of {name} would be {lacking} votes short; change its policy first");
+            let advice = format!(
+                "whoever asked, requests of {name} would lack {lacking} of the votes they need; change its policy first"
+            );
             return Err(Reject::field(Code::ImpossibleQuorum, "member_id", advice));
         }
     }

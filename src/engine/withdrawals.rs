@@ -421,7 +421,7 @@ pub fn finish(t: &mut Transition<'_>, id: WithdrawalId, result: &CustodyResult) 
         given if given == status && txid.is_none_or(|txid| standing.txid.as_deref() == Some(txid)) => {
             return Ok(Reply::Withdrawal(Box::new(standing)));
         }
-        _ => return Err(Reject::field(Code::AlreadyFinished, "refid", "another result was given before")),
+        _ => return Err(Reject::field(Code::AlreadyFinished, "refid", "another result, or txid, was given before")),
     }
     let withdrawal = t.state().withdrawals.get(id).cloned().ok_or_else(unknown)?;
     let (amount, fee, asset) = (withdrawal.amount, withdrawal.fee, withdrawal.asset);

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// When who finds no place, or too many waiting, may try again, in seconds.
+/// When who finds no place, too many waiting, or no answer, may try again, in seconds.
 const CROWDED_S: u64 = 5;
 
 /// `{"error": ["…"]}` with a status.
@@ -30,9 +30,9 @@ impl Refusal {
         Self { retry_after_s: Some(seconds), ..Self::new(status, error) }
     }
 
-    /// When the engine does not answer, or the server is stopping.
+    /// When the engine does not answer, the storage takes no writes, or the server is stopping.
     pub fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable")
+        Self::retry_after(StatusCode::SERVICE_UNAVAILABLE, "EService:Unavailable", CROWDED_S)
     }
 
     /// When there is no place for one more, whoever it is.
