@@ -129,7 +129,7 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     world.start().await;
     // A nonce cannot be noted, so a key opens no session; a token needs none.
     let refused = Client::signed(world.address, &api_key(1), &secret(1)).await.err().expect("a refusal");
-    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!((refused.status, refused.retry_after), (503, true), "{refused:?}");
     let mut bare = Client::bare(world.address).await;
     assert_eq!(system(&mut bare).await, "maintenance");
     bare.call("key_info", json!({"token": stays})).await;
