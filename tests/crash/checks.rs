@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, units};
 use super::follower::Follower;
 use super::load::Party;
 use super::minds::{Custodian, Trader, Voter};
@@ -185,13 +185,6 @@ pub fn settlements(custodian: &Party<Custodian>, custody: &Follower, account: &F
             assert_eq!(told, (&json!(status), &json!(status)), "{refid}");
         }
     }
-}
-
-/// A decimal number in units of 10^-10.
-fn units(number: &Value) -> i128 {
-    let text = number.to_string();
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    format!("{whole}{part:0<10}").parse().unwrap()
 }
 
 /// Amounts less fees by asset and wallet.

@@ -75,6 +75,15 @@ pub fn limit(side: &str, qty: impl Serialize, price: impl Serialize) -> Value {
     json!({"order_type": "limit", "side": side, "symbol": "BTC/USD", "order_qty": qty, "limit_price": price})
 }
 
+/// A decimal number in units of 10^-10.
+pub fn units(number: &Value) -> i128 {
+    let text = number.to_string();
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let places = 10 + exponent.parse::<i32>().unwrap() - part.len() as i32;
+    format!("{whole}{part}").parse::<i128>().unwrap() * 10_i128.pow(u32::try_from(places).unwrap())
+}
+
 /// The ballot for a request as it was seen.
 pub fn ballot(request: &Value) -> Value {
     json!([{"request_id": request["request_id"], "digest": request["digest"]}])

@@ -3,7 +3,7 @@
 use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
-use super::client::{Client, http, limit};
+use super::client::{Client, http, limit, units};
 use super::replay::items;
 use super::world::{World, key, other};
 
@@ -92,7 +92,7 @@ async fn d4_53_rewards_are_split_exactly_and_told_in_balances_ledger_and_allocat
     assert_eq!(venue.call("pay_earn_reward", reward.clone()).await, paid, "and paid once");
     let more = json!({"strategy_id": id, "amount": "1", "client_id": "week-1"});
     assert!(venue.refused("pay_earn_reward", more).await.starts_with("EGeneral:client_id not unique"));
-    let mut parts = 0.0;
+    let mut parts = 0;
     for (bot, compounded, wallet) in [(&mut acme, true, "flex"), (&mut other, false, "main")] {
         let item = bot.item("earn", |item| item["state"] == "rewarded").await;
         assert_eq!((&item["auto_compounded"], &item["strategy_id"]), (&json!(compounded), &json!(id)));
@@ -102,14 +102,14 @@ async fn d4_53_rewards_are_split_exactly_and_told_in_balances_ledger_and_allocat
         let told = items(&bot.kept(), "balances");
         let [told] = &told[..] else { panic!("one change of a balance: {told:?}") };
         assert_eq!((&told["type"], &told["amount"]), (&json!("staking"), &entry[0]["amount"]));
-        parts += entry[0]["amount"].as_f64().unwrap();
+        parts += units(&entry[0]["amount"]);
         let shown = bot.call("earn_allocations", json!({"converted_asset": "ETH"})).await;
         let mine = &shown["allocations"][0];
         assert_eq!(mine["total_rewarded"]["native"], entry[0]["amount"]);
         assert_eq!(mine["payout"]["accumulated_reward"]["native"], entry[0]["amount"]);
         assert_eq!((&shown["converted_asset"], &shown["total_rewarded"]), (&json!("ETH"), &entry[0]["amount"]));
     }
-    assert!((parts - 1e-7).abs() < 1e-15, "{parts}");
+    assert_eq!(parts, units(&paid["amount"]));
     let mut alice = world.member("alice").await;
     let log = alice.call("audit_log", json!({})).await.to_string();
     assert!(log.contains("pay_earn_reward") && log.contains("week-1"), "{log}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
-use super::client::{Client, limit};
+use super::client::{Client, limit, units};
 use super::operation::{metrics, value};
 use super::world::{World, key, other};
 
@@ -429,13 +429,6 @@ async fn queries_read_the_askers_own_writes_while_others_trade_as_fast_as_they_c
     for busy in load {
         busy.await.unwrap();
     }
-}
-
-/// A decimal number in units of 10^-10.
-fn units(number: &Value) -> i128 {
-    let text = number.to_string();
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    format!("{whole}{part:0<10}").parse().unwrap()
 }
 
 /// The balances of a snapshot, by asset and wallet.
