@@ -1,15 +1,11 @@
 //! Who follows private channels through all kills, and keeps what each of them told.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, soon};
 use super::load::{End, heed_until_the_end};
-
-/// How long a channel may take to tell what has happened.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What each channel told from its first item on.
 #[derive(Default)]
@@ -55,7 +51,7 @@ impl Follower {
                 self.take(&client.next().await);
             }
         };
-        tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{channel} has a gap at its end"));
+        soon(&format!("end of {channel}"), read).await;
     }
 
     /// Reads until the server is gone.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::passwords::code_for_step;
@@ -93,6 +93,8 @@ pub struct Client {
     socket: WebSocketStream<TcpStream>,
     seen: VecDeque<Value>,
     requests: i64,
+    /// For another frame than a heartbeat.
+    waited: Duration,
 }
 
 /// An HTTP answer that was not 101.
@@ -154,8 +156,8 @@ impl Client {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         stream.set_nodelay(true).unwrap();
-        match tokio_tungstenite::client_async(request, stream).await {
-            Ok((socket, _)) => Ok(Client { socket, seen: VecDeque::new(), requests: 0 }),
+        match soon("answer to an upgrade", tokio_tungstenite::client_async(request, stream)).await {
+            Ok((socket, _)) => Ok(Client { socket, seen: VecDeque::new(), requests: 0, waited: Duration::ZERO }),
             Err(Error::Http(response)) => {
                 let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or(b"null")).unwrap();
                 let error = body["error"][0].as_str().unwrap_or_default().to_owned();
@@ -318,11 +320,17 @@ impl Client {
     /// The next frame from the socket, or how the server closed it.
     pub async fn read(&mut self) -> Result<Value, (u16, String)> {
         loop {
+            let began = Instant::now();
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame within 20 s");
+            self.waited += began.elapsed();
+            assert!(self.waited < PATIENCE * 3, "nothing but heartbeats within a minute");
             match message {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
                     check(&frame);
+                    if frame["channel"] != "heartbeat" {
+                        self.waited = Duration::ZERO;
+                    }
                     return Ok(frame);
                 }
                 Some(Ok(Message::Close(Some(close)))) => return Err((close.code.into(), close.reason.to_string())),
@@ -334,8 +342,8 @@ impl Client {
     }
 }
 
-/// Waits for something in particular. Heartbeats are no reason to wait for ever.
-async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
+/// Waits for something in particular, and no longer than a minute: whatever comes instead is no reason to wait for ever.
+pub async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE * 3, comes).await.unwrap_or_else(|_| panic!("no {what} within a minute"))
 }
 
@@ -347,14 +355,18 @@ pub async fn http(
     headers: &[(&str, &str)],
     body: &str,
 ) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     let head =
         format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
-    stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let told = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = soon(&format!("answer to {method} {path}"), told).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_owned(), body.to_owned())

@@ -290,7 +290,7 @@ async fn d7_80_subscribing_again_and_again_follows_no_more_than_the_limit() {
     for _ in 0..1_000 {
         assert_eq!(bot.refused("subscribe", book(500)).await, "Already subscribed");
     }
-    tokio::time::timeout(Duration::from_secs(20), bot.call("key_info", json!({}))).await.unwrap();
+    bot.call("key_info", json!({})).await;
 }
 
 /// docs.kraken.com, `level3`.

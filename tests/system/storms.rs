@@ -1,7 +1,5 @@
 //! All clients lost at once and back at once.
 
-use std::time::Duration;
-
 use countersign::access::key::KeySettings;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -13,8 +11,6 @@ use super::world::{World, with};
 const CLIENTS: usize = 250;
 /// Handshakes judged at once: far fewer than come.
 const JUDGED: usize = 8;
-/// It takes a few seconds on a busy machine; the load tests have goals for more clients.
-const ALL_BACK: Duration = Duration::from_secs(60);
 /// Of nobody's session.
 const COOKIE: [(&str, &str); 1] = [("Cookie", "countersign_session=none")];
 
@@ -77,8 +73,7 @@ async fn d4_56_all_clients_come_back_at_once_and_miss_nothing() {
             place(&mut bot, &last).await;
         };
         let back = join_all(offsets.iter().map(|from| come_back(&world, *from, &last)));
-        let all_back = tokio::time::timeout(ALL_BACK, async { tokio::join!(back, trade) });
-        let (told, ()) = all_back.await.expect("all are back, and the bot has traded");
+        let (told, ()) = tokio::join!(back, trade);
         all.extend(until(&mut uncut, &last).await);
         for (place, told) in places.iter().zip(told) {
             assert_eq!(told, all[place + 1..], "from item {place}, restarted: {restarted}");
