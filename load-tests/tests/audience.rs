@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use load_tests::audience::{Audience, Numbers};
 use load_tests::connection::{Connection, Proof};
@@ -9,6 +11,7 @@ use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 /// A server that sends these trades to whoever connects, one frame each.
@@ -46,9 +49,12 @@ async fn wrong(sent: &[&'static [u64]], each: u64) -> LoadError {
     }
     let mut audience = Audience::new(readers, Numbers::TradeIds);
     let in_all: usize = sent.iter().map(|ids| ids.len()).sum();
-    while audience.delivered() < in_all as u64 {
-        tokio::task::yield_now().await;
-    }
+    let delivered = async {
+        while audience.delivered() < in_all as u64 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), delivered).await.expect("all that was sent");
     // Nothing more comes, so the ten seconds need not pass.
     tokio::time::pause();
     let wrong = audience.wait_for(each).await.unwrap_err();

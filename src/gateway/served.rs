@@ -120,13 +120,16 @@ impl Served {
 
     /// Waits for a frame with this member.
     pub async fn frame(&mut self, name: &str, value: &str) -> Value {
-        loop {
-            let Some(Ok(Message::Text(text))) = self.client.next().await else { panic!("it has ended") };
-            let frame: Value = serde_json::from_str(&text).unwrap();
-            if frame[name] == value {
-                return frame;
+        let frame = async {
+            loop {
+                let Some(Ok(Message::Text(text))) = self.client.next().await else { panic!("it has ended") };
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                if frame[name] == value {
+                    return frame;
+                }
             }
-        }
+        };
+        soon(frame).await
     }
 
     /// A token of the first Service User, made then.
@@ -137,21 +140,32 @@ impl Served {
 
     /// Waits until the connection ends without a close frame.
     pub async fn cut_off(&mut self) {
-        while let Some(Ok(message)) = self.client.next().await {
-            assert!(!message.is_close(), "{message}");
-        }
+        let cut = async {
+            while let Some(Ok(message)) = self.client.next().await {
+                assert!(!message.is_close(), "{message}");
+            }
+        };
+        soon(cut).await;
     }
 
     /// The code that the socket is closed with.
     pub async fn closed(mut self) -> u16 {
-        loop {
-            match self.client.next().await {
-                Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
-                Some(Ok(Message::Text(_))) => {}
-                other => panic!("{other:?}"),
+        let closed = async {
+            loop {
+                match self.client.next().await {
+                    Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+                    Some(Ok(Message::Text(_))) => {}
+                    other => panic!("{other:?}"),
+                }
             }
-        }
+        };
+        soon(closed).await
     }
+}
+
+/// Waits for what comes while nobody works any more, which takes no time of this machine's: heartbeats come for ever.
+async fn soon<T>(comes: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(3_600), comes).await.expect("it comes within an hour")
 }
 
 thread_local! {

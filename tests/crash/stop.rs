@@ -28,7 +28,7 @@ async fn d4_59_a_signal_under_load_leaves_no_unknown_outcome() {
         let ends = cast.ask_until(present, 150, || served.terminate()).await;
         let planned = End { code: 1012, reason: "planned restart".to_owned(), system: "maintenance".to_owned() };
         assert!(ends.iter().all(|end| *end == planned), "{ends:?}");
-        assert!(served.ended().success());
+        assert!(served.ended().await.success());
         cast.forget_what_was_not_answered();
     }
     cast.require_some_of_everything(1);

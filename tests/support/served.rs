@@ -1,9 +1,15 @@
 //! `countersign serve` as a child process: started, told to stop, killed.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+/// How long it may take to start, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that listens; killed if a test leaves it behind.
 pub struct Served {
@@ -15,16 +21,18 @@ impl Served {
     /// Starts with a settings file and waits until it listens; `log` is from which level on is told, and where.
     pub async fn start(settings: &Path, (level, log): (&str, Stdio)) -> Served {
         let mut command = Served::command("serve", settings);
-        let mut child = command.env("RUST_LOG", level).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let child = command.env("RUST_LOG", level).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        // From here on it is killed whatever happens, which ends the wait for its word too.
+        let mut served = Served { child, address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) };
+        let mut told = BufReader::new(served.child.stdout.take().unwrap());
         let first = move || {
             let mut line = String::new();
             told.read_line(&mut line).map(|_| line)
         };
         // Not here: a server of this process that made the data may have something left to write.
-        let line = tokio::task::spawn_blocking(first).await.unwrap().unwrap();
-        let address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
-        Served { child, address }
+        let line = timeout(PATIENCE, tokio::task::spawn_blocking(first)).await.expect("it starts").unwrap().unwrap();
+        served.address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
+        served
     }
 
     /// The program with a settings file, which names the master key's.
@@ -47,10 +55,18 @@ impl Served {
         assert!(told.success());
     }
 
-    /// How it ended.
+    /// Waits until it has ended: how.
     #[allow(dead_code, reason = "each suite uses its part")]
-    pub fn ended(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("it ends")
     }
 
     /// Its memory, in KiB.

@@ -14,7 +14,7 @@ use countersign::gateway::secrets::MasterKey;
 use countersign::gateway::sign_in::totp_context;
 use countersign::server::{Plan, Server};
 
-use super::client::{Client, PASSWORD, TOTP};
+use super::client::{Client, PASSWORD, TOTP, soon};
 #[allow(unused_imports, reason = "each suite uses its part")]
 pub use super::genesis::{Person, Wanted, api_key, key, other, people, with};
 use super::genesis::{Secrets, events};
@@ -77,7 +77,7 @@ impl World {
     }
 
     pub async fn stop(&mut self) {
-        self.server.take().unwrap().stop().await.unwrap();
+        soon("end of the server", self.server.take().unwrap().stop()).await.unwrap();
     }
 
     pub async fn start(&mut self) {
@@ -104,7 +104,7 @@ impl World {
 
     /// Stops in order and tries to start under another master key: what the operator is told.
     pub async fn restart_with(&mut self, master: &str) -> String {
-        self.server.take().unwrap().stop().await.unwrap();
+        self.stop().await;
         let config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), self.dir.path().to_owned());
         let master = MasterKey::from_text(master).unwrap();
         Server::start(Plan { config, master, genesis: None }).await.unwrap_err().to_string()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
 use super::books::{Levels, Queues};
-use super::client::Client;
+use super::client::{Client, soon};
 use super::operation::{metrics, value};
 use super::world::{World, api_key, key, other, secret};
 
@@ -130,13 +130,14 @@ async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
         }
         still.call("subscribe", asked).await;
     }
-    let mut most = 0;
-    while most < QUEUED {
-        for _ in 0..20 {
-            market.change().await;
+    let filled = async {
+        while parts_waiting(&world).await < QUEUED {
+            for _ in 0..20 {
+                market.change().await;
+            }
         }
-        most = parts_waiting(&world).await;
-    }
+    };
+    soon("queue that is full", filled).await;
     for _ in 0..100 {
         market.change().await;
     }

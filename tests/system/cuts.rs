@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::client::{limit, next_nonce};
+use super::client::{limit, next_nonce, soon};
 use super::world::{Wanted, World, api_key, secret, with};
 
 /// Connections that are cut at the same time.
@@ -66,12 +66,16 @@ fn items(mut bytes: &[u8]) -> Vec<Value> {
 /// What the first `limit` bytes of a connection that resumes from an offset hold, or all up to the item `last`; and
 /// how many bytes there were. The connection is gone afterwards.
 async fn cut(world: &World, from: u64, last: &Value, limit: u64) -> (Vec<Value>, usize) {
-    let mut socket = upgraded(world).await;
     let asked = json!({"method": "subscribe", "params": {"channel": "executions", "from_offset": from}});
-    socket.write_all(&masked(&asked.to_string())).await.unwrap();
-    let mut socket = socket.take(limit);
-    let mut bytes = Vec::new();
-    while items(&bytes).last() != Some(last) && socket.read_buf(&mut bytes).await.unwrap() > 0 {}
+    let read = async {
+        let mut socket = upgraded(world).await;
+        socket.write_all(&masked(&asked.to_string())).await.unwrap();
+        let mut socket = socket.take(limit);
+        let mut bytes = Vec::new();
+        while items(&bytes).last() != Some(last) && socket.read_buf(&mut bytes).await.unwrap() > 0 {}
+        bytes
+    };
+    let bytes = soon("last item or cut", read).await;
     (items(&bytes), bytes.len())
 }
 

@@ -13,7 +13,7 @@ use countersign::storage::Storage;
 use countersign::storage::history::{self, AuditRow, HistoryBatch, Page, Stored};
 use serde_json::{Value, json};
 
-use super::client::{Client, http, next_nonce};
+use super::client::{Client, http, next_nonce, soon};
 use super::settings::token;
 use super::volume::{Device, Volume};
 use super::world::{MASTER, World, api_key, key, secret};
@@ -99,7 +99,7 @@ pub(super) async fn order_again(bot: &mut Client, acknowledged: &mut Vec<Value>)
 
 /// Stops a server whose disk fails: what it ends with.
 pub(super) async fn stop(world: &mut World) -> String {
-    world.server.take().unwrap().stop().await.unwrap_err().to_string()
+    soon("end of the server", world.server.take().unwrap().stop()).await.unwrap_err().to_string()
 }
 
 /// Starts one whose disk may still tell of an earlier failure, and waits until it takes commands.

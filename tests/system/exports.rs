@@ -10,7 +10,7 @@ use countersign::gateway::credentials::Signed;
 use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
-use super::client::{Client, code, http, limit, next_nonce};
+use super::client::{Client, code, http, limit, next_nonce, soon};
 use super::world::{World, api_key, key, other, secret, with};
 
 const TRADES: &str = "txid,ordertxid,pair,time,type,ordertype,price,cost,fee,vol,margin,misc,ledgers";
@@ -41,13 +41,16 @@ pub async fn ordered(bot: &mut Client, params: Value) -> String {
 
 /// Asks for its status until the export is made: that status.
 pub async fn processed(bot: &mut Client, id: &str) -> Value {
-    loop {
-        let status = bot.call("export_status", json!({"export_id": id})).await["exports"][0].take();
-        match status["status"].as_str().unwrap() {
-            "Processed" => return status,
-            other => assert!(["Queued", "Processing"].contains(&other), "{status}"),
+    let made = async {
+        loop {
+            let status = bot.call("export_status", json!({"export_id": id})).await["exports"][0].take();
+            match status["status"].as_str().unwrap() {
+                "Processed" => return status,
+                other => assert!(["Queued", "Processing"].contains(&other), "{status}"),
+            }
         }
-    }
+    };
+    soon("export", made).await
 }
 
 pub async fn link(bot: &mut Client, id: &str) -> String {
@@ -350,14 +353,17 @@ async fn an_order_for_an_export_survives_a_restart_and_a_lost_file_is_made_again
     let mut bot = world.bot(1).await;
     for id in &ids {
         processed(&mut bot, id).await;
-        let body = loop {
-            let url = link(&mut bot, id).await;
-            let (status, _, body) = http(world.address, "GET", &url, &[], "").await;
-            if status == 200 {
-                break body;
+        let made = async {
+            loop {
+                let url = link(&mut bot, id).await;
+                let (status, _, body) = http(world.address, "GET", &url, &[], "").await;
+                if status == 200 {
+                    return body;
+                }
+                assert_eq!(status, 503, "only while it is made again: {body}");
             }
-            assert_eq!(status, 503, "only while it is made again: {body}");
         };
+        let body = soon("file", made).await;
         assert_eq!(body.lines().collect::<Vec<_>>(), before);
     }
     drop(bot);

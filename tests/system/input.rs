@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 
-use super::client::{Client, http, limit};
+use super::client::{Client, http, limit, soon};
 use super::world::{World, key};
 
 async fn refusal(client: &mut Client, text: &str) -> Value {
@@ -150,12 +150,15 @@ async fn numbers_are_read_losslessly_in_every_form() {
         );
         bot.send(text).await;
     }
-    let orders = loop {
-        let orders = bot.call("open_orders", json!({})).await;
-        if orders["orders"].as_array().unwrap().len() == 5 {
-            break orders;
+    let placed = async {
+        loop {
+            let orders = bot.call("open_orders", json!({})).await;
+            if orders["orders"].as_array().unwrap().len() == 5 {
+                return orders;
+            }
         }
     };
+    let orders = soon("five orders", placed).await;
     for order in orders["orders"].as_array().unwrap() {
         assert_eq!(
             (order["order_qty"].to_string(), order["limit_price"].to_string()),

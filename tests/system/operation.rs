@@ -15,7 +15,7 @@ use countersign::server::wall_clock;
 use countersign::storage::head::read_head;
 use serde_json::{Value, json};
 
-use super::client::{Client, ballot, code, code_of, http, limit, next_nonce};
+use super::client::{Client, ballot, code, code_of, http, limit, next_nonce, soon};
 use super::exports::{link, ordered, processed};
 use super::served::Served;
 use super::settings::token_of;
@@ -267,11 +267,10 @@ async fn d1_09_and_d2_25_no_secret_is_in_log_metrics_errors_or_data_and_d7_82_li
     canaries.secret(std::fs::read_to_string(dir.path().join("master.key")).unwrap().trim());
     lives(server.address, &key, &mut canaries).await;
     // A stop that is noticed first would close it.
-    while value(&metrics(server.address).await, "countersign_sockets{kind=\"venue\"}") > 0 {
-        tokio::task::yield_now().await;
-    }
+    let gone = async { while value(&metrics(server.address).await, "countersign_sockets{kind=\"venue\"}") > 0 {} };
+    soon("end of the venue's socket", gone).await;
     server.terminate();
-    assert!(server.ended().success());
+    assert!(server.ended().await.success());
 
     let mut log = String::new();
     std::fs::File::open(dir.path().join("log")).unwrap().read_to_string(&mut log).unwrap();
@@ -329,7 +328,7 @@ async fn d7_82_who_is_refused_again_and_again_does_not_fill_the_log() {
     }
     Client::open(server.address, &headers[1..]).await.unwrap();
     server.terminate();
-    assert!(server.ended().success());
+    assert!(server.ended().await.success());
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let count = |level: &str, message: &str| {
@@ -406,7 +405,7 @@ async fn an_empty_rust_log_is_none() {
     let log = std::fs::File::create(dir.path().join("log")).unwrap();
     let mut server = Served::start(&dir.path().join(settings), ("", log.into())).await;
     server.terminate();
-    assert!(server.ended().success());
+    assert!(server.ended().await.success());
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.contains(r#""level":"INFO""#) && !log.contains("DEBUG"), "{log}");
 }

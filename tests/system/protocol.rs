@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::client::{Client, limit};
+use super::client::{Client, limit, soon};
 use super::world::{World, key, other};
 
 /// How every reply ends.
@@ -75,13 +75,16 @@ async fn a_ping_of_the_socket_is_answered_with_what_it_brought() {
     let world = World::new(&[]).await;
     let mut socket = plain(&world).await;
     socket.send(Message::Ping("are you there".into())).await.unwrap();
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Pong(brought))) => return assert_eq!(&*brought, b"are you there"),
-            Some(Ok(_)) => {}
-            other => panic!("{other:?}"),
+    let answered = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Pong(brought))) => return brought,
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
         }
-    }
+    };
+    assert_eq!(&*soon("pong", answered).await, b"are you there");
 }
 
 #[tokio::test]

@@ -101,7 +101,9 @@ async fn filled(dir: &Path) -> History {
     let (dates, reached) = (Period::ALWAYS, Seq(ROWS + LATER));
     let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(ROWS + LATER) };
     // Each waits for the tables a while.
-    while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {}
+    let follow =
+        async { while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(60), follow).await.expect("the tables follow");
     history
 }
 

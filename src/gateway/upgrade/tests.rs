@@ -320,14 +320,17 @@ async fn d7_86_a_session_that_panics_ends_alone_and_frees_its_place() {
         tls: None,
         metrics: Arc::default(),
     };
+        let mut doomed = time::timeout(Duration::from_secs(20), admitted).await.expect("its place is free");
     tokio::spawn(listener::serve(listener, app, limits, stopped));
     let connect = async || tokio_tungstenite::connect_async(format!("ws://{address}/v2")).await;
     let mut other = connect().await.unwrap().0;
     for _ in 0..5 {
         // A place is free again a moment after the connection was seen to end.
-        let mut doomed = loop {
-            if let Ok((socket, _)) = connect().await {
-                break socket;
+        let admitted = async {
+            loop {
+                if let Ok((socket, _)) = connect().await {
+                    return socket;
+                }
             }
         };
         doomed.send(Message::text("panic")).await.unwrap();

@@ -99,9 +99,12 @@ async fn is_written(history: &History, seq: Seq) -> bool {
 /// Feeds a batch and waits until the projector has it.
 async fn take(feed: &mut Feed, batch: &Events) -> Seq {
     feed.feed(batch);
-    while feed.waiting() > 0 {
-        tokio::task::yield_now().await;
-    }
+    let taken = async {
+        while feed.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), taken).await.expect("the projector takes it");
     batch[batch.len() - 1].seq
 }
 

@@ -149,9 +149,12 @@ async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
     let event = Event::MarketStatusSet { market: MarketId(1), status: MarketStatus::PostOnly };
     let stamped = Stamped { seq: Seq(1), at: Moment(1), by: Actor::Server, rate: None, event };
     feed.feed(&Arc::new(vec![Arc::new(stamped)]));
-    while asked.0.lock().unwrap().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let answered = async {
+        while asked.0.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("it is answered");
     let told = asked.0.lock().unwrap();
     assert_eq!((&told[0]["type"], &told[0]["data"]["pairs"][0]["status"]), (&"snapshot".into(), &"post_only".into()));
 }

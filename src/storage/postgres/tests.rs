@@ -119,7 +119,7 @@ impl Road {
     }
 }
 
-/// As long as a database that is silent may keep anybody waiting.
+/// Waits as long as a database that is silent may keep anybody waiting.
 async fn soon<T>(asked: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), asked).await.expect("the wait has an end")
 }
@@ -170,9 +170,12 @@ async fn a_reader_gives_up_when_the_database_falls_silent_while_it_reads() {
     let held = lock(direct, "journal.journal IN ACCESS EXCLUSIVE MODE; LOCK TABLE journal.journal");
     let asked = tokio::spawn(async move { reader.last_seq().await });
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    while sql(direct, waiting) == "0" {
-        tokio::task::yield_now().await;
-    }
+    let stuck = async {
+        while sql(direct, waiting) == "0" {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(stuck).await;
     road.close().await;
     drop(held);
     let told = tokio::time::timeout(Duration::from_secs(600), asked).await.expect("the wait has an end").unwrap();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
@@ -95,7 +96,12 @@ async fn rows_read(url: &str, pool: &sqlx::PgPool) -> usize {
     pool.close().await;
     let open = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'countersign'";
-    while sql(url, open) != "0" {}
+    let ended = async {
+        while sql(url, open) != "0" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the connections end");
     let read = "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)
         + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)";
     sql(url, read).parse().unwrap()
