@@ -118,7 +118,9 @@ async fn parts_waiting(world: &World) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_market_data_that_stood_still_gets_snapshots_and_goes_on() {
-    let world = World::new(&[key(ScopeSet::ALL), other(), key(ScopeSet::NONE)]).await;
+    let keys = [key(ScopeSet::ALL), other(), key(ScopeSet::NONE)];
+    // Who reads nothing answers no ping either.
+    let world = World::configured(&keys, |config| config.limits.ping_s = 300).await;
     let mut market = Market::new(&world).await;
     // The snapshot of `trade` is none before there is a trade.
     market.change().await;

@@ -162,7 +162,8 @@ async fn d7_81_a_socket_asks_for_eight_lists_at_once_and_is_not_read_meanwhile()
 async fn d7_81_who_does_not_read_what_history_tells_keeps_it_from_nobody() {
     const SILENT: usize = 3;
     const ORDERS: usize = 10;
-    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    // Who reads nothing answers no ping either.
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.ping_s = 300).await;
     let (mut bot, mut silent) = (world.bot(1).await, Vec::new());
     let order = json!({"order_type": "limit", "side": "buy", "order_qty": "0.1", "limit_price": "10"});
     let batch = json!({"symbol": "BTC/USD", "orders": vec![order; 15]});
