@@ -121,17 +121,15 @@ mod tests {
 
     const DEAD_AFTER: Duration = Duration::from_secs(30);
 
-    /// How the write of four times as much ends of which a peer takes so much every 20 s.
-    async fn written(each: usize, revoked: bool) -> Result<(), End> {
+    /// How the write of four times as much ends of which a peer takes so much every so many seconds, after `befalls`.
+    async fn written(each: usize, every_s: u64, befalls: impl FnOnce(&Outlet)) -> Result<(), End> {
         let (mut socket, mut peer) = duplex(1_024);
         let (seat, _parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        if revoked {
-            seat.0.revoked(Moment(1));
-        }
+        befalls(&seat.0);
         let (taken, bytes) = (AtomicUsize::new(0), vec![0; 4 * each]);
         let whole = pin!(async { write_all(&mut socket, &bytes, &taken).await.map_err(|_| End::Gone) });
         let reading = async {
-            let (mut every, mut room) = (interval(Duration::from_secs(20)), vec![0; each]);
+            let (mut every, mut room) = (interval(Duration::from_secs(every_s)), vec![0; each]);
             loop {
                 every.tick().await;
                 peer.read_exact(&mut room).await.unwrap();
@@ -146,15 +144,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn d4_55_a_peer_that_reads_steadily_has_all_the_time_it_takes_and_one_that_reads_next_to_nothing_has_not() {
         let began = Instant::now();
-        assert!(matches!(written(PROGRESS + 1_024, false).await, Ok(())));
+        assert!(matches!(written(PROGRESS + 1_024, 20, |_| ()).await, Ok(())));
         assert!(began.elapsed() > DEAD_AFTER, "{:?}", began.elapsed());
-        assert!(matches!(written(PROGRESS / 4, false).await, Err(End::Gone)));
+        assert!(matches!(written(PROGRESS / 4, 20, |_| ()).await, Err(End::Gone)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn d2_27_a_peer_that_reads_steadily_keeps_no_socket_whose_rights_have_ended() {
         let began = Instant::now();
-        assert!(matches!(written(PROGRESS + 1_024, true).await, Err(End::Gone)));
+        assert!(matches!(written(PROGRESS + 1_024, 20, |outlet| outlet.revoked(Moment(1))).await, Err(End::Gone)));
+        assert_eq!(began.elapsed(), BRIEF + PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d4_54_a_peer_that_is_too_slow_is_told_so_if_it_takes_the_rest_in_time_and_is_cut_off_otherwise() {
+        let in_time = written(1_024, 1, Outlet::missed_some).await;
+        assert!(matches!(in_time, Err(End::Close(SLOW_CONSUMER, "slow consumer"))));
+        let began = Instant::now();
+        assert!(matches!(written(1_024, 20, Outlet::missed_some).await, Err(End::Drop(SLOW_CONSUMER, _))));
         assert_eq!(began.elapsed(), BRIEF + PATIENCE);
     }
 }
