@@ -430,15 +430,24 @@ async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
 
 #[tokio::test]
 async fn rule_36_the_venue_key_ends_when_init_was_told_and_takes_its_open_sockets_along() {
-    let dir = tempfile::tempdir().unwrap();
-    let end = wall_clock().plus_us(15_000_000).to_string();
-    let (server, (api_key, drawn)) = serve_as(dir.path(), &["--venue-expires", &end]).await;
-    let secret = decode_secret(&drawn).unwrap();
-    let mut venue = Client::signed(server.address, &api_key, &secret).await.unwrap();
-    venue.subscribe("custody").await;
-    assert_eq!(venue.closed().await, (4002, "key expired".to_owned()));
-    let refused = Client::signed(server.address, &api_key, &secret).await.err().unwrap();
-    assert_eq!(refused.status, 403, "{refused:?}");
+    // A machine that is busy elsewhere may not be ready before the first end.
+    for seconds in [15, 50] {
+        let dir = tempfile::tempdir().unwrap();
+        let end = wall_clock().plus_us(seconds * 1_000_000).to_string();
+        let (server, (api_key, drawn)) = serve_as(dir.path(), &["--venue-expires", &end]).await;
+        let secret = decode_secret(&drawn).unwrap();
+        let sign_in = async || Client::signed(server.address, &api_key, &secret).await;
+        let opened = sign_in().await;
+        if seconds == 15 && opened.as_ref().is_err_and(|refused| refused.status == 403) {
+            continue;
+        }
+        let mut venue = opened.unwrap();
+        venue.subscribe("custody").await;
+        assert_eq!(venue.closed().await, (4002, "key expired".to_owned()));
+        let refused = sign_in().await.err().unwrap();
+        assert_eq!(refused.status, 403, "{refused:?}");
+        return;
+    }
 }
 
 #[test]
