@@ -91,8 +91,10 @@ async fn order_until_it_fails(world: &World, bot: &mut Client, acknowledged: &mu
 }
 
 /// Waits until commands are taken again, and one is.
-pub(super) async fn order_again(bot: &mut Client, acknowledged: &mut Vec<Value>) {
+pub(super) async fn order_again(world: &World, bot: &mut Client, acknowledged: &mut Vec<Value>) {
     assert_eq!(system(bot).await, "online");
+    let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
+    assert_eq!((status, body.as_str()), (200, "ok\n"));
     acknowledged.push(bot.call("add_order", order(acknowledged.len())).await["order_id"].clone());
     assert_open(bot, acknowledged).await;
 }
@@ -116,7 +118,7 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     disk.fill();
     order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
     disk.free();
-    order_again(&mut bot, &mut acknowledged).await;
+    order_again(&world, &mut bot, &mut acknowledged).await;
     assert_eq!(placed(&mut watcher, acknowledged.len()).await, acknowledged, "no gap, and nothing that was not stored");
 
     let stays = token(&world, 1, &next_nonce()).await["result"]["token"].clone();
@@ -135,7 +137,7 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     bare.call("key_info", json!({"token": stays})).await;
     assert_reads_only(&world, &mut bare, &acknowledged).await;
     disk.free();
-    order_again(&mut bare, &mut acknowledged).await;
+    order_again(&world, &mut bare, &mut acknowledged).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +200,7 @@ async fn d6_70_after_a_failed_sync_nothing_is_taken_until_all_was_written_anew_a
     device.fail();
     order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
     device.mend();
-    order_again(&mut bot, &mut acknowledged).await;
+    order_again(&world, &mut bot, &mut acknowledged).await;
     assert_eq!(placed(&mut watcher, acknowledged.len()).await, acknowledged, "no gap, and nothing that was not stored");
     let disk = device.cut_power();
     device.fail();
@@ -225,7 +227,7 @@ async fn failed_at_a_checkpoint() -> (World, Device, Client, Vec<Value>) {
 async fn d6_70_after_a_failed_sync_of_the_database_file_all_is_copied_anew_and_a_power_cut_loses_nothing() {
     let (mut world, device, mut bot, mut acknowledged) = failed_at_a_checkpoint().await;
     device.mend();
-    order_again(&mut bot, &mut acknowledged).await;
+    order_again(&world, &mut bot, &mut acknowledged).await;
     let disk = device.cut_power();
     drop(bot);
     world.stop().await;

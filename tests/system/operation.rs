@@ -411,13 +411,6 @@ async fn an_empty_rust_log_is_none() {
 }
 
 #[tokio::test]
-async fn healthz_says_whether_commands_are_taken() {
-    let world = World::new(&[]).await;
-    let (status, _, body) = http(world.address, "GET", "/healthz", &[], "").await;
-    assert_eq!((status, body.as_str()), (200, "ok\n"));
-}
-
-#[tokio::test]
 async fn rule_36_the_venue_key_is_bound_to_the_networks_that_init_was_told() {
     for (network, status) in [("192.0.2.0/24", Some(403)), ("127.0.0.0/8", None), ("127.0.0.1", None)] {
         let dir = tempfile::tempdir().unwrap();

@@ -227,7 +227,7 @@ async fn d6_70_a_database_that_turns_read_only_is_told_reads_go_on_and_it_goes_o
         }
         if again {
             turn("ALTER SYSTEM RESET default_transaction_read_only");
-            order_again(&mut bot, &mut acknowledged).await;
+            order_again(&world, &mut bot, &mut acknowledged).await;
         }
     }
     drop(bot);
@@ -252,7 +252,7 @@ async fn d6_70_a_database_on_a_full_disk_is_told_reads_go_on_and_it_goes_on_when
     disk.fill();
     order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
     disk.free();
-    order_again(&mut bot, &mut acknowledged).await;
+    order_again(&world, &mut bot, &mut acknowledged).await;
 
     disk.fill();
     order_until_it_fails(&world, &mut bot, &mut acknowledged).await;
