@@ -25,7 +25,8 @@ const ROUNDS_MAX: usize = 500;
 /// What waits for a public socket which is behind: 60 items, as the server reckons them. Its queue has room for few more, as
 /// it gets a snapshot instead.
 const WAITING_BYTES: usize = 60 * 512;
-/// What a round may take: half of the time that a socket has to take what waits for it. Nobody else waits for that.
+/// What a round may take where one beside nobody takes a twentieth of it: half of the time that a socket has to take what
+/// waits for it. Nobody else waits for that.
 const ROUND_MAX: Duration = Duration::from_millis(2_500);
 /// Depths of the book that a public socket follows.
 const DEPTHS: [u32; 5] = [10, 25, 100, 500, 1_000];
@@ -98,6 +99,9 @@ async fn d4_54_sockets_that_stand_still_cost_little_memory_and_nobody_elses_time
     let served = start(&settings).await;
     let address = served.address;
     let (mut bot, mut follower) = (bot(address).await, bot(address).await);
+    let began = Instant::now();
+    churn(&mut bot).await;
+    let round_max = ROUND_MAX.max(20 * began.elapsed());
     follower.call("subscribe", json!({"channel": "executions", "snap_orders": false})).await;
     let private = join_all((0..STALLED).map(|_| stalled(address, true))).await;
     let public = join_all((0..STALLED).map(|_| stalled(address, false))).await;
@@ -108,7 +112,7 @@ async fn d4_54_sockets_that_stand_still_cost_little_memory_and_nobody_elses_time
         let began = Instant::now();
         placed.extend(churn(&mut bot).await);
         let took = began.elapsed();
-        assert!(took < ROUND_MAX, "{took:?} for a round beside sockets that stand still");
+        assert!(took < round_max, "{took:?} for a round beside sockets that stand still");
         // Answered by the engine, so what was told before has come.
         follower.call("get_balances", json!({})).await;
         told.extend(canceled(&mut follower));
