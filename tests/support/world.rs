@@ -124,6 +124,13 @@ impl World {
     }
 }
 
+/// Sets the clock on of a server that shares the test's one thread, so that nobody waits.
+pub async fn passes(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 /// Tests that are not about rates trade as fast as they can.
 fn unlimited(address: SocketAddr, dir: &Path) -> Config {
     let mut config = Config::at(address, dir.to_owned());

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::client::{Client, http, limit, soon};
 use super::operation::{handed_over, metrics, value};
 use super::served::Served;
-use super::world::{World, api_key, key, secret};
+use super::world::{World, api_key, key, passes, secret};
 
 #[tokio::test]
 async fn d7_78_a_socket_that_sends_too_much_is_closed_with_4009_and_harms_nobody() {
@@ -217,11 +217,6 @@ async fn d7_79_a_socket_that_is_silent_for_a_minute_is_closed_unless_it_follows_
     told.subscribe("status").await;
     left.subscribe("status").await;
     left.call("unsubscribe", json!({"channel": "status"})).await;
-    let passes = async |seconds| {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        tokio::time::resume();
-    };
     passes(50).await;
     // As an answer to a ping would be.
     silent.send_frame(Message::Pong(Default::default())).await;

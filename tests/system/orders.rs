@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, code, limit, next_nonce};
 use super::settings::token;
-use super::world::{World, key, other, with};
+use super::world::{World, key, other, passes, with};
 
 #[tokio::test]
 async fn batch_cancel_tells_its_count_in_both_forms() {
@@ -284,7 +284,7 @@ async fn open(bot: &mut Client) -> Vec<Value> {
 #[tokio::test]
 async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_unless_one_comes_back() {
     let keys = vec![key(ScopeSet::ALL); 4];
-    let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 2).await;
+    let world = World::configured(&keys, |config| config.limits.disconnect_grace_s = 20).await;
     let mut watcher = world.bot(4).await;
     watcher.subscribe("executions").await;
     let mut bots = Vec::new();
@@ -301,10 +301,12 @@ async fn d4_57_what_one_socket_asked_for_is_done_once_the_others_are_gone_too_un
     }
     let _back = world.bot(2).await;
     leave(bots.remove(0)).await;
+    passes(20).await;
     // Its grace began last: those of the others are over as well.
     assert_eq!(canceled(&mut watcher).await, orders[2]);
     assert_eq!(open(&mut watcher).await, orders[..2]);
     leave(stays).await;
+    passes(20).await;
     assert_eq!(canceled(&mut watcher).await, orders[0]);
     assert_eq!(open(&mut watcher).await, orders[1..2]);
 }
