@@ -26,7 +26,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use super::client::{limit, next_nonce};
+use super::client::{check, limit, next_nonce, soon};
 use super::genesis::api_key;
 use super::operation::value;
 use super::world::{MASTER, World, key, secret};
@@ -86,13 +86,17 @@ async fn call(socket: &mut Socket, method: &str, params: Value) -> Value {
         message["params"] = params;
     }
     socket.send(Message::text(message.to_string())).await.unwrap();
-    loop {
-        let Some(Ok(Message::Text(text))) = socket.next().await else { panic!("no answer to {method}") };
-        let frame: Value = serde_json::from_str(&text).unwrap();
-        if frame["req_id"] == 7 {
-            return frame;
+    let answered = async {
+        loop {
+            let Some(Ok(Message::Text(text))) = socket.next().await else { panic!("no answer to {method}") };
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            check(&frame);
+            if frame["req_id"] == 7 {
+                return frame;
+            }
         }
-    }
+    };
+    soon(&format!("answer to {method}"), answered).await
 }
 
 /// Waits until the server has taken a renewed certificate over.
