@@ -17,7 +17,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -175,13 +175,16 @@ async fn d7_79_who_begins_no_tls_is_closed_after_five_seconds() {
     let dir = tempfile::tempdir().unwrap();
     issue(dir.path());
     let world = world(dir.path()).await;
+    let began = Instant::now();
     let mut silent = TcpStream::connect(world.address).await.unwrap();
     tokio::time::pause();
     let mut answer = Vec::new();
     let closed = timeout(Duration::from_secs(10), silent.read_to_end(&mut answer)).await;
+    let lasted = began.elapsed();
     tokio::time::resume();
     closed.expect("it is closed").unwrap();
     assert!(answer.is_empty(), "{answer:?}");
+    assert!((Duration::from_secs(5)..Duration::from_secs(7)).contains(&lasted), "{lasted:?}");
 }
 
 /// What the server tells of the end of its certificate.
