@@ -12,8 +12,8 @@ const UNFINISHED: &[&str] = &[
     concat!("#[ign", "ore"),
 ];
 
-/// A blocked thread makes a test slow when it passes and flaky when it fails.
-const SLEEP: &str = concat!("thread::sl", "eep(");
+/// A blocked thread, or a database that is told to wait, makes a test slow when it passes and flaky when it fails.
+const SLEEPS: &[&str] = &[concat!("thread::sl", "eep("), concat!("pg_sl", "eep(")];
 
 #[test]
 fn nothing_is_left_unfinished() {
@@ -26,8 +26,8 @@ fn nothing_is_left_unfinished() {
 
 #[test]
 fn tests_wait_for_what_they_test() {
-    let sources = files(&["src", "tests"], &[".rs"]);
-    let found = sources.iter().flat_map(|source| marked(&source.path, &source.text, &[SLEEP]));
+    let sources = files(&["src", "tests", "load-tests/tests"], &[".rs"]);
+    let found = sources.iter().flat_map(|source| marked(&source.path, &source.text, SLEEPS));
     assert_none("wait for a message or use paused time:", &found.collect::<Vec<_>>());
 }
 
