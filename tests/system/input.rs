@@ -168,7 +168,7 @@ async fn numbers_are_read_losslessly_in_every_form() {
 }
 
 #[tokio::test]
-async fn a_frame_that_is_too_big_or_not_text_ends_only_its_own_socket() {
+async fn d7_77_a_frame_that_is_too_big_or_not_text_ends_only_its_own_socket() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let mut other = world.bot(1).await;
     let mut binary = world.bot(1).await;

@@ -5,6 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::client::{Client, http, next_nonce};
+use super::replay::items;
 use super::settings::token;
 use super::world::{World, with};
 
@@ -14,16 +15,11 @@ const JUDGED: usize = 8;
 /// Of nobody's session.
 const COOKIE: [(&str, &str); 1] = [("Cookie", "countersign_session=none")];
 
-fn items(frames: &[Value]) -> Vec<Value> {
-    let told = frames.iter().filter(|frame| frame["channel"] == "executions");
-    told.flat_map(|frame| frame["data"].as_array().unwrap().clone()).collect()
-}
-
 /// Reads until the order with this client id is told.
 async fn until(client: &mut Client, last: &str) -> Vec<Value> {
     let mut told = Vec::new();
     while !told.last().is_some_and(|item: &Value| item["cl_ord_id"] == last && item["exec_type"] == "new") {
-        told.extend(items(&[client.frame("executions").await]));
+        told.extend(items(&[client.frame("executions").await], "executions"));
     }
     told
 }

@@ -154,50 +154,6 @@ async fn d4_48_a_snapshot_taken_while_orders_pour_in_and_what_follows_it_are_eve
 }
 
 #[tokio::test]
-async fn d4_49_and_51_a_client_that_returns_gets_exactly_what_it_missed_across_a_restart_too() {
-    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
-    bot.subscribe("executions").await;
-    let placed = bot.call("add_order", limit("buy", "1", "10")).await;
-    let seen = bot.item("executions", |item| item["exec_type"] == "new").await;
-    let last = seen["offset"].as_u64().unwrap();
-    drop(bot);
-    let mut away = world.bot(1).await;
-    away.call("cancel_all", json!({})).await;
-    let missed = away.call("add_order", limit("buy", "2", "20")).await;
-    drop(away);
-    for restarted in [false, true] {
-        if restarted {
-            world.restart().await;
-        }
-        let mut back = world.bot(1).await;
-        let acknowledged = back.call("subscribe", json!({"channel": "executions", "from_offset": last})).await;
-        assert!(acknowledged.get("from_offset").is_none() && acknowledged.get("warnings").is_none(), "{acknowledged}");
-        let mut told = Vec::new();
-        while told.len() < 3 {
-            let frame = back.frame("executions").await;
-            assert_eq!(frame["type"], "update");
-            told.extend(
-                frame["data"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|item| (item["exec_type"].as_str().unwrap().to_owned(), item["order_id"].clone())),
-            );
-        }
-        let (first, second) = (placed["order_id"].clone(), missed["order_id"].clone());
-        assert_eq!(
-            told,
-            [("canceled".into(), first), ("pending_new".into(), second.clone()), ("new".into(), second)],
-            "restarted: {restarted}"
-        );
-        let future = json!({"channel": "executions", "from_offset": last + (1 << 40)});
-        let error = world.bot(1).await.refused("subscribe", future).await;
-        assert!(error.starts_with("EGeneral:Invalid arguments:from_offset"), "{error}");
-    }
-}
-
-#[tokio::test]
 async fn a_book_follows_every_change_with_a_checksum_and_one_symbol_a_frame() {
     let world = World::new(&[key(ScopeSet::ALL), other()]).await;
     let (mut bot, mut maker) = (world.bot(1).await, world.bot(2).await);
