@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::client::{Client, PASSWORD, ballot, code, http};
+use super::replay::items;
 use super::world::{Person, World, key};
 
 /// The digest as a page makes it: SHA-256 of the canonical JSON of what the Member sees (rule 24).
@@ -234,4 +235,82 @@ async fn a_member_resumes_with_what_may_be_viewed_and_nothing_else() {
     let votes = again.call("approve", json!({"requests": ballots, "otp": code(0)})).await;
     assert!(votes["requests"][0]["error"].as_str().unwrap().starts_with("EGovernance:Unknown request"), "{votes}");
     assert_eq!(votes["requests"][0]["error"], votes["requests"][1]["error"]);
+}
+
+/// How a channel says that each of so many requests has ended: that member of its first item which is not as it begins.
+async fn ends(
+    client: &mut Client,
+    channel: &str,
+    (member, begins): (&str, &str),
+    count: usize,
+) -> BTreeMap<String, Value> {
+    let mut told = BTreeMap::new();
+    while told.len() < count {
+        for item in items(&[client.frame(channel).await], channel).iter().filter(|item| item[member] != begins) {
+            let before = told.insert(item["request_id"].to_string(), item[member].clone());
+            assert!(before.is_none(), "it ends once: {item}");
+        }
+    }
+    told
+}
+
+/// The bot cancels one after another from the first on, Alice rejects from the last on, and Bob approves all at once.
+#[tokio::test]
+async fn d3_33_cancels_rejections_and_approvals_at_once_end_each_request_in_one_state_for_all_observers() {
+    const ASKED: usize = 30;
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    let mut carol = world.member("carol").await;
+    bot.subscribe("withdrawals").await;
+    for observer in [&mut alice, &mut bob, &mut carol] {
+        observer.subscribe("approvals").await;
+    }
+    let (mut asked, mut ballots) = (Vec::new(), Vec::new());
+    for _ in 0..ASKED {
+        asked.push(bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "0.1"})).await);
+        let request = json!({"request_id": asked.last().unwrap()["request_id"]});
+        ballots.push(ballot(&carol.call("request_info", request).await)[0].take());
+    }
+    let succeeded = |vote: &&Value| vote["success"] == true;
+    let cancel = async {
+        let mut done = 0;
+        for of in &asked {
+            let reply = bot.reply("withdraw_cancel", json!({"refid": of["refid"]})).await;
+            done += usize::from(reply["result"]["canceled"] == true);
+        }
+        done
+    };
+    let reject = async {
+        let mut done = 0;
+        for ballot in ballots.iter().rev() {
+            let told = alice.call("reject", json!({"requests": [ballot], "reason": "not this one"})).await;
+            done += told["requests"].as_array().unwrap().iter().filter(succeeded).count();
+        }
+        done
+    };
+    let approve = async {
+        let told = bob.call("approve", json!({"requests": ballots, "otp": code(0)})).await;
+        told["requests"].as_array().unwrap().iter().filter(succeeded).count()
+    };
+    let (canceled, rejected, approved) = tokio::join!(cancel, reject, approve);
+    let done = [canceled, rejected, approved];
+    assert_eq!(done.iter().sum::<usize>(), ASKED, "{done:?}");
+
+    let (mut states, mut statuses) = (BTreeMap::new(), BTreeMap::new());
+    for of in &asked {
+        let state = carol.call("request_info", json!({"request_id": of["request_id"]})).await["state"].take();
+        let status = if state == "approved" { "Pending" } else { "Failure" };
+        let listed = bot.call("withdraw_status", json!({"refid": of["refid"]})).await;
+        assert_eq!(listed["withdrawals"][0]["status"], status, "{state}");
+        statuses.insert(of["request_id"].to_string(), json!(status));
+        states.insert(of["request_id"].to_string(), state);
+    }
+    let count = |state: &str| states.values().filter(|of| **of == state).count();
+    assert_eq!(["canceled", "rejected", "approved"].map(count), done);
+    for observer in [&mut alice, &mut bob, &mut carol] {
+        assert_eq!(ends(observer, "approvals", ("state", "pending"), ASKED).await, states);
+        observer.call("member_info", json!({})).await;
+        assert_eq!(items(&observer.kept(), "approvals"), [Value::Null; 0], "each ends once");
+    }
+    assert_eq!(ends(&mut bot, "withdrawals", ("status", "Initial"), ASKED).await, statuses);
 }
