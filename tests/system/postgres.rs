@@ -12,7 +12,7 @@ use countersign::access::scope::ScopeSet;
 use countersign::config::DatabaseUrl;
 use serde_json::{Value, json};
 
-use super::client::{Client, http, limit};
+use super::client::{Client, http, limit, soon};
 use super::disk::{assert_open, order, order_again, order_until_refused, stop, system};
 use super::served::Served;
 use super::volume::Volume;
@@ -141,7 +141,7 @@ async fn d4_59_a_stop_while_the_storage_stands_still_leaves_no_unknown_outcome()
     let placed = bot.answer(1_000).await;
     assert_eq!(placed["success"], true, "{placed}");
     assert_eq!(bot.closed().await, (1012, "planned restart".to_owned()));
-    stopping.await.unwrap().unwrap();
+    soon("end of the server", stopping).await.unwrap().unwrap();
     world.start().await;
     let open = world.bot(1).await.call("open_orders", json!({})).await;
     assert_eq!(open["orders"][0]["order_id"], placed["result"]["order_id"], "{open}");

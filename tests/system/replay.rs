@@ -4,7 +4,7 @@
 use countersign::access::scope::{Scope, ScopeSet};
 use serde_json::{Value, json};
 
-use super::client::{Client, code, limit};
+use super::client::{Client, code, limit, soon};
 use super::conflation::narrow;
 use super::streams::lock_history;
 use super::world::{Wanted, World, key, other};
@@ -389,7 +389,7 @@ async fn a_stop_in_the_middle_of_a_replay_loses_nothing() {
             }
         }
     }
-    stopping.await.unwrap().unwrap();
+    soon("end of the server", stopping).await.unwrap().unwrap();
     world.start().await;
     let seen = told.last().map_or(from, offset);
     let missing = all.len() - told.len();

@@ -193,7 +193,7 @@ async fn d4_59_a_planned_stop_says_so_and_answers_what_it_accepted() {
     let stopping = tokio::spawn(async move { server.stop().await });
     assert_eq!(bot.frame("status").await["data"][0]["system"], "maintenance");
     assert_eq!(bot.closed().await, (1012, "planned restart".to_owned()));
-    stopping.await.unwrap().unwrap();
+    soon("end of the server", stopping).await.unwrap().unwrap();
 }
 
 #[tokio::test]
