@@ -54,8 +54,14 @@ impl Directory {
                 | Event::SessionClosed(_) => {
                     self.members.write().expect("no holder of this lock panics").apply(event);
                 }
-                Event::Halted { .. } => self.halted.store(true, Ordering::Relaxed),
-                Event::Resumed => self.halted.store(false, Ordering::Relaxed),
+                Event::Halted { reason } => {
+                    self.halted.store(true, Ordering::Relaxed);
+                    tracing::error!(reason, "the venue is halted");
+                }
+                Event::Resumed => {
+                    self.halted.store(false, Ordering::Relaxed);
+                    tracing::info!("the venue goes on");
+                }
                 _ => {}
             }
         }
@@ -65,11 +71,16 @@ impl Directory {
     pub fn system(&self) -> &'static str {
         if self.is_read_only() {
             "maintenance"
-        } else if self.halted.load(Ordering::Relaxed) {
+        } else if self.is_halted() {
             "cancel_only"
         } else {
             "online"
         }
+    }
+
+    /// Whether the venue is halted (rule 35).
+    pub fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Relaxed)
     }
 
     /// Whether commands are refused because the storage takes no writes.

@@ -250,6 +250,8 @@ impl Scrape {
             &*self.gateway.metrics;
         page.family("countersign_build_info", "gauge", "The version that runs; always 1.");
         page.labelled("countersign_build_info", "version", env!("CARGO_PKG_VERSION"), 1);
+        let halted = u8::from(self.gateway.directory.is_halted());
+        page.one("countersign_halted", "gauge", "1 while the venue is halted, else 0.", halted);
         page.one("countersign_journal_commits_total", "counter", "Group commits synced to disk.", load(commits));
         page.one("countersign_journal_events_total", "counter", "Events journalled.", load(events));
         page.one("countersign_orders_accepted_total", "counter", "Orders accepted.", load(orders));

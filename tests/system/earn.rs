@@ -4,6 +4,7 @@ use countersign::access::scope::ScopeSet;
 use serde_json::{Value, json};
 
 use super::client::{Client, http, limit, units};
+use super::operation::{metrics, value};
 use super::replay::items;
 use super::world::{World, key, other};
 
@@ -165,6 +166,8 @@ async fn a_halt_is_told_to_every_socket_and_lasts_until_the_venue_resumes() {
     let (mut venue, mut bot, mut bare) = (world.venue().await, world.bot(1).await, Client::bare(world.address).await);
     let limit = limit("buy", 1, 10.0);
     let order = bot.call("add_order", limit.clone()).await;
+    let shown = async |address| value(&metrics(address).await, "countersign_halted");
+    assert_eq!(shown(world.address).await, 0);
     let halted = venue.call("halt", json!({"reason": "drill"})).await;
     assert_eq!(halted, json!({"halted": true, "reason": "drill"}));
     for socket in [&mut bot, &mut bare] {
@@ -173,13 +176,16 @@ async fn a_halt_is_told_to_every_socket_and_lasts_until_the_venue_resumes() {
     assert_eq!(bot.refused("add_order", limit.clone()).await, "EService:Market in cancel_only mode");
     assert_eq!(bot.refused("earn_allocate", of("ESTRAT1", "1")).await, "EService:Market in cancel_only mode");
     assert_eq!(bot.refused("halt", json!({"reason": "mine"})).await, "EGeneral:Permission denied");
+    assert_eq!(shown(world.address).await, 1);
     world.restart().await;
+    assert_eq!(shown(world.address).await, 1);
     let (mut venue, mut bot) = (world.venue().await, world.bot(1).await);
     assert_eq!(bot.frame("status").await["data"][0]["system"], "cancel_only", "over a restart too");
     let (_, _, body) = http(world.address, "GET", "/0/public/SystemStatus", &[], "").await;
     assert!(body.contains("cancel_only"), "{body}");
     bot.call("cancel_order", json!({"order_id": [order["order_id"]]})).await;
     assert_eq!(venue.call("resume", json!({})).await, json!({"halted": false}));
+    assert_eq!(shown(world.address).await, 0);
     bot.item("status", |item| item["system"] == "online").await;
     bot.call("add_order", limit).await;
     let mut alice = world.member("alice").await;

@@ -347,6 +347,22 @@ async fn d7_82_who_is_refused_again_and_again_does_not_fill_the_log() {
 }
 
 #[tokio::test]
+async fn rule_35_a_halt_and_its_end_are_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, (api_key, drawn)) = serve(dir.path()).await;
+    let mut venue = Client::signed(server.address, &api_key, &decode_secret(&drawn).unwrap()).await.unwrap();
+    venue.call("halt", json!({"reason": "drill"})).await;
+    venue.call("resume", json!({})).await;
+    server.terminate();
+    assert!(server.ended().success());
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told = lines.filter(|line| line["message"].as_str().unwrap_or_default().starts_with("the venue "));
+    let told: Vec<Value> = told.map(|line| json!([line["level"], line["message"], line["reason"]])).collect();
+    assert_eq!(told, [json!(["ERROR", "the venue is halted", "drill"]), json!(["INFO", "the venue goes on", null])]);
+}
+
+#[tokio::test]
 async fn snapshots_and_dashboards_stand_back_for_those_that_trade() {
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = serve(dir.path()).await;
