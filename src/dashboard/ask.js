@@ -65,11 +65,23 @@ export function changed(before, now, present) {
 }
 
 /**
- * A form that asks for a change. `title` is text or children; `params()` gives or promises the method's own;
- * `done(result)` is told of the request. The code is needed where the change takes effect at once, which the server
- * decides.
+ * A form that asks for a change. `title` is text or children; `params()` gives or promises the method's own; `strands`
+ * says that the change may leave pending requests without approvers, if that is accepted; `done(request)` is told what
+ * became of it. The code is needed where the change takes effect at once, which the server decides.
  */
-export function ask(app, { title, method, workflow, fields, params, done, verb = "Submit request", needs = [] }) {
+export function ask(
+  app,
+  {
+    title,
+    method,
+    workflow,
+    fields,
+    params,
+    verb = "Submit request",
+    strands = false,
+    done = (request) => outcome(app, request),
+  },
+) {
   const id = clientId();
   const otp = codeInput();
   const execute = h("input", { type: "checkbox" });
@@ -94,7 +106,7 @@ export function ask(app, { title, method, workflow, fields, params, done, verb =
       field("One-time code", otp, "needed when it takes effect at once"),
       app.may(workflow, "execute") &&
         h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy allows it"),
-      needs.includes("strand_pending") &&
+      strands &&
         h("label", { class: "check" }, strand, "Even if pending requests lose their approvers"),
     ),
   );

@@ -1,6 +1,6 @@
 // Service Users: what each may do, when it was last seen, and the changes one may ask for.
 
-import { ask, changed, outcome } from "../ask.js";
+import { ask, changed } from "../ask.js";
 import { facts, field, h, plain, safe, time, words } from "../dom.js";
 import { listing } from "../listing.js";
 
@@ -24,11 +24,10 @@ function looks({ last_seen, open_connections, ...rest }) {
 
 /** The page. */
 export function access(app) {
-  const done = (request) => outcome(app, request);
   // At whom one looks closely, as they were, and the card that shows it.
   let close = null;
   const look = (user, open) => {
-    close = { user, card: show(app, user, open, done) };
+    close = { user, card: show(app, user, open) };
     return close.card;
   };
   const refresh = (user, open) => {
@@ -66,11 +65,11 @@ export function access(app) {
         h("button", { ...attributes, onclick: () => open(look(user, open)) }, "Details"),
       ];
     },
-    add: { title: "Create Service User", form: () => create(app, done) },
+    add: { title: "Create Service User", form: () => create(app) },
   });
 }
 
-function show(app, user, open, done) {
+function show(app, user, open) {
   const { settings } = user;
   const change = (form) => () => open(form);
   const may = app.may("manage_access", "initiate");
@@ -113,9 +112,9 @@ function show(app, user, open, done) {
     h(
       "div",
       { class: "actions" },
-      may && h("button", { onclick: change(edit(app, user, done)) }, "Edit"),
-      may && h("button", { onclick: change(rotate(app, user, done)) }, "Rotate key"),
-      may && h("button", { class: "danger", onclick: change(remove(app, user, done)) }, "Remove"),
+      may && h("button", { onclick: change(edit(app, user)) }, "Edit"),
+      may && h("button", { onclick: change(rotate(app, user)) }, "Rotate key"),
+      may && h("button", { class: "danger", onclick: change(remove(app, user)) }, "Remove"),
       app.may("manage_access", "execute") &&
         h("button", { class: "danger", onclick: cancel }, "Cancel its orders"),
       h("button", { onclick: () => open(null) }, "Close"),
@@ -188,7 +187,7 @@ function fields(user) {
   };
 }
 
-function create(app, done) {
+function create(app) {
   const form = fields(null);
   return ask(app, {
     title: "Create Service User",
@@ -196,11 +195,10 @@ function create(app, done) {
     workflow: "manage_access",
     fields: form.elements,
     params: form.read,
-    done,
   });
 }
 
-function edit(app, user, done) {
+function edit(app, user) {
   const { service_user_id } = user;
   const form = fields(user);
   const disabled = h("input", { type: "checkbox", checked: user.status === "disabled" });
@@ -215,33 +213,30 @@ function edit(app, user, done) {
     title: ["Edit ", safe(user.name)],
     method: "edit_service_user",
     workflow: "manage_access",
-    needs: ["strand_pending"],
+    strands: true,
     params,
-    done,
     fields: [...form.elements, h("label", { class: "check" }, disabled, "Disabled")],
   });
 }
 
-function rotate(app, user, done) {
+function rotate(app, user) {
   const overlap = h("input", { type: "number", required: true, min: "0", max: "604800", value: "3600" });
   return ask(app, {
     title: ["Rotate the key of ", safe(user.name)],
     method: "rotate_service_user_key",
     workflow: "manage_access",
-    needs: ["strand_pending"],
-    done,
+    strands: true,
     fields: [field("Overlap in seconds", overlap, "how long the old key stays good beside the new one")],
     params: () => ({ service_user_id: user.service_user_id, overlap_s: Number(overlap.value) }),
   });
 }
 
-function remove(app, user, done) {
+function remove(app, user) {
   return ask(app, {
     title: ["Remove ", safe(user.name)],
     method: "remove_service_user",
     workflow: "manage_access",
     verb: "Request removal",
-    done,
     fields: [
       h(
         "p",

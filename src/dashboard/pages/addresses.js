@@ -1,12 +1,11 @@
 // Withdrawal addresses: the only places that money goes to.
 
-import { ask, outcome } from "../ask.js";
+import { ask } from "../ask.js";
 import { field, h, plain, safe, time } from "../dom.js";
 import { listing } from "../listing.js";
 
 /** The page. */
 export function addresses(app) {
-  const done = (request) => outcome(app, request);
   const may = app.may("manage_addresses", "initiate");
   return listing(app, {
     title: "Addresses",
@@ -26,17 +25,17 @@ export function addresses(app) {
           "button",
           {
             class: "danger",
-            onclick: () => open(remove(app, of, done)),
+            onclick: () => open(remove(app, of)),
             "aria-label": `Remove ${plain(of.asset)} ${plain(of.key)}`,
           },
           "Remove",
         ),
     ],
-    add: { title: "Add an address", form: () => add(app, done) },
+    add: { title: "Add an address", form: () => add(app) },
   });
 }
 
-function add(app, done) {
+function add(app) {
   const [asset, method, key, address, tag] = ["asset", "method", "key", "address", "tag"].map((name) =>
     h("input", { name, required: name !== "tag", maxlength: "128" }),
   );
@@ -44,7 +43,6 @@ function add(app, done) {
     title: "Add an address",
     method: "add_address",
     workflow: "manage_addresses",
-    done,
     fields: [
       field("Asset", asset, "such as BTC"),
       field("Method", method, "the asset’s, such as Bitcoin"),
@@ -62,13 +60,12 @@ function add(app, done) {
   });
 }
 
-function remove(app, of, done) {
+function remove(app, of) {
   return ask(app, {
     title: ["Remove ", safe(of.asset), " ", safe(of.key)],
     method: "remove_address",
     workflow: "manage_addresses",
     verb: "Request removal",
-    done,
     fields: [h("p", {}, "Pending withdrawals to it fail. Adding it again starts its cool-down anew.")],
     params: () => ({ asset: of.asset, key: of.key }),
   });

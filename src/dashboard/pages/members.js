@@ -1,6 +1,6 @@
 // Members and what each may do.
 
-import { ask, changed, outcome } from "../ask.js";
+import { ask, changed } from "../ask.js";
 import { field, h, plain, safe, words } from "../dom.js";
 import { listing } from "../listing.js";
 import { WORKFLOWS } from "../workflows.js";
@@ -9,7 +9,6 @@ const PERMISSIONS = ["view", "initiate", "approve", "execute"];
 
 /** The page. */
 export function members(app) {
-  const done = (request) => outcome(app, request);
   const may = app.may("manage_access", "initiate");
   return listing(app, {
     title: "Members",
@@ -27,13 +26,13 @@ export function members(app) {
         h(
           "button",
           {
-            onclick: () => open(change(app, member, done)),
+            onclick: () => open(change(app, member)),
             "aria-label": `Change ${plain(member.name)}, ${plain(member.email)}`,
           },
           "Change",
         ),
     ],
-    add: { title: "Invite a Member", form: () => invite(app, done) },
+    add: { title: "Invite a Member", form: () => invite(app) },
   });
 }
 
@@ -64,7 +63,7 @@ function permissionFields(held) {
   };
 }
 
-function invite(app, done) {
+function invite(app) {
   const name = h("input", { name: "name", required: true, maxlength: "64" });
   const email = h("input", { type: "email", name: "email", required: true, maxlength: "64" });
   const permissions = permissionFields(null);
@@ -72,7 +71,6 @@ function invite(app, done) {
     title: "Invite a Member",
     method: "invite_member",
     workflow: "manage_access",
-    done,
     fields: [
       h(
         "p",
@@ -102,7 +100,7 @@ function memberFields(member) {
   };
 }
 
-function change(app, member, done) {
+function change(app, member) {
   const { member_id } = member;
   const form = memberFields(member);
   const who = () => [safe(member.name), ", ", safe(member.email)];
@@ -110,8 +108,7 @@ function change(app, member, done) {
     title: ["Change ", who()],
     method: "edit_member",
     workflow: "manage_access",
-    done,
-    needs: ["strand_pending"],
+    strands: true,
     fields: form.elements,
     params: async () => {
       const { members } = await app.call("members");
@@ -125,8 +122,7 @@ function change(app, member, done) {
       method,
       verb,
       workflow: "manage_access",
-      done,
-      needs: ["strand_pending"],
+      strands: true,
       fields: [h("p", {}, text)],
       params: () => ({ member_id }),
     });

@@ -1,6 +1,6 @@
 // Policies: how many Members a workflow's requests need.
 
-import { ask, outcome } from "../ask.js";
+import { ask } from "../ask.js";
 import { exact } from "../connection.js";
 import { facts, field, h, refill, safe, table, words } from "../dom.js";
 import { drawer } from "../listing.js";
@@ -46,7 +46,6 @@ export function policies(app) {
   // The policy that an open form began with.
   let began = null;
   const list = h("div", {});
-  const done = (request) => outcome(app, request);
   const may = app.may("manage_policies", "initiate");
   const load = async () => {
     const found = Object.fromEntries(
@@ -110,7 +109,7 @@ export function policies(app) {
           h(
             "button",
             {
-              onclick: () => begin(workflow, policy, set(app, workflow, policy, done)),
+              onclick: () => begin(workflow, policy, set(app, workflow, policy)),
               "aria-label": `${policy ? "Change the" : "Set a"} policy of ${words(workflow)}`,
             },
             policy ? "Change" : "Set a policy",
@@ -120,7 +119,7 @@ export function policies(app) {
               "button",
               {
                 class: "danger",
-                onclick: () => begin(workflow, policy, remove(app, workflow, done)),
+                onclick: () => begin(workflow, policy, remove(app, workflow)),
                 "aria-label": `Remove the policy of ${words(workflow)}`,
               },
               "Remove",
@@ -132,7 +131,7 @@ export function policies(app) {
   return again();
 }
 
-function set(app, workflow, policy, done) {
+function set(app, workflow, policy) {
   const number = (name, value, least) =>
     h("input", { type: "number", name, required: true, min: String(least), value: String(value) });
   const quorum = number("quorum", policy?.quorum ?? 1, 1);
@@ -151,8 +150,7 @@ function set(app, workflow, policy, done) {
     title: `Policy of ${words(workflow)}`,
     method: "set_policy",
     workflow: "manage_policies",
-    done,
-    needs: ["strand_pending"],
+    strands: true,
     fields: [
       field("Approvals needed", quorum),
       field("Rejections that end a request", reject),
@@ -185,13 +183,12 @@ function set(app, workflow, policy, done) {
   });
 }
 
-function remove(app, workflow, done) {
+function remove(app, workflow) {
   return ask(app, {
     title: `Remove the policy of ${words(workflow)}`,
     method: "remove_policy",
     workflow: "manage_policies",
     verb: "Request removal",
-    done,
     fields: [
       h(
         "p",

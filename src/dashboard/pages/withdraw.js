@@ -1,6 +1,6 @@
 // What a withdrawal would need, and asking for one as a Member.
 
-import { ask, outcome } from "../ask.js";
+import { ask } from "../ask.js";
 import { facts, field, h, plain, safe } from "../dom.js";
 
 /** The page. */
@@ -83,7 +83,6 @@ export async function withdraw(app) {
           workflow: "initiate_withdrawal",
           fields,
           params: asked,
-          done: (request) => outcome(app, request),
         })
       : h("section", { class: "card" }, h("h2", {}, "A withdrawal"), fields),
   );
