@@ -66,6 +66,30 @@ async fn a_form_for_a_policy_goes_when_the_policy_changes() {
 }
 
 #[tokio::test]
+async fn rule_23_a_policy_is_removed_from_what_then_lacks_approvers_once_that_is_accepted() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (mut alice, mut bob) = (world.member("alice").await, world.member("bob").await);
+    let looser = json!({"workflow": "initiate_withdrawal", "quorum": 1, "allow_execute": true});
+    alice.call("set_policy", looser).await;
+    alice.call("set_policy", json!({"workflow": "manage_policies", "quorum": 1, "otp": code(0)})).await;
+    let tighter = alice.call("set_policy", json!({"workflow": "initiate_withdrawal", "quorum": 2})).await;
+    bob.call("approve", json!({"requests": ballot(&tighter), "otp": code(0)})).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/policies").await;
+    // The first request is judged by the policy of withdrawals again once this one is gone, and that asks for two votes.
+    browser.click("[data-workflow=manage_policies] button.danger").await;
+    browser.press("Request removal").await;
+    browser
+        .until("return document.querySelector('form .problem')?.textContent.includes('would lack approvers') === true")
+        .await;
+    browser.click("form[data-method=remove_policy] label.check:last-of-type input").await;
+    browser.press("Request removal").await;
+    browser.wait("#state.pending").await;
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_late_explanation_is_of_what_was_asked_last() {
     let world = World::new(&[key(ScopeSet::ALL)]).await;
     let browser = Browser::open(world.address).await;

@@ -189,11 +189,12 @@ function remove(app, workflow) {
     method: "remove_policy",
     workflow: "manage_policies",
     verb: "Request removal",
+    strands: true,
     fields: [
       h(
         "p",
         {},
-        `Without a policy, ${unbound(workflow)}. Pending requests keep the policy they were made under.`,
+        `Without a policy, ${unbound(workflow)}. Pending requests keep the policy they were made under; where another one governs them then, the stricter of the two.`,
       ),
     ],
     params: () => ({ workflow }),
