@@ -6,8 +6,8 @@ use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::client::{PASSWORD, ballot, code};
-use super::genesis::people;
+use super::client::{PASSWORD, ballot, code, limit};
+use super::genesis::{Person, people};
 use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
@@ -402,5 +402,70 @@ async fn a_list_drawn_anew_leaves_the_keyboard_on_its_row_however_much_is_named_
         keys(&browser, "\u{e007}").await;
         assert_eq!(browser.text("main form h2").await, title);
     }
+    browser.close().await;
+}
+
+/// What the page asks for that no other test does. Bob approves with one code what waits for somebody.
+#[tokio::test]
+async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
+    let mut people = people();
+    people.push(Person { name: "dora".to_owned(), ..people[2].clone() });
+    let world = World::peopled(&[key(ScopeSet::ALL), key(ScopeSet::ALL)], &people).await;
+    let (mut alice, mut bob, mut bot) = (world.member("alice").await, world.member("bob").await, world.bot(1).await);
+    alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
+    bot.subscribe("executions").await;
+    bot.call("add_order", limit("buy", 1, 10)).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.click("[data-user='Bot 1']").await;
+    browser.press("Cancel its orders").await;
+    bot.item("executions", |item| item["exec_type"] == "canceled").await;
+    let change = |name: &str| format!("button[aria-label^='Change {name}']");
+    let (carol, dora) = (change("carol"), change("dora"));
+    for (place, buttons, method) in [
+        ("service-users", &["[data-user='Bot 1']", "section button:nth-of-type(2)"][..], "rotate_service_user_key"),
+        ("service-users", &["[data-user='Bot 2']", "section button:nth-of-type(3)"], "remove_service_user"),
+        ("policies", &["[data-workflow=initiate_withdrawal] .danger"], "remove_policy"),
+        ("members", &[&carol], "reset_member"),
+        ("members", &[&dora], "remove_member"),
+        ("withdraw", &[], "initiate_withdrawal"),
+        ("addresses", &["tbody .danger"], "remove_address"),
+    ] {
+        browser.go(&format!("#/{place}")).await;
+        for button in buttons {
+            browser.click(&format!("main {button}")).await;
+        }
+        let form = format!("form[data-method={method}]");
+        match method {
+            "initiate_withdrawal" => {
+                for (name, value) in [("asset", "BTC"), ("key", "cold-1"), ("amount", "1")] {
+                    browser.fill(&format!("{form} input[name={name}]"), value).await;
+                }
+            }
+            "remove_address" => browser.fill(&format!("{form} input[name=otp]"), &code(1)).await,
+            _ => {}
+        }
+        browser.click(&format!("{form} button.primary")).await;
+        if method == "reset_member" {
+            browser.press("I have it").await;
+        }
+        // Addresses are under no policy.
+        browser.wait(if method == "remove_address" { "#state.executed" } else { "#state.pending" }).await;
+    }
+    let failed = alice.call("requests", json!({"state": "failed"})).await;
+    assert_eq!(failed["requests"][0]["action"], "withdraw", "its address is gone: {failed}");
+    let pending = bob.call("requests", json!({"state": "pending"})).await["requests"].take();
+    let votes: Vec<Value> = pending.as_array().unwrap().iter().map(|request| ballot(request)[0].take()).collect();
+    let decided = bob.call("approve", json!({"requests": votes, "otp": code(0)})).await;
+    let states = decided["requests"].as_array().unwrap().iter().map(|one| &one["request"]["state"]);
+    assert_eq!(states.collect::<Vec<_>>(), vec!["approved"; 5], "{decided}");
+    let users = alice.call("service_users", json!({})).await["service_users"].take();
+    assert_eq!((&users[0]["unclaimed"]["member_id"], users.get(1)), (&json!("MEM1"), None), "{users}");
+    let policies = alice.call("policies", json!({})).await["policies"].take();
+    assert_eq!((&policies[0]["workflow"], policies.get(1)), (&json!("manage_access"), None), "{policies}");
+    let members = alice.call("members", json!({})).await["members"].take();
+    assert_eq!((&members[2]["status"], members.get(3)), (&json!("invited"), None), "{members}");
+    assert_eq!(alice.call("addresses", json!({})).await["addresses"], json!([]));
     browser.close().await;
 }
