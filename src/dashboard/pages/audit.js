@@ -56,9 +56,9 @@ export async function audit(app) {
     h(
       "p",
       {},
-      "The log is the journal itself; ",
+      "Each entry has the hash of its row of the journal, whose chain ",
       h("code", {}, "countersign verify"),
-      " checks its chain offline. Who has been removed is named by id alone.",
+      " checks offline. Who has been removed is named by id alone.",
     ),
     h("div", { class: "bar" }, field("Search the entries shown", search)),
     list,

@@ -54,7 +54,7 @@ function freeze(app) {
       h(
         "p",
         {},
-        "It takes effect at once. Only votes end it; yours counts only while no other Member could approve.",
+        "It takes effect at once. To end it, one Member asks and another approves, so alone you cannot. Your own vote counts only if another Member asks and nobody else could approve.",
       ),
       field("What", scope),
       field("Reason", reason),
