@@ -73,7 +73,8 @@ enum Action {
         /// How far below the venue key's highest nonce an unseen one is taken.
         #[arg(long, default_value_t = 0)]
         venue_nonce_window: u64,
-        /// From when the venue key is no longer good, such as 2030-01-01T00:00:00Z. Without it, it never ends.
+        /// From when the venue key is no longer good, such as 2030-01-01T00:00:00Z: the venue has no operator then, for no
+        /// other key is ever made. Without it, it never ends.
         #[arg(long, value_parser = end_to_come)]
         venue_expires: Option<Moment>,
     },
@@ -97,7 +98,7 @@ enum Action {
         /// The settings file, which tells where the journal is.
         #[arg(long, conflicts_with = "data")]
         config: Option<PathBuf>,
-        /// A copy of a head file, taken from here at some time: finds a tail that was cut off since.
+        /// A copy of a head file, taken from here at some time: finds a journal that was cut, changed or exchanged since.
         #[arg(long)]
         head: Option<PathBuf>,
     },
@@ -301,7 +302,9 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     let head = read_head(file)?.ok_or_else(|| format!("there is no {}", file.display()))?;
     let there = reader.digest_before(head.seq + 1).await?;
     if there != Some(head.digest) {
-        return Err(format!("the journal does not hold what it held at sequence {}: its tail was cut", head.seq).into());
+        let seq = head.seq;
+        let why = format!("the journal does not hold what it held at sequence {seq}: it was cut, changed or exchanged");
+        return Err(why.into());
     }
     writeln!(output, "sound, and holds everything up to the head at sequence {}", head.seq)?;
     Ok(())

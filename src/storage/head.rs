@@ -56,7 +56,7 @@ pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), Journ
         return Ok(());
     }
     let file = file.display();
-    let why = format!("it is not the one of {file}, so its tail was cut off; if that is meant, remove {file}");
+    let why = format!("it is not the one of {file}: it was cut, changed or exchanged; if that is meant, remove {file}");
     Err(JournalError::Corrupt { at: head.seq, why })
 }
 
