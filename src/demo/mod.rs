@@ -198,4 +198,17 @@ mod tests {
         assert!(run(options, std::future::pending()).await.is_err(), "the port is taken");
         assert!(!file.exists());
     }
+
+    #[tokio::test]
+    async fn a_story_that_is_not_as_told_ends_in_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut credentials = Credentials::generate();
+        // The key that is to be Treasury Bot's is another one's.
+        credentials.service_users.swap(0, 1);
+        credentials.save(dir.path()).unwrap();
+        let data = Some(dir.path().to_owned());
+        let options = Options { port: 0, once: true, ready_file: None, data, database: None };
+        let told = run(options, std::future::pending()).await.unwrap_err().to_string();
+        assert!(told.starts_with("not as told: the key is Treasury Bot's"), "{told}");
+    }
 }

@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use super::client::{Client, code};
 use super::credentials::Credentials;
 use super::{Failure, tell};
+use crate::domain::decimal::Decimal;
+
+/// What a Service User is told that decides on a request.
+const NOT_PERMITTED: &str = "EGeneral:Permission denied";
 
 fn say(who: &str, words: impl std::fmt::Display) {
     tell(format_args!("{who:>13}  {words}"));
@@ -18,6 +22,12 @@ fn expect(holds: bool, what: &str, found: &Value) -> Result<(), Failure> {
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
+}
+
+/// An amount that is told, in units of 10^-10, which are those of BTC here.
+fn units(amount: &Value) -> Result<i64, Failure> {
+    let read = Decimal::parse(&amount.to_string()).and_then(|amount| amount.units(10));
+    read.map_err(|_| format!("not as told: an amount; found {amount}").into())
 }
 
 /// Plays it.
@@ -49,10 +59,9 @@ pub async fn play(address: SocketAddr, credentials: &Credentials) -> Result<(), 
     let request = bob.item("approvals", mine).await?;
     say("Bob", format!("sees it arrive: {}", request["payload"]));
     let ballot = json!([{"request_id": request_id, "digest": request["digest"]}]);
-    match bot.call("approve", json!({"requests": ballot})).await? {
-        Err(refusal) => say("Treasury Bot", format!("tries to approve its own request and is refused: {refusal}")),
-        Ok(result) => expect(false, "a Service User never approves", &result)?,
-    }
+    let own = bot.call("approve", json!({"requests": ballot})).await?;
+    expect(own == Err(NOT_PERMITTED.to_owned()), "a Service User never approves", &json!(own))?;
+    say("Treasury Bot", format!("tries to approve its own request and is refused: {NOT_PERMITTED}"));
     let otp = code(&credentials.members[1]).await?;
     let decided = bob.must("approve", json!({"requests": ballot, "otp": otp, "comment": "matches the plan"})).await?;
     let approved = &decided["requests"][0];
@@ -141,6 +150,10 @@ async fn books(bot: &mut Client) -> Result<(), Failure> {
     let ledger = bot.must("ledgers", json!({"asset": "BTC", "type": "withdrawal"})).await?;
     let entry = &ledger["entries"][0];
     expect(entry["type"] == "withdrawal", "the ledger has the withdrawal", &ledger)?;
+    let paid = units(&entry["fee"])? - units(&entry["amount"])?;
+    expect(paid == 5_000_000_000, "amount and fee come to the 0.5 BTC that were asked for", entry)?;
+    let own = balances["balances"].as_array().into_iter().flatten().find(|balance| balance["asset"] == "BTC");
+    expect(own.is_some_and(|own| own["balance"] == entry["balance"]), "the ledger ends at the balance", entry)?;
     say(
         "Treasury Bot",
         format!("reads its ledger: BTC {} fee {} balance {}", entry["amount"], entry["fee"], entry["balance"]),
