@@ -159,6 +159,10 @@ fn of_venue(
             let added = entry("add_earn_strategy", strategy.id.to_string(), None);
             return Some((named.unwrap_or_else(|| vec![EVERYBODY]), added));
         }
+        Event::AssetAdded(asset) => (EVERYBODY, entry("add_asset", asset.id.to_string(), Some(asset.code.to_string()))),
+        Event::MarketAdded(market) => {
+            (EVERYBODY, entry("add_market", market.id.to_string(), Some(market.symbol.to_string())))
+        }
         Event::MarketStatusSet { market, status } => {
             (EVERYBODY, entry("set_market_status", market.to_string(), Some(status.name().to_owned())))
         }
@@ -247,6 +251,7 @@ mod tests {
     use crate::domain::money::Amount;
     use crate::engine::earn::{LockType, Strategy};
     use crate::engine::members::Invitation;
+    use crate::engine::reference::Reference;
 
     /// Whose logs tell of an event by the venue operator, and the entry's place in each.
     fn told(event: Event) -> Vec<(u64, u8)> {
@@ -260,6 +265,9 @@ mod tests {
 
     #[test]
     fn rule_36_an_act_of_the_venue_is_in_the_log_of_each_organization_that_it_touches() {
+        let reference = Reference::btc_usd(4, 1);
+        assert_eq!(told(Event::AssetAdded(reference.assets()[0].clone())), [(0, 0)]);
+        assert_eq!(told(Event::MarketAdded(reference.markets()[0].clone())), [(0, 0)]);
         let status = MarketStatus::CancelOnly;
         assert_eq!(told(Event::MarketStatusSet { market: MarketId(1), status }), [(0, 0)], "everybody's");
         let strategy = |organizations: Option<&[u32]>| {
