@@ -83,6 +83,21 @@ struct Seat {
 }
 
 impl Seat {
+    /// Keeps a part for the next delivery, unless the socket closes; whether it is the first that waits.
+    fn add(&mut self, part: Part) -> bool {
+        if self.closing {
+            return false;
+        }
+        let first = self.parts.is_empty();
+        if first {
+            // Most who listen get this one item; room for four would be most of what a fan-out moves.
+            self.parts.reserve_exact(self.usual.max(1));
+        }
+        self.closing = matches!(part, Part::Close(..));
+        self.parts.push(part);
+        first
+    }
+
     /// Writes the answers to the socket if its session is at rest and they are few and all to orders; `false` when they
     /// are to be sent.
     fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
@@ -175,20 +190,12 @@ impl Desk {
         }
         let seat = &mut self.seats[at];
         seat.outlet.get_or_insert_with(|| Arc::clone(outlet));
-        if seat.parts.is_empty() {
-            self.dirty.push(at);
-        }
         seat
     }
 
     fn part(&mut self, outlet: &Arc<Outlet>, part: Part) {
-        let seat = self.seat(outlet);
-        if !seat.closing {
-            if seat.parts.is_empty() {
-                seat.parts.reserve_exact(seat.usual);
-            }
-            seat.closing = matches!(part, Part::Close(..));
-            seat.parts.push(part);
+        if self.seat(outlet).add(part) {
+            self.dirty.push(outlet.seat);
         }
     }
 
@@ -297,16 +304,9 @@ impl Desk {
     fn tell(&mut self, stamped: &Arc<Stamped>) {
         let Desk { subscriptions, seats, dirty, news, .. } = self;
         let deliver = |outlet: &Arc<Outlet>, part| {
-            let seat = &mut seats[outlet.seat];
-            if seat.closing {
-                return;
-            }
-            if seat.parts.is_empty() {
+            if seats[outlet.seat].add(part) {
                 dirty.push(outlet.seat);
-                // Most who listen get this one item; room for four would be most of what a fan-out moves.
-                seat.parts.reserve_exact(seat.usual.max(1));
             }
-            seat.parts.push(part);
         };
         subscriptions.tell(stamped, deliver, |of| news.push(of));
         self.tell_members(&stamped.event);
@@ -381,7 +381,7 @@ impl Desk {
             let seat = &mut self.seats[at];
             let parts = std::mem::take(&mut seat.parts);
             seat.usual = parts.len();
-            if let Some(outlet) = seat.outlet.as_ref().filter(|_| !parts.is_empty()) {
+            if let Some(outlet) = &seat.outlet {
                 // A socket that is too slow was told to close by this very call.
                 outlet.send(parts);
             }

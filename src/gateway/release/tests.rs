@@ -93,6 +93,15 @@ async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit
     assert!(waiting(&mut parts).is_empty());
 }
 
+#[tokio::test]
+async fn a_subscription_does_not_cost_a_socket_the_room_for_what_it_usually_gets() {
+    let (mut desk, sockets) = desk(&[]);
+    let (seat, mut parts) = seat(&sockets);
+    follow_custody(&mut desk, &seat, Seq(0), None);
+    desk.release(batch(1..=3));
+    assert_eq!((waiting(&mut parts), desk.seats[seat.0.seat].usual), (vec![1, 2, 3], 3));
+}
+
 /// Rule 8: one release may hold an end of a right, its return, and a socket that was opened under it.
 #[tokio::test]
 async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
