@@ -52,10 +52,10 @@ impl Session {
         let (mut reference, mut dates) = (None, None);
         let mut group: Option<Group> = None;
         for part in parts {
-            if let Part::Item(channel, item) = &part {
+            if let Part::Item(item) = &part {
                 let reference = reference.get_or_insert_with(|| self.gateway.directory.reference());
                 let dates = *dates.get_or_insert_with(|| self.query_dates());
-                self.add(&mut group, *channel, item, reference, narrowing::live(dates, item));
+                self.add(&mut group, item.route.channel, item, reference, narrowing::live(dates, item));
                 continue;
             }
             self.end_group(&mut group);

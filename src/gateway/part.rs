@@ -23,7 +23,7 @@ pub enum Part {
     /// A private stream begins, or its refusal.
     Started(Call, Result<Box<Started>, Reject>),
     /// An item of a private channel that the socket follows.
-    Item(Operation, Item),
+    Item(Item),
     /// Items of a channel that many follow, for a subscription by its number.
     Batch(Operation, u64, Arc<Batch>),
     /// A frame of market data, header included, shared with others; for a subscription, while that goes on.

@@ -190,13 +190,13 @@ impl Subscriptions {
                 }
                 [only] => {
                     if behind(&only) {
-                        deliver(&only.outlet, Part::Item(route.channel, Item::new(Arc::clone(stamped), route)));
+                        deliver(&only.outlet, Part::Item(Item::new(Arc::clone(stamped), route)));
                     }
                 }
                 several => {
                     let item = shared();
                     for subscriber in several.iter().filter(behind) {
-                        deliver(&subscriber.outlet, Part::Item(route.channel, item.clone()));
+                        deliver(&subscriber.outlet, Part::Item(item.clone()));
                     }
                 }
             }

@@ -71,7 +71,7 @@ fn follow_custody(desk: &mut Desk, seat: &Occupied, at: Seq, from_offset: Option
 fn waiting(parts: &mut mpsc::Receiver<Vec<Part>>) -> Vec<u64> {
     let deliveries = std::iter::from_fn(|| parts.try_recv().ok());
     let seq = |part| match part {
-        Part::Item(Operation::Custody, item) => item.stamped.seq.0,
+        Part::Item(item) => item.stamped.seq.0,
         part => panic!("an item, not {part:?}"),
     };
     deliveries.flatten().map(seq).collect()
