@@ -8,9 +8,8 @@ use crate::access::operation::Operation;
 use crate::access::scope::Scope;
 use crate::access::workflow::Workflow;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{ExportId, MemberId, OrderId, Seq, ServiceUserId};
+use crate::domain::ids::{ExportId, MemberId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
-use crate::domain::orders::Order;
 use crate::domain::time::Moment;
 use crate::engine::deposits::OwnAddress;
 use crate::engine::exports::Export;
@@ -111,12 +110,19 @@ pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
     json(out, &r::WithdrawCancel { refid, canceled });
 }
 
-/// Appends the result of a query. What history answers, and what shows more than the engine knows, has writers of its own.
+/// Appends the result of a query. What a channel begins with, what history answers or completes, and what shows more than the
+/// engine knows, has writers of its own.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
     match view {
         View::Bound(_)
         | View::Snapshot(_)
         | View::Empty
+        | View::Orders(_)
+        | View::Found(..)
+        | View::Deposits(_)
+        | View::OpenDeposits(..)
+        | View::Withdrawals(_)
+        | View::OpenWithdrawals(..)
         | View::History(_)
         | View::Audit(_)
         | View::Custody(..)
@@ -126,8 +132,9 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
         }
-        View::Orders(orders) | View::Found(orders, _) => open_orders(out, reference, orders, None),
-        View::OpenOrders(orders, next) => open_orders(out, reference, orders, *next),
+        View::OpenOrders(orders, next) => page(out, "orders", *next, |out| {
+            array(out, orders, |out, order| open_order(out, reference, order, Seq(order.id.0).offset(0)));
+        }),
         View::Strategies(all, next) => json(out, &earn::strategies(reference, all, *next)),
         View::Allocations(all) => json(out, &earn::allocations(reference, all)),
         View::Holdings(all) => {
@@ -136,17 +143,11 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
             }
         }
         View::Assets(assets) => methods(out, operation, assets),
-        View::Deposits(all) | View::OpenDeposits(all, _) => {
-            out.push_str(&records::deposits_text(reference, all, None));
-        }
         View::Addresses(all) => {
             let addresses = all.iter().map(|(of, usable)| address(reference, (of, *usable))).collect();
             json(out, &r::WithdrawAddresses { addresses });
         }
         View::WithdrawInfo(of) => json(out, &withdraw_info(of)),
-        View::Withdrawals(all) | View::OpenWithdrawals(all, _) => {
-            out.push_str(&records::withdrawals_text(reference, all, None));
-        }
         View::Member(member, organization, freeze) => {
             json(out, &member_info(member, organization, freeze.as_deref()));
         }
@@ -163,13 +164,6 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         View::Request(of, can) => json(out, &records::request(of, Some(*can), None)),
         View::Policies(all) => json(out, &r::Policies { policies: all.iter().map(records::policy).collect() }),
     }
-}
-
-/// Appends the result of `open_orders` and `query_orders`: orders, and where the next page begins if there is one.
-pub fn open_orders(out: &mut String, reference: &Reference, orders: &[Order], cursor: Option<OrderId>) {
-    page(out, "orders", cursor, |out| {
-        array(out, orders, |out, order| open_order(out, reference, order, Seq(order.id.0).offset(0)));
-    });
 }
 
 fn asset_balance(reference: &Reference, of: &Balance) -> r::AssetBalance {
