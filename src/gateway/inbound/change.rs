@@ -2,8 +2,8 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{
-    client_id, decimal, member, moment, named, optional_short, optional_word, owned, service_user, short, word,
-    workflow,
+    client_id, decimal, member, moment, named, optional_decimal, optional_short, optional_word, owned, service_user,
+    short, word,
 };
 use super::{Message, WireError};
 use crate::access::key::{KeySettings, SettingsChange, network};
@@ -109,13 +109,13 @@ pub(super) fn set_policy<'a>(e: &Message<'a>) -> Parsed<'a> {
         rules,
         ..usual
     };
-    let change = PolicyChange::Set { workflow: workflow(&asked.workflow)?, terms };
+    let change = PolicyChange::Set { workflow: word("workflow", &asked.workflow)?, terms };
     initiate(Change::Policies(change), asked.manner())
 }
 
 pub(super) fn remove_policy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::RemovePolicy<'_> = params(e)?;
-    let change = PolicyChange::Remove { workflow: workflow(&asked.workflow)? };
+    let change = PolicyChange::Remove { workflow: word("workflow", &asked.workflow)? };
     initiate(Change::Policies(change), asked.manner())
 }
 
@@ -186,8 +186,8 @@ fn rule(asked: &p::Rule<'_>) -> Result<Rule, WireError> {
     let initiators = asked.initiators.as_ref().map(|all| all.iter().map(initiator).collect::<Result<_, _>>());
     Ok(Rule {
         asset: optional_short("rules", asked.asset.as_deref())?,
-        amount_from: asked.amount_from.map(|from| decimal("amount_from", from)).transpose()?,
-        total_24h_from: asked.total_24h_from.map(|from| decimal("total_24h_from", from)).transpose()?,
+        amount_from: optional_decimal("amount_from", asked.amount_from)?,
+        total_24h_from: optional_decimal("total_24h_from", asked.total_24h_from)?,
         keys: asked.keys.as_ref().map(|keys| keys.iter().map(|key| (**key).to_owned()).collect()),
         initiators: initiators.transpose()?,
         quorum: asked.quorum,

@@ -1,7 +1,9 @@
 //! Earn: what a Service User asks for, and the strategies and rewards of a venue operator.
 
 use super::request::{Body, Parsed, params};
-use super::values::{client_id, cursor, decimal, limit, optional_short, organization, short, strategy};
+use super::values::{
+    client_id, cursor, decimal, limit, optional_decimal, optional_short, organization, short, strategy,
+};
 use super::{Message, WireError};
 use crate::domain::ids::StrategyId;
 use crate::engine::command::{Command, EarnMove, NewStrategy};
@@ -84,14 +86,13 @@ fn wallets(names: Names<'_>) -> Result<Vec<Wallet>, WireError> {
 
 pub(super) fn add_earn_strategy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddEarnStrategy<'_> = params(e)?;
-    let amount = |field, number: Option<_>| number.map(|number| decimal(field, number)).transpose();
     let ids = asked.organizations.as_ref().map(|ids| ids.iter().map(|id| organization(id)).collect());
     let strategy = NewStrategy {
         asset: short("asset", &asked.asset)?,
         lock: lock_type(&asked.lock_type)?,
         min: decimal("user_min_allocation", asked.user_min_allocation)?,
-        user_cap: amount("user_cap", asked.user_cap)?,
-        total_cap: amount("total_cap", asked.total_cap)?,
+        user_cap: optional_decimal("user_cap", asked.user_cap)?,
+        total_cap: optional_decimal("total_cap", asked.total_cap)?,
         apr: (decimal("apr_estimate", asked.apr_estimate.low)?, decimal("apr_estimate", asked.apr_estimate.high)?),
         auto_compound: asked.auto_compound.as_deref().map_or(Ok(AutoCompound::Disabled), auto_compound)?,
         yield_source: asked.yield_source.as_deref().map_or(Ok(YieldSource::Staking), yield_source)?,

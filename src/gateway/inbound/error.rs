@@ -88,11 +88,6 @@ impl WireError {
     pub fn in_batch(self, index: usize) -> WireError {
         WireError { text: format!("{} (orders[{index}])", self.text), ..self }
     }
-
-    /// The same, in answer to the request of this number.
-    pub fn for_request(self, req_id: Option<i64>) -> WireError {
-        WireError { req_id, ..self }
-    }
 }
 
 /// A field as v2's texts begin with it.

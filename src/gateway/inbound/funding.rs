@@ -3,7 +3,7 @@
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
 use super::values::{
-    client_id, cursor, decimal, deposit, limit, method, optional_short, owned, period, short, withdrawal,
+    client_id, cursor, deposit, limit, method, optional_decimal, optional_short, owned, period, short, withdrawal,
 };
 use super::{Message, WireError};
 use crate::access::operation::Operation;
@@ -65,7 +65,7 @@ pub(super) fn withdraw<'a>(e: &Message<'a>) -> Parsed<'a> {
     let command = Command::Withdraw(Withdraw {
         change: withdrawal_change(&asked.asset, &asked.key, asked.amount)?,
         client_id: client_id(asked.client_id.as_deref())?,
-        max_fee: asked.max_fee.map(|fee| decimal("max_fee", fee)).transpose()?,
+        max_fee: optional_decimal("max_fee", asked.max_fee)?,
         address: owned(&asked.address),
     });
     Ok((asked.token, Body::Command(command)))

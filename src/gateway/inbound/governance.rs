@@ -2,7 +2,7 @@
 
 use super::change::withdrawal_change;
 use super::request::{Body, Parsed, params};
-use super::values::{cursor, limit, optional_word, owned, request_id, service_user, word, workflow};
+use super::values::{cursor, limit, optional_word, owned, request_id, service_user, word};
 use super::{Message, WireError};
 use crate::domain::ids::RequestId;
 use crate::domain::limits::VOTES_MAX;
@@ -16,7 +16,7 @@ pub(super) fn requests<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::Requests<'_> = params(e)?;
     let filter = RequestFilter {
         state: optional_word("state", asked.state.as_deref())?,
-        workflow: asked.workflow.as_deref().map(workflow).transpose()?,
+        workflow: optional_word("workflow", asked.workflow.as_deref())?,
         before: cursor(&asked.cursor, RequestId::parse)?,
         limit: Some(limit(asked.limit)?),
     };

@@ -81,7 +81,7 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
             true => WireError::shape::<Outer<'_>>(text, method.as_deref().unwrap_or("")),
             false => WireError::new("Malformed request"),
         };
-        WireError { method, ..refusal }.for_request(req_id)
+        WireError { method, req_id, ..refusal }
     })?;
     let req_id = match outer.req_id {
         None => None,

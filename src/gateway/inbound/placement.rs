@@ -2,9 +2,10 @@
 
 use super::orders::order_id;
 use super::request::{Body, Parsed, params};
-use super::values::{client_order_id, decimal, moment, optional_cl_ord_id, optional_named, optional_word, short, word};
+use super::values::{
+    client_order_id, decimal, moment, optional_cl_ord_id, optional_decimal, optional_named, optional_word, short, word,
+};
 use super::{Message, WireError};
-use crate::domain::decimal::Decimal;
 use crate::domain::named::Named;
 use crate::domain::orders::{OrderType, TimeInForce};
 use crate::domain::terms::PriceType;
@@ -13,7 +14,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::{
     AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
 };
-use crate::wire::leaf::{Number, SETTLE_POSITION, Word};
+use crate::wire::leaf::{SETTLE_POSITION, Word};
 use crate::wire::params as p;
 
 /// Orders in one `batch_add`.
@@ -79,18 +80,14 @@ fn place_order(shared: &Shared, asked: &p::AddOrder<'_>) -> Result<PlaceOrder, W
         order_type: word("order_type", &asked.order_type)?,
         time_in_force: time_in_force?.unwrap_or(TimeInForce::Gtc),
         post_only: asked.post_only.unwrap_or(false),
-        order_qty: number("order_qty", asked.order_qty)?,
-        limit_price: number("limit_price", asked.limit_price)?,
+        order_qty: optional_decimal("order_qty", asked.order_qty)?,
+        limit_price: optional_decimal("limit_price", asked.limit_price)?,
         cl_ord_id: optional_cl_ord_id(&asked.cl_ord_id)?,
         order_userref: asked.order_userref,
         validate: shared.validate,
         deadline: shared.deadline,
         terms: terms(asked)?.map(Box::new),
     })
-}
-
-fn number(field: &str, given: Option<Number<'_>>) -> Result<Option<Decimal>, WireError> {
-    given.map(|number| decimal(field, number)).transpose()
 }
 
 /// `None` for an order that has none of them, as most.
@@ -100,8 +97,8 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
         // A plain limit is static whether it says so or not; stock clients say so.
         limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?
             .filter(|kind| *kind != PriceType::Static || asked.triggers.is_some()),
-        display_qty: number("display_qty", asked.display_qty)?,
-        cash_order_qty: number("cash_order_qty", asked.cash_order_qty)?,
+        display_qty: optional_decimal("display_qty", asked.display_qty)?,
+        cash_order_qty: optional_decimal("cash_order_qty", asked.cash_order_qty)?,
         effective_time: moment("effective_time", asked.effective_time.as_deref())?,
         expire_time: moment("expire_time", asked.expire_time.as_deref())?,
         fee_preference: optional_word("fee_preference", asked.fee_preference.as_deref())?.unwrap_or_default(),
@@ -131,7 +128,7 @@ fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError
         if given.is_none() && kind.is_some_and(|kind| kind != PriceType::Static) {
             return Err(WireError::field(type_field, "give it with its price"));
         }
-        Ok(number(field, given)?.map(|price| (price, kind.unwrap_or(order_type.usual_price_type()))))
+        Ok(optional_decimal(field, given)?.map(|price| (price, kind.unwrap_or(order_type.usual_price_type()))))
     };
     let limit_fields = ["conditional.limit_price", "conditional.limit_price_type"];
     let trigger_fields = ["conditional.trigger_price", "conditional.trigger_price_type"];
@@ -152,11 +149,11 @@ pub(super) fn amend_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let amend = AmendOrder {
         order,
         symbol: asked.symbol.as_deref().map(|symbol| short("symbol", symbol)).transpose()?,
-        order_qty: number("order_qty", asked.order_qty)?,
-        display_qty: number("display_qty", asked.display_qty)?,
-        limit_price: number("limit_price", asked.limit_price)?,
+        order_qty: optional_decimal("order_qty", asked.order_qty)?,
+        display_qty: optional_decimal("display_qty", asked.display_qty)?,
+        limit_price: optional_decimal("limit_price", asked.limit_price)?,
         limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?,
-        trigger_price: number("trigger_price", asked.trigger_price)?,
+        trigger_price: optional_decimal("trigger_price", asked.trigger_price)?,
         trigger_price_type: price_type("trigger_price_type", &asked.trigger_price_type)?,
         post_only: asked.post_only.unwrap_or(false),
         deadline: moment("deadline", asked.deadline.as_deref())?,
@@ -177,9 +174,9 @@ pub(super) fn edit_order<'a>(e: &Message<'a>) -> Parsed<'a> {
     let edit = EditOrder {
         order: order_id(&asked.order_id),
         symbol: short("symbol", &asked.symbol)?,
-        order_qty: number("order_qty", asked.order_qty)?,
-        limit_price: number("limit_price", asked.limit_price)?,
-        display_qty: number("display_qty", asked.display_qty)?,
+        order_qty: optional_decimal("order_qty", asked.order_qty)?,
+        limit_price: optional_decimal("limit_price", asked.limit_price)?,
+        display_qty: optional_decimal("display_qty", asked.display_qty)?,
         order_userref: asked.order_userref,
         fee_preference: optional_word("fee_preference", asked.fee_preference.as_deref())?,
         post_only: asked.post_only,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::values::{entry_type, optional_word, workflow};
+use super::values::{entry_type, optional_word};
 use super::{Message, WireError};
 use super::{change, earn, exports, funding, governance, history, orders, placement, venue};
 use crate::access::operation::Operation;
@@ -140,7 +140,7 @@ pub fn parse<'a>(envelope: &Message<'a>) -> Result<Request<'a>, WireError> {
         },
     };
     let (operation, token, body) =
-        read.map_err(|refusal| WireError { method: Some(method.to_owned()), ..refusal }.for_request(envelope.req_id))?;
+        read.map_err(|refusal| WireError { method: Some(method.to_owned()), req_id: envelope.req_id, ..refusal })?;
     // One method, two operations: closing a position needs another scope than placing an order (rule 13).
     let operation = match &body {
         Body::Command(Command::SettlePosition) => Operation::SettlePosition,
@@ -203,7 +203,7 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
             Some(types) => Some(types.iter().map(|name| entry_type(name)).collect::<Result<_, _>>()?),
             None => None,
         },
-        workflow: asked.workflow.as_deref().map(workflow).transpose()?,
+        workflow: optional_word("workflow", asked.workflow.as_deref())?,
     };
     Ok((operation, asked.token, channel))
 }

@@ -3,7 +3,6 @@
 use arrayvec::ArrayString;
 
 use super::WireError;
-use crate::access::workflow::Workflow;
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{
     DepositId, ExportId, MemberId, OrganizationId, RequestId, ServiceUserId, StrategyId, WithdrawalId,
@@ -20,6 +19,10 @@ const PAGE: usize = 50;
 
 pub(super) fn decimal(field: &str, number: Number<'_>) -> Result<Decimal, WireError> {
     number.decimal().map_err(|problem| WireError::number(field, problem))
+}
+
+pub(super) fn optional_decimal(field: &str, number: Option<Number<'_>>) -> Result<Option<Decimal>, WireError> {
+    number.map(|number| decimal(field, number)).transpose()
 }
 
 pub(super) fn short<const N: usize>(field: &str, text: &str) -> Result<ArrayString<N>, WireError> {
@@ -140,8 +143,4 @@ pub(super) fn organization(text: &str) -> Result<OrganizationId, WireError> {
 
 pub(super) fn member(text: &str) -> Result<MemberId, WireError> {
     named("member_id", text, MemberId::parse, "give the id of a Member")
-}
-
-pub(super) fn workflow(text: &str) -> Result<Workflow, WireError> {
-    word("workflow", text)
 }
