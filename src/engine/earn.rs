@@ -10,6 +10,7 @@ use super::ledger::Wallet;
 use super::reject::{Code, Reject};
 use crate::domain::ids::{AccountId, AssetId, EarnOperationId, OrganizationId, ServiceUserId, StrategyId};
 use crate::domain::money::Amount;
+use crate::domain::named::named;
 use crate::domain::text::ClientId;
 use crate::domain::time::Moment;
 
@@ -49,13 +50,14 @@ pub enum AutoCompound {
     },
 }
 
-/// Where rewards come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum YieldSource {
-    /// Staking on the asset's own network.
-    Staking,
-    /// Anything else.
-    OffChain,
+named! {
+    /// Where rewards come from.
+    pub enum YieldSource {
+        /// Staking on the asset's own network.
+        Staking = "staking",
+        /// Anything else.
+        OffChain = "off_chain",
+    }
 }
 
 /// An Earn strategy.

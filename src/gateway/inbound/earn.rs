@@ -2,7 +2,7 @@
 
 use super::request::{Body, Parsed, params};
 use super::values::{
-    client_id, cursor, decimal, limit, optional_decimal, optional_short, organization, short, strategy,
+    client_id, cursor, decimal, limit, optional_decimal, optional_short, optional_word, organization, short, strategy,
 };
 use super::{Message, WireError};
 use crate::domain::ids::StrategyId;
@@ -87,6 +87,7 @@ fn wallets(names: Names<'_>) -> Result<Vec<Wallet>, WireError> {
 pub(super) fn add_earn_strategy<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::AddEarnStrategy<'_> = params(e)?;
     let ids = asked.organizations.as_ref().map(|ids| ids.iter().map(|id| organization(id)).collect());
+    let yield_source = asked.yield_source.as_deref().map(|source| &*source.r#type);
     let strategy = NewStrategy {
         asset: short("asset", &asked.asset)?,
         lock: lock_type(&asked.lock_type)?,
@@ -95,7 +96,7 @@ pub(super) fn add_earn_strategy<'a>(e: &Message<'a>) -> Parsed<'a> {
         total_cap: optional_decimal("total_cap", asked.total_cap)?,
         apr: (decimal("apr_estimate", asked.apr_estimate.low)?, decimal("apr_estimate", asked.apr_estimate.high)?),
         auto_compound: asked.auto_compound.as_deref().map_or(Ok(AutoCompound::Disabled), auto_compound)?,
-        yield_source: asked.yield_source.as_deref().map_or(Ok(YieldSource::Staking), yield_source)?,
+        yield_source: optional_word("yield_source", yield_source)?.unwrap_or(YieldSource::Staking),
         payout_frequency_s: asked.lock_type.payout_frequency,
         organizations: ids.transpose()?,
     };
@@ -132,13 +133,5 @@ fn auto_compound(asked: &p::AutoCompound<'_>) -> Result<AutoCompound, WireError>
         ("optional", default) => Ok(AutoCompound::Optional { default: default.unwrap_or(false) }),
         ("enabled" | "disabled", Some(_)) => Err(WireError::field("auto_compound", "only optional has a default")),
         _ => Err(WireError::field("auto_compound", "give enabled, disabled or optional")),
-    }
-}
-
-fn yield_source(asked: &p::YieldSource<'_>) -> Result<YieldSource, WireError> {
-    match &*asked.r#type {
-        "staking" => Ok(YieldSource::Staking),
-        "off_chain" => Ok(YieldSource::OffChain),
-        _ => Err(WireError::field("yield_source", "give staking or off_chain")),
     }
 }

@@ -3,9 +3,7 @@
 use super::records::{amount, code};
 use crate::domain::ids::StrategyId;
 use crate::domain::money::Amount;
-use crate::engine::earn::{
-    AutoCompound, EarnOperation, EarnPayout, EarnStep, LockType, Periods, Position, Strategy, YieldSource,
-};
+use crate::engine::earn::{AutoCompound, EarnOperation, EarnPayout, EarnStep, LockType, Periods, Position, Strategy};
 use crate::engine::holdings::{Allocations, Holding, Offer, PayoutPeriod};
 use crate::engine::reference::Reference;
 use crate::wire::earn as w;
@@ -87,12 +85,7 @@ fn strategy(reference: &Reference, offer: &Offer) -> w::Strategy {
             AutoCompound::Disabled => w::AutoCompound { r#type: "disabled", default: None },
             AutoCompound::Optional { default } => w::AutoCompound { r#type: "optional", default: Some(default) },
         },
-        yield_source: w::YieldSource {
-            r#type: match of.yield_source {
-                YieldSource::Staking => "staking",
-                YieldSource::OffChain => "off_chain",
-            },
-        },
+        yield_source: w::YieldSource { r#type: of.yield_source.name() },
         can_allocate: offer.restrictions.is_empty(),
         can_deallocate: offer.can_deallocate,
         allocation_restriction_info: offer.restrictions.clone(),
