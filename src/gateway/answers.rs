@@ -83,7 +83,8 @@ impl Session {
         None
     }
 
-    fn landed(&mut self, call: &Call) {
+    /// Notes that a call is answered, or was not taken.
+    pub(super) fn landed(&mut self, call: &Call) {
         self.outlet.landed(1);
         self.long = self.long.saturating_sub(usize::from(call.then.may_be_long()));
     }

@@ -238,10 +238,9 @@ impl Session {
         match self.gateway.handle.submit(submissions) {
             Ok(()) => {}
             Err(Unavailable(back)) => {
-                self.outlet.landed(back.len());
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
-                        self.long -= usize::from(call.then.may_be_long());
+                        self.landed(&call);
                         self.refused_call(&call, UNAVAILABLE, now);
                     }
                 }
