@@ -52,7 +52,7 @@ async fn open(
                 Actor::Member(_) => gateway.dashboards.clone(),
                 _ => Handle::current(),
             };
-            upgrade.accept(sessions, move |socket, _| session::run(gateway, socket, opened))
+            upgrade.accept(sessions, move |socket| session::run(gateway, socket, opened))
         }
         Err(refusal) => {
             gateway.handshake_refused(&headers, peer, &refusal);
@@ -68,21 +68,23 @@ pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) 
     }
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
     let (seat, parts) = gateway.seats.take(peer);
-    let principal = authenticate(gateway, headers, &seat.0).await?;
-    let cookie = cookie(headers).filter(|_| matches!(principal.actor, Actor::Member(_))).map(bearer_hash);
+    let (principal, cookie) = authenticate(gateway, headers, &seat.0).await?;
     Ok(Opened { seat, admitted, parts, principal, cookie, origin: origin(headers).map(str::to_owned) })
 }
 
-async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outlet>) -> Result<Principal, Refusal> {
+/// Whose the socket is, and the hash of its cookie if that says so.
+async fn authenticate(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    outlet: &Arc<Outlet>,
+) -> Result<(Principal, Option<[u8; 32]>), Refusal> {
     let bare = Principal::public(outlet.peer);
     if let Some(signature) = Signature::of(headers)? {
-        let opened = open_signed(gateway, &signature, Signed::handshake(signature.nonce), outlet.peer, |answer| {
-            Ticket::Open(Arc::clone(outlet), None, answer)
-        });
-        let (key, credential) = opened.await?;
-        return Ok(Principal { actor: key.actor(), credential, ..bare });
+        let ticket = |answer| Ticket::Open(Arc::clone(outlet), None, answer);
+        let (key, credential) = open_signed(gateway, &signature, outlet.peer, ticket).await?;
+        return Ok((Principal { actor: key.actor(), credential, ..bare }, None));
     }
-    let Some(token) = cookie(headers) else { return Ok(bare) };
+    let Some(token) = cookie(headers) else { return Ok((bare, None)) };
     check_origin(gateway, headers)?;
     let hash = bearer_hash(token);
     let query = Work::Query(Query::BindMember(hash));
@@ -92,23 +94,24 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, outlet: &Arc<Outle
     if let Answer::View(View::Bound(session)) = answer
         && let Session::Member(id, _) = *session
     {
-        return Ok(Principal { actor: Actor::Member(id), credential: MemberSession::credential(&hash), ..bare });
+        let credential = MemberSession::credential(&hash);
+        return Ok((Principal { actor: Actor::Member(id), credential, ..bare }, Some(hash)));
     }
     Err(Refusal::unavailable())
 }
 
-/// The three headers of a signed request.
+/// Who signed a request, and what.
 pub(super) struct Signature<'a> {
     /// The public part of the key.
     pub api_key: &'a str,
-    /// The nonce as written.
-    pub nonce: &'a str,
     /// The signature.
     pub api_sign: &'a str,
+    /// What it is of.
+    pub signed: Signed<'a>,
 }
 
 impl Signature<'_> {
-    /// `None` for a request without a key.
+    /// That of a handshake, by its three headers; `None` for a request without a key.
     pub fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
         let Some(api_key) = text("api-key") else { return Ok(None) };
@@ -118,7 +121,7 @@ impl Signature<'_> {
         };
         let nonce = text("api-nonce").ok_or_else(|| needed(Code::InvalidNonce, "API-Nonce"))?;
         let api_sign = text("api-sign").ok_or_else(|| needed(Code::InvalidSignature, "API-Sign"))?;
-        Ok(Some(Signature { api_key, nonce, api_sign }))
+        Ok(Some(Signature { api_key, api_sign, signed: Signed::handshake(nonce) }))
     }
 }
 
@@ -126,12 +129,12 @@ impl Signature<'_> {
 pub(super) async fn open_signed(
     gateway: &Gateway,
     signature: &Signature<'_>,
-    signed: Signed<'_>,
     peer: IpAddr,
     ticket: impl FnOnce(Waiting) -> Ticket,
 ) -> Result<(KeyRef, u32), Refusal> {
     let now = (gateway.clock)();
-    let who = (signature.api_key.chars().take(64).collect::<String>(), counted_as(peer));
+    let Signature { api_key, api_sign, signed } = signature;
+    let who = (api_key.chars().take(64).collect::<String>(), counted_as(peer));
     if let Some(wait) = gateway.signatures.wait_s(&who, now) {
         return Err(Refusal::throttled(wait));
     }
@@ -141,10 +144,9 @@ pub(super) async fn open_signed(
         unauthorized(refusal.text())
     };
     let unknown = || refused(Reject::of(Code::InvalidKey));
-    let (key, credential, sealed) =
-        gateway.directory.keys(|keys| keys.verification(signature.api_key)).ok_or_else(unknown)?;
-    let secret = gateway.master.open(signature.api_key.as_bytes(), &sealed).map_err(|_| unknown())?;
-    if !signed.verify(&secret, signature.api_sign) {
+    let (key, credential, sealed) = gateway.directory.keys(|keys| keys.verification(api_key)).ok_or_else(unknown)?;
+    let secret = gateway.master.open(api_key.as_bytes(), &sealed).map_err(|_| unknown())?;
+    if !signed.verify(&secret, api_sign) {
         return Err(refused(Reject::of(Code::InvalidSignature)));
     }
     let no_number = |_| refused(Reject::field(Code::InvalidNonce, "nonce", "give an integer below 2^64"));

@@ -67,8 +67,8 @@ async fn judge(
     let api_key = text("api-key").ok_or_else(|| missing("EAPI:Invalid key"))?;
     let api_sign = text("api-sign").ok_or_else(|| missing("EAPI:Invalid signature"))?;
     let nonce = nonce(headers, body).ok_or_else(|| missing("EAPI:Invalid nonce"))?;
-    let signature = Signature { api_key, nonce: &nonce, api_sign };
-    open_signed(gateway, &signature, Signed { path, nonce: &nonce, body }, peer, Ticket::Ask).await
+    let signature = Signature { api_key, api_sign, signed: Signed { path, nonce: &nonce, body } };
+    open_signed(gateway, &signature, peer, Ticket::Ask).await
 }
 
 /// The `nonce` of the body, as it stands there: form-encoded or JSON.

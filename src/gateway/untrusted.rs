@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::context::Gateway;
-use super::credentials::Signed;
 use super::handshake::{self, Signature, origin};
 use super::private;
 use super::session;
@@ -49,8 +48,8 @@ pub fn handshake(parts: &Parts, secret: &[u8]) -> Claim {
     let signature = Signature::of(headers).ok().flatten();
     Claim {
         upgrades: upgrade::accept_key(parts).is_ok(),
-        signed: signature.as_ref().map(|by| Signed::handshake(by.nonce).verify(secret, by.api_sign)),
-        nonce: signature.and_then(|by| by.nonce.parse().ok()),
+        signed: signature.as_ref().map(|by| by.signed.verify(secret, by.api_sign)),
+        nonce: signature.and_then(|by| by.signed.nonce.parse().ok()),
         cookie: cookie(headers).is_some(),
         origin: origin(headers).is_some(),
     }

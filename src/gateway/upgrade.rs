@@ -36,7 +36,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{deadline::Deadline, frame, listener::Place, peer::Peer, refusal::Refusal, socket::Socket};
+use super::{deadline::Deadline, frame, listener::Place, refusal::Refusal, socket::Socket};
 
 /// An open WebSocket as sessions get it.
 pub type WebSocket = WebSocketStream<Socket>;
@@ -59,7 +59,6 @@ pub struct Upgrade {
     accept: String,
     protocol: Option<HeaderValue>,
     place: Place,
-    peer: Peer,
 }
 
 impl<S: Sync> FromRequestParts<S> for Upgrade {
@@ -70,9 +69,8 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
         let protocol = subprotocol(&parts.headers);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let place = parts.extensions.get::<Place>().cloned();
-        let peer = parts.extensions.get::<Peer>().copied();
-        match (on_upgrade, place, peer) {
-            (Some(on_upgrade), Some(place), Some(peer)) => Ok(Self { on_upgrade, accept, protocol, place, peer }),
+        match (on_upgrade, place) {
+            (Some(on_upgrade), Some(place)) => Ok(Self { on_upgrade, accept, protocol, place }),
             _ => Err(Refusal::invalid(StatusCode::BAD_REQUEST, "this connection cannot upgrade")),
         }
     }
@@ -81,11 +79,11 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
 impl Upgrade {
     /// The 101 answer. Once it is sent, `session` runs on a task of its own, among `sessions`, with the socket; the
     /// connection counts as open until it returns.
-    pub fn accept<F>(self, sessions: Handle, session: impl FnOnce(WebSocket, Peer) -> F + Send + 'static) -> Response
+    pub fn accept<F>(self, sessions: Handle, session: impl FnOnce(WebSocket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { on_upgrade, accept, protocol, place, peer } = self;
+        let Self { on_upgrade, accept, protocol, place } = self;
         tokio::spawn(async move {
             match on_upgrade.await {
                 Ok(upgraded) => {
@@ -97,7 +95,7 @@ impl Upgrade {
                     let socket = WebSocket::from_partially_read(socket, early, Role::Server, Some(config())).await;
                     // On a task of its own, so that what the upgrade needed is not kept as long as the session; and
                     // not in an async block, which would keep room for it twice.
-                    sessions.spawn(session(socket, peer).map(|()| drop(place)));
+                    sessions.spawn(session(socket).map(|()| drop(place)));
                 }
                 Err(error) => tracing::debug!(%error, "peer left before its upgrade"),
             }
