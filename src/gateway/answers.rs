@@ -222,10 +222,12 @@ impl Session {
             self.admitted = Some(call);
             return;
         }
-        let reference = &self.gateway.directory.reference();
+        let reference = self.gateway.directory.reference();
         let mut json = String::new();
         match (mem::replace(&mut call.then, Continuation::Reply), view) {
-            (Continuation::History(page), View::Audit(grant)) => return self.audit(call, *page, grant, reference, now),
+            (Continuation::History(page), View::Audit(grant)) => {
+                return self.audit(call, *page, grant, &reference, now);
+            }
             (Continuation::History(page), View::History(grant)) => {
                 return self.look_back(call, *page, grant, reference, now);
             }
@@ -243,7 +245,7 @@ impl Session {
                 let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
                 results::service_users(&mut json, &all, open);
             }
-            (_, view) => results::view(&mut json, reference, call.operation, &view),
+            (_, view) => results::view(&mut json, &reference, call.operation, &view),
         }
         self.reply(call.envelope(now), Ok(&json));
     }

@@ -1,5 +1,7 @@
 //! Answers that wait for SQL: pages of history, orders by name, past fills, the audit log.
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use serde::de::DeserializeOwned;
 
@@ -124,14 +126,14 @@ impl Session {
         call: Call,
         page: Page,
         grant: HistoryGrant,
-        reference: &Reference,
+        reference: Arc<Reference>,
         now: Moment,
     ) {
-        let wanted = match wanted(&page, reference) {
+        let wanted = match wanted(&page, &reference) {
             Ok(wanted) => wanted,
             Err(reject) => return self.refused(&call, &reject, now),
         };
-        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        let history = self.gateway.history.clone();
         self.recall(async move {
             let text = match call.operation {
                 Operation::Ledgers => history
@@ -162,10 +164,10 @@ impl Session {
         grant: HistoryGrant,
         open: Vec<T>,
         text: fn(&Reference, &[T], Option<Cursor>) -> String,
-        reference: &Reference,
+        reference: Arc<Reference>,
     ) {
         let asset = filter.asset.and_then(|code| reference.find_asset(&code).ok()).map(|asset| asset.id);
-        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        let history = self.gateway.history.clone();
         self.recall(async move {
             let page = history.transfers(&grant, &filter, asset, open).await;
             (call, page.map(|(all, cursor)| text(&reference, &all, cursor)))
@@ -195,15 +197,15 @@ impl Session {
         refs: Box<[OrderRef]>,
         open: Vec<Order>,
         grant: Option<HistoryGrant>,
-        reference: &Reference,
+        reference: Arc<Reference>,
     ) {
         let texts = open.iter().map(|order| {
             let mut text = String::new();
-            items::open_order(&mut text, reference, order, Seq(order.id.0).offset(0));
+            items::open_order(&mut text, &reference, order, Seq(order.id.0).offset(0));
             (order.id, text)
         });
         let texts: Vec<(OrderId, String)> = texts.collect();
-        let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
+        let history = self.gateway.history.clone();
         self.recall(async move {
             let ids: Vec<OrderId> =
                 refs.iter().filter_map(|of| if let OrderRef::Id(id) = of { Some(*id) } else { None }).collect();
