@@ -18,7 +18,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::engine::event::Event;
 use crate::engine::service_users::VenueKey;
-use crate::gateway::credentials::ApiCredentials;
+use crate::gateway::credentials::{ApiCredentials, secret_text};
 use crate::gateway::secrets::{MASTER_KEY_VARIABLE, MasterKey, refuse_inside, write_private};
 use crate::sequencer::recovery::verify;
 use crate::sequencer::{Recovered, Release, Released};
@@ -226,7 +226,7 @@ async fn init(
         settings.display(),
         data.display(),
         credentials.api_key,
-        credentials.secret_text().as_str()
+        secret_text(&credentials.secret).as_str()
     );
     // A key whose secret nobody has seen would keep everybody out, and an entry of the journal cannot be taken back.
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the secret cannot be shown: {error}"))?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Failure, at, write_private};
-use crate::gateway::credentials::ApiCredentials;
+use crate::gateway::credentials::{ApiCredentials, secret_text};
 use crate::gateway::passwords::{new_bearer_token, new_totp_secret};
 
 const FILE: &str = "demo.json";
@@ -57,7 +57,7 @@ impl Credentials {
         };
         let key = |name: &str| {
             let drawn = ApiCredentials::generate();
-            let api_secret = drawn.secret_text().as_str().to_owned();
+            let api_secret = secret_text(&drawn.secret).as_str().to_owned();
             Key { name: name.to_owned(), api_key: drawn.api_key, api_secret }
         };
         Credentials {

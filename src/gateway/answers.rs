@@ -302,8 +302,8 @@ impl Session {
 
     /// A private stream begins: acknowledgement first, then the snapshot or what was missed (rule 42).
     fn begin(&mut self, call: Call, started: Result<Box<Started>, Reject>, now: Moment) {
-        let (channel, Continuation::Subscribe(follow)) = (call.operation, &call.then) else { return };
-        let follow = *follow;
+        let Continuation::Subscribe(follow) = call.then else { return };
+        let channel = call.operation;
         let Started { at, first, mut warnings, fills } = match started {
             Ok(started) => *started,
             Err(reject) => return self.refused(&call, &reject, now),
@@ -372,11 +372,10 @@ impl Session {
 fn acknowledgement(
     channel: Operation,
     options: &super::inbound::Subscription,
-    warnings: Vec<&'static str>,
+    mut warnings: Vec<&'static str>,
     fills: bool,
 ) -> Subscribed {
     let executions = channel == Operation::Executions;
-    let mut warnings = warnings;
     if executions && options.snap_trades == Some(true) && !fills {
         warnings.push("snap_trades: past fills need the scope query_closed_orders");
     }

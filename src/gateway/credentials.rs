@@ -70,11 +70,6 @@ impl ApiCredentials {
         rand::fill(secret.as_mut_slice());
         Self { api_key: BASE64_STANDARD.encode(key), secret }
     }
-
-    /// The secret as its owner is shown it, once: base64.
-    pub fn secret_text(&self) -> Zeroizing<String> {
-        secret_text(&self.secret)
-    }
 }
 
 impl fmt::Debug for ApiCredentials {
@@ -83,7 +78,7 @@ impl fmt::Debug for ApiCredentials {
     }
 }
 
-/// The base64 form of an API secret.
+/// An API secret as its owner is shown it, once: base64.
 pub fn secret_text(secret: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(BASE64_STANDARD.encode(secret))
 }
@@ -157,7 +152,7 @@ mod tests {
     fn new_credentials_have_the_stock_form_and_hide_their_secret() {
         let made = ApiCredentials::generate();
         assert_eq!(made.api_key.len(), 56);
-        assert_eq!(decode_secret(&made.secret_text()).unwrap(), made.secret);
+        assert_eq!(decode_secret(&secret_text(&made.secret)).unwrap(), made.secret);
         assert_eq!(made.secret.len(), 64);
         assert_ne!(made.api_key, ApiCredentials::generate().api_key);
         assert!(format!("{made:?}").ends_with("secret: \"***\" }"));

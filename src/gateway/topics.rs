@@ -8,7 +8,7 @@ use super::inbound::{Subscription, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
 use super::tap::Tap;
-use crate::access::operation::{Kind, Operation};
+use crate::access::operation::Operation;
 use crate::domain::candles::INTERVALS;
 use crate::domain::markets::EventTrigger;
 use crate::domain::text::Symbol;
@@ -154,7 +154,6 @@ impl Session {
 
 /// What an acknowledgement says of a public topic.
 fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
-    debug_assert_eq!(topic.channel.row().kind, Kind::Stream);
     let trigger = if topic.bbo { EventTrigger::Bbo } else { EventTrigger::Trades };
     Subscribed {
         channel: topic.channel.name(),

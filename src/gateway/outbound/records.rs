@@ -41,18 +41,14 @@ fn wallet(wallet: Wallet) -> (&'static str, &'static str) {
     }
 }
 
-/// The account's total of an asset and the wallets it lies in.
-pub fn total(balance: &Balance) -> Amount {
-    Amount(balance.wallets.iter().map(|(_, amount)| amount.0).sum())
-}
-
 /// A snapshot item of `balances`.
 pub fn balance(reference: &Reference, balance: &Balance, offset: u64) -> w::Balance {
+    let total = balance.wallets.iter().map(|(_, amount)| amount.0).sum();
     let wallets = balance.wallets.iter().filter(|(of, held)| *of == Wallet::Main || *held != Amount::ZERO);
     w::Balance {
         asset: code(reference, balance.asset),
         asset_class: "currency",
-        balance: amount(reference, balance.asset, total(balance)),
+        balance: amount(reference, balance.asset, Amount(total)),
         wallets: wallets
             .map(|(of, held)| w::Wallet {
                 r#type: wallet(*of).0,
