@@ -305,7 +305,7 @@ function where() {
 }
 
 function show() {
-  if (!app.me || !main) return;
+  if (!app.me) return;
   const [place, argument] = where();
   const found =
     place === "request"

@@ -147,7 +147,7 @@ export function once(pairs, then) {
       onkeydown: (event) => event.key === "Escape" && event.preventDefault(),
       onclose: () => {
         dialog.remove();
-        then?.();
+        then();
       },
     },
     h("h2", {}, "Shown once"),

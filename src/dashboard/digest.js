@@ -2,7 +2,7 @@
 // request. The server computes the same over its own record; a vote names it.
 
 /** Canonical JSON. Requests hold no fractions: amounts are text, counts are integers below 2^53. */
-export function canonical(value) {
+function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value !== null && typeof value === "object") {
     // The default order of sort() is by UTF-16 code units, which is RFC 8785's.
@@ -15,7 +15,7 @@ export function canonical(value) {
 }
 
 /** What the digest covers, taken from the request as this page has it. */
-export function covered(organization, request) {
+function covered(organization, request) {
   const { request_id, workflow, action, initiator, created_at, expires_at, payload, policy } = request;
   return {
     organization,

@@ -95,16 +95,15 @@ export function until(text) {
 export function left(text) {
   const seconds = Math.round((new Date(text) - Date.now()) / 1000);
   if (seconds <= 0) return "now";
-  for (const [size, name] of [
+  const units = [
     [86400, "day"],
     [3600, "hour"],
     [60, "minute"],
     [1, "second"],
-  ]) {
-    const count = Math.floor(seconds / size);
-    if (count >= 1) return `in ${count} ${name}${count === 1 ? "" : "s"}`;
-  }
-  return "now";
+  ];
+  const [size, name] = units.find(([size]) => seconds >= size);
+  const count = Math.floor(seconds / size);
+  return `in ${count} ${name}${count === 1 ? "" : "s"}`;
 }
 
 /** A table; its head names the columns, and on a phone each cell its own. */

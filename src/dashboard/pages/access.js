@@ -59,7 +59,7 @@ export function access(app) {
       return [
         safe(user.name),
         h("span", { class: `tag ${user.status}` }, user.status),
-        `${user.scopes.length} of 10`,
+        `${user.scopes.length} of ${SCOPES.length}`,
         time(user.last_seen),
         String(user.open_connections),
         h("button", { ...attributes, onclick: () => open(look(user, open)) }, "Details"),
