@@ -149,8 +149,10 @@ pub(super) async fn open_signed(
     if !signed.verify(&secret, api_sign) {
         return Err(refused(Reject::of(Code::InvalidSignature)));
     }
-    let no_number = |_| refused(Reject::field(Code::InvalidNonce, "nonce", "give an integer below 2^64"));
-    let nonce = signed.nonce.parse().map_err(no_number)?;
+    let no_number = || refused(Reject::field(Code::InvalidNonce, "nonce", "give an integer below 2^64"));
+    // Digits alone: a sign in front would be read as well.
+    let digits = Some(signed.nonce).filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_digit()));
+    let nonce = digits.and_then(|nonce| nonce.parse().ok()).ok_or_else(no_number)?;
     if let Some(wait) = gateway.seats.admissions.wait_s(&key, now) {
         return Err(Refusal::throttled(wait));
     }

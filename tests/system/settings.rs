@@ -80,12 +80,16 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     assert_eq!((unknown.status, unknown.error.as_str()), (401, "EAPI:Invalid key"));
     let forged = open(1, 1_000, &secret(2)).await.err().unwrap();
     assert_eq!((forged.status, forged.error.as_str()), (401, "EAPI:Invalid signature"));
-    let (name, sign) = (api_key(1), Signed::handshake("1e3").sign(&secret(1)));
+    let (name, [sign, plus]) = (api_key(1), ["1e3", "+1000"].map(|nonce| Signed::handshake(nonce).sign(&secret(1))));
     for (headers, error) in [
         (vec![("API-Key", &name), ("API-Sign", &sign)], "EAPI:Invalid nonce:API-Nonce: this header is needed"),
         (vec![("API-Key", &name), ("API-Nonce", &name)], "EAPI:Invalid signature:API-Sign: this header is needed"),
         (
             vec![("API-Key", &name), ("API-Nonce", &"1e3".to_owned()), ("API-Sign", &sign)],
+            "EAPI:Invalid nonce:nonce: give an integer below 2^64",
+        ),
+        (
+            vec![("API-Key", &name), ("API-Nonce", &"+1000".to_owned()), ("API-Sign", &plus)],
             "EAPI:Invalid nonce:nonce: give an integer below 2^64",
         ),
     ] {
