@@ -58,7 +58,7 @@ records! {
     }
     /// A fee of a fill.
     Fee { asset: String, qty: Exact }
-    /// A trigger; `price` as it was asked for, `actual_price` where it lies now.
+    /// A trigger; `price` as it was asked for, `actual_price` where it lies now, 0 of a relative one before the order's start.
     Triggers {
         reference: Word<'static, PriceReference>,
         price: Exact,

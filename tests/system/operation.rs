@@ -354,7 +354,7 @@ async fn rule_35_a_halt_and_its_end_are_in_the_log() {
     venue.call("halt", json!({"reason": "drill"})).await;
     venue.call("resume", json!({})).await;
     server.terminate();
-    assert!(server.ended().success());
+    assert!(server.ended().await.success());
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let told = lines.filter(|line| line["message"].as_str().unwrap_or_default().starts_with("the venue "));

@@ -14,7 +14,7 @@ use crate::domain::time::Moment;
 use crate::engine::command::{
     AmendOrder, AskedConditional, AskedTerms, AskedTrigger, Command, EditOrder, OrderRef, PlaceOrder,
 };
-use crate::wire::leaf::{SETTLE_POSITION, Word};
+use crate::wire::leaf::{Number, SETTLE_POSITION, Word};
 use crate::wire::params as p;
 
 /// Orders in one `batch_add`.
