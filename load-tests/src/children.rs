@@ -21,6 +21,9 @@ const READY_WAIT: Duration = Duration::from_secs(120);
 const READY_POLL: Duration = Duration::from_millis(10);
 const READY_FILE: &str = "ready.json";
 const LOG_FILE: &str = "server.log";
+const DATA: &str = "data";
+/// Within the data.
+const SNAPSHOTS: &str = "snapshots";
 /// Of a log, what is shown of its end.
 const TAIL_BYTES: usize = 2_000;
 /// Sockets of a process that dies end a moment before it does.
@@ -29,7 +32,7 @@ const END_WAIT: Duration = Duration::from_secs(1);
 /// How a Countersign is started so that it writes its ready file and keeps its data under `directory`.
 fn countersign_command(server: &Path, ready_file: &Path, directory: &Path, database: Option<&str>) -> Command {
     let mut command = Command::new(server);
-    command.args(["demo", "--port", "0", "--ready-file"]).arg(ready_file).arg("--data").arg(directory.join("data"));
+    command.args(["demo", "--port", "0", "--ready-file"]).arg(ready_file).arg("--data").arg(directory.join(DATA));
     command.args(database.into_iter().flat_map(|url| ["--database", url]));
     command
 }
@@ -147,6 +150,15 @@ impl Drop for BaselineChild {
     }
 }
 
+/// From what a server that was killed comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// Its newest snapshot, if there is one, and what came after.
+    Snapshot,
+    /// All of its journal: the snapshots are removed.
+    Journal,
+}
+
 /// A Countersign started for this run, killed at the end: its data is thrown away anyway.
 #[derive(Debug)]
 pub struct CountersignChild {
@@ -212,11 +224,21 @@ impl CountersignChild {
     /// Kills it as a crash would, starts it again on the same data, and tells how long that took until it was ready.
     ///
     /// # Errors
-    /// As [`CountersignChild::start`].
-    pub async fn crash_and_restart(self, server: &Path, directory: &Path) -> Result<(Self, Duration), LoadError> {
+    /// As [`CountersignChild::start`], and snapshots that cannot be removed.
+    pub async fn crash_and_restart(
+        self,
+        server: &Path,
+        directory: &Path,
+        basis: Basis,
+    ) -> Result<(Self, Duration), LoadError> {
         drop(self);
         let ready_file = directory.join(READY_FILE);
         fs::remove_file(&ready_file).map_err(LoadError::io(format!("remove {}", ready_file.display())))?;
+        let snapshots = directory.join(DATA).join(SNAPSHOTS);
+        // A short journal has none.
+        if basis == Basis::Journal && snapshots.exists() {
+            fs::remove_dir_all(&snapshots).map_err(LoadError::io(format!("remove {}", snapshots.display())))?;
+        }
         let start = Instant::now();
         let child = Self::start(server, directory).await?;
         Ok((child, start.elapsed()))

@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use crate::arrival::Arrival;
+use crate::children::Basis;
 use crate::error::LoadError;
-use crate::figures::{Figures, latency_histogram, nanoseconds, ratio};
+use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
 use crate::metrics::journal_events;
-use crate::record::Series;
+use crate::record::{Round, Series};
 use crate::scenario::Restart;
 use crate::stage::{Contestant, Stage};
 
 const START_UP: &str = "start-up";
+const REPLAY: &str = "start-up without snapshots";
 const EVENTS: &str = "events in the journal";
 const SECONDS: &str = "seconds until ready";
 
-/// Fills the journal, kills the server and starts it again, as often as there are rounds; the journal grows from round to
-/// round.
+/// Fills the journal, kills the server and starts it again, then once more without its snapshots, as often as there are
+/// rounds; the journal grows from round to round.
 ///
 /// # Errors
 /// The server was not started for this run, does not tell its events, or does not come back.
@@ -31,28 +33,38 @@ pub async fn play(stage: &mut Stage, settings: &Restart) -> Result<(), LoadError
         stage.contest(Contestant::Countersign, "orders before the crash", round, &load).await?;
         let told = journal_events(stage.target()?.web()?).await;
         events += told.ok_or_else(|| LoadError::Setup("the server's /metrics does not tell its events".into()))?;
-        let took = crash(stage).await?;
-        let mut latencies = latency_histogram();
-        latencies.saturating_record(nanoseconds(took));
-        let mut series = Series::of_latencies(START_UP, round, Figures::new(&latencies, took), &latencies);
-        series.extra.insert(EVENTS.into(), events);
-        series.extra.insert(SECONDS.into(), took.as_secs_f64());
-        stage.add(series);
+        for (name, basis) in [(START_UP, Basis::Snapshot), (REPLAY, Basis::Journal)] {
+            let took = crash(stage, basis).await?;
+            let mut latencies = latency_histogram();
+            latencies.saturating_record(nanoseconds(took));
+            let mut series = Series::of_latencies(name, round, Figures::new(&latencies, took), &latencies);
+            series.extra.insert(EVENTS.into(), events);
+            series.extra.insert(SECONDS.into(), took.as_secs_f64());
+            stage.add(series);
+        }
     }
-    stage.conclude("seconds until ready after a crash", |round| round.get(START_UP)?.extra.get(SECONDS).copied());
-    stage.conclude("events in the journal a second of start-up / E", |round| {
+    let least = to_f64(settings.events);
+    stage.conclude("seconds until ready after a crash", |round| {
         let extra = &round.get(START_UP)?.extra;
-        let rate = ratio(*extra.get(EVENTS)?, *extra.get(SECONDS)?)?;
-        ratio(rate, round.get("E")?.figures.per_second)
+        extra.get(SECONDS).copied().filter(|_| extra.get(EVENTS).is_some_and(|events| *events >= least))
     });
+    stage.conclude("events in the journal a second of start-up / E", |round| per_second(round, START_UP));
+    stage.conclude("events replayed a second / E", |round| per_second(round, REPLAY));
     Ok(())
 }
 
+/// All events in the journal over all of a start-up, beside E.
+fn per_second(round: &Round<'_>, start_up: &str) -> Option<f64> {
+    let extra = &round.get(start_up)?.extra;
+    let rate = ratio(*extra.get(EVENTS)?, *extra.get(SECONDS)?)?;
+    ratio(rate, round.get("E")?.figures.per_second)
+}
+
 /// Kills the server, starts it again on its data and follows it to its new address.
-async fn crash(stage: &mut Stage) -> Result<Duration, LoadError> {
+async fn crash(stage: &mut Stage, basis: Basis) -> Result<Duration, LoadError> {
     let missing = || LoadError::Setup("this scenario kills the server: give --server".into());
     let (binary, child) = stage.server.take().ok_or_else(missing)?;
-    let (child, took) = child.crash_and_restart(&binary, stage.directory.path()).await?;
+    let (child, took) = child.crash_and_restart(&binary, stage.directory.path(), basis).await?;
     if let Some(target) = &mut stage.target {
         target.move_to(&child)?;
     }

@@ -174,6 +174,8 @@ settings! {
     Restart {
         /// Of the orders that fill the journal.
         shape: Shape = Shape { connections: 64, in_flight: 16 },
+        /// In the journal, for the seconds of a start-up to be a result.
+        events: u64 = 0,
         /// What is sent.
         mix: MixSettings = MixSettings::default(),
     }
