@@ -5,7 +5,7 @@ use std::hint::black_box;
 use countersign::sequencer::codec::{self, Entry};
 
 use crate::mix::Mix;
-use crate::thread_time;
+use crate::{ROUNDS, median, thread_time};
 
 /// Orders that rest meanwhile.
 const RESTING: usize = 10_000;
@@ -13,8 +13,6 @@ const RESTING: usize = 10_000;
 const COMMANDS: usize = 300_000;
 /// Commands of a row: a group commit under load.
 const ROW: usize = 1_000;
-/// Rounds; the best counts.
-const ROUNDS: usize = 3;
 
 /// Prints nanoseconds and bytes an event, without clients' ids and with.
 pub fn print() {
@@ -26,17 +24,17 @@ pub fn print() {
         }
         let entries: Vec<Entry> = (0..COMMANDS).map(|_| entry(&mut mix)).collect();
         let events = entries.iter().map(|entry| entry.events.len()).sum::<usize>() as f64;
-        let (mut there, mut back, mut bytes) = (f64::INFINITY, f64::INFINITY, 0);
-        for _ in 0..ROUNDS {
+        let (mut there, mut back, mut bytes) = ([0.0; ROUNDS], [0.0; ROUNDS], 0);
+        for round in 0..ROUNDS {
             let began = thread_time();
             let rows: Vec<Vec<u8>> = entries.chunks(ROW).map(encoded).collect();
             let coded = thread_time();
             rows.iter().for_each(|row| drop(black_box(codec::decode(codec::FORMAT, row))));
-            there = there.min((coded - began).as_nanos() as f64);
-            back = back.min((thread_time() - coded).as_nanos() as f64);
+            there[round] = (coded - began).as_nanos() as f64;
+            back[round] = (thread_time() - coded).as_nanos() as f64;
             bytes = rows.iter().map(Vec::len).sum();
         }
-        let [bytes, there, back] = [bytes as f64, there, back].map(|sum| sum / events);
+        let [bytes, there, back] = [bytes as f64, median(there), median(back)].map(|sum| sum / events);
         println!("{:>12} {bytes:>12.1} {there:>12.0} {back:>12.0}", if named { "yes" } else { "no" });
     }
 }

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use countersign::engine::Engine;
 
 use crate::mix::{Mix, Step, genesis};
-use crate::thread_time;
+use crate::{ROUNDS, median, thread_time};
 
 /// Resting orders, the least first, and whether orders carry a client's id. An account may have a million open
 /// orders, and the mix goes a little beyond what it begins with.
@@ -17,21 +17,21 @@ const WARM_UP: usize = 300_000;
 const TIMED: usize = 300_000;
 /// Commands that come as one, as from a session with so many in flight.
 const DRAIN: usize = 16;
-/// Rounds over all books; the best of each counts.
-const ROUNDS: usize = 3;
 
 /// Prints nanoseconds a command, commands a second and the ratio to the smallest book.
 pub fn print() {
-    let mut best = [f64::INFINITY; BOOKS.len()];
-    for _ in 0..ROUNDS {
-        for (best, (resting, named)) in best.iter_mut().zip(BOOKS) {
-            *best = best.min(measure(resting, named));
+    let mut taken = [[0.0; ROUNDS]; BOOKS.len()];
+    for round in 0..ROUNDS {
+        for (taken, (resting, named)) in taken.iter_mut().zip(BOOKS) {
+            taken[round] = measure(resting, named);
         }
     }
     println!("{:>10} {:>12} {:>12} {:>12} {:>8}", "resting", "client ids", "ns/command", "commands/s", "ratio");
-    for (ns, (resting, named)) in best.into_iter().zip(BOOKS) {
+    for (rounds, (resting, named)) in taken.iter().zip(BOOKS) {
+        let ns = median(*rounds);
+        let ratio = median(std::array::from_fn(|round| rounds[round] / taken[0][round]));
         let named = if named { "yes" } else { "no" };
-        println!("{resting:>10} {named:>12} {ns:>12.0} {:>12.0} {:>8.2}", 1e9 / ns, ns / best[0]);
+        println!("{resting:>10} {named:>12} {ns:>12.0} {:>12.0} {ratio:>8.2}", 1e9 / ns);
     }
 }
 

@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// Rounds of `engine`, over all its books, and of `codec`; the median counts.
+const ROUNDS: usize = 3;
+
 fn main() {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -32,4 +35,9 @@ fn main() {
 fn thread_time() -> Duration {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(used).expect("it is not negative")
+}
+
+fn median(mut rounds: [f64; ROUNDS]) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds[ROUNDS / 2]
 }
