@@ -15,6 +15,8 @@ use crate::target::Target;
 const WINDOW_MIN: Duration = Duration::from_secs(30);
 /// Looks at one load.
 const LOOKS: u32 = 120;
+/// The figure of a watched load that tells how far the history tables were behind at the worst.
+pub const LAG_MOST: &str = "history lag at most, events";
 
 /// One look.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -81,7 +83,7 @@ pub fn figures(looks: &[Look]) -> Vec<(&'static str, f64)> {
         ("RSS MiB at first", memory.first().copied()),
         ("RSS MiB at most", most(&memory)),
         ("RSS MiB at last", memory.last().copied()),
-        ("history lag at most, events", most(&lag)),
+        (LAG_MOST, most(&lag)),
         ("history lag at last, events", lag.last().copied()),
     ];
     told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

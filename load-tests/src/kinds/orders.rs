@@ -11,6 +11,7 @@ use crate::record::{Round, Series};
 use crate::scenario::Orders;
 use crate::stage::{Contestant, Stage};
 use crate::sync_loop;
+use crate::watch::LAG_MOST;
 use crate::withdrawals::Lot;
 
 const SYNC_LOOP_WINDOW: Duration = Duration::from_millis(200);
@@ -73,7 +74,7 @@ fn conclude(stage: &mut Stage, shape: Shape, is_open: bool) {
     stage.conclude(&format!("{shape} p99 / D"), |round| round.ratio(&server, &d, |of| of.p99_us));
     stage.conclude(&format!("{shape} extra p50 over E in syncs, D"), |round| extra_syncs(round, &d, &e));
     stage.conclude(&format!("{shape} extra p50 over E in syncs"), |round| extra_syncs(round, &server, &e));
-    for name in ["syncs per order"].into_iter().chain((!is_open).then_some("last minute / first")) {
+    for name in ["syncs per order", LAG_MOST].into_iter().chain((!is_open).then_some("last minute / first")) {
         stage.conclude(&format!("{shape} {name}"), |round| round.get(&server)?.extra.get(name).copied());
     }
 }

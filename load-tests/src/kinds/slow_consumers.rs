@@ -70,6 +70,11 @@ pub async fn play(stage: &mut Stage, settings: &SlowConsumers) -> Result<(), Loa
     stage.conclude("p99 with stalled subscribers / without", |round| round.ratio(WITH, WITHOUT, |of| of.p99_us));
     stage.conclude("throughput with stalled subscribers / without", |round| round.throughput(WITH, WITHOUT));
     stage.conclude_once(KIB);
+    // The first half brings the memory to where it stays: ids of orders are kept for a minute.
+    stage.conclude("RSS at the end of the stall / in its middle", |round| {
+        let looks = &round.get(STALL)?.looks;
+        ratio(looks.last()?.rss_mib?, looks.get(looks.len() / 2)?.rss_mib?)
+    });
     stage.conclude("bytes that wait for each", |round| ratio(waiting(round)?, f64::from(settings.stalled)));
     Ok(())
 }
