@@ -13,6 +13,8 @@ pub struct Trigger {
     pub at: i64,
     /// The distance and the best price since, of a trailing stop.
     pub trail: Option<(i64, i64)>,
+    /// How far from where it fires the limit will be, of a trailing stop-limit.
+    pub limit: Option<i64>,
 }
 
 /// The Organization of a trader, counted from 1: those from the third on share one, each with an account of its own.
@@ -198,9 +200,11 @@ impl Naive {
             }
             while let Some(id) = self.reached(price) {
                 let at = self.at(id);
-                self.orders[at].trigger = None;
+                let fired = self.orders[at].trigger.take().unwrap();
+                self.orders[at].limit = fired.limit.map(|distance| fired.at + distance).or(self.orders[at].limit);
                 let order = self.orders[at].clone();
-                if order.limit.is_none() && !self.meets(&order) {
+                let ends = order.limit.map_or_else(|| !self.meets(&order), |limit| limit <= 0);
+                if ends {
                     self.orders.remove(at);
                 } else {
                     self.go_live(id);
@@ -219,7 +223,7 @@ impl Naive {
         rising.or(falling).map(|(_, id)| id)
     }
 
-    /// Whether the amendment was taken: a new quantity, a new limit.
+    /// Whether the amendment was taken: a new quantity, a new limit or distance of one.
     pub fn amend(&mut self, id: u64, whole: Option<i64>, limit: Option<i64>) -> bool {
         let at = self.at(id);
         let before = self.orders[at].clone();
@@ -227,14 +231,16 @@ impl Naive {
         if let Some(whole) = whole {
             order.left = whole.max(order.filled) - order.filled;
         }
-        if limit.is_some() && before.limit.is_none() {
-            return false;
+        match &mut order.trigger {
+            Some(trigger) if trigger.limit.is_some() => trigger.limit = limit.or(trigger.limit),
+            _ if limit.is_some() && before.limit.is_none() => return false,
+            _ => order.limit = limit.or(order.limit),
         }
-        order.limit = limit.or(order.limit);
         if let Some((size, shown)) = order.slice {
             order.slice = Some((size, shown.min(order.left)));
         }
-        if (order.left, order.limit) == (before.left, before.limit) {
+        let asked = |order: &Entry| (order.left, order.limit, order.trigger.as_ref().and_then(|trigger| trigger.limit));
+        if asked(&order) == asked(&before) {
             return false;
         }
         if order.left == 0 {

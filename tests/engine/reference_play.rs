@@ -56,6 +56,11 @@ impl Play {
         self.random.random_range(980..1_020)
     }
 
+    /// Of a limit from its trigger.
+    fn distance(&mut self) -> i64 {
+        self.random.random_range(-10..=10)
+    }
+
     fn order(&mut self) -> (PlaceOrder, Entry) {
         let (buys, qty) = (self.random.random_bool(0.5), self.random.random_range(1..60) * MILLI);
         let price = self.price();
@@ -108,19 +113,21 @@ impl Play {
                 let price = Decimal::from_units(at, 0);
                 terms.trigger = Some(AskedTrigger { reference: PriceReference::Last, price, price_type: None });
                 let rising = order_type.takes_profit() != buys;
-                entry.trigger = Some(Trigger { rising, at, trail: trails.then_some((at, 0)) });
+                let mut trigger = Trigger { rising, at, trail: trails.then_some((at, 0)), limit: None };
                 if order_type == OrderType::TrailingStopLimit {
-                    // Its limit is a distance; the reference knows prices only.
-                    order.order_type = OrderType::TrailingStop;
-                    (order.limit_price, entry.limit) = (None, None);
+                    let distance = self.distance();
+                    order.limit_price = Some(Decimal::from_units(distance, 0));
+                    (trigger.limit, entry.limit) = (Some(distance), None);
                 }
+                entry.trigger = Some(trigger);
             }
         }
         order.time_in_force = entry.patience;
         (PlaceOrder { terms: Some(Box::new(terms)), ..order }, entry)
     }
 
-    fn step(&mut self) {
+    /// Whether there was something to do.
+    fn step(&mut self) -> bool {
         match self.random.random_range(0..100) {
             0..62 => {
                 let (order, entry) = self.order();
@@ -132,16 +139,18 @@ impl Play {
                 assert_eq!(taken.is_ok(), expected, "{order:?}: {taken:?}");
             }
             62..80 => {
-                let Some(entry) = self.any() else { return };
+                let Some(entry) = self.any() else { return false };
                 let trader = self.trader(entry.who);
                 self.venue.run(|t| cancel(t, trader, &OrderRef::Id(OrderId(entry.id)))).unwrap();
                 self.naive.orders.retain(|order| order.id != entry.id);
             }
             80..94 => {
-                let Some(entry) = self.any() else { return };
+                let Some(entry) = self.any() else { return false };
                 let whole = self.random.random_bool(0.6).then(|| self.random.random_range(1..60) * MILLI);
                 let whole = whole.filter(|_| entry.slice.is_none());
-                let price = (whole.is_none() || self.random.random_bool(0.3)).then(|| self.price());
+                let from_trigger = entry.trigger.as_ref().is_some_and(|trigger| trigger.limit.is_some());
+                let price = (whole.is_none() || self.random.random_bool(0.3))
+                    .then(|| if from_trigger { self.distance() } else { self.price() });
                 let asked = AmendOrder {
                     order: OrderRef::Id(OrderId(entry.id)),
                     symbol: None,
@@ -157,7 +166,7 @@ impl Play {
                 let trader = self.trader(entry.who);
                 // A post-only order keeps its promise; the reference leaves amending those alone.
                 if self.venue.state.orders.get(OrderId(entry.id)).unwrap().post_only && price.is_some() {
-                    return;
+                    return false;
                 }
                 let taken = self.venue.run(|t| amend(t, trader, &asked));
                 let expected = self.naive.amend(entry.id, whole, price);
@@ -170,6 +179,7 @@ impl Play {
                 self.naive.pass(self.venue.now.0);
             }
         }
+        true
     }
 
     fn any(&mut self) -> Option<Entry> {
@@ -238,7 +248,7 @@ fn d5_65_the_engine_trades_as_the_reference_does() {
     let mut play = Play::new(seed);
     let mut fills = 0;
     for operation in 1..=operations {
-        play.step();
+        while !play.step() {}
         fills += play.naive.fills.len();
         play.compare(true);
         if operation % 5_000 == 0 {
