@@ -148,7 +148,7 @@ fn d3_30_whoever_had_a_hand_in_a_key_does_not_decide_on_its_requests() {
 }
 
 #[test]
-fn d3_31_and_32_votes_in_any_order_release_once_and_later_ones_are_refused() {
+fn d3_31_and_d3_32_votes_in_any_order_release_once_and_later_ones_are_refused() {
     let mut rng = StdRng::seed_from_u64(seed());
     // The orders are ninety in all.
     for _ in 0..50 {

@@ -197,7 +197,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn d5_61_62_and_67_money_holds_votes_and_replay_are_sound(steps in prop::collection::vec(step(), 1..60)) {
+    fn d5_61_d5_62_and_d5_67_money_holds_votes_and_replay_are_sound(steps in prop::collection::vec(step(), 1..60)) {
         let mut stage = Stage::new(&[key(ScopeSet::ALL), other(), other()], true);
         let pool = Command::AddDepositAddresses { asset: asset("BTC"), addresses: vec![pooled()] };
         stage.run(&venue(), pool).unwrap();

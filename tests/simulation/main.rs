@@ -39,7 +39,7 @@ fn plan(seed: u64) -> Plan {
 }
 
 #[test]
-fn d6_71_72_and_73_laws_hold_and_every_kind_of_request_event_and_rare_path_is_seen() {
+fn d6_71_d6_72_and_d6_73_laws_hold_and_every_kind_of_request_event_and_rare_path_is_seen() {
     let mut hooks = Hooks::default();
     for seed in 1..=24 {
         hooks.add(&play(plan(seed)).hooks);

@@ -100,7 +100,7 @@ async fn live(world: &World, bot: &mut Client, venue: &mut Client) {
 }
 
 #[tokio::test]
-async fn d4_49_and_51_each_private_channel_replays_exactly_what_its_ring_let_go_across_a_restart_too() {
+async fn d4_49_and_d4_51_each_private_channel_replays_exactly_what_its_ring_let_go_across_a_restart_too() {
     let mut world = World::configured(&[key(ScopeSet::ALL), other()], |config| config.limits.replay_ring = RING).await;
     let now = ("get_balances", json!({}));
     let unknown = ("settle_withdrawal", json!({"refid": "nonsense"}));
