@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_every_header_length_are_read_back() {
+    fn d1_02_frames_of_every_header_length_are_read_back() {
         let sizes = [0, 1, 125, 126, 127, 1000, 65_535, 65_536, 200_000];
         let texts: Vec<String> = sizes.iter().map(|&n| "aé☂".chars().cycle().take(n).collect()).collect();
         let ascii: Vec<String> = sizes.iter().map(|&n| "x".repeat(n)).collect();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_frame_carries_its_code_and_a_reason_that_fits() {
+    fn d1_02_a_close_frame_carries_its_code_and_a_reason_that_fits() {
         for (reason, kept) in [("", ""), ("key revoked", "key revoked")] {
             let mut out = Vec::new();
             push_close(&mut out, 4001, reason);

@@ -5,6 +5,7 @@ mod agreement;
 mod amendments;
 mod approvals;
 mod checklist;
+mod decimals;
 mod earn;
 mod exports;
 mod fees;
