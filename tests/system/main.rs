@@ -43,6 +43,7 @@ mod story;
 mod streams;
 mod throttles;
 mod tls;
+mod verification;
 mod volume;
 #[path = "../support/world.rs"]
 mod world;

@@ -1,8 +1,6 @@
 //! Members over real sockets: sessions, live rights, freezes, the audit log, and who may call what
 //! (rules 9, 14 to 17, 27, 28, 47).
 
-use std::path::Path;
-
 use countersign::access::operation::{Kind, Operation};
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Permissions, Workflow};
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, PASSWORD, ballot, code, http, limit};
 use super::scopes::sample;
+use super::verification::journal;
 use super::world::{Person, World, key, secret};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -401,75 +400,4 @@ async fn requests_come_in_pages_newest_first() {
         }
     }
     assert_eq!(seen, asked);
-}
-
-async fn journal(dir: &Path) -> sqlx::sqlite::SqliteConnection {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("journal.db"));
-    sqlx::ConnectOptions::connect(&options).await.unwrap()
-}
-
-/// Changes a copy of a stopped server's journal; what `verify` says of it.
-async fn verified(world: &World, change: &[&str], head: bool) -> (bool, String) {
-    let dir = tempfile::tempdir().unwrap();
-    for name in ["journal.db", "head"] {
-        let _ = std::fs::copy(world.dir().join(name), dir.path().join(name));
-    }
-    let mut connection = journal(dir.path()).await;
-    for statement in change {
-        sqlx::query(sqlx::AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await.unwrap();
-    }
-    sqlx::Connection::close(connection).await.unwrap();
-    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
-    verify.arg("verify").arg("--data").arg(dir.path());
-    if head {
-        verify.arg("--head").arg(dir.path().join("head"));
-    }
-    let output = verify.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.success(), said)
-}
-
-#[tokio::test]
-async fn d7_83_verify_finds_an_edit_a_removal_a_reorder_and_given_a_head_a_cut_tail() {
-    let mut world = World::new(&[key(ScopeSet::ALL)]).await;
-    let mut bot = world.bot(1).await;
-    for _ in 0..4 {
-        bot.call("withdraw", json!({"asset": "BTC", "key": "cold-1", "amount": "1"})).await;
-    }
-    drop(bot);
-    world.stop().await;
-    let reader = countersign::storage::Storage::Sqlite(world.dir().to_owned()).reader().await.unwrap();
-    let last = reader.last_seq().await.unwrap();
-    let digest = reader.digest_before(last + 1).await.unwrap().unwrap();
-    let head = countersign::storage::journal::Head { seq: last, digest };
-    let other = countersign::storage::journal::Head { digest: [1; 32], ..head };
-    for (head, sound) in [(other, false), (head, true)] {
-        countersign::storage::head::write_head(world.dir(), head).unwrap();
-        let (found, said) = verified(&world, &[], true).await;
-        assert_eq!(found, sound, "it is sound if it is the head's own and untouched: {said}");
-        assert_eq!(said.contains("it was cut, changed or exchanged"), !sound, "{said}");
-    }
-    let mut connection = journal(world.dir()).await;
-    let rows = sqlx::query_scalar("SELECT first_seq FROM journal ORDER BY first_seq LIMIT 4");
-    let [.., third, fourth]: [i64; 4] = rows.fetch_all(&mut connection).await.unwrap().try_into().unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
-    let edit = format!("UPDATE journal SET body = body || x'00' WHERE first_seq = {third}");
-    let removal = format!("DELETE FROM journal WHERE first_seq = {third}");
-    let reorder = [
-        format!("CREATE TEMP TABLE kept AS SELECT * FROM journal WHERE first_seq IN ({third}, {fourth})"),
-        "UPDATE journal SET body = (SELECT body FROM kept WHERE kept.first_seq <> journal.first_seq)
-         WHERE first_seq IN (SELECT first_seq FROM kept)"
-            .to_owned(),
-    ];
-    let reorder: Vec<&str> = reorder.iter().map(String::as_str).collect();
-    // Where a row is gone, the next one does not follow.
-    for (change, at) in [(vec![edit.as_str()], third), (vec![removal.as_str()], fourth), (reorder, third)] {
-        let (sound, said) = verified(&world, &change, false).await;
-        assert!(!sound && said.contains(&format!("at sequence {at}: ")), "{change:?}: {said}");
-    }
-    let cut = ["DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)"];
-    let (sound, said) = verified(&world, &cut, false).await;
-    assert!(sound && said.contains("cannot be told"), "alone it says that it cannot tell: {said}");
-    let (sound, said) = verified(&world, &cut, true).await;
-    assert!(!sound && said.contains("it was cut, changed or exchanged"), "{said}");
 }
