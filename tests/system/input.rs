@@ -1,6 +1,9 @@
 //! Bad input: a clear error or a clean close, state unchanged, server up.
 
+use std::time::Duration;
+
 use countersign::access::scope::ScopeSet;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -278,4 +281,19 @@ async fn an_asset_or_market_that_cannot_be_is_refused_with_the_field_that_is_wro
         let refused = venue.refused(method, asked).await;
         assert!(refused.starts_with(&format!("EGeneral:Invalid arguments:{field}:")), "{refused}");
     }
+}
+
+/// The client has a part in it: all of this thread's time counts.
+#[tokio::test]
+async fn d1_04_a_head_of_twenty_megabytes_takes_less_than_100_ms_of_processor_time() {
+    let world = World::new(&[]).await;
+    let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(20_000_000));
+    let mut socket = TcpStream::connect(world.address).await.unwrap();
+    let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    let before = used();
+    // The server hangs up before all is sent, and what it said may be lost with the connection.
+    let _ = socket.write_all(head.as_bytes()).await;
+    let _ = socket.read_to_end(&mut Vec::new()).await;
+    let took = used() - before;
+    assert!(took < Duration::from_millis(100), "{took:?}");
 }
