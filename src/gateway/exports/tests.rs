@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -25,8 +25,10 @@ use crate::history::{self, History, Wanted};
 use crate::sequencer::Stamped;
 use crate::storage::Storage;
 
-/// Entries that the export holds, and those that came later.
-const ROWS: u64 = 200_000;
+/// Entries that the export holds: a million and more where `EXPORT_ROWS` says so.
+static ROWS: LazyLock<u64> =
+    LazyLock::new(|| std::env::var("EXPORT_ROWS").map_or(200_000, |rows| rows.parse().unwrap()));
+/// Those that came later.
 const LATER: u64 = 1_500;
 /// Events of one stamp.
 const TOGETHER: u64 = 7;
@@ -72,7 +74,7 @@ fn reference() -> Reference {
 
 fn export() -> Export {
     Export {
-        id: ExportId(ROWS),
+        id: ExportId(*ROWS),
         organization: OrganizationId(1),
         account: AccountId(1),
         service_user: ServiceUserId(1),
@@ -81,8 +83,8 @@ fn export() -> Export {
         columns: Report::Ledgers.columns().to_vec(),
         description: String::new(),
         from: Moment(0),
-        until: at(ROWS).plus_us(1),
-        created_at: at(ROWS),
+        until: at(*ROWS).plus_us(1),
+        created_at: at(*ROWS),
         made: None,
     }
 }
@@ -94,12 +96,12 @@ async fn filled(dir: &Path) -> History {
     let (mut feed, incoming) = history::feed();
     let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
     let (history, ..) = history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
-    let all: Vec<u64> = (1..=ROWS + LATER).collect();
+    let all: Vec<u64> = (1..=*ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
         feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));
     }
-    let (dates, reached) = (Period::ALWAYS, Seq(ROWS + LATER));
-    let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(ROWS + LATER) };
+    let (dates, reached) = (Period::ALWAYS, Seq(*ROWS + LATER));
+    let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(*ROWS + LATER) };
     // Each waits for the tables a while.
     let follow =
         async { while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {} };
@@ -112,12 +114,12 @@ async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memor
     let dir = tempfile::tempdir().unwrap();
     let (history, reference) = (filled(dir.path()).await, reference());
     // An attempt that a restart cut short leaves a part; the next one starts over.
-    let mut cut = Job::begin(dir.path(), export(), at(ROWS)).await.unwrap();
+    let mut cut = Job::begin(dir.path(), export(), at(*ROWS)).await.unwrap();
     for _ in 0..3 {
         assert!(cut.page(&history, &reference).await.unwrap());
     }
     drop(cut);
-    let mut job = Job::begin(dir.path(), export(), at(ROWS)).await.unwrap();
+    let mut job = Job::begin(dir.path(), export(), at(*ROWS)).await.unwrap();
     let (mut before, mut more) = (0, true);
     // History has no time for it: the same file goes on afterwards.
     let occupied = history.occupy().await;
@@ -134,14 +136,14 @@ async fn d7_81_a_large_export_is_whole_exact_and_never_more_than_a_page_in_memor
     let whole = dir.path().join(file_name(&export()));
     assert!(!whole.exists(), "it has no name before it is on disk");
     let (_, progress) = job.finish(dir.path()).await.unwrap();
-    assert_eq!(progress.rows, ROWS);
+    assert_eq!(progress.rows, *ROWS);
     assert!(!dir.path().join(part_name(&export())).exists());
     assert_eq!(std::fs::metadata(&whole).unwrap().permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&whole).unwrap();
     let mut lines = text.split("\r\n");
     assert_eq!(lines.next(), Some("txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet"));
     // The order for it fell into the middle of a stamp: what came later, at that very time too, is not in it.
-    for seq in (1..=ROWS).rev() {
+    for seq in (1..=*ROWS).rev() {
         assert_eq!(lines.next(), Some(line(seq).as_str()), "{seq}");
     }
     assert_eq!((lines.next(), lines.next()), (Some(""), None));
@@ -152,7 +154,7 @@ async fn d6_70_a_file_for_which_there_is_no_room_gives_back_what_it_took() {
     let dir = tempfile::tempdir().unwrap();
     let part = dir.path().join(part_name(&export()));
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();
-    let mut job = Job::begin(dir.path(), export(), at(ROWS)).await.unwrap();
+    let mut job = Job::begin(dir.path(), export(), at(*ROWS)).await.unwrap();
     job.file.write_all(b"a row").await.unwrap();
     job.finish(dir.path()).await.unwrap_err();
     assert!(!part.is_symlink());
