@@ -1,4 +1,4 @@
-//! The life of every order type, event by event.
+//! The lives of orders, event by event. `tests/system/order_types.rs` has every type as it is told.
 
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
 use countersign::domain::terms::{FeeCurrency, PriceReference, PriceType, SelfTrade};

@@ -1,6 +1,7 @@
 //! Every order type as a client sees it on `executions` (docs.kraken.com, `executions`).
 
 use countersign::access::scope::ScopeSet;
+use countersign::domain::orders::OrderType;
 use serde_json::{Value, json};
 
 use super::client::{Client, limit};
@@ -31,6 +32,67 @@ async fn told(bot: &mut Client, count: usize) -> Vec<(String, Value)> {
 
 fn words(items: &[(String, Value)]) -> Vec<&str> {
     items.iter().map(|(word, _)| word.as_str()).collect()
+}
+
+/// A trade at this price, from which triggers are reached.
+async fn print(bot: &mut Client, maker: &mut Client, price: i64) {
+    maker.call("add_order", limit("sell", "0.01", price)).await;
+    bot.call("add_order", limit("buy", "0.01", price)).await;
+}
+
+/// What is told of an order until it is filled.
+async fn life(bot: &mut Client, placed: &Value) -> Vec<String> {
+    let mut words = Vec::new();
+    while words.last().is_none_or(|word| word != "filled filled") {
+        let items = told(bot, 1).await.into_iter();
+        words.extend(items.filter(|(_, item)| item["order_id"] == placed["order_id"]).map(|(word, _)| word));
+    }
+    words
+}
+
+/// Each sells to the maker: what can rest is met there, what waits sells once its trigger is reached.
+#[tokio::test]
+async fn every_type_is_told_from_its_placing_to_its_last_fill() {
+    let (_world, mut bot, mut maker) = traded().await;
+    for order_type in OrderType::ALL {
+        print(&mut bot, &mut maker, 1000).await;
+        let rests = matches!(order_type, OrderType::Limit | OrderType::Iceberg);
+        if !rests {
+            maker.call("add_order", limit("buy", "0.2", 900)).await;
+        }
+        let mut order = limit("sell", "0.2", if rests { 1000 } else { 900 });
+        order["order_type"] = json!(order_type.name());
+        let trigger = if order_type.takes_profit() { 1050 } else { 950 };
+        if order_type.is_triggered() {
+            order["triggers"] = json!({"price": if order_type.trails() { 50 } else { trigger }});
+        }
+        match order_type {
+            OrderType::Iceberg => order["display_qty"] = json!("0.1"),
+            OrderType::TrailingStopLimit => order["limit_price"] = json!(-50),
+            of if !of.is_limit() => drop(order.as_object_mut().unwrap().remove("limit_price")),
+            _ => {}
+        }
+        let placed = bot.call("add_order", order).await;
+        if rests {
+            maker.call("add_order", limit("buy", "0.2", 1000)).await;
+        } else if order_type.is_triggered() {
+            print(&mut bot, &mut maker, trigger).await;
+        }
+        let live: &[&str] = match order_type {
+            OrderType::Limit | OrderType::Market => &["trade filled", "filled filled"],
+            OrderType::Iceberg => {
+                &["trade partially_filled", "iceberg_refill partially_filled", "trade filled", "filled filled"]
+            }
+            OrderType::StopLoss
+            | OrderType::StopLossLimit
+            | OrderType::TakeProfit
+            | OrderType::TakeProfitLimit
+            | OrderType::TrailingStop
+            | OrderType::TrailingStopLimit => &["status new", "trade filled", "filled filled"],
+        };
+        let expected = [&["pending_new pending_new", "new new"], live].concat();
+        assert_eq!(life(&mut bot, &placed).await, expected, "{order_type:?}");
+    }
 }
 
 #[tokio::test]
