@@ -11,9 +11,9 @@ use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::OrderType;
 use crate::engine::event::{Fill, Trade};
 
-/// Keeps what it is sent.
+/// Keeps what it is sent, as it is read and as it came.
 #[derive(Default)]
-struct Kept(Mutex<Vec<serde_json::Value>>);
+struct Kept(Mutex<Vec<serde_json::Value>>, Mutex<Vec<Bytes>>);
 
 /// Keeps what it is sent, and has no room until it reads; it may leave as well.
 #[derive(Default)]
@@ -43,6 +43,7 @@ impl Subscriber for Kept {
 
     fn queue(&self, frame: &Bytes) {
         self.0.lock().unwrap().push(serde_json::from_slice(frame).unwrap());
+        self.1.lock().unwrap().push(frame.clone());
     }
 }
 
@@ -203,6 +204,26 @@ fn told(to: &Kept, channel: &str) -> Vec<(String, serde_json::Value)> {
         _ => ["last", "low", "high", "volume", "change"].map(|name| frame["data"][0][name].to_string()).into(),
     };
     of.map(|frame| (frame["type"].as_str().unwrap().to_owned(), shown(frame))).collect()
+}
+
+#[tokio::test]
+async fn what_happens_is_one_frame_for_all_however_many_follow() {
+    let (_feed, mut incoming) = super::super::feed();
+    let mut projection = begun(Vec::new());
+    let followers: Vec<Arc<Kept>> = (0..100).map(|_| Arc::default()).collect();
+    for follower in &followers {
+        for channel in [Operation::Ticker, Operation::Trade] {
+            let topic = Topic { channel, market: Some(MarketId(1)), depth: 0, bbo: false };
+            projection.subscribe(asked(topic, follower)).await;
+        }
+        // What is told to each alone.
+        follower.1.lock().unwrap().clear();
+    }
+    projection.follow_all(&Arc::new(vec![trade(1, 60)]), &mut incoming).await;
+    let frames = |of: &Kept| of.1.lock().unwrap().iter().map(|frame| frame.as_ptr()).collect::<Vec<_>>();
+    let first = frames(&followers[0]);
+    assert_eq!(first.len(), 2, "a ticker and a trade");
+    assert!(followers.iter().all(|follower| frames(follower) == first), "the same bytes for all");
 }
 
 #[tokio::test]
