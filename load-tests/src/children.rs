@@ -92,8 +92,8 @@ pub enum Baseline<'a> {
 /// A baseline server in a process of its own. It ends when its standard input does, so it cannot outlive this process.
 #[derive(Debug)]
 pub struct BaselineChild {
-    child: Child,
-    input: Option<ChildStdin>,
+    child: Running,
+    input: ChildStdin,
     output: BufReader<ChildStdout>,
     /// Where it listens.
     pub address: SocketAddr,
@@ -113,9 +113,9 @@ impl BaselineChild {
             Baseline::D(journal) => command.args(["echo", "--journal"]).arg(journal),
             Baseline::RawFanOut { bytes } => command.args(["raw-fan-out", "--bytes", &bytes.to_string()]),
         };
-        let mut child = command.spawn().map_err(LoadError::io(what()))?;
-        let input = child.stdin.take();
-        let mut output = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let mut child = Running(command.spawn().map_err(LoadError::io(what()))?);
+        let input = child.0.stdin.take().expect("standard input is piped");
+        let mut output = BufReader::new(child.0.stdout.take().expect("standard output is piped"));
         let mut line = String::new();
         let read = output.read_line(&mut line);
         let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
@@ -128,7 +128,7 @@ impl BaselineChild {
 
     /// The process id.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Ends it and returns what went through D's journal.
@@ -136,17 +136,10 @@ impl BaselineChild {
     /// # Errors
     /// It did not report.
     pub fn stop(mut self) -> Result<Totals, LoadError> {
-        drop(self.input.take());
+        drop(self.input);
         let mut report = String::new();
         self.output.read_to_string(&mut report).map_err(LoadError::io("read the baseline's report"))?;
         serde_json::from_str(&report).map_err(|error| LoadError::Setup(format!("the baseline's report: {error}")))
-    }
-}
-
-impl Drop for BaselineChild {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        end(&mut self.child);
     }
 }
 
@@ -261,13 +254,9 @@ fn tail(log_file: &Path) -> String {
 struct Running(Child);
 
 impl Drop for Running {
+    /// Kills and reaps. Both fail only where the process is gone already.
     fn drop(&mut self) {
-        end(&mut self.0);
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
-}
-
-/// Kills and reaps. Both fail only where the process is gone already.
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
 }

@@ -144,10 +144,7 @@ impl Connection {
     /// `Closed` when the server says so, `Protocol` for what it may not send.
     pub fn next_message(&mut self) -> Result<Received<'_>, LoadError> {
         // The loop answers control frames before the borrow of a text frame is returned.
-        loop {
-            if !self.reader.next_is_control() {
-                break;
-            }
+        while self.reader.next_is_control() {
             match self.reader.next_frame()? {
                 Some(Frame::Ping(payload)) => pong(&mut self.out, payload),
                 Some(Frame::Close { code, reason }) => return Err(LoadError::Closed { code, reason }),

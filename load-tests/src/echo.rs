@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -127,7 +127,7 @@ impl Drop for EchoServer {
 
 fn open_journal(path: &Path) -> Result<std::fs::File, LoadError> {
     let opened = OpenOptions::new().create(true).append(true).open(path);
-    opened.map_err(LoadError::io(format!("open {}", PathBuf::from(path).display())))
+    opened.map_err(LoadError::io(format!("open {}", path.display())))
 }
 
 async fn accept(listener: std::net::TcpListener, journal: Option<Arc<GroupCommit>>) -> std::io::Result<()> {

@@ -141,7 +141,7 @@ impl Endpoint {
 
     /// Bounds one network step by the wait for this endpoint and gives its error a context.
     pub async fn within<T>(&self, what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, LoadError> {
-        within_time(self.wait, what, step).await
+        within(self.wait, what, step).await
     }
 
     async fn ask(&self, what: &str, request: &str) -> Result<Answer, LoadError> {
@@ -179,13 +179,8 @@ pub fn status(head: &str) -> Option<u16> {
     head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()
 }
 
-/// Bounds one network step by [`ANSWER_WAIT`] and gives its error a context.
-pub async fn within<T>(what: &str, step: impl Future<Output = std::io::Result<T>>) -> Result<T, LoadError> {
-    within_time(ANSWER_WAIT, what, step).await
-}
-
-/// The same by another wait.
-async fn within_time<T>(
+/// Bounds one network step and gives its error a context.
+pub async fn within<T>(
     wait: Duration,
     what: &str,
     step: impl Future<Output = std::io::Result<T>>,

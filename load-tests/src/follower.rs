@@ -116,12 +116,7 @@ impl Followers {
         for (number, (owner, follower)) in self.followers.into_iter().enumerate() {
             match follower.finish(acknowledged(number)).await {
                 Ok(told) => checks.extend(told),
-                Err(error) => {
-                    let mut lost = Check::new(format!("{owner}: followed to the end"));
-                    lost.looked_at = 1;
-                    lost.violated(error.to_string());
-                    checks.push(lost);
-                }
+                Err(error) => checks.push(Check::of_each(format!("{owner}: followed to the end"), [Err(error)])),
             }
         }
         checks

@@ -4,7 +4,7 @@
 //! `slot + W`, `slot + 2W`, …: the id alone says which slot it belongs to, no id is used twice, and replies may come
 //! in any order.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// A reply that answers nothing outstanding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -316,15 +316,14 @@ impl Worker<'_> {
 
     fn send(&mut self, at: Instant) {
         let request = self.source.next_request();
-        let req_id = self.in_flight.send(at.into_std(), request).expect("there is room");
+        let req_id = self.in_flight.send(at, request).expect("there is room");
         text(&mut self.connection.out, |out| self.source.render(request, req_id, out));
         self.tally.sent += 1;
     }
 
     /// The moment that a request sent, or due, at `at` and answered at `now` belongs to. A closed loop sends nothing after the
     /// window, so what is answered after its start was under way in it.
-    fn counts_at(&self, at: std::time::Instant, now: Instant) -> Instant {
-        let at = Instant::from_std(at);
+    fn counts_at(&self, at: Instant, now: Instant) -> Instant {
         match self.by_due {
             true => at,
             false if now < self.window.start => now,
@@ -344,7 +343,7 @@ impl Worker<'_> {
                     if let Request::Limit(order) | Request::Market(order) = request {
                         self.tally.acknowledged.insert(self.number, order_number(order));
                     }
-                    timeline.latency(self.counts_at(at, now), now.into_std().saturating_duration_since(at));
+                    timeline.latency(self.counts_at(at, now), now.saturating_duration_since(at));
                     if timeline.reply(now) {
                         match request {
                             Request::Limit(_) | Request::Market(_) => self.tally.orders += 1,

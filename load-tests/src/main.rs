@@ -159,26 +159,23 @@ struct PrepareArgs {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run { scenario, args } => match Scenario::read(&scenario, &args.set) {
-            Ok(scenario) => run(scenario, args).await,
-            Err(error) => Err(error),
-        },
-        Command::Compare(args) => match Scenario::parse("compare", COMPARE, &args.set) {
-            Ok(scenario) => run(scenario, args).await,
-            Err(error) => Err(error),
-        },
-        Command::CompareRuns { before, after, bounds } => compare_runs(&before, &after, &bounds),
-        Command::Prepare(args) => prepare_keys(args).await,
-        Command::Echo { listen, journal } => echo(listen, journal.as_deref()),
-        Command::RawFanOut { bytes } => fan_out(usize::from(bytes)).await,
-    };
-    match result {
+    match perform(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("error: {error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn perform(command: Command) -> Result<(), LoadError> {
+    match command {
+        Command::Run { scenario, args } => run(Scenario::read(&scenario, &args.set)?, args).await,
+        Command::Compare(args) => run(Scenario::parse("compare", COMPARE, &args.set)?, args).await,
+        Command::CompareRuns { before, after, bounds } => compare_runs(&before, &after, &bounds),
+        Command::Prepare(args) => prepare_keys(args).await,
+        Command::Echo { listen, journal } => echo(listen, journal.as_deref()),
+        Command::RawFanOut { bytes } => fan_out(usize::from(bytes)).await,
     }
 }
 

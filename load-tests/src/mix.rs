@@ -216,11 +216,10 @@ impl<'a> RequestSource<'a> {
 
     /// Takes notice that a request was accepted.
     pub fn accepted(&mut self, request: Request) {
-        match request {
-            Request::Limit(order) if self.mix.keep.is_some() => {
-                self.resting.push_back((order, order % self.mix.prices.len() as u64));
-            }
-            Request::Limit(_) | Request::Market(_) | Request::Cancel(_) | Request::Amend(..) => {}
+        if let Request::Limit(order) = request
+            && self.mix.keep.is_some()
+        {
+            self.resting.push_back((order, order % self.mix.prices.len() as u64));
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::caller::subscribe;
 use crate::connection::Connection;
 use crate::error::LoadError;
-use crate::figures::Figures;
 use crate::load::{Outcome, Plan, run};
 use crate::machine::{CpuMeter, CpuUse, Processes};
 use crate::metrics::Counters;
@@ -38,8 +37,6 @@ pub struct Load {
 /// What was taken of a run besides its outcome.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// Rate and latency of accepted requests.
-    pub figures: Figures,
     /// Journal syncs per accepted order, where the server tells.
     pub syncs_per_order: Option<f64>,
     /// CPU use.
@@ -66,7 +63,6 @@ pub async fn measure(
     let cpu = cpu.stop();
     let after = counters(target).await;
     let measurement = Measurement {
-        figures: outcome.timeline.figures(),
         syncs_per_order: before.zip(after).and_then(|(before, after)| after.syncs_per_order_since(before)),
         cpu,
     };
@@ -89,7 +85,8 @@ async fn counters(target: &Target) -> Option<Counters> {
     Counters::read(target.http.as_ref()?).await
 }
 
-/// Tells runs apart in their `cl_ord_id`s: tenths of seconds since 1970: differs between runs, which take longer, and in its low 24 bits for 19 days.
+/// Tells runs apart in their `cl_ord_id`s: tenths of a second since 1970. A run takes longer than one, and the low 24 bits come
+/// again after 19 days.
 pub fn run_tag() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     since_epoch.as_secs() * 10 + u64::from(since_epoch.subsec_millis() / 100)

@@ -30,11 +30,6 @@ impl Progress {
         Self { shown: std::io::stderr().is_terminal() }
     }
 
-    /// Never shown.
-    pub fn hidden() -> Self {
-        Self { shown: false }
-    }
-
     /// Tells what was measured while the rest still runs.
     pub fn tell(self, line: &str) {
         if self.shown {

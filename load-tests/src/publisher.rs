@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::caller::{Caller, subscription};
+use crate::caller::{Caller, subscribe, subscription};
 use crate::connection::{Connection, Received};
 use crate::credentials::MemberLogin;
 use crate::endpoint::{ANSWER_WAIT, bounded, within};
@@ -46,7 +46,7 @@ impl Publisher {
             }
             Self::Raw(stream) => {
                 let events = vec![b'.'; usize::from(count)];
-                within("publish", stream.write_all(&events)).await?;
+                within(ANSWER_WAIT, "publish", stream.write_all(&events)).await?;
                 Ok(u64::from(count))
             }
         }
@@ -57,9 +57,9 @@ impl Publisher {
     /// # Errors
     /// It does not listen.
     pub async fn raw(address: SocketAddr) -> Result<Self, LoadError> {
-        let mut stream = within("connect to the raw fan-out", TcpStream::connect(address)).await?;
+        let mut stream = within(ANSWER_WAIT, "connect to the raw fan-out", TcpStream::connect(address)).await?;
         stream.set_nodelay(true).map_err(LoadError::io("connect to the raw fan-out"))?;
-        within("greet the raw fan-out", stream.write_all(PUBLISH.as_bytes())).await?;
+        within(ANSWER_WAIT, "greet the raw fan-out", stream.write_all(PUBLISH.as_bytes())).await?;
         Ok(Self::Raw(stream))
     }
 }
@@ -79,9 +79,7 @@ impl Trades {
     /// # Errors
     /// The handshake or the subscription to `executions` fails.
     pub async fn open(target: &Target, nonces: &mut Nonces, symbol: &str, quantity: &str) -> Result<Self, LoadError> {
-        let mut caller = Caller::new(target.open(nonces, 0, READ_BUFFER_BYTES).await?);
-        caller.subscribe(subscription("executions", symbol), |_| Ok(())).await?;
-        let connection = caller.connection;
+        let connection = subscribe(target.open(nonces, 0, READ_BUFFER_BYTES).await?, "executions", symbol).await?;
         Ok(Self { connection, symbol: symbol.into(), quantity: quantity.into(), orders: 0 })
     }
 

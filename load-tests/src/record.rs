@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::Check;
 use crate::error::LoadError;
-use crate::figures::{Figures, median};
+use crate::figures::{Figures, median, to_f64};
 use crate::load::Outcome;
 use crate::machine::CpuUse;
 use crate::timeline::{Point, Slice, curve};
@@ -130,8 +130,8 @@ pub struct Measure {
 
 impl Series {
     /// Describes a load's outcome.
-    pub fn of_outcome(name: &str, round: u32, figures: Figures, outcome: &Outcome, cpu: &CpuUse) -> Self {
-        let mut extra = BTreeMap::from([("orders".to_owned(), crate::figures::to_f64(outcome.tally.orders))]);
+    pub fn of_outcome(name: &str, round: u32, outcome: &Outcome, cpu: &CpuUse) -> Self {
+        let mut series = Self::of_latencies(name, round, outcome.timeline.figures(), &outcome.latencies);
         let counts = [
             (CANCELS, outcome.tally.cancels),
             (CANCELS_REFUSED, outcome.tally.cancels_refused),
@@ -141,13 +141,11 @@ impl Series {
             (UNSENT, outcome.tally.unsent),
             (REFUSED, outcome.tally.refused_in_window),
         ];
-        for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            extra.insert(name.into(), crate::figures::to_f64(count));
-        }
-        let mut series = Self::of_latencies(name, round, figures, &outcome.latencies);
+        let told =
+            [("orders", outcome.tally.orders)].into_iter().chain(counts.into_iter().filter(|(_, count)| *count > 0));
+        series.extra.extend(told.map(|(name, count)| (name.to_owned(), to_f64(count))));
         series.timeline = outcome.timeline.slices();
         series.refusals.clone_from(&outcome.tally.refusals);
-        series.extra = extra;
         series.with_cpu(cpu)
     }
 
@@ -173,17 +171,14 @@ impl Series {
     pub fn with_cpu(mut self, cpu: &CpuUse) -> Self {
         let others = if cpu.server.is_some() { cpu.others } else { 0.0 };
         self.disturbed = others + cpu.stolen > OTHERS_CORES_MAX;
-        if let Some(server) = cpu.server {
-            self.extra.insert("server cores".into(), server);
-        }
-        if let Some(database) = cpu.database {
-            self.extra.insert("database cores".into(), database);
-        }
-        if let Some(fan_out) = cpu.fan_out {
-            self.extra.insert("fan-out cores".into(), fan_out);
-        }
-        self.extra.insert("client cores".into(), cpu.client);
-        self.extra.insert("other cores".into(), cpu.others + cpu.stolen);
+        let cores = [
+            ("server cores", cpu.server),
+            ("database cores", cpu.database),
+            ("fan-out cores", cpu.fan_out),
+            ("client cores", Some(cpu.client)),
+            ("other cores", Some(cpu.others + cpu.stolen)),
+        ];
+        self.extra.extend(cores.into_iter().filter_map(|(name, cores)| Some((name.to_owned(), cores?))));
         self
     }
 }

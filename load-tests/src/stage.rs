@@ -98,7 +98,7 @@ impl Stage {
         let series = match who {
             Contestant::E => self.measure_e(name, round, &load).await?,
             Contestant::D => self.measure_d(name, round, &load).await?,
-            Contestant::Countersign => return self.measure_server(name, round, &load, &[]).await,
+            Contestant::Countersign => return self.measure_server(name, round, &load).await,
         };
         self.add(series);
         Ok(())
@@ -131,7 +131,7 @@ impl Stage {
         drop(cores);
         child.stop()?;
         let (measurement, outcome) = measured?;
-        let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
+        let mut series = Series::of_outcome(name, round, &outcome, &measurement.cpu);
         series.extra.insert("pinned".into(), f64::from(u8::from(pinned)));
         Ok(series)
     }
@@ -148,7 +148,7 @@ impl Stage {
         remove(&journal)?;
         let (measurement, outcome) = measured?;
         kept?;
-        let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
+        let mut series = Series::of_outcome(name, round, &outcome, &measurement.cpu);
         if let Some(syncs) = ratio(to_f64(totals.syncs), to_f64(totals.records)) {
             series.extra.insert("syncs per order".into(), syncs);
         }
@@ -159,13 +159,7 @@ impl Stage {
     ///
     /// # Errors
     /// The first connection or reply that is not as it must be.
-    pub async fn measure_server(
-        &mut self,
-        name: &str,
-        round: u32,
-        load: &Load,
-        extra: &[(&str, f64)],
-    ) -> Result<(), LoadError> {
+    async fn measure_server(&mut self, name: &str, round: u32, load: &Load) -> Result<(), LoadError> {
         let target = self.target()?.clone();
         let followers = if self.scenario.general.follow {
             Some(self.followers(&target, name, round, load.plan.run).await?)
@@ -197,7 +191,7 @@ impl Stage {
         }
         let named = checks.into_iter().map(|check| Check { name: format!("round {round}: {}", check.name), ..check });
         self.record.checks.extend(named);
-        let mut series = Series::of_outcome(name, round, measurement.figures, &outcome, &measurement.cpu);
+        let mut series = Series::of_outcome(name, round, &outcome, &measurement.cpu);
         if let Some(syncs) = measurement.syncs_per_order {
             series.extra.insert("syncs per order".into(), syncs);
         }
@@ -209,7 +203,6 @@ impl Stage {
         }
         series.extra.extend(watch::figures(&looks).into_iter().map(|(name, value)| (name.to_owned(), value)));
         series.looks = looks;
-        series.extra.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         self.add(series);
         Ok(())
     }

@@ -63,7 +63,7 @@ pub struct Point {
 impl Timeline {
     /// Slices for a window that starts at `start`.
     pub fn new(start: Instant, window: Duration) -> Self {
-        let slice = (window / SLICES_MAX).max(SLICE_MIN).max(Duration::from_nanos(1));
+        let slice = (window / SLICES_MAX).max(SLICE_MIN);
         Self { start, window, slice, slices: Vec::new() }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::interval;
 
 use crate::arrival::Arrival;
 use crate::audience::{Audience, Numbers};
-use crate::caller::{Caller, subscription};
+use crate::caller::subscribe;
 use crate::checks::Check;
 use crate::children::{Baseline, BaselineChild};
 use crate::error::LoadError;
@@ -123,9 +123,7 @@ async fn members(
 ) -> Result<(Audience, Publisher), LoadError> {
     let mut readers = Vec::with_capacity(usize::from(settings.dashboards));
     for _ in 0..settings.dashboards {
-        let mut caller = Caller::new(session.open(READ_BUFFER_BYTES).await?);
-        caller.subscribe(subscription("approvals", ""), |_| Ok(())).await?;
-        readers.push(caller.connection);
+        readers.push(subscribe(session.open(READ_BUFFER_BYTES).await?, "approvals", "").await?);
     }
     // Later than every nonce that the orders' connections have used.
     let approvals = Approvals::open(&target, &mut Nonces::default(), &session, &settings.withdrawal).await?;

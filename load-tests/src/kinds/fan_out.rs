@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::audience::{Audience, Numbers};
-use crate::caller::{Caller, subscription};
+use crate::caller::subscribe;
 use crate::children::{Baseline, BaselineChild};
 use crate::connection::{Connection, Proof};
 use crate::endpoint::Endpoint;
@@ -75,9 +75,7 @@ async fn server_side(
             Some(session) => (session.open(READ_BUFFER_BYTES).await?, "approvals"),
             None => (Connection::open(&target.ws, Proof::Bare, READ_BUFFER_BYTES).await?, "trade"),
         };
-        let mut caller = Caller::new(connection);
-        caller.subscribe(subscription(channel, &settings.symbol), |_| Ok(())).await?;
-        readers.push(caller.connection);
+        readers.push(subscribe(connection, channel, &settings.symbol).await?);
     }
     let publisher = match session {
         Some(session) => {

@@ -19,7 +19,7 @@ use crate::figures::{Figures, latency_histogram, nanoseconds, ratio, to_f64};
 use crate::load::Shape;
 use crate::machine::require_open_files;
 use crate::order_set::OrderSet;
-use crate::orders::measure;
+use crate::orders::{Load, measure};
 use crate::record::Series;
 use crate::scenario::Reconnect;
 use crate::signature::{Nonces, sign};
@@ -107,6 +107,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     let token = token(&target, user, &mut stage.nonces).await?;
     let shape = Shape { connections: 4, in_flight: 1 };
     let load = stage.load(Contestant::Countersign, shape, Arrival::open(settings.rate)?, &settings.mix)?;
+    let load = Load { label: format!("round {round}: {MEANWHILE}"), ..load };
     let (tell, phase) = watch::channel(Phase::Open(Wave { number: 0, since: Instant::now() }));
     let returns = Mutex::new(Returns { latencies: latency_histogram(), snapshots: 0, turned_away: 0 });
     let patience = stage.scenario.general.patience();
@@ -145,7 +146,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
             }
         }
     }
-    let during = Series::of_outcome(MEANWHILE, round, measurement.figures, &outcome, &measurement.cpu);
+    let during = Series::of_outcome(MEANWHILE, round, &outcome, &measurement.cpu);
     stage.add(during);
     let returns = storm.returns.lock().unwrap_or_else(PoisonError::into_inner);
     let figures = Figures::new(&returns.latencies, load.plan.duty.window);
