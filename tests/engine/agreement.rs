@@ -8,7 +8,7 @@ use countersign::engine::approvals::{Decision, RequestState};
 use countersign::engine::command::{Ballot, Command, Initiation};
 use countersign::engine::freezes::FreezeScope;
 use countersign::engine::members::{Kyc, MemberStatus};
-use countersign::engine::policy::PolicyTerms;
+use countersign::engine::policy::{PolicyTerms, Rule};
 use countersign::engine::reply::Reply;
 use countersign::engine::withdrawals::WithdrawalAddress;
 use countersign::engine::workflows::Change;
@@ -22,12 +22,13 @@ use proptest::prelude::*;
 use super::genesis::key;
 use super::governance::joined;
 use super::model::*;
-use super::world::{Stage, asset, bot, member, to_cold, venue, withdraw};
+use super::world::{Stage, asset, bot, decimal, member, to_cold, venue, withdraw};
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    BotAsks,
-    MemberAsks(usize),
+    /// Each for a large withdrawal or a small one.
+    BotAsks(bool),
+    MemberAsks(usize, bool),
     Vote {
         by: usize,
         which: usize,
@@ -65,8 +66,17 @@ pub enum Step {
         of: usize,
         on: bool,
     },
+    Remove {
+        by: usize,
+        of: usize,
+    },
     Rename {
         by: usize,
+    },
+    /// On, off, or removed.
+    Key {
+        by: usize,
+        to: Option<bool>,
     },
     Address {
         by: usize,
@@ -91,14 +101,29 @@ pub struct Pair {
 
 const WORKFLOWS: [Workflow; 4] = Workflow::ALL;
 
+/// What is withdrawn; the rule is between the two.
+fn amount(large: bool) -> &'static str {
+    if large { "0.003" } else { "0.001" }
+}
+
 fn terms(of: Terms) -> PolicyTerms {
+    let rule = |quorum| {
+        let (asset, amount_from) = (Some(asset("BTC")), Some(decimal("0.002")));
+        Rule { asset, amount_from, quorum, ..Rule::default() }
+    };
     PolicyTerms {
+        rules: of.large.map(rule).into_iter().collect(),
         reject_quorum: of.reject,
         allow_execute: of.execute,
         exclude_key_managers: of.exclude,
         expires_after_s: of.life_h * 3_600,
         ..PolicyTerms::of(of.quorum)
     }
+}
+
+/// An edit of the bot's key.
+fn edited(name: Option<String>, disabled: Option<bool>) -> KeyChange {
+    KeyChange::Edit { service_user: ServiceUserId(1), name, scopes: None, settings: Default::default(), disabled }
 }
 
 pub fn person(of: usize) -> countersign::access::principal::Principal {
@@ -111,13 +136,15 @@ impl Pair {
         joined(&mut stage, "dora", &Permission::ALL);
         joined(&mut stage, "emil", &Permission::ALL);
         let held = [15, VIEW | APPROVE, VIEW, 15, 15];
-        let people = held.map(|all| Person { permissions: [all; 4], active: true, verified: true });
+        let people = held.map(|all| Person { permissions: [all; 4], active: true, removed: false, verified: true });
         let mut policies = [None; 4];
-        policies[WITHDRAWAL] = Some(Terms { quorum: 1, reject: 1, execute: false, exclude: true, life_h: LIFE_H });
+        policies[WITHDRAWAL] =
+            Some(Terms { quorum: 1, large: None, reject: 1, execute: false, exclude: true, life_h: LIFE_H });
         let model = Model {
             people: people.into(),
             policies,
             asked: Vec::new(),
+            key: Some(true),
             editor: None,
             frozen: None,
             renamed: 0,
@@ -130,9 +157,10 @@ impl Pair {
 
     /// Asks both; the model's answer decides what the engine's has to be.
     fn asks(&mut self, by: Option<usize>, kind: Kind, change: Change) {
+        let large = kind == Kind::Withdraw { large: true };
         let expected = self.model.asks(by, kind);
         let outcome = match by {
-            None => self.stage.run(&bot(1), withdraw("0.001", None)).map(|reply| match reply {
+            None => self.stage.run(&bot(1), withdraw(amount(large), None)).map(|reply| match reply {
                 Reply::Withdrawal(withdrawal) => withdrawal.request.unwrap(),
                 other => panic!("{other:?}"),
             }),
@@ -146,7 +174,7 @@ impl Pair {
         };
         assert_eq!(outcome.is_ok(), expected.is_some(), "{outcome:?}\n{:?}", self.model);
         if let (Ok(id), Some((kind, governing))) = (outcome, expected) {
-            let nobody = (0, Terms { quorum: 0, reject: 0, execute: false, exclude: false, life_h: 0 });
+            let nobody = (0, Terms { quorum: 0, large: None, reject: 0, execute: false, exclude: false, life_h: 0 });
             let state = if governing.is_some() { RequestState::Pending } else { RequestState::Executed };
             let (pinned, at, strands) = (governing.unwrap_or(nobody), self.stage.now, self.model.strands);
             self.model.asked.push(Asked { id, kind, by, pinned, at, strands, votes: Vec::new(), state });
@@ -166,8 +194,8 @@ impl Pair {
         self.model.steps += 1;
         let pick = |which: usize| (!self.model.asked.is_empty()).then(|| which % self.model.asked.len());
         match step {
-            Step::BotAsks => self.asks(None, Kind::Withdraw, Change::Withdrawal(to_cold("0.001"))),
-            Step::MemberAsks(by) => self.asks(Some(*by), Kind::Withdraw, Change::Withdrawal(to_cold("0.001"))),
+            Step::BotAsks(large) => self.withdraw(None, *large),
+            Step::MemberAsks(by, large) => self.withdraw(Some(*by), *large),
             Step::Vote { by, which, approve } => {
                 let Some(which) = pick(*which) else { return };
                 let (ballots, code) = self.ballot(which);
@@ -193,6 +221,9 @@ impl Pair {
                 }
             }
             Step::Verify { of, on } => {
+                if self.model.people[*of].removed {
+                    return;
+                }
                 let kyc = if *on { Kyc::Verified } else { Kyc::Rejected };
                 let id = MemberId(u32::try_from(*of).unwrap() + 1);
                 self.stage.run(&venue(), Command::SetKyc { member: id, kyc }).unwrap();
@@ -204,6 +235,10 @@ impl Pair {
             Step::Freeze { by } => self.freeze(*by),
             change => self.change(change),
         }
+    }
+
+    fn withdraw(&mut self, by: Option<usize>, large: bool) {
+        self.asks(by, Kind::Withdraw { large }, Change::Withdrawal(to_cold(amount(large))));
     }
 
     fn ballot(&mut self, which: usize) -> (Vec<Ballot>, u64) {
@@ -225,6 +260,7 @@ impl Pair {
         let number = |of: usize| MemberId(u32::try_from(of).unwrap() + 1);
         match *step {
             Step::SetPolicy { by, workflow, terms: to } => {
+                let to = Terms { large: to.large.filter(|_| workflow == WITHDRAWAL), ..to };
                 let kind = Kind::Policy { workflow, from: self.model.policies[workflow], to: Some(to) };
                 let change = PolicyChange::Set { workflow: WORKFLOWS[workflow], terms: terms(to) };
                 self.asks(Some(by), kind, Change::Policies(change));
@@ -250,16 +286,19 @@ impl Pair {
                 };
                 self.asks(Some(by), Kind::Suspension { of, to: on }, Change::Members(change));
             }
+            Step::Remove { by, of } => {
+                let change = MemberChange::Remove { member: number(of) };
+                self.asks(Some(by), Kind::Removal { of }, Change::Members(change));
+            }
             Step::Rename { by } => {
                 let from = self.model.renamed;
-                let change = KeyChange::Edit {
-                    service_user: ServiceUserId(1),
-                    name: Some(format!("Bot, {}", from + 1)),
-                    scopes: None,
-                    settings: Default::default(),
-                    disabled: None,
-                };
+                let change = edited(Some(format!("Bot, {}", from + 1)), None);
                 self.asks(Some(by), Kind::Rename { from }, Change::Keys(change));
+            }
+            Step::Key { by, to } => {
+                let removed = KeyChange::Remove { service_user: ServiceUserId(1) };
+                let change = to.map_or(removed, |on| edited(None, Some(!on)));
+                self.asks(Some(by), Kind::Key { named: self.model.renamed, to }, Change::Keys(change));
             }
             Step::Address { by, add } => {
                 let (asset, key) = (asset("BTC"), "cold-1".to_owned());
@@ -323,12 +362,20 @@ pub fn step() -> impl Strategy<Value = Step> {
     let who = 0..5usize;
     let workflow = prop_oneof![Just(ACCESS), Just(POLICIES), Just(ADDRESSES), Just(WITHDRAWAL)];
     let life_h = prop_oneof![Just(24), Just(LIFE_H)];
-    let terms = (1..4u32, 1..3u32, any::<bool>(), any::<bool>(), life_h);
-    let terms =
-        terms.prop_map(|(quorum, reject, execute, exclude, life_h)| Terms { quorum, reject, execute, exclude, life_h });
+    let large = prop::option::weighted(0.3, 1..4u32);
+    let terms = (1..4u32, large, 1..3u32, any::<bool>(), any::<bool>(), life_h);
+    let terms = terms.prop_map(|(quorum, large, reject, execute, exclude, life_h)| Terms {
+        quorum,
+        large,
+        reject,
+        execute,
+        exclude,
+        life_h,
+    });
+    let key = prop_oneof![3 => Just(Some(false)), 6 => Just(Some(true)), 1 => Just(None)];
     prop_oneof![
-        3 => Just(Step::BotAsks),
-        2 => who.clone().prop_map(Step::MemberAsks),
+        3 => any::<bool>().prop_map(Step::BotAsks),
+        2 => (who.clone(), any::<bool>()).prop_map(|(by, large)| Step::MemberAsks(by, large)),
         12 => (who.clone(), any::<usize>(), prop::bool::weighted(0.8))
             .prop_map(|(by, which, approve)| Step::Vote { by, which, approve }),
         2 => (who.clone(), any::<usize>()).prop_map(|(by, which)| Step::Execute { by, which }),
@@ -339,7 +386,9 @@ pub fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(by, of, workflow, on)| Step::LetApprove { by, of, workflow, on }),
         2 => (who.clone(), who.clone(), any::<bool>()).prop_map(|(by, of, on)| Step::Suspend { by, of, on }),
         1 => (who.clone(), prop::bool::weighted(0.7)).prop_map(|(of, on)| Step::Verify { of, on }),
+        1 => (who.clone(), who.clone()).prop_map(|(by, of)| Step::Remove { by, of }),
         1 => who.clone().prop_map(|by| Step::Rename { by }),
+        2 => (who.clone(), key).prop_map(|(by, to)| Step::Key { by, to }),
         2 => (who.clone(), prop::bool::weighted(0.7)).prop_map(|(by, add)| Step::Address { by, add }),
         1 => any::<bool>().prop_map(Step::Strand),
         1 => who.clone().prop_map(|by| Step::Freeze { by }),

@@ -19,15 +19,27 @@ pub const LIFE_H: u64 = 7 * 24;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     pub quorum: u32,
+    /// Of large withdrawals, by a rule; no other policy has one.
+    pub large: Option<u32>,
     pub reject: u32,
     pub execute: bool,
     pub exclude: bool,
     pub life_h: u64,
 }
 
+impl Terms {
+    /// Rule 21: what they come to for one request.
+    fn of(self, kind: &Kind) -> Terms {
+        let large = self.large.filter(|_| *kind == Kind::Withdraw { large: true });
+        Terms { quorum: large.unwrap_or(self.quorum), large: None, ..self }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    Withdraw,
+    Withdraw {
+        large: bool,
+    },
     Policy {
         workflow: usize,
         from: Option<Terms>,
@@ -43,8 +55,16 @@ pub enum Kind {
         of: usize,
         to: bool,
     },
+    Removal {
+        of: usize,
+    },
     Rename {
         from: u32,
+    },
+    /// Of the bot's key, by its name: turned on or off, or removed.
+    Key {
+        named: u32,
+        to: Option<bool>,
     },
     /// Of the one address that withdrawals go to.
     Address {
@@ -74,6 +94,7 @@ pub struct Asked {
 pub struct Person {
     pub permissions: [u8; 4],
     pub active: bool,
+    pub removed: bool,
     pub verified: bool,
 }
 
@@ -83,6 +104,8 @@ pub struct Model {
     pub people: Vec<Person>,
     pub policies: [Option<Terms>; 4],
     pub asked: Vec<Asked>,
+    /// Whether the bot's key is on; `None` once it is removed.
+    pub key: Option<bool>,
     /// Who edited the bot's key last.
     pub editor: Option<usize>,
     /// Who froze, and when.
@@ -107,31 +130,37 @@ impl Model {
 
     pub fn workflow(kind: &Kind) -> usize {
         match kind {
-            Kind::Withdraw => WITHDRAWAL,
+            Kind::Withdraw { .. } => WITHDRAWAL,
             Kind::Policy { .. } => POLICIES,
             Kind::Address { .. } => ADDRESSES,
             _ => ACCESS,
         }
     }
 
+    /// Whether `by` may ask for it.
+    fn entitled(&self, by: Option<usize>, kind: &Kind) -> bool {
+        by.map_or(self.key == Some(true), |by| self.may(by, Model::workflow(kind), INITIATE))
+    }
+
     /// Rules 18, 23 and 27.
     pub fn governing(&self, kind: &Kind) -> Option<(usize, Terms)> {
         let own = Model::workflow(kind);
-        let present = self.policies[own].map(|terms| (own, terms));
+        let present = self.policies[own].map(|terms| (own, terms.of(kind)));
         match kind {
             Kind::Policy { workflow: WITHDRAWAL, to, .. } if present.is_none() => {
                 let now = self.policies[WITHDRAWAL]?;
                 let tighter = to.is_some_and(|to| {
                     to.quorum >= now.quorum
+                        && to.large == now.large
                         && to.reject == now.reject
                         && (now.execute || !to.execute)
                         && (to.exclude || !now.exclude)
                         && to.life_h <= now.life_h
                 });
-                (!tighter).then_some((WITHDRAWAL, Terms { execute: false, ..now }))
+                (!tighter).then_some((WITHDRAWAL, Terms { execute: false, ..now.of(kind) }))
             }
             Kind::Unfreeze { .. } => {
-                let usual = Terms { quorum: 1, reject: 1, execute: false, exclude: true, life_h: LIFE_H };
+                let usual = Terms { quorum: 1, large: None, reject: 1, execute: false, exclude: true, life_h: LIFE_H };
                 let (_, terms) = present.unwrap_or((ACCESS, usual));
                 Some((ACCESS, Terms { execute: false, ..terms }))
             }
@@ -144,6 +173,7 @@ impl Model {
         let (workflow, pinned) = asked.pinned;
         let terms = self.governing(&asked.kind).map_or(pinned, |(_, present)| Terms {
             quorum: pinned.quorum.max(present.quorum),
+            large: None,
             reject: pinned.reject.min(present.reject),
             execute: pinned.execute && present.execute,
             exclude: pinned.exclude || present.exclude,
@@ -159,7 +189,7 @@ impl Model {
 
     pub fn about(kind: &Kind) -> Option<usize> {
         match kind {
-            Kind::Permissions { of, .. } | Kind::Suspension { of, .. } => Some(*of),
+            Kind::Permissions { of, .. } | Kind::Suspension { of, .. } | Kind::Removal { of } => Some(*of),
             _ => None,
         }
     }
@@ -213,7 +243,7 @@ impl Model {
     pub fn sound(&self, kind: &Kind, by: Option<usize>, strands: bool, own: Option<RequestId>) -> bool {
         let keeps_approvers = || strands || !self.strands(kind, by, own);
         match kind {
-            Kind::Withdraw => self.frozen.is_none() && self.listed,
+            Kind::Withdraw { .. } => self.frozen.is_none() && self.listed,
             Kind::Policy { workflow, from, to } => {
                 self.policies[*workflow] == *from
                     && (from.is_some() || to.is_some())
@@ -222,16 +252,24 @@ impl Model {
             }
             Kind::Permissions { of, workflow, from, to } => {
                 let gains = to & !from != 0;
-                self.people[*of].permissions[*workflow] == *from
+                !self.people[*of].removed
+                    && self.people[*of].permissions[*workflow] == *from
                     && from != to
                     && !(gains && by == Some(*of))
                     && self.keeps_quorums(kind)
                     && keeps_approvers()
             }
             Kind::Suspension { of, to } => {
-                self.people[*of].active == *to && self.keeps_quorums(kind) && keeps_approvers()
+                let Person { active, removed, .. } = self.people[*of];
+                !removed && active == *to && self.keeps_quorums(kind) && keeps_approvers()
             }
-            Kind::Rename { from } => self.renamed == *from && keeps_approvers(),
+            Kind::Removal { of } => !self.people[*of].removed && self.keeps_quorums(kind) && keeps_approvers(),
+            Kind::Rename { from } => self.key.is_some() && self.renamed == *from && keeps_approvers(),
+            Kind::Key { named, to } => {
+                let differs = to.map_or(self.key.is_some(), |on| self.key == Some(!on));
+                // Where the key stops, its requests end.
+                differs && self.renamed == *named && (*to != Some(true) || keeps_approvers())
+            }
             Kind::Address { add } => self.listed != *add,
             Kind::Unfreeze { began } => self.frozen.is_some_and(|(_, at)| at == *began),
         }
@@ -243,8 +281,10 @@ impl Model {
         let members = (0..self.people.len()).filter(|of| self.may(*of, workflow, INITIATE));
         let of_members = members.map(|by| approvers.iter().filter(|voter| **voter != by).count());
         let managed = |voter: &usize| terms.exclude && self.editor == Some(*voter);
-        let of_bot = (workflow == WITHDRAWAL).then(|| approvers.iter().filter(|voter| !managed(voter)).count());
-        (terms.quorum as usize).saturating_sub(of_members.chain(of_bot).max().unwrap_or(0))
+        let asks = workflow == WITHDRAWAL && self.key == Some(true);
+        let of_bot = asks.then(|| approvers.iter().filter(|voter| !managed(voter)).count());
+        let quorum = terms.quorum.max(terms.large.unwrap_or(0));
+        (quorum as usize).saturating_sub(of_members.chain(of_bot).max().unwrap_or(0))
     }
 
     pub fn keeps_quorums(&self, kind: &Kind) -> bool {
@@ -258,27 +298,41 @@ impl Model {
 
     pub fn apply(&mut self, kind: &Kind, by: Option<usize>) {
         match kind {
-            Kind::Withdraw => {}
+            Kind::Withdraw { .. } => {}
             Kind::Policy { workflow, to, .. } => {
                 self.policies[*workflow] = *to;
                 self.recount();
             }
             Kind::Permissions { of, workflow, to, .. } => self.people[*of].permissions[*workflow] = *to,
             Kind::Suspension { of, to } => self.people[*of].active = !to,
+            Kind::Removal { of } => {
+                (self.people[*of].active, self.people[*of].removed) = (false, true);
+                self.end(RequestState::Canceled, |asked| asked.by == Some(*of));
+            }
             Kind::Rename { .. } => {
                 self.renamed += 1;
                 self.editor = by;
             }
+            Kind::Key { to, .. } => {
+                self.key = *to;
+                self.editor = to.map_or(self.editor, |_| by);
+                // Rule 9.
+                self.end(RequestState::Canceled, |asked| *to != Some(true) && asked.by.is_none());
+            }
             Kind::Address { add } => {
                 self.listed = *add;
                 // Rule 26.
-                let goes_there =
-                    |asked: &&mut Asked| !add && asked.kind == Kind::Withdraw && asked.state == RequestState::Pending;
-                self.asked.iter_mut().filter(goes_there).for_each(|asked| asked.state = RequestState::Failed);
+                self.end(RequestState::Failed, |asked| !add && matches!(asked.kind, Kind::Withdraw { .. }));
             }
             Kind::Unfreeze { .. } => self.frozen = None,
         }
         self.strike();
+    }
+
+    /// Ends requests that are pending.
+    fn end(&mut self, state: RequestState, which: impl Fn(&Asked) -> bool) {
+        let pending = self.asked.iter_mut().filter(|asked| asked.state == RequestState::Pending);
+        pending.filter(|asked| which(asked)).for_each(|asked| asked.state = state);
     }
 
     /// Rule 20: a changed policy may ask for fewer votes against a request than it has.
@@ -306,8 +360,7 @@ impl Model {
     }
 
     pub fn asks(&mut self, by: Option<usize>, kind: Kind) -> Option<(Kind, Option<(usize, Terms)>)> {
-        let entitled = by.is_none_or(|by| self.may(by, Model::workflow(&kind), INITIATE));
-        if !entitled || !self.sound(&kind, by, self.strands, None) {
+        if !self.entitled(by, &kind) || !self.sound(&kind, by, self.strands, None) {
             return None;
         }
         let governing = self.governing(&kind);
@@ -320,8 +373,7 @@ impl Model {
     /// Rule 25: what was approved is done if it still holds.
     pub fn complete(&mut self, at: usize, state: RequestState) {
         let Asked { id, kind, by, strands, .. } = self.asked[at].clone();
-        let entitled = by.is_none_or(|by| self.may(by, Model::workflow(&kind), INITIATE));
-        if entitled && self.sound(&kind, by, strands, Some(id)) {
+        if self.entitled(by, &kind) && self.sound(&kind, by, strands, Some(id)) {
             self.asked[at].state = state;
             self.apply(&kind, by);
         } else {
@@ -340,7 +392,7 @@ impl Model {
             let enough = || approve && *approved && self.votes(asked, true) >= self.verdict(asked).1.quorum;
             *voter == by && !struck && !enough()
         });
-        let stopped = approve && asked.kind == Kind::Withdraw && self.frozen.is_some();
+        let stopped = approve && matches!(asked.kind, Kind::Withdraw { .. }) && self.frozen.is_some();
         if !self.people[by].verified || !self.open(by, which) || !self.counts(asked, by) || again || stopped {
             return false;
         }
@@ -360,7 +412,7 @@ impl Model {
     pub fn execute(&mut self, by: usize, which: usize) -> bool {
         let asked = &self.asked[which];
         let (workflow, terms) = self.verdict(asked);
-        let stopped = asked.kind == Kind::Withdraw && self.frozen.is_some();
+        let stopped = matches!(asked.kind, Kind::Withdraw { .. }) && self.frozen.is_some();
         let subject = Model::about(&asked.kind) == Some(by) && asked.by != Some(by);
         let allowed = asked.by.is_some() && terms.execute && self.may(by, workflow, EXECUTE);
         if !self.people[by].verified || !self.open(by, which) || !allowed || subject || stopped {

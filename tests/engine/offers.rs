@@ -75,9 +75,9 @@ proptest! {
 fn there_are_offers_to_compare() {
     use super::agreement::Step;
     let mut pair = Pair::new();
-    pair.play(&Step::BotAsks);
+    pair.play(&Step::BotAsks(false));
     assert_eq!(compare(&mut pair.stage), 8, "four approvers may vote for it or against it");
-    pair.play(&Step::MemberAsks(0));
+    pair.play(&Step::MemberAsks(0, false));
     assert_eq!(compare(&mut pair.stage), 8 + 6 + 1, "three may on what the fourth can take back");
     pair.play(&Step::Freeze { by: 0 });
     assert_eq!(compare(&mut pair.stage), 4 + 3 + 1, "a freeze leaves what stops money");
