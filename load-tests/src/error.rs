@@ -37,6 +37,11 @@ pub enum LoadError {
     /// A reply that answers nothing outstanding: the server invented it or sent it twice.
     #[error(transparent)]
     Matching(#[from] crate::in_flight::MatchError),
+    /// An order that was acknowledged and not placed: the server has it from a request before.
+    #[error(
+        "an order is doubled: the server has one with its cl_ord_id already, perhaps of another load on the same key"
+    )]
+    Repeated,
     /// Requests that never got an answer.
     #[error("{missing} of the requests sent were never answered")]
     Unanswered {

@@ -1,6 +1,8 @@
 //! The order load against a running server: open the sockets, run the load, take the figures.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::caller::subscribe;
 use crate::connection::Connection;
@@ -85,9 +87,21 @@ async fn counters(target: &Target) -> Option<Counters> {
     Counters::read(target.http.as_ref()?).await
 }
 
-/// Tells runs apart in their `cl_ord_id`s: tenths of a second since 1970. A run takes longer than one, and the low 24 bits come
-/// again after 19 days.
+/// Tells loads apart in their `cl_ord_id`s, which carry its low 24 bits: it counts up from a random start, so that no two loads of
+/// this program have the same, nor in all likelihood those of another one that loads the same server.
 pub fn run_tag() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    since_epoch.as_secs() * 10 + u64::from(since_epoch.subsec_millis() / 100)
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0)));
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mix::run_prefix;
+
+    #[test]
+    fn loads_that_follow_each_other_at_once_share_no_client_order_id() {
+        let prefixes: Vec<String> = (0..100).map(|_| run_prefix(run_tag())).collect();
+        assert!(prefixes.windows(2).all(|two| two[0] != two[1]), "{prefixes:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Reading what a server says, at the price of two substring searches.
+//! Reading what a server says, at the price of three substring searches.
 //!
 //! A reply is recognised by its `"req_id":` key. Inside a JSON string a quote is always escaped, so the byte sequence
 //! `"req_id":` can only be a key, and no v2 reply nests another one of that name.
@@ -7,6 +7,9 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use crate::error::LoadError;
+
+/// What the server warns of where it acknowledges an order that it has from a request before.
+const REPEATED: &[u8] = b"the order was placed before by a request with this cl_ord_id";
 
 /// One message from the server.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,11 +35,16 @@ pub enum Message {
 pub struct Replies {
     req_id: memmem::Finder<'static>,
     success: memmem::Finder<'static>,
+    repeated: memmem::Finder<'static>,
 }
 
 impl Default for Replies {
     fn default() -> Self {
-        Self { req_id: memmem::Finder::new(br#""req_id":"#), success: memmem::Finder::new(br#""success":true"#) }
+        Self {
+            req_id: memmem::Finder::new(br#""req_id":"#),
+            success: memmem::Finder::new(br#""success":true"#),
+            repeated: memmem::Finder::new(REPEATED),
+        }
     }
 }
 
@@ -44,9 +52,12 @@ impl Replies {
     /// Tells what a message is.
     ///
     /// # Errors
-    /// `Protocol` if it has a `req_id` but is not a reply.
+    /// `Protocol` if it has a `req_id` but is not a reply, `Repeated` if it acknowledges an order that was there already.
     pub fn read(&self, text: &[u8]) -> Result<Message, LoadError> {
         let Some(at) = self.req_id.find(text) else { return Ok(Message::Stream) };
+        if self.repeated.find(text).is_some() {
+            return Err(LoadError::Repeated);
+        }
         if self.success.find(text).is_none() {
             return refusal(text);
         }

@@ -121,6 +121,22 @@ async fn a_doubled_reply_is_noticed() {
 }
 
 #[tokio::test]
+async fn an_order_that_was_placed_before_is_noticed_although_it_is_acknowledged() {
+    // The second way is of servers that put spaces between their tokens.
+    for success in ["\"success\":true", "\"success\": true"] {
+        let repeated = load(move |_, request| {
+            let warning = "the order was placed before by a request with this cl_ord_id";
+            let (method, req_id) = (&request["method"], &request["req_id"]);
+            vec![Message::text(format!(
+                r#"{{"method":{method},"req_id":{req_id},"result":{{"order_id":"O","warnings":["{warning}"]}},{success}}}"#
+            ))]
+        })
+        .await;
+        assert!(matches!(repeated, Err(LoadError::Repeated)), "{repeated:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_reply_to_nothing_is_noticed() {
     let invented =
         load(|_, request| vec![accepted(&json!({"method": "add_order", "req_id": 999_999_999})), accepted(request)])
