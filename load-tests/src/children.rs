@@ -162,10 +162,10 @@ pub struct CountersignChild {
 }
 
 impl CountersignChild {
-    /// Starts the binary and waits until it is ready. Its output goes to `server.log` in `directory`.
+    /// Starts the binary and waits until it is ready. Its log, which is its standard error, goes to `server.log` in `directory`.
     ///
     /// # Errors
-    /// It ends early or is not ready in two minutes; the error shows the end of its output.
+    /// It ends early or is not ready in two minutes; the error shows the end of its log.
     pub async fn start(server: &Path, directory: &Path) -> Result<Self, LoadError> {
         Self::start_on(server, directory, None).await
     }
@@ -178,9 +178,9 @@ impl CountersignChild {
         let what = || format!("start {}", server.display());
         let (ready_file, log_file) = (directory.join(READY_FILE), directory.join(LOG_FILE));
         let log = File::create(&log_file).map_err(LoadError::io(what()))?;
-        let also_log = log.try_clone().map_err(LoadError::io(what()))?;
         let mut command = countersign_command(server, &ready_file, directory, database);
-        command.stdin(Stdio::null()).stdout(log).stderr(also_log);
+        // What a demo says on its standard output are passwords, which no report may quote.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         // A run that is ended while this waits leaves no server behind.
         let mut child = Running(command.spawn().map_err(LoadError::io(what()))?);
         let deadline = Instant::now() + READY_WAIT;
@@ -199,7 +199,7 @@ impl CountersignChild {
         }
     }
 
-    /// Adds to why a run failed how the server ended, and the end of its output, if it ended by itself.
+    /// Adds to why a run failed how the server ended, and the end of its log, if it ended by itself.
     pub async fn explain(&mut self, error: LoadError) -> LoadError {
         let deadline = Instant::now() + END_WAIT;
         loop {

@@ -69,7 +69,7 @@ pub enum LoadError {
         error: String,
     },
     /// Whoever started the run has ended it.
-    #[error("ended by {signal} before all was measured")]
+    #[error("ended by {signal} before all was done")]
     Ended {
         /// By its name.
         signal: &'static str,

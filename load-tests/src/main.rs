@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -197,16 +198,8 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         output::writable(path)?;
     }
     let mut signal = std::pin::pin!(ended());
-    let mut stage = tokio::select! {
-        biased;
-        signal = &mut signal => return Err(LoadError::Ended { signal }),
-        stage = set(scenario, &args) => stage?,
-    };
-    let played = tokio::select! {
-        biased;
-        signal = &mut signal => Err(LoadError::Ended { signal }),
-        played = kinds::play(&mut stage) => played,
-    };
+    let mut stage = unless(signal.as_mut(), set(scenario, &args)).await?;
+    let played = unless(signal, kinds::play(&mut stage)).await;
     let Stage { scenario, mut record, server, .. } = stage;
     if played.is_ok() {
         record.look_for_goals(&scenario.general.goals);
@@ -230,6 +223,27 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
         tell(&format!("error: {error}"));
     }
     judged.and(reported)
+}
+
+/// Does it unless a signal comes. One may have been for all that this terminal has started: then it is the reason, and not what
+/// became of one of them.
+async fn unless<T>(
+    mut signal: Pin<&mut impl Future<Output = &'static str>>,
+    work: impl Future<Output = Result<T, LoadError>>,
+) -> Result<T, LoadError> {
+    let error = tokio::select! {
+        biased;
+        signal = &mut signal => return Err(LoadError::Ended { signal }),
+        done = work => match done {
+            Err(error) => error,
+            done => return done,
+        },
+    };
+    tokio::select! {
+        biased;
+        signal = signal => Err(LoadError::Ended { signal }),
+        () = tokio::task::yield_now() => Err(error),
+    }
 }
 
 /// Waits for a signal that ends the run; what was started for it ends as well.

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::collections::HashSet;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -229,7 +231,8 @@ fn a_server_that_dies_in_the_middle_is_reported_with_its_last_words() {
     let directory = directory("dies");
     let ready =
         r#"{"ws": "ws://127.0.0.1:1/v2", "service_users": [{"name": "A", "api_key": "k", "api_secret": "cw=="}]}"#;
-    let server = stand_in(directory.path(), &format!("echo '{ready}' > \"$5\"; echo 'the disk is full' >&2; exit 3"));
+    let script = format!("echo '{ready}' > \"$5\"; echo 'a password'; echo 'the disk is full' >&2; exit 3");
+    let server = stand_in(directory.path(), &script);
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/orders.toml");
     let mut command = std::process::Command::new(BINARY);
     command.arg("run").arg(scenario).arg("--server").arg(server).args(["--json", "--directory"]).arg(directory.path());
@@ -238,7 +241,35 @@ fn a_server_that_dies_in_the_middle_is_reported_with_its_last_words() {
     assert!(told.contains("connect to 127.0.0.1:1"), "{told}");
     assert!(told.contains("the server ended, exit status: 3") && told.contains("the disk is full"), "{told}");
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(record["failed"].as_str().unwrap().contains("the disk is full"), "{record}");
+    let failed = record["failed"].as_str().unwrap();
+    assert!(failed.contains("the disk is full") && !failed.contains("a password"), "{failed}");
+}
+
+#[test]
+fn a_run_that_is_ended_with_all_that_it_started_tells_the_end_and_not_what_became_of_them() {
+    let directory = directory("ended-together");
+    let started = directory.path().join("started");
+    // Instead of Postgres, so that it never becomes ready.
+    let bash = stand_in(directory.path(), &format!("touch '{}'; exec sleep 60", started.display()));
+    std::fs::rename(bash, directory.path().join("bash")).unwrap();
+    let ready =
+        r#"{"ws": "ws://127.0.0.1:1/v2", "service_users": [{"name": "A", "api_key": "k", "api_secret": "cw=="}]}"#;
+    let server = stand_in(directory.path(), &format!("echo '{ready}' > \"$5\"; exec sleep 60"));
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/storages.toml");
+    let mut command = std::process::Command::new(BINARY);
+    command.arg("run").arg(scenario).arg("--server").arg(server).arg("--directory").arg(directory.path());
+    command.env("PATH", format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap()));
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = command.spawn().unwrap();
+    while !started.exists() {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before Postgres was to be started");
+        std::thread::yield_now();
+    }
+    let group = format!("-{}", run.id());
+    assert!(std::process::Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let ended = run.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(told, "error: ended by SIGINT before all was done\n");
 }
 
 /// The whole of `compare`, with a second echo in the server's place: E against itself.
