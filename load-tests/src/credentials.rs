@@ -122,7 +122,12 @@ impl ReadyFile {
             Some(name) => self.service_users.iter().find(|user| user.name == name),
             None => self.service_users.first(),
         };
-        found.ok_or_else(|| LoadError::Setup(format!("no service user {:?} in the file", name.unwrap_or("at all"))))
+        found.ok_or_else(|| {
+            LoadError::Setup(match name {
+                Some(name) => format!("there is no service user {name:?} in the file"),
+                None => "there is no service user in the file: make some with `load-tests prepare`".into(),
+            })
+        })
     }
 }
 
@@ -142,7 +147,9 @@ mod tests {
         let ready: ReadyFile = serde_json::from_str(FILE).unwrap();
         assert_eq!(ready.service_user(None).unwrap().api_key, "k1");
         assert_eq!(ready.service_user(Some("Reporting Script")).unwrap().api_key, "k2");
-        assert!(ready.service_user(Some("Nobody")).is_err());
+        assert!(ready.service_user(Some("Nobody")).unwrap_err().to_string().contains("no service user \"Nobody\""));
+        let nobody = ReadyFile { service_users: Vec::new(), ..ready.clone() };
+        assert!(nobody.service_user(None).unwrap_err().to_string().contains("load-tests prepare"));
         assert_eq!(ready.ws.as_deref(), Some("ws://127.0.0.1:1/v2"));
     }
 

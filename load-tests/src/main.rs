@@ -266,14 +266,14 @@ async fn came(kind: Option<SignalKind>) {
 
 /// Sets the stage: the server, if there is to be one, and whose keys load it.
 async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
-    let directory = RunDirectory::create(&args.directory)?;
+    let (directory, progress) = (RunDirectory::create(&args.directory)?, Progress::on_terminal());
     let server = match &args.server {
         Some(binary) => Some((binary.clone(), CountersignChild::start(binary, directory.path()).await?)),
         None => None,
     };
     let (keys, overrides, mut nonces) = (scenario.general.keys, &args.overrides, Nonces::default());
     let target = match (&server, &args.keys) {
-        (Some((_, child)), _) => Some(started(child, keys, overrides).await?),
+        (Some((_, child)), _) => Some(started(child, keys, overrides, progress).await?),
         (None, Some(file)) => {
             let ready = ReadyFile::read(file)?;
             let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, keys, overrides)?;
@@ -290,7 +290,6 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
         record.server = target.build().await;
     }
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
-    let progress = Progress::on_terminal();
     progress.tell(text::HEAD);
     let (sessions, pin) = (BTreeMap::new(), !args.no_pin);
     Ok(Stage { scenario, program, directory, target, server, nonces, sessions, progress, pin, record })
@@ -316,12 +315,19 @@ fn compare_runs(before: &Path, after: &Path, bounds: &Bounds) -> Result<(), Load
 }
 
 async fn prepare_keys(args: PrepareArgs) -> Result<(), LoadError> {
-    let ready = ReadyFile::read(&args.keys)?;
-    let target = Target::from_ready(&ready, &args.overrides)?;
+    let PrepareArgs { keys, overrides, organizations, fund, output } = args;
+    let mut ready = ReadyFile::read(&keys)?;
+    let (target, before) = (Target::without_users(&ready, &overrides)?, ready.service_users.len());
     // Keys that cannot be kept are lost.
-    output::writable(&args.output)?;
-    let prepared = prepare(&target, ready, args.organizations, &args.fund).await?;
-    prepared.write(&args.output)
+    output::writable(&output)?;
+    let signal = std::pin::pin!(ended());
+    let prepared = prepare(&target, &mut ready, organizations, &fund, Progress::on_terminal());
+    let prepared = unless(signal, prepared).await;
+    let made = ready.service_users.len() - before;
+    if made > 0 {
+        ready.write(&output)?;
+    }
+    prepared.map_err(|error| LoadError::Setup(format!("{made} of {organizations} keys were made: {error}")))
 }
 
 /// The address goes to standard output first, the totals last: the parent process reads both.

@@ -12,6 +12,8 @@ use crate::connection::Connection;
 use crate::credentials::{MemberLogin, ReadyFile, ServiceUser};
 use crate::error::LoadError;
 use crate::member::{Session, code, code_left};
+use crate::mix::Decimal;
+use crate::progress::Progress;
 use crate::signature::Nonces;
 use crate::target::{Overrides, Target};
 
@@ -44,22 +46,28 @@ impl std::str::FromStr for Funds {
     type Err = LoadError;
 
     fn from_str(text: &str) -> Result<Self, LoadError> {
-        let parts = text.split_once('=').filter(|(asset, amount)| !asset.is_empty() && !amount.is_empty());
-        let (asset, amount) = parts.ok_or_else(|| LoadError::Setup(format!("{text:?} is not ASSET=AMOUNT")))?;
+        // What the server would refuse only once all else of an Organization is made.
+        let is_above_zero =
+            |amount: &str| amount.parse::<Decimal>().is_ok() && amount.contains(|digit| ('1'..='9').contains(&digit));
+        let parts = text.split_once('=').filter(|(asset, amount)| !asset.is_empty() && is_above_zero(amount));
+        let refuse = || LoadError::Setup(format!("{text:?} is not ASSET=AMOUNT with an amount above 0"));
+        let (asset, amount) = parts.ok_or_else(refuse)?;
         Ok(Self { asset: asset.into(), amount: amount.into() })
     }
 }
 
-/// Makes `count` Organizations and adds their keys and Members to the file's.
+/// Makes `count` Organizations and adds the key and the Member of each to the file's once it is whole, so that those stay that
+/// were made before an error or an end.
 ///
 /// # Errors
 /// The file has no venue key, or the server refuses.
 pub async fn prepare(
     target: &Target,
-    mut ready: ReadyFile,
+    ready: &mut ReadyFile,
     count: u32,
     funds: &[Funds],
-) -> Result<ReadyFile, LoadError> {
+    progress: Progress,
+) -> Result<(), LoadError> {
     let key = ready.venue.clone();
     let key =
         key.ok_or_else(|| LoadError::Setup("the keys file has no venue key, which makes Organizations".into()))?;
@@ -67,15 +75,17 @@ pub async fn prepare(
     let venue = Connection::open(&target.ws, key.proof(nonces.next_nonce()), READ_BUFFER_BYTES).await?;
     let mut venue = Caller::new(venue);
     // Names and addresses must be new on a server that was prepared before.
-    let tag = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let tag = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let bar = progress.count("keys made", count.into());
     for number in 0..count {
         let name = format!("load-{tag}-{number}");
         let (member, user) = organization(target, &mut venue, &name).await?;
         fund(target, &mut venue, &user, &mut nonces, funds).await?;
         ready.members.push(member);
         ready.service_users.push(user);
+        bar.advance();
     }
-    Ok(ready)
+    Ok(())
 }
 
 /// A server that was started for a run, with as many keys as its scenario takes: several are each of an Organization of its
@@ -83,19 +93,19 @@ pub async fn prepare(
 ///
 /// # Errors
 /// It tells no address, has no such key, or refuses.
-pub async fn started(child: &CountersignChild, keys: usize, overrides: &Overrides) -> Result<Target, LoadError> {
-    let target = Target::from_ready(&child.ready, overrides)?;
-    let ready = more_keys(&target, &child.ready, keys).await?;
-    Ok(Target { process: Some(child.process()), ..target.with_keys(&ready, keys, overrides)? })
-}
-
-async fn more_keys(target: &Target, ready: &ReadyFile, keys: usize) -> Result<ReadyFile, LoadError> {
-    if keys <= 1 {
-        return Ok(ready.clone());
+pub async fn started(
+    child: &CountersignChild,
+    keys: usize,
+    overrides: &Overrides,
+    progress: Progress,
+) -> Result<Target, LoadError> {
+    let (target, mut ready) = (Target::from_ready(&child.ready, overrides)?, child.ready.clone());
+    if keys > 1 {
+        let funds: Result<Vec<Funds>, LoadError> = ["USD=1000000", "BTC=10"].iter().map(|text| text.parse()).collect();
+        let count = u32::try_from(keys).map_err(|_| LoadError::Setup("too many keys".into()))?;
+        prepare(&target, &mut ready, count, &funds?, progress).await?;
     }
-    let funds: Result<Vec<Funds>, LoadError> = ["USD=1000000", "BTC=10"].iter().map(|text| text.parse()).collect();
-    let count = u32::try_from(keys).map_err(|_| LoadError::Setup("too many keys".into()))?;
-    prepare(target, ready.clone(), count, &funds?).await
+    Ok(Target { process: Some(child.process()), ..target.with_keys(&ready, keys, overrides)? })
 }
 
 /// An Organization with one Member, who makes one key.

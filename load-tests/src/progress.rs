@@ -17,7 +17,9 @@ pub struct Progress {
     shown: bool,
 }
 
-/// A bar that moves by itself until it is dropped.
+const STYLE: &str = "{msg:<40} {bar:40} ";
+
+/// A bar that moves, by itself or as it is told, until it is dropped.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
@@ -43,9 +45,7 @@ impl Progress {
             return Bar { bar: ProgressBar::hidden(), mover: None };
         }
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let bar = ProgressBar::new(milliseconds(length)).with_message(label.to_owned());
-        let style = ProgressStyle::with_template("{msg:<40} {bar:40} {elapsed_precise}");
-        bar.set_style(style.expect("the template is sound"));
+        let bar = drawn(label, milliseconds(length), "{elapsed_precise}");
         let moved = bar.clone();
         let mover = tokio::spawn(async move {
             let (start, mut refresh) = (Instant::now(), interval(REFRESH));
@@ -55,6 +55,24 @@ impl Progress {
             }
         });
         Bar { bar, mover: Some(mover) }
+    }
+
+    /// A bar that counts to `total`.
+    pub fn count(self, label: &str, total: u64) -> Bar {
+        let bar = if self.shown { drawn(label, total, "{pos}/{len}") } else { ProgressBar::hidden() };
+        Bar { bar, mover: None }
+    }
+}
+
+fn drawn(label: &str, length: u64, end: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{STYLE}{end}")).expect("the template is sound");
+    ProgressBar::new(length).with_message(label.to_owned()).with_style(style)
+}
+
+impl Bar {
+    /// One more.
+    pub fn advance(&self) {
+        self.bar.inc(1);
     }
 }
 

@@ -60,6 +60,15 @@ impl Target {
     /// # Errors
     /// No such key, no address, or nothing to trust.
     pub fn from_ready(ready: &ReadyFile, overrides: &Overrides) -> Result<Self, LoadError> {
+        let users = vec![ready.service_user(overrides.service_user.as_deref())?.clone()];
+        Ok(Self { users, ..Self::without_users(ready, overrides)? })
+    }
+
+    /// A server as a ready file tells it, which may have no Service Users yet.
+    ///
+    /// # Errors
+    /// No address, or nothing to trust.
+    pub fn without_users(ready: &ReadyFile, overrides: &Overrides) -> Result<Self, LoadError> {
         let ca = overrides.ca.as_deref();
         let ws = overrides.ws.as_deref().or(ready.ws.as_deref());
         let ws = ws.ok_or_else(|| {
@@ -69,7 +78,7 @@ impl Target {
         Ok(Self {
             ws: Endpoint::parse(ws, ca)?,
             http: http.map(|http| Endpoint::parse(http, ca)).transpose()?,
-            users: vec![ready.service_user(overrides.service_user.as_deref())?.clone()],
+            users: Vec::new(),
             members: ready.members.clone(),
             venue: ready.venue.clone(),
             process: None,

@@ -472,17 +472,6 @@ fn a_result_that_could_not_be_kept_is_found_out_before_the_run() {
 }
 
 #[test]
-fn keys_that_could_not_be_kept_are_not_made() {
-    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lost-keys.json");
-    let ready = json!({"ws": "ws://127.0.0.1:1/v2", "service_users": [bot()], "venue": bot()});
-    std::fs::write(&keys, ready.to_string()).unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
-    let output = command.arg("prepare").arg("--keys").arg(keys).args(["--output", "/no/such/directory/keys"]).output();
-    let told = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
-    assert!(told.contains("write /no/such/directory/keys"), "{told}");
-}
-
-#[test]
 fn a_run_that_ends_before_it_begins_leaves_no_empty_result() {
     let result = Path::new(env!("CARGO_TARGET_TMPDIR")).join("never-began.json");
     let told = fails_without_server(&["--save", result.to_str().unwrap(), "--server", "/no/such/server"]);

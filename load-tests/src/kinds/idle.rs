@@ -36,6 +36,7 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
         let mut held = Vec::with_capacity(usize::from(total));
         let mut latencies = latency_histogram();
         let mut resident_before = 0;
+        let bar = stage.progress.count(&format!("round {round}: sockets opened"), u64::from(total));
         let start = Instant::now();
         for number in 0..total {
             if number == FIRST_CONNECTIONS {
@@ -48,7 +49,9 @@ pub async fn play(stage: &mut Stage, settings: &Idle) -> Result<(), LoadError> {
             }
             latencies.saturating_record(nanoseconds(asked.elapsed()));
             held.push(tokio::spawn(hold(caller, released.clone())));
+            bar.advance();
         }
+        drop(bar);
         let growth = to_f64(resident_kib(process)?) - to_f64(resident_before);
         drop(release);
         let ended =

@@ -28,7 +28,7 @@ pub async fn play(stage: &mut Stage, settings: &Storages) -> Result<(), LoadErro
     let database = tokio::task::spawn_blocking(Postgres::start).await;
     let database = database.map_err(|error| LoadError::Setup(error.to_string()))??;
     let mut child = CountersignChild::start_on(&binary, &directory, Some(&database.url())).await?;
-    let second = started(&child, stage.scenario.general.keys, &Overrides::default()).await?;
+    let second = started(&child, stage.scenario.general.keys, &Overrides::default(), stage.progress).await?;
     let second = Target { database: Some(database.process()), ..second };
     let first = stage.target()?.clone();
     if let Err(error) = measure(stage, settings, &[(SQLITE, first), (POSTGRES, second)]).await {
