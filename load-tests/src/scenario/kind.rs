@@ -236,6 +236,9 @@ impl Kind {
         if general.keys > 1 && matches!(self, Self::FanOut(_) | Self::Reconnect(_)) {
             return Err("keys: this kind takes one".into());
         }
+        if general.keys > 1 && self.asks_for_withdrawals() {
+            return Err("keys: withdrawals take one, whose Organization has an approved address".into());
+        }
         self.mix().map_or(Ok(()), |mix| Mix::new(mix).map(drop).map_err(|error| error.to_string()))?;
         match self {
             Self::Orders(orders) if orders.shapes.is_empty() => Err("shapes is empty".into()),
@@ -271,6 +274,21 @@ impl Kind {
             | Self::Overload(_)
             | Self::Reconnect(_)
             | Self::Idle(_)
+            | Self::SlowConsumers(_)
+            | Self::Storages(_) => false,
+        }
+    }
+
+    fn asks_for_withdrawals(&self) -> bool {
+        match self {
+            Self::Orders(orders) => orders.withdrawals > 0,
+            Self::Overload(_) | Self::Dashboards(_) => true,
+            Self::FanOut(fan_out) => fan_out.channel == FanOutChannel::Approvals,
+            Self::Sweep(_)
+            | Self::HalfLoad(_)
+            | Self::Reconnect(_)
+            | Self::Idle(_)
+            | Self::Restart(_)
             | Self::SlowConsumers(_)
             | Self::Storages(_) => false,
         }

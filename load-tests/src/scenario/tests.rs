@@ -89,6 +89,9 @@ fn what_no_scenario_can_mean_is_refused_by_name() {
         ("kind = \"slow_consumers\"\nrate = 0.0", "rate: "),
         ("kind = \"reconnect\"\nkeys = 2", "keys: this kind takes one"),
         ("kind = \"fan_out\"\nkeys = 2", "keys: this kind takes one"),
+        ("kind = \"dashboards\"\nkeys = 2", "keys: withdrawals take one"),
+        ("kind = \"overload\"\nkeys = 2", "keys: withdrawals take one"),
+        ("kind = \"orders\"\nkeys = 2\nwithdrawals = 1", "keys: withdrawals take one"),
         ("kind = \"idle\"\nbaselines = true", "baselines: "),
         ("kind = \"half_load\"\nbaselines = true", "baselines: "),
     ];
