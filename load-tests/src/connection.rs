@@ -16,6 +16,8 @@ use crate::signature::sign;
 use crate::socket::Socket;
 
 const HEAD_BYTES_MAX: usize = 16 << 10;
+/// With what a server that speaks TLS begins its answer to one who does not.
+const TLS_ALERT: char = '\u{15}';
 
 /// What proves who connects.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,17 @@ pub enum Proof<'a> {
         /// As in `http://127.0.0.1:8080`.
         origin: &'a str,
     },
+}
+
+impl std::fmt::Display for Proof<'_> {
+    /// Who is refused. A key is told by its first characters.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bare => write!(formatter, "a client without a key"),
+            Self::Key { api_key, .. } => write!(formatter, "key {api_key:.8}…"),
+            Self::Cookie { .. } => write!(formatter, "a Member"),
+        }
+    }
 }
 
 /// An open socket. Requests are rendered into `out` and leave with [`Connection::flush`].
@@ -75,7 +88,7 @@ impl Connection {
         let answer = endpoint.within("read the handshake's answer", read_answer(&mut stream)).await?;
         let head_length = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
         let (head, rest) = answer.split_at(head_length);
-        check_upgrade(endpoint, &String::from_utf8_lossy(head), rest, &key)?;
+        check_upgrade(endpoint, proof, &String::from_utf8_lossy(head), rest, &key)?;
         Ok(Self { stream, reader: FrameReader::new(buffer, rest), out: Vec::new() })
     }
 
@@ -200,14 +213,16 @@ async fn read_answer(stream: &mut Socket) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-fn check_upgrade(endpoint: &Endpoint, head: &str, rest: &[u8], key: &str) -> Result<(), LoadError> {
+fn check_upgrade(endpoint: &Endpoint, proof: Proof<'_>, head: &str, rest: &[u8], key: &str) -> Result<(), LoadError> {
     let at = format!("{}{}", endpoint.authority, endpoint.path);
     let Some(status) = status(head) else {
-        let advice = if endpoint.trust.is_none() { ": if it speaks TLS, its address is wss://…" } else { "" };
+        let is_alert = endpoint.trust.is_none() && head.starts_with(TLS_ALERT);
+        let advice = if is_alert { ": if it speaks TLS, its address is wss://…" } else { "" };
         return Err(LoadError::Protocol(format!("{at} does not answer a handshake in HTTP{advice}")));
     };
     if status != 101 {
-        return Err(LoadError::Handshake { at, status, body: String::from_utf8_lossy(rest).into_owned() });
+        let (who, body) = (proof.to_string(), String::from_utf8_lossy(rest).into_owned());
+        return Err(LoadError::Handshake { at, who, status, body });
     }
     let accept = head
         .lines()

@@ -14,10 +14,12 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The server answered the upgrade with something other than 101.
-    #[error("{at} refused the handshake with HTTP {status}: {body}")]
+    #[error("{at} refused the handshake of {who} with HTTP {status}: {body}")]
     Handshake {
         /// The address, without its scheme.
         at: String,
+        /// Whose: a key by its first characters.
+        who: String,
         /// HTTP status.
         status: u16,
         /// The response body, as far as it arrived.

@@ -275,6 +275,9 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
     let target = match (&server, &args.keys) {
         (Some((_, child)), _) => Some(started(child, keys, overrides, progress).await?),
         (None, Some(file)) => {
+            if let Some(process) = args.process {
+                machine::resident_kib(process)?;
+            }
             let ready = ReadyFile::read(file)?;
             let target = Target::from_ready(&ready, overrides)?.with_keys(&ready, keys, overrides)?;
             // Who is not there, or refuses a key, is told before anything is measured.

@@ -28,15 +28,20 @@ impl Session {
     /// Signs in with the present one-time code, which is spent by it.
     ///
     /// # Errors
-    /// No web address is known, or `Refused` by the server.
+    /// No web address is known, `Refused` where the server says that the Member may not, or another answer than a session.
     pub async fn sign_in(target: &Target, member: &MemberLogin) -> Result<Self, LoadError> {
         let web = target.web()?;
         let otp = code(&member.totp_secret, 0)?;
         let body = json!({"email": member.email, "password": member.password, "otp": otp}).to_string();
         let answer = web.post("/session", &body).await?;
-        let cookie = answer.cookie.ok_or_else(|| LoadError::Refused {
-            method: format!("the sign-in of {} (a code serves once; wait 30 s)", member.name),
-            error: answer.body,
+        let name = &member.name;
+        let cookie = answer.cookie.ok_or_else(|| match (answer.status, answer.body) {
+            (401 | 403, error) => {
+                LoadError::Refused { method: format!("the sign-in of {name} (a code serves once; wait 30 s)"), error }
+            }
+            (status, body) => {
+                LoadError::Protocol(format!("the sign-in of {name} was answered with HTTP {status}: {body}"))
+            }
         })?;
         Ok(Self { name: member.name.clone(), cookie, origin: web.origin(), ws: target.ws.clone() })
     }

@@ -12,14 +12,16 @@ use futures::{SinkExt, StreamExt};
 use load_tests::arrival::Arrival;
 use load_tests::caller::{Caller, subscribe};
 use load_tests::connection::{Connection, Proof};
-use load_tests::credentials::{ReadyFile, ServiceUser};
+use load_tests::credentials::{MemberLogin, ReadyFile, ServiceUser};
 use load_tests::endpoint::Endpoint;
 use load_tests::error::LoadError;
 use load_tests::figures::to_f64;
 use load_tests::in_flight::MatchError;
 use load_tests::load::{Duty, Outcome, Plan, run};
+use load_tests::member::Session;
 use load_tests::mix::{Mix, MixSettings};
 use load_tests::signature::{Nonces, sign};
+use load_tests::target::Target;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -365,7 +367,7 @@ fn a_keys_file_is_for_its_owner_alone_whatever_was_there_before() {
 #[tokio::test]
 async fn handshakes_are_signed_with_increasing_nonces_and_a_refusal_is_told() {
     let (listener, endpoint) = listen().await;
-    let (api_key, api_secret) = ("the-key".into(), "c2VjcmV0".into());
+    let (api_key, api_secret) = ("a-public-key".into(), "c2VjcmV0".into());
     let user = ServiceUser { name: "Bot".into(), api_key, api_secret, organization: None };
     let mut nonces = Nonces::default();
     let mut last = 0;
@@ -376,13 +378,15 @@ async fn handshakes_are_signed_with_increasing_nonces_and_a_refusal_is_told() {
         let nonce: u64 = headers["api-nonce"].parse().unwrap();
         assert!(nonce > last);
         last = nonce;
-        assert_eq!(headers["api-key"], "the-key");
+        assert_eq!(headers["api-key"], "a-public-key");
         assert_eq!(headers["api-sign"], sign("c2VjcmV0", "/v2", &headers["api-nonce"], "").unwrap());
         let error = opened.unwrap_err();
         assert!(
             matches!(&error, LoadError::Handshake { status: 401, body, .. } if body.contains("Invalid nonce")),
             "{error:?}"
         );
+        let told = error.to_string();
+        assert!(told.contains("the handshake of key a-public…") && !told.contains("a-public-key"), "{told}");
     }
 }
 
@@ -398,11 +402,34 @@ async fn an_upgrade_with_the_wrong_accept_key_is_refused() {
 #[tokio::test]
 async fn who_does_not_answer_as_expected_is_told_by_its_address() {
     let (listener, endpoint) = listen().await;
-    for answer in ["HTTP/1.1 404 Not Found\r\n\r\n", "\u{15}\u{3}\u{3}"] {
+    for (answer, is_tls) in [("HTTP/1.1 404 Not Found\r\n\r\n", false), ("\u{15}\u{3}\u{3}", true), ("", false)] {
         let (_, opened) = tokio::join!(answer_once(&listener, answer), Connection::open(&endpoint, Proof::Bare, 256));
         let told = opened.unwrap_err().to_string();
         assert!(told.contains(&format!("{}/v2", endpoint.authority)), "{told}");
-        assert_eq!(told.contains("wss://"), !answer.contains("404"), "{told}");
+        assert_eq!(told.contains("wss://"), is_tls, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_is_refused_only_where_the_server_says_that_the_member_may_not() {
+    let (listener, endpoint) = listen().await;
+    let (ws, totp_secret) = (endpoint.clone(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".into());
+    let (users, members) = (Vec::new(), Vec::new());
+    let target = Target { ws, http: Some(endpoint), users, members, venue: None, process: None, database: None };
+    let member = MemberLogin { name: "Bob".into(), email: "b".into(), password: "p".into(), totp_secret };
+    for (status, is_refused) in [(401, true), (403, true), (429, false), (503, false), (200, false)] {
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+            }
+            stream.write_all(format!("HTTP/1.1 {status} So\r\n\r\nits words").as_bytes()).await.unwrap();
+        };
+        let ((), session) = tokio::join!(answer, Session::sign_in(&target, &member));
+        let error = session.unwrap_err();
+        assert_eq!(matches!(error, LoadError::Refused { .. }), is_refused, "{error:?}");
+        assert!(error.to_string().contains("the sign-in of Bob") && error.to_string().contains("its words"), "{error}");
     }
 }
 

@@ -434,17 +434,22 @@ async fn an_overload_that_is_never_refused_or_not_told_when_to_try_again_fails_t
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_is_told_before_anything_is_measured() {
+fn a_server_or_a_process_that_is_not_there_is_told_before_anything_is_measured() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unreachable");
     std::fs::create_dir_all(&directory).unwrap();
     let keys = directory.join("keys.json");
     std::fs::write(&keys, json!({"ws": "ws://127.0.0.1:1/v2", "service_users": [bot()]}).to_string()).unwrap();
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/compare.toml");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
-    command.arg("run").arg(scenario).arg("--keys").arg(keys).arg("--directory").arg(&directory);
-    let output = command.args(["--set", "keys=1", "--set", "seconds=0.1", "--set", "rounds=1"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&output.stderr).contains("connect to 127.0.0.1:1: "), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    for (more, told) in
+        [(&[][..], "connect to 127.0.0.1:1: "), (&["--process", "4294967295"], "read /proc/4294967295/status: ")]
+    {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_load-tests"));
+        command.arg("run").arg(&scenario).arg("--keys").arg(&keys).arg("--directory").arg(&directory);
+        command.args(["--set", "keys=1", "--set", "seconds=0.1", "--set", "rounds=1"]).args(more);
+        let output = command.output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stderr).contains(told), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    }
 }
 
 /// Why a run without a server failed.
