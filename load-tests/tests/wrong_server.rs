@@ -433,6 +433,13 @@ async fn an_overload_that_is_never_refused_or_not_told_when_to_try_again_fails_t
     }
 }
 
+#[tokio::test]
+async fn a_server_that_was_not_started_for_the_run_is_not_loaded_before_it_is_to_be_killed() {
+    let (record, told, succeeded) = play("restart", Fault::None, &["--set", "shape=2x2"]).await;
+    assert!(!succeeded && told.contains("give --server"), "{told}");
+    assert_eq!(record["series"], json!([]));
+}
+
 #[test]
 fn a_server_or_a_process_that_is_not_there_is_told_before_anything_is_measured() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unreachable");

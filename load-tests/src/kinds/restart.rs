@@ -22,6 +22,9 @@ const SECONDS: &str = "seconds until ready";
 /// # Errors
 /// The server was not started for this run, does not tell its events, or does not come back.
 pub async fn play(stage: &mut Stage, settings: &Restart) -> Result<(), LoadError> {
+    if stage.server.is_none() {
+        return Err(not_started());
+    }
     let arrival = Arrival::Closed { in_flight: settings.shape.in_flight };
     let mut events = 0.0;
     for round in 1..=stage.scenario.general.rounds {
@@ -60,10 +63,13 @@ fn per_second(round: &Round<'_>, start_up: &str) -> Option<f64> {
     ratio(rate, round.get("E")?.figures.per_second)
 }
 
+fn not_started() -> LoadError {
+    LoadError::Setup("this scenario kills the server: give --server".into())
+}
+
 /// Kills the server, starts it again on its data and follows it to its new address.
 async fn crash(stage: &mut Stage, basis: Basis) -> Result<Duration, LoadError> {
-    let missing = || LoadError::Setup("this scenario kills the server: give --server".into());
-    let (binary, child) = stage.server.take().ok_or_else(missing)?;
+    let (binary, child) = stage.server.take().ok_or_else(not_started)?;
     let (child, took) = child.crash_and_restart(&binary, stage.directory.path(), basis).await?;
     if let Some(target) = &mut stage.target {
         target.move_to(&child)?;
