@@ -440,6 +440,15 @@ async fn a_server_that_was_not_started_for_the_run_is_not_loaded_before_it_is_to
     assert_eq!(record["series"], json!([]));
 }
 
+#[tokio::test]
+async fn where_every_rate_is_carried_no_highest_one_is_told() {
+    let more = ["connections=2", "from=4", "steps=2", "baselines=false"].map(|setting| ["--set", setting]).concat();
+    let (record, told, succeeded) = play("sweep", Fault::None, &more).await;
+    assert!(succeeded && record["results"] == json!([]), "{told}{}", record["results"]);
+    let skipped = record["checks"].as_array().unwrap().iter().find(|check| check["skipped"] == true).unwrap();
+    assert!(skipped["name"].as_str().unwrap().contains("it takes more steps"), "{skipped}");
+}
+
 #[test]
 fn a_server_or_a_process_that_is_not_there_is_told_before_anything_is_measured() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unreachable");
