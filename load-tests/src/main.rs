@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use load_tests::checks::Check;
 use load_tests::children::{CountersignChild, RunDirectory};
 use load_tests::credentials::ReadyFile;
 use load_tests::echo::EchoServer;
@@ -289,8 +290,9 @@ async fn set(scenario: Scenario, args: &RunArgs) -> Result<Stage, LoadError> {
         (None, None) => None,
     };
     let mut record = Record::new(&scenario.name, &scenario.general.about, scenario.settings.clone());
-    if let Some(target) = &target {
-        record.server = target.build().await;
+    match &target {
+        Some(target) => record.server = target.build().await,
+        None => record.checks.push(Check::skipped("no server was measured: give --server or --keys")),
     }
     let program = std::env::current_exe().map_err(LoadError::io("find this program"))?;
     progress.tell(text::HEAD);

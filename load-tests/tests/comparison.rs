@@ -59,6 +59,15 @@ fn a_run_is_held_to_an_earlier_one_and_fails_where_its_result_is_not_there() {
 }
 
 #[test]
+fn where_no_server_is_measured_the_report_says_so() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("comparison-alone");
+    let short = ["rounds=1", "seconds=0.1", "warm_up=0", "shapes=[\"2x2\"]"].map(|setting| ["--set", setting]).concat();
+    let output = run(&[&["compare", "--directory", directory.to_str().unwrap()], &short[..]].concat());
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("no server was measured"), "{output:?}");
+}
+
+#[test]
 fn nothing_is_measured_where_the_earlier_run_to_hold_to_failed() {
     let before = saved("failed", 0.7);
     let failed = Record { failed: Some("refused".into()), ..Record::read(&before).unwrap() };
