@@ -189,7 +189,9 @@ async fn run(scenario: Scenario, args: RunArgs) -> Result<(), LoadError> {
             difference::require_sound(before)?;
         }
     }
-    if args.save.is_some() && args.save == args.html {
+    if let (Some(save), Some(html)) = (&args.save, &args.html)
+        && output::is_same_file(save, html)
+    {
         return Err(LoadError::Setup("--save and --html name the same file".to_owned()));
     }
     for path in [&args.save, &args.html].into_iter().flatten() {

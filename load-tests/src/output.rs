@@ -62,9 +62,15 @@ pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), LoadError> {
     written().map_err(LoadError::io(format!("write {}", path.display())))
 }
 
-/// Whether both are there and lead to the same file.
+/// Whether both lead to the same file, which may not be there yet.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
-    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+    place(one).is_some_and(|one| place(other) == Some(one))
+}
+
+/// Where a path leads; `None` if it can lead nowhere.
+fn place(path: &Path) -> Option<PathBuf> {
+    let new = || Some(fs::canonicalize(std::path::absolute(path).ok()?.parent()?).ok()?.join(path.file_name()?));
+    fs::canonicalize(path).ok().or_else(new)
 }
 
 /// Prints to standard output.
@@ -150,6 +156,17 @@ mod tests {
             assert_eq!(fs::read_to_string(at(taken)).unwrap(), "a stranger's");
         }
         assert_eq!(names(directory.path()), ["new", "nowhere", "old", "old.1.new", "old.new", "there"]);
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_whatever_path_also_before_it_is_there() {
+        let directory = directory();
+        let (file, other) = (directory.path().join("file"), directory.path().join("./file"));
+        for _ in ["before", "after"] {
+            assert!(is_same_file(&file, &other) && !is_same_file(&file, &directory.path().join("another")));
+            fs::write(&file, "").unwrap();
+        }
+        assert!(!is_same_file(Path::new("/no/such/directory/file"), Path::new("/no/such/directory/file")));
     }
 
     #[test]

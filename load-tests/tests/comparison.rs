@@ -68,6 +68,16 @@ fn where_no_server_is_measured_the_report_says_so() {
 }
 
 #[test]
+fn two_results_of_one_run_do_not_go_to_the_same_file() {
+    let short = ["rounds=1", "seconds=0.1", "warm_up=0", "shapes=[\"2x2\"]"].map(|setting| ["--set", setting]).concat();
+    let mut command = Command::new(BINARY);
+    command.args(["compare", "--save", "both.out", "--html", "./both.out"]).args(short);
+    let output = command.current_dir(env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && wrong.contains("--save and --html name the same file"), "{wrong}");
+}
+
+#[test]
 fn nothing_is_measured_where_the_earlier_run_to_hold_to_failed() {
     let before = saved("failed", 0.7);
     let failed = Record { failed: Some("refused".into()), ..Record::read(&before).unwrap() };
