@@ -64,10 +64,10 @@ pub async fn measure(
     drop(bar);
     let cpu = cpu.stop();
     let after = counters(target).await;
-    let measurement = Measurement {
-        syncs_per_order: before.zip(after).and_then(|(before, after)| after.syncs_per_order_since(before)),
-        cpu,
-    };
+    let syncs_per_order = before.zip(after).and_then(|(before, after)| after.syncs_per_order_since(before));
+    // Where none of this load was accepted, those were of others.
+    let syncs_per_order = syncs_per_order.filter(|_| !outcome.tally.acknowledged.is_empty());
+    let measurement = Measurement { syncs_per_order, cpu };
     Ok((measurement, outcome))
 }
 

@@ -99,6 +99,11 @@ async fn orders_of_every_kind_are_played_on_a_server_that_runs() {
     assert!(mix.checks.iter().all(|check| !check.skipped), "{:?}", mix.checks);
     let open = play(&directory, "orders", &["shapes=[\"4x1\"]", "rate=100.0", "seconds=1"], &at);
     assert!(open.series[0].figures.per_second <= 110.0, "{:?}", open.series[0].figures);
+    // The maker's orders are none of this load.
+    let nowhere = ["shapes=[\"2x2\"]", "mix.symbol=NO/WHERE", "follow=false", "allow_refusals=true"];
+    let (_, refused) = run(&directory, "orders", &nowhere, &at);
+    let extra = &refused.series[0].extra;
+    assert!(extra["orders"] == 0.0 && !extra.contains_key("syncs per order"), "{extra:?}");
     // Enough requests for a p99, on a busy machine too.
     let half = play(&directory, "half-load", &["shape=8x8", "mix.keep=3"], &at);
     assert_eq!(half.results.len(), 2, "{:?}", half.results);
