@@ -143,21 +143,14 @@ impl Timeline {
     }
 }
 
-/// The percentile curve of a histogram, denser towards its tail.
+/// The percentile curve of a histogram, denser towards its tail, as far as there is a latency beyond a point.
 pub fn curve(latencies: &Histogram<u32>) -> Vec<Point> {
-    let mut points = Vec::new();
-    let mut missing = 1.0_f64;
-    while missing > 1e-6 && !latencies.is_empty() {
-        for step in 0..5 {
-            let quantile = 1.0 - missing * (1.0 - f64::from(step) * 0.1);
-            points.push(Point { quantile, us: to_f64(latencies.value_at_quantile(quantile)) / 1_000.0 });
-        }
-        missing /= 2.0;
-        if missing * to_f64(latencies.len()) < 0.5 {
-            break;
-        }
-    }
-    points
+    let halves =
+        std::iter::successors(Some(1.0_f64), |missing| Some(missing / 2.0)).take_while(|missing| *missing > 1e-6);
+    let beyond = halves.flat_map(|missing| (0..5).map(move |step| missing * (1.0 - f64::from(step) * 0.1)));
+    let known = beyond.take_while(|beyond| beyond * to_f64(latencies.len()) >= 1.0);
+    let point = |quantile| Point { quantile, us: to_f64(latencies.value_at_quantile(quantile)) / 1_000.0 };
+    known.map(|beyond| point(1.0 - beyond)).collect()
 }
 
 #[cfg(test)]
@@ -230,6 +223,11 @@ mod tests {
         let points = curve(&latencies);
         assert!(points.is_sorted_by(|one, next| one.quantile < next.quantile && one.us <= next.us));
         assert!(points.last().unwrap().us > 9_900.0);
-        assert!(curve(&latency_histogram()).is_empty());
+        for count in [0, 1, 2, 30] {
+            let mut few = latency_histogram();
+            few.saturating_record_n(1_000, count);
+            let last = curve(&few).last().map_or(0.0, |last| last.quantile);
+            assert!(last <= 1.0 - 1.0 / f64::from(count).max(1.0), "{last} of {count}");
+        }
     }
 }
