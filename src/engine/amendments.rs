@@ -67,8 +67,21 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     Ok(Reply::Amended { order: id, amend_id })
 }
 
+/// Refuses the type of a price that is not there. Stock clients say `static` of any.
+fn check_types(asked: &AmendOrder) -> Result<(), Reject> {
+    let limit = (asked.limit_price, asked.limit_price_type, "limit_price_type");
+    let trigger = (asked.trigger_price, asked.trigger_price_type, "trigger_price_type");
+    for (price, price_type, field) in [limit, trigger] {
+        if price.is_none() && price_type.is_some_and(|given| given != PriceType::Static) {
+            return Err(Reject::invalid(field, "give it with its price"));
+        }
+    }
+    Ok(())
+}
+
 /// The order with its new numbers, each sound in itself; one that is to end is left as it is but for its quantity.
 fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
+    check_types(asked)?;
     let mut order = before.clone();
     if let Some(qty) = asked.order_qty {
         // No more than is filled ends the order, even where a fill was smaller than a new order may be.
@@ -83,7 +96,11 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         return Ok(Order { qty: order.qty, ..before.clone() });
     }
     if let Some(price) = order.limit {
-        check_cost(market, price, order.qty)?;
+        let named = |refusal: Reject| match asked.order_qty {
+            None => Reject { field: refusal.field.map(|_| "limit_price"), ..refusal },
+            Some(_) => refusal,
+        };
+        check_cost(market, price, order.qty).map_err(named)?;
     }
     if let Some(size) = asked.display_qty {
         let Some(now) = before.terms.as_ref().and_then(|terms| terms.display) else {

@@ -146,6 +146,11 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     floor.amend(alice, &asked).unwrap();
     let terms = floor.order(stop).terms.clone().unwrap();
     assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(Level::Quote(-50))));
+    let of_limit = AmendOrder { limit_price_type: by_percent, ..amendment(stop) };
+    let of_trigger = AmendOrder { trigger_price_type: by_percent, ..amendment(stop) };
+    for (asked, field) in [(of_limit, "limit_price_type"), (of_trigger, "trigger_price_type")] {
+        assert_eq!(floor.amend(alice, &asked).unwrap_err().field, Some(field), "a type without its price");
+    }
 
     // Of another stop, the trigger is a price again.
     let terms = AskedTerms {
