@@ -50,7 +50,11 @@ pub fn read_head(file: &Path) -> io::Result<Option<Head>> {
 /// `Corrupt` when the journal does not hold what it held when the file was written.
 pub async fn check_head(dir: &Path, journal: &JournalReader) -> Result<(), JournalError> {
     let file = dir.join(HEAD_FILE);
-    let unreadable = |error| JournalError::Unavailable(format!("{error}; if the journal is right, remove that file"));
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData => format!("{error}; if the journal is right, remove that file"),
+        _ => error.to_string(),
+    };
+    let unreadable = |error| JournalError::Unavailable(unreadable(error));
     let Some(head) = read_head(&file).map_err(unreadable)? else { return Ok(()) };
     if journal.digest_before(head.seq + 1).await? == Some(head.digest) {
         return Ok(());
