@@ -135,10 +135,11 @@ fn power(exponent: i32) -> i128 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn market(quote_decimals: u8) -> Market {
+    /// BTC/USD, its quote with so many decimals.
+    pub(crate) fn market(quote_decimals: u8) -> Market {
         Market {
             id: MarketId(1),
             symbol: Symbol::from("BTC/USD").unwrap(),

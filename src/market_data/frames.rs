@@ -185,8 +185,7 @@ pub fn instrument(reference: &Reference, snapshot: bool, assets: &[Asset], marke
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{AssetId, MarketId};
-    use crate::domain::text::Symbol;
+    use crate::domain::markets::tests::market;
 
     #[test]
     fn a_change_in_per_cent_is_rounded_to_the_nearest() {
@@ -197,22 +196,7 @@ mod tests {
 
     #[test]
     fn a_vwap_lies_where_trades_were() {
-        let market = Market {
-            id: MarketId(1),
-            symbol: Symbol::from("BTC/USD").unwrap(),
-            base: AssetId(1),
-            quote: AssetId(2),
-            base_decimals: 10,
-            quote_decimals: 4,
-            price_decimals: 1,
-            qty_decimals: 8,
-            price_increment: Price(1),
-            qty_increment: Quantity(1),
-            qty_min: Quantity(1),
-            cost_min: Amount(0),
-            maker_ppm: 0,
-            taker_ppm: 0,
-        };
+        let market = market(4);
         // 0.00010009 at 99913.6 cost 10.0003, which is 99913.1 each.
         let (price, qty) = (Price(999_136), Quantity(10_009));
         let cost = market.cost(price, qty).unwrap();
