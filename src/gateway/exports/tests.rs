@@ -105,7 +105,7 @@ async fn filled(dir: &Path) -> History {
     // Each waits for the tables a while.
     let follow =
         async { while history.ledger_entries(&all, &Wanted { limit: 1, ..Wanted::default() }).await.is_err() {} };
-    tokio::time::timeout(Duration::from_secs(60), follow).await.expect("the tables follow");
+    tokio::time::timeout(Duration::from_secs(60 + *ROWS / 2_000), follow).await.expect("the tables follow");
     history
 }
 
