@@ -10,6 +10,9 @@ use tokio::time::timeout;
 
 /// How long it may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often is looked whether it has ended: nothing tells.
+#[allow(dead_code, reason = "each suite uses its part")]
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A server that listens; killed if a test leaves it behind.
 pub struct Served {
@@ -58,12 +61,13 @@ impl Served {
     /// Waits until it has ended: how.
     #[allow(dead_code, reason = "each suite uses its part")]
     pub async fn ended(&mut self) -> ExitStatus {
+        let mut look = tokio::time::interval(LOOK);
         let ended = async {
             loop {
+                look.tick().await;
                 if let Some(status) = self.child.try_wait().unwrap() {
                     return status;
                 }
-                tokio::task::yield_now().await;
             }
         };
         timeout(PATIENCE, ended).await.expect("it ends")

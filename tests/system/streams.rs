@@ -225,7 +225,8 @@ async fn history_has_what_was_acknowledged_a_moment_ago() {
 
 #[tokio::test]
 async fn d4_54_a_reader_that_stands_still_is_closed_and_harms_nobody() {
-    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    // Who reads nothing answers no ping either.
+    let world = World::configured(&[key(ScopeSet::ALL)], |config| config.limits.ping_s = 300).await;
     let (mut still, mut bot) = (world.bot(1).await, world.bot(1).await);
     still.subscribe("executions").await;
     let order = json!({"method": "add_order", "params": limit("buy", "0.1", "10")});
