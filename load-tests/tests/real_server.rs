@@ -211,10 +211,10 @@ fn wait_for(file: &Path, run: &mut Child) {
 
 #[test]
 fn a_run_that_is_ended_says_so_and_leaves_nothing_behind() {
-    // Under `nohup` a terminal that goes is none of its business.
+    // Under `nohup` a terminal that goes is none of its business; these tests may run under it themselves.
     for (shell, signals, told) in [
         ("exec \"$0\" \"$@\"", &["-TERM"][..], "ended by SIGTERM"),
-        ("exec \"$0\" \"$@\"", &["-HUP"], "ended by SIGHUP"),
+        ("exec env --default-signal=HUP \"$0\" \"$@\"", &["-HUP"], "ended by SIGHUP"),
         ("trap '' HUP; exec \"$0\" \"$@\"", &["-HUP", "-INT"], "ended by SIGINT"),
     ] {
         let directory = directory("real-ended");
