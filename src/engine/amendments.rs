@@ -19,7 +19,7 @@ use super::triggers::{armed, settle};
 use crate::domain::decimal::Decimal;
 use crate::domain::ids::{AmendId, OrderId};
 use crate::domain::markets::Market;
-use crate::domain::money::{Amount, Quantity};
+use crate::domain::money::{Amount, Price, Quantity};
 use crate::domain::orders::{CancelReason, Order, OrderStatus};
 use crate::domain::terms::{Level, PriceType, Trigger};
 use crate::domain::text::Symbol;
@@ -67,6 +67,15 @@ pub fn amend(t: &mut Transition<'_>, caller: ServiceCaller, asked: &AmendOrder) 
     Ok(Reply::Amended { order: id, amend_id })
 }
 
+/// As [`check_cost`]. Where no quantity was `asked` for, it is the limit that makes it too much.
+fn check_new_cost(market: &Market, price: Price, qty: Quantity, asked: Option<Decimal>) -> Result<(), Reject> {
+    let named = |refusal: Reject| match asked {
+        None => Reject { field: refusal.field.map(|_| "limit_price"), ..refusal },
+        Some(_) => refusal,
+    };
+    check_cost(market, price, qty).map_err(named)
+}
+
 /// Refuses the type of a price that is not there. Stock clients say `static` of any.
 fn check_types(asked: &AmendOrder) -> Result<(), Reject> {
     let limit = (asked.limit_price, asked.limit_price_type, "limit_price_type");
@@ -96,11 +105,7 @@ fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Mark
         return Ok(Order { qty: order.qty, ..before.clone() });
     }
     if let Some(price) = order.limit {
-        let named = |refusal: Reject| match asked.order_qty {
-            None => Reject { field: refusal.field.map(|_| "limit_price"), ..refusal },
-            Some(_) => refusal,
-        };
-        check_cost(market, price, order.qty).map_err(named)?;
+        check_new_cost(market, price, order.qty, asked.order_qty)?;
     }
     if let Some(size) = asked.display_qty {
         let Some(now) = before.terms.as_ref().and_then(|terms| terms.display) else {
@@ -258,7 +263,7 @@ fn edited(t: &Transition<'_>, before: &Order, asked: &EditOrder, market: &Market
         order.limit = Some(checked_price(price, market)?);
     }
     if let Some(limit) = order.limit {
-        check_cost(market, limit, qty)?;
+        check_new_cost(market, limit, qty, asked.order_qty)?;
     }
     if let Some(fee_in) = asked.fee_preference {
         order.terms.get_or_insert_default().fee_in = fee_in;

@@ -96,6 +96,13 @@ fn a_trigger_and_a_slice_can_be_amended() {
     let asked = EditOrder { order_qty: Some(decimal("2")), ..edit_of(iceberg) };
     assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().field, Some("display_qty"));
     floor.amend(alice, &grown(Some("0.2"))).unwrap();
+
+    // What is beyond any sum is blamed on what was asked for.
+    let dear = Some(decimal("900000000000000000"));
+    let asked = AmendOrder { limit_price: dear, ..amendment(iceberg) };
+    assert_eq!(floor.amend(alice, &asked).unwrap_err().field, Some("limit_price"));
+    let asked = EditOrder { limit_price: dear, ..edit_of(iceberg) };
+    assert_eq!(floor.venue.run(|t| edit(t, alice, &asked)).unwrap_err().field, Some("limit_price"));
 }
 
 #[test]
