@@ -168,9 +168,6 @@ fn static_limit(asked: &PlaceOrder, market: &Market) -> Result<Option<Price>, Re
         (true, Some(price)) => checked_price(price, market).map(Some),
         (true, None) => Err(Reject::invalid("limit_price", "an order of this type needs one")),
         (false, Some(_)) => Err(Reject::invalid("limit_price", "an order of this type has none")),
-        (false, None) if price_type.is_some_and(|kind| kind != PriceType::Static) => {
-            Err(Reject::invalid("limit_price_type", "an order of this type has no limit_price"))
-        }
         (false, None) => Ok(None),
     }
 }

@@ -76,21 +76,8 @@ fn check_new_cost(market: &Market, price: Price, qty: Quantity, asked: Option<De
     check_cost(market, price, qty).map_err(named)
 }
 
-/// Refuses the type of a price that is not there. Stock clients say `static` of any.
-fn check_types(asked: &AmendOrder) -> Result<(), Reject> {
-    let limit = (asked.limit_price, asked.limit_price_type, "limit_price_type");
-    let trigger = (asked.trigger_price, asked.trigger_price_type, "trigger_price_type");
-    for (price, price_type, field) in [limit, trigger] {
-        if price.is_none() && price_type.is_some_and(|given| given != PriceType::Static) {
-            return Err(Reject::invalid(field, "give it with its price"));
-        }
-    }
-    Ok(())
-}
-
 /// The order with its new numbers, each sound in itself; one that is to end is left as it is but for its quantity.
 fn amended(t: &Transition<'_>, before: &Order, asked: &AmendOrder, market: &Market) -> Result<Order, Reject> {
-    check_types(asked)?;
     let mut order = before.clone();
     if let Some(qty) = asked.order_qty {
         // No more than is filled ends the order, even where a fill was smaller than a new order may be.

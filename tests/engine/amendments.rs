@@ -153,11 +153,6 @@ fn the_distances_of_an_amended_trailing_stop_stay_of_their_type() {
     floor.amend(alice, &asked).unwrap();
     let terms = floor.order(stop).terms.clone().unwrap();
     assert_eq!((terms.trigger.unwrap().price.0, terms.limit), (29_700, Some(Level::Quote(-50))));
-    let of_limit = AmendOrder { limit_price_type: by_percent, ..amendment(stop) };
-    let of_trigger = AmendOrder { trigger_price_type: by_percent, ..amendment(stop) };
-    for (asked, field) in [(of_limit, "limit_price_type"), (of_trigger, "trigger_price_type")] {
-        assert_eq!(floor.amend(alice, &asked).unwrap_err().field, Some(field), "a type without its price");
-    }
 
     // Of another stop, the trigger is a price again.
     let terms = AskedTerms {
@@ -349,7 +344,6 @@ fn what_cannot_be_is_refused_by_name() {
     let plain = limit(Side::Buy, "0.1", "29000");
     let terms = |terms: AskedTerms| with(limit(Side::Buy, "0.1", "29000"), terms);
     let late = floor.venue.now;
-    let of_a_type = terms(AskedTerms { limit_price_type: Some(PriceType::Pct), ..AskedTerms::default() });
     for (order, code) in [
         (PlaceOrder { deadline: Some(late), ..plain.clone() }, Code::DeadlineElapsed),
         (PlaceOrder { deadline: Some(late.plus_us(61 * SECOND)), ..plain.clone() }, Code::InvalidArguments),
@@ -358,7 +352,6 @@ fn what_cannot_be_is_refused_by_name() {
         (terms(AskedTerms { display_qty: Some(decimal("0.1")), ..AskedTerms::default() }), Code::InvalidArguments),
         (terms(AskedTerms { effective_time: Some(Moment(u64::MAX)), ..AskedTerms::default() }), Code::InvalidArguments),
         (PlaceOrder { order_type: OrderType::StopLoss, limit_price: None, ..plain.clone() }, Code::InvalidArguments),
-        (PlaceOrder { order_type: OrderType::Market, limit_price: None, ..of_a_type }, Code::InvalidArguments),
         (PlaceOrder { order_type: OrderType::Iceberg, ..plain.clone() }, Code::InvalidArguments),
         (PlaceOrder { order_qty: None, ..plain.clone() }, Code::InvalidArguments),
     ] {

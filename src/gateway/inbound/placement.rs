@@ -95,7 +95,7 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
     let terms = AskedTerms {
         trigger: asked.triggers.as_deref().map(trigger).transpose()?,
         // A plain limit is static whether it says so or not; stock clients say so.
-        limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?
+        limit_price_type: price_type("limit_price_type", &asked.limit_price_type, asked.limit_price)?
             .filter(|kind| *kind != PriceType::Static || asked.triggers.is_some()),
         display_qty: optional_decimal("display_qty", asked.display_qty)?,
         cash_order_qty: optional_decimal("cash_order_qty", asked.cash_order_qty)?,
@@ -111,23 +111,29 @@ fn terms(asked: &p::AddOrder<'_>) -> Result<Option<AskedTerms>, WireError> {
     Ok(Some(terms).filter(|terms| *terms != AskedTerms::default()))
 }
 
-fn price_type(field: &str, name: &Option<Word<'_, PriceType>>) -> Result<Option<PriceType>, WireError> {
-    optional_word(field, name.as_deref())
+/// The type of a price, refused where the price is not there. Stock clients say `static` of any.
+fn price_type(
+    field: &str,
+    name: &Option<Word<'_, PriceType>>,
+    price: Option<Number<'_>>,
+) -> Result<Option<PriceType>, WireError> {
+    let price_type = optional_word(field, name.as_deref())?;
+    if price.is_none() && price_type.is_some_and(|given| given != PriceType::Static) {
+        return Err(WireError::field(field, "give it with its price"));
+    }
+    Ok(price_type)
 }
 
 fn trigger(asked: &p::Triggers<'_>) -> Result<AskedTrigger, WireError> {
     let reference = optional_word("triggers.reference", asked.reference.as_deref())?.unwrap_or_default();
-    let price_type = price_type("triggers.price_type", &asked.price_type)?;
+    let price_type = price_type("triggers.price_type", &asked.price_type, Some(asked.price))?;
     Ok(AskedTrigger { reference, price: decimal("triggers.price", asked.price)?, price_type })
 }
 
 fn conditional(asked: &p::Conditional<'_>) -> Result<AskedConditional, WireError> {
     let order_type: OrderType = word("conditional.order_type", &asked.order_type)?;
     let price = |[field, type_field]: [&str; 2], given: Option<Number<'_>>, kind| {
-        let kind = price_type(type_field, kind)?;
-        if given.is_none() && kind.is_some_and(|kind| kind != PriceType::Static) {
-            return Err(WireError::field(type_field, "give it with its price"));
-        }
+        let kind = price_type(type_field, kind, given)?;
         Ok(optional_decimal(field, given)?.map(|price| (price, kind.unwrap_or(order_type.usual_price_type()))))
     };
     let limit_fields = ["conditional.limit_price", "conditional.limit_price_type"];
@@ -152,9 +158,9 @@ pub(super) fn amend_order<'a>(e: &Message<'a>) -> Parsed<'a> {
         order_qty: optional_decimal("order_qty", asked.order_qty)?,
         display_qty: optional_decimal("display_qty", asked.display_qty)?,
         limit_price: optional_decimal("limit_price", asked.limit_price)?,
-        limit_price_type: price_type("limit_price_type", &asked.limit_price_type)?,
+        limit_price_type: price_type("limit_price_type", &asked.limit_price_type, asked.limit_price)?,
         trigger_price: optional_decimal("trigger_price", asked.trigger_price)?,
-        trigger_price_type: price_type("trigger_price_type", &asked.trigger_price_type)?,
+        trigger_price_type: price_type("trigger_price_type", &asked.trigger_price_type, asked.trigger_price)?,
         post_only: asked.post_only.unwrap_or(false),
         deadline: moment("deadline", asked.deadline.as_deref())?,
     };

@@ -79,10 +79,6 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
             order(r#","conditional":{"order_type":"stop-loss","trigger_price":1,"trigger_price_type":"x"}"#),
             "EGeneral:Invalid arguments:conditional.trigger_price_type: give static, pct or quote",
         ),
-        (
-            order(r#","conditional":{"order_type":"limit","limit_price":80,"trigger_price_type":"pct"}"#),
-            "EGeneral:Invalid arguments:conditional.trigger_price_type: give it with its price",
-        ),
         (order(r#","order_qty":1e999"#), "EGeneral:Invalid arguments:order_qty: give a number of at most 18 digits"),
         (order(r#","order_qty":1,"lots":2"#), "Unsupported field: 'lots' for the given msg type: add_order"),
         (order(r#","triggers":{}"#), "EGeneral:Invalid arguments:triggers.price: this field is needed"),
@@ -124,6 +120,28 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
     assert_eq!(refusal(r#"{"method":"ping","req_id":"3"}"#).1, None);
     let deep = format!(r#"{{"method":"key_info","req_id":3,"params":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
     assert!(refusal(&deep).0.starts_with("EGeneral:Invalid arguments"));
+}
+
+#[test]
+fn the_type_of_a_price_that_is_not_given_is_refused() {
+    let order = r#"{"order_type":"limit","side":"buy","symbol":"A/B","order_qty":1,"#;
+    for (method, params, field) in [
+        ("add_order", format!(r#"{order}"limit_price_type":"quote"}}"#), "limit_price_type"),
+        (
+            "add_order",
+            format!(r#"{order}"conditional":{{"order_type":"limit","limit_price":80,"trigger_price_type":"pct"}}}}"#),
+            "conditional.trigger_price_type",
+        ),
+        ("amend_order", r#"{"order_id":"O","limit_price_type":"pct"}"#.into(), "limit_price_type"),
+        (
+            "amend_order",
+            r#"{"order_id":"O","limit_price_type":"static","trigger_price_type":"pct"}"#.into(),
+            "trigger_price_type",
+        ),
+    ] {
+        let (refused, _) = refusal(&format!(r#"{{"method":"{method}","params":{params}}}"#));
+        assert_eq!(refused, format!("EGeneral:Invalid arguments:{field}: give it with its price"), "{params}");
+    }
 }
 
 #[test]
