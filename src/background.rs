@@ -1,4 +1,4 @@
-//! Threads that stand back when processors are scarce: whoever waits for an order goes first.
+//! Low-priority threads: when processors are scarce, whoever waits for an order goes first.
 
 use std::io;
 use std::sync::mpsc;
@@ -32,7 +32,7 @@ fn stand_back() {
     // cuts what is above 19.
     let nicer = getpriority_process(None).and_then(|nice| setpriority_process(None, nice + NICER));
     if let Err(error) = nicer {
-        tracing::warn!(%error, "a background thread competes with those that trade");
+        tracing::warn!(%error, "the priority of a background thread could not be lowered");
     }
 }
 

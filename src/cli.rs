@@ -46,7 +46,7 @@ enum Action {
         /// End after the story.
         #[arg(long)]
         once: bool,
-        /// Written once the story has ended and the server goes on.
+        /// A file to write addresses and credentials to, as JSON, once the story has ended.
         #[arg(long)]
         ready_file: Option<PathBuf>,
         /// Where the world is kept; a second run continues it.
@@ -58,7 +58,7 @@ enum Action {
     },
     /// Write a commented settings file, the master key and the first venue key.
     Init {
-        /// Directory for the settings file; made if it is not there.
+        /// Directory for the settings file; created if missing.
         #[arg(long, default_value = ".")]
         dir: PathBuf,
         /// Directory for the data, such as /var/lib/countersign, instead of `data` beside the settings.
@@ -70,7 +70,7 @@ enum Action {
         /// A network that the venue key may be used from, such as 192.0.2.0/24; may be given again. Without one, any.
         #[arg(long, value_parser = key::network)]
         venue_network: Vec<IpNet>,
-        /// How far below the venue key's highest nonce an unseen one is taken.
+        /// How far below the venue key's highest nonce an unused one is still accepted.
         #[arg(long, default_value_t = 0)]
         venue_nonce_window: u64,
         /// From when the venue key is no longer good, such as 2030-01-01T00:00:00Z: the venue has no operator then, for no
@@ -78,7 +78,7 @@ enum Action {
         #[arg(long, value_parser = end_to_come)]
         venue_expires: Option<Moment>,
     },
-    /// Run the server until it is told to stop.
+    /// Run the server until SIGTERM or SIGINT.
     Serve {
         /// The settings file.
         #[arg(long)]
@@ -86,7 +86,7 @@ enum Action {
     },
     /// Write the JSON Schema of every message.
     Schemas {
-        /// Where to; made if it is not there.
+        /// The directory to write to; created if missing.
         #[arg(long, default_value = "schemas")]
         dir: PathBuf,
     },
@@ -296,7 +296,7 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     writeln!(output, "state       {}", hex::encode(verified.state))?;
     writeln!(output, "snapshots   {} agree with the replay", verified.snapshots)?;
     let Some(file) = head else {
-        writeln!(output, "sound; whether the tail was cut cannot be told without a head file")?;
+        writeln!(output, "sound; without a head file, a cut tail cannot be detected")?;
         return Ok(());
     };
     let head = read_head(file)?.ok_or_else(|| format!("there is no {}", file.display()))?;

@@ -222,7 +222,7 @@ impl Server {
         // It ends once it has written what the sequencer let out.
         if tokio::time::timeout(HISTORY_WAIT, &mut projecting).await.is_err() {
             projecting.abort();
-            tracing::warn!("history is behind; the next start goes on where it has come to");
+            tracing::warn!("the history tables are behind the journal; the next start continues from there");
         }
         ended
     }

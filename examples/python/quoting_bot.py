@@ -1,4 +1,4 @@
-"""A bot on python-kraken-sdk as it comes: it quotes, loses an answer, resumes, asks again, amends and cancels.
+"""A bot on the unmodified python-kraken-sdk: it quotes, loses a reply, resumes, asks again, amends and cancels.
 
     python quoting_bot.py http://127.0.0.1:8080 ws://127.0.0.1:8080 API_KEY API_SECRET
 """

@@ -31,7 +31,7 @@ const STATES = { connecting: "Connecting…", live: "Live", lost: "Connection lo
 /** What "Live" leaves out. */
 const SYSTEMS = {
   cancel_only: "Live; the venue is halted: no new requests, no approvals",
-  maintenance: "Live; the server takes no changes just now",
+  maintenance: "Live; the server is read-only at the moment",
 };
 
 const root = document.getElementById("app");

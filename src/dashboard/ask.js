@@ -57,7 +57,7 @@ export function changed(before, now, present) {
     // What is as it is asked for is no conflict: this form may have been sent before, and the answer lost.
     if (!group && differ(before[name], present[name]) && differ(value, present[name]))
       throw new Error(
-        `This has changed since the form was opened: ${words(name)}. Look at it, and begin again if need be.`,
+        `This has changed since the form was opened: ${words(name)}. Reopen the form to see the new value.`,
       );
     asked[name] = group ? changed(before[name], value, present[name]) : value;
   }

@@ -171,7 +171,7 @@ export class Connection extends EventTarget {
 
   async #closed(socket, event) {
     for (const { reject } of this.#calls.values())
-      reject(new Error("the connection was lost; look before you try again"));
+      reject(new Error("the connection was lost; check whether it took effect before you try again"));
     this.#calls.clear();
     clearInterval(this.#watch);
     if (this.#socket !== socket) return;

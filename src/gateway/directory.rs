@@ -60,7 +60,7 @@ impl Directory {
                 }
                 Event::Resumed => {
                     self.halted.store(false, Ordering::Relaxed);
-                    tracing::info!("the venue goes on");
+                    tracing::info!("the venue resumed");
                 }
                 _ => {}
             }

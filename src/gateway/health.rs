@@ -38,7 +38,7 @@ async fn answer(State(parts): State<Parts>) -> (StatusCode, &'static str) {
         (gateway.history.is_running(), "history has stopped; restart the server\n"),
         (gateway.market_data.is_running(), "market data has stopped; restart the server\n"),
         (!tasks.fan_out.is_finished(), "approvals has stopped; restart the server\n"),
-        (!tasks.sweep.is_finished(), "the end of idle sessions has stopped; restart the server\n"),
+        (!tasks.sweep.is_finished(), "idle session expiry has stopped; restart the server\n"),
         (!tasks.exports.is_finished(), "exports has stopped; restart the server\n"),
     ];
     let health = health(gateway.handle.is_open(), gateway.is_stopping());
@@ -100,7 +100,7 @@ mod tests {
             let mut last = "ok\n";
             let losses: [(Loss, &str); 5] = [
                 (&|_| exports.abort(), "exports has stopped; restart the server\n"),
-                (&|_| sweep.abort(), "the end of idle sessions has stopped; restart the server\n"),
+                (&|_| sweep.abort(), "idle session expiry has stopped; restart the server\n"),
                 (&|served| served.fan_out_feed = None, "approvals has stopped; restart the server\n"),
                 (&|served| served.market_feed = None, "market data has stopped; restart the server\n"),
                 (&|served| served.history_feed = None, "history has stopped; restart the server\n"),

@@ -1,9 +1,9 @@
 //! The writing half of a plain socket, and whose turn it is to write.
 //!
-//! A socket belongs to its session. But to wake one costs as much as the write that it is woken for; so a frame for a
-//! thousand sockets, and the reply to an order, are written by who has them into each socket whose session is at rest, that
-//! is, waits and has nothing half written. All others get them by their queues, and so do sockets under TLS, which have no
-//! line.
+//! A socket belongs to its session, but waking a session costs as much as the write it is woken for. So whoever has a
+//! frame for a thousand sockets, or the reply to an order, writes it directly into each socket whose session is at
+//! rest, that is, waits with nothing half written. All other sessions get it through their queues, and so do sockets
+//! under TLS, which have no line.
 
 use std::hint::black_box;
 use std::io;

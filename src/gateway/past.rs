@@ -32,8 +32,8 @@ use crate::wire::results::{AuditLog, Ledgers};
 
 /// What a client is told that history does not answer in time.
 pub(super) const BUSY: &str = "EService:Busy: history did not answer in time; retry in 1000 ms";
-/// How a socket ends to which past fills were promised that history does not tell in time, or not before too much has come
-/// behind them.
+/// How a socket is closed when history does not deliver the past fills that it was promised in time, or before too
+/// many later items wait behind them.
 pub(super) const NO_FILLS: End = End::Close(1013, "past fills are not ready: reconnect");
 /// Fills in the snapshot that `snap_trades` asks for.
 const FILLS_MAX: usize = 50;

@@ -46,8 +46,9 @@ impl Presence {
         of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() }).open += 1;
     }
 
-    /// A socket of this Service User is gone, which `asked` for cancel on disconnect or did not. Whether the orders have
-    /// to go unless another one comes: it was the last, and one of them had asked or the key is `set` so.
+    /// A socket of this Service User is gone; `asked` is whether it had asked for cancel on disconnect, `set` whether
+    /// the key has that setting. `true` if the orders are to be canceled unless a socket opens within the grace: this
+    /// was the last one, and it or an earlier one had asked, or the setting is on.
     fn leave(&self, id: ServiceUserId, asked: bool, set: bool) -> bool {
         let mut of = self.of.lock().expect("no holder of this lock panics");
         let Some(sockets) = of.get_mut(&id) else { return false };

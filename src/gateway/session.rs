@@ -39,7 +39,7 @@ use crate::wire::market_data::Status;
 
 /// Messages taken from the socket before they are submitted.
 const DRAIN_MAX: usize = 256;
-/// Answers that may be long, those of history among them, that one socket asks for at once; it is read on when one is told.
+/// Requests in progress on one socket whose answers may be long, such as history; at this many, reading waits for one.
 const LONG_MAX: usize = 8;
 /// Bytes that messages or deliveries may have rendered before they are written and more are taken.
 const RENDERED_MAX: usize = 256 * 1024;

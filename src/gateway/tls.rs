@@ -153,7 +153,7 @@ fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
     certified.keys_match().map_err(|_| key("it is not the key of the certificate".to_owned()))?;
     if let Some(end) = end(&certified).filter(|end| *end <= UnixTime::now().as_secs()) {
         let end = Moment(end.saturating_mul(1_000_000));
-        tracing::warn!(%end, "the certificate has ended, and clients refuse it: renew it");
+        tracing::warn!(%end, "the certificate has expired, and clients refuse it: renew it");
     }
     Ok(certified)
 }

@@ -54,7 +54,7 @@ impl Gateway {
         let (from, now) = (counted_as(peer), (self.clock)());
         let tells = self.refusals_told.admit(from, now);
         if let Some(seconds) = self.refusals_told.wait_s(&from, now).filter(|_| tells) {
-            tracing::info!(%peer, seconds, "more that is refused from here is left out of the log");
+            tracing::info!(%peer, seconds, "further refusals from this address are not logged");
         }
         tells
     }

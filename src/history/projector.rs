@@ -90,7 +90,7 @@ impl Projector {
             tracing::warn!(
                 seq,
                 journal = until.0,
-                "the history tables tell of more than the journal has; they are made anew"
+                "the history tables are ahead of the journal; they are emptied and rebuilt"
             );
             writer.clear().await?;
         }
@@ -134,7 +134,7 @@ impl Projector {
             }
             sleep(RETRY).await;
         }
-        tracing::error!("the past of the markets is given up; `ohlc` waits for a restart");
+        tracing::error!("past trades could not be read, giving up; `ohlc` is unavailable until a restart");
     }
 
     /// Writes what is fed until the feed is closed.

@@ -47,7 +47,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Submissions after which a batch takes no more; bounds the size of a row.
 const BATCH_MAX: usize = 8_192;
 
-/// Submissions that a batch takes if they are waiting: a sync for fewer would be dear.
+/// Submissions that a batch takes before it is synced, if as many are waiting: a sync for fewer costs too much each.
 const BATCH_MIN: usize = 128;
 
 /// The single writer, recovered and ready to run.

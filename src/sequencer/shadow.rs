@@ -192,9 +192,9 @@ impl Following {
         Ok(Following { ended, broken, thread })
     }
 
-    /// Waits until it has ended untold: it found that the journal does not hold what was written, or it panicked on what
-    /// the engine took; [`finish`](Following::finish) says what. Whatever is acknowledged from then on lies behind rows
-    /// that no start would pass.
+    /// Waits until the thread has ended unasked: the journal does not hold what was written, or the shadow panicked on
+    /// an event that the engine applied; [`finish`](Following::finish) says which. Whatever is acknowledged after that
+    /// lies behind rows that no start could replay.
     pub async fn broken(&mut self) {
         let _ = (&mut self.broken).await;
     }

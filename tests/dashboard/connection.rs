@@ -148,7 +148,7 @@ async fn what_the_server_does_not_take_just_now_is_said_beside_live() {
         browser.until(&format!("return document.getElementById('connection')?.textContent === '{text}'")).await;
     };
     let halted = "Live; the venue is halted: no new requests, no approvals";
-    for (system, text) in [("cancel_only", halted), ("maintenance", "Live; the server takes no changes just now")] {
+    for (system, text) in [("cancel_only", halted), ("maintenance", "Live; the server is read-only at the moment")] {
         told("Live").await;
         browser.eval(&format!("system = '{system}'")).await;
         venue.call("halt", json!({"reason": "drill"})).await;

@@ -193,7 +193,7 @@ async fn an_invited_member_signs_up_in_the_browser() {
     browser.wait("#sign-in").await;
     browser.client.goto(&link).await.unwrap();
     browser.fill("input[type=password]", PASSWORD).await;
-    browser.press("Go on").await;
+    browser.press("Continue").await;
     let secret = browser.wait("input[data-secret=totp]").await.prop("value").await.unwrap().unwrap();
     let otp = |steps: u64| code_for_step(&secret, wall_clock().0 / 30_000_000 + steps).unwrap();
     browser.fill("input[name=otp]", &otp(0)).await;
@@ -216,7 +216,7 @@ async fn an_invitation_that_waits_for_approval_says_so() {
     // In the page of somebody who is signed in, too.
     browser.go(&format!("#/invitation/{}", token.as_str().unwrap())).await;
     browser.fill("input[type=password]", PASSWORD).await;
-    browser.press("Go on").await;
+    browser.press("Continue").await;
     browser.until("return document.querySelector('.problem').textContent.includes('not approved yet')").await;
     assert_eq!(browser.eval("return document.querySelector('header')").await, Value::Null);
     browser.close().await;
@@ -263,7 +263,7 @@ async fn an_edit_gives_back_nothing_that_others_took_while_its_form_was_open() {
         browser.press("Submit request").await;
         let told = format!("return document.querySelector('{form} .problem')?.textContent");
         browser.until(&format!("{told} !== ''")).await;
-        let words = "Look at it, and begin again if need be.";
+        let words = "Reopen the form to see the new value.";
         let words = format!("This has changed since the form was opened: {what}. {words}");
         assert_eq!(browser.eval(&told).await, json!(words));
     };

@@ -26,7 +26,7 @@ async fn the_past_is_shown_as_it_stands_now_and_names_who_asked() {
     browser.fill("input[type=search]", "bot 1").await;
     browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
     assert!(browser.text("main tbody").await.contains("Bot 1 SVC1"));
-    assert!(browser.text("main").await.contains("Who has been removed is named by id alone"));
+    assert!(browser.text("main").await.contains("Removed Members and Service Users appear by id only"));
     browser.close().await;
 }
 

@@ -241,7 +241,7 @@ function remove(app, user) {
       h(
         "p",
         {},
-        "Its sockets close, its orders are canceled as its settings say, its pending withdrawals end.",
+        "Its sockets close, its orders are canceled or kept as its settings say, and its pending withdrawal requests are canceled.",
       ),
     ],
     params: () => ({ service_user_id: user.service_user_id }),

@@ -58,7 +58,7 @@ export async function audit(app) {
       {},
       "Each entry has the hash of its row of the journal, whose chain ",
       h("code", {}, "countersign verify"),
-      " checks offline. Who has been removed is named by id alone.",
+      " checks offline. Removed Members and Service Users appear by id only.",
     ),
     h("div", { class: "bar" }, field("Search the entries shown", search)),
     list,

@@ -38,7 +38,7 @@ export function invitation(token, done) {
     h("h1", {}, "Welcome to Countersign"),
     form(
       {},
-      h("button", { class: "primary" }, "Go on"),
+      h("button", { class: "primary" }, "Continue"),
       second,
       field("Choose a password", password, "10 to 256 bytes"),
     ),

@@ -55,7 +55,7 @@ export function policies(app) {
     refill(list, h("div", { class: "grid" }, cards), app.main);
     // A policy is set as a whole: a form that is out of date would undo what others have set.
     if (began && began.version !== found[began.workflow]?.version) {
-      const told = `The policy of ${words(began.workflow)} has changed since this form was opened. Look at it, and begin again if need be.`;
+      const told = `The policy of ${words(began.workflow)} has changed since this form was opened. Reopen it to see the new terms.`;
       began = null;
       open(h("p", { class: "problem", role: "alert" }, told));
     }

@@ -78,12 +78,12 @@ export async function withdraw(app) {
   app.main.append(
     may
       ? ask(app, {
-          title: "A withdrawal",
+          title: "Request a withdrawal",
           method: "initiate_withdrawal",
           workflow: "initiate_withdrawal",
           fields,
           params: asked,
         })
-      : h("section", { class: "card" }, h("h2", {}, "A withdrawal"), fields),
+      : h("section", { class: "card" }, h("h2", {}, "Check a withdrawal"), fields),
   );
 }

@@ -35,7 +35,7 @@ const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since
 /// that their statements stay prepared, and powers of four, so that few statements make any number of rows.
 const SQLITE_ROWS: [usize; 6] = [2_048, 512, 128, 32, 8, 2];
 
-/// About as many rows are forgotten in one go: after days in which nothing was, the database still answers in time.
+/// About how many rows are deleted at once: after days without a deletion the database must still answer in time.
 const FORGOTTEN_AT_ONCE: u32 = 1_000_000;
 
 /// All blocks before one that has begun have ended: the last one that began by then stays, those before it go.
