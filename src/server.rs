@@ -31,11 +31,11 @@ use crate::gateway::exports;
 use crate::gateway::health::Tasks;
 use crate::gateway::listener;
 use crate::gateway::metrics::{self, Metrics, Scrape};
-use crate::gateway::outlet::Seats;
 use crate::gateway::presence;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::release::Feeds;
 use crate::gateway::secrets::MasterKey;
+use crate::gateway::send_queue::Sockets;
 use crate::gateway::tls::{Certificate, Files, TlsError};
 use crate::gateway::{fan_out, frame, handshake, health, private, public, sign_in};
 use crate::history;
@@ -109,7 +109,7 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    seats: Arc<Seats>,
+    sockets: Arc<Sockets>,
     listening: JoinHandle<()>,
     sequencer: oneshot::Receiver<Result<(), ServerError>>,
     /// Why the sequencer ended by itself, once that was heard.
@@ -128,7 +128,7 @@ impl Server {
         let Plan { config, master, genesis } = plan;
         let certificate = certificate(&config)?;
         let storage = storage(&config)?;
-        let seats = Seats::within(&config.limits);
+        let sockets = Sockets::within(&config.limits);
         let metrics = Arc::new(Metrics::default());
         let (market_feed, market_batches) = market_data::feed();
         let (history_feed, history_batches) = history::feed();
@@ -137,7 +137,7 @@ impl Server {
             config: config.clone(),
             storage: storage.clone(),
             genesis,
-            seats: Arc::clone(&seats),
+            sockets: Arc::clone(&sockets),
             feeds: Feeds {
                 market_data: market_feed,
                 history: history_feed,
@@ -160,7 +160,7 @@ impl Server {
         let links = Links {
             directory,
             handle,
-            seats: Arc::clone(&seats),
+            sockets: Arc::clone(&sockets),
             market_data,
             history,
             metrics: Arc::clone(&metrics),
@@ -180,7 +180,7 @@ impl Server {
         let limits = listener_limits(&config, certificate, metrics, &stopping);
         let listening = tokio::spawn(listener::serve(listener, routes, limits, stopping));
         tracing::info!(%address, "listening");
-        Ok(Server { address, stop, seats, listening, sequencer, failure: None, projecting, dashboards })
+        Ok(Server { address, stop, sockets, listening, sequencer, failure: None, projecting, dashboards })
     }
 
     /// Where it listens.
@@ -206,10 +206,10 @@ impl Server {
     /// # Errors
     /// When the journal has failed, be it before; the sockets are closed in order then, too.
     pub async fn stop(self) -> Result<(), ServerError> {
-        let Server { stop, seats, listening, sequencer, failure, mut projecting, dashboards, .. } = self;
+        let Server { stop, sockets, listening, sequencer, failure, mut projecting, dashboards, .. } = self;
         // The listener holds a receiver as long as it runs; if it is gone there is nobody to tell.
         let _ = stop.send(true);
-        seats.stop();
+        sockets.stop();
         if let Err(error) = listening.await {
             tracing::error!(%error, "the listener task failed");
         }

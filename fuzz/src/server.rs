@@ -14,8 +14,8 @@ use countersign::gateway::context::{Gateway, Links};
 use countersign::gateway::credentials::Signed;
 use countersign::gateway::directory::Directory;
 use countersign::gateway::metrics::Metrics;
-use countersign::gateway::outlet::Seats;
-use countersign::gateway::release::{Desk, Feeds};
+use countersign::gateway::release::{Feeds, Releaser};
+use countersign::gateway::send_queue::Sockets;
 use countersign::gateway::subscriptions::RingLimits;
 use countersign::gateway::{fan_out, frame, untrusted};
 use countersign::history::{self, History};
@@ -83,7 +83,7 @@ impl Client {
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
         runtime.block_on(async {
             let disk = world::disk();
-            let (gateway, seats) = start(&disk, history).await;
+            let (gateway, sockets) = start(&disk, history).await;
             let (client, served) = connection().await.expect("a connection on this host");
             let served = tokio::spawn(async move { untrusted::socket(gateway, &self.headers(), served).await });
             let (mut reading, mut writing) = client.into_split();
@@ -91,7 +91,7 @@ impl Client {
                 // A server that has closed takes no more.
                 let _ = writing.write_all(frames).await;
                 tokio::time::sleep(QUIET).await;
-                seats.stop();
+                sockets.stop();
             });
             let (read, ()) = tokio::join!(reading.read_to_end(&mut sent), rest);
             // One that closed with something unread has reset the connection.
@@ -120,11 +120,11 @@ async fn connection() -> std::io::Result<(TcpStream, TcpStream)> {
 }
 
 /// Recovers the server from the disk and lets it run.
-async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
+async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Sockets>) {
     let config = Config::at(ADDRESS, "".into());
     let limits = &config.limits;
     let journal = Journal::Memory(disk.journal().expect("nobody else writes"));
-    let seats = Seats::within(limits);
+    let sockets = Sockets::within(limits);
     let rings = RingLimits { each: limits.replay_ring, all: limits.replay_items };
     let metrics = Arc::new(Metrics::default());
     let (market_feed, market_batches) = market_data::feed();
@@ -135,22 +135,22 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Seats>) {
     let (directory, market) = (Arc::new(Directory::new(state)), market_data::Snapshot::of(state, &[]));
     let feeds =
         Feeds { market_data: market_feed, history: history_feed, fan_out: fan_out_feed, metrics: Arc::clone(&metrics) };
-    let desk = Desk::new(Arc::clone(&directory), Arc::clone(&seats), state.seq, &[], rings, feeds, || NOW);
-    let (sequencer, handle) = recovered.open(|| NOW, limits.submit_queue, config.rates.clone(), desk);
+    let releaser = Releaser::new(Arc::clone(&directory), Arc::clone(&sockets), state.seq, &[], rings, feeds, || NOW);
+    let (sequencer, handle) = recovered.open(|| NOW, limits.submit_queue, config.rates.clone(), releaser);
     tokio::spawn(sequencer.run(std::future::pending()));
     tokio::spawn(fan_out::run(Arc::clone(&directory), fanned_out));
     let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared, || NOW);
     let links = Links {
         directory,
         handle,
-        seats: Arc::clone(&seats),
+        sockets: Arc::clone(&sockets),
         market_data,
         history,
         metrics,
         stopping: watch::channel(false).1,
         dashboards: Handle::current(),
     };
-    (Gateway::new(&config, ADDRESS, world::master(), || NOW, links), seats)
+    (Gateway::new(&config, ADDRESS, world::master(), || NOW, links), sockets)
 }
 
 /// Tables that nobody fills, and the runtime that opened them.

@@ -107,7 +107,7 @@ impl Transfer for Deposit {
 
 /// What a transaction id stands for, for ever: the operator may repeat itself and may not contradict itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
+struct ReportedDeposit {
     id: DepositId,
     amount: Amount,
     address: DepositAddress,
@@ -122,7 +122,7 @@ pub struct Deposits {
     /// Every address of every pool, and who got it.
     owners: BTreeMap<(AssetId, DepositAddress), Option<AccountId>>,
     transfers: Transfers<Deposit>,
-    told: BTreeMap<(AssetId, String), Told>,
+    reported: BTreeMap<(AssetId, String), ReportedDeposit>,
 }
 
 impl Deposits {
@@ -147,8 +147,9 @@ impl Deposits {
     }
 
     fn changed(&mut self, new: &Deposit) {
-        let told = Told { id: new.id, amount: new.amount, address: new.address.clone(), status: new.status };
-        self.told.insert((new.asset, new.txid.clone()), told);
+        let reported =
+            ReportedDeposit { id: new.id, amount: new.amount, address: new.address.clone(), status: new.status };
+        self.reported.insert((new.asset, new.txid.clone()), reported);
         let own = self.own.get_mut(&(new.account, new.asset)).into_iter().flatten();
         own.filter(|own| own.address == new.address).for_each(|own| own.used = true);
         self.transfers.put(new);
@@ -211,16 +212,16 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
     let asset = find_asset(state, asset)?.clone();
     let amount = amount(credit.amount, &asset)?;
     check_txid(txid)?;
-    let told = state.deposits.told.get(&(asset.id, txid.clone()));
-    if let Some(told) = told {
-        if told.amount != amount || told.address != *address {
+    let reported = state.deposits.reported.get(&(asset.id, txid.clone()));
+    if let Some(reported) = reported {
+        if reported.amount != amount || reported.address != *address {
             return Err(Reject::field(Code::ClientIdNotUnique, "txid", "it was announced with other terms"));
         }
-        let repeated = told.status == *status || *status == DepositStatus::Pending;
+        let repeated = reported.status == *status || *status == DepositStatus::Pending;
         if repeated {
-            return Ok(Reply::Deposit { id: told.id, txid: txid.clone(), status: told.status });
+            return Ok(Reply::Deposit { id: reported.id, txid: txid.clone(), status: reported.status });
         }
-        if told.status != DepositStatus::Pending {
+        if reported.status != DepositStatus::Pending {
             return Err(Reject::field(Code::AlreadyFinished, "txid", "the other result was given before"));
         }
     }
@@ -230,7 +231,7 @@ pub fn credit(t: &mut Transition<'_>, credit: &Credit) -> Result<Reply, Reject> 
     if *status == DepositStatus::Success && !state.ledger.has_room(asset.id, amount) {
         return Err(Reject::field(Code::InvalidFundingAmount, "amount", "out of range"));
     }
-    let pending = told.and_then(|told| state.deposits.transfers.get(told.id.0)).cloned();
+    let pending = reported.and_then(|reported| state.deposits.transfers.get(reported.id.0)).cloned();
     let deposit = match pending {
         Some(pending) => Deposit { status: *status, ..pending },
         None => {

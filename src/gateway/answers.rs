@@ -74,7 +74,7 @@ impl Session {
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch),
                 Part::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
-                Part::Tell(told) => self.status(Some(told)),
+                Part::Status(told) => self.status(Some(told)),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) | Part::Frame(..) => {}
             }
@@ -85,7 +85,7 @@ impl Session {
 
     /// Notes that a call is answered, or was not taken.
     pub(super) fn landed(&mut self, call: &Call) {
-        self.outlet.landed(1);
+        self.queue.landed(1);
         self.long = self.long.saturating_sub(usize::from(call.then.may_be_long()));
     }
 
@@ -125,20 +125,23 @@ impl Session {
         reference: &Reference,
         dates: Period,
     ) {
-        let Some(following) = self.channels.get_mut(&channel).filter(|following| following.started) else { return };
+        let Some(subscription) = self.subscriptions.get_mut(&channel).filter(|subscription| subscription.started)
+        else {
+            return;
+        };
         // Other keys cause items too, and so does whoever an order trades with: their counters are their own.
         let own = item.stamped.by == self.principal.actor;
-        let counts = own && following.options.ratecounter && channel == Operation::Executions;
+        let counts = own && subscription.options.ratecounter && channel == Operation::Executions;
         let route = &item.route;
         if !narrowing::within(dates, item) {
             // `balances` stays open at the end of the dates, and a later end would let it go on behind a gap.
-            following.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
+            subscription.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
             return;
         }
-        if !narrowing::admits(&following.options, item, reference) {
+        if !narrowing::admits(&subscription.options, item, reference) {
             return;
         }
-        if let Some(held) = following.held.as_mut().filter(|held| held.holds(item)) {
+        if let Some(held) = subscription.held.as_mut().filter(|held| held.holds(item)) {
             // No more than is at hand for those who come back and resume.
             if !held.keep(item, self.gateway.limits.replay_ring) {
                 self.ending = Some(NO_FILLS);
@@ -174,10 +177,10 @@ impl Session {
     }
 
     pub(super) fn frame(&mut self, channel: Operation, snapshot: bool, data: &str) {
-        let Some(following) = self.channels.get_mut(&channel) else { return };
-        following.sequence += 1;
+        let Some(subscription) = self.subscriptions.get_mut(&channel) else { return };
+        subscription.sequence += 1;
         let numbered = matches!(channel, Operation::Executions | Operation::Balances);
-        let sequence = numbered.then_some(following.sequence);
+        let sequence = numbered.then_some(subscription.sequence);
         self.push(|text| outbound::frame(text, channel.name(), snapshot, data, sequence));
     }
 
@@ -242,7 +245,7 @@ impl Session {
             }
             (_, View::Exports(all)) => self.exports(&mut json, call.operation, &all, now),
             (_, View::ServiceUsers(all)) => {
-                let open = |id| self.gateway.seats.held(&Holder::Key(KeyRef::ServiceUser(id)));
+                let open = |id| self.gateway.sockets.held(&Holder::Key(KeyRef::ServiceUser(id)));
                 results::service_users(&mut json, &all, open);
             }
             (_, view) => results::view(&mut json, &reference, call.operation, &view),
@@ -308,7 +311,9 @@ impl Session {
             Ok(started) => *started,
             Err(reject) => return self.refused(&call, &reject, now),
         };
-        let Some(following) = self.channels.get(&channel).filter(|following| following.number == follow.number) else {
+        let Some(subscription) =
+            self.subscriptions.get(&channel).filter(|subscription| subscription.number == follow.number)
+        else {
             return self.ended_early(&call, follow, now);
         };
         if follow.acknowledged && !self.sees_past(channel) {
@@ -316,7 +321,7 @@ impl Session {
             self.ending = Some(BROKEN_OFF);
             return;
         }
-        let options = following.options.clone();
+        let options = subscription.options.clone();
         let fills = fills.filter(|_| options.snap_trades == Some(true));
         if follow.too_old {
             warnings.push(TOO_OLD);
@@ -350,7 +355,7 @@ impl Session {
             First::Past(_) | First::TooOld => {}
         }
         if fan_out::takes(channel) && narrowing::takes_all(&options) {
-            self.outlet.passes(Some(follow.number));
+            self.queue.passes(Some(follow.number));
         }
         if let Some(grant) = fills {
             self.show_fills(follow.number, grant);
@@ -361,9 +366,9 @@ impl Session {
     pub(super) fn acknowledge_stream(&mut self, call: &Call, warnings: Vec<&'static str>, fills: bool, now: Moment) {
         let channel = call.operation;
         let maxratecount = self.maxratecount().filter(|_| channel == Operation::Executions);
-        let Some(following) = self.channels.get_mut(&channel) else { return };
-        following.started = true;
-        let result = Subscribed { maxratecount, ..acknowledgement(channel, &following.options, warnings, fills) };
+        let Some(subscription) = self.subscriptions.get_mut(&channel) else { return };
+        subscription.started = true;
+        let result = Subscribed { maxratecount, ..acknowledgement(channel, &subscription.options, warnings, fills) };
         self.acknowledge(call.envelope(now), &result);
     }
 }
@@ -371,7 +376,7 @@ impl Session {
 /// What the acknowledgement of a private channel says; clients send it back as params after a reconnect.
 fn acknowledgement(
     channel: Operation,
-    options: &super::inbound::Subscription,
+    options: &super::inbound::SubscribeOptions,
     mut warnings: Vec<&'static str>,
     fills: bool,
 ) -> Subscribed {

@@ -15,10 +15,10 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 impl Session {
     /// Looks at all of it; the end that is due.
     pub(super) fn beat(&mut self) -> Option<End> {
-        let follows = self.follows_status || !self.channels.is_empty() || !self.topics.is_empty();
+        let follows = self.follows_status || !self.subscriptions.is_empty() || !self.topics.is_empty();
         let idle = self.last_message.elapsed();
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
-            match self.outlet.in_flight() {
+            match self.queue.in_flight() {
                 0 => return Some(End::Close(1012, "planned restart")),
                 // The sequencer answers all that it took, unless it died.
                 _ if !self.gateway.handle.is_open() => return Some(End::Close(1011, "the outcome is not known")),
@@ -31,7 +31,7 @@ impl Session {
         if goes_on && !self.topics.is_empty() && !self.gateway.market_data.is_running() {
             return Some(End::Close(1013, "market data has stopped"));
         }
-        if idle >= IDLE && !follows && self.outlet.in_flight() == 0 {
+        if idle >= IDLE && !follows && self.queue.in_flight() == 0 {
             return Some(End::Close(1000, "idle"));
         }
         if !self.is_there() {

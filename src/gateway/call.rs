@@ -1,6 +1,6 @@
 //! What a session must remember of a request until its answer is released.
 
-use super::inbound::{Page, Subscription};
+use super::inbound::{Page, SubscribeOptions};
 use super::outbound::Envelope;
 use crate::access::operation::Operation;
 use crate::domain::text::ClientOrderId;
@@ -54,7 +54,7 @@ pub enum Continuation {
     /// A stream begins, or goes on behind what history told of it.
     Subscribe(Follow),
     /// `level3` begins: market data is asked next.
-    Level3(Box<Subscription>),
+    Level3(Box<SubscribeOptions>),
     /// History or the audit log is asked next.
     History(Box<Page>),
     /// History is asked for those that are not open.

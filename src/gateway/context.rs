@@ -14,12 +14,12 @@ use super::directory::Directory;
 use super::exports::Exports;
 use super::listener::stopped;
 use super::metrics::Metrics;
-use super::outlet::Seats;
 use super::passwords::Hashing;
 use super::presence::Presence;
 use super::refusal::Refusal;
 use super::release::{Ticket, Waiting};
 use super::secrets::MasterKey;
+use super::send_queue::Sockets;
 use super::throttle::Throttle;
 use super::token::Tokens;
 use crate::access::principal::{Actor, Principal};
@@ -47,7 +47,7 @@ pub struct Links {
     /// The way into the sequencer.
     pub handle: Handle<Ticket>,
     /// Numbers for sockets.
-    pub seats: Arc<Seats>,
+    pub sockets: Arc<Sockets>,
     /// Public market data.
     pub market_data: MarketData,
     /// Orders, trades and ledger entries of the past.
@@ -64,7 +64,7 @@ pub struct Links {
 pub struct Gateway {
     pub(super) directory: Arc<Directory>,
     pub(super) handle: Handle<Ticket>,
-    pub(super) seats: Arc<Seats>,
+    pub(super) sockets: Arc<Sockets>,
     pub(super) market_data: MarketData,
     pub(super) history: History,
     pub(super) metrics: Arc<Metrics>,
@@ -136,7 +136,7 @@ impl Gateway {
         clock: fn() -> Moment,
         links: Links,
     ) -> Arc<Gateway> {
-        let Links { directory, handle, seats, market_data, history, metrics, stopping, dashboards } = links;
+        let Links { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
         // When each Member's session was last used: as far as is known, now.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
@@ -144,7 +144,7 @@ impl Gateway {
         Arc::new(Gateway {
             directory,
             handle,
-            seats,
+            sockets,
             tokens: Tokens::new(&master),
             master,
             market_data,

@@ -7,12 +7,12 @@ use futures::future::BoxFuture;
 use super::call::{Call, Continuation, Follow};
 use super::credentials::ApiCredentials;
 use super::fan_out;
-use super::inbound::{self, Body, Request, Subscription, WireError, set_step};
+use super::inbound::{self, Body, Request, SubscribeOptions, WireError, set_step};
 use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::release::Ticket;
 use super::replay::BROKEN_OFF;
-use super::session::{Following, Session};
+use super::session::{Session, Subscription};
 use super::token::TokenError;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
@@ -222,7 +222,7 @@ impl Session {
             _ => self.principal,
         };
         self.long += usize::from(call.then.may_be_long());
-        self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.outlet), call) });
+        self.submissions.push(Submission { by, work, ticket: Ticket::Call(Arc::clone(&self.queue), call) });
     }
 
     /// Submits what was added since the last time, and refuses what the queue has no room for.
@@ -234,7 +234,7 @@ impl Session {
         // The next read brings about as many.
         let submissions = std::mem::replace(&mut self.submissions, Vec::with_capacity(count));
         // Before the answers, which may come at once.
-        self.outlet.submitted(count);
+        self.queue.submitted(count);
         match self.gateway.handle.submit(submissions) {
             Ok(()) => {}
             Err(Unavailable(back)) => {
@@ -261,8 +261,8 @@ impl Session {
             if !self.follows(call.operation, follow.number) {
                 return self.ended_early(call, follow, now);
             }
-            self.channels.remove(&call.operation);
-            self.outlet.unsubscribed(call.operation, follow.number);
+            self.subscriptions.remove(&call.operation);
+            self.queue.unsubscribed(call.operation, follow.number);
             if follow.acknowledged {
                 self.ending = Some(BROKEN_OFF);
                 return;
@@ -280,7 +280,7 @@ impl Session {
         }
     }
 
-    async fn subscribe(&mut self, operation: Operation, channel: Subscription, req_id: Option<i64>, now: Moment) {
+    async fn subscribe(&mut self, operation: Operation, channel: SubscribeOptions, req_id: Option<i64>, now: Moment) {
         let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
             Operation::Status => {
@@ -299,7 +299,7 @@ impl Session {
                 self.judging = true;
             }
             _ => {
-                if self.channels.contains_key(&operation) {
+                if self.subscriptions.contains_key(&operation) {
                     return self.reply(envelope, Err("Already subscribed"));
                 }
                 let reference = self.gateway.directory.reference();
@@ -308,17 +308,17 @@ impl Session {
                 if let Some(unknown) = assets.find_map(|code| reference.find_asset(code).err()) {
                     return self.reply(envelope, Err(&unknown.text()));
                 }
-                self.subscriptions += 1;
-                let (number, from_offset) = (self.subscriptions, channel.from_offset);
+                self.last_subscription += 1;
+                let (number, from_offset) = (self.last_subscription, channel.from_offset);
                 let options = Box::new(channel);
-                self.channels.insert(operation, Following { number, options, ..Following::default() });
+                self.subscriptions.insert(operation, Subscription { number, options, ..Subscription::default() });
                 let call = Call { operation, req_id, time_in: now, then: Continuation::Reply };
                 self.follow(call, Follow { number, from_offset, too_old: false, acknowledged: false });
             }
         }
     }
 
-    fn unsubscribe(&mut self, operation: Operation, channel: &Subscription, envelope: Envelope<'_>) {
+    fn unsubscribe(&mut self, operation: Operation, channel: &SubscribeOptions, envelope: Envelope<'_>) {
         match operation {
             Operation::Instrument
             | Operation::Ticker
@@ -328,13 +328,13 @@ impl Session {
             | Operation::Ohlc => return self.leave_market(operation, channel, envelope),
             Operation::Status => self.follows_status = false,
             _ => {
-                let Some(following) = self.channels.remove(&operation) else {
+                let Some(subscription) = self.subscriptions.remove(&operation) else {
                     return self.reply(envelope, Err(NOT_SUBSCRIBED));
                 };
                 if fan_out::takes(operation) {
-                    self.outlet.passes(None);
+                    self.queue.passes(None);
                 }
-                self.outlet.unsubscribed(operation, following.number);
+                self.queue.unsubscribed(operation, subscription.number);
             }
         }
         self.acknowledge(envelope, &Subscribed { channel: operation.name(), ..Subscribed::default() });

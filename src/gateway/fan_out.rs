@@ -59,7 +59,7 @@ impl Feed {
     /// Hands an item over. If that many wait already, all who follow are closed and may resume: a stream has no hole.
     pub fn tell(&self, told: News) {
         if let Err(refused) = self.waiting.try_send(told) {
-            refused.into_inner().to.iter().for_each(|subscriber| subscriber.outlet.missed_some());
+            refused.into_inner().to.iter().for_each(|subscriber| subscriber.queue.missed_some());
         }
     }
 }
@@ -113,7 +113,7 @@ async fn tell_all(directory: &Directory, to: &[Subscriber], batch: &Arc<Batch>) 
     let reference = directory.reference();
     let mut seen: BTreeMap<MemberId, Arc<Batch>> = BTreeMap::new();
     for group in to.chunks(YIELD_AFTER) {
-        group.iter().for_each(|subscriber| subscriber.outlet.prefetch());
+        group.iter().for_each(|subscriber| subscriber.queue.prefetch());
         for subscriber in group {
             let sees =
                 |item: &Item| subscriber.member.is_none_or(|member| rights::sees(directory, member, &item.stamped));
@@ -141,22 +141,22 @@ fn send(subscriber: &Subscriber, batch: &Arc<Batch>, reference: &Reference) {
     // Items up to here were in what the subscription began with.
     let batch = &part_of(batch, |item| item.stamped.seq > subscriber.since);
     let Some(channel) = batch.items.first().map(|item| item.route.channel) else { return };
-    let (outlet, number) = (&subscriber.outlet, subscriber.number);
-    if !outlet.pass(batch.frame(reference), || outlet.is_passing(number)) {
+    let (queue, number) = (&subscriber.queue, subscriber.number);
+    if !queue.pass(batch.frame(reference), || queue.is_passing(number)) {
         // A socket that is too slow is told to close by this very call.
-        outlet.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
+        queue.send(vec![Part::Batch(channel, number, Arc::clone(batch))]);
     }
 }
 
 impl Session {
     /// Renders a batch of a subscription, unless that has ended.
     pub(super) fn batch(&mut self, (channel, number): (Operation, u64), batch: &Batch) {
-        let Some(following) = self.channels.get(&channel) else { return };
-        if following.number != number || !following.started {
+        let Some(subscription) = self.subscriptions.get(&channel) else { return };
+        if subscription.number != number || !subscription.started {
             return;
         }
         let reference = &self.gateway.directory.reference();
-        if narrowing::takes_all(&following.options) {
+        if narrowing::takes_all(&subscription.options) {
             return self.out.bytes.extend_from_slice(batch.frame(reference));
         }
         let (dates, mut group) = (self.query_dates(), None::<Group>);
@@ -173,7 +173,7 @@ mod tests {
 
     use futures::FutureExt as _;
 
-    use super::super::outlet::{Occupied, Seats};
+    use super::super::send_queue::{SocketGuard, Sockets};
     use super::*;
     use crate::access::principal::Actor;
     use crate::domain::ids::{AccountId, AssetId, Seq};
@@ -199,12 +199,12 @@ mod tests {
         Item::shared(Arc::new(stamped), route)
     }
 
-    fn seat(seats: &Arc<Seats>) -> (Occupied, mpsc::Receiver<Vec<Part>>) {
-        seats.take(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    fn socket(sockets: &Arc<Sockets>) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
+        sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
-    fn follower(seat: &Occupied, since: u64) -> Subscriber {
-        Subscriber { outlet: Arc::clone(&seat.0), number: 1, since: Seq(since), member: None }
+    fn follower(socket: &SocketGuard, since: u64) -> Subscriber {
+        Subscriber { queue: Arc::clone(&socket.queue), number: 1, since: Seq(since), member: None }
     }
 
     fn batch_of(parts: &mut mpsc::Receiver<Vec<Part>>) -> Arc<Batch> {
@@ -217,11 +217,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_item_is_serialised_once_and_framed_once_however_many_follow() {
-        let (seats, directory) = (Seats::new(64, 64), directory());
-        let mut places: Vec<_> = (0..100).map(|_| seat(&seats)).collect();
-        let (late, mut late_parts) = seat(&seats);
-        let (current, mut current_parts) = seat(&seats);
-        let mut to: Vec<Subscriber> = places.iter().map(|(seat, _)| follower(seat, 0)).collect();
+        let (sockets, directory) = (Sockets::new(64, 64), directory());
+        let mut places: Vec<_> = (0..100).map(|_| socket(&sockets)).collect();
+        let (late, mut late_parts) = socket(&sockets);
+        let (current, mut current_parts) = socket(&sockets);
+        let mut to: Vec<Subscriber> = places.iter().map(|(socket, _)| follower(socket, 0)).collect();
         to.extend([follower(&late, 5), follower(&current, 6)]);
         let batch = Arc::new(Batch::new(vec![item(5), item(6)]));
         let text = |item: &Item| item.text(&directory.reference()).unwrap().as_ptr();
@@ -242,9 +242,9 @@ mod tests {
 
     #[tokio::test]
     async fn items_that_wait_together_go_out_together_and_in_order() {
-        let (seats, directory) = (Seats::new(64, 64), Arc::new(directory()));
-        let (seat, mut parts) = seat(&seats);
-        let to = Arc::new(vec![follower(&seat, 0)]);
+        let (sockets, directory) = (Sockets::new(64, 64), Arc::new(directory()));
+        let (socket, mut parts) = socket(&sockets);
+        let to = Arc::new(vec![follower(&socket, 0)]);
         let (feed, incoming) = feed();
         (1..=100).for_each(|seq| feed.tell(News { item: item(seq), to: Arc::clone(&to) }));
         drop(feed);
@@ -257,16 +257,16 @@ mod tests {
 
     #[tokio::test]
     async fn who_follows_what_cannot_be_handed_over_is_closed_rather_than_left_with_a_hole() {
-        let seats = Seats::new(64, 64);
-        let (seat, _parts) = seat(&seats);
-        let to = Arc::new(vec![follower(&seat, 0)]);
+        let sockets = Sockets::new(64, 64);
+        let (socket, _parts) = socket(&sockets);
+        let to = Arc::new(vec![follower(&socket, 0)]);
         let (feed, _incoming) = feed();
         let item = item(1);
         for _ in 0..WAITING_MAX {
             feed.tell(News { item: item.clone(), to: Arc::clone(&to) });
         }
-        assert!(seat.0.too_slow().now_or_never().is_none());
+        assert!(socket.queue.too_slow().now_or_never().is_none());
         feed.tell(News { item, to });
-        assert!(seat.0.too_slow().now_or_never().is_some());
+        assert!(socket.queue.too_slow().now_or_never().is_some());
     }
 }

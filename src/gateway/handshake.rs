@@ -14,11 +14,11 @@ use tokio::runtime::Handle;
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
-use super::outlet::Outlet;
 use super::passwords::bearer_hash;
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::{Ticket, Waiting};
+use super::send_queue::SendQueue;
 use super::session::{self, Opened};
 use super::sign_in::{check_origin, cookie};
 use super::upgrade::Upgrade;
@@ -67,28 +67,28 @@ pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) 
         return Err(Refusal::unavailable());
     }
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
-    let (seat, parts) = gateway.seats.take(peer);
-    let (principal, cookie) = authenticate(gateway, headers, &seat.0).await?;
-    Ok(Opened { seat, admitted, parts, principal, cookie, origin: origin(headers).map(str::to_owned) })
+    let (guard, parts) = gateway.sockets.take(peer);
+    let (principal, cookie) = authenticate(gateway, headers, &guard.queue).await?;
+    Ok(Opened { guard, admitted, parts, principal, cookie, origin: origin(headers).map(str::to_owned) })
 }
 
 /// Whose the socket is, and the hash of its cookie if that says so.
 async fn authenticate(
     gateway: &Gateway,
     headers: &HeaderMap,
-    outlet: &Arc<Outlet>,
+    queue: &Arc<SendQueue>,
 ) -> Result<(Principal, Option<[u8; 32]>), Refusal> {
-    let bare = Principal::public(outlet.peer);
+    let bare = Principal::public(queue.peer);
     if let Some(signature) = Signature::of(headers)? {
-        let ticket = |answer| Ticket::Open(Arc::clone(outlet), None, answer);
-        let (key, credential) = open_signed(gateway, &signature, outlet.peer, ticket).await?;
+        let ticket = |answer| Ticket::Open(Arc::clone(queue), None, answer);
+        let (key, credential) = open_signed(gateway, &signature, queue.peer, ticket).await?;
         return Ok((Principal { actor: key.actor(), credential, ..bare }, None));
     }
     let Some(token) = cookie(headers) else { return Ok((bare, None)) };
     check_origin(gateway, headers)?;
     let hash = bearer_hash(token);
     let query = Work::Query(Query::BindMember(hash));
-    let ticket = |answer| Ticket::Open(Arc::clone(outlet), Some(hash), answer);
+    let ticket = |answer| Ticket::Open(Arc::clone(queue), Some(hash), answer);
     let opened = gateway.ask_with(bare, query, ticket).await;
     let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     if let Answer::View(View::Bound(session)) = answer
@@ -153,7 +153,7 @@ pub(super) async fn open_signed(
     // Digits alone: a sign in front would be read as well.
     let digits = Some(signed.nonce).filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_digit()));
     let nonce = digits.and_then(|nonce| nonce.parse().ok()).ok_or_else(no_number)?;
-    if let Some(wait) = gateway.seats.admissions.wait_s(&key, now) {
+    if let Some(wait) = gateway.sockets.admissions.wait_s(&key, now) {
         return Err(Refusal::throttled(wait));
     }
     let work = Work::Command(Command::OpenSession { key, nonce });

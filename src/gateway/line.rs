@@ -32,7 +32,7 @@ pub struct Line {
     turn: AtomicU8,
     rest: Mutex<Vec<u8>>,
     /// Something of the session's own, or of tungstenite's, is half written.
-    behind: AtomicBool,
+    half_written: AtomicBool,
     /// A frame was passed since the session last looked.
     passed: AtomicBool,
 }
@@ -55,7 +55,7 @@ impl Line {
             half,
             turn: AtomicU8::new(SESSION),
             rest: Mutex::default(),
-            behind: AtomicBool::new(false),
+            half_written: AtomicBool::new(false),
             passed: AtomicBool::new(false),
         }
     }
@@ -104,7 +104,7 @@ impl Line {
             }
             let polled = next.as_mut().poll(context);
             // While something is half written, only the session may write.
-            if polled.is_pending() && !self.behind.load(Ordering::Relaxed) {
+            if polled.is_pending() && !self.half_written.load(Ordering::Relaxed) {
                 self.turn.store(REST, Ordering::Release);
             }
             polled.map(Ok)
@@ -154,7 +154,7 @@ impl Line {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(written) => {
-                    self.behind.store(written < length, Ordering::Relaxed);
+                    self.half_written.store(written < length, Ordering::Relaxed);
                     return Poll::Ready(Ok(written));
                 }
             }
@@ -172,8 +172,8 @@ mod tests {
     use futures::poll;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::super::outlet::Seats;
     use super::super::part::Part;
+    use super::super::send_queue::Sockets;
     use super::super::socket::Socket;
     use super::*;
 
@@ -233,28 +233,28 @@ mod tests {
     async fn replies_are_passed_to_a_session_at_rest_which_is_woken_only_if_it_may_wait_for_them() {
         let (socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
-        let (seat, mut parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let outlet = &seat.0;
-        outlet.opened(&line);
-        assert_eq!(outlet.in_flight_max(), 16);
-        outlet.submitted(18);
+        let (guard, mut parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let queue = &guard.queue;
+        queue.opened(&line);
+        assert_eq!(queue.in_flight_max(), 16);
+        queue.submitted(18);
         let replies = || Some(b"replies".as_slice());
-        assert!(!outlet.pass_replies(2, replies), "the session is at work");
+        assert!(!queue.pass_replies(2, replies), "the session is at work");
         let mut waiting = Box::pin(line.rest(pending::<()>()));
         assert!(poll!(&mut waiting).is_pending());
-        assert!(!outlet.pass_replies(2, || None), "they are not all to orders");
-        assert_eq!(outlet.in_flight(), 18);
-        assert!(outlet.pass_replies(3, replies));
+        assert!(!queue.pass_replies(2, || None), "they are not all to orders");
+        assert_eq!(queue.in_flight(), 18);
+        assert!(queue.pass_replies(3, replies));
         assert!(parts.try_recv().unwrap().is_empty(), "it may wait to read on");
-        assert!(outlet.pass_replies(3, replies));
+        assert!(queue.pass_replies(3, replies));
         assert!(parts.try_recv().is_err(), "it was reading all along");
-        outlet.stop();
-        assert!(outlet.pass_replies(12, replies));
+        queue.stop();
+        assert!(queue.pass_replies(12, replies));
         assert!(parts.try_recv().unwrap().is_empty(), "it may wait to end");
-        assert_eq!(outlet.in_flight(), 0);
-        outlet.submitted(1);
-        outlet.send(part(&Bytes::from_static(b"before")));
-        assert!(!outlet.pass_replies(1, replies), "something waits before them");
+        assert_eq!(queue.in_flight(), 0);
+        queue.submitted(1);
+        queue.send(part(&Bytes::from_static(b"before")));
+        assert!(!queue.pass_replies(1, replies), "something waits before them");
         let mut read = [0; 21];
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, *b"repliesrepliesreplies");
@@ -266,20 +266,20 @@ mod tests {
         const FRAMES: u32 = 20_000;
         let (mut socket, mut client) = Socket::pair().await;
         let line = Arc::clone(socket.line().unwrap());
-        let seats = Seats::new(usize::MAX >> 1, 1);
-        let (seat, mut parts) = seats.take(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let outlet = Arc::clone(&seat.0);
-        outlet.opened(&line);
+        let sockets = Sockets::new(usize::MAX >> 1, 1);
+        let (guard, mut parts) = sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let queue = Arc::clone(&guard.queue);
+        queue.opened(&line);
         let session = tokio::spawn(async move {
             loop {
                 match line.rest(parts.recv()).await {
                     Ok(Some(delivery)) => {
-                        let weight = seat.0.weight(&delivery);
+                        let weight = guard.queue.weight(&delivery);
                         for part in delivery {
                             let Part::Frame(_, frame) = part else { panic!("a frame") };
                             socket.write_all(&frame).await.unwrap();
                         }
-                        seat.0.written(weight);
+                        guard.queue.written(weight);
                     }
                     Ok(None) => return,
                     Err(rest) => socket.write_all(&rest).await.unwrap(),
@@ -294,13 +294,13 @@ mod tests {
                 frame.resize(8 + (number as usize * 7_919) % 3_000, number as u8);
                 let length = (frame.len() as u32).to_be_bytes();
                 frame[4..8].copy_from_slice(&length);
-                while !outlet.has_room() {
+                while !queue.has_room() {
                     tokio::task::yield_now().await;
                 }
                 let frame = Bytes::from(frame);
                 passed += u32::from(
-                    outlet.pass(&frame, || true) || {
-                        outlet.send(part(&frame));
+                    queue.pass(&frame, || true) || {
+                        queue.send(part(&frame));
                         false
                     },
                 );

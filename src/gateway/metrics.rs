@@ -295,7 +295,7 @@ impl Scrape {
     fn followers(&self, page: &mut Page, files: &BTreeMap<String, u64>) {
         let Metrics { head, market_data_waiting, history_waiting, .. } = &*self.gateway.metrics;
         let waiting = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        let bytes = self.gateway.seats.bytes_waiting();
+        let bytes = self.gateway.sockets.bytes_waiting();
         page.one("countersign_send_queue_bytes", "gauge", "Bytes that wait to be written, on all sockets.", bytes);
         let submitted = self.gateway.handle.waiting();
         page.one("countersign_submit_queue", "gauge", "Submissions that wait for the engine.", submitted);

@@ -21,7 +21,6 @@ pub mod listener;
 pub mod metrics;
 mod narrowing;
 pub mod outbound;
-pub mod outlet;
 mod part;
 pub mod passwords;
 mod past;
@@ -35,6 +34,7 @@ mod replay;
 mod rights;
 pub mod ring;
 pub mod secrets;
+pub mod send_queue;
 #[cfg(test)]
 mod served;
 mod session;

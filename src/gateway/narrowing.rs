@@ -1,6 +1,6 @@
 //! What a subscription's own filters and the key's query dates leave out of a channel (rule 10).
 
-use super::inbound::Subscription;
+use super::inbound::SubscribeOptions;
 use super::ring::Item;
 use crate::access::operation::Operation;
 use crate::domain::time::Period;
@@ -12,7 +12,7 @@ use crate::engine::reference::Reference;
 use crate::engine::transfers::Transfer;
 
 /// Whether a subscription wants an item.
-pub(super) fn admits(options: &Subscription, item: &Item, reference: &Reference) -> bool {
+pub(super) fn admits(options: &SubscribeOptions, item: &Item, reference: &Reference) -> bool {
     let route = &item.route;
     if options.order_status == Some(false) && route.is_step {
         return false;
@@ -39,7 +39,7 @@ pub(super) fn admits(options: &Subscription, item: &Item, reference: &Reference)
 }
 
 /// Whether a subscription to `approvals` wants every item that its Member may see.
-pub(super) fn takes_all(options: &Subscription) -> bool {
+pub(super) fn takes_all(options: &SubscribeOptions) -> bool {
     options.workflow.is_none()
 }
 
@@ -69,7 +69,7 @@ pub(super) fn live(dates: Period, item: &Item) -> Period {
 
 /// A snapshot less what the subscription does not want and the key may not see. Present state stays: only
 /// ended deposits and withdrawals have a time that the dates bound.
-pub(super) fn narrowed(view: View, options: &Subscription, reference: &Reference, dates: Period) -> View {
+pub(super) fn narrowed(view: View, options: &SubscribeOptions, reference: &Reference, dates: Period) -> View {
     let wanted = |asset| {
         let code = reference.asset(asset).code;
         options.assets.as_ref().is_none_or(|list| list.iter().any(|of| **of == *code))

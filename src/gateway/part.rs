@@ -28,15 +28,15 @@ pub enum Part {
     Batch(Operation, u64, Arc<Batch>),
     /// A frame of market data, header included, shared with others; for a subscription, while that goes on.
     Frame(Weak<()>, Bytes),
-    /// Something to tell on `status`.
-    Tell(Told),
+    /// A message on `status`.
+    Status(StatusChange),
     /// Close with this code and reason once everything before is written.
     Close(u16, &'static str),
 }
 
-/// What is told beside the streams, on `status`.
+/// What `status` announces, beside the streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum StatusChange {
     /// A freeze of the Organization began, with its scope, or ended: `none`.
     Freeze(&'static str),
     /// The Member's permissions or KYC status changed: what was seen before may be too much or too little.

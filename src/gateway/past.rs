@@ -83,8 +83,8 @@ impl Session {
     /// Asks history for the last fills; until they are told, what comes behind them waits.
     pub(super) fn show_fills(&mut self, number: u64, grant: HistoryGrant) {
         let (history, reference) = (self.gateway.history.clone(), self.gateway.directory.reference());
-        if let Some(following) = self.channels.get_mut(&Operation::Executions) {
-            following.held = Some(Box::new(Held { reached: grant.reached, items: Vec::new() }));
+        if let Some(subscription) = self.subscriptions.get_mut(&Operation::Executions) {
+            subscription.held = Some(Box::new(Held { reached: grant.reached, items: Vec::new() }));
         }
         self.history.spawn(async move {
             let fills = history.last_fills(&grant, FILLS_MAX).await;
@@ -101,10 +101,10 @@ impl Session {
         socket: &mut WebSocket,
     ) -> Option<End> {
         let channel = Operation::Executions;
-        let following = self.channels.get_mut(&channel).filter(|following| following.number == number)?;
+        let subscription = self.subscriptions.get_mut(&channel).filter(|subscription| subscription.number == number)?;
         // The acknowledgement has promised them.
         let Ok(data) = told else { return Some(NO_FILLS) };
-        let held = following.held.take();
+        let held = subscription.held.take();
         self.frame(channel, true, &data);
         let (reference, dates) = (self.gateway.directory.reference(), self.query_dates());
         for some in held.iter().flat_map(|held| held.items.chunks(AT_ONCE_MAX)) {

@@ -12,10 +12,10 @@ use super::fan_out::{self, News};
 use super::frame::Frames;
 use super::metrics::Metrics;
 use super::outbound::orders;
-use super::outlet::{Notice, Outlet, Seats};
-use super::part::{Part, Started, Told};
+use super::part::{Part, Started, StatusChange};
 use super::rights::{self, Credential, Holder};
-use super::subscriptions::{Follower, RingLimits, Subscriptions};
+use super::send_queue::{Notice, SendQueue, Sockets};
+use super::subscriptions::{RingLimits, Subscriber, Subscriptions};
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::domain::time::Moment;
@@ -36,9 +36,9 @@ pub enum Ticket {
     /// A task that waits.
     Ask(Waiting),
     /// A handshake that waits: on success the socket belongs to the key or Member from this moment.
-    Open(Arc<Outlet>, Option<[u8; 32]>, Waiting),
+    Open(Arc<SendQueue>, Option<[u8; 32]>, Waiting),
     /// A call of a socket.
-    Call(Arc<Outlet>, Call),
+    Call(Arc<SendQueue>, Call),
 }
 
 /// A task that waits for an answer, and its turn: that ends with the answer, for the task may have left before.
@@ -67,10 +67,10 @@ const PASSED_MAX: usize = 64;
 /// Replies for one socket that a release writes by itself: beyond them they cost more than the session's waking.
 const PASSED_EACH: usize = 32;
 
-/// What the desk keeps of one socket.
+/// What the releaser keeps of one socket.
 #[derive(Debug, Default)]
-struct Seat {
-    outlet: Option<Arc<Outlet>>,
+struct Slot {
+    queue: Option<Arc<SendQueue>>,
     parts: Vec<Part>,
     /// How many parts the delivery before held: room for as many is made at once.
     usual: usize,
@@ -82,7 +82,7 @@ struct Seat {
     closing: bool,
 }
 
-impl Seat {
+impl Slot {
     /// Keeps a part for the next delivery, unless the socket closes; whether it is the first that waits.
     fn add(&mut self, part: Part) -> bool {
         if self.closing {
@@ -101,14 +101,14 @@ impl Seat {
     /// Writes the answers to the socket if its session is at rest and they are few and all to orders; `false` when they
     /// are to be sent.
     fn pass(&mut self, out: &mut Frames, now: Moment) -> bool {
-        let Seat { outlet: Some(outlet), parts, .. } = self else { return false };
+        let Slot { queue: Some(queue), parts, .. } = self else { return false };
         // Before anything is rendered, which the session would do again.
         let short =
             |part: &Part| matches!(part, Part::Answer(_, Ok(answer)) if orders::canceled(answer) <= PASSED_EACH);
         if parts.len() > PASSED_EACH || !parts.iter().all(short) {
             return false;
         }
-        let passed = outlet.pass_replies(parts.len(), || {
+        let passed = queue.pass_replies(parts.len(), || {
             out.bytes.clear();
             let rendered = parts
                 .iter()
@@ -137,10 +137,10 @@ pub struct Feeds {
 }
 
 /// The gateway's end of the sequencer.
-pub struct Desk {
+pub struct Releaser {
     directory: Arc<Directory>,
-    sockets: Arc<Seats>,
-    seats: Vec<Seat>,
+    sockets: Arc<Sockets>,
+    slots: Vec<Slot>,
     dirty: Vec<usize>,
     held: HashMap<Holder, Vec<usize>>,
     subscriptions: Subscriptions,
@@ -152,27 +152,27 @@ pub struct Desk {
     out: Frames,
 }
 
-impl Desk {
-    /// A desk whose streams resume over `recent`, the last events up to `seq`, and over as many items as `rings` hold.
+impl Releaser {
+    /// A releaser whose streams resume over `recent`, the last events up to `seq`, and over as many items as `rings` hold.
     pub fn new(
         directory: Arc<Directory>,
-        sockets: Arc<Seats>,
+        sockets: Arc<Sockets>,
         seq: Seq,
         recent: &[Arc<Stamped>],
         rings: RingLimits,
         feeds: Feeds,
         clock: fn() -> Moment,
-    ) -> Desk {
+    ) -> Releaser {
         let start = recent.first().map_or(seq, |first| Seq(first.seq.0 - 1));
         let mut subscriptions = Subscriptions::new(start, rings);
         feeds.metrics.reached(seq, recent.last().map_or(Moment(0), |last| last.at));
         for stamped in recent {
             subscriptions.tell(stamped, |_, _| {}, |_| {});
         }
-        Desk {
+        Releaser {
             directory,
             sockets,
-            seats: Vec::new(),
+            slots: Vec::new(),
             dirty: Vec::new(),
             held: HashMap::new(),
             subscriptions,
@@ -183,37 +183,37 @@ impl Desk {
         }
     }
 
-    fn seat(&mut self, outlet: &Arc<Outlet>) -> &mut Seat {
-        let at = outlet.seat;
-        if self.seats.len() <= at {
-            self.seats.resize_with(at + 1, Seat::default);
+    fn slot(&mut self, queue: &Arc<SendQueue>) -> &mut Slot {
+        let at = queue.slot;
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, Slot::default);
         }
-        let seat = &mut self.seats[at];
-        seat.outlet.get_or_insert_with(|| Arc::clone(outlet));
-        seat
+        let slot = &mut self.slots[at];
+        slot.queue.get_or_insert_with(|| Arc::clone(queue));
+        slot
     }
 
-    fn part(&mut self, outlet: &Arc<Outlet>, part: Part) {
-        if self.seat(outlet).add(part) {
-            self.dirty.push(outlet.seat);
+    fn part(&mut self, queue: &Arc<SendQueue>, part: Part) {
+        if self.slot(queue).add(part) {
+            self.dirty.push(queue.slot);
         }
     }
 
     fn heed(&mut self, notice: Notice) {
         match notice {
             Notice::Unsubscribed(at, channel, number) => {
-                let Some(seat) = self.seats.get_mut(at) else { return };
+                let Some(slot) = self.slots.get_mut(at) else { return };
                 let of = |open: &(Stream, u64)| open.0.1 == channel && open.1 == number;
-                if let Some(index) = seat.channels.iter().position(of) {
-                    let (stream, _) = seat.channels.swap_remove(index);
+                if let Some(index) = slot.channels.iter().position(of) {
+                    let (stream, _) = slot.channels.swap_remove(index);
                     self.subscriptions.leave(stream, at);
                 }
             }
             Notice::Gone(at) => {
-                let Some(seat) = self.seats.get_mut(at).map(std::mem::take) else { return };
-                seat.channels.into_iter().for_each(|(stream, _)| self.subscriptions.leave(stream, at));
+                let Some(slot) = self.slots.get_mut(at).map(std::mem::take) else { return };
+                slot.channels.into_iter().for_each(|(stream, _)| self.subscriptions.leave(stream, at));
                 if let Some((holder, held)) =
-                    seat.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
+                    slot.holder.and_then(|(holder, _)| Some((holder, self.held.get_mut(&holder)?)))
                 {
                     held.retain(|other| *other != at);
                     let _ = self.sockets.count(holder, held.len());
@@ -226,19 +226,19 @@ impl Desk {
     }
 
     /// From now on the socket is this key's or Member's.
-    fn bind(&mut self, outlet: &Arc<Outlet>, session: &Session, cookie: Option<[u8; 32]>) {
+    fn bind(&mut self, queue: &Arc<SendQueue>, session: &Session, cookie: Option<[u8; 32]>) {
         let (holder, version, admitted) = match *session {
             Session::Key(key, version, at) => (Holder::Key(key), version, at),
             Session::Member(id, at) => (Holder::Member(id), 0, at),
         };
         let credential = cookie.map_or(Credential::Key(version), Credential::Cookie);
-        let seat = self.seat(outlet);
-        if seat.holder.is_none() {
-            (seat.holder, seat.admitted) = (Some((holder, credential)), admitted);
+        let slot = self.slot(queue);
+        if slot.holder.is_none() {
+            (slot.holder, slot.admitted) = (Some((holder, credential)), admitted);
             let held = self.held.entry(holder).or_default();
-            held.push(outlet.seat);
+            held.push(queue.slot);
             if !self.sockets.count(holder, held.len()) {
-                self.part(outlet, Part::Close(rights::TOO_MANY, "too many connections of this key"));
+                self.part(queue, Part::Close(rights::TOO_MANY, "too many connections of this key"));
             }
         }
     }
@@ -253,32 +253,32 @@ impl Desk {
         }
         match ticket {
             Ticket::Ask(waiting) => waiting.tell(Some(outcome)),
-            Ticket::Open(outlet, ..) | Ticket::Call(outlet, _) if !outlet.sit() => {}
-            Ticket::Open(outlet, cookie, waiting) => {
+            Ticket::Open(queue, ..) | Ticket::Call(queue, _) if !queue.keep() => {}
+            Ticket::Open(queue, cookie, waiting) => {
                 if let Some(session) = session_of(&outcome) {
-                    self.bind(&outlet, session, cookie);
+                    self.bind(&queue, session, cookie);
                 }
                 waiting.tell(Some(outcome));
             }
-            Ticket::Call(outlet, call) => {
+            Ticket::Call(queue, call) => {
                 if let Some(session) = session_of(&outcome) {
-                    self.bind(&outlet, session, None);
+                    self.bind(&queue, session, None);
                 }
                 let part = match (&call.then, outcome) {
                     (Continuation::Subscribe(follow), Ok(Answer::View(view))) => {
-                        let started = self.subscribe(&outlet, call.operation, *follow, view);
+                        let started = self.subscribe(&queue, call.operation, *follow, view);
                         Part::Started(call, started.map(Box::new))
                     }
                     (_, outcome) => Part::Answer(call, outcome),
                 };
-                self.part(&outlet, part);
+                self.part(&queue, part);
             }
         }
     }
 
     fn subscribe(
         &mut self,
-        outlet: &Arc<Outlet>,
+        queue: &Arc<SendQueue>,
         channel: Operation,
         follow: Follow,
         view: View,
@@ -287,25 +287,25 @@ impl Desk {
             return Err(Reject::of(Code::InvalidArguments));
         };
         // What nobody holds, no lost right would close: here a token was refused, and one behind it is good.
-        let Some((holder, _)) = self.seat(outlet).holder else { return Err(Reject::of(Code::InvalidSession)) };
+        let Some((holder, _)) = self.slot(queue).holder else { return Err(Reject::of(Code::InvalidSession)) };
         let member = match holder {
             Holder::Member(member) => Some(member),
             Holder::Key(_) => None,
         };
         let stream = (snapshot.owner, channel);
-        let follower = Follower { outlet: Arc::clone(outlet), member, follow };
-        let started = self.subscriptions.follow(channel, follower, *snapshot)?;
-        let channels = &mut self.seat(outlet).channels;
+        let subscriber = Subscriber { queue: Arc::clone(queue), number: follow.number, since: snapshot.at, member };
+        let started = self.subscriptions.follow(channel, subscriber, follow.from_offset, *snapshot)?;
+        let channels = &mut self.slot(queue).channels;
         channels.retain(|(open, _)| *open != stream);
         channels.push((stream, follow.number));
         Ok(started)
     }
 
     fn tell(&mut self, stamped: &Arc<Stamped>) {
-        let Desk { subscriptions, seats, dirty, news, .. } = self;
-        let deliver = |outlet: &Arc<Outlet>, part| {
-            if seats[outlet.seat].add(part) {
-                dirty.push(outlet.seat);
+        let Releaser { subscriptions, slots, dirty, news, .. } = self;
+        let deliver = |queue: &Arc<SendQueue>, part| {
+            if slots[queue.slot].add(part) {
+                dirty.push(queue.slot);
             }
         };
         subscriptions.tell(stamped, deliver, |of| news.push(of));
@@ -319,16 +319,18 @@ impl Desk {
         let of = |organization| -> Vec<MemberId> {
             self.directory.members(|members| members.of(organization).map(|member| member.id).collect())
         };
-        let (members, told) = match event {
-            Event::Frozen(freeze) => (of(freeze.organization), Told::Freeze(freeze.scope.name())),
-            Event::Unfrozen { organization } => (of(*organization), Told::Freeze("none")),
-            Event::MemberChanged(member) if member.status == MemberStatus::Active => (vec![member.id], Told::Rights),
+        let (members, change) = match event {
+            Event::Frozen(freeze) => (of(freeze.organization), StatusChange::Freeze(freeze.scope.name())),
+            Event::Unfrozen { organization } => (of(*organization), StatusChange::Freeze("none")),
+            Event::MemberChanged(member) if member.status == MemberStatus::Active => {
+                (vec![member.id], StatusChange::Rights)
+            }
             _ => return,
         };
         let held = members.into_iter().filter_map(|member| self.held.get(&Holder::Member(member)));
         for at in held.flatten().copied().collect::<Vec<usize>>() {
-            let Some(outlet) = self.seats[at].outlet.clone() else { continue };
-            self.part(&outlet, Part::Tell(told));
+            let Some(queue) = self.slots[at].queue.clone() else { continue };
+            self.part(&queue, Part::Status(change));
         }
     }
 
@@ -338,7 +340,7 @@ impl Desk {
         let touched = rights::touched(&self.directory, event);
         let held: Vec<usize> = touched.iter().filter_map(|holder| self.held.get(holder)).flatten().copied().collect();
         for at in held {
-            let Seat { outlet: Some(outlet), holder: Some((_, credential)), admitted, channels, .. } = &self.seats[at]
+            let Slot { queue: Some(queue), holder: Some((_, credential)), admitted, channels, .. } = &self.slots[at]
             else {
                 continue;
             };
@@ -346,10 +348,10 @@ impl Desk {
                 continue;
             }
             let open: Vec<Operation> = channels.iter().map(|((_, channel), _)| *channel).collect();
-            if let Some((code, reason)) = rights::verdict(event, outlet.peer, *credential, &open) {
-                let outlet = Arc::clone(outlet);
-                outlet.revoked(stamped.at);
-                self.part(&outlet, Part::Close(code, reason));
+            if let Some((code, reason)) = rights::verdict(event, queue.peer, *credential, &open) {
+                let queue = Arc::clone(queue);
+                queue.revoked(stamped.at);
+                self.part(&queue, Part::Close(code, reason));
             }
         }
     }
@@ -357,7 +359,7 @@ impl Desk {
     /// Sends the answers of sockets that follow nothing: no item can belong into the same write (rule 50).
     fn send_answers(&mut self, waiting: usize) {
         let (plain, following) =
-            std::mem::take(&mut self.dirty).into_iter().partition(|at| self.seats[*at].channels.is_empty());
+            std::mem::take(&mut self.dirty).into_iter().partition(|at| self.slots[*at].channels.is_empty());
         self.dirty = plain;
         self.pass_answers(waiting);
         self.send();
@@ -367,10 +369,10 @@ impl Desk {
     /// Writes those that go past the sessions while so much waits for the engine.
     fn pass_answers(&mut self, waiting: usize) {
         let now = (self.clock)();
-        let Desk { seats, dirty, out, .. } = self;
+        let Releaser { slots, dirty, out, .. } = self;
         let mut left = PASSED_MAX.saturating_sub(waiting);
         dirty.retain(|at| {
-            let passed = left > 0 && seats[*at].pass(out, now);
+            let passed = left > 0 && slots[*at].pass(out, now);
             left -= usize::from(passed);
             !passed
         });
@@ -378,12 +380,12 @@ impl Desk {
 
     fn send(&mut self) {
         for at in std::mem::take(&mut self.dirty) {
-            let seat = &mut self.seats[at];
-            let parts = std::mem::take(&mut seat.parts);
-            seat.usual = parts.len();
-            if let Some(outlet) = &seat.outlet {
+            let slot = &mut self.slots[at];
+            let parts = std::mem::take(&mut slot.parts);
+            slot.usual = parts.len();
+            if let Some(queue) = &slot.queue {
                 // A socket that is too slow was told to close by this very call.
-                outlet.send(parts);
+                queue.send(parts);
             }
         }
     }
@@ -398,7 +400,7 @@ fn session_of(outcome: &Outcome) -> Option<&Session> {
     }
 }
 
-impl Release for Desk {
+impl Release for Releaser {
     type Ticket = Ticket;
 
     fn release(&mut self, batch: Released<Ticket>) {
@@ -428,7 +430,7 @@ impl Release for Desk {
         }
         self.news.drain(..).for_each(|news| self.feeds.fan_out.tell(news));
         if self.directory.system() != system {
-            self.sockets.tell_all(Told::System);
+            self.sockets.announce(StatusChange::System);
         }
     }
 
@@ -436,7 +438,7 @@ impl Release for Desk {
         for ticket in tickets {
             match ticket {
                 Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => waiting.tell(None),
-                Ticket::Call(outlet, call) if outlet.sit() => self.part(&outlet, Part::Failed(call)),
+                Ticket::Call(queue, call) if queue.keep() => self.part(&queue, Part::Failed(call)),
                 Ticket::Call(..) => {}
             }
         }
@@ -445,7 +447,7 @@ impl Release for Desk {
 
     fn accepting(&mut self, accepts: bool) {
         self.directory.set_read_only(!accepts);
-        self.sockets.tell_all(Told::System);
+        self.sockets.announce(StatusChange::System);
     }
 }
 

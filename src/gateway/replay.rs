@@ -45,13 +45,14 @@ pub(super) type Paged = (Replay, Result<Past, Busy>);
 impl Session {
     /// Whether a subscription is the socket's own still, and not one that it has ended.
     pub(super) fn follows(&self, channel: Operation, number: u64) -> bool {
-        self.channels.get(&channel).is_some_and(|following| following.number == number)
+        self.subscriptions.get(&channel).is_some_and(|subscription| subscription.number == number)
     }
 
     /// Asks the engine for the stream.
     pub(super) fn follow(&mut self, call: Call, follow: Follow) {
         let channel = call.operation;
-        let wanted = self.channels.get(&channel).is_none_or(|following| following.options.wants_snapshot(channel));
+        let wanted =
+            self.subscriptions.get(&channel).is_none_or(|subscription| subscription.options.wants_snapshot(channel));
         let open_orders = follow.too_old || (wanted && follow.from_offset.is_none());
         self.ask(
             Work::Query(Query::Subscribe { channel, open_orders }),
@@ -138,7 +139,7 @@ impl Session {
 
     /// Answers a subscription that was ended before it began, and has the release step forget it.
     pub(super) fn ended_early(&mut self, call: &Call, follow: Follow, now: Moment) {
-        self.outlet.unsubscribed(call.operation, follow.number);
+        self.queue.unsubscribed(call.operation, follow.number);
         if !follow.acknowledged {
             let error = "EGeneral:Invalid arguments:channel: unsubscribed before it began";
             self.reply(call.envelope(now), Err(error));

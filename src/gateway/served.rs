@@ -18,9 +18,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::context::{Gateway, Links};
 use super::directory::Directory;
-use super::outlet::Seats;
-use super::release::{Desk, Feeds};
+use super::release::{Feeds, Releaser};
 use super::secrets::MasterKey;
+use super::send_queue::Sockets;
 use super::subscriptions::RingLimits;
 use super::token::Claims;
 use super::{fan_out, frame, untrusted};
@@ -45,7 +45,7 @@ const MASTER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 pub struct Served {
     pub gateway: Arc<Gateway>,
     /// It answers nothing.
-    pub sequencer: Option<Sequencer<Desk>>,
+    pub sequencer: Option<Sequencer<Releaser>>,
     pub market_feed: Option<market_data::Feed>,
     pub history_feed: Option<history::Feed>,
     pub fan_out_feed: Option<fan_out::Feed>,
@@ -57,7 +57,7 @@ pub struct Served {
 impl Served {
     pub async fn new() -> Served {
         let config = Config::at(ADDRESS, "".into());
-        let (dir, disk, seats) = (tempfile::tempdir().unwrap(), Disk::default(), Seats::within(&config.limits));
+        let (dir, disk, sockets) = (tempfile::tempdir().unwrap(), Disk::default(), Sockets::within(&config.limits));
         let reader = JournalReader::Memory(disk.clone());
         let (storage, readers) = (Storage::Sqlite(dir.path().to_owned()), (reader.clone(), reader.clone()));
         let (history_feed, events) = history::feed();
@@ -71,10 +71,10 @@ impl Served {
             metrics: Arc::default(),
         };
         let rings = RingLimits { each: 1, all: 1 };
-        let desk = Desk::new(Arc::clone(&directory), Arc::clone(&seats), Seq(0), &[], rings, feeds, clock);
+        let releaser = Releaser::new(Arc::clone(&directory), Arc::clone(&sockets), Seq(0), &[], rings, feeds, clock);
         let (journal, snapshots) = (Journal::Memory(disk.journal().unwrap()), Snapshots::Memory(disk));
         let recovered = Recovered::of(journal, &reader, &snapshots).await.unwrap();
-        let (sequencer, handle) = recovered.open(clock, 64, config.rates.clone(), desk);
+        let (sequencer, handle) = recovered.open(clock, 64, config.rates.clone(), releaser);
         let (market_feed, batches) = market_data::feed();
         let (fan_out_feed, news) = fan_out::feed();
         let (reference, prices) = (state.reference, vec![Price(1)]);
@@ -83,7 +83,7 @@ impl Served {
         let links = Links {
             directory,
             handle,
-            seats,
+            sockets,
             market_data: market_data::start(market, oneshot::channel().1, batches, frame::shared, clock),
             history,
             metrics: Arc::default(),

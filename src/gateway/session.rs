@@ -23,12 +23,12 @@ use super::call::Call;
 use super::context::Gateway;
 use super::frame::Frames;
 use super::outbound::{self, Envelope};
-use super::outlet::{Occupied, Outlet};
-use super::part::{Part, Told};
+use super::part::{Part, StatusChange};
 use super::past::{Held, Recalled};
 use super::presence;
 use super::release::Ticket;
 use super::rights::{SLOW_CONSUMER, TOO_MANY};
+use super::send_queue::{SendQueue, SocketGuard};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
 use crate::access::operation::Operation;
@@ -52,7 +52,7 @@ const CREDIT_US: u64 = 1_000_000;
 
 /// A private channel that the socket follows, or is about to.
 #[derive(Debug, Default)]
-pub(super) struct Following {
+pub(super) struct Subscription {
     /// Which of the socket's subscriptions it is.
     pub(super) number: u64,
     /// Whether its beginning was written; items before that belong to an earlier subscription.
@@ -60,7 +60,7 @@ pub(super) struct Following {
     /// Frames so far (rule 43).
     pub(super) sequence: u64,
     /// What was asked for; boxed, because the table of these has room for more than there are.
-    pub(super) options: Box<super::inbound::Subscription>,
+    pub(super) options: Box<super::inbound::SubscribeOptions>,
     /// What comes behind past fills that are on their way.
     pub(super) held: Option<Box<Held>>,
 }
@@ -91,7 +91,7 @@ enum Next {
 /// The session's own state; [`dispatch`](super::dispatch) and [`answers`](super::answers) work on it.
 pub(super) struct Session {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) outlet: Arc<Outlet>,
+    pub(super) queue: Arc<SendQueue>,
     pub(super) principal: Principal,
     /// What bound the socket: the credential of messages that bring no token of their own.
     pub(super) credential: u32,
@@ -99,7 +99,7 @@ pub(super) struct Session {
     pub(super) bound: bool,
     /// Tokens used here: they stay good as long as the socket is open (rule 5).
     pub(super) tokens: Vec<(String, Claims)>,
-    pub(super) channels: HashMap<Operation, Following>,
+    pub(super) subscriptions: HashMap<Operation, Subscription>,
     /// It has asked for `status`, of which everybody is told: a subscription all the same.
     pub(super) follows_status: bool,
     /// The topics of market data that it follows, each with what keeps its tap open.
@@ -114,8 +114,8 @@ pub(super) struct Session {
     /// What history is asked for: on tasks of their own, for a session that waits for its peer asks on, and many share
     /// history's few connections.
     pub(super) history: JoinSet<Recalled>,
-    /// Subscriptions so far.
-    pub(super) subscriptions: u64,
+    /// The number of the last subscription.
+    pub(super) last_subscription: u64,
     /// Ends the session once what was rendered is written.
     pub(super) ending: Option<End>,
     /// What is left of a frame that was passed to the socket; written before anything else.
@@ -143,8 +143,8 @@ pub(super) struct Session {
 
 /// What the handshake found, and what the socket was given.
 pub(super) struct Opened {
-    /// Its seat.
-    pub(super) seat: Occupied,
+    /// Its place among the open sockets, given up when this is dropped.
+    pub(super) guard: SocketGuard,
     /// Its place among its address's.
     pub(super) admitted: Admitted,
     /// The queue of its parts.
@@ -161,19 +161,19 @@ pub(super) struct Opened {
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    Opened { seat, admitted, mut parts, principal, cookie, origin }: Opened,
+    Opened { guard, admitted, mut parts, principal, cookie, origin }: Opened,
 ) -> impl Future<Output = ()> + Send {
     let now = Instant::now();
     let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;
     let mut session = Session {
         connection_id,
         gateway,
-        outlet: Arc::clone(&seat.0),
+        queue: Arc::clone(&guard.queue),
         bound: false,
         credential: principal.credential,
         principal,
         tokens: Vec::new(),
-        channels: HashMap::new(),
+        subscriptions: HashMap::new(),
         follows_status: false,
         topics: HashMap::new(),
         judging: false,
@@ -181,7 +181,7 @@ pub(super) fn run(
         submissions: Vec::new(),
         long: 0,
         history: JoinSet::new(),
-        subscriptions: 0,
+        last_subscription: 0,
         ending: None,
         rest: Vec::new(),
         out: Frames::default(),
@@ -212,7 +212,7 @@ pub(super) fn run(
             End::Closed => Box::pin(upgrade::closed(socket)).await,
             End::Gone | End::Drop(..) => {}
         }
-        drop((seat, admitted));
+        drop((guard, admitted));
     }
 }
 
@@ -220,12 +220,12 @@ impl Session {
     async fn serve(&mut self, socket: &mut WebSocket, parts: &mut mpsc::Receiver<Vec<Part>>) -> End {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let outlet = Arc::clone(&self.outlet);
+        let queue = Arc::clone(&self.queue);
         let line = socket.get_ref().line().map(Arc::clone);
-        line.iter().for_each(|line| outlet.opened(line));
+        line.iter().for_each(|line| queue.opened(line));
         // All sockets may have been told before this one was among them.
         if self.gateway.is_stopping() {
-            outlet.stop();
+            queue.stop();
         }
         self.status(None);
         loop {
@@ -235,7 +235,7 @@ impl Session {
             if let Some(end) = self.ending {
                 return end;
             }
-            if self.stopping && self.outlet.in_flight() == 0 && self.history.is_empty() {
+            if self.stopping && self.queue.in_flight() == 0 && self.history.is_empty() {
                 return End::Close(1012, "planned restart");
             }
             let next = {
@@ -243,13 +243,13 @@ impl Session {
                     tokio::select! {
                         biased;
                         delivery = parts.recv() => Next::Delivery(delivery),
-                        () = outlet.too_slow() => Next::TooSlow,
+                        () = queue.too_slow() => Next::TooSlow,
                         Some(told) = self.history.join_next(), if !self.history.is_empty() => {
                             // A query that panicked ends this session, as if it had run here.
                             Next::Recalled(told.unwrap_or_else(|failed| resume_unwind(failed.into_panic())))
                         }
                         message = socket.next(), if self.reads() => Next::Message(message),
-                        () = outlet.stopping(), if !self.stopping => Next::Stopping,
+                        () = queue.stopping(), if !self.stopping => Next::Stopping,
                         _ = beat.tick() => Next::Beat,
                     }
                 });
@@ -363,9 +363,9 @@ impl Session {
 
     /// Whether the socket's messages are taken now.
     pub(super) fn reads(&self) -> bool {
-        let in_flight = self.outlet.in_flight() + self.submissions.len();
+        let in_flight = self.queue.in_flight() + self.submissions.len();
         let long = self.long + self.history.len();
-        !self.stopping && !self.judging && in_flight < self.outlet.in_flight_max() && long < LONG_MAX
+        !self.stopping && !self.judging && in_flight < self.queue.in_flight_max() && long < LONG_MAX
     }
 
     /// Notes that the peer is there, and may send more as time has passed.
@@ -392,14 +392,14 @@ impl Session {
         socket: &mut WebSocket,
     ) -> Option<End> {
         let now = (self.gateway.clock)();
-        let mut weight = self.outlet.weight(&first);
+        let mut weight = self.queue.weight(&first);
         let mut end = self.take(first, now);
         for _ in 1..TAKEN_MAX {
             if end.is_some() || self.out.bytes.len() > RENDERED_MAX {
                 break;
             }
             let Ok(delivery) = parts.try_recv() else { break };
-            weight += self.outlet.weight(&delivery);
+            weight += self.queue.weight(&delivery);
             end = self.take(delivery, now);
         }
         if let Some(call) = self.admitted.take() {
@@ -408,20 +408,20 @@ impl Session {
         if let Err(failed) = self.write(socket).await {
             return Some(failed);
         }
-        self.outlet.written(weight);
+        self.queue.written(weight);
         end
     }
 
     /// Sends a `status` frame (docs.kraken.com, `status`), to a Member with what is `told` beside the streams.
-    pub(super) fn status(&mut self, told: Option<Told>) {
+    pub(super) fn status(&mut self, change: Option<StatusChange>) {
         let system = if self.stopping { "maintenance" } else { self.gateway.directory.system() };
         let status = Status {
             api_version: "v2",
             connection_id: self.connection_id,
             system,
             version: env!("CARGO_PKG_VERSION"),
-            frozen: told.and_then(|told| if let Told::Freeze(scope) = told { Some(scope) } else { None }),
-            rights: (told == Some(Told::Rights)).then_some("changed"),
+            frozen: change.and_then(|change| if let StatusChange::Freeze(scope) = change { Some(scope) } else { None }),
+            rights: (change == Some(StatusChange::Rights)).then_some("changed"),
         };
         let mut data = String::new();
         outbound::items::json(&mut data, &[status]);
@@ -441,7 +441,7 @@ impl Session {
 
     fn leave(&mut self) {
         if let Actor::ServiceUser(id) = self.principal.actor {
-            let asked = self.channels.values().any(|following| following.options.cancel_on_disconnect);
+            let asked = self.subscriptions.values().any(|subscription| subscription.options.cancel_on_disconnect);
             if self.bound {
                 presence::left(&self.gateway, id, asked);
             } else {

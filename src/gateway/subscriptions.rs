@@ -4,11 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::call::Follow;
 use super::fan_out::{self, News};
-use super::outlet::Outlet;
 use super::part::{First, Part, Started};
 use super::ring::{Gap, Item, Ring};
+use super::send_queue::SendQueue;
 use crate::access::operation::Operation;
 use crate::domain::ids::{MemberId, Seq};
 use crate::engine::query::Snapshot;
@@ -29,24 +28,13 @@ pub fn unknown_offset() -> Reject {
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     /// Where its items go.
-    pub outlet: Arc<Outlet>,
+    pub queue: Arc<SendQueue>,
     /// Which of the socket's subscriptions it is.
     pub number: u64,
     /// Items after this.
     pub since: Seq,
     /// The Member behind the socket, if it is one: sees only requests that View admits.
     pub member: Option<MemberId>,
-}
-
-/// A socket that asks for a channel.
-#[derive(Debug)]
-pub struct Follower {
-    /// Where the channel's items will go.
-    pub outlet: Arc<Outlet>,
-    /// The Member behind the socket, if it is one.
-    pub member: Option<MemberId>,
-    /// From where on, and for which of the socket's subscriptions.
-    pub follow: Follow,
 }
 
 /// How many items rings hold.
@@ -62,23 +50,23 @@ pub struct RingLimits {
 struct Channel {
     /// Shared with the fan-out while items are on their way there.
     subscribers: Arc<Vec<Subscriber>>,
-    /// Where each seat's subscriber is: thousands may leave and come back at once.
+    /// Where each slot's subscriber is: thousands may leave and come back at once.
     places: HashMap<usize, usize>,
     ring: Ring,
 }
 
 impl Channel {
     fn enter(&mut self, subscriber: Subscriber) {
-        self.places.insert(subscriber.outlet.seat, self.subscribers.len());
+        self.places.insert(subscriber.queue.slot, self.subscribers.len());
         Arc::make_mut(&mut self.subscribers).push(subscriber);
     }
 
-    fn leave(&mut self, seat: usize) {
-        let Some(place) = self.places.remove(&seat) else { return };
+    fn leave(&mut self, slot: usize) {
+        let Some(place) = self.places.remove(&slot) else { return };
         let subscribers = Arc::make_mut(&mut self.subscribers);
         subscribers.swap_remove(place);
         if let Some(moved) = subscribers.get(place) {
-            self.places.insert(moved.outlet.seat, place);
+            self.places.insert(moved.queue.slot, place);
         }
     }
 }
@@ -136,16 +124,21 @@ impl Subscriptions {
         }
     }
 
-    /// Lets a socket follow a channel from the snapshot on, or from an offset that it names; one that is older than
+    /// Lets a socket follow a channel from the snapshot on, or from an offset that the client names; one that is older than
     /// the ring is for history to serve first, if the caller may see the `past`. A channel that is not `live` gives
     /// its beginning and nothing more (rule 10).
-    pub fn follow(&mut self, channel: Operation, follower: Follower, snapshot: Snapshot) -> Result<Started, Reject> {
-        let Follower { outlet, member, follow: Follow { number, from_offset, .. } } = follower;
+    pub fn follow(
+        &mut self,
+        channel: Operation,
+        subscriber: Subscriber,
+        from_offset: Option<u64>,
+        snapshot: Snapshot,
+    ) -> Result<Started, Reject> {
         let Snapshot { owner, at, items, warnings, live, fills, past } = snapshot;
         let told = self.told;
         let channel = self.channel((owner, channel));
         // An earlier subscription whose end is still under way is replaced.
-        channel.leave(outlet.seat);
+        channel.leave(subscriber.queue.slot);
         let first = match from_offset.map(|offset| channel.ring.after(offset, at)) {
             None => First::Snapshot(items),
             Some(Ok(missed)) => First::Replay(missed),
@@ -159,15 +152,15 @@ impl Subscriptions {
         if live {
             // A snapshot is as of `at`; a replay ends with what is told, and the rest of the batch follows it.
             let since = if matches!(first, First::Replay(_)) { told.min(at) } else { at };
-            channel.enter(Subscriber { outlet, number, since, member });
+            channel.enter(Subscriber { since, ..subscriber });
         }
         Ok(Started { at, first, warnings, fills })
     }
 
     /// Ends following.
-    pub fn leave(&mut self, stream: Stream, seat: usize) {
+    pub fn leave(&mut self, stream: Stream, slot: usize) {
         if let Some(channel) = self.places.get(&stream).map(|place| &mut self.channels[*place]) {
-            channel.leave(seat);
+            channel.leave(slot);
         }
     }
 
@@ -175,7 +168,7 @@ impl Subscriptions {
     pub fn tell(
         &mut self,
         stamped: &Arc<Stamped>,
-        mut deliver: impl FnMut(&Arc<Outlet>, Part),
+        mut deliver: impl FnMut(&Arc<SendQueue>, Part),
         mut fan_out: impl FnMut(News),
     ) {
         self.told = stamped.seq;
@@ -190,13 +183,13 @@ impl Subscriptions {
                 }
                 [only] => {
                     if behind(&only) {
-                        deliver(&only.outlet, Part::Item(Item::new(Arc::clone(stamped), route)));
+                        deliver(&only.queue, Part::Item(Item::new(Arc::clone(stamped), route)));
                     }
                 }
                 several => {
                     let item = shared();
                     for subscriber in several.iter().filter(behind) {
-                        deliver(&subscriber.outlet, Part::Item(item.clone()));
+                        deliver(&subscriber.queue, Part::Item(item.clone()));
                     }
                 }
             }

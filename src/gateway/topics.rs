@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Continuation};
 use super::dispatch::{NOT_SUBSCRIBED, UNAVAILABLE};
-use super::inbound::{Subscription, WireError};
+use super::inbound::{SubscribeOptions, WireError};
 use super::outbound::Envelope;
 use super::session::Session;
 use super::tap::Tap;
@@ -43,7 +43,12 @@ impl Session {
 
     /// One acknowledgement for each symbol, as v2 has it. It is written before the first frame, since nothing is passed or taken
     /// from the queue meanwhile.
-    pub(super) async fn follow_market(&mut self, operation: Operation, channel: Subscription, envelope: Envelope<'_>) {
+    pub(super) async fn follow_market(
+        &mut self,
+        operation: Operation,
+        channel: SubscribeOptions,
+        envelope: Envelope<'_>,
+    ) {
         let topics = match self.topics_of(operation, &channel) {
             Ok(topics) => topics,
             Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
@@ -59,7 +64,7 @@ impl Session {
                 self.refuse_symbol(envelope, symbol.as_deref(), error);
                 continue;
             }
-            let (held, tap) = Tap::open(&self.outlet);
+            let (held, tap) = Tap::open(&self.queue);
             if !self.gateway.market_data.subscribe(topic, Arc::new(tap), snapshot).await {
                 self.refuse_symbol(envelope, symbol.as_deref(), UNAVAILABLE);
                 continue;
@@ -72,7 +77,7 @@ impl Session {
     }
 
     /// One acknowledgement for each topic; nothing of it comes afterwards.
-    pub(super) fn leave_market(&mut self, operation: Operation, channel: &Subscription, envelope: Envelope<'_>) {
+    pub(super) fn leave_market(&mut self, operation: Operation, channel: &SubscribeOptions, envelope: Envelope<'_>) {
         let topics = match self.topics_of(operation, channel) {
             Ok(topics) => topics,
             Err(refusal) => return self.reply(envelope, Err(&refusal.text)),
@@ -110,7 +115,7 @@ impl Session {
 
     /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
     /// no market.
-    fn topics_of(&self, operation: Operation, channel: &Subscription) -> Result<Vec<Asked>, WireError> {
+    fn topics_of(&self, operation: Operation, channel: &SubscribeOptions) -> Result<Vec<Asked>, WireError> {
         let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
         if operation == Operation::Instrument {
             return Ok(vec![(None, Some(topic(None)))]);

@@ -93,7 +93,7 @@ impl Session {
         };
         let who = if self.bound { self.principal.actor } else { Actor::Public };
         self.gateway.metrics.closed(who, code);
-        if let Some(at) = self.outlet.revoked_at() {
+        if let Some(at) = self.queue.revoked_at() {
             let us = (self.gateway.clock)().0.saturating_sub(at.0);
             self.gateway.metrics.revoked(Duration::from_micros(us));
         }

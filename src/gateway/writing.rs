@@ -11,8 +11,8 @@ use futures::SinkExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::outlet::Outlet;
 use super::rights::SLOW_CONSUMER;
+use super::send_queue::SendQueue;
 use super::session::{End, PATIENCE, Session};
 use super::upgrade::WebSocket;
 
@@ -44,8 +44,8 @@ impl Session {
             match futures::poll!(whole.as_mut()) {
                 Poll::Ready(written) => written,
                 Poll::Pending => {
-                    let written = Box::pin(patiently(whole, &taken, &self.outlet, self.ping() * 2)).await;
-                    self.outlet.behind(false);
+                    let written = Box::pin(patiently(whole, &taken, &self.queue, self.ping() * 2)).await;
+                    self.queue.behind(false);
                     written
                 }
             }
@@ -78,13 +78,13 @@ async fn write_all(socket: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8], tak
 async fn patiently(
     mut whole: Pin<&mut impl Future<Output = Result<(), End>>>,
     taken: &AtomicUsize,
-    outlet: &Outlet,
+    queue: &SendQueue,
     dead_after: Duration,
 ) -> Result<(), End> {
     if let Ok(written) = tokio::time::timeout(BRIEF, whole.as_mut()).await {
         return written;
     }
-    outlet.behind(true);
+    queue.behind(true);
     let too_slow = loop {
         let before = taken.load(Ordering::Relaxed);
         let progress = poll_fn(|context| match whole.as_mut().poll(context) {
@@ -94,9 +94,9 @@ async fn patiently(
         tokio::select! {
             biased;
             written = progress => if let Some(written) = written { return written },
-            () = outlet.too_slow() => break true,
-            () = outlet.stopping() => break false,
-            () = outlet.rights_end() => break false,
+            () = queue.too_slow() => break true,
+            () = queue.stopping() => break false,
+            () = queue.rights_end() => break false,
             () = tokio::time::sleep(dead_after) => return Err(End::Gone),
         }
     };
@@ -115,17 +115,17 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, duplex};
     use tokio::time::interval;
 
-    use super::super::outlet::Seats;
+    use super::super::send_queue::Sockets;
     use super::*;
     use crate::domain::time::Moment;
 
     const DEAD_AFTER: Duration = Duration::from_secs(30);
 
     /// How the write of four times as much ends of which a peer takes so much every so many seconds, after `befalls`.
-    async fn written(each: usize, every_s: u64, befalls: impl FnOnce(&Outlet)) -> Result<(), End> {
+    async fn written(each: usize, every_s: u64, befalls: impl FnOnce(&SendQueue)) -> Result<(), End> {
         let (mut socket, mut peer) = duplex(1_024);
-        let (seat, _parts) = Seats::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        befalls(&seat.0);
+        let (guard, _parts) = Sockets::new(128, 1).take(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        befalls(&guard.queue);
         let (taken, bytes) = (AtomicUsize::new(0), vec![0; 4 * each]);
         let whole = pin!(async { write_all(&mut socket, &bytes, &taken).await.map_err(|_| End::Gone) });
         let reading = async {
@@ -136,7 +136,7 @@ mod tests {
             }
         };
         tokio::select! {
-            written = patiently(whole, &taken, &seat.0, DEAD_AFTER) => written,
+            written = patiently(whole, &taken, &guard.queue, DEAD_AFTER) => written,
             () = reading => unreachable!("it reads on"),
         }
     }
@@ -152,16 +152,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn d2_27_a_peer_that_reads_steadily_keeps_no_socket_whose_rights_have_ended() {
         let began = Instant::now();
-        assert!(matches!(written(PROGRESS + 1_024, 20, |outlet| outlet.revoked(Moment(1))).await, Err(End::Gone)));
+        assert!(matches!(written(PROGRESS + 1_024, 20, |queue| queue.revoked(Moment(1))).await, Err(End::Gone)));
         assert_eq!(began.elapsed(), BRIEF + PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn d4_54_a_peer_that_is_too_slow_is_told_so_if_it_takes_the_rest_in_time_and_is_cut_off_otherwise() {
-        let in_time = written(1_024, 1, Outlet::missed_some).await;
+        let in_time = written(1_024, 1, SendQueue::missed_some).await;
         assert!(matches!(in_time, Err(End::Close(SLOW_CONSUMER, "slow consumer"))));
         let began = Instant::now();
-        assert!(matches!(written(1_024, 20, Outlet::missed_some).await, Err(End::Drop(SLOW_CONSUMER, _))));
+        assert!(matches!(written(1_024, 20, SendQueue::missed_some).await, Err(End::Drop(SLOW_CONSUMER, _))));
         assert_eq!(began.elapsed(), BRIEF + PATIENCE);
     }
 }

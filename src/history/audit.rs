@@ -48,18 +48,18 @@ pub struct Audited {
     pub hash: [u8; 32],
 }
 
-/// What was told of a moment, so that each vote is told once: a policy that the Member's message, or the next one, brought
-/// about may change the request again at the same moment.
+/// The votes of the latest moment, so that each is logged once: a policy that the Member's message, or the next one,
+/// brought about may change the request again at the same moment.
 #[derive(Debug, Default)]
-pub struct Told(Vec<AuditEntry>);
+pub struct SeenVotes(Vec<AuditEntry>);
 
-impl Told {
-    /// Where the telling goes on behind these rows, the last ones of the table.
-    pub fn behind(rows: &[Stored]) -> Told {
-        Told(rows.iter().filter_map(|row| read(&row.body)).collect())
+impl SeenVotes {
+    /// Those in these rows, the last ones of the table.
+    pub fn behind(rows: &[Stored]) -> SeenVotes {
+        SeenVotes(rows.iter().filter_map(|row| read(&row.body)).collect())
     }
 
-    /// Whether a vote is told for the first time; it is told from now on.
+    /// Whether a vote is new; from now on it is not.
     fn is_new(&mut self, vote: &AuditEntry) -> bool {
         self.0.retain(|other| other.at == vote.at);
         let is_it = |other: &AuditEntry| {
@@ -72,8 +72,8 @@ impl Told {
 }
 
 /// The rows that tell of an event.
-pub fn rows(stamped: &Stamped, told: &mut Told) -> Vec<AuditRow> {
-    let Some((organizations, entries)) = entries(stamped, told) else { return Vec::new() };
+pub fn rows(stamped: &Stamped, seen: &mut SeenVotes) -> Vec<AuditRow> {
+    let Some((organizations, entries)) = entries(stamped, seen) else { return Vec::new() };
     let each = organizations.iter().flat_map(|organization| entries.iter().map(move |entry| (organization, entry)));
     // An event has room for 255 items (rule 41).
     let row = |(index, (organization, entry)): (u8, (&OrganizationId, &AuditEntry))| AuditRow {
@@ -88,7 +88,7 @@ fn actor(by: Actor) -> String {
 }
 
 /// Whose logs tell of an event, and what.
-fn entries(stamped: &Stamped, told: &mut Told) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
+fn entries(stamped: &Stamped, seen: &mut SeenVotes) -> Option<(Vec<OrganizationId>, Vec<AuditEntry>)> {
     let entry = |action: &str, subject: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
         actor: actor(stamped.by),
@@ -100,7 +100,7 @@ fn entries(stamped: &Stamped, told: &mut Told) -> Option<(Vec<OrganizationId>, V
     let venue = matches!(stamped.by, Actor::Venue(_));
     let (organization, one) = match &stamped.event {
         Event::RequestChanged { request, before } => {
-            return Some((vec![request.organization], of_request(stamped, told, request, *before)));
+            return Some((vec![request.organization], of_request(stamped, seen, request, *before)));
         }
         Event::ServiceUserChanged { service_user, change } => {
             let action = match change {
@@ -215,7 +215,12 @@ fn of_member(
 }
 
 /// A request that was opened, a vote, and what became of it.
-fn of_request(stamped: &Stamped, told: &mut Told, request: &Request, before: Option<RequestState>) -> Vec<AuditEntry> {
+fn of_request(
+    stamped: &Stamped,
+    seen: &mut SeenVotes,
+    request: &Request,
+    before: Option<RequestState>,
+) -> Vec<AuditEntry> {
     let name = request.change.governed().name();
     let entry = |action: String, detail: Option<String>| AuditEntry {
         at: stamped.at,
@@ -234,7 +239,7 @@ fn of_request(stamped: &Stamped, told: &mut Told, request: &Request, before: Opt
         .last()
         .filter(|vote| vote.at == stamped.at && stamped.by == Actor::Member(vote.member) && !vote.struck);
     let cast = cast.map(|vote| entry(format!("{name}.vote_{}", vote.decision.name()), vote.comment.clone()));
-    entries.extend(cast.filter(|vote| told.is_new(vote)));
+    entries.extend(cast.filter(|vote| seen.is_new(vote)));
     match request.state {
         RequestState::Pending if entries.is_empty() => entries.push(entry(format!("{name}.restated"), None)),
         RequestState::Pending => {}
@@ -257,7 +262,7 @@ mod tests {
     fn told(event: Event) -> Vec<(u64, u8)> {
         let by = Actor::Venue(VenueKeyId(1));
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by, rate: None, event };
-        rows(&stamped, &mut Told::default())
+        rows(&stamped, &mut SeenVotes::default())
             .iter()
             .map(|row| (row.organization, Seq::of_offset(row.stored.id).1))
             .collect()
@@ -292,7 +297,7 @@ mod tests {
         let action = |kyc| {
             let event = Event::MemberChanged(Box::new(Member { kyc, ..invited.clone() }));
             let stamped = Stamped { seq: Seq(1), at, by: Actor::Venue(VenueKeyId(1)), rate: None, event };
-            let told = rows(&stamped, &mut Told::default());
+            let told = rows(&stamped, &mut SeenVotes::default());
             read::<AuditEntry>(&told[0].stored.body).unwrap().action
         };
         assert_eq!([action(Kyc::Pending), action(Kyc::Verified)], ["invite_member", "set_kyc"]);

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::audit::Told;
+use super::audit::SeenVotes;
 use super::streams::Noted;
 use super::{History, Incoming, queries, rows};
 use crate::domain::ids::Seq;
@@ -40,7 +40,7 @@ struct Projector {
     writer: HistoryWriter,
     reader: HistoryReader,
     journal: JournalReader,
-    told: Told,
+    seen: SeenVotes,
     noted: Noted,
     /// How long it is kept where the items of private streams lie, in µs, and the stamp of the last event when it
     /// was last seen to.
@@ -94,12 +94,12 @@ impl Projector {
             );
             writer.clear().await?;
         }
-        let (told, seq) = (Told::behind(&reader.last_audited().await?), writer.checkpoint());
+        let (seen, seq) = (SeenVotes::behind(&reader.last_audited().await?), writer.checkpoint());
         Ok(Projector {
             writer,
             reader,
             journal,
-            told,
+            seen,
             noted: Noted::default(),
             kept_us: u64::try_from(kept.as_micros()).unwrap_or(u64::MAX),
             forgot_us: 0,
@@ -208,7 +208,7 @@ impl Projector {
     }
 
     fn add(&mut self, rows: &mut HistoryBatch, stamped: &Stamped) {
-        rows::add(rows, &mut self.told, stamped);
+        rows::add(rows, &mut self.seen, stamped);
         self.noted.add(rows, stamped);
     }
 
@@ -295,7 +295,7 @@ impl Projector {
 
     async fn reopen(&mut self) -> Result<(), HistoryError> {
         self.writer.reopen().await?;
-        self.told = Told::behind(&self.reader.last_audited().await?);
+        self.seen = SeenVotes::behind(&self.reader.last_audited().await?);
         Ok(())
     }
 }

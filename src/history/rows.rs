@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::audit::{self, Told};
+use super::audit::{self, SeenVotes};
 use super::transfers;
 use crate::domain::candles::{Candle, INTERVALS};
 use crate::domain::ids::Seq;
@@ -59,7 +59,7 @@ impl PastFill {
 }
 
 /// Adds what an event tells to a batch.
-pub fn add(batch: &mut HistoryBatch, told: &mut Told, stamped: &Stamped) {
+pub fn add(batch: &mut HistoryBatch, seen: &mut SeenVotes, stamped: &Stamped) {
     let Stamped { seq, at, event, .. } = stamped;
     match event {
         Event::Traded(trade) => {
@@ -74,7 +74,7 @@ pub fn add(batch: &mut HistoryBatch, told: &mut Told, stamped: &Stamped) {
         }
         _ => {}
     }
-    batch.audit.extend(audit::rows(stamped, told));
+    batch.audit.extend(audit::rows(stamped, seen));
     batch.ledger_entries.extend(entries(*seq, *at, event).map(|entry| ledger_row(&entry)));
 }
 

@@ -40,7 +40,7 @@ pub struct Released<T> {
     pub waiting: usize,
 }
 
-/// Where released batches go: the gateway's desk.
+/// Where released batches go: the gateway's releaser.
 pub trait Release: Send + 'static {
     /// Says whom to answer.
     type Ticket: Send + 'static;

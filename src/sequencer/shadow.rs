@@ -127,9 +127,9 @@ impl Shadow {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(self) -> std::io::Result<Following> {
+    pub fn start(self) -> std::io::Result<ShadowThread> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Following::start(move |ending| runtime.block_on(self.run(ending)))
+        ShadowThread::start(move |ending| runtime.block_on(self.run(ending)))
     }
 
     async fn run(mut self, mut ending: oneshot::Receiver<Ending>) -> Result<(), RecoveryError> {
@@ -172,16 +172,16 @@ fn save(snapshots: &Snapshots, replay: &Replay) {
 }
 
 /// A shadow on its thread. Dropped, it ends by itself and saves nothing more.
-pub struct Following {
+pub struct ShadowThread {
     ended: oneshot::Sender<Ending>,
     broken: oneshot::Receiver<()>,
     thread: JoinHandle<Result<(), RecoveryError>>,
 }
 
-impl Following {
+impl ShadowThread {
     fn start(
         follow: impl FnOnce(oneshot::Receiver<Ending>) -> Result<(), RecoveryError> + Send + 'static,
-    ) -> std::io::Result<Following> {
+    ) -> std::io::Result<ShadowThread> {
         let (ended, ending) = oneshot::channel();
         let (running, broken) = oneshot::channel::<()>();
         let thread = background::spawn("shadow", move || {
@@ -189,11 +189,11 @@ impl Following {
             let _running = running;
             follow(ending)
         })?;
-        Ok(Following { ended, broken, thread })
+        Ok(ShadowThread { ended, broken, thread })
     }
 
     /// Waits until the thread has ended unasked: the journal does not hold what was written, or the shadow panicked on
-    /// an event that the engine applied; [`finish`](Following::finish) says which. Whatever is acknowledged after that
+    /// an event that the engine applied; [`finish`](ShadowThread::finish) says which. Whatever is acknowledged after that
     /// lies behind rows that no start could replay.
     pub async fn broken(&mut self) {
         let _ = (&mut self.broken).await;

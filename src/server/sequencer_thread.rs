@@ -12,8 +12,8 @@ use crate::domain::ids::Seq;
 use crate::engine::command::Command;
 use crate::gateway::directory::Directory;
 use crate::gateway::metrics::Metrics;
-use crate::gateway::outlet::Seats;
-use crate::gateway::release::{Desk, Feeds, Ticket};
+use crate::gateway::release::{Feeds, Releaser, Ticket};
+use crate::gateway::send_queue::Sockets;
 use crate::gateway::subscriptions::RingLimits;
 use crate::market_data;
 use crate::sequencer::handle::Handle;
@@ -41,7 +41,7 @@ pub(super) struct Sequence {
     /// Written first when the journal is empty.
     pub(super) genesis: Option<Command>,
     /// Numbers for sockets.
-    pub(super) seats: Arc<Seats>,
+    pub(super) sockets: Arc<Sockets>,
     /// Who else is told of what was released.
     pub(super) feeds: Feeds,
 }
@@ -105,7 +105,7 @@ fn run(
 
 /// Runs the sequencer with the head file's writer and the shadow beside it, which has the last word.
 async fn run_beside(
-    sequencer: Sequencer<Desk>,
+    sequencer: Sequencer<Releaser>,
     shadow: Shadow,
     data_dir: PathBuf,
     metrics: Arc<Metrics>,
@@ -128,8 +128,8 @@ async fn run_beside(
 }
 
 /// Recovers and runs the first tick.
-async fn open(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), ServerError> {
-    let Sequence { config: Config { data_dir, limits, rates, .. }, storage, genesis, seats, feeds } = sequence;
+async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Running), ServerError> {
+    let Sequence { config: Config { data_dir, limits, rates, .. }, storage, genesis, sockets, feeds } = sequence;
     storage.check_log()?;
     storage.make_room()?;
     if data_dir.join(HEAD_FILE).exists() {
@@ -144,8 +144,8 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Desk>, Shadow, Running), 
     let directory = Arc::new(Directory::new(state));
     let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
     let rings = RingLimits { each: limits.replay_ring, all: limits.replay_items };
-    let desk = Desk::new(Arc::clone(&directory), seats, seq, &recent, rings, feeds, wall_clock);
-    let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, desk);
+    let releaser = Releaser::new(Arc::clone(&directory), sockets, seq, &recent, rings, feeds, wall_clock);
+    let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, releaser);
     let empty = sequencer.head().borrow().seq == 0;
     if empty && genesis.is_none() {
         return Err(ServerError::Empty);

@@ -52,7 +52,7 @@ async fn whoever_follows_market_data_that_has_failed_is_closed() {
 /// As the fan-out says of it, once that has fallen behind.
 #[tokio::test]
 async fn d4_54_a_follower_whom_not_all_could_be_told_is_closed_by_name() {
-    let told = |served: &mut Served| served.gateway.seats.all().iter().for_each(|outlet| outlet.missed_some());
+    let told = |served: &mut Served| served.gateway.sockets.all().iter().for_each(|queue| queue.missed_some());
     assert_eq!(followers_end_after(told).await, 4008);
 }
 
@@ -142,6 +142,6 @@ async fn a_call_that_died_with_the_sequencer_is_not_taken_for_one_that_was_never
     served.frame("method", "pong").await;
     // Its end is market data's, too.
     (served.sequencer, served.market_feed) = (None, None);
-    served.gateway.seats.stop();
+    served.gateway.sockets.stop();
     assert_eq!(served.closed().await, 1011);
 }

@@ -35,9 +35,9 @@ pub enum Body {
     /// Answer `pong`.
     Ping,
     /// Begin a stream.
-    Subscribe(Subscription),
+    Subscribe(SubscribeOptions),
     /// End a stream.
-    Unsubscribe(Subscription),
+    Unsubscribe(SubscribeOptions),
     /// Ask the engine to act.
     Command(Command),
     /// `cancel_order`: one answer for each.
@@ -65,7 +65,7 @@ pub fn set_step(command: &mut Command, verified: u64) {
 
 /// How a stream is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subscription {
+pub struct SubscribeOptions {
     /// The symbols of a channel that has them; `None` when none were named.
     pub symbols: Option<Vec<String>>,
     /// Levels of a book.
@@ -96,7 +96,7 @@ pub struct Subscription {
     pub workflow: Option<Workflow>,
 }
 
-impl Subscription {
+impl SubscribeOptions {
     /// Whether the stream of `operation` is to begin with its snapshot, where it does not resume.
     pub fn wants_snapshot(&self, operation: Operation) -> bool {
         self.snap_orders.filter(|_| operation == Operation::Executions).or(self.snapshot).unwrap_or(true)
@@ -159,7 +159,7 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
     serde_json::from_str(text).map_err(|_| WireError::shape::<T>(text, &envelope.method))
 }
 
-fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Subscription), WireError> {
+fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, SubscribeOptions), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
     let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
     let options = [
@@ -186,7 +186,7 @@ fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, Su
         Some(none) if none.is_empty() => Err(WireError::field(field, "name one, or leave it out")),
         list => Ok(list),
     };
-    let channel = Subscription {
+    let channel = SubscribeOptions {
         symbols: names(asked.symbol, "Symbol field must be an array")?,
         depth: asked.depth,
         interval: asked.interval,

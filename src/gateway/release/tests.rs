@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures::FutureExt as _;
 use tokio::sync::mpsc;
 
-use super::super::outlet::Occupied;
 use super::super::part::First;
+use super::super::send_queue::SocketGuard;
 use super::*;
 use crate::access::key::KeySettings;
 use crate::access::principal::Actor;
@@ -21,10 +21,10 @@ use crate::{history, market_data};
 /// Parts that may wait on one socket.
 const PARTS_MAX: usize = 4;
 
-/// A desk of a venue of whose past these events were read back, up to the last, and its sockets.
-fn desk(recent: &[Arc<Stamped>]) -> (Desk, Arc<Seats>) {
+/// A releaser of a venue of whose past these events were read back, up to the last, and its sockets.
+fn releaser(recent: &[Arc<Stamped>]) -> (Releaser, Arc<Sockets>) {
     let state = State { reference: Reference::btc_usd(4, 1), ..State::default() };
-    let sockets = Seats::new(PARTS_MAX, 64);
+    let sockets = Sockets::new(PARTS_MAX, 64);
     let feeds = Feeds {
         market_data: market_data::feed().0,
         history: history::feed().0,
@@ -34,11 +34,11 @@ fn desk(recent: &[Arc<Stamped>]) -> (Desk, Arc<Seats>) {
     let rings = RingLimits { each: 64, all: 64 };
     let directory = Arc::new(Directory::new(&state));
     let seq = recent.last().map_or(Seq(0), |last| last.seq);
-    let desk = Desk::new(directory, Arc::clone(&sockets), seq, recent, rings, feeds, || Moment(0));
-    (desk, sockets)
+    let releaser = Releaser::new(directory, Arc::clone(&sockets), seq, recent, rings, feeds, || Moment(0));
+    (releaser, sockets)
 }
 
-fn seat(sockets: &Arc<Seats>) -> (Occupied, mpsc::Receiver<Vec<Part>>) {
+fn socket(sockets: &Arc<Sockets>) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
     sockets.take(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
@@ -52,7 +52,7 @@ fn batch(seqs: std::ops::RangeInclusive<u64>) -> Released<Ticket> {
     Released { events: Arc::new(seqs.map(stamped).collect()), answers: Vec::new(), waiting: 0 }
 }
 
-fn follow_custody(desk: &mut Desk, seat: &Occupied, at: Seq, from_offset: Option<u64>) -> First {
+fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_offset: Option<u64>) -> First {
     let snapshot = Snapshot {
         owner: Owner::Venue,
         at,
@@ -62,9 +62,9 @@ fn follow_custody(desk: &mut Desk, seat: &Occupied, at: Seq, from_offset: Option
         fills: None,
         past: true,
     };
-    desk.bind(&seat.0, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1, Seq(0)), None);
+    releaser.bind(&socket.queue, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1, Seq(0)), None);
     let follow = Follow { number: 1, from_offset, too_old: false, acknowledged: false };
-    desk.subscribe(&seat.0, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap().first
+    releaser.subscribe(&socket.queue, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap().first
 }
 
 /// The items that wait, by their sequences.
@@ -80,26 +80,26 @@ fn waiting(parts: &mut mpsc::Receiver<Vec<Part>>) -> Vec<u64> {
 /// Law 8.
 #[tokio::test]
 async fn what_does_not_fit_is_the_end_of_a_stream_even_if_what_follows_would_fit() {
-    let (mut desk, sockets) = desk(&[]);
-    let (seat, mut parts) = seat(&sockets);
-    follow_custody(&mut desk, &seat, Seq(0), None);
-    seat.0.behind(true);
-    desk.release(batch(1..=3));
-    desk.release(batch(4..=5));
-    desk.release(batch(6..=6));
+    let (mut releaser, sockets) = releaser(&[]);
+    let (socket, mut parts) = socket(&sockets);
+    follow_custody(&mut releaser, &socket, Seq(0), None);
+    socket.queue.behind(true);
+    releaser.release(batch(1..=3));
+    releaser.release(batch(4..=5));
+    releaser.release(batch(6..=6));
     assert_eq!(waiting(&mut parts), [1, 2, 3], "a client that resumes behind these misses nothing");
-    assert!(seat.0.too_slow().now_or_never().is_some());
-    desk.release(batch(7..=7));
+    assert!(socket.queue.too_slow().now_or_never().is_some());
+    releaser.release(batch(7..=7));
     assert!(waiting(&mut parts).is_empty());
 }
 
 #[tokio::test]
 async fn a_subscription_does_not_cost_a_socket_the_room_for_what_it_usually_gets() {
-    let (mut desk, sockets) = desk(&[]);
-    let (seat, mut parts) = seat(&sockets);
-    follow_custody(&mut desk, &seat, Seq(0), None);
-    desk.release(batch(1..=3));
-    assert_eq!((waiting(&mut parts), desk.seats[seat.0.seat].usual), (vec![1, 2, 3], 3));
+    let (mut releaser, sockets) = releaser(&[]);
+    let (socket, mut parts) = socket(&sockets);
+    follow_custody(&mut releaser, &socket, Seq(0), None);
+    releaser.release(batch(1..=3));
+    assert_eq!((waiting(&mut parts), releaser.slots[socket.queue.slot].usual), (vec![1, 2, 3], 3));
 }
 
 /// Rule 8: one release may hold an end of a right, its return, and a socket that was opened under it.
@@ -116,14 +116,14 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
         expired: true,
     };
     for (admitted, closes) in [(Seq(0), true), (Seq(1), false)] {
-        let (mut desk, sockets) = desk(&[]);
-        let (seat, mut parts) = seat(&sockets);
+        let (mut releaser, sockets) = releaser(&[]);
+        let (socket, mut parts) = socket(&sockets);
         let event = Event::VenueKeyChanged(ended.clone());
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by: Actor::Server, rate: None, event };
         let session = Reply::Session(Session::Key(venue, 1, admitted));
-        let ticket = Ticket::Open(Arc::clone(&seat.0), None, Waiting::new(oneshot::channel().0, None));
+        let ticket = Ticket::Open(Arc::clone(&socket.queue), None, Waiting::new(oneshot::channel().0, None));
         let answers = vec![(ticket, Ok(Answer::Reply(session)))];
-        desk.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
+        releaser.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
         let told: Vec<Part> = std::iter::from_fn(|| parts.try_recv().ok()).flatten().collect();
         assert_eq!(matches!(told[..], [Part::Close(..)]), closes, "{admitted:?}: {told:?}");
     }
@@ -133,9 +133,9 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
 #[tokio::test]
 async fn d4_51_after_a_start_a_stream_resumes_at_hand_over_what_was_read_back_and_no_more() {
     let recent = batch(10..=12).events;
-    let (mut desk, sockets) = desk(&recent);
-    let (seat, _parts) = seat(&sockets);
-    let mut resumed = |from: u64| follow_custody(&mut desk, &seat, Seq(12), Some(Seq(from).snapshot_offset()));
+    let (mut releaser, sockets) = releaser(&recent);
+    let (socket, _parts) = socket(&sockets);
+    let mut resumed = |from: u64| follow_custody(&mut releaser, &socket, Seq(12), Some(Seq(from).snapshot_offset()));
     let First::Replay(items) = resumed(9) else { panic!("all of it is at hand") };
     assert_eq!(items.iter().map(|item| item.stamped.seq.0).collect::<Vec<_>>(), [10, 11, 12]);
     assert!(matches!(resumed(8), First::Past(Owner::Venue)), "event 9 was not read back");

@@ -291,10 +291,10 @@ async fn d3_47_each_kind_of_decision_is_told_and_whose_it_was() {
         let event = Event::ServiceUserChanged { service_user: service_user.clone(), change };
         events.push(Arc::new(Stamped { seq: Seq(1), at, by, rate: None, event }));
     }
-    let mut told = Told::default();
+    let mut seen = SeenVotes::default();
     let mut kinds = BTreeSet::new();
     for stamped in events {
-        for row in audit::rows(&stamped, &mut told) {
+        for row in audit::rows(&stamped, &mut seen) {
             let entry: AuditEntry = rows::read(&row.stored.body).unwrap();
             let by = entry.actor.trim_end_matches(|of: char| of.is_ascii_digit());
             let what = entry.action.split_once('.').map_or(entry.action.as_str(), |(_, what)| what);

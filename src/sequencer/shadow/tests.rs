@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::{Ending, Following, Shadow};
+use super::{Ending, Shadow, ShadowThread};
 use crate::access::principal::Actor;
 use crate::domain::ids::{AccountId, AssetId};
 use crate::domain::money::Amount;
@@ -167,17 +167,17 @@ async fn a_row_that_is_not_what_was_written_is_told_while_the_server_runs() {
     let mut followed = Followed::new(2);
     followed.journal(3).await;
     followed.disk.damage(|rows, _| rows[2].body[3] ^= 1);
-    let mut following = followed.shadow.start().unwrap();
-    following.broken().await;
-    let found = following.finish(None).unwrap_err();
+    let mut thread = followed.shadow.start().unwrap();
+    thread.broken().await;
+    let found = thread.finish(None).unwrap_err();
     assert!(matches!(found, RecoveryError::Journal(JournalError::Corrupt { at: 5, .. })), "{found}");
 }
 
 #[tokio::test]
 async fn a_shadow_that_panics_is_told_while_the_server_runs() {
-    let mut following = Following::start(|_| panic!("as when replay comes to what the engine cannot have")).unwrap();
-    following.broken().await;
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| following.finish(None))).is_err());
+    let mut thread = ShadowThread::start(|_| panic!("as when replay comes to what the engine cannot have")).unwrap();
+    thread.broken().await;
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| thread.finish(None))).is_err());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The sockets as the release step sees them: each a bounded queue of parts, filled once a commit, in a seat that has a number.
+//! The open sockets as the release step sees them: each a bounded send queue, filled once a commit, with a numbered slot.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use futures::task::AtomicWaker;
 use tokio::sync::mpsc;
 
 use super::line::{Line, Passed};
-use super::part::{Part, Told};
+use super::part::{Part, StatusChange};
 use super::rights::Holder;
 use super::throttle::Throttle;
 use crate::access::operation::Operation;
@@ -49,9 +49,9 @@ pub enum Notice {
     Unsubscribed(usize, Operation, u64),
 }
 
-/// Numbers for the sockets, given again once nobody refers to the old holder, and their notices.
+/// The open sockets, their slots, which are given again once nobody refers to the old queue, and their notices.
 #[derive(Debug)]
-pub struct Seats {
+pub struct Sockets {
     free: Mutex<Vec<usize>>,
     next: AtomicUsize,
     notices: Mutex<Vec<Notice>>,
@@ -63,19 +63,19 @@ pub struct Seats {
     /// Open sockets by holder, for who asks.
     held: Mutex<HashMap<Holder, usize>>,
     /// Every open socket by its number, for what concerns them all.
-    open: Mutex<HashMap<usize, Weak<Outlet>>>,
+    open: Mutex<HashMap<usize, Weak<SendQueue>>>,
 }
 
-impl Seats {
-    /// Seats within these bounds.
-    pub fn within(limits: &Limits) -> Arc<Seats> {
-        Seats::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
+impl Sockets {
+    /// Sockets within these bounds.
+    pub fn within(limits: &Limits) -> Arc<Sockets> {
+        Sockets::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
     }
 
-    /// Seats whose sockets may have `parts_max` parts waiting, `sockets_max` of them for one key or Member. In a minute all
+    /// Each may have `parts_max` parts waiting; one key or Member may have `sockets_max` of them. In a minute all
     /// those of a key may come back a few times, with a token each.
-    pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Seats> {
-        Arc::new(Seats {
+    pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Sockets> {
+        Arc::new(Sockets {
             free: Mutex::default(),
             next: AtomicUsize::new(0),
             notices: Mutex::default(),
@@ -88,52 +88,52 @@ impl Seats {
         })
     }
 
-    /// A seat for a new socket, and the end that its session reads.
-    pub fn take(self: &Arc<Seats>, peer: IpAddr) -> (Occupied, mpsc::Receiver<Vec<Part>>) {
+    /// A slot and queue for a new socket, and the end that its session reads.
+    pub fn take(self: &Arc<Sockets>, peer: IpAddr) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
         let free = self.free.lock().expect("no holder of this lock panics").pop();
-        let seat = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
-        let (queue, parts) = mpsc::channel(DELIVERIES_MAX);
-        let outlet = Arc::new(Outlet {
-            seat,
+        let slot = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+        let (sender, parts) = mpsc::channel(DELIVERIES_MAX);
+        let queue = Arc::new(SendQueue {
+            slot,
             peer,
-            queue,
+            sender,
             waiting: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             behind: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            seated: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             alarm: AtomicWaker::new(),
             revoked_at: AtomicU64::new(0),
             line: OnceLock::new(),
             passes: AtomicU64::new(0),
-            seats: Arc::clone(self),
+            sockets: Arc::clone(self),
         });
-        self.open.lock().expect("no holder of this lock panics").insert(seat, Arc::downgrade(&outlet));
-        (Occupied(outlet), parts)
+        self.open.lock().expect("no holder of this lock panics").insert(slot, Arc::downgrade(&queue));
+        (SocketGuard { queue }, parts)
     }
 
     /// Tells every open socket something on `status`.
-    pub fn tell_all(&self, told: Told) {
-        for outlet in self.all() {
-            outlet.send(vec![Part::Tell(told)]);
+    pub fn announce(&self, change: StatusChange) {
+        for queue in self.all() {
+            queue.send(vec![Part::Status(change)]);
         }
     }
 
     /// Tells the session of every open socket that the server stops.
     pub fn stop(&self) {
-        self.all().iter().for_each(|outlet| outlet.stop());
+        self.all().iter().for_each(|queue| queue.stop());
     }
 
     /// Bytes that wait to be written, on all sockets together, as they are reckoned.
     pub fn bytes_waiting(&self) -> usize {
-        self.all().iter().map(|outlet| outlet.waiting.load(Ordering::Relaxed) * PART_BYTES).sum()
+        self.all().iter().map(|queue| queue.waiting.load(Ordering::Relaxed) * PART_BYTES).sum()
     }
 
     /// Every open socket.
-    pub fn all(&self) -> Vec<Arc<Outlet>> {
-        // Not longer than this: an outlet that ends takes itself out of the map.
+    pub fn all(&self) -> Vec<Arc<SendQueue>> {
+        // Not longer than this: a queue that ends takes itself out of the map.
         self.open.lock().expect("no holder of this lock panics").values().filter_map(Weak::upgrade).collect()
     }
 
@@ -167,14 +167,14 @@ impl Seats {
     }
 }
 
-/// The release step's end of a socket.
+/// The release step's end of a socket: what waits to be written, and what its session is to be woken for.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct SendQueue {
     /// Its number, an index of the release step's table.
-    pub seat: usize,
+    pub slot: usize,
     /// The address it speaks from.
     pub peer: IpAddr,
-    queue: mpsc::Sender<Vec<Part>>,
+    sender: mpsc::Sender<Vec<Part>>,
     /// Parts sent and not written yet, as they are weighed.
     waiting: AtomicUsize,
     /// Calls submitted and not answered yet.
@@ -186,8 +186,8 @@ pub struct Outlet {
     /// The server stops.
     stopping: AtomicBool,
     /// The release step keeps the socket, or is about to: it must be told when that leaves.
-    seated: AtomicBool,
-    /// The socket has left its seat.
+    kept: AtomicBool,
+    /// The socket has left its slot.
     gone: AtomicBool,
     /// Wakes the session when `slow`, `stopping` or `revoked_at` is set: one waker for all, since a session polls them when it
     /// waits.
@@ -198,10 +198,10 @@ pub struct Outlet {
     line: OnceLock<Weak<Line>>,
     /// The subscription whose frames are passed, by its number; 0 for none.
     passes: AtomicU64,
-    seats: Arc<Seats>,
+    sockets: Arc<Sockets>,
 }
 
-impl Outlet {
+impl SendQueue {
     /// Hands parts over; `false` when the socket is too slow or gone. It is then told to close, and takes nothing more:
     /// what came after would hide the hole from a client that resumes behind it.
     pub fn send(&self, parts: Vec<Part>) -> bool {
@@ -212,7 +212,7 @@ impl Outlet {
         // One delivery alone is always taken: its size is bounded by what one commit holds.
         let before = self.waiting.fetch_add(weight, Ordering::Relaxed);
         let room = before == 0 || before + weight <= self.waiting_max();
-        let taken = room && self.queue.try_send(parts).is_ok();
+        let taken = room && self.sender.try_send(parts).is_ok();
         if !taken {
             self.waiting.fetch_sub(weight, Ordering::Relaxed);
             self.alarm(&self.slow);
@@ -222,7 +222,7 @@ impl Outlet {
 
     /// The socket is open, and frames may be passed to it over its line.
     pub fn opened(&self, line: &Arc<Line>) {
-        // Once: a seat's outlet serves one socket.
+        // Once: a slot's queue serves one socket.
         let _ = self.line.set(Arc::downgrade(line));
     }
 
@@ -281,7 +281,7 @@ impl Outlet {
 
     fn wake(&self) {
         // A queue that takes nothing has woken it already.
-        let _ = self.queue.try_send(Vec::new());
+        let _ = self.sender.try_send(Vec::new());
     }
 
     /// Notes that so many calls are about to be submitted.
@@ -306,35 +306,35 @@ impl Outlet {
 
     /// Calls that the socket may have under way; each is answered by few parts, so its queue has room.
     pub fn in_flight_max(&self) -> usize {
-        (self.seats.parts_max / PARTS_PER_CALL).max(16)
+        (self.sockets.parts_max / PARTS_PER_CALL).max(16)
     }
 
     /// Deliveries that wait.
     fn deliveries(&self) -> usize {
-        DELIVERIES_MAX - self.queue.capacity()
+        DELIVERIES_MAX - self.sender.capacity()
     }
 
     /// Whether the session has ended.
     pub fn is_gone(&self) -> bool {
-        self.queue.is_closed()
+        self.sender.is_closed()
     }
 
     /// Whether there is room for market data: with one frame more there is still some for what has no second chance, answers
     /// and private items.
     pub fn has_room(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 2
+        self.deliveries() < MARKET_DATA_MAX && self.waiting.load(Ordering::Relaxed) < self.sockets.parts_max / 2
     }
 
     /// Whether most of what waited has been written.
     pub fn is_reading(&self) -> bool {
-        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.seats.parts_max / 4
+        self.deliveries() < MARKET_DATA_MAX / 2 && self.waiting.load(Ordering::Relaxed) < self.sockets.parts_max / 4
     }
 
     /// What parts count for in the queue. One frame counts for a quarter of the queue at the most, however long it is: a
     /// snapshot may be longer than all of it, and must not shut out the answers that come while it is written.
     pub fn weight(&self, parts: &[Part]) -> usize {
         let weight = |part: &Part| match part {
-            Part::Frame(_, frame) => frame.len().div_ceil(PART_BYTES).min(self.seats.parts_max / 4).max(1),
+            Part::Frame(_, frame) => frame.len().div_ceil(PART_BYTES).min(self.sockets.parts_max / 4).max(1),
             _ => 1,
         };
         parts.iter().map(weight).sum()
@@ -357,7 +357,7 @@ impl Outlet {
     /// Parts that may wait, as they are weighed.
     fn waiting_max(&self) -> usize {
         let times = if self.behind.load(Ordering::Relaxed) { 1 } else { BURST };
-        self.seats.parts_max.saturating_mul(times)
+        self.sockets.parts_max.saturating_mul(times)
     }
 
     /// Waits until the socket has been too slow for its queue. For its session alone.
@@ -371,11 +371,11 @@ impl Outlet {
     }
 
     /// Has the release step keep the socket, for which something has come. `false` when it has left: what comes for it now
-    /// is for nobody, and would keep the seat for ever.
-    pub fn sit(&self) -> bool {
-        // These and those of `Occupied` have one order: either this sees that the socket has left, or its notice comes.
-        if !self.seated.load(Ordering::Relaxed) {
-            self.seated.store(true, Ordering::SeqCst);
+    /// is for nobody, and would keep the slot for ever.
+    pub fn keep(&self) -> bool {
+        // These and those of `SocketGuard` have one order: either this sees that the socket has left, or its notice comes.
+        if !self.kept.load(Ordering::Relaxed) {
+            self.kept.store(true, Ordering::SeqCst);
         }
         !self.gone.load(Ordering::SeqCst)
     }
@@ -421,28 +421,31 @@ impl Outlet {
 
     /// Leaves a notice about this socket.
     pub fn unsubscribed(&self, channel: Operation, number: u64) {
-        self.seats.notify(Notice::Unsubscribed(self.seat, channel, number));
+        self.sockets.notify(Notice::Unsubscribed(self.slot, channel, number));
     }
 }
 
-/// Leaves the seat when it is dropped: however a handshake or a session ends.
+/// Gives the slot up when it is dropped, however a handshake or a session ends.
 #[derive(Debug)]
-pub struct Occupied(pub Arc<Outlet>);
+pub struct SocketGuard {
+    /// The queue of the socket.
+    pub queue: Arc<SendQueue>,
+}
 
-impl Drop for Occupied {
+impl Drop for SocketGuard {
     fn drop(&mut self) {
-        self.0.gone.store(true, Ordering::SeqCst);
+        self.queue.gone.store(true, Ordering::SeqCst);
         // Notices wait for the next release, and on a quiet venue strangers may come and go until then.
-        if self.0.seated.load(Ordering::SeqCst) {
-            self.0.seats.notify(Notice::Gone(self.0.seat));
+        if self.queue.kept.load(Ordering::SeqCst) {
+            self.queue.sockets.notify(Notice::Gone(self.queue.slot));
         }
     }
 }
 
-impl Drop for Outlet {
+impl Drop for SendQueue {
     fn drop(&mut self) {
-        self.seats.open.lock().expect("no holder of this lock panics").remove(&self.seat);
-        self.seats.free.lock().expect("no holder of this lock panics").push(self.seat);
+        self.sockets.open.lock().expect("no holder of this lock panics").remove(&self.slot);
+        self.sockets.free.lock().expect("no holder of this lock panics").push(self.slot);
     }
 }
 
