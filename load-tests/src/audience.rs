@@ -1,11 +1,12 @@
 //! Many sockets that receive the same events: counting, timing and checking every delivery.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use memchr::memmem;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -97,7 +98,7 @@ impl Audience {
     /// Says that events are being published now.
     pub fn publish(&self) {
         self.hall.wanted.store(u64::MAX, Ordering::Relaxed);
-        let mut batch = self.hall.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = self.hall.batch.lock();
         (batch.published, batch.first) = (Instant::now(), None);
     }
 
@@ -134,7 +135,7 @@ impl Audience {
         if surplus > 0 {
             return Err(LoadError::Surplus { surplus });
         }
-        let batch = hall.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = hall.batch.lock();
         Ok(batch.last - batch.first.unwrap_or(batch.last))
     }
 
@@ -151,14 +152,14 @@ impl Audience {
 
     /// Ages of frames since the last call: from the publishing to the read that brought them.
     pub fn take_ages(&self) -> Histogram<u32> {
-        let mut batch = self.hall.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = self.hall.batch.lock();
         std::mem::replace(&mut batch.ages, latency_histogram())
     }
 
     /// The check over all readers; the sockets are closed.
     pub fn finish(mut self) -> Check {
         self.readers.abort_all();
-        let mut check = self.hall.order.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut check = self.hall.order.lock().clone();
         check.looked_at = self.delivered();
         let surplus = check.looked_at.saturating_sub(self.wanted * self.hall.had.len() as u64);
         if surplus > 0 {
@@ -188,7 +189,7 @@ async fn read(mut connection: Connection, hall: &Hall, had: &AtomicU64) -> Resul
         }
         if events > 0 {
             let now = Instant::now();
-            let mut batch = hall.batch.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut batch = hall.batch.lock();
             batch.first.get_or_insert(now);
             batch.last = now;
             let age = nanoseconds(now.saturating_duration_since(batch.published));
@@ -222,7 +223,7 @@ fn count(frame: &[u8], finder: &memmem::Finder<'_>, hall: &Hall, last: &mut Opti
             (Some(_), Numbers::None) | (None, _) => true,
         };
         if !follows {
-            let mut order = hall.order.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut order = hall.order.lock();
             order.violated(format!("event {number} after {last:?}"));
         }
         *last = Some(number);

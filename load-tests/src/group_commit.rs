@@ -6,9 +6,10 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -64,7 +65,7 @@ impl GroupCommit {
 
     /// Adds records to the open group and returns its number.
     pub fn append(&self, records: u64, bytes: &[u8]) -> u64 {
-        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.shared.open.lock();
         if open.bytes.is_empty() {
             self.shared.filled.notify_one();
         }
@@ -85,7 +86,7 @@ impl GroupCommit {
 
     fn end(&mut self) -> Option<Totals> {
         let thread = self.thread.take()?;
-        self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared.open.lock().stop = true;
         self.shared.filled.notify_one();
         thread.join().ok()
     }
@@ -101,9 +102,8 @@ fn commit_groups(shared: &Shared, mut file: File, durable: &watch::Sender<u64>) 
     let mut totals = Totals::default();
     let mut writing = Vec::new();
     loop {
-        let open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = shared.filled.wait_while(open, |open| open.bytes.is_empty() && !open.stop);
-        let mut open = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut open = shared.open.lock();
+        shared.filled.wait_while(&mut open, |open| open.bytes.is_empty() && !open.stop);
         if open.bytes.is_empty() {
             return totals;
         }

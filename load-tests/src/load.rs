@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -209,7 +210,7 @@ pub async fn run(connections: Vec<Connection>, plan: &Plan) -> Result<Outcome, L
         tally.merge(joined.expect("a worker neither panics nor is cancelled")?);
     }
     let timeline = Arc::into_inner(timeline).expect("all workers have ended");
-    let timeline = timeline.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let timeline = timeline.into_inner();
     if tally.sent > tally.answered {
         return Err(LoadError::Unanswered { missing: tally.sent - tally.answered });
     }
@@ -301,7 +302,7 @@ impl Worker<'_> {
 
     /// What was due and never sent took at least as long as it is old.
     fn count_unsent(&mut self, mut arrivals: Arrivals) {
-        let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut timeline = self.timeline.lock();
         while let Some(due) = arrivals.take(u64::MAX) {
             timeline.latency(due, due.elapsed());
             self.tally.unsent += 1;
@@ -332,7 +333,7 @@ impl Worker<'_> {
     }
 
     fn settle_replies(&mut self, now: Instant) -> Result<(), LoadError> {
-        let mut timeline = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut timeline = self.timeline.lock();
         let counted = self.window.contains(&now);
         while let Received::Text(message) = self.connection.next_message()? {
             match self.replies.read(message)? {

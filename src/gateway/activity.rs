@@ -1,8 +1,10 @@
 //! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::context::{Gateway, Unanswered};
 use crate::access::principal::Principal;
@@ -28,7 +30,7 @@ impl Activity {
 
     /// Notes a use. A session that has idled is not revived by it, however long it takes to end it.
     pub fn touch(&self, cookie_hash: [u8; 32], now: Moment) {
-        let mut last = self.last();
+        let mut last = self.last.lock();
         let at = last.entry(cookie_hash).or_insert(now);
         if !self.has_idled(*at, now) {
             *at = now;
@@ -38,7 +40,7 @@ impl Activity {
     /// The sessions that have idled. Those that were used in what is the future, since the clock was set back, are counted
     /// as used now.
     fn idled(&self, now: Moment) -> Vec<[u8; 32]> {
-        let mut last = self.last();
+        let mut last = self.last.lock();
         last.values_mut().for_each(|at| *at = (*at).min(now));
         last.iter().filter(|(_, at)| self.has_idled(**at, now)).map(|(cookie_hash, _)| *cookie_hash).collect()
     }
@@ -49,11 +51,7 @@ impl Activity {
 
     /// Forgets a session that has ended.
     fn forget(&self, cookie_hash: &[u8; 32]) {
-        self.last().remove(cookie_hash);
-    }
-
-    fn last(&self) -> MutexGuard<'_, HashMap<[u8; 32], Moment>> {
-        self.last.lock().expect("no holder of this lock panics")
+        self.last.lock().remove(cookie_hash);
     }
 }
 

@@ -2,8 +2,10 @@
 //! ahead of the disk. It resolves names, makes refusals cheap and holds the sealed secrets to verify with;
 //! it never grants.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
+
+use parking_lot::RwLock;
 
 use crate::engine::event::Event;
 use crate::engine::members::Members;
@@ -46,13 +48,13 @@ impl Directory {
                     self.change(|reference| reference.set_status(*market, *status));
                 }
                 Event::VenueKeyChanged(_) | Event::ServiceUserChanged { .. } => {
-                    self.keys.write().expect("no holder of this lock panics").apply(stamped.at, event);
+                    self.keys.write().apply(stamped.at, event);
                 }
                 Event::OrganizationCreated(_)
                 | Event::MemberChanged(_)
                 | Event::SessionOpened(_)
                 | Event::SessionClosed(_) => {
-                    self.members.write().expect("no holder of this lock panics").apply(event);
+                    self.members.write().apply(event);
                 }
                 Event::Halted { reason } => {
                     self.halted.store(true, Ordering::Relaxed);
@@ -95,20 +97,20 @@ impl Directory {
 
     /// Assets and markets as of the last release.
     pub fn reference(&self) -> Arc<Reference> {
-        Arc::clone(&self.reference.read().expect("no holder of this lock panics"))
+        Arc::clone(&self.reference.read())
     }
 
     /// Asks the keys; nonces are not followed.
     pub fn keys<T>(&self, ask: impl FnOnce(&Keys) -> T) -> T {
-        ask(&self.keys.read().expect("no holder of this lock panics"))
+        ask(&self.keys.read())
     }
 
     /// Asks the Members; spent codes are not followed.
     pub fn members<T>(&self, ask: impl FnOnce(&Members) -> T) -> T {
-        ask(&self.members.read().expect("no holder of this lock panics"))
+        ask(&self.members.read())
     }
 
     fn change(&self, change: impl FnOnce(&mut Reference)) {
-        change(Arc::make_mut(&mut self.reference.write().expect("no holder of this lock panics")));
+        change(Arc::make_mut(&mut self.reference.write()));
     }
 }

@@ -10,9 +10,9 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -73,7 +73,7 @@ impl Line {
             0 => (REST, Passed::Nothing),
             all if all == frames.len() => (REST, Passed::Whole),
             some => {
-                *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = frames[some..].to_vec();
+                *self.rest.lock() = frames[some..].to_vec();
                 (PART, Passed::Part)
             }
         };
@@ -119,7 +119,7 @@ impl Line {
                 Ok(_) | Err(SESSION) => return None,
                 Err(PART) => {
                     self.turn.store(SESSION, Ordering::Relaxed);
-                    return Some(std::mem::take(&mut self.rest.lock().unwrap_or_else(PoisonError::into_inner)));
+                    return Some(std::mem::take(&mut self.rest.lock()));
                 }
                 // One write to a socket that does not wait.
                 Err(_) => std::thread::yield_now(),

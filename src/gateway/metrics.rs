@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use parking_lot::Mutex;
 
 use super::context::Gateway;
 use super::rights;
@@ -99,7 +100,7 @@ impl Metrics {
 
     /// Notes the journal's head, as the log tells it each minute (rule 47).
     pub fn tell_head(&self, seq: u64, digest: [u8; 32]) {
-        *self.head_told.lock().expect("no holder of this lock panics") = Some((seq, digest));
+        *self.head_told.lock() = Some((seq, digest));
     }
 
     /// Counts a batch that is on disk, and notes how many wait for those who follow.
@@ -260,7 +261,7 @@ impl Scrape {
         let stamp = load(stamp) / 1_000_000;
         page.one("countersign_journal_head_seconds", "gauge", "Stamp of that event, in seconds since 1970.", stamp);
         page.family("countersign_journal_head_info", "gauge", "The journal's head of the last minute; always 1.");
-        if let Some((seq, digest)) = *head_told.lock().expect("no holder of this lock panics") {
+        if let Some((seq, digest)) = *head_told.lock() {
             let digest = hex::encode(digest);
             page.line(format_args!("countersign_journal_head_info{{seq=\"{seq}\",digest=\"{digest}\"}} 1"));
         }

@@ -2,9 +2,10 @@
 //! the grace, its orders are canceled. A planned stop is no disconnect; after any start a key has the grace anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::context::{Gateway, Unanswered};
@@ -42,7 +43,7 @@ impl Presence {
 
     /// A socket of this Service User is open.
     pub fn enter(&self, id: ServiceUserId) {
-        let mut of = self.of.lock().expect("no holder of this lock panics");
+        let mut of = self.of.lock();
         of.entry(id).or_insert_with(|| Sockets { open: 0, asked: false, left: Instant::now() }).open += 1;
     }
 
@@ -50,7 +51,7 @@ impl Presence {
     /// the key has that setting. `true` if the orders are to be canceled unless a socket opens within the grace: this
     /// was the last one, and it or an earlier one had asked, or the setting is on.
     fn leave(&self, id: ServiceUserId, asked: bool, set: bool) -> bool {
-        let mut of = self.of.lock().expect("no holder of this lock panics");
+        let mut of = self.of.lock();
         let Some(sockets) = of.get_mut(&id) else { return false };
         sockets.open -= 1;
         sockets.asked |= asked;
@@ -60,7 +61,7 @@ impl Presence {
 
     /// Whether there has been no socket for the grace; what its sockets asked for is done with then.
     fn is_gone(&self, id: ServiceUserId) -> bool {
-        let mut of = self.of.lock().expect("no holder of this lock panics");
+        let mut of = self.of.lock();
         // Who has not come since the start is gone once the grace after it is over.
         let Some(sockets) = of.get_mut(&id) else { return true };
         let gone = sockets.open == 0 && sockets.left.elapsed() >= self.grace;

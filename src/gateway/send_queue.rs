@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::line::{Line, Passed};
@@ -90,7 +91,7 @@ impl Sockets {
 
     /// A slot and queue for a new socket, and the end that its session reads.
     pub fn take(self: &Arc<Sockets>, peer: IpAddr) -> (SocketGuard, mpsc::Receiver<Vec<Part>>) {
-        let free = self.free.lock().expect("no holder of this lock panics").pop();
+        let free = self.free.lock().pop();
         let slot = free.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let (sender, parts) = mpsc::channel(DELIVERIES_MAX);
         let queue = Arc::new(SendQueue {
@@ -110,7 +111,7 @@ impl Sockets {
             passes: AtomicU64::new(0),
             sockets: Arc::clone(self),
         });
-        self.open.lock().expect("no holder of this lock panics").insert(slot, Arc::downgrade(&queue));
+        self.open.lock().insert(slot, Arc::downgrade(&queue));
         (SocketGuard { queue }, parts)
     }
 
@@ -134,12 +135,12 @@ impl Sockets {
     /// Every open socket.
     pub fn all(&self) -> Vec<Arc<SendQueue>> {
         // Not longer than this: a queue that ends takes itself out of the map.
-        self.open.lock().expect("no holder of this lock panics").values().filter_map(Weak::upgrade).collect()
+        self.open.lock().values().filter_map(Weak::upgrade).collect()
     }
 
     /// Notes how many sockets a holder has open; `false` when that is more than one may have.
     pub fn count(&self, holder: Holder, sockets: usize) -> bool {
-        let mut held = self.held.lock().expect("no holder of this lock panics");
+        let mut held = self.held.lock();
         match sockets {
             0 => held.remove(&holder),
             _ => held.insert(holder, sockets),
@@ -149,12 +150,12 @@ impl Sockets {
 
     /// How many sockets a holder has open.
     pub fn held(&self, holder: &Holder) -> usize {
-        self.held.lock().expect("no holder of this lock panics").get(holder).copied().unwrap_or(0)
+        self.held.lock().get(holder).copied().unwrap_or(0)
     }
 
     /// Leaves a notice for the release step.
     fn notify(&self, notice: Notice) {
-        self.notices.lock().expect("no holder of this lock panics").push(notice);
+        self.notices.lock().push(notice);
         self.waiting.fetch_add(1, Ordering::Release);
     }
 
@@ -163,7 +164,7 @@ impl Sockets {
         if self.waiting.swap(0, Ordering::Acquire) == 0 {
             return Vec::new();
         }
-        std::mem::take(&mut *self.notices.lock().expect("no holder of this lock panics"))
+        std::mem::take(&mut *self.notices.lock())
     }
 }
 
@@ -444,8 +445,8 @@ impl Drop for SocketGuard {
 
 impl Drop for SendQueue {
     fn drop(&mut self) {
-        self.sockets.open.lock().expect("no holder of this lock panics").remove(&self.slot);
-        self.sockets.free.lock().expect("no holder of this lock panics").push(self.slot);
+        self.sockets.open.lock().remove(&self.slot);
+        self.sockets.free.lock().push(self.slot);
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard};
+
+use parking_lot::Mutex;
 
 use crate::domain::time::Moment;
 
@@ -34,18 +35,18 @@ impl<K: Hash + Eq> Throttle<K> {
 
     /// The seconds to wait, when there were too many failures.
     pub fn wait_s(&self, who: &K, now: Moment) -> Option<u64> {
-        self.wait(&self.lock(), who, now)
+        self.wait(&self.failures.lock(), who, now)
     }
 
     /// Counts one more.
     pub fn count(&self, who: K, now: Moment) {
-        count(&mut self.lock(), who, now);
+        count(&mut self.failures.lock(), who, now);
     }
 
     /// Counts one more if there were not too many; `false` when there were, or when there is no room to count `who`: for what
     /// must stay bounded whoever does it.
     pub fn admit(&self, who: K, now: Moment) -> bool {
-        let mut failures = self.lock();
+        let mut failures = self.failures.lock();
         self.wait(&failures, &who, now).is_none() && count(&mut failures, who, now)
     }
 
@@ -55,7 +56,7 @@ impl<K: Hash + Eq> Throttle<K> {
     /// # Errors
     /// The seconds to wait, when there were too many failures; this one is not noted then.
     pub fn attempt(&self, who: K, now: Moment) -> Result<(), u64> {
-        let mut failures = self.lock();
+        let mut failures = self.failures.lock();
         match self.wait(&failures, &who, now) {
             Some(wait) => Err(wait),
             None => {
@@ -67,7 +68,7 @@ impl<K: Hash + Eq> Throttle<K> {
 
     /// Takes back what was noted of an attempt that did not fail.
     pub fn take_back(&self, who: &K) {
-        let mut failures = self.lock();
+        let mut failures = self.failures.lock();
         if let Some(found) = failures.get_mut(who) {
             found.count -= 1;
             if found.count == 0 {
@@ -78,17 +79,13 @@ impl<K: Hash + Eq> Throttle<K> {
 
     /// Forgets the failures of who succeeded.
     pub fn succeeded(&self, who: &K) {
-        self.lock().remove(who);
+        self.failures.lock().remove(who);
     }
 
     fn wait(&self, failures: &HashMap<K, Failures>, who: &K, now: Moment) -> Option<u64> {
         let found = failures.get(who).filter(|failures| failures.count >= self.failures_max)?;
         let left = found.since.plus_us(WINDOW_US).0.saturating_sub(now.0).min(WINDOW_US);
         now.is_near(found.since, WINDOW_US).then(|| left.div_ceil(1_000_000))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Failures>> {
-        self.failures.lock().expect("no holder of this lock panics")
     }
 }
 
@@ -165,16 +162,16 @@ mod tests {
         throttle.attempt("alice", now).unwrap();
         assert_eq!(throttle.attempt("alice", now), Err(60), "the one that was refused was not noted");
         (0..3).for_each(|_| throttle.take_back(&"alice"));
-        assert!(throttle.failures.lock().unwrap().is_empty(), "who has no failures takes no room");
+        assert!(throttle.failures.lock().is_empty(), "who has no failures takes no room");
     }
 
     #[test]
     fn the_table_is_bounded() {
         let throttle = Throttle::new(10);
         (0..ENTRIES_MAX * 2).for_each(|who| throttle.count(who, Moment(0)));
-        assert_eq!(throttle.failures.lock().unwrap().len(), ENTRIES_MAX);
+        assert_eq!(throttle.failures.lock().len(), ENTRIES_MAX);
         assert!(!throttle.admit(usize::MAX, Moment(0)), "whom there is no room for");
         throttle.count(usize::MAX, Moment(WINDOW_US));
-        assert_eq!(throttle.failures.lock().unwrap().len(), 1);
+        assert_eq!(throttle.failures.lock().len(), 1);
     }
 }

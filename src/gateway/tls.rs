@@ -3,9 +3,10 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -77,7 +78,7 @@ impl Certificate {
 
     /// When the certificate that is served ends, in seconds since 1970.
     pub fn end(&self) -> Option<u64> {
-        end(&self.present.read().expect("no holder of this lock panics"))
+        end(&self.present.read())
     }
 
     /// What takes connections with it.
@@ -118,7 +119,7 @@ impl Certificate {
             match new {
                 Ok(key) => {
                     (seen, told) = (now, None);
-                    *self.present.write().expect("no holder of this lock panics") = Arc::new(key);
+                    *self.present.write() = Arc::new(key);
                     tracing::info!("the certificate was reloaded");
                 }
                 Err(error) => {
@@ -135,7 +136,7 @@ impl Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.present.read().expect("no holder of this lock panics")))
+        Some(Arc::clone(&self.present.read()))
     }
 }
 
@@ -201,7 +202,7 @@ mod tests {
     }
 
     fn served(certificate: &Certificate) -> Arc<CertifiedKey> {
-        Arc::clone(&certificate.present.read().unwrap())
+        Arc::clone(&certificate.present.read())
     }
 
     /// Waits until another certificate is served.

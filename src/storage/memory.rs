@@ -2,7 +2,9 @@
 //! same list as the others (`conformance`); no setting chooses it.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::chain::Digest;
 use super::journal::{Head, JournalError, Row};
@@ -87,7 +89,7 @@ impl Disk {
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! A reconnect storm: every socket is lost at once, all come back at once, and each must be told what it missed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -68,7 +69,7 @@ struct Storm {
 
 impl Storm {
     fn note(&self, what: impl FnOnce(&mut Returns)) {
-        what(&mut self.returns.lock().unwrap_or_else(PoisonError::into_inner));
+        what(&mut self.returns.lock());
     }
 }
 
@@ -148,7 +149,7 @@ async fn storm(stage: &mut Stage, settings: &Reconnect, round: u32) -> Result<()
     }
     let during = Series::of_outcome(MEANWHILE, round, &outcome, &measurement.cpu);
     stage.add(during);
-    let returns = storm.returns.lock().unwrap_or_else(PoisonError::into_inner);
+    let returns = storm.returns.lock();
     let figures = Figures::new(&returns.latencies, load.plan.duty.window);
     let mut series = Series::of_latencies(RETURNS, round, figures, &returns.latencies).with_cpu(&measurement.cpu);
     let told = [
@@ -363,12 +364,12 @@ mod tests {
         let ending = tokio::spawn(async move { socket(&own, ready).await });
         is_ready.recv().await.unwrap();
         tell.send_replace(Phase::Open(Wave { number: 1, since }));
-        while storm.returns.lock().unwrap().latencies.is_empty() {
+        while storm.returns.lock().latencies.is_empty() {
             tokio::task::yield_now().await;
         }
         tell.send_replace(Phase::Settle(Wave { number: 1, since }, Arc::default()));
         ending.await.unwrap().unwrap();
-        let returns = storm.returns.lock().unwrap();
+        let returns = storm.returns.lock();
         assert!(returns.latencies.len() == 1 && returns.latencies.min() >= nanoseconds(late) / 100 * 99);
     }
 }

@@ -15,7 +15,8 @@ pub use maker::make;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+
+use parking_lot::Mutex;
 
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
@@ -74,17 +75,17 @@ impl Exports {
 
     /// How far the making of an export is, while it is being made.
     pub fn progress(&self, id: ExportId) -> Option<Progress> {
-        self.progress.lock().expect("no holder of this lock panics").get(&id).copied()
+        self.progress.lock().get(&id).copied()
     }
 
     fn set_progress(&self, all: HashMap<ExportId, Progress>) {
-        *self.progress.lock().expect("no holder of this lock panics") = all;
+        *self.progress.lock() = all;
     }
 
     /// A fresh link to an export, good for a minute: its token, and until when. It voids the one before.
     pub fn link(&self, export: ExportId, by: Principal, now: Moment) -> (Zeroizing<String>, Moment) {
         let (token, until) = (new_bearer_token(), now.plus_us(LINK_US));
-        let mut links = self.links.lock().expect("no holder of this lock panics");
+        let mut links = self.links.lock();
         links.retain(|_, link| link.export != export && now.is_near(link.made, LINK_US));
         links.insert(bearer_hash(&token), Link { export, by, made: now });
         (token, until)
@@ -92,7 +93,7 @@ impl Exports {
 
     /// Uses a link up: the export and who asked for it.
     fn redeem(&self, token: &str, now: Moment) -> Option<(ExportId, Principal)> {
-        let used = self.links.lock().expect("no holder of this lock panics").remove(&bearer_hash(token))?;
+        let used = self.links.lock().remove(&bearer_hash(token))?;
         now.is_near(used.made, LINK_US).then_some((used.export, used.by))
     }
 

@@ -1,7 +1,8 @@
 //! What followers are told while candles of the past are still being read, and while a batch is on its way.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
 
 use super::super::feed;
 use super::*;
@@ -42,8 +43,8 @@ impl Subscriber for Kept {
     }
 
     fn queue(&self, frame: &Bytes) {
-        self.0.lock().unwrap().push(serde_json::from_slice(frame).unwrap());
-        self.1.lock().unwrap().push(frame.clone());
+        self.0.lock().push(serde_json::from_slice(frame).unwrap());
+        self.1.lock().push(frame.clone());
     }
 }
 
@@ -112,14 +113,14 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     projection.markets[0].fresh = vec![Print { trade_id: 1, side, order_type, price: Price(50), qty: Quantity(1), at }];
     projection.publish(MarketId(1)).await;
     projection.catch_up().await;
-    assert_eq!(*early.0.lock().unwrap(), Vec::<serde_json::Value>::new());
+    assert_eq!(*early.0.lock(), Vec::<serde_json::Value>::new());
 
     let candles = [traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into();
     projection.remember(MarketPast { candles, ..MarketPast::default() });
     projection.catch_up().await;
     projection.subscribe(asked(topic, &late)).await;
     for told in [early, late] {
-        let told = told.0.lock().unwrap();
+        let told = told.0.lock();
         let [snapshot] = told.as_slice() else { panic!("{told:?}") };
         let candles = snapshot["data"].as_array().unwrap().iter();
         let candles: Vec<_> =
@@ -146,17 +147,17 @@ async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    assert!(asked.0.lock().unwrap().is_empty(), "the batch is still to come");
+    assert!(asked.0.lock().is_empty(), "the batch is still to come");
     let event = Event::MarketStatusSet { market: MarketId(1), status: MarketStatus::PostOnly };
     let stamped = Stamped { seq: Seq(1), at: Moment(1), by: Actor::Server, rate: None, event };
     feed.feed(&Arc::new(vec![Arc::new(stamped)]));
     let answered = async {
-        while asked.0.lock().unwrap().is_empty() {
+        while asked.0.lock().is_empty() {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), answered).await.expect("it is answered");
-    let told = asked.0.lock().unwrap();
+    let told = asked.0.lock();
     assert_eq!((&told[0]["type"], &told[0]["data"]["pairs"][0]["status"]), (&"snapshot".into(), &"post_only".into()));
 }
 
@@ -197,7 +198,7 @@ fn past(trades: &[(u64, i64)]) -> MarketPast {
 
 /// What was told of a channel, without the times.
 fn told(to: &Kept, channel: &str) -> Vec<(String, serde_json::Value)> {
-    let frames = to.0.lock().unwrap();
+    let frames = to.0.lock();
     let of = frames.iter().filter(|frame| frame["channel"] == channel);
     let shown = |frame: &serde_json::Value| match channel {
         "trade" => frame["data"].as_array().unwrap().iter().map(|print| print["trade_id"].clone()).collect(),
@@ -217,10 +218,10 @@ async fn what_happens_is_one_frame_for_all_however_many_follow() {
             projection.subscribe(asked(topic, follower)).await;
         }
         // What is told to each alone.
-        follower.1.lock().unwrap().clear();
+        follower.1.lock().clear();
     }
     projection.follow_all(&Arc::new(vec![trade(1, 60)]), &mut incoming).await;
-    let frames = |of: &Kept| of.1.lock().unwrap().iter().map(|frame| frame.as_ptr()).collect::<Vec<_>>();
+    let frames = |of: &Kept| of.1.lock().iter().map(|frame| frame.as_ptr()).collect::<Vec<_>>();
     let first = frames(&followers[0]);
     assert_eq!(first.len(), 2, "a ticker and a trade");
     assert!(followers.iter().all(|follower| frames(follower) == first), "the same bytes for all");
@@ -270,7 +271,7 @@ async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is
     }
     projection.remember(past(&[(4, 40), (5, 50)]));
     projection.catch_up().await;
-    assert_eq!(early.0.lock().unwrap().len(), 2);
+    assert_eq!(early.0.lock().len(), 2);
 }
 
 #[tokio::test]
@@ -346,7 +347,7 @@ async fn d4_54_who_subscribes_without_room_for_a_snapshot_gets_it_once_it_reads(
         projection.catch_up().await;
         all.push(full);
     }
-    let told = |of: &Arc<Full>| of.kept.0.lock().unwrap().clone();
+    let told = |of: &Arc<Full>| of.kept.0.lock().clone();
     assert!(all.iter().all(|of| told(of).is_empty()), "nothing more waits for who does not read");
     all.iter().for_each(|of| of.reads.store(true, Ordering::Relaxed));
     projection.catch_up().await;
