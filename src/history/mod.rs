@@ -81,3 +81,14 @@ impl History {
         self.reached.has_changed().is_ok()
     }
 }
+
+/// Appends events as one journal row, as the sequencer does before they are fed.
+#[cfg(test)]
+pub async fn journal_events(journal: &mut crate::storage::Journal, events: &Events) {
+    use crate::sequencer::codec;
+
+    let mut body = Vec::new();
+    events.iter().for_each(|of| codec::encode(&mut body, of.at, of.by, std::slice::from_ref(&of.event)));
+    let (first, count) = (events[0].seq.0, u32::try_from(events.len()).unwrap());
+    journal.append(first, count, codec::FORMAT, &body).await.unwrap();
+}

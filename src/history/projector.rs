@@ -18,7 +18,8 @@ use crate::domain::ids::Seq;
 use crate::domain::prints::MarketPast;
 use crate::sequencer::{Events, Stamped, codec};
 use crate::storage::history::{self, HistoryBatch, HistoryError, HistoryReader, HistoryWriter};
-use crate::storage::{JournalReader, Storage};
+use crate::storage::journal::{Head, JournalError};
+use crate::storage::{Digest, JournalReader, Storage};
 
 /// Journal rows read at a time.
 const ROWS: u32 = 64;
@@ -54,8 +55,8 @@ struct Projector {
     piling: Duration,
 }
 
-/// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables that
-/// tell of events after it are of a journal that is gone, as after a restore, and are made anew. The past of the markets
+/// Opens the tables and starts the task; it first catches up with the journal, which ends at `until` or beyond. Tables
+/// that do not fit the journal, as after a restore, are emptied and rebuilt. The past of the markets
 /// comes once the tables have reached the event at `until`, and is as of it. The task ends once the feed is closed and all
 /// that came by it is written.
 ///
@@ -77,7 +78,8 @@ pub async fn start(
 }
 
 impl Projector {
-    /// Opens the tables, or makes them anew if they tell of more than `until`; what it writes goes on from there.
+    /// Opens the tables, and empties them if they contain more than `until` or are of another journal; what it writes
+    /// continues from there.
     async fn open(
         storage: &Storage,
         journal: JournalReader,
@@ -85,7 +87,7 @@ impl Projector {
         until: Seq,
     ) -> Result<Projector, HistoryError> {
         let (mut writer, reader) = history::open(storage).await?;
-        let seq = writer.checkpoint();
+        let Head { seq, digest } = writer.checkpoint();
         if seq > until.0 {
             tracing::warn!(
                 seq,
@@ -93,8 +95,12 @@ impl Projector {
                 "the history tables are ahead of the journal; they are emptied and rebuilt"
             );
             writer.clear().await?;
+        } else if seq > 0 && digest_of(&journal, seq).await? != digest {
+            // As after a restore, when a start has written before it was refused.
+            tracing::warn!(seq, "the history tables are of another journal; they are emptied and rebuilt");
+            writer.clear().await?;
         }
-        let (seen, seq) = (SeenVotes::behind(&reader.last_audited().await?), writer.checkpoint());
+        let (seen, seq) = (SeenVotes::behind(&reader.last_audited().await?), writer.checkpoint().seq);
         Ok(Projector {
             writer,
             reader,
@@ -269,13 +275,18 @@ impl Projector {
             return;
         }
         // Events that add no row need no transaction; after a restart they are looked at again.
-        let silent = *rows == HistoryBatch::default() && seq - self.writer.checkpoint() < EVENTS_MAX as u64;
-        if !silent && let Err(error) = self.writer.apply(rows, seq).await {
+        let silent = *rows == HistoryBatch::default() && seq - self.writer.checkpoint().seq < EVENTS_MAX as u64;
+        if !silent && let Err(error) = self.apply(rows, seq).await {
             tracing::warn!(%error, "history cannot be written; trying again");
             return self.start_over().await;
         }
         self.seq = seq;
         self.reached.send_replace(seq);
+    }
+
+    async fn apply(&mut self, rows: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
+        let digest = digest_of(&self.journal, seq).await?;
+        self.writer.apply(rows, Head { seq, digest }).await
     }
 
     /// Goes on from where the tables are. They have what was written; or less, if the database has crashed since, for it need
@@ -289,7 +300,7 @@ impl Projector {
             }
         }
         self.noted = Noted::default();
-        self.seq = self.writer.checkpoint();
+        self.seq = self.writer.checkpoint().seq;
         self.reached.send_replace(self.seq);
     }
 
@@ -298,4 +309,13 @@ impl Projector {
         self.seen = SeenVotes::behind(&self.reader.last_audited().await?);
         Ok(())
     }
+}
+
+/// The digest of the journal row that holds this event.
+async fn digest_of(journal: &JournalReader, seq: u64) -> Result<Digest, HistoryError> {
+    let found = journal.digests_of(&[seq]).await?;
+    found
+        .first()
+        .copied()
+        .ok_or_else(|| HistoryError::from(JournalError::Corrupt { at: seq, why: "no row holds it".to_owned() }))
 }

@@ -262,20 +262,20 @@ mod tests {
     use crate::engine::event::Event;
     use crate::history::Feed;
     use crate::sequencer::Stamped;
-    use crate::storage::Storage;
+    use crate::storage::{Journal, Storage};
     use std::sync::Arc;
 
-    /// Empty tables that follow what is fed.
-    async fn followed(dir: &std::path::Path) -> (History, Feed) {
+    /// Empty tables that follow what is fed, and the journal that is to have it before.
+    async fn followed(dir: &std::path::Path) -> (History, Feed, Journal) {
         let storage = Storage::Sqlite(dir.to_owned());
-        drop(storage.journal().await.unwrap());
+        let journal = storage.journal().await.unwrap();
         let (feed, incoming) = crate::history::feed();
         let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
         let started = crate::history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await;
         let (history, past, _) = started.unwrap();
         // The projector reads it over the same connections.
         past.await.unwrap();
-        (history, feed)
+        (history, feed, journal)
     }
 
     fn grant(seq: u64) -> HistoryGrant {
@@ -287,7 +287,7 @@ mod tests {
     #[tokio::test]
     async fn rule_40_who_waits_for_a_connection_is_told_after_two_seconds_too() {
         let dir = tempfile::tempdir().unwrap();
-        let (history, _feed) = followed(dir.path()).await;
+        let (history, _feed, _journal) = followed(dir.path()).await;
         let occupied = history.occupy().await;
         tokio::time::pause();
         let began = tokio::time::Instant::now();
@@ -314,12 +314,14 @@ mod tests {
     #[tokio::test]
     async fn rule_30_ones_own_orders_are_found_by_name_behind_whatever_others_and_other_names_have() {
         let dir = tempfile::tempdir().unwrap();
-        let (history, mut feed) = followed(dir.path()).await;
+        let (history, mut feed, mut journal) = followed(dir.path()).await;
         let more = PAGE_MAX as u64 + 100;
         let own = [canceled(1, 7, "rare"), canceled(2, 7, "early"), canceled(3, 7, "rare")];
         let others = (4..more).map(|seq| canceled(seq, 8, "rare"));
         let often = (more..2 * more).map(|seq| canceled(seq, 7, "often"));
-        feed.feed(&Arc::new(own.into_iter().chain(others).chain(often).collect()));
+        let events = Arc::new(own.into_iter().chain(others).chain(often).collect());
+        crate::history::journal_events(&mut journal, &events).await;
+        feed.feed(&events);
         let asker = HistoryGrant { service_user: Some(ServiceUserId(7)), ..grant(2 * more - 1) };
         let found = async |grant: &HistoryGrant, names: &[&str]| -> Vec<u64> {
             history.find(grant, &[], names).await.unwrap().iter().map(|of| of.order.id.0).collect()

@@ -11,6 +11,7 @@ use countersign::gateway::secrets::MasterKey;
 use countersign::server::{Plan, Server};
 use countersign::storage::Storage;
 use countersign::storage::history::{self, AuditRow, HistoryBatch, Page, Stored};
+use countersign::storage::journal::Head;
 use serde_json::{Value, json};
 
 use super::client::{Client, http, next_nonce, soon};
@@ -151,7 +152,7 @@ async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_on
     let (mut seq, mut failed) = (1, 0);
     // After two failures a third write over the same connection would be told as done, and never committed.
     while failed < 3 {
-        let applied = writer.apply(&batch(seq), seq).await;
+        let applied = writer.apply(&batch(seq), Head { seq, ..Head::default() }).await;
         assert_eq!(reader.checkpoint().await.unwrap() == seq, applied.is_ok(), "{applied:?}");
         if applied.is_err() {
             writer.reopen().await.unwrap();
@@ -160,7 +161,7 @@ async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_on
         seq += u64::from(applied.is_ok());
     }
     disk.free();
-    writer.apply(&batch(seq), seq).await.unwrap();
+    writer.apply(&batch(seq), Head { seq, ..Head::default() }).await.unwrap();
     let page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 10_000 };
     let told: Vec<u64> = reader.audit(&page).await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(told, (10..(seq + 1) * 10).rev().collect::<Vec<_>>());

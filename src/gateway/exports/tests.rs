@@ -92,13 +92,15 @@ fn export() -> Export {
 /// The tables of a server that has seen all the deposits.
 async fn filled(dir: &Path) -> History {
     let storage = Storage::Sqlite(dir.to_owned());
-    drop(storage.journal().await.unwrap());
+    let mut journal = storage.journal().await.unwrap();
     let (mut feed, incoming) = history::feed();
     let journals = (storage.reader().await.unwrap(), storage.reader().await.unwrap());
     let (history, ..) = history::start(&storage, journals, incoming, Duration::MAX, Seq(0)).await.unwrap();
     let all: Vec<u64> = (1..=*ROWS + LATER).collect();
     for batch in all.chunks(10_000) {
-        feed.feed(&Arc::new(batch.iter().map(|seq| deposited(*seq)).collect()));
+        let events = Arc::new(batch.iter().map(|seq| deposited(*seq)).collect());
+        history::journal_events(&mut journal, &events).await;
+        feed.feed(&events);
     }
     let (dates, reached) = (Period::ALWAYS, Seq(*ROWS + LATER));
     let all = HistoryGrant { account: AccountId(1), service_user: None, dates, reached, at: at(*ROWS + LATER) };

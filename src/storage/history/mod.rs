@@ -19,6 +19,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use super::Storage;
 use super::database::Pool;
+use super::journal::JournalError;
 
 pub use reader::{HistoryReader, OrderFilter, Page, SortKey, TransferKey};
 pub use writer::HistoryWriter;
@@ -162,6 +163,12 @@ pub struct HistoryError(String);
 
 impl From<sqlx::Error> for HistoryError {
     fn from(error: sqlx::Error) -> HistoryError {
+        HistoryError(error.to_string())
+    }
+}
+
+impl From<JournalError> for HistoryError {
+    fn from(error: JournalError) -> HistoryError {
         HistoryError(error.to_string())
     }
 }

@@ -10,6 +10,7 @@ use sqlx::{Column as _, Row as _};
 
 use crate::storage::Storage;
 use crate::storage::database::Record;
+use crate::storage::journal::Head;
 use crate::storage::postgres::ANSWER_WAIT;
 pub use crate::storage::postgres::tests::storage as in_postgres;
 use crate::storage::postgres::tests::{lock, sql};
@@ -20,6 +21,11 @@ use super::{
     AuditRow, CandleRow, HistoryBatch, HistoryError, HistoryReader, HistoryWriter, LedgerRow, OrderFilter, OrderRow,
     Page, SortKey, Stored, StreamRow, TradeRow, TransferKey, TransferRow, open,
 };
+
+/// A checkpoint, as of a journal without digests.
+pub fn at(seq: u64) -> Head {
+    Head { seq, ..Head::default() }
+}
 
 /// The list, on each.
 macro_rules! on_each_storage {
@@ -140,7 +146,7 @@ async fn telling_events_twice_changes_nothing_and_the_first_row_stays(storage: &
         streams: vec![],
     };
     for seq in [7, 7, 3] {
-        writer.apply(&batch, seq).await.unwrap();
+        writer.apply(&batch, at(seq)).await.unwrap();
         assert_eq!(reader.checkpoint().await.unwrap(), 7, "the checkpoint never goes back");
         let closed = reader.closed_orders(&ALL, &OrderFilter::default()).await.unwrap();
         assert_eq!(closed, [order(1, 30).stored, order(2, 20).stored]);
@@ -160,7 +166,7 @@ async fn a_batch_of_any_size_is_written_whole(storage: &Storage) {
     // The second has a statement of each size that SQLite's rows are written with.
     for (seq, count) in [(1, 3), (2, 2_048 + 512 + 128 + 32 + 8 + 2 + 1), (3, 4_096)] {
         let orders: Vec<OrderRow> = (1..=count).map(|id| order(seq * 10_000 + id, seq * 100)).collect();
-        writer.apply(&HistoryBatch { orders: orders.clone(), ..HistoryBatch::default() }, seq).await.unwrap();
+        writer.apply(&HistoryBatch { orders: orders.clone(), ..HistoryBatch::default() }, at(seq)).await.unwrap();
         let page = Page { start_us: seq * 100, limit: 10_000, ..ALL };
         let written = reader.closed_orders(&page, &OrderFilter::default()).await.unwrap();
         assert!(written.into_iter().rev().eq(orders.into_iter().map(|row| row.stored)), "{count} orders");
@@ -183,11 +189,11 @@ async fn a_candle_grows_with_what_is_new_and_not_with_what_it_has(storage: &Stor
     let batches = [vec![part([5, 9, 4, 6], 3, (1, 6))], vec![part([3, 8, 3, 8], 2, (7, 8)), next]];
     for told in [0, 0, 1, 0, 1] {
         let candles = batches[told].clone();
-        writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
+        writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, at(1)).await.unwrap();
     }
     assert_eq!(reader.traded_markets().await.unwrap(), [1]);
     let candles = [9, 300].map(|market| CandleRow { market, ..next }).to_vec();
-    writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
+    writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, at(1)).await.unwrap();
     assert_eq!(reader.traded_markets().await.unwrap(), [1, 9, 300]);
     assert_eq!(reader.last_candles(1, 5, 10).await.unwrap(), [next, part([5, 9, 3, 8], 5, (8, 8))]);
     assert_eq!(reader.last_candles(1, 5, 1).await.unwrap(), [next]);
@@ -208,7 +214,7 @@ async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_agai
         seqs: (seq, seq),
     };
     let told = async |writer: &mut HistoryWriter, candles| {
-        writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, 1).await.unwrap();
+        writer.apply(&HistoryBatch { candles, ..HistoryBatch::default() }, at(1)).await.unwrap();
         let [candle] = reader.last_candles(1, 5, 10).await.unwrap()[..] else { panic!("one candle") };
         (candle.trades, candle.volume, candle.cost)
     };
@@ -222,7 +228,7 @@ async fn a_candle_of_more_than_a_number_holds_stays_at_the_most_and_is_read_agai
 async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     let trades = (1..=7).map(|exec| trade(exec, if exec < 6 { 50 } else { 60 })).collect();
-    writer.apply(&HistoryBatch { trades, ..HistoryBatch::default() }, 1).await.unwrap();
+    writer.apply(&HistoryBatch { trades, ..HistoryBatch::default() }, at(1)).await.unwrap();
     let (mut page, mut seen) = (Page { limit: 2, ..ALL }, Vec::new());
     loop {
         let rows = reader.trades(&page, None).await.unwrap();
@@ -230,7 +236,7 @@ async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
         page.after = Some(SortKey { at_us: last.at_us, id: last.id });
         seen.extend(rows.iter().map(|row| row.id));
         let added = HistoryBatch { trades: vec![trade(100 + last.id, 70)], ..HistoryBatch::default() };
-        writer.apply(&added, 1).await.unwrap();
+        writer.apply(&added, at(1)).await.unwrap();
     }
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
     let last = reader.last_trades(1, 3).await.unwrap();
@@ -248,7 +254,7 @@ async fn filters_admit_what_they_name(storage: &Storage) {
         candles: vec![],
         streams: vec![],
     };
-    writer.apply(&batch, 1).await.unwrap();
+    writer.apply(&batch, at(1)).await.unwrap();
     let between = Page { start_us: 10, end_us: 30, ..ALL };
     assert_eq!(ids(reader.closed_orders(&between, &OrderFilter::default()).await.unwrap()), [2, 1], "start ≤ t < end");
     let of_market = OrderFilter { market: Some(2), ..OrderFilter::default() };
@@ -292,7 +298,7 @@ async fn a_batch_given_up_halfway_leaves_all_or_nothing(storage: &Storage) {
             streams: vec![],
         };
         {
-            let mut apply = pin!(writer.apply(&batch, polls));
+            let mut apply = pin!(writer.apply(&batch, at(polls)));
             for _ in 0..polls {
                 if apply.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                     break;
@@ -318,7 +324,7 @@ async fn blocks_of_a_stream_are_noted_once_and_forgotten_by_their_time(storage: 
     // Told again after a restart, the block seems to begin later.
     let again = vec![noted("a 1", 1, 30), noted("a 1", 4, 30)];
     for streams in [streams, again] {
-        writer.apply(&HistoryBatch { streams, ..HistoryBatch::default() }, 1_100).await.unwrap();
+        writer.apply(&HistoryBatch { streams, ..HistoryBatch::default() }, at(1_100)).await.unwrap();
     }
     assert_eq!(reader.stream_blocks("a 1", 0, 3).await.unwrap(), (vec![0, 1, 3], 0));
     assert_eq!(reader.stream_blocks("a 1", 2, 9).await.unwrap(), (vec![3, 4], 0));
@@ -344,7 +350,7 @@ async fn cleared_tables_are_as_new(storage: &Storage) {
         candles: vec![candle],
         streams: [0, 3].map(|block| StreamRow { stream: "a 1".to_owned(), block, at_us: 20 + block }).to_vec(),
     };
-    writer.apply(&batch, 1_100).await.unwrap();
+    writer.apply(&batch, at(1_100)).await.unwrap();
     writer.forget_streams(30).await.unwrap();
     assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (vec![3], 3 * 256 - 1));
     writer.clear().await.unwrap();
@@ -356,7 +362,7 @@ async fn cleared_tables_are_as_new(storage: &Storage) {
     assert_eq!(reader.transfers(&ALL, &of_kind("deposit")).await.unwrap(), []);
     assert_eq!(reader.traded_markets().await.unwrap(), [0u64; 0]);
     assert_eq!(reader.stream_blocks("a 1", 0, 9).await.unwrap(), (vec![], 0));
-    writer.apply(&batch, 7).await.unwrap();
+    writer.apply(&batch, at(7)).await.unwrap();
     assert_eq!(reader.checkpoint().await.unwrap(), 7);
     assert_eq!(reader.last_candles(1, 5, 9).await.unwrap(), [candle]);
 }
@@ -370,7 +376,7 @@ async fn the_last_orders_of_each_of_ones_own_names_are_found(storage: &Storage) 
     };
     let mut orders = vec![named(1, 9, "a"), named(2, 9, "b"), named(3, 9, "a"), named(4, 9, "a")];
     orders.extend([named(5, 8, "a"), OrderRow { account: 2, ..named(6, 9, "a") }, named(7, 9, "c")]);
-    writer.apply(&HistoryBatch { orders, ..HistoryBatch::default() }, 1).await.unwrap();
+    writer.apply(&HistoryBatch { orders, ..HistoryBatch::default() }, at(1)).await.unwrap();
     let found = async |page: &Page, names: &[&str]| -> Vec<u64> {
         ids(reader.orders_by_client_id(page, 9, names).await.unwrap())
     };
@@ -400,7 +406,7 @@ async fn a_batch_in_postgres_may_take_longer_than_each_of_its_statements() {
     };
     // From here on time passes only where it is said, since somebody is always at work.
     tokio::time::pause();
-    let telling = tokio::spawn(async move { writer.apply(&batch, 7).await });
+    let telling = tokio::spawn(async move { writer.apply(&batch, at(7)).await });
     for (held, table) in held {
         let waits = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
         while sql(url.reveal(), &waits) == "0" {

@@ -12,6 +12,7 @@ use sqlx::{
 
 use super::tables::{Column, Table, names, tables};
 use super::{BLOCK_EVENTS, HistoryBatch, HistoryError, time};
+use crate::storage::journal::Head;
 use crate::storage::postgres::{ANSWER_WAIT, CONNECT_WAIT, answered};
 
 /// SQLite's disk does not fall silent, so whatever it does may take as long as it takes.
@@ -22,11 +23,11 @@ const UNLIMITED: Duration = Duration::MAX;
 const SQLITE_INSERT: &str = "INSERT OR FAIL";
 
 /// Where the checkpoint is.
-const FOUND: &str = "SELECT seq FROM checkpoint";
+const FOUND: &str = "SELECT seq, digest FROM checkpoint";
 
 /// The checkpoint goes on from where this writer left it. That comes first: of two that write, the second waits here for
 /// the first, and then finds it elsewhere.
-const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1 WHERE seq = $2";
+const CHECKPOINT: &str = "UPDATE checkpoint SET seq = $1, digest = $2 WHERE seq = $3";
 
 /// Nothing has been told, and nothing forgotten.
 const BEGUN: [&str; 2] = ["UPDATE checkpoint SET seq = 0", "UPDATE streams_since SET seq = 0"];
@@ -58,7 +59,7 @@ fn forget(before_us: i64) -> [String; 2] {
 pub struct HistoryWriter {
     connection: Connection,
     /// Where it found the checkpoint, or has left it.
-    checkpoint: u64,
+    checkpoint: Head,
 }
 
 /// A connection, and how another one is made.
@@ -83,13 +84,14 @@ impl HistoryWriter {
     }
 
     async fn of(mut connection: Connection) -> Result<HistoryWriter, HistoryError> {
-        let checkpoint = match &mut connection {
-            Connection::Sqlite(sqlite) => sqlx::query_scalar(FOUND).fetch_one(&mut sqlite.0).await?,
+        let (seq, digest): (i64, Vec<u8>) = match &mut connection {
+            Connection::Sqlite(sqlite) => sqlx::query_as(FOUND).fetch_one(&mut sqlite.0).await?,
             Connection::Postgres(postgres) => {
-                answered(ANSWER_WAIT, sqlx::query_scalar(FOUND).fetch_one(&mut postgres.0)).await?
+                answered(ANSWER_WAIT, sqlx::query_as(FOUND).fetch_one(&mut postgres.0)).await?
             }
         };
-        Ok(HistoryWriter { connection, checkpoint: i64::cast_unsigned(checkpoint) })
+        let digest = digest.try_into().map_err(|_| HistoryError("their checkpoint has no digest".to_owned()))?;
+        Ok(HistoryWriter { connection, checkpoint: Head { seq: i64::cast_unsigned(seq), digest } })
     }
 
     /// Goes on from where the checkpoint is, over a new connection. That is made before the old one is let go of: if there
@@ -113,13 +115,14 @@ impl HistoryWriter {
         Ok(())
     }
 
-    /// The last event that the tables contain, as far as this writer knows; 0 before the first.
-    pub fn checkpoint(&self) -> u64 {
+    /// The last event that the tables contain, as far as this writer knows, 0 before the first; and the digest of the
+    /// journal row that holds it.
+    pub fn checkpoint(&self) -> Head {
         self.checkpoint
     }
 
-    /// Adds a batch and moves the checkpoint to `seq`, the last event that the batch comes from; all of it or
-    /// nothing. The checkpoint never goes back.
+    /// Adds a batch and moves the checkpoint to the last event that the batch comes from; all of it or nothing. The
+    /// checkpoint never goes back.
     ///
     /// # Errors
     /// When nothing was written, or it is not known to be, or the checkpoint is not where this writer left it: another one
@@ -128,13 +131,14 @@ impl HistoryWriter {
     /// After a failure it is to be [reopened](HistoryWriter::reopen), which tells where the checkpoint is: it may have been
     /// the connection's failure; and the driver takes one of SQLite whose commit failed to be in a transaction still: after
     /// a second failure it is in one that nothing ends, and what is written is never committed.
-    pub async fn apply(&mut self, batch: &HistoryBatch, seq: u64) -> Result<(), HistoryError> {
-        let checkpoint = [self.checkpoint, seq.max(self.checkpoint)];
+    pub async fn apply(&mut self, batch: &HistoryBatch, last: Head) -> Result<(), HistoryError> {
+        let to = if last.seq > self.checkpoint.seq { last } else { self.checkpoint };
+        let checkpoint = [self.checkpoint, to];
         match &mut self.connection {
             Connection::Sqlite(sqlite) => apply_to_sqlite(&mut sqlite.0, batch, checkpoint).await?,
             Connection::Postgres(postgres) => apply_to_postgres(&mut postgres.0, batch, checkpoint).await?,
         }
-        self.checkpoint = checkpoint[1];
+        self.checkpoint = to;
         Ok(())
     }
 
@@ -158,7 +162,7 @@ impl HistoryWriter {
             Connection::Postgres(_) => vec![format!("TRUNCATE {}", names().join(", "))],
         };
         self.run(&[emptied, BEGUN.map(str::to_owned).to_vec()].concat()).await?;
-        self.checkpoint = 0;
+        self.checkpoint = Head::default();
         Ok(())
     }
 
@@ -184,20 +188,20 @@ impl HistoryWriter {
 }
 
 /// The checkpoint has gone on, if it was where this writer left it.
-fn moved(rows: u64, [from, to]: [u64; 2]) -> Result<(), HistoryError> {
+fn moved(rows: u64, [from, to]: [Head; 2]) -> Result<(), HistoryError> {
     if rows == 1 {
         return Ok(());
     }
-    Err(HistoryError(format!("their checkpoint is not at {from}, from where it is to go to {to}")))
+    Err(HistoryError(format!("their checkpoint is not at {}, from where it is to go to {}", from.seq, to.seq)))
 }
 
 async fn apply_to_sqlite(
     connection: &mut SqliteConnection,
     batch: &HistoryBatch,
-    checkpoint @ [from, to]: [u64; 2],
+    checkpoint @ [from, to]: [Head; 2],
 ) -> Result<(), HistoryError> {
     let mut transaction = connection.begin().await?;
-    let moving = sqlx::query(CHECKPOINT).bind(time(to)).bind(time(from));
+    let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.digest[..]).bind(time(from.seq));
     moved(moving.execute(&mut *transaction).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut first = 0;
@@ -223,10 +227,10 @@ async fn apply_to_sqlite(
 async fn apply_to_postgres(
     connection: &mut PgConnection,
     batch: &HistoryBatch,
-    checkpoint @ [from, to]: [u64; 2],
+    checkpoint @ [from, to]: [Head; 2],
 ) -> Result<(), HistoryError> {
     let mut transaction = answered(ANSWER_WAIT, connection.begin()).await?;
-    let moving = sqlx::query(CHECKPOINT).bind(time(to)).bind(time(from));
+    let moving = sqlx::query(CHECKPOINT).bind(time(to.seq)).bind(&to.digest[..]).bind(time(from.seq));
     moved(answered(ANSWER_WAIT, moving.execute(&mut *transaction)).await?.rows_affected(), checkpoint)?;
     for table in tables(batch) {
         let mut query = sqlx::query(AssertSqlSafe(table.statement("INSERT", &unnested(&table))));
@@ -279,7 +283,7 @@ fn values(table: &Table<'_>, rows: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::everything;
+    use super::super::tests::{at, everything};
     use super::super::{AuditRow, Stored, open};
     use super::*;
     use crate::storage::Storage;
@@ -295,14 +299,14 @@ mod tests {
         let row = |id| AuditRow { stored: Stored { at_us: id, id, body: vec![] }, organization: 1 };
         let batch = HistoryBatch { audit: (1..=4).map(row).collect(), ..HistoryBatch::default() };
         let before = everything(&reader).await;
-        let failed = writer.apply(&batch, 4).await.unwrap_err();
+        let failed = writer.apply(&batch, at(4)).await.unwrap_err();
         assert!(failed.to_string().contains("the second"), "{failed}");
         // What the next transaction commits has nothing of it.
         writer.reopen().await.unwrap();
-        writer.apply(&HistoryBatch::default(), 1).await.unwrap();
+        writer.apply(&HistoryBatch::default(), at(1)).await.unwrap();
         assert_eq!((everything(&reader).await, reader.checkpoint().await.unwrap()), (before, 1));
         writer.run(&["DROP TRIGGER second".to_owned()]).await.unwrap();
-        writer.apply(&batch, 4).await.unwrap();
+        writer.apply(&batch, at(4)).await.unwrap();
         assert_eq!((everything(&reader).await.len(), reader.checkpoint().await.unwrap()), (4, 4));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 
-use super::{ALL, audited, candle, entry, of_kind, order, trade, transfer};
+use super::{ALL, at, audited, candle, entry, of_kind, order, trade, transfer};
 use crate::storage::Storage;
 use crate::storage::database::Pool;
 use crate::storage::history::{
@@ -40,7 +40,7 @@ pub async fn a_page_costs_no_more_where_there_are_more_rows(storage: &Storage) {
         candles: all().map(|(id, market)| candle(market, id)).collect(),
         streams: vec![],
     };
-    writer.apply(&batch, 1).await.unwrap();
+    writer.apply(&batch, at(1)).await.unwrap();
     writer.close().await.unwrap();
     let steps = Arc::new(AtomicUsize::new(0));
     match storage {

@@ -1,11 +1,13 @@
 -- What the journal tells, laid out for queries. Times in microseconds; a body is opaque here.
 
--- The last event that the tables below contain, moved in the transaction that moves them.
+-- The last event that the tables below contain, and the digest of the journal row that holds it, by which tables of
+-- another journal are found. Moved in the transaction that moves them.
 CREATE TABLE checkpoint (
-    id  INTEGER PRIMARY KEY CHECK (id = 1),
-    seq INTEGER NOT NULL
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    seq    INTEGER NOT NULL,
+    digest BLOB    NOT NULL
 );
-INSERT INTO checkpoint (id, seq) VALUES (1, 0);
+INSERT INTO checkpoint (id, seq, digest) VALUES (1, 0, zeroblob(32));
 
 -- Orders that have closed; open ones are asked of the engine.
 CREATE TABLE orders (
