@@ -81,7 +81,7 @@ fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
     let asked = matches!(command, Command::Halt { .. });
     assert!(asked || engine.state().halted.is_none(), "{:?}", engine.state().halted);
     let mut frames = Frames::default();
-    if orders::reply(&mut frames, &call, &Answer::Reply(reply.clone()), NOW) {
+    if orders::reply(&mut frames, &call, &Answer::Reply(reply.clone(), None), NOW) {
         texts(&frames.bytes, Role::Client).into_iter().for_each(|text| written(|out| *out = text));
     } else {
         written(|out| results::reply(out, &engine.state().reference, &reply));

@@ -188,7 +188,7 @@ impl Session {
         match outcome {
             _ if matches!((&call.then, &outcome), (Continuation::Bind, Ok(_))) => self.bind(),
             Ok(answer) if orders::reply(&mut self.out, &call, &answer, now) => {}
-            Ok(Answer::Reply(reply) | Answer::Rated(reply, _)) => self.done(&call, reply, now),
+            Ok(Answer::Reply(reply, _)) => self.done(&call, reply, now),
             Ok(Answer::View(view)) => self.shown(call, view, now),
             Err(reject) => self.refused(&call, &reject, now),
         }

@@ -158,7 +158,7 @@ pub(super) async fn open_signed(
     }
     let work = Work::Command(Command::OpenSession { key, nonce });
     match gateway.ask_with(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
-        Ok(Answer::Reply(Reply::Session(_))) => {
+        Ok(Answer::Reply(Reply::Session(_), _)) => {
             gateway.signatures.succeeded(&who);
             Ok((key, credential))
         }

@@ -246,7 +246,7 @@ impl Releaser {
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
         match &outcome {
             Err(reject) => self.feeds.metrics.refused(reject.code),
-            Ok(Answer::Reply(Reply::Session(Session::Key(key, ..)))) => {
+            Ok(Answer::Reply(Reply::Session(Session::Key(key, ..)), _)) => {
                 self.sockets.admissions.count(*key, (self.clock)());
             }
             Ok(_) => {}
@@ -394,7 +394,7 @@ impl Releaser {
 /// The session that an answer opened.
 fn session_of(outcome: &Outcome) -> Option<&Session> {
     match outcome {
-        Ok(Answer::Reply(Reply::Session(session))) => Some(session),
+        Ok(Answer::Reply(Reply::Session(session), _)) => Some(session),
         Ok(Answer::View(View::Bound(session))) => Some(session),
         _ => None,
     }

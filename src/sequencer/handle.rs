@@ -53,10 +53,8 @@ pub struct Submission<T> {
 /// What the engine answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To a command.
-    Reply(Reply),
-    /// To a command that a key's counter counts.
-    Rated(Reply, Rate),
+    /// To a command; with where the key's counter stands, if one counts it.
+    Reply(Reply, Option<Rate>),
     /// To a query.
     View(View),
 }

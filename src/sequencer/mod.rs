@@ -383,10 +383,7 @@ fn execute<T>(engine: &mut Engine, open: &mut Batch<T>, now: Moment, taken: Take
     for Submission { by, work, ticket } in taken.submissions {
         let outcome = match work {
             Work::Command(command) => {
-                let reply = engine.handle(now, &by, &command).map(|reply| match engine.rate() {
-                    Some(rate) => Answer::Rated(reply, rate),
-                    None => Answer::Reply(reply),
-                });
+                let reply = engine.handle(now, &by, &command).map(|reply| Answer::Reply(reply, engine.rate()));
                 open.record(engine, by.actor);
                 reply
             }

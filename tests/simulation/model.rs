@@ -191,8 +191,5 @@ fn ticked(stamped: &Stamped) -> bool {
 
 /// Asks as the sequencer does.
 fn put(engine: &mut Engine, now: Moment, operation: &Operation, command: &Command) -> Outcome {
-    engine.handle(now, &operation.by, command).map(|reply| match engine.rate() {
-        Some(rate) => Answer::Rated(reply, rate),
-        None => Answer::Reply(reply),
-    })
+    engine.handle(now, &operation.by, command).map(|reply| Answer::Reply(reply, engine.rate()))
 }

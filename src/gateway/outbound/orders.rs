@@ -22,11 +22,8 @@ const REPEATED: &str = "the order was placed before by a request with this cl_or
 /// Appends the reply to a call that is about orders, made at `now`. `false` when it is about something else, and nothing
 /// was appended.
 pub fn reply(out: &mut Frames, call: &Call, answer: &Answer, now: Moment) -> bool {
-    let (reply, rate) = match answer {
-        Answer::Reply(reply) => (reply, None),
-        Answer::Rated(reply, counted) => (reply, Some(rate(*counted))),
-        Answer::View(_) => return false,
-    };
+    let Answer::Reply(reply, counted) = answer else { return false };
+    let rate = counted.map(rate);
     let envelope = call.envelope(now);
     match (&call.then, reply) {
         (Continuation::Placed(cl_ord_id, userref), Reply::Placed(Placed { order, repeated })) => {
@@ -84,7 +81,7 @@ fn rate(of: engine::rates::Rate) -> Rate {
 /// How many orders an answer cancels: one user reference may name them all.
 pub fn canceled(answer: &Answer) -> usize {
     match answer {
-        Answer::Reply(Reply::Canceled(ids)) | Answer::Rated(Reply::Canceled(ids), _) => ids.len(),
+        Answer::Reply(Reply::Canceled(ids), _) => ids.len(),
         _ => 0,
     }
 }

@@ -122,7 +122,7 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by: Actor::Server, rate: None, event };
         let session = Reply::Session(Session::Key(venue, 1, admitted));
         let ticket = Ticket::Open(Arc::clone(&socket.queue), None, Waiting::new(oneshot::channel().0, None));
-        let answers = vec![(ticket, Ok(Answer::Reply(session)))];
+        let answers = vec![(ticket, Ok(Answer::Reply(session, None)))];
         releaser.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
         let told: Vec<Part> = std::iter::from_fn(|| parts.try_recv().ok()).flatten().collect();
         assert_eq!(matches!(told[..], [Part::Close(..)]), closes, "{admitted:?}: {told:?}");
