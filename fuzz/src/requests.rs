@@ -7,6 +7,7 @@ use countersign::engine::Engine;
 use countersign::engine::command::Command;
 use countersign::engine::event::Event;
 use countersign::engine::query::{Query, View};
+use countersign::engine::reply::Reply;
 use countersign::engine::streams::routes;
 use countersign::engine::workflows::{Drawn, Needs};
 use countersign::gateway::call::{Call, Continuation};
@@ -38,11 +39,20 @@ pub fn dispatch(text: &str) -> Option<Operation> {
             Body::Cancel(orders) => {
                 orders.into_iter().for_each(|order| carry_out(&by, request.operation, Command::CancelOrder(order)));
             }
-            Body::Query(query) => {
-                if let Ok(view) = engine().query(NOW, &by, &query) {
+            Body::Query(query) => match engine().query(NOW, &by, &query) {
+                // History completes these, or the gateway does.
+                Ok(
+                    View::Found(..)
+                    | View::OpenDeposits(..)
+                    | View::OpenWithdrawals(..)
+                    | View::Exports(_)
+                    | View::ServiceUsers(_),
+                )
+                | Err(_) => {}
+                Ok(view) => {
                     written(|out| results::view(out, &engine().state().reference, request.operation, &view));
                 }
-            }
+            },
             Body::Subscribe(_) => {
                 let query = Query::Subscribe { channel: request.operation, open_orders: true };
                 if let Ok(View::Snapshot(snapshot)) = engine().query(NOW, &by, &query) {
@@ -83,7 +93,8 @@ fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
     let mut frames = Frames::default();
     if orders::reply(&mut frames, &call, &Answer::Reply(reply.clone(), None), NOW) {
         texts(&frames.bytes, Role::Client).into_iter().for_each(|text| written(|out| *out = text));
-    } else {
+    } else if !matches!(reply, Reply::Claimed(_) | Reply::Organization(..)) {
+        // Those show what the gateway drew.
         written(|out| results::reply(out, &engine.state().reference, &reply));
     }
     told(&engine, by, NOW);

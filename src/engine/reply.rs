@@ -10,7 +10,7 @@ use super::reject::Reject;
 use super::service_users::{KeyRef, ServiceUser};
 use super::withdrawals::Standing;
 use crate::domain::assets::Asset;
-use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId, Seq};
+use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId, Seq, WithdrawalId};
 use crate::domain::markets::Market;
 use crate::domain::time::Moment;
 
@@ -76,8 +76,13 @@ pub enum Reply {
     DepositAddresses(Vec<OwnAddress>),
     /// `withdraw`, `settle_withdrawal`, `fail_withdrawal`.
     Withdrawal(Box<Standing>),
-    /// `withdraw_cancel`: whether it worked.
-    WithdrawalCanceled(bool),
+    /// `withdraw_cancel`
+    WithdrawalCanceled {
+        /// Which.
+        id: WithdrawalId,
+        /// Whether it worked.
+        canceled: bool,
+    },
     /// The request.
     Request(Box<Request>),
     /// `approve`, `reject`, `execute`: each request or why not.

@@ -398,9 +398,9 @@ pub fn cancel(t: &mut Transition<'_>, caller: ServiceCaller, id: WithdrawalId) -
                 return Err(Reject::field(Code::PermissionDenied, "refid", advice));
             }
             decisions::end(t, caller.organization, request, RequestState::Canceled, "canceled by the account");
-            Ok(Reply::WithdrawalCanceled(true))
+            Ok(Reply::WithdrawalCanceled { id, canceled: true })
         }
-        _ => Ok(Reply::WithdrawalCanceled(false)),
+        _ => Ok(Reply::WithdrawalCanceled { id, canceled: false }),
     }
 }
 

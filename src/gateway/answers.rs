@@ -200,9 +200,6 @@ impl Session {
         let mut json = String::new();
         let envelope = call.envelope(now);
         match (&call.then, reply) {
-            (Continuation::Named(refid), Reply::WithdrawalCanceled(canceled)) => {
-                results::withdrawal_canceled(&mut json, refid.clone(), canceled);
-            }
             (Continuation::Key(_) | Continuation::Invitations(_), Reply::Request(request)) => {
                 items::json(&mut json, &self.initiated(&call.then, &request));
             }

@@ -61,8 +61,6 @@ pub enum Continuation {
     Find(Box<[OrderRef]>),
     /// History is asked for deposits or withdrawals that are not open.
     Transfers(Box<TransferFilter>),
-    /// What the answer names besides: a withdrawal's `refid`.
-    Named(String),
     /// The key drawn for a Service User, by its public part.
     Key(String),
     /// The invitation tokens, shown once.
@@ -81,7 +79,6 @@ impl Continuation {
             Command::AmendOrder(asked) => Continuation::Order(asked.order.clone()),
             Command::CancelOrder(order) => Continuation::Order(order.clone()),
             Command::CancelBatch(_) => Continuation::BatchCanceled,
-            Command::CancelWithdrawal(id) => Continuation::Named(id.to_string()),
             _ => Continuation::Reply,
         }
     }

@@ -245,7 +245,8 @@ fn rule_40_what_stays_of_an_ended_withdrawal_answers_whoever_repeats_or_contradi
     let same = stage.withdrawal(&bot(1), withdraw("1.0", Some("w")));
     assert_eq!((same.id, same.status, same.request), (asked.id, WithdrawalStatus::Success, asked.request));
     assert_eq!(stage.refused(&bot(1), withdraw("2", Some("w"))), Code::ClientIdNotUnique);
-    assert_eq!(stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap(), Reply::WithdrawalCanceled(false));
+    let late = stage.run(&bot(1), Command::CancelWithdrawal(asked.id)).unwrap();
+    assert_eq!(late, Reply::WithdrawalCanceled { id: asked.id, canceled: false });
     assert_eq!(stage.refused(&bot(2), Command::CancelWithdrawal(asked.id)), Code::UnknownReference);
     assert_eq!(stage.state().seq, seq, "nothing happened again");
 }

@@ -29,16 +29,15 @@ use crate::wire::results as r;
 /// Appends the result of a command. What is about orders, and what shows more than the reply holds, has writers of its own.
 pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
     match reply {
-        Reply::Done
-        | Reply::Placed(_)
+        Reply::Done => json(out, &r::Done {}),
+        Reply::Placed(_)
         | Reply::Batch(_)
         | Reply::Amended { .. }
         | Reply::Edited { .. }
         | Reply::Canceled(_)
         | Reply::Session(_)
         | Reply::Claimed(_)
-        | Reply::WithdrawalCanceled(_)
-        | Reply::Organization(..) => json(out, &r::Done {}),
+        | Reply::Organization(..) => unreachable!("answered elsewhere"),
         Reply::Switch { now, at } => {
             let trigger_time = at.map_or_else(|| "0".to_owned(), second);
             json(out, &r::Switch { current_time: second(*now), trigger_time });
@@ -61,6 +60,9 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
             let (status, status_prop) = records::withdrawal_status(of.status);
             let request_id = of.request.map(|id| id.to_string());
             json(out, &r::Withdraw { refid: of.id.to_string(), status, status_prop, request_id });
+        }
+        Reply::WithdrawalCanceled { id, canceled } => {
+            json(out, &r::WithdrawCancel { refid: id.to_string(), canceled: *canceled });
         }
         Reply::Request(request) => json(out, &records::request(request, None, None)),
         Reply::Votes(all) => {
@@ -105,11 +107,6 @@ pub fn organization(out: &mut String, of: &Organization, members: &[Member], inv
     json(out, &r::OrganizationCreated { organization_id, name, members: invited.collect() });
 }
 
-/// Appends the result of `withdraw_cancel`.
-pub fn withdrawal_canceled(out: &mut String, refid: String, canceled: bool) {
-    json(out, &r::WithdrawCancel { refid, canceled });
-}
-
 /// Appends the result of a query. What a channel begins with, what history answers or completes, and what shows more than the
 /// engine knows, has writers of its own.
 pub fn view(out: &mut String, reference: &Reference, operation: Operation, view: &View) {
@@ -127,7 +124,7 @@ pub fn view(out: &mut String, reference: &Reference, operation: Operation, view:
         | View::Audit(_)
         | View::Custody(..)
         | View::Exports(_)
-        | View::ServiceUsers(_) => json(out, &r::Done {}),
+        | View::ServiceUsers(_) => unreachable!("answered elsewhere"),
         View::Key(user, organization) => json(out, &key_info(user, organization)),
         View::Balances(all) => {
             json(out, &r::Balances { balances: all.iter().map(|of| asset_balance(reference, of)).collect() });
