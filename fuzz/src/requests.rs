@@ -4,7 +4,7 @@ use countersign::access::operation::Operation;
 use countersign::access::principal::Principal;
 use countersign::domain::time::Moment;
 use countersign::engine::Engine;
-use countersign::engine::command::Command;
+use countersign::engine::command::{Command, Invitee};
 use countersign::engine::event::Event;
 use countersign::engine::query::{Query, View};
 use countersign::engine::reply::Reply;
@@ -12,7 +12,7 @@ use countersign::engine::streams::routes;
 use countersign::engine::workflows::{Drawn, Needs};
 use countersign::gateway::call::{Call, Continuation};
 use countersign::gateway::frame::Frames;
-use countersign::gateway::inbound::{self, Body, set_step};
+use countersign::gateway::inbound::{self, Body};
 use countersign::gateway::outbound::{items, orders, results};
 use countersign::sequencer::codec;
 use countersign::sequencer::handle::Answer;
@@ -33,8 +33,11 @@ pub fn dispatch(text: &str) -> Option<Operation> {
     let clients = Client::ALL.into_iter().zip(principals());
     for (_, by) in clients.filter(|(client, _)| client.may_ask(request.operation)) {
         match request.body.clone() {
-            Body::Command(command) | Body::Coded(command, _) | Body::Invite(command) => {
-                carry_out(&by, request.operation, command)
+            Body::Command(command) | Body::Coded(command, _) => carry_out(&by, request.operation, command),
+            Body::CreateOrganization { name, members } => {
+                let invite = |(name, email)| Invitee { name, email, token_hash: [0; 32] };
+                let members = members.into_iter().map(invite).collect();
+                carry_out(&by, request.operation, Command::CreateOrganization { name, members });
             }
             Body::Cancel(orders) => {
                 orders.into_iter().for_each(|order| carry_out(&by, request.operation, Command::CancelOrder(order)));
@@ -76,7 +79,9 @@ fn written(write: impl FnOnce(&mut String)) {
 /// Judges a command as a session would submit it. What happens keeps the money laws, and can be written and told.
 fn carry_out(by: &Principal, operation: Operation, mut command: Command) {
     command.set_deadline(NOW.plus_us(5_000_000));
-    set_step(&mut command, NOW.0 / 30_000_000);
+    if let Some(step) = command.step_mut() {
+        *step = Some(NOW.0 / 30_000_000);
+    }
     if let Command::Initiate(change, initiation) = &mut command {
         initiation.drawn = match change.governed().needs() {
             Needs::Nothing => None,

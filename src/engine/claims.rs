@@ -2,8 +2,9 @@
 //! manages it (rules 22, 28).
 
 use super::caller::MemberCaller;
+use super::decisions::spend_code;
 use super::event::Event;
-use super::members::{CodePurpose, MemberStatus, Members, check_code};
+use super::members::{MemberStatus, Members};
 use super::reject::{Code, Reject};
 use super::reply::Reply;
 use super::service_users::{KeyStatus, Retiring, Rotation, ServiceUser, ServiceUserChange};
@@ -16,7 +17,7 @@ pub fn claim_secret(
     t: &mut Transition<'_>,
     caller: MemberCaller,
     request: RequestId,
-    step: u64,
+    step: Option<u64>,
 ) -> Result<Reply, Reject> {
     let now = t.now();
     let claimable = t.state().keys.made_by(request).filter(|user| {
@@ -31,8 +32,7 @@ pub fn claim_secret(
         )
     };
     let mut user = claimable.ok_or_else(nothing)?.clone();
-    check_code(t, caller.id, CodePurpose::Action, step)?;
-    t.emit(Event::CodeSpent { member: caller.id, purpose: CodePurpose::Action, step });
+    spend_code(t, caller.id, step, "claiming needs a one-time code")?;
     user.managers = managed_by(&t.state().members, &user, caller.id);
     user = match user.rotation.is_some() {
         true => rotated(user, now),

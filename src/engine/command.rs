@@ -167,8 +167,8 @@ pub enum Command {
     ClaimSecret {
         /// The request that made the key.
         request: RequestId,
-        /// The code's step.
-        step: u64,
+        /// The code's step, which it needs.
+        step: Option<u64>,
     },
     /// `export_add`
     AddExport(AskedExport),
@@ -434,6 +434,17 @@ impl Command {
             Command::AmendOrder(asked) => set(&mut asked.deadline),
             Command::EditOrder(asked) => set(&mut asked.deadline),
             _ => {}
+        }
+    }
+
+    /// Where the step of its one-time code goes; `None` for what takes no code over a socket.
+    pub fn step_mut(&mut self) -> Option<&mut Option<u64>> {
+        match self {
+            Command::Vote { step, .. } | Command::Execute { step, .. } | Command::ClaimSecret { step, .. } => {
+                Some(step)
+            }
+            Command::Initiate(_, initiation) => Some(&mut initiation.step),
+            _ => None,
         }
     }
 

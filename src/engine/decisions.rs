@@ -55,7 +55,7 @@ pub fn initiate(
         }
     }
     if initiation.execute || judged.is_none() {
-        spend_code(t, caller.id, initiation.step)?;
+        spend_code(t, caller.id, initiation.step, "it takes effect at once; give a one-time code")?;
     }
     Ok(Reply::Request(Box::new(open(t, change.clone(), asking, draft, judged, initiation.execute))))
 }
@@ -86,9 +86,14 @@ fn action_code(t: &Transition<'_>, member: MemberId, step: Option<u64>, why: &'s
     Ok(step)
 }
 
-/// Spends the action code that what takes effect now needs.
-fn spend_code(t: &mut Transition<'_>, member: MemberId, step: Option<u64>) -> Result<(), Reject> {
-    let step = action_code(t, member, step, "it takes effect at once; give a one-time code")?;
+/// Spends the action code that something needs (rule 15); `why` is the advice to who gave none.
+pub(super) fn spend_code(
+    t: &mut Transition<'_>,
+    member: MemberId,
+    step: Option<u64>,
+    why: &'static str,
+) -> Result<(), Reject> {
+    let step = action_code(t, member, step, why)?;
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::Action, step });
     Ok(())
 }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use super::call::{Call, Continuation, Follow};
 use super::credentials::ApiCredentials;
 use super::fan_out;
-use super::inbound::{self, Body, Request, SubscribeOptions, WireError, set_step};
+use super::inbound::{self, Body, Request, SubscribeOptions, WireError};
 use super::outbound::{Envelope, items};
 use super::passwords::{bearer_hash, new_bearer_token};
 use super::release::Ticket;
@@ -17,7 +17,7 @@ use super::token::TokenError;
 use crate::access::operation::Operation;
 use crate::access::principal::{Actor, Principal};
 use crate::domain::time::Moment;
-use crate::engine::command::Command;
+use crate::engine::command::{Command, Invitee};
 use crate::engine::query::Query;
 use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
@@ -140,15 +140,13 @@ impl Session {
                 Ok((command, then)) => self.ask(Work::Command(command), call(then)),
                 Err(error) => self.reply(envelope, Err(error)),
             },
-            Body::Invite(mut command) => {
-                let mut tokens = Vec::new();
-                if let Command::CreateOrganization { members, .. } = &mut command {
-                    for member in members {
-                        let token = new_bearer_token();
-                        member.token_hash = bearer_hash(&token);
-                        tokens.push(Text::from(token.as_str()));
-                    }
-                }
+            Body::CreateOrganization { name, members } => {
+                let invite = |(name, email)| {
+                    let token = new_bearer_token();
+                    (Invitee { name, email, token_hash: bearer_hash(&token) }, Text::from(token.as_str()))
+                };
+                let (members, tokens): (_, Vec<_>) = members.into_iter().map(invite).unzip();
+                let command = Command::CreateOrganization { name, members };
                 self.ask(Work::Command(command), call(Continuation::Invitations(tokens.into())));
             }
             Body::Query(query) => {
@@ -183,17 +181,17 @@ impl Session {
         code: Option<&str>,
         now: Moment,
     ) -> Result<(Command, Continuation), &'static str> {
-        if let (Some(code), Actor::Member(member)) = (code, self.principal.actor) {
+        if let (Some(code), Some(step), Actor::Member(member)) = (code, command.step_mut(), self.principal.actor) {
             // By the session, wherever its sockets come from: who stole one cannot guess from many addresses.
             let who = (member, self.credential);
             if !self.gateway.codes.admit(who, now) {
                 return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
             }
             let sealed = self.gateway.directory.members(|members| members.member(member).totp_sealed.clone());
-            let step = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
-            let step = step.ok_or("EGovernance:One-time code wrong:otp: give the code that your app shows now")?;
+            let verified = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
+            let wrong = "EGovernance:One-time code wrong:otp: give the code that your app shows now";
+            *step = Some(verified.ok_or(wrong)?);
             self.gateway.codes.take_back(&who);
-            set_step(&mut command, step);
         }
         let mut then = Continuation::Reply;
         if let Command::Initiate(change, initiation) = &mut command {

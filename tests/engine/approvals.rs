@@ -338,11 +338,12 @@ fn rule_28_an_unclaimed_key_is_no_key_and_its_secret_is_claimed_once() {
     assert_eq!(request.state, RequestState::Pending);
     assert_eq!(stage.vote(&member(2), Decision::Approve, request.id).unwrap().state, RequestState::Approved);
     assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::InvalidKey);
-    let step = stage.step();
+    let step = Some(stage.step());
     let claim = |step| Command::ClaimSecret { request: request.id, step };
     assert_eq!(stage.refused(&member(2), claim(step)), Code::PermissionDenied);
+    assert_eq!(stage.refused(&member(1), claim(None)), Code::CodeNeeded);
     assert!(matches!(stage.run(&member(1), claim(step)).unwrap(), Reply::Claimed(user) if user.secret_sealed == [7]));
-    let step = stage.step();
+    let step = Some(stage.step());
     assert_eq!(stage.refused(&member(1), claim(step)), Code::NothingToClaim);
     stage.run(&bot(1), Command::CancelAll).unwrap();
 }

@@ -374,7 +374,7 @@ fn rule_28_a_rotated_key_is_claimed_and_the_old_one_serves_out_its_overlap() {
     stage.run(&bot(1), Command::CancelAll).expect("the old key serves until the new one is claimed");
     let drawn = format!("drawn-{}", stage.now.0 / (30 * SECOND) - 1);
     assert!(stage.state().keys.verification(&drawn).is_none(), "an unclaimed key is no key");
-    let step = stage.step();
+    let step = Some(stage.step());
     let Reply::Claimed(user) = stage.run(&member(1), Command::ClaimSecret { request: request.id, step }).unwrap()
     else {
         panic!("a key")
@@ -453,7 +453,7 @@ fn rule_28_a_secret_that_nobody_claimed_in_time_is_rotated() {
     stage.vote(&member(2), Decision::Approve, made.id).unwrap();
     stage.tick(7 * DAY);
     let step = stage.step();
-    let claim = |request, step| Command::ClaimSecret { request, step };
+    let claim = |request, step| Command::ClaimSecret { request, step: Some(step) };
     assert_eq!(stage.refused(&member(1), claim(made.id, step)), Code::NothingToClaim);
     let rotate = Change::Keys(KeyChange::Rotate { service_user: ServiceUserId(2), overlap_s: 600 });
     let again = stage.initiate(&member(1), rotate).unwrap();

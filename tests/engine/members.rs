@@ -194,7 +194,7 @@ fn rule_36_the_venue_operator_has_no_say_in_an_organization() {
     let request = stage.withdrawal(&bot(1), withdraw("1", None)).request.unwrap();
     for command in [
         Command::CancelRequest(request),
-        Command::ClaimSecret { request, step: 1 },
+        Command::ClaimSecret { request, step: Some(1) },
         Command::CancelAll,
         withdraw("1", None),
     ] {

@@ -97,7 +97,7 @@ impl Clients {
         if dice.one_in(6)
             && let Some((request, member)) = dice.any(&self.known.claims).copied()
         {
-            let step = self.step(dice, member.index() + 1, now);
+            let step = Some(self.step(dice, member.index() + 1, now));
             return (member, Command::ClaimSecret { request, step });
         }
         let number = dice.within(1, self.known.members.len().max(1) as i64) as usize;

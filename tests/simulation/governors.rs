@@ -43,7 +43,7 @@ pub fn command(dice: &mut Dice, known: &Known, organization: OrganizationId, ste
         at if at < 92 => Command::CancelRequest(request(dice, known)),
         at if at < 94 => {
             let claim = dice.any(&known.claims).map_or(RequestId(1), |(request, _)| *request);
-            Command::ClaimSecret { request: claim, step }
+            Command::ClaimSecret { request: claim, step: Some(step) }
         }
         94..98 => Command::CancelOrders(service_user(dice, known)),
         _ => {

@@ -56,7 +56,7 @@ pub(super) fn execute<'a>(e: &Message<'a>) -> Parsed<'a> {
 
 pub(super) fn claim_secret<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::ClaimSecret<'_> = params(e)?;
-    let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: 0 };
+    let command = Command::ClaimSecret { request: request_id(&asked.request_id)?, step: None };
     Ok((asked.token, Body::Coded(command, Some(asked.otp.owned()))))
 }
 

@@ -42,25 +42,20 @@ pub enum Body {
     Command(Command),
     /// `cancel_order`: one answer for each.
     Cancel(Vec<OrderRef>),
-    /// A command that a one-time code may carry. The gateway verifies the code and sets its step with
-    /// [`set_step`]; it also draws the key of a new Service User.
+    /// A command that a one-time code may carry. The gateway verifies the code and sets its
+    /// [step](Command::step_mut); it also draws the key of a new Service User.
     Coded(Command, Option<Text<'static>>),
-    /// `create_organization`; the gateway draws the invitation tokens, whose hashes are zero here.
-    Invite(Command),
+    /// `create_organization`; the gateway draws the invitation tokens.
+    CreateOrganization {
+        /// Its name.
+        name: String,
+        /// Name and e-mail address of its first Members.
+        members: Vec<(String, String)>,
+    },
     /// Ask the engine.
     Query(Query),
     /// Ask history or the audit log, with the engine's leave.
     History(Page),
-}
-
-/// Puts the step of a verified one-time code into the command that it came with.
-pub fn set_step(command: &mut Command, verified: u64) {
-    match command {
-        Command::Vote { step, .. } | Command::Execute { step, .. } => *step = Some(verified),
-        Command::Initiate(_, initiation) => initiation.step = Some(verified),
-        Command::ClaimSecret { step, .. } => *step = verified,
-        _ => {}
-    }
 }
 
 /// How a stream is wanted.

@@ -3,21 +3,16 @@
 use super::Message;
 use super::request::{Body, Parsed, params};
 use super::values::{decimal, member, optional_word, owned, short, withdrawal, word};
-use crate::engine::command::{Command, Credit, CustodyResult, Invitee, NewAsset, NewMarket};
+use crate::engine::command::{Command, Credit, CustodyResult, NewAsset, NewMarket};
 use crate::engine::deposits::{DepositAddress, DepositStatus};
 use crate::wire::leaf::{Object, Text};
 use crate::wire::params as p;
 
 pub(super) fn create_organization<'a>(e: &Message<'a>) -> Parsed<'a> {
     let asked: p::CreateOrganization<'_> = params(e)?;
-    let invite = |m: &Object<p::Invitee<'_>>| Invitee {
-        name: (*m.name).to_owned(),
-        email: (*m.email).to_owned(),
-        token_hash: [0; 32],
-    };
-    let members = asked.members.iter().map(invite).collect();
-    let command = Command::CreateOrganization { name: (*asked.name).to_owned(), members };
-    Ok((asked.token, Body::Invite(command)))
+    let named = |m: &Object<p::Invitee<'_>>| ((*m.name).to_owned(), (*m.email).to_owned());
+    let members = asked.members.iter().map(named).collect();
+    Ok((asked.token, Body::CreateOrganization { name: (*asked.name).to_owned(), members }))
 }
 
 pub(super) fn add_asset<'a>(e: &Message<'a>) -> Parsed<'a> {
