@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use countersign::access::principal::{Actor, Principal};
+use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::access::scope::ScopeSet;
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::{OrderId, ServiceUserId};
@@ -184,5 +184,5 @@ fn order(side: Side) -> PlaceOrder {
 
 /// Somebody on the machine itself.
 fn by(actor: Actor) -> Principal {
-    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 1 }
+    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::Key(1) }
 }

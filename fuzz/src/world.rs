@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
 
-use countersign::access::principal::{Actor, Principal};
+use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::access::scope::ScopeSet;
 use countersign::domain::decimal::Decimal;
 use countersign::domain::exports::{Format, Report};
@@ -16,7 +16,6 @@ use countersign::engine::command::{Command, Credit, EarnMove, PlaceOrder, Withdr
 use countersign::engine::deposits::{DepositAddress, DepositStatus};
 use countersign::engine::event::Event;
 use countersign::engine::exports::AskedExport;
-use countersign::engine::members::MemberSession;
 use countersign::engine::reply::Reply;
 use countersign::engine::workflows::withdrawal::WithdrawalChange;
 use countersign::gateway::passwords::{bearer_hash, code_for_step};
@@ -64,13 +63,13 @@ fn step() -> u64 {
 }
 
 fn by(actor: Actor) -> Principal {
-    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 1 }
+    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::Key(1) }
 }
 
 /// Who may ask: a Service User with every scope, a Member with all rights, the venue operator.
 pub fn principals() -> [Principal; 3] {
-    let member = by(Actor::Member(MemberId(1)));
-    let member = Principal { credential: MemberSession::credential(&bearer_hash(COOKIE)), ..member };
+    let credential = Credential::Session(bearer_hash(COOKIE));
+    let member = Principal { credential, ..by(Actor::Member(MemberId(1))) };
     [by(Actor::ServiceUser(ServiceUserId(1))), member, by(Actor::Venue(VenueKeyId(1)))]
 }
 

@@ -34,6 +34,17 @@ impl fmt::Display for Actor {
     }
 }
 
+/// What proved an actor. A key's secret that was rotated and a session that has ended no longer admit (rules 5, 39).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// A key's secret, by its version.
+    Key(u32),
+    /// A Member's session, by the SHA-256 of its cookie.
+    Session([u8; 32]),
+}
+
 /// An actor at the address it speaks from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -41,18 +52,17 @@ pub struct Principal {
     pub actor: Actor,
     /// The true peer address, v4-mapped ones as IPv4.
     pub peer: IpAddr,
-    /// Which credential bound the socket: of a key, the version of its secret; of a Member, which session. One that
-    /// was rotated or has ended no longer admits (rules 5, 39).
-    pub credential: u32,
+    /// What proved it.
+    pub credential: Credential,
 }
 
 impl Principal {
     /// The server itself, which speaks from its own host.
     pub const SERVER: Principal =
-        Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 0 };
+        Principal { actor: Actor::Server, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None };
 
     /// Whoever is at `peer`: no credential was proved yet.
     pub fn public(peer: IpAddr) -> Principal {
-        Principal { actor: Actor::Public, peer, credential: 0 }
+        Principal { actor: Actor::Public, peer, credential: Credential::None }
     }
 }

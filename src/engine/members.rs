@@ -12,11 +12,12 @@ use super::event::Event;
 use super::fields::{check_email, check_name};
 use super::policy::{Policy, PolicyTerms};
 use super::reject::{Code, Reject};
-use super::reply::{Reply, Session};
+use super::reply::{Bound, Reply};
 use super::roster::Roster;
 use super::state::State;
 use super::transition::Transition;
 use crate::access::Rights;
+use crate::access::principal::Credential;
 use crate::access::workflow::{Permission, Permissions, Workflow};
 use crate::domain::ids::{AccountId, MemberId, OrganizationId, RequestId};
 use crate::domain::limits::{FIRST_MEMBERS_MAX, INVITATION_US, MEMBER_SESSION_US, ORGANIZATIONS_MAX};
@@ -151,15 +152,6 @@ pub struct MemberSession {
     pub ends_at: Moment,
 }
 
-impl MemberSession {
-    /// Which session it is to a [`Principal`](crate::access::principal::Principal): the first four bytes of the
-    /// cookie's hash.
-    pub fn credential(cookie_hash: &[u8; 32]) -> u32 {
-        let [a, b, c, d, ..] = *cookie_hash;
-        u32::from_be_bytes([a, b, c, d])
-    }
-}
-
 /// All Organizations, Members and sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
@@ -259,15 +251,11 @@ impl Members {
     }
 
     /// The Member as a caller, while that session of theirs runs.
-    pub fn admit(&self, id: MemberId, credential: u32, now: Moment) -> Result<MemberCaller, Reject> {
-        let mut first = [0; 32];
-        first[..4].copy_from_slice(&credential.to_be_bytes());
-        let mut named =
-            self.sessions.range(first..).take_while(|(hash, _)| MemberSession::credential(hash) == credential);
-        if !named.any(|(_, session)| session.member == id && now < session.ends_at) {
-            return Err(Reject::of(Code::InvalidSession));
+    pub fn admit(&self, id: MemberId, credential: Credential, now: Moment) -> Result<MemberCaller, Reject> {
+        match credential {
+            Credential::Session(cookie_hash) if self.session(&cookie_hash, now) == Some(id) => self.caller(id),
+            _ => Err(Reject::of(Code::InvalidSession)),
         }
-        self.caller(id)
     }
 
     /// The Member as a caller, while signing in is allowed.
@@ -357,7 +345,8 @@ pub fn open_session(
     let ends_at = t.now().plus_us(MEMBER_SESSION_US);
     t.emit(Event::CodeSpent { member, purpose: CodePurpose::SignIn, step });
     t.emit(Event::SessionOpened(MemberSession { cookie_hash, member, organization, ends_at }));
-    Ok(Reply::Session(Session::Member(member, t.state().seq)))
+    let bound = Bound::Member(member, Credential::Session(cookie_hash), t.state().seq);
+    Ok(Reply::Bound(Box::new(bound)))
 }
 
 /// Signs a Member out.

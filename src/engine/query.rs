@@ -10,7 +10,7 @@ use super::holdings::{Allocations, EarnFilter, Holding, Offer};
 use super::ledger::Wallet;
 use super::members::{Member, Organization};
 use super::policy::{Policy, Verdict};
-use super::reply::Session;
+use super::reply::Bound;
 use super::service_users::{KeyRef, ServiceUser};
 use super::transfers::TransferFilter;
 use super::withdrawals::{ListedAddress, Withdrawal};
@@ -283,7 +283,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
     /// The socket is bound.
-    Bound(Box<Session>),
+    Bound(Box<Bound>),
     /// What a channel begins with.
     Snapshot(Box<Snapshot>),
     /// Nothing to show.

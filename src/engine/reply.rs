@@ -9,18 +9,19 @@ use super::members::{Member, Organization};
 use super::reject::Reject;
 use super::service_users::{KeyRef, ServiceUser};
 use super::withdrawals::Standing;
+use crate::access::principal::Credential;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{AmendId, DepositId, MemberId, OrderId, RequestId, Seq, WithdrawalId};
 use crate::domain::markets::Market;
 use crate::domain::time::Moment;
 
-/// A session as the engine sees it, and the last event before it was admitted.
+/// Who a credential that was admitted binds a socket to, the credential, and the last event before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Session {
-    /// A key's, with the version of its credential.
-    Key(KeyRef, u32, Seq),
-    /// A Member's.
-    Member(MemberId, Seq),
+pub enum Bound {
+    /// A key.
+    Key(KeyRef, Credential, Seq),
+    /// A Member.
+    Member(MemberId, Credential, Seq),
 }
 
 /// An order that was asked for and taken.
@@ -65,7 +66,7 @@ pub enum Reply {
         at: Option<Moment>,
     },
     /// A session is open.
-    Session(Session),
+    Bound(Box<Bound>),
     /// `export_add`
     Export(Box<Export>),
     /// `export_remove`

@@ -10,12 +10,12 @@ use super::caller::{Caller, ServiceCaller};
 use super::event::Event;
 use super::nonces::Nonces;
 use super::reject::{Code, Reject};
-use super::reply::{Reply, Session};
+use super::reply::{Bound, Reply};
 use super::state::State;
 use super::transition::Transition;
 use super::{decisions, trading};
 use crate::access::key::{KeySettings, OnStop};
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::access::scope::{Scope, ScopeSet};
 use crate::domain::ids::{AccountId, MemberId, OrderId, OrganizationId, RequestId, ServiceUserId, VenueKeyId};
 use crate::domain::named::named;
@@ -277,12 +277,12 @@ impl Keys {
         self.service_users.iter().find(|user| user.claim.is_some_and(|claim| claim.request == request))
     }
 
-    /// The Service User as a caller, if its key is good at `now` from `peer` with that credential version.
+    /// The Service User as a caller, if its key is good at `now` from `peer` with that credential.
     pub fn admit(
         &self,
         id: ServiceUserId,
         peer: IpAddr,
-        credential: u32,
+        credential: Credential,
         now: Moment,
     ) -> Result<ServiceCaller, Reject> {
         let user = self.service_users.get(id.index()).ok_or(Code::InvalidKey)?;
@@ -302,9 +302,9 @@ impl Keys {
     }
 
     /// As [`Keys::admit`], for a venue operator.
-    fn admit_venue(&self, id: VenueKeyId, peer: IpAddr, credential: u32, now: Moment) -> Result<(), Reject> {
+    fn admit_venue(&self, id: VenueKeyId, peer: IpAddr, credential: Credential, now: Moment) -> Result<(), Reject> {
         let key = self.venue_keys.get(id.index()).ok_or(Code::InvalidKey)?;
-        admit(&key.settings, key.credential == credential, peer, now)
+        admit(&key.settings, Credential::Key(key.credential) == credential, peer, now)
     }
 
     fn settings(&self, key: KeyRef) -> Option<&KeySettings> {
@@ -339,18 +339,17 @@ impl ServiceUser {
         self.editor == Some(member) || self.managers.contains(&member)
     }
 
-    /// Whether a credential of that version is still kept, be its time over or not.
-    pub fn bears(&self, version: u32) -> bool {
-        let retiring = self.retiring.as_ref();
-        self.credential == version || retiring.is_some_and(|retiring| retiring.credential == version)
+    /// Whether a credential is still kept, be its time over or not.
+    pub fn bears(&self, credential: Credential) -> bool {
+        let is = |version| credential == Credential::Key(version);
+        is(self.credential) || self.retiring.as_ref().is_some_and(|retiring| is(retiring.credential))
     }
 
-    /// Whether a credential of that version is good at `now`: the present one, or the one before it during
-    /// the overlap.
-    fn admits_credential(&self, version: u32, now: Moment) -> bool {
-        let retiring = self.retiring.as_ref();
-        self.credential == version
-            || retiring.is_some_and(|retiring| retiring.credential == version && now < retiring.until)
+    /// Whether a credential is good at `now`: the present one, or the one before it during the overlap.
+    fn admits_credential(&self, credential: Credential, now: Moment) -> bool {
+        let is = |version| credential == Credential::Key(version);
+        let retiring = self.retiring.as_ref().filter(|retiring| now < retiring.until);
+        is(self.credential) || retiring.is_some_and(|retiring| is(retiring.credential))
     }
 }
 
@@ -396,16 +395,17 @@ fn admit(settings: &KeySettings, same_credential: bool, peer: IpAddr, now: Momen
 /// Judges a verified signature (rules 2–4): the key must be good, its nonce fresh.
 pub fn open_session(t: &mut Transition<'_>, by: &Principal, key: KeyRef, nonce: u64) -> Result<Reply, Reject> {
     admit_key(t.state(), key, by, t.now())?;
+    let Credential::Key(credential) = by.credential else { return Err(Reject::of(Code::InvalidKey)) };
     let keys = &t.state().keys;
     let window = keys.settings(key).map_or(0, |settings| settings.nonce_window);
-    let used = keys.nonces.get(&(key, by.credential));
+    let used = keys.nonces.get(&(key, credential));
     if used.is_some_and(|used| !used.admits(nonce, window)) {
         let highest = used.and_then(Nonces::highest).unwrap_or_default();
         let advice = format!("use one above {highest}, or unused within {window} below it; server time is {}", t.now());
         return Err(Reject::field(Code::InvalidNonce, "nonce", advice));
     }
-    t.emit(Event::NonceUsed { key, credential: by.credential, nonce });
-    Ok(Reply::Session(Session::Key(key, by.credential, t.state().seq)))
+    t.emit(Event::NonceUsed { key, credential, nonce });
+    Ok(Reply::Bound(Box::new(Bound::Key(key, by.credential, t.state().seq))))
 }
 
 /// Brings a changed record into force, with everything that follows from it in the same journal entry

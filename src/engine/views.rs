@@ -12,7 +12,7 @@ use super::query::{
     AddressFilter, AuditGrant, HistoryGrant, ListedServiceUser, Owner, Query, RequestFilter, Snapshot, View,
 };
 use super::reject::{Code, Reject};
-use super::reply::Session;
+use super::reply::Bound;
 use super::service_users::{KeyRef, ServiceUser, admit_key};
 use super::state::State;
 use super::transfers::find_asset;
@@ -20,7 +20,7 @@ use super::withdrawals;
 use super::workflows::withdrawal::WithdrawalChange;
 use crate::access::operation::Operation;
 use crate::access::permit_past;
-use crate::access::principal::Principal;
+use crate::access::principal::{Credential, Principal};
 use crate::access::scope::Scope;
 use crate::domain::ids::{AccountId, AssetId, OrderId, OrganizationId, ServiceUserId};
 use crate::domain::text::AssetCode;
@@ -38,11 +38,13 @@ pub(super) fn answer(
         // Its token was verified; whether it still admits a socket is told here (rule 5).
         (Query::Bind(key), _) => {
             admit_key(state, *key, by, now)?;
-            Ok(View::Bound(Box::new(Session::Key(*key, by.credential, state.seq))))
+            Ok(View::Bound(Box::new(Bound::Key(*key, by.credential, state.seq))))
         }
         (Query::BindMember(cookie_hash), _) => {
             let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
-            state.members.caller(member).map(|member| View::Bound(Box::new(Session::Member(member.id, state.seq))))
+            let credential = Credential::Session(*cookie_hash);
+            let bound = |member: MemberCaller| Bound::Member(member.id, credential, state.seq);
+            state.members.caller(member).map(|member| View::Bound(Box::new(bound(member))))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),

@@ -22,10 +22,9 @@ use super::secrets::MasterKey;
 use super::send_queue::Sockets;
 use super::throttle::Throttle;
 use super::token::Tokens;
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::access::tier::Tiers;
 use crate::config::{Config, Limits};
-use crate::domain::ids::MemberId;
 use crate::domain::time::Moment;
 use crate::engine::reject::{Code, Reject};
 use crate::history::History;
@@ -84,8 +83,8 @@ pub struct Gateway {
     pub(super) sign_ins: Throttle<(String, IpAddr)>,
     /// Failed sign-ins of any account, by address.
     pub(super) sprays: Throttle<IpAddr>,
-    /// Wrong codes for actions, by Member and session.
-    pub(super) codes: Throttle<(MemberId, u32)>,
+    /// Wrong codes for actions, by session.
+    pub(super) codes: Throttle<Credential>,
     /// Refusals that the log told of, by address.
     pub(super) refusals_told: Throttle<IpAddr>,
     /// Hashes passwords.

@@ -15,7 +15,7 @@ use super::replay::BROKEN_OFF;
 use super::session::{Session, Subscription};
 use super::token::TokenError;
 use crate::access::operation::Operation;
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::domain::time::Moment;
 use crate::engine::command::{Command, Invitee};
 use crate::engine::query::Query;
@@ -102,13 +102,13 @@ impl Session {
                 self.tokens.push((token.to_owned(), claims));
             }
         }
-        self.principal.credential = claims.credential_version;
+        self.principal.credential = Credential::Key(claims.credential_version);
         if self.principal.actor == Actor::Public {
             // The engine judges the key; what follows in the queue is judged by the same rights.
             let call = Call { operation: Operation::Ping, req_id: None, time_in: now, then: Continuation::Bind };
             self.ask(Work::Query(Query::Bind(claims.key)), call);
             self.principal.actor = actor;
-            self.credential = claims.credential_version;
+            self.credential = self.principal.credential;
         }
         Ok(())
     }
@@ -183,15 +183,14 @@ impl Session {
     ) -> Result<(Command, Continuation), &'static str> {
         if let (Some(code), Some(step), Actor::Member(member)) = (code, command.step_mut(), self.principal.actor) {
             // By the session, wherever its sockets come from: who stole one cannot guess from many addresses.
-            let who = (member, self.credential);
-            if !self.gateway.codes.admit(who, now) {
+            if !self.gateway.codes.admit(self.credential, now) {
                 return Err("EAPI:Rate limit exceeded:otp: too many wrong codes; wait a minute");
             }
             let sealed = self.gateway.directory.members(|members| members.member(member).totp_sealed.clone());
             let verified = sealed.and_then(|sealed| self.gateway.code_step(member, &sealed, code));
             let wrong = "EGovernance:One-time code wrong:otp: give the code that your app shows now";
             *step = Some(verified.ok_or(wrong)?);
-            self.gateway.codes.take_back(&who);
+            self.gateway.codes.take_back(&self.credential);
         }
         let mut then = Continuation::Reply;
         if let Command::Initiate(change, initiation) = &mut command {

@@ -22,12 +22,11 @@ use super::send_queue::SendQueue;
 use super::session::{self, Opened};
 use super::sign_in::{check_origin, cookie};
 use super::upgrade::Upgrade;
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::engine::command::Command;
-use crate::engine::members::MemberSession;
 use crate::engine::query::{Query, View};
 use crate::engine::reject::{Code, Reject};
-use crate::engine::reply::{Reply, Session};
+use crate::engine::reply::{Bound, Reply};
 use crate::engine::service_users::KeyRef;
 use crate::sequencer::handle::{Answer, Work};
 
@@ -68,34 +67,27 @@ pub(super) async fn judge(gateway: &Gateway, headers: &HeaderMap, peer: IpAddr) 
     }
     let admitted = gateway.admission.sockets.enter(peer).ok_or_else(Refusal::crowded)?;
     let (guard, parts) = gateway.sockets.take(peer);
-    let (principal, cookie) = authenticate(gateway, headers, &guard.queue).await?;
-    Ok(Opened { guard, admitted, parts, principal, cookie, origin: origin(headers).map(str::to_owned) })
+    let principal = authenticate(gateway, headers, &guard.queue).await?;
+    Ok(Opened { guard, admitted, parts, principal, origin: origin(headers).map(str::to_owned) })
 }
 
-/// Whose the socket is, and the hash of its cookie if that says so.
-async fn authenticate(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    queue: &Arc<SendQueue>,
-) -> Result<(Principal, Option<[u8; 32]>), Refusal> {
+/// Whose the socket is.
+async fn authenticate(gateway: &Gateway, headers: &HeaderMap, queue: &Arc<SendQueue>) -> Result<Principal, Refusal> {
     let bare = Principal::public(queue.peer);
+    let ticket = |answer| Ticket::Open(Arc::clone(queue), answer);
     if let Some(signature) = Signature::of(headers)? {
-        let ticket = |answer| Ticket::Open(Arc::clone(queue), None, answer);
-        let (key, credential) = open_signed(gateway, &signature, queue.peer, ticket).await?;
-        return Ok((Principal { actor: key.actor(), credential, ..bare }, None));
+        let (key, version) = open_signed(gateway, &signature, queue.peer, ticket).await?;
+        return Ok(Principal { actor: key.actor(), credential: Credential::Key(version), ..bare });
     }
-    let Some(token) = cookie(headers) else { return Ok((bare, None)) };
+    let Some(token) = cookie(headers) else { return Ok(bare) };
     check_origin(gateway, headers)?;
-    let hash = bearer_hash(token);
-    let query = Work::Query(Query::BindMember(hash));
-    let ticket = |answer| Ticket::Open(Arc::clone(queue), Some(hash), answer);
+    let query = Work::Query(Query::BindMember(bearer_hash(token)));
     let opened = gateway.ask_with(bare, query, ticket).await;
     let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
-    if let Answer::View(View::Bound(session)) = answer
-        && let Session::Member(id, _) = *session
+    if let Answer::View(View::Bound(bound)) = answer
+        && let Bound::Member(id, credential, _) = *bound
     {
-        let credential = MemberSession::credential(&hash);
-        return Ok((Principal { actor: Actor::Member(id), credential, ..bare }, Some(hash)));
+        return Ok(Principal { actor: Actor::Member(id), credential, ..bare });
     }
     Err(Refusal::unavailable())
 }
@@ -125,7 +117,7 @@ impl Signature<'_> {
     }
 }
 
-/// Verifies a signature and lets the engine judge key and nonce; the key, and which of its credentials.
+/// Verifies a signature and lets the engine judge key and nonce; the key, and the version of its secret.
 pub(super) async fn open_signed(
     gateway: &Gateway,
     signature: &Signature<'_>,
@@ -144,7 +136,7 @@ pub(super) async fn open_signed(
         unauthorized(refusal.text())
     };
     let unknown = || refused(Reject::of(Code::InvalidKey));
-    let (key, credential, sealed) = gateway.directory.keys(|keys| keys.verification(api_key)).ok_or_else(unknown)?;
+    let (key, version, sealed) = gateway.directory.keys(|keys| keys.verification(api_key)).ok_or_else(unknown)?;
     let secret = gateway.master.open(api_key.as_bytes(), &sealed).map_err(|_| unknown())?;
     if !signed.verify(&secret, api_sign) {
         return Err(refused(Reject::of(Code::InvalidSignature)));
@@ -157,10 +149,11 @@ pub(super) async fn open_signed(
         return Err(Refusal::throttled(wait));
     }
     let work = Work::Command(Command::OpenSession { key, nonce });
-    match gateway.ask_with(Principal { credential, ..Principal::public(peer) }, work, ticket).await {
-        Ok(Answer::Reply(Reply::Session(_), _)) => {
+    let by = Principal { credential: Credential::Key(version), ..Principal::public(peer) };
+    match gateway.ask_with(by, work, ticket).await {
+        Ok(Answer::Reply(Reply::Bound(_), _)) => {
             gateway.signatures.succeeded(&who);
-            Ok((key, credential))
+            Ok((key, version))
         }
         Err(Unanswered::Refused(reject)) => Err(match reject.code {
             Code::PermissionDenied => Refusal::new(StatusCode::FORBIDDEN, reject.text()),

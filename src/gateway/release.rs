@@ -13,17 +13,18 @@ use super::frame::Frames;
 use super::metrics::Metrics;
 use super::outbound::orders;
 use super::part::{Part, Started, StatusChange};
-use super::rights::{self, Credential, Holder};
+use super::rights::{self, Holder};
 use super::send_queue::{Notice, SendQueue, Sockets};
 use super::subscriptions::{RingLimits, Subscriber, Subscriptions};
 use crate::access::operation::Operation;
+use crate::access::principal::Credential;
 use crate::domain::ids::{MemberId, Seq};
 use crate::domain::time::Moment;
 use crate::engine::event::Event;
 use crate::engine::members::MemberStatus;
 use crate::engine::query::View;
 use crate::engine::reject::{Code, Reject};
-use crate::engine::reply::{Reply, Session};
+use crate::engine::reply::{Bound, Reply};
 use crate::engine::streams::Stream;
 use crate::history::Feed as HistoryFeed;
 use crate::market_data::Feed as MarketFeed;
@@ -36,7 +37,7 @@ pub enum Ticket {
     /// A task that waits.
     Ask(Waiting),
     /// A handshake that waits: on success the socket belongs to the key or Member from this moment.
-    Open(Arc<SendQueue>, Option<[u8; 32]>, Waiting),
+    Open(Arc<SendQueue>, Waiting),
     /// A call of a socket.
     Call(Arc<SendQueue>, Call),
 }
@@ -226,12 +227,11 @@ impl Releaser {
     }
 
     /// From now on the socket is this key's or Member's.
-    fn bind(&mut self, queue: &Arc<SendQueue>, session: &Session, cookie: Option<[u8; 32]>) {
-        let (holder, version, admitted) = match *session {
-            Session::Key(key, version, at) => (Holder::Key(key), version, at),
-            Session::Member(id, at) => (Holder::Member(id), 0, at),
+    fn bind(&mut self, queue: &Arc<SendQueue>, bound: &Bound) {
+        let (holder, credential, admitted) = match *bound {
+            Bound::Key(key, credential, at) => (Holder::Key(key), credential, at),
+            Bound::Member(id, credential, at) => (Holder::Member(id), credential, at),
         };
-        let credential = cookie.map_or(Credential::Key(version), Credential::Cookie);
         let slot = self.slot(queue);
         if slot.holder.is_none() {
             (slot.holder, slot.admitted) = (Some((holder, credential)), admitted);
@@ -246,23 +246,25 @@ impl Releaser {
     fn answer(&mut self, ticket: Ticket, outcome: Outcome) {
         match &outcome {
             Err(reject) => self.feeds.metrics.refused(reject.code),
-            Ok(Answer::Reply(Reply::Session(Session::Key(key, ..)), _)) => {
-                self.sockets.admissions.count(*key, (self.clock)());
+            Ok(Answer::Reply(Reply::Bound(bound), _)) => {
+                if let Bound::Key(key, ..) = **bound {
+                    self.sockets.admissions.count(key, (self.clock)());
+                }
             }
             Ok(_) => {}
         }
         match ticket {
             Ticket::Ask(waiting) => waiting.tell(Some(outcome)),
             Ticket::Open(queue, ..) | Ticket::Call(queue, _) if !queue.keep() => {}
-            Ticket::Open(queue, cookie, waiting) => {
-                if let Some(session) = session_of(&outcome) {
-                    self.bind(&queue, session, cookie);
+            Ticket::Open(queue, waiting) => {
+                if let Some(bound) = bound_by(&outcome) {
+                    self.bind(&queue, bound);
                 }
                 waiting.tell(Some(outcome));
             }
             Ticket::Call(queue, call) => {
-                if let Some(session) = session_of(&outcome) {
-                    self.bind(&queue, session, None);
+                if let Some(bound) = bound_by(&outcome) {
+                    self.bind(&queue, bound);
                 }
                 let part = match (&call.then, outcome) {
                     (Continuation::Subscribe(follow), Ok(Answer::View(view))) => {
@@ -391,11 +393,10 @@ impl Releaser {
     }
 }
 
-/// The session that an answer opened.
-fn session_of(outcome: &Outcome) -> Option<&Session> {
+/// What an answer binds a socket to.
+fn bound_by(outcome: &Outcome) -> Option<&Bound> {
     match outcome {
-        Ok(Answer::Reply(Reply::Session(session), _)) => Some(session),
-        Ok(Answer::View(View::Bound(session))) => Some(session),
+        Ok(Answer::Reply(Reply::Bound(bound), _) | Answer::View(View::Bound(bound))) => Some(bound),
         _ => None,
     }
 }
@@ -437,7 +438,7 @@ impl Release for Releaser {
     fn failed(&mut self, tickets: Vec<Ticket>) {
         for ticket in tickets {
             match ticket {
-                Ticket::Ask(waiting) | Ticket::Open(_, _, waiting) => waiting.tell(None),
+                Ticket::Ask(waiting) | Ticket::Open(_, waiting) => waiting.tell(None),
                 Ticket::Call(queue, call) if queue.keep() => self.part(&queue, Part::Failed(call)),
                 Ticket::Call(..) => {}
             }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::directory::Directory;
 use crate::access::operation::Operation;
+use crate::access::principal::Credential;
 use crate::access::{Rights, permit};
 use crate::domain::ids::MemberId;
 use crate::engine::approvals::may_view;
@@ -21,15 +22,6 @@ pub enum Holder {
     Key(KeyRef),
     /// A Member's.
     Member(MemberId),
-}
-
-/// What binds a socket to its holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// A key, by the version of its secret.
-    Key(u32),
-    /// A Member's cookie, by its hash.
-    Cookie([u8; 32]),
 }
 
 /// The key was revoked or changed, an open channel lost its scope or dates, or its Member the View that it needs.
@@ -52,8 +44,10 @@ pub const TOO_MANY: u16 = 4009;
 pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Operation]) -> Option<(u16, &'static str)> {
     match event {
         Event::ServiceUserChanged { service_user, change } => {
-            let gone = matches!(credential, Credential::Key(version) if !service_user.bears(version));
-            if gone { Some((KEY_CHANGED, "key rotated")) } else { key_verdict(service_user, *change, peer, open) }
+            if !service_user.bears(credential) {
+                return Some((KEY_CHANGED, "key rotated"));
+            }
+            key_verdict(service_user, *change, peer, open)
         }
         Event::VenueKeyChanged(key) if key.expired => Some(EXPIRED),
         Event::Frozen(freeze) if freeze.scope == FreezeScope::All => Some((KEY_CHANGED, "frozen")),
@@ -62,7 +56,7 @@ pub fn verdict(event: &Event, peer: IpAddr, credential: Credential, open: &[Oper
             "session ended: you were suspended, reset or removed; ask a Member who manages access",
         )),
         Event::MemberChanged(member) => lost(member.rights(), open),
-        Event::SessionClosed(session) if credential == Credential::Cookie(session.cookie_hash) => {
+        Event::SessionClosed(session) if credential == Credential::Session(session.cookie_hash) => {
             Some((SESSION_ENDED, "session ended"))
         }
         _ => None,

@@ -32,7 +32,7 @@ use super::send_queue::{SendQueue, SocketGuard};
 use super::token::Claims;
 use super::upgrade::{self, WebSocket};
 use crate::access::operation::Operation;
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::market_data::Topic;
 use crate::sequencer::handle::Submission;
 use crate::wire::market_data::Status;
@@ -94,7 +94,7 @@ pub(super) struct Session {
     pub(super) queue: Arc<SendQueue>,
     pub(super) principal: Principal,
     /// What bound the socket: the credential of messages that bring no token of their own.
-    pub(super) credential: u32,
+    pub(super) credential: Credential,
     /// The principal was admitted by the engine, not only claimed by a token that is being judged.
     pub(super) bound: bool,
     /// Tokens used here: they stay good as long as the socket is open (rule 5).
@@ -128,7 +128,6 @@ pub(super) struct Session {
     pub(super) connection_id: u64,
     /// The log has a refused token of this socket already.
     pub(super) told_of_token: bool,
-    cookie: Option<[u8; 32]>,
     /// What may still be sent, as the time that it is worth at the greatest rate, µs.
     credit_us: u64,
     pub(super) last_message: Instant,
@@ -151,8 +150,6 @@ pub(super) struct Opened {
     pub(super) parts: mpsc::Receiver<Vec<Part>>,
     /// Whose the socket is.
     pub(super) principal: Principal,
-    /// The hash of the Member's cookie that it came with.
-    pub(super) cookie: Option<[u8; 32]>,
     /// The origin of the page that opened it.
     pub(super) origin: Option<String>,
 }
@@ -161,7 +158,7 @@ pub(super) struct Opened {
 pub(super) fn run(
     gateway: Arc<Gateway>,
     mut socket: WebSocket,
-    Opened { guard, admitted, mut parts, principal, cookie, origin }: Opened,
+    Opened { guard, admitted, mut parts, principal, origin }: Opened,
 ) -> impl Future<Output = ()> + Send {
     let now = Instant::now();
     let connection_id = gateway.sockets_opened.fetch_add(1, Ordering::Relaxed) + 1;
@@ -187,7 +184,6 @@ pub(super) fn run(
         out: Frames::default(),
         items: String::new(),
         told_of_token: false,
-        cookie,
         credit_us: CREDIT_US,
         last_message: now,
         last_heard: now,
@@ -379,7 +375,7 @@ impl Session {
     /// Notes that a message other than a ping came.
     pub(super) fn acted(&mut self) {
         self.last_act = self.last_message;
-        if let Some(cookie_hash) = self.cookie {
+        if let Credential::Session(cookie_hash) = self.credential {
             self.gateway.activity.touch(cookie_hash, (self.gateway.clock)());
         }
     }

@@ -15,6 +15,7 @@ use super::recovery::{RecoveryError, SNAPSHOT_FORMAT, recover, snapshot, verify}
 use super::replay::Replay;
 use super::*;
 use crate::access::key::KeySettings;
+use crate::access::principal::Credential;
 use crate::access::tier::Tiers;
 use crate::domain::assets::Asset;
 use crate::domain::ids::{AssetId, MemberId, OrganizationId, Seq, VenueKeyId};
@@ -79,7 +80,7 @@ fn venue_key() -> Event {
 
 /// Asked with [`venue_key`]; the ticket is its nonce.
 fn open_session(ticket: usize) -> Submission<usize> {
-    let by = Principal { credential: 1, ..Principal::public(Ipv4Addr::LOCALHOST.into()) };
+    let by = Principal { credential: Credential::Key(1), ..Principal::public(Ipv4Addr::LOCALHOST.into()) };
     let command = Command::OpenSession { key: KeyRef::Venue(VenueKeyId(1)), nonce: ticket as u64 };
     Submission { by, work: Work::Command(command), ticket }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign::access::principal::Principal;
+use countersign::access::principal::{Credential, Principal};
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
@@ -336,7 +336,7 @@ fn rule_27_a_freeze_stops_at_once_and_only_others_end_it() {
     assert!(stage.state().orders.open(AccountId(1)).is_empty(), "orders are canceled");
     assert_eq!(stage.refused(&bot(1), Command::CancelAll), Code::PermissionDenied, "keys are refused");
     let open = Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(1)), nonce: 9 };
-    let signer = Principal { credential: 1, ..public() };
+    let signer = Principal { credential: Credential::Key(1), ..public() };
     assert_eq!(stage.refused(&signer, open), Code::PermissionDenied);
     let end = Change::Unfreeze(Unfreeze { reason: "the key is gone".to_owned() });
     let initiation = Initiation { execute: true, ..stage.asked(&end) };
@@ -382,11 +382,11 @@ fn rule_28_a_rotated_key_is_claimed_and_the_old_one_serves_out_its_overlap() {
     assert_eq!((user.api_key.as_str(), user.credential, user.status), (drawn.as_str(), 2, KeyStatus::Active));
     assert!(user.managers.contains(&MemberId(1)));
     let mut fresh = bot(1);
-    fresh.credential = 2;
+    fresh.credential = Credential::Key(2);
     stage.run(&fresh, Command::CancelAll).unwrap();
     stage.run(&bot(1), Command::CancelAll).expect("the overlap runs");
     let open = |nonce| Command::OpenSession { key: KeyRef::ServiceUser(ServiceUserId(1)), nonce };
-    let signer = |credential| Principal { credential, ..public() };
+    let signer = |version| Principal { credential: Credential::Key(version), ..public() };
     stage.run(&signer(1), open(1_000)).unwrap();
     stage.run(&signer(2), open(5)).expect("a new secret resets the nonce");
     stage.tick(600 * SECOND);

@@ -2,7 +2,7 @@
 
 use countersign::access::key::{KeySettings, OnStop, SettingsChange};
 use countersign::access::operation::Operation;
-use countersign::access::principal::Principal;
+use countersign::access::principal::{Credential, Principal};
 use countersign::access::scope::{Scope, ScopeSet};
 use countersign::access::workflow::{Permission, Workflow};
 use countersign::domain::ids::{AccountId, AssetId, MemberId, ServiceUserId, VenueKeyId};
@@ -317,7 +317,7 @@ fn rule_22_of_those_who_edited_a_key_the_last_alone_does_not_decide_on_its_reque
     // Who rotated it stays excluded: they may know its secret.
     stage.initiate(&member(1), rotate(1)).unwrap();
     stage.initiate(&member(dora), rename(1, "Hers again")).unwrap();
-    let rotated = Principal { credential: 2, ..bot(1) };
+    let rotated = Principal { credential: Credential::Key(2), ..bot(1) };
     let second = stage.withdrawal(&rotated, withdraw("1", None)).request.unwrap();
     assert!(refused(&mut stage, 1, second) && refused(&mut stage, dora, second));
     assert_eq!(stage.vote(&member(2), Decision::Approve, second).unwrap().state, RequestState::Approved);

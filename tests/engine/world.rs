@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use countersign::access::principal::{Actor, Principal};
+use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::domain::decimal::Decimal;
 use countersign::domain::ids::*;
 use countersign::domain::orders::{OrderType, Side, TimeInForce};
@@ -33,7 +33,7 @@ pub struct Stage {
 }
 
 fn by(actor: Actor) -> Principal {
-    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: 1 }
+    Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::Key(1) }
 }
 
 pub fn bot(number: u32) -> Principal {
@@ -42,7 +42,8 @@ pub fn bot(number: u32) -> Principal {
 
 /// 1 is Alice with all rights, 2 Bob with View and Approve, 3 Carol with View; in the session of that number.
 pub fn member(number: u32) -> Principal {
-    Principal { credential: number, ..by(Actor::Member(MemberId(number))) }
+    let id = MemberId(number);
+    Principal { credential: Credential::Session(cookie_hash(id)), ..by(Actor::Member(id)) }
 }
 
 /// The session that a stage's Member has.
@@ -136,7 +137,9 @@ impl Stage {
     pub fn sign_in(&mut self, by: &Principal) {
         let Actor::Member(member) = by.actor else { return };
         let cookie_hash = cookie_hash(member);
-        if by.credential != member.0 || self.ask(&public(), &Query::BindMember(cookie_hash)).is_ok() {
+        if by.credential != Credential::Session(cookie_hash)
+            || self.ask(&public(), &Query::BindMember(cookie_hash)).is_ok()
+        {
             return;
         }
         let step = self.state().members.all().get(member.index()).map_or(0, |record| record.sign_in_step + 1);

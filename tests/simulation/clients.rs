@@ -1,7 +1,7 @@
 //! Who asks what next: Service Users of two Organizations, Members, the venue operator, and nobody in particular.
 
 use countersign::access::operation::Operation;
-use countersign::access::principal::{Actor, Principal};
+use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::domain::ids::{AccountId, MemberId, OrganizationId, ServiceUserId};
 use countersign::domain::time::Moment;
 use countersign::engine::command::Command;
@@ -68,9 +68,9 @@ impl Clients {
     fn service_user(&self, dice: &mut Dice) -> Principal {
         let all = self.known.keys.len().max(1) as i64;
         let number = if dice.one_in(10) { dice.within(1, all) } else { dice.within(1, all.min(4)) };
-        let credential = self.known.keys.get(number as usize - 1).map_or(1, |(credential, _)| *credential);
-        let credential = if dice.one_in(40) { credential.saturating_sub(1) } else { credential };
-        by(Actor::ServiceUser(ServiceUserId(number as u32)), credential)
+        let version = self.known.keys.get(number as usize - 1).map_or(1, |(version, _)| *version);
+        let version = if dice.one_in(40) { version.saturating_sub(1) } else { version };
+        by(Actor::ServiceUser(ServiceUserId(number as u32)), Credential::Key(version))
     }
 
     fn account(&self, principal: Principal) -> AccountId {
@@ -82,8 +82,8 @@ impl Clients {
     fn member(&mut self, dice: &mut Dice, now: Moment) -> (Principal, Command) {
         let (member, command) = self.member_command(dice, now);
         match self.known.sessions.get(&member) {
-            Some(session) => (by(Actor::Member(member), *session), command),
-            None => (by(Actor::Public, 0), self.sign_in(dice, member, now)),
+            Some(cookie_hash) => (by(Actor::Member(member), Credential::Session(*cookie_hash)), command),
+            None => (by(Actor::Public, Credential::None), self.sign_in(dice, member, now)),
         }
     }
 
@@ -122,7 +122,7 @@ impl Clients {
         match dice.below(4) {
             0 => self.member(dice, now).0,
             1 => VENUE,
-            2 => by(Actor::Public, 0),
+            2 => by(Actor::Public, Credential::None),
             _ => self.service_user(dice),
         }
     }
@@ -150,13 +150,15 @@ impl Clients {
         let command = match dice.below(6) {
             0..2 => {
                 let Principal { actor, credential, .. } = self.service_user(dice);
-                let Actor::ServiceUser(id) = actor else { unreachable!("it is one") };
+                let (Actor::ServiceUser(id), Credential::Key(version)) = (actor, credential) else {
+                    unreachable!("it is one")
+                };
                 // Often by a secret that has a successor.
-                let credential = if dice.one_in(4) { credential.saturating_sub(1) } else { credential };
+                let version = if dice.one_in(4) { version.saturating_sub(1) } else { version };
                 self.nonce += dice.below(3);
                 let nonce = self.nonce.saturating_sub(dice.below(8));
                 let command = Command::OpenSession { key: KeyRef::ServiceUser(id), nonce };
-                return (by(Actor::Public, credential), command);
+                return (by(Actor::Public, Credential::Key(version)), command);
             }
             2 => self.sign_in(dice, MemberId(member as u32), now),
             3 => {
@@ -170,6 +172,6 @@ impl Clients {
                 Command::ConfirmInvitation { token_hash: invitation, totp_sealed: vec![1], step }
             }
         };
-        (by(Actor::Public, 0), command)
+        (by(Actor::Public, Credential::None), command)
     }
 }

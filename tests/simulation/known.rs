@@ -9,7 +9,6 @@ use countersign::engine::approvals::{Initiator, Request, RequestState, Vote};
 use countersign::engine::deposits::DepositAddress;
 use countersign::engine::event::Event;
 use countersign::engine::exports::ExportChange;
-use countersign::engine::members::MemberSession;
 use countersign::engine::withdrawals::WithdrawalStatus;
 use countersign::sequencer::Stamped;
 
@@ -41,7 +40,7 @@ pub struct Known {
     pub invitations: Vec<[u8; 32]>,
     pub cookies: Vec<[u8; 32]>,
     /// The session that each Member opened last, if it was not closed.
-    pub sessions: BTreeMap<MemberId, u32>,
+    pub sessions: BTreeMap<MemberId, [u8; 32]>,
 }
 
 impl Known {
@@ -83,13 +82,12 @@ impl Known {
             }
             Event::SessionOpened(session) => {
                 self.cookies.push(session.cookie_hash);
-                self.sessions.insert(session.member, MemberSession::credential(&session.cookie_hash));
+                self.sessions.insert(session.member, session.cookie_hash);
                 let kept = self.cookies.len().saturating_sub(8);
                 self.cookies.drain(..kept);
             }
             Event::SessionClosed(session) => {
-                let closed = MemberSession::credential(&session.cookie_hash);
-                self.sessions.retain(|_, open| *open != closed);
+                self.sessions.retain(|_, open| *open != session.cookie_hash);
             }
             Event::DepositAddressAssigned { asset, address, .. } => {
                 self.deposit_addresses.push((*asset, address.clone()));

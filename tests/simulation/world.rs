@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use countersign::access::key::{KeySettings, OnStop};
-use countersign::access::principal::{Actor, Principal};
+use countersign::access::principal::{Actor, Credential, Principal};
 use countersign::access::scope::ScopeSet;
 use countersign::access::workflow::{Permission, Permissions, Workflow};
 use countersign::domain::ids::*;
@@ -25,9 +25,9 @@ pub const DAY: u64 = 86_400 * SECOND;
 pub const START: Moment = Moment(1_700_000_000_000_000);
 
 pub const SERVER: Principal = Principal::SERVER;
-pub const VENUE: Principal = by(Actor::Venue(VenueKeyId(1)), 1);
+pub const VENUE: Principal = by(Actor::Venue(VenueKeyId(1)), Credential::Key(1));
 
-pub const fn by(actor: Actor, credential: u32) -> Principal {
+pub const fn by(actor: Actor, credential: Credential) -> Principal {
     Principal { actor, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), credential }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::job::{Job, PAGE_ROWS, Stuck, part_name};
 use super::{Exports, file_name};
-use crate::access::principal::{Actor, Principal};
+use crate::access::principal::{Actor, Credential, Principal};
 use crate::domain::exports::{Format, Report};
 use crate::domain::ids::{AccountId, AssetId, DepositId, ExportId, LedgerId, OrganizationId, Seq, ServiceUserId};
 use crate::domain::money::Amount;
@@ -166,7 +166,7 @@ async fn d6_70_a_file_for_which_there_is_no_room_gives_back_what_it_took() {
 fn a_link_works_once_for_a_minute_and_voids_the_one_before() {
     let exports = Exports::under(Path::new("nowhere"));
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let by = Principal { actor: Actor::ServiceUser(ServiceUserId(1)), peer, credential: 3 };
+    let by = Principal { actor: Actor::ServiceUser(ServiceUserId(1)), peer, credential: Credential::Key(3) };
     let at = |s: u64| Moment(s * 1_000_000);
     let (token, until) = exports.link(ExportId(7), by, at(0));
     assert_eq!((token.len(), until), (43, at(60)), "256 bits");

@@ -35,7 +35,7 @@ pub fn reply(out: &mut String, reference: &Reference, reply: &Reply) {
         | Reply::Amended { .. }
         | Reply::Edited { .. }
         | Reply::Canceled(_)
-        | Reply::Session(_)
+        | Reply::Bound(_)
         | Reply::Claimed(_)
         | Reply::Organization(..) => unreachable!("answered elsewhere"),
         Reply::Switch { now, at } => {

@@ -9,7 +9,7 @@ use super::super::part::First;
 use super::super::send_queue::SocketGuard;
 use super::*;
 use crate::access::key::KeySettings;
-use crate::access::principal::Actor;
+use crate::access::principal::{Actor, Credential};
 use crate::domain::ids::{AccountId, AssetId, VenueKeyId};
 use crate::engine::deposits::DepositAddress;
 use crate::engine::query::{Owner, Snapshot};
@@ -62,7 +62,7 @@ fn follow_custody(releaser: &mut Releaser, socket: &SocketGuard, at: Seq, from_o
         fills: None,
         past: true,
     };
-    releaser.bind(&socket.queue, &Session::Key(KeyRef::Venue(VenueKeyId(1)), 1, Seq(0)), None);
+    releaser.bind(&socket.queue, &Bound::Key(KeyRef::Venue(VenueKeyId(1)), Credential::Key(1), Seq(0)));
     let follow = Follow { number: 1, from_offset, too_old: false, acknowledged: false };
     releaser.subscribe(&socket.queue, Operation::Custody, follow, View::Snapshot(Box::new(snapshot))).unwrap().first
 }
@@ -120,9 +120,9 @@ async fn what_ended_before_a_socket_was_admitted_does_not_close_it() {
         let (socket, mut parts) = socket(&sockets);
         let event = Event::VenueKeyChanged(ended.clone());
         let stamped = Stamped { seq: Seq(1), at: Moment(0), by: Actor::Server, rate: None, event };
-        let session = Reply::Session(Session::Key(venue, 1, admitted));
-        let ticket = Ticket::Open(Arc::clone(&socket.queue), None, Waiting::new(oneshot::channel().0, None));
-        let answers = vec![(ticket, Ok(Answer::Reply(session, None)))];
+        let bound = Reply::Bound(Box::new(Bound::Key(venue, Credential::Key(1), admitted)));
+        let ticket = Ticket::Open(Arc::clone(&socket.queue), Waiting::new(oneshot::channel().0, None));
+        let answers = vec![(ticket, Ok(Answer::Reply(bound, None)))];
         releaser.release(Released { events: Arc::new(vec![Arc::new(stamped)]), answers, waiting: 0 });
         let told: Vec<Part> = std::iter::from_fn(|| parts.try_recv().ok()).flatten().collect();
         assert_eq!(matches!(told[..], [Part::Close(..)]), closes, "{admitted:?}: {told:?}");
