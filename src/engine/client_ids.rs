@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::index::{Keyed, Names, PREFETCH_MAX, Spot};
+use super::index::{Names, PREFETCH_MAX, Spot};
 use crate::domain::ids::{MarketId, OrderId, ServiceUserId};
 use crate::domain::limits::CLIENT_ORDER_ID_KEPT_US;
 use crate::domain::money::{Price, Quantity};
@@ -55,28 +55,19 @@ pub struct First<'a> {
     pub at: Moment,
 }
 
-/// An id and what it stands for. There is one for each order of the last minute, so it holds no more than it must.
+/// What an id stands for. There is one for each order of the last minute, so it holds no more than it must.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Given {
-    key: Key,
     order: OrderId,
     asked: Asked,
     /// The id is free from here on, if the order has ended.
     until: Moment,
 }
 
-impl Keyed for Given {
-    type Key = Key;
-
-    fn key(&self) -> &Key {
-        &self.key
-    }
-}
-
 /// The ids, and when each may go.
 #[derive(Clone, Debug, Default)]
 pub struct ClientIds {
-    given: Names<Given>,
+    given: Names<Key, Given>,
     /// In the order in which they fall due.
     due: VecDeque<Spot>,
 }
@@ -114,8 +105,8 @@ impl ClientIds {
             }
         }
         if let Some(id) = order.cl_ord_id {
-            let (key, until) = ((order.owner, id), until(order));
-            let (spot, _) = given.insert(Given { key, order: order.id, asked: Asked::of(order), until });
+            let new = Given { order: order.id, asked: Asked::of(order), until: until(order) };
+            let (spot, _) = given.insert((order.owner, id), new);
             due.push_back(spot);
         }
     }
@@ -142,12 +133,12 @@ impl Serialize for ClientIds {
 impl<'de> Deserialize<'de> for ClientIds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ClientIds, D::Error> {
         let mut ids = ClientIds::default();
-        let mut all = Vec::<Given>::deserialize(deserializer)?.into_iter().peekable();
+        let mut all = Vec::<(Key, Given)>::deserialize(deserializer)?.into_iter().peekable();
         while all.peek().is_some() {
-            let some: ArrayVec<Given, PREFETCH_MAX> = all.by_ref().take(PREFETCH_MAX).collect();
-            ids.prefetch(some.iter().map(|given| given.key));
-            for given in some {
-                let (spot, before) = ids.given.insert(given);
+            let some: ArrayVec<(Key, Given), PREFETCH_MAX> = all.by_ref().take(PREFETCH_MAX).collect();
+            ids.prefetch(some.iter().map(|(key, _)| *key));
+            for (key, given) in some {
+                let (spot, before) = ids.given.insert(key, given);
                 if before.is_some() {
                     return Err(serde::de::Error::custom("two orders of one client id"));
                 }

@@ -70,15 +70,6 @@ impl Hasher for Consecutive {
 #[expect(clippy::disallowed_types, reason = "the seed of a table that nothing can walk")]
 type Seed = std::hash::RandomState;
 
-/// Something that a client has named.
-pub trait Keyed {
-    /// What it is found by.
-    type Key: Hash + Eq;
-
-    /// Its key.
-    fn key(&self) -> &Self::Key;
-}
-
 /// Where something named is kept until it is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot(u32);
@@ -100,15 +91,15 @@ const SEGMENT: usize = 4_096;
 /// so that a look-up touches little memory and their growth moves little. The hash is seeded anew in each process, so
 /// nobody can choose colliding names.
 #[derive(Clone, Debug)]
-pub struct Names<T> {
-    segments: Vec<Vec<Option<T>>>,
+pub struct Names<K, T> {
+    segments: Vec<Vec<Option<(K, T)>>>,
     free: Vec<Spot>,
     tables: [HashTable<(u32, Spot)>; TABLES],
     seed: Seed,
 }
 
-impl<T> Default for Names<T> {
-    fn default() -> Names<T> {
+impl<K, T> Default for Names<K, T> {
+    fn default() -> Names<K, T> {
         Names {
             segments: Vec::new(),
             free: Vec::new(),
@@ -118,62 +109,66 @@ impl<T> Default for Names<T> {
     }
 }
 
-impl<T: Keyed> Names<T> {
+impl<K: Hash + Eq, T> Names<K, T> {
     /// What a name stands for.
-    pub fn get(&self, name: &T::Key) -> Option<&T> {
+    pub fn get(&self, name: &K) -> Option<&T> {
         self.at(self.find(name)?)
     }
 
     /// What lies there.
     pub fn at(&self, spot: Spot) -> Option<&T> {
-        let (segment, place) = spot.place();
-        self.segments[segment][place].as_ref()
+        self.named(spot).map(|(_, thing)| thing)
     }
 
     /// Where what a name stands for lies.
-    pub fn find(&self, name: &T::Key) -> Option<Spot> {
+    pub fn find(&self, name: &K) -> Option<Spot> {
         self.find_hashed(self.hash(name), name)
     }
 
     /// Reads what [`find`](Names::find) reads first for each of these names: first all hashes, then the tables, so that no
     /// look-up waits for the one before it.
-    pub fn prefetch(&self, names: impl Iterator<Item = T::Key>) {
+    pub fn prefetch(&self, names: impl Iterator<Item = K>) {
         let hashes: ArrayVec<u32, PREFETCH_MAX> = names.map(|name| self.hash(&name)).take(PREFETCH_MAX).collect();
         for hash in hashes {
             black_box(self.tables[table(hash)].find(spread(hash), |_| false));
         }
     }
 
-    /// Lets its name stand for this from now on. Returns where it is, and what the name stood for before.
-    pub fn insert(&mut self, thing: T) -> (Spot, Option<T>) {
-        let hash = self.hash(thing.key());
-        if let Some(spot) = self.find_hashed(hash, thing.key()) {
-            return (spot, self.place(spot).replace(thing));
+    /// Lets a name stand for this from now on. Returns where it is, and what the name stood for before.
+    pub fn insert(&mut self, name: K, thing: T) -> (Spot, Option<T>) {
+        let hash = self.hash(&name);
+        if let Some(spot) = self.find_hashed(hash, &name) {
+            return (spot, self.place(spot).replace((name, thing)).map(|(_, before)| before));
         }
         let spot = self.free.pop().unwrap_or_else(|| self.fresh());
-        *self.place(spot) = Some(thing);
+        *self.place(spot) = Some((name, thing));
         self.tables[table(hash)].insert_unique(spread(hash), (hash, spot), |(hash, _)| spread(*hash));
         (spot, None)
     }
 
     /// Forgets what lies there.
     pub fn remove(&mut self, spot: Spot) {
-        let Some(thing) = self.place(spot).take() else { return };
-        let hash = self.hash(thing.key());
+        let Some((name, _)) = self.place(spot).take() else { return };
+        let hash = self.hash(&name);
         if let Ok(entry) = self.tables[table(hash)].find_entry(spread(hash), |(_, other)| *other == spot) {
             entry.remove();
         }
         self.free.push(spot);
     }
 
-    /// All things, in an order that is their own.
-    pub fn sorted_by_key<K: Ord>(&self, key: impl FnMut(&&T) -> K) -> Vec<&T> {
-        let mut all: Vec<&T> = self.segments.iter().flatten().flatten().collect();
-        all.sort_by_key(key);
+    /// All names and what they stand for, in an order of the things' own.
+    pub fn sorted_by_key<O: Ord>(&self, key: impl Fn(&T) -> O) -> Vec<&(K, T)> {
+        let mut all: Vec<&(K, T)> = self.segments.iter().flatten().flatten().collect();
+        all.sort_by_key(|(_, thing)| key(thing));
         all
     }
 
-    fn place(&mut self, spot: Spot) -> &mut Option<T> {
+    fn named(&self, spot: Spot) -> Option<&(K, T)> {
+        let (segment, place) = spot.place();
+        self.segments[segment][place].as_ref()
+    }
+
+    fn place(&mut self, spot: Spot) -> &mut Option<(K, T)> {
         let (segment, place) = spot.place();
         &mut self.segments[segment][place]
     }
@@ -190,13 +185,13 @@ impl<T: Keyed> Names<T> {
         Spot(u32::try_from(place).expect("open and recent orders are limited far below 2^32"))
     }
 
-    fn find_hashed(&self, hash: u32, name: &T::Key) -> Option<Spot> {
-        let is = |entry: &(u32, Spot)| entry.0 == hash && self.at(entry.1).is_some_and(|thing| thing.key() == name);
+    fn find_hashed(&self, hash: u32, name: &K) -> Option<Spot> {
+        let is = |entry: &(u32, Spot)| entry.0 == hash && self.named(entry.1).is_some_and(|(other, _)| other == name);
         self.tables[table(hash)].find(spread(hash), is).map(|(_, spot)| *spot)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash")]
-    fn hash(&self, name: &T::Key) -> u32 {
+    fn hash(&self, name: &K) -> u32 {
         self.seed.hash_one(name) as u32
     }
 }
@@ -215,33 +210,23 @@ fn spread(hash: u32) -> u64 {
 mod tests {
     use super::*;
 
-    struct Thing(u64);
-
-    impl Keyed for Thing {
-        type Key = u64;
-
-        fn key(&self) -> &u64 {
-            &self.0
-        }
-    }
-
     #[test]
     fn names_are_found_where_they_were_put_and_their_places_are_used_again() {
         let count = 3 * SEGMENT as u64 + 1;
         let mut names = Names::default();
-        let spots: Vec<Spot> = (0..count).map(|name| names.insert(Thing(name)).0).collect();
+        let spots: Vec<Spot> = (0..count).map(|name| names.insert(name, name).0).collect();
         assert!((0..count).all(|name| names.find(&name) == Some(spots[name as usize])));
-        let (spot, before) = names.insert(Thing(7));
+        let (spot, before) = names.insert(7, 7);
         assert!(spot == spots[7] && before.is_some(), "a name stays where it was");
         for gone in (0..count).step_by(3) {
             names.remove(spots[gone as usize]);
             assert!(names.find(&gone).is_none() && names.at(spots[gone as usize]).is_none());
         }
         for name in (0..count).step_by(3) {
-            let (spot, _) = names.insert(Thing(count + name));
+            let (spot, _) = names.insert(count + name, count + name);
             assert!(spots.contains(&spot), "a place that was free");
         }
-        let there: Vec<u64> = names.sorted_by_key(|thing| thing.0).iter().map(|thing| thing.0).collect();
+        let there: Vec<u64> = names.sorted_by_key(|thing| *thing).iter().map(|(name, _)| *name).collect();
         let kept = (0..count).filter(|name| !name.is_multiple_of(3));
         assert_eq!(there, kept.chain((0..count).step_by(3).map(|name| count + name)).collect::<Vec<u64>>());
     }
