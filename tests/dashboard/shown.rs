@@ -5,7 +5,7 @@ use countersign::gateway::credentials::decode_secret;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Look};
-use super::client::{Client, code, code_of};
+use super::client::{Client, ballot, code, code_of};
 use super::demo::Demo;
 use super::queue::{NOTIFICATIONS, asked, listed, made_by};
 use super::world::{World, key};
@@ -156,4 +156,27 @@ async fn every_place_opens_and_fits_in_light_in_dark_and_on_a_phone() {
         }
         browser.close().await;
     }
+}
+
+#[tokio::test]
+async fn however_long_a_name_or_comment_is_nothing_beside_it_leaves_the_screen() {
+    let world = World::new(&[]).await;
+    let mut bot = made_by(&mut world.member("alice").await, &world, &"W".repeat(64)).await;
+    let id = asked(&mut bot, "1").await;
+    let mut bob = world.member("bob").await;
+    let request = bob.call("request_info", json!({"request_id": id})).await;
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0), "comment": "W".repeat(400)})).await;
+    asked(&mut bot, "2").await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    let request = format!("request/{id}");
+    for place in ["queue", "history", "service-users", "audit", &request] {
+        browser.go(&format!("#/{place}")).await;
+        browser.wait("main tbody .foreign").await;
+        let wide =
+            "return [...document.querySelectorAll('main .scroll')].map((one) => one.scrollWidth - one.clientWidth)";
+        assert_eq!(browser.eval(wide).await, json!([0]), "{place}");
+        browser.screenshot(&format!("long-name-{}", place.split('/').next().unwrap())).await;
+    }
+    browser.close().await;
 }
