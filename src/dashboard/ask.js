@@ -22,8 +22,8 @@ export function codeInput(attributes = {}) {
 }
 
 /**
- * A form: `act` is called once at a time, and what it throws is said above the button. The button is never off, so
- * that the keyboard stays on it.
+ * A form: `act` is called once at a time, and what it throws is said above the button: its message, or what it says is
+ * `shown`. The button is never off, so that the keyboard stays on it.
  */
 export function form(attributes, button, act, ...children) {
   const problem = h("p", { class: "problem", role: "alert" });
@@ -36,7 +36,7 @@ export function form(attributes, button, act, ...children) {
     try {
       await act();
     } catch (error) {
-      problem.textContent = error.message;
+      problem.append(...(error.shown ?? [error.message]));
     } finally {
       busy = false;
     }
@@ -82,7 +82,7 @@ export function ask(
     done = (request) => outcome(app, request),
   },
 ) {
-  const id = clientId();
+  let id = clientId();
   const otp = codeInput();
   const execute = h("input", { type: "checkbox" });
   const strand = h("input", { type: "checkbox" });
@@ -91,7 +91,12 @@ export function ask(
     if (otp.value) asked.otp = otp.value;
     if (execute.checked) asked.execute = true;
     if (strand.checked) asked.strand_pending = true;
-    done(await app.call(method, asked));
+    const request = await app.call(method, asked).catch((error) => {
+      if (!error.message.startsWith("client_id not unique")) throw error;
+      id = clientId();
+      throw Object.assign(error, { shown: sentBefore() });
+    });
+    await done(request);
   };
   return form(
     { class: "card", "data-method": method },
@@ -112,6 +117,21 @@ export function ask(
   );
 }
 
+/** What is said where the answer to a form was lost and the form has changed since. */
+function sentBefore() {
+  const link = (place, title) => h("a", { href: `#/${place}` }, title);
+  return [
+    "An earlier try of this form reached the server with other terms: look at the ",
+    link("queue", "Queue"),
+    " and at ",
+    link("history", "History"),
+    " before you submit again.",
+  ];
+}
+
+// The actions that make a key, and those that make an invitation.
+const KEYS = ["create_service_user", "rotate_service_user_key"];
+const INVITATIONS = ["invite_member", "reset_member"];
 // What is said of a request by its state, where nothing went wrong.
 const OUTCOMES = {
   pending: "The request is in the queue.",
@@ -119,8 +139,26 @@ const OUTCOMES = {
   executed: "It took effect.",
 };
 
+/** Whether the key that a request made has a secret that waits for this Member, who asked for it. */
+export async function unclaimed(app, request) {
+  const ended = request.state === "approved" || request.state === "executed";
+  const own = request.initiator.id === app.me.member.id && app.may("manage_access", "initiate");
+  if (!KEYS.includes(request.action) || !ended || !own) return false;
+  const { service_users } = await app.call("service_users");
+  return service_users.some((user) => user.unclaimed?.request_id === request.request_id);
+}
+
+/** What to do where the answer was lost that alone showed a secret or a link; `null` where there was none to show. */
+async function lost(app, request) {
+  if (INVITATIONS.includes(request.action))
+    return "The link was in an answer that was lost: reset the Member once the request has taken effect.";
+  const made = KEYS.includes(request.action) && request.state !== "pending";
+  if (!made || (await unclaimed(app, request))) return null;
+  return "The secret was in an answer that was lost: rotate the key.";
+}
+
 /** Says what became of a change, and shows what is shown once. */
-export function outcome(app, request) {
+export async function outcome(app, request) {
   const at = `request/${request.request_id}`;
   const said = OUTCOMES[request.state];
   // One that is asked for again, since its answer was lost, may have ended meanwhile.
@@ -130,8 +168,10 @@ export function outcome(app, request) {
   if (request.api_secret) shown.push(["API key", request.api_key], ["API secret", request.api_secret]);
   if (request.invitation)
     shown.push(["Invitation link", `${location.origin}/#/invitation/${request.invitation}`]);
-  if (shown.length > 0) once(shown, () => app.go(at));
-  else app.go(at);
+  if (shown.length > 0) return once(shown, () => app.go(at));
+  const missing = said && (await lost(app, request));
+  if (missing) app.said(missing, "bad");
+  app.go(at);
 }
 
 /** Shows what the server will not show again. */

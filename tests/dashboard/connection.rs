@@ -16,7 +16,7 @@ use super::queue::{asked, keys, listed};
 use super::world::{World, key};
 
 pub const LOST: &str = "#connection[data-state=lost], #connection[data-state=connecting]";
-const LIVE: &str = "#connection[data-state=live]";
+pub const LIVE: &str = "#connection[data-state=live]";
 
 #[tokio::test]
 async fn a_form_outlives_a_lost_connection() {

@@ -9,6 +9,7 @@ mod connection;
 #[path = "../support/demo.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod demo;
+mod forms;
 #[path = "../support/genesis.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod genesis;

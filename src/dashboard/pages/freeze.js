@@ -75,7 +75,7 @@ function thaw(app, frozen) {
     params: () => ({ reason: reason.value }),
     done: (request) => {
       dialog.close();
-      outcome(app, request);
+      return outcome(app, request);
     },
   });
   const dialog = modal("End the freeze", asking);

@@ -1,7 +1,7 @@
 // One request in full: who, what, how much, where to, which policy, who voted. The digest is computed here from
 // what is shown and compared with the server's; a vote names it.
 
-import { codeInput, form, once } from "../ask.js";
+import { codeInput, form, once, unclaimed } from "../ask.js";
 import { spoken } from "../connection.js";
 import { digest } from "../digest.js";
 import { facts, field, h, safe, table, time, until, words } from "../dom.js";
@@ -232,7 +232,7 @@ function decide(app, found, matches, again) {
     );
   const voting = can.includes("approve") || can.includes("execute");
   // Not a form: Enter in the reason of a rejection would press the first button, which approves.
-  return h(
+  const card = h(
     "section",
     { class: "card", id: "decide" },
     h("h2", {}, "Your decision"),
@@ -251,16 +251,7 @@ function decide(app, found, matches, again) {
       })),
     ),
   );
-}
-
-/** Whether the key that a request made has a secret that waits for this Member, who asked for it. */
-async function unclaimed(app, found) {
-  const makes = found.action === "create_service_user" || found.action === "rotate_service_user_key";
-  const ended = found.state === "approved" || found.state === "executed";
-  const own = found.initiator.id === app.me.member.id && app.may("manage_access", "initiate");
-  if (!makes || !ended || !own) return false;
-  const { service_users } = await app.call("service_users");
-  return service_users.some((user) => user.unclaimed?.request_id === found.request_id);
+  return card;
 }
 
 /** The secret of a key that others decided on. */

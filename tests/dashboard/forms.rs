@@ -1,0 +1,105 @@
+//! Forms: what they send, what they say while an answer is awaited, and what becomes of one that was lost.
+
+use serde_json::json;
+
+use super::browser::Browser;
+use super::client::{ballot, code};
+use super::connection::LIVE;
+use super::world::World;
+
+/// Until the form says that its answer was lost, and the page is connected again.
+async fn is_lost(browser: &Browser, world: &mut World) {
+    world.restart().await;
+    browser.until("return document.querySelector('form .problem').textContent.includes('connection was lost')").await;
+    browser.wait(LIVE).await;
+}
+
+/// The form of a withdrawal, filled in.
+async fn withdrawal(browser: &Browser, [asset, to, amount]: [&str; 3]) {
+    browser.go("#/withdraw").await;
+    for (name, value) in [("asset", asset), ("key", to), ("amount", amount)] {
+        browser.fill(&format!("form[data-method=initiate_withdrawal] input[name={name}]"), value).await;
+    }
+}
+
+#[tokio::test]
+async fn rule_28_what_only_a_lost_answer_showed_is_said_to_be_lost() {
+    let mut world = World::new(&[]).await;
+    for (step, place, method, advice) in [
+        (0, "service-users", "create_service_user", "rotate the key"),
+        (1, "members", "invite_member", "reset the Member"),
+    ] {
+        let browser = Browser::open(world.address).await;
+        browser.hold(method).await;
+        browser.sign_in("alice", step).await;
+        browser.go(&format!("#/{place}")).await;
+        browser.click("#add").await;
+        let form = format!("form[data-method={method}]");
+        browser.fill(&format!("{form} input[name=name]"), "Dora").await;
+        if method == "invite_member" {
+            browser.fill(&format!("{form} input[name=email]"), "dora@acme.test").await;
+        }
+        browser.fill(&format!("{form} input[name=otp]"), &code(step)).await;
+        browser.press("Submit request").await;
+        browser.held(1).await;
+        is_lost(&browser, &mut world).await;
+        browser.press("Submit request").await;
+        browser.held(2).await;
+        browser.answered(1).await;
+        browser.wait("#state.executed").await;
+        let said = browser.text(".toast.bad bdi").await;
+        assert!(said.contains("in an answer that was lost") && said.contains(advice), "{said}");
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+async fn rule_28_a_secret_that_can_still_be_claimed_is_not_said_to_be_lost() {
+    let mut world = World::new(&[]).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
+    drop(alice);
+    let browser = Browser::open(world.address).await;
+    browser.hold("create_service_user").await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.click("#add").await;
+    browser.fill("form[data-method=create_service_user] input[name=name]", "Treasury Bot").await;
+    browser.press("Submit request").await;
+    browser.held(1).await;
+    is_lost(&browser, &mut world).await;
+    let mut bob = world.member("bob").await;
+    let request = bob.call("requests", json!({"state": "pending"})).await["requests"][0].take();
+    bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;
+    browser.press("Submit request").await;
+    browser.held(2).await;
+    browser.answered(1).await;
+    browser.wait("#claim").await;
+    assert_eq!(browser.text(".toast.bad").await, "");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn rule_30_a_form_that_was_changed_after_its_answer_was_lost_says_so_once_and_can_be_sent() {
+    let mut world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.hold("initiate_withdrawal").await;
+    browser.sign_in("alice", 0).await;
+    withdrawal(&browser, ["BTC", "cold-1", "0.52"]).await;
+    browser.press("Submit request").await;
+    browser.held(1).await;
+    is_lost(&browser, &mut world).await;
+    browser.fill("main input[name=amount]", "0.53").await;
+    browser.press("Submit request").await;
+    browser.held(2).await;
+    browser.answered(1).await;
+    let said = browser.text("main form > .problem").await;
+    assert!(said.contains("An earlier try of this form reached the server with other terms"), "{said}");
+    assert_eq!(browser.eval("return document.querySelector('.problem a').hash").await, json!("#/queue"));
+    browser.press("Submit request").await;
+    browser.held(3).await;
+    browser.answered(2).await;
+    browser.wait("#state.pending").await;
+    assert!(browser.text("#payload").await.contains("0.53"));
+    browser.close().await;
+}
