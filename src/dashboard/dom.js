@@ -157,6 +157,21 @@ export function field(label, input, hint) {
   return h("label", {}, h("span", {}, label), input, hint && h("small", {}, hint));
 }
 
+/** A field for text of at most so many bytes, which is how the server counts. Spaces around it go once it is left. */
+export function textInput(bytes, attributes = {}) {
+  const input = h("input", attributes);
+  const check = () => {
+    const long = new TextEncoder().encode(input.value).length > bytes;
+    input.setCustomValidity(long ? `At most ${bytes} bytes; a letter beyond a to z counts for 2 to 4.` : "");
+  };
+  input.addEventListener("input", check);
+  input.addEventListener("change", () => {
+    input.value = input.value.trim();
+    check();
+  });
+  return input;
+}
+
 /** A word on the wire, for people. */
 export function words(name) {
   return String(name).replaceAll("_", " ").replaceAll(".", ": ");

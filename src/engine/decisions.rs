@@ -154,7 +154,8 @@ pub fn vote(
     step: Option<u64>,
     comment: Option<&str>,
 ) -> Result<Reply, Reject> {
-    check_ballots(ballots, comment)?;
+    let field = if decision == Decision::Reject { "reason" } else { "comment" };
+    check_ballots(ballots, field, comment)?;
     let mut code = None;
     if decision == Decision::Approve {
         code = Some(action_code(t, caller.id, step, "approving needs a one-time code")?);
@@ -179,7 +180,7 @@ pub fn execute(
     step: Option<u64>,
     comment: Option<&str>,
 ) -> Result<Reply, Reject> {
-    check_ballots(ballots, comment)?;
+    check_ballots(ballots, "comment", comment)?;
     let mut code = Some(action_code(t, caller.id, step, "completing needs a one-time code")?);
     let mut judge = |t: &mut Transition<'_>, ballot: &Ballot| {
         let request = ballot_request(t, caller, ballot)?;
@@ -198,11 +199,11 @@ fn spend_once(t: &mut Transition<'_>, member: MemberId, code: &mut Option<u64>) 
     }
 }
 
-fn check_ballots(ballots: &[Ballot], comment: Option<&str>) -> Result<(), Reject> {
+fn check_ballots(ballots: &[Ballot], field: &'static str, comment: Option<&str>) -> Result<(), Reject> {
     if !(1..=VOTES_MAX).contains(&ballots.len()) {
         return Err(Reject::invalid("requests", "name 1 to 50 requests"));
     }
-    check_comment("comment", comment)
+    check_comment(field, comment)
 }
 
 /// The request that a ballot names, pending still and exactly as the Member saw it.

@@ -1,11 +1,13 @@
 //! Forms: what they send, what they say while an answer is awaited, and what becomes of one that was lost.
 
+use countersign::access::scope::ScopeSet;
 use serde_json::json;
 
 use super::browser::Browser;
 use super::client::{ballot, code};
 use super::connection::LIVE;
-use super::world::World;
+use super::queue::asked;
+use super::world::{World, key};
 
 /// Until the form says that its answer was lost, and the page is connected again.
 async fn is_lost(browser: &Browser, world: &mut World) {
@@ -101,5 +103,50 @@ async fn rule_30_a_form_that_was_changed_after_its_answer_was_lost_says_so_once_
     browser.answered(2).await;
     browser.wait("#state.pending").await;
     assert!(browser.text("#payload").await.contains("0.53"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn spaces_around_what_is_typed_are_not_sent() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    withdrawal(&browser, [" BTC", "cold-1 ", " 0.5 "]).await;
+    browser.press("Submit request").await;
+    browser.wait("#state.pending").await;
+    assert!(browser.text("#payload").await.contains("0.50000000"));
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_the_server_would_refuse_for_its_size_is_marked_in_the_form() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    browser.go("#/service-users").await;
+    browser.click("#add").await;
+    let form = "form[data-method=create_service_user]";
+    let marked =
+        async |css: &str| browser.eval(&format!("return document.querySelector('{css}').matches(':invalid')")).await;
+    let name = format!("{form} input[name=name]");
+    // 64 bytes, and one more.
+    for (letters, yes) in [("\u{fc}".repeat(32), false), ("\u{fc}".repeat(32) + "x", true)] {
+        browser.fill(&name, &letters).await;
+        assert_eq!(marked(&name).await, json!(yes), "{letters}");
+    }
+    // A number that the page could not hold as it is.
+    browser.fill(&format!("{form} input[type=number]"), "9007199254740993").await;
+    assert_eq!(marked(&format!("{form} input[type=number]")).await, json!(true));
+    let id = asked(&mut world.bot(1).await, "1").await;
+    browser.go(&format!("#/request/{id}")).await;
+    browser.press("Reject").await;
+    assert!(browser.text("#decide .problem").await.contains("say why"));
+    browser.fill("#decide input[name=comment]", &"\u{fc}".repeat(251)).await;
+    browser.press("Reject").await;
+    assert_eq!(marked("#decide input[name=comment]").await, json!(true));
+    assert_eq!(browser.eval("return document.activeElement.name").await, json!("comment"));
+    browser.fill("#decide input[name=comment]", &"\u{fc}".repeat(250)).await;
+    browser.press("Reject").await;
+    browser.wait("#state.rejected").await;
     browser.close().await;
 }

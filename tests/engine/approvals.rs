@@ -77,6 +77,18 @@ fn what_was_said_with_execute_stays_with_the_request() {
 }
 
 #[test]
+fn what_is_said_with_a_vote_is_refused_by_the_name_of_its_parameter() {
+    let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
+    let request = stage.initiate(&member(1), outgoing("1")).unwrap();
+    for (decision, field) in [(Decision::Approve, "comment"), (Decision::Reject, "reason")] {
+        let ballots = vec![Ballot { request: request.id, digest: request.digest.clone() }];
+        let (step, comment) = (Some(stage.step()), Some(String::new()));
+        let refused = stage.run(&member(2), Command::Vote { decision, ballots, step, comment }).unwrap_err();
+        assert_eq!((refused.code, refused.field), (Code::InvalidArguments, Some(field)));
+    }
+}
+
+#[test]
 fn rule_22_nobody_votes_on_their_own_request_twice_or_without_approve() {
     let mut stage = Stage::new(&[key(ScopeSet::ALL)], true);
     let own = stage.initiate(&member(1), outgoing("1")).unwrap().id;

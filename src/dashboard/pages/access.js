@@ -1,7 +1,7 @@
 // Service Users: what each may do, when it was last seen, and the changes one may ask for.
 
-import { ask, changed } from "../ask.js";
-import { facts, field, h, plain, safe, time, words } from "../dom.js";
+import { ask, changed, form } from "../ask.js";
+import { facts, field, h, plain, safe, textInput, time, words } from "../dom.js";
 import { listing } from "../listing.js";
 
 const SCOPES = [
@@ -131,12 +131,18 @@ function fields(user) {
     scope,
     h("input", { type: "checkbox", name: scope, checked: user?.scopes.includes(scope) ?? false }),
   ]);
-  const name = h("input", { required: true, maxlength: "64", name: "name", value: user?.name ?? "" });
+  const name = textInput(64, { required: true, name: "name", value: user?.name ?? "" });
   const expires = date(settings?.expires_at);
   const start = date(settings?.query_start);
   const end = date(settings?.query_end);
   const websocket = h("input", { type: "checkbox", checked: settings?.allow_websocket ?? true });
-  const nonce = h("input", { type: "number", required: true, min: "0", value: String(settings?.nonce_window ?? 0) });
+  const nonce = h("input", {
+    type: "number",
+    required: true,
+    min: "0",
+    max: String(Number.MAX_SAFE_INTEGER),
+    value: String(settings?.nonce_window ?? 0),
+  });
   const addresses = h("textarea", { rows: "2", placeholder: "10.0.0.0/8" });
   addresses.value = (settings?.ip_allowlist ?? []).join("\n");
   const stop = h(

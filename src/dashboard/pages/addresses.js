@@ -1,7 +1,7 @@
 // Withdrawal addresses: the only places that money goes to.
 
 import { ask } from "../ask.js";
-import { field, h, plain, safe, time } from "../dom.js";
+import { field, h, plain, safe, textInput, time, until } from "../dom.js";
 import { listing } from "../listing.js";
 
 /** The page. */
@@ -37,7 +37,7 @@ export function addresses(app) {
 
 function add(app) {
   const [asset, method, key, address, tag] = ["asset", "method", "key", "address", "tag"].map((name) =>
-    h("input", { name, required: name !== "tag", maxlength: "128" }),
+    textInput(name === "key" ? 64 : 128, { name, required: name !== "tag" }),
   );
   return ask(app, {
     title: "Add an address",

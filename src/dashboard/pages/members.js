@@ -1,7 +1,7 @@
 // Members and what each may do.
 
 import { ask, changed } from "../ask.js";
-import { field, h, plain, safe, words } from "../dom.js";
+import { field, h, plain, safe, textInput, words } from "../dom.js";
 import { listing } from "../listing.js";
 import { WORKFLOWS } from "../workflows.js";
 
@@ -64,8 +64,8 @@ function permissionFields(held) {
 }
 
 function invite(app) {
-  const name = h("input", { name: "name", required: true, maxlength: "64" });
-  const email = h("input", { type: "email", name: "email", required: true, maxlength: "64" });
+  const name = textInput(64, { name: "name", required: true });
+  const email = textInput(64, { type: "email", name: "email", required: true });
   const permissions = permissionFields(null);
   return ask(app, {
     title: "Invite a Member",
@@ -87,7 +87,7 @@ function invite(app) {
 
 /** The fields of a Member, and what they say. */
 function memberFields(member) {
-  const name = h("input", { required: true, maxlength: "64", value: member.name });
+  const name = textInput(64, { required: true, value: member.name });
   const permissions = permissionFields(member.permissions);
   const suspended = h("input", { type: "checkbox", checked: member.status === "suspended" });
   return {

@@ -4,7 +4,7 @@
 import { codeInput, form, once, unclaimed } from "../ask.js";
 import { spoken } from "../connection.js";
 import { digest } from "../digest.js";
-import { facts, field, h, safe, table, time, until, words } from "../dom.js";
+import { facts, field, h, safe, table, textInput, time, until, words } from "../dom.js";
 
 /** What a request is about, for lists: how much and where to, or whom or what. */
 export function about(payload) {
@@ -86,6 +86,7 @@ export function request(app) {
     h("div", {}, asked, h("section", { class: "card" }, h("h2", {}, "Votes"), votes)),
     h("div", {}, h("section", { class: "card" }, head), decision),
   );
+  const comment = textInput(500, { name: "comment" });
   let drawn = null;
   const load = async () => {
     let found, own, secret;
@@ -121,7 +122,7 @@ export function request(app) {
     );
     const held = decision.contains(document.activeElement);
     decision.replaceChildren(
-      ...[decide(app, found, own === found.digest, again), secret && claim(app, found)].filter(Boolean),
+      ...[decide(app, found, own === found.digest, comment, again), secret && claim(app, found)].filter(Boolean),
     );
     if (held) app.main.focus({ preventScroll: true });
   };
@@ -195,16 +196,18 @@ function excluded(app, found) {
 }
 
 /** The votes and the rest that this Member may give now. */
-function decide(app, found, matches, again) {
+function decide(app, found, matches, comment, again) {
   const can = found.can ?? [];
   if (can.length === 0) return excluded(app, found);
   const otp = codeInput();
-  const comment = h("input", { maxlength: "400", name: "comment" });
   const problem = h("p", { class: "problem", role: "alert" });
-  let busy = false;
   const act = async (method, params) => {
-    if (busy) return;
-    busy = true;
+    if (card.ariaBusy || (method !== "cancel_request" && !comment.reportValidity())) return;
+    if (method === "reject" && !comment.value) {
+      problem.textContent = "Rejecting needs a reason: say why.";
+      return comment.focus();
+    }
+    card.ariaBusy = "true";
     problem.textContent = "";
     try {
       const result = await app.call(method, params);
@@ -218,7 +221,7 @@ function decide(app, found, matches, again) {
       if (problem.isConnected) problem.textContent = error.message;
       else app.said(error.message, "bad");
     } finally {
-      busy = false;
+      card.ariaBusy = null;
     }
   };
   const requests = [{ request_id: found.request_id, digest: found.digest }];

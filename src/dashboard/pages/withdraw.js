@@ -1,7 +1,7 @@
 // What a withdrawal would need, and asking for one as a Member.
 
 import { ask } from "../ask.js";
-import { facts, field, h, plain, safe } from "../dom.js";
+import { facts, field, h, plain, safe, textInput } from "../dom.js";
 
 /** The page. */
 export async function withdraw(app) {
@@ -13,7 +13,7 @@ export async function withdraw(app) {
     answer.replaceChildren();
   };
   const [asset, key, amount] = ["asset", "key", "amount"].map((name) =>
-    h("input", { name, required: true, maxlength: "64", oninput }),
+    textInput(64, { name, required: true, oninput }),
   );
   const known = h("datalist", { id: "keys" });
   key.setAttribute("list", "keys");
