@@ -203,13 +203,19 @@ function badge() {
 function arrived(request) {
   const asked = `${words(request.action)} by ${request.initiator.name}`;
   say(`New request: ${asked}`, "news");
-  if (globalThis.Notification?.permission === "granted") {
-    const note = new Notification("Countersign: a request is waiting", { body: plain(asked), tag: request.request_id });
-    note.onclick = () => {
-      focus();
-      app.go(`request/${request.request_id}`);
-    };
-  }
+  const { size } = app.connection.pending;
+  if (size > 1) notify("requests", `${size} requests are waiting`, asked, "queue");
+  else notify("requests", "a request is waiting", asked, `request/${request.request_id}`);
+}
+
+/** Says something on the desktop, if the Member wants that, in the place of what was said there under the same tag. */
+function notify(tag, what, text, place) {
+  if (globalThis.Notification?.permission !== "granted") return;
+  const note = new Notification(`Countersign: ${what}`, { body: plain(text), tag });
+  note.onclick = () => {
+    focus();
+    app.go(place);
+  };
 }
 
 async function frozen() {

@@ -433,3 +433,52 @@ async fn tab_to(browser: &Browser, there: &str) {
     }
     panic!("Tab does not reach: {there}");
 }
+
+#[tokio::test]
+async fn who_had_the_keyboard_on_a_row_that_goes_has_it_on_the_next() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("bob", 0).await;
+    let (mut alice, mut bot) = (world.member("alice").await, world.bot(1).await);
+    let mut ids = Vec::new();
+    for amount in ["1", "2", "3"] {
+        ids.push(asked(&mut bot, amount).await);
+    }
+    listed(&browser, &ids[2], true).await;
+    browser.eval(&format!("document.querySelector('[data-request={}]').focus()", ids[1])).await;
+    let focused = "return document.activeElement.dataset.request ?? document.activeElement.id";
+    for (decided, next) in [(1, ids[2].as_str()), (2, "main")] {
+        let request = alice.call("request_info", json!({"request_id": ids[decided]})).await;
+        alice.call("reject", json!({"requests": ballot(&request), "reason": "not ours"})).await;
+        listed(&browser, &ids[decided], false).await;
+        assert_eq!(browser.eval(focused).await, json!(next));
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn many_requests_are_one_notification_and_no_more_are_approved_than_one_code_may() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let browser = Browser::open(world.address).await;
+    browser
+        .eval(
+            "globalThis.notes = new Map(); globalThis.Notification = class {
+             static permission = 'granted'; constructor(title, { tag }) { notes.set(tag, title); } };",
+        )
+        .await;
+    browser.sign_in("bob", 0).await;
+    let mut bot = world.bot(1).await;
+    let mut last = String::new();
+    for _ in 0..51 {
+        last = asked(&mut bot, "1").await;
+    }
+    listed(&browser, &last, true).await;
+    let notes = browser.eval("return [...notes.values()]").await;
+    assert_eq!(notes, json!(["Countersign: 51 requests are waiting"]));
+    browser.eval("for (const box of document.querySelectorAll('[data-select]')) box.click()").await;
+    browser.fill("form.bar input[name=otp]", &code(0)).await;
+    browser.press("Approve 51 selected").await;
+    browser.until("return document.querySelector('form.bar .problem').textContent !== ''").await;
+    assert_eq!(browser.text("form.bar .problem").await, "One code approves at most 50 requests: unselect 1.");
+    browser.close().await;
+}

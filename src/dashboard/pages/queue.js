@@ -6,6 +6,8 @@ import { digest, verifies } from "../digest.js";
 import { field, grid, h, row, safe, time, until, words } from "../dom.js";
 import { about, payloadFacts } from "./request.js";
 
+/** Votes that one code may carry. */
+const VOTES_MAX = 50;
 const COLUMNS = ["Select", "What", "Asked by", "About", "Votes", "Asked", "Expires"];
 
 /** How many votes of one kind there are. */
@@ -83,6 +85,8 @@ export function queue(app) {
   const empty = h("p", { class: "empty" }, "No request is waiting for a decision.");
   const otp = codeInput();
   const approve = async () => {
+    const over = chosen.size - VOTES_MAX;
+    if (over > 0) throw new Error(`One code approves at most ${VOTES_MAX} requests: unselect ${over}.`);
     const requests = [];
     for (const [id, request] of chosen) {
       const own = await digest(app.me.organization, request);
@@ -131,12 +135,18 @@ export function queue(app) {
   // What has not changed stays where it is, under the pointer and the keyboard; what is new comes last.
   const draw = () => {
     const { pending } = app.connection;
+    const held = document.activeElement;
+    // The row that gets the keyboard of one that goes; `null` where there is none.
+    let next;
     for (const [id, { element }] of rows) {
       if (pending.has(id)) continue;
+      if (element.contains(held) || element === next) next = element.nextElementSibling;
       element.remove();
       rows.delete(id);
       chosen.delete(id);
     }
+    if (next !== undefined)
+      (next?.querySelector(held.tagName) ?? next?.querySelector("a") ?? app.main).focus({ preventScroll: true });
     const oldest = (a, b) => (a.created_at < b.created_at ? -1 : 1);
     for (const request of [...pending.values()].sort(oldest)) put(request);
     list.hidden = rows.size === 0;
