@@ -5,7 +5,7 @@ import { closing, h, left, plain, safe, words } from "./dom.js";
 import { access } from "./pages/access.js";
 import { addresses } from "./pages/addresses.js";
 import { audit } from "./pages/audit.js";
-import { freezeButton } from "./pages/freeze.js";
+import { freezeButton, freezeWords } from "./pages/freeze.js";
 import { history } from "./pages/history.js";
 import { invitation } from "./pages/invitation.js";
 import { members } from "./pages/members.js";
@@ -36,7 +36,7 @@ const SYSTEMS = {
 
 const root = document.getElementById("app");
 
-/** What every page is given. */
+/** What every page is given, as it is at any time. */
 const app = {
   connection: null,
   me: null,
@@ -223,13 +223,19 @@ async function frozen() {
   freezing();
 }
 
-/** Shows whether anything is frozen. */
-function freezing() {
+/** Shows whether anything is frozen, and says what others have frozen or let go again. */
+async function freezing() {
   const before = document.getElementById("freeze");
   const held = before === document.activeElement;
   const button = freezeButton(app);
   before?.replaceWith(button);
   if (held) button.focus({ preventScroll: true });
+  const { frozen, member } = app.me;
+  if (!frozen) return say("The freeze has ended.", "news");
+  if (frozen.member_id === member.id) return;
+  const text = await freezeWords(app, frozen);
+  say(text, "bad");
+  notify("freeze", "a freeze", text, "queue");
 }
 
 function frame() {
@@ -339,7 +345,7 @@ async function draw(page, argument, gone) {
   const place = main;
   try {
     const follow = (concerns, load) => app.connection.follow(concerns, load, gone);
-    await page({ ...app, argument, main, gone, follow });
+    await page({ __proto__: app, argument, main, gone, follow });
   } catch (error) {
     if (gone.aborted) return;
     failed = true;

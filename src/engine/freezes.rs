@@ -67,7 +67,10 @@ impl Freezes {
     /// Refuses withdrawals of a frozen Organization.
     pub fn admit_withdrawal(&self, organization: OrganizationId) -> Result<(), Reject> {
         match self.get(organization) {
-            Some(_) => Err(Reject::of(Code::Frozen)),
+            Some(_) => {
+                let advice = "withdrawals are stopped; try again once Members have ended the freeze";
+                Err(Reject::field(Code::Frozen, "organization", advice))
+            }
             None => Ok(()),
         }
     }

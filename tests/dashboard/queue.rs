@@ -299,6 +299,7 @@ async fn rule_27_what_a_freeze_keeps_from_being_selected_can_be_selected_after_i
     browser.click(&choice).await;
     browser.held(1).await;
     browser.answered(0).await;
+    assert!(browser.text(".toast.bad bdi").await.contains("Withdrawals are frozen"));
     chosen(&browser, &id, false).await;
     let request = alice.call("unfreeze", json!({"reason": "the key is revoked"})).await;
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0)})).await;

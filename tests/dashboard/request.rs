@@ -99,10 +99,15 @@ async fn rule_27_an_open_request_offers_what_a_freeze_leaves() {
     browser.sign_in("bob", 0).await;
     browser.go(&format!("#/request/{id}")).await;
     browser.fill("#decide input[name=otp]", "123").await;
+    browser.fill("#decide input[name=comment]", "not yet").await;
     alice.call("freeze", json!({"scope": "withdrawals", "reason": "a key leaked"})).await;
     browser.until("return document.querySelector('#decide button.primary') === null").await;
     assert_eq!(browser.text("#decide .actions").await, "Reject");
-    assert_eq!(browser.eval("return document.activeElement.id").await, json!("main"), "the keyboard goes on from here");
+    assert!(browser.text("#decide").await.contains("Withdrawals are frozen"), "it is said why");
+    browser.wait(".toast.bad").await;
+    assert_eq!(browser.text(".toast.bad bdi").await, "Withdrawals are frozen by alice: a key leaked");
+    keys(&browser, ", please").await;
+    assert_eq!(browser.eval("return document.activeElement.value").await, json!("not yet, please"));
     browser.close().await;
 }
 

@@ -329,7 +329,8 @@ fn rule_27_a_freeze_stops_at_once_and_only_others_end_it() {
     stage.run(&member(1), freeze(FreezeScope::Withdrawals)).unwrap();
     assert_eq!(stage.refused(&bot(1), withdraw("1", None)), Code::Frozen);
     let own = stage.initiate(&member(1), Change::Withdrawal(to_cold("1")));
-    assert_eq!(own.unwrap_err().code, Code::Frozen);
+    let advice = "withdrawals are stopped; try again once Members have ended the freeze";
+    assert_eq!(own.unwrap_err().text(), format!("EGovernance:Frozen:organization: {advice}"));
     assert_eq!(stage.vote(&member(2), Decision::Approve, asked.request.unwrap()).unwrap_err().code, Code::Frozen);
     stage.placed(&bot(1), limit(Side::Buy, "1", "10", None));
     stage.run(&member(1), freeze(FreezeScope::All)).unwrap();

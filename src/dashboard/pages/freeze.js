@@ -1,10 +1,26 @@
 // Freeze and its end: one Member stops money at once, only votes let it move again.
 
 import { ask, form, outcome } from "../ask.js";
-import { closing, field, h, safe, time } from "../dom.js";
+import { closing, field, h, safe, textInput, time } from "../dom.js";
 
 function reasonInput() {
-  return h("input", { required: true, maxlength: "400", placeholder: "why" });
+  return textInput(500, { required: true, placeholder: "why" });
+}
+
+function what({ scope }) {
+  return scope === "all" ? "Everything is frozen" : "Withdrawals are frozen";
+}
+
+/** A Member's name, or the id where this Member may not know it. */
+async function named(app, id) {
+  if (id === app.me.member.id) return "you";
+  const known = app.may("manage_access", "view") && (await app.call("members").catch(() => null));
+  return known?.members?.find(({ member_id }) => member_id === id)?.name ?? id;
+}
+
+/** What is frozen, by whom and why. */
+export async function freezeWords(app, frozen) {
+  return `${what(frozen)} by ${await named(app, frozen.member_id)}: ${frozen.reason}`;
 }
 
 /** The button in the page's head, or the sign that all is frozen. */
@@ -15,8 +31,7 @@ export function freezeButton(app) {
     return may
       ? h("button", { id: "freeze", class: "danger", onclick: () => freeze(app) }, "Freeze")
       : h("span", { id: "freeze", hidden: true });
-  const what = frozen.scope === "all" ? "Everything is frozen" : "Withdrawals are frozen";
-  return h("button", { id: "freeze", class: "danger on", onclick: () => thaw(app, frozen) }, what);
+  return h("button", { id: "freeze", class: "danger on", onclick: () => thaw(app, frozen) }, what(frozen));
 }
 
 function modal(title, content) {
@@ -62,9 +77,9 @@ function freeze(app) {
   );
 }
 
-function thaw(app, frozen) {
+async function thaw(app, frozen) {
   const reason = reasonInput();
-  const told = h("p", {}, "Frozen ", time(frozen.at), ": ", safe(frozen.reason));
+  const told = h("p", {}, time(frozen.at), ": ", safe(await freezeWords(app, frozen)));
   if (!app.may("manage_access", "initiate")) return void modal("Frozen", [h("h2", {}, "Frozen"), told]);
   const asking = ask(app, {
     title: "End the freeze",

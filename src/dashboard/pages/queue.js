@@ -4,7 +4,7 @@ import { codeInput, form } from "../ask.js";
 import { spoken } from "../connection.js";
 import { digest, verifies } from "../digest.js";
 import { field, grid, h, row, safe, time, until, words } from "../dom.js";
-import { about, payloadFacts } from "./request.js";
+import { about, payloadFacts, stopped } from "./request.js";
 
 /** Votes that one code may carry. */
 const VOTES_MAX = 50;
@@ -50,7 +50,7 @@ function line(app, request, chosen, toggled) {
     if (told.can?.includes("approve") || !box?.checked) return;
     box.checked = false;
     box.dispatchEvent(new Event("change"));
-    const why = "it is not yours to vote on, or a freeze or halt stops approvals.";
+    const why = stopped(app, request) ?? "It is not yours to vote on.";
     app.said(told.message ?? `You cannot approve ${request_id} now: ${why}`, "bad");
   };
   return row(COLUMNS, [

@@ -35,6 +35,14 @@ function shown(value) {
   return safe(value);
 }
 
+/** Why nobody can approve a request now, whoever they are; `null` where somebody may. */
+export function stopped(app, { workflow }) {
+  if (app.connection.system === "cancel_only") return "The venue is halted: nothing is approved until it resumes.";
+  if (app.me.frozen && workflow === "initiate_withdrawal")
+    return "Withdrawals are frozen: none is approved until the freeze has ended.";
+  return null;
+}
+
 // What is said once the server has taken a decision.
 const DONE = {
   approve: "Your vote is recorded.",
@@ -76,7 +84,10 @@ export function payloadFacts(payload) {
   return parts;
 }
 
-/** The page. What may be in use (the code, the comment) is drawn anew only if what it would decide has changed. */
+/**
+ * The page. What may be in use is drawn anew only if what it would decide has changed: the code is empty then, the comment
+ * stays.
+ */
 export function request(app) {
   const id = app.argument;
   const [asked, votes, head, decision] = Array.from({ length: 4 }, () => h("div", {}));
@@ -100,7 +111,7 @@ export function request(app) {
     }
     head.replaceChildren(standing(found));
     votes.replaceChildren(cast(found.votes));
-    const now = { terms: [found.digest, own], rest: [found.state, found.can, secret] };
+    const now = { terms: [found.digest, own], rest: [found.state, found.can, secret, stopped(app, found)] };
     if (JSON.stringify(now) === JSON.stringify(drawn)) return;
     if (drawn && JSON.stringify(now.terms) !== JSON.stringify(drawn.terms))
       app.said("The terms of this request have changed. Look at it again.", "bad");
@@ -120,11 +131,11 @@ export function request(app) {
         checked(own, found.digest),
       ),
     );
-    const held = decision.contains(document.activeElement);
+    const held = decision.contains(document.activeElement) && document.activeElement;
     decision.replaceChildren(
       ...[decide(app, found, own === found.digest, comment, again), secret && claim(app, found)].filter(Boolean),
     );
-    if (held) app.main.focus({ preventScroll: true });
+    if (held) (held === comment && comment.isConnected ? comment : app.main).focus({ preventScroll: true });
   };
   const again = app.follow((request) => request.request_id === id, load);
   return again();
@@ -234,11 +245,13 @@ function decide(app, found, matches, comment, again) {
       title,
     );
   const voting = can.includes("approve") || can.includes("execute");
+  const stop = stopped(app, found);
   // Not a form: Enter in the reason of a rejection would press the first button, which approves.
   const card = h(
     "section",
     { class: "card", id: "decide" },
     h("h2", {}, "Your decision"),
+    stop && h("p", { class: "muted" }, stop),
     voting && field("One-time code", otp, "for Approve and Execute"),
     (voting || can.includes("reject")) &&
       field("Comment or reason", comment, can.includes("reject") && "needed to reject"),
