@@ -65,9 +65,10 @@ export function changed(before, now, present) {
 }
 
 /**
- * A form that asks for a change. `title` is text or children; `params()` gives or promises the method's own; `strands`
- * says that the change may leave pending requests without approvers, if that is accepted; `done(request)` is told what
- * became of it. The code is needed where the change takes effect at once, which the server decides.
+ * A form that asks for a change. `title` is text or children; `params()` gives or promises the method's own; `kind` is the
+ * button's; `atOnce` says whether the change may ever take effect without votes; `strands` says that it may leave pending
+ * requests without approvers, if that is accepted; `done(request)` is told what became of it. The code is needed where the
+ * change takes effect at once, which the server decides.
  */
 export function ask(
   app,
@@ -78,6 +79,8 @@ export function ask(
     fields,
     params,
     verb = "Submit request",
+    kind = "primary",
+    atOnce = true,
     strands = false,
     done = (request) => outcome(app, request),
   },
@@ -100,20 +103,21 @@ export function ask(
   };
   return form(
     { class: "card", "data-method": method },
-    h("button", { class: "primary" }, verb),
+    h("button", { class: kind }, verb),
     submit,
     h("h2", {}, title),
     ...fields,
-    h(
-      "fieldset",
-      {},
-      h("legend", {}, "How"),
-      field("One-time code", otp, "needed when it takes effect at once"),
-      app.may(workflow, "execute") &&
-        h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy allows it"),
-      strands &&
-        h("label", { class: "check" }, strand, "Even if pending requests lose their approvers"),
-    ),
+    atOnce &&
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, "How"),
+        field("One-time code", otp, "needed when it takes effect at once"),
+        app.may(workflow, "execute") &&
+          h("label", { class: "check" }, execute, "Complete it at once (Execute), if the policy allows it"),
+        strands &&
+          h("label", { class: "check" }, strand, "Even if pending requests lose their approvers"),
+      ),
   );
 }
 

@@ -48,7 +48,7 @@ pub fn initiate(
     let judged = judge(state, change, caller.organization, &draft, initiation.execute)?;
     if let Some((_, verdict)) = judged.as_ref().filter(|_| initiation.execute) {
         if !verdict.allow_execute {
-            return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "the policy leaves it to votes"));
+            return Err(Reject::field(Code::ExecuteNotAllowed, "execute", "it is completed by votes"));
         }
         if !state.members.may(caller.id, verdict.workflow, Permission::Execute) {
             return Err(Reject::field(Code::NotEligible, "execute", "Execute on the workflow is needed"));

@@ -338,7 +338,10 @@ async fn a_freeze_from_the_page_is_seen_and_ended_by_others() {
     let withdrawal = json!({"asset": "BTC", "key": "cold-1", "amount": "1"});
     assert!(bot.refused("withdraw", withdrawal.clone()).await.starts_with("EGovernance:Frozen"));
     browser.click("#freeze").await;
-    browser.fill("dialog form input:not([name=otp])", "the key is revoked").await;
+    assert!(browser.text("dialog p").await.contains("by you: a key leaked"));
+    // It is completed by votes alone, so no way is offered to complete it at once.
+    assert_eq!(browser.eval("return document.querySelectorAll('dialog input').length").await, json!(1));
+    browser.fill("dialog input", "the key is revoked").await;
     browser.press("Request unfreeze").await;
     browser.wait("#state.pending").await;
     let request = bob.item("approvals", |item: &Value| item["action"] == "unfreeze").await;

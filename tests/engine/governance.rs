@@ -342,7 +342,8 @@ fn rule_27_a_freeze_stops_at_once_and_only_others_end_it() {
     let end = Change::Unfreeze(Unfreeze { reason: "the key is gone".to_owned() });
     let initiation = Initiation { execute: true, ..stage.asked(&end) };
     let at_once = stage.run(&member(1), Command::Initiate(Box::new(end.clone()), initiation));
-    assert_eq!(at_once.unwrap_err().code, Code::ExecuteNotAllowed, "never executable");
+    let text = "EGovernance:Execute not allowed:execute: it is completed by votes";
+    assert_eq!(at_once.unwrap_err().text(), text, "never executable, whatever the policy allows");
     let request = stage.initiate(&member(1), end).unwrap();
     assert_eq!((request.state, request.policy.as_ref().unwrap().quorum), (RequestState::Pending, 1));
     assert_eq!(stage.vote(&member(1), Decision::Approve, request.id).unwrap_err().code, Code::OwnRequest);

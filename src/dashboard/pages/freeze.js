@@ -86,6 +86,7 @@ async function thaw(app, frozen) {
     method: "unfreeze",
     workflow: "manage_access",
     verb: "Request unfreeze",
+    atOnce: false,
     fields: [told, field("Reason", reason)],
     params: () => ({ reason: reason.value }),
     done: (request) => {
