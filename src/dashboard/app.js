@@ -50,6 +50,7 @@ const app = {
 };
 
 let main = null;
+let title = "";
 let leave = null;
 let failed = false;
 
@@ -61,7 +62,7 @@ function say(text, kind) {
   const line = h("div", { class: `toast ${kind}`, role: bad ? "alert" : null }, safe(text));
   const dismiss = () => {
     line.remove();
-    main?.focus();
+    main?.focus({ preventScroll: true });
   };
   if (bad) line.append(closing(dismiss));
   else setTimeout(() => line.remove(), 6_000);
@@ -92,7 +93,7 @@ async function resume() {
 
 /** Goes on to sign in who has just set up an invitation, whoever may be signed in. */
 function joined() {
-  location.hash = "#/queue";
+  globalThis.history.replaceState(null, "", "#/queue");
   toSignIn("Password and second factor are set. Sign in with them.");
 }
 
@@ -194,8 +195,9 @@ function signedOut() {
 }
 
 function badge() {
+  if (!app.me) return;
   const count = app.connection.pending.size;
-  document.title = count > 0 ? `(${count}) Countersign` : "Countersign";
+  document.title = `${count > 0 ? `(${count}) ` : ""}${title} – Countersign`;
   const shown = document.getElementById("waiting");
   if (shown) shown.textContent = count > 0 ? String(count) : "";
 }
@@ -287,7 +289,6 @@ function frame() {
     h("div", { id: "toasts", "aria-live": "polite" }),
   );
   standing();
-  badge();
 }
 
 function bell() {
@@ -321,7 +322,7 @@ function show() {
   const [place, argument] = where();
   const found =
     place === "request"
-      ? { page: request, name: "queue" }
+      ? { page: request, name: "queue", title: "Request" }
       : (PLACES.find(({ name }) => name === place) ?? PLACES[0]);
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.place !== found.name) {
@@ -331,6 +332,8 @@ function show() {
     link.setAttribute("aria-current", "page");
     link.scrollIntoView({ block: "nearest", inline: "center" });
   }
+  title = found.title;
+  badge();
   leave?.abort();
   leave = new AbortController();
   // A new element for each place: what a former one still waits for is drawn nowhere.
@@ -357,10 +360,11 @@ async function draw(page, argument, gone) {
   }
 }
 
-addEventListener("hashchange", () => {
-  if (where()[0] === "invitation") return location.reload();
+addEventListener("hashchange", ({ oldURL }) => {
+  // An invitation has a page of its own, whoever is signed in.
+  if (where()[0] === "invitation" || oldURL.includes("#/invitation/")) return location.reload();
   show();
-  main?.focus();
+  main?.focus({ preventScroll: true });
 });
 addEventListener("unhandledrejection", ({ reason }) => say(reason.message, "bad"));
 setInterval(() => {

@@ -219,6 +219,8 @@ async fn an_invitation_that_waits_for_approval_says_so() {
     browser.press("Continue").await;
     browser.until("return document.querySelector('.problem').textContent.includes('not approved yet')").await;
     assert_eq!(browser.eval("return document.querySelector('header')").await, Value::Null);
+    browser.client.back().await.unwrap();
+    browser.wait("nav [data-place=queue]").await;
     browser.close().await;
 }
 

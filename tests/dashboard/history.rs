@@ -169,3 +169,48 @@ async fn what_a_snapshot_leaves_out_is_listed_anew() {
     browser.wait("main .tag.approved").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn what_was_looked_for_is_there_again_after_back() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (browser, id) = with_a_request_that_waits(&world).await;
+    approved(&world, &id).await;
+    let second = asked(&mut world.bot(1).await, "2").await;
+    browser
+        .eval(
+            "const select = document.querySelector('main select');
+             select.value = 'pending'; select.dispatchEvent(new Event('change'));",
+        )
+        .await;
+    browser.fill("main input[type=search]", "2.0").await;
+    browser.until("return document.querySelectorAll('main tbody tr').length === 1").await;
+    browser.click(&format!("main a[href='#/request/{second}']")).await;
+    browser.wait("#payload").await;
+    browser.client.back().await.unwrap();
+    browser.wait("main tbody tr").await;
+    let chosen = "return ['select', 'input'].map((name) => document.querySelector(`main ${name}`).value)";
+    assert_eq!(browser.eval(chosen).await, json!(["pending", "2.0"]));
+    assert_eq!(browser.eval("return document.querySelectorAll('main tbody tr').length").await, json!(1));
+    browser.press("History").await;
+    browser.wait("main .tag.approved").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_new_request_is_shown_among_the_past_if_it_is_what_was_chosen() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let (browser, id) = with_a_request_that_waits(&world).await;
+    let first = "return document.querySelector('main tbody a').hash";
+    let second = asked(&mut world.bot(1).await, "2").await;
+    browser.until(&format!("{first} === '#/request/{second}'")).await;
+    browser
+        .eval(
+            "const select = document.querySelector('main select');
+             select.value = 'approved'; select.dispatchEvent(new Event('change'));",
+        )
+        .await;
+    browser.wait("main .empty").await;
+    approved(&world, &id).await;
+    browser.until(&format!("return document.querySelector('main tbody a')?.hash === '#/request/{id}'")).await;
+    browser.close().await;
+}

@@ -56,7 +56,7 @@ async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
     assert!(browser.text("main").await.contains("No request is waiting for a decision"));
     let id = asked(&mut bot, "1.5").await;
     listed(&browser, &id, true).await;
-    browser.until("return document.title === '(1) Countersign'").await;
+    browser.until("return document.title === '(1) Queue – Countersign'").await;
     assert_eq!(browser.eval("return notes").await, json!(["withdraw by Bot 1"]));
     browser.click(&format!("[data-request='{id}']")).await;
     browser.wait("#payload .digest.good").await;
@@ -73,7 +73,7 @@ async fn a_request_arrives_while_the_page_is_open_is_approved_and_leaves() {
     assert_eq!(released["amount"].to_string(), "1.5");
     browser.go("#/queue").await;
     listed(&browser, &id, false).await;
-    browser.until("return document.title === 'Countersign'").await;
+    browser.until("return document.title === 'Queue – Countersign'").await;
     browser.close().await;
 }
 

@@ -180,3 +180,21 @@ async fn however_long_a_name_or_comment_is_nothing_beside_it_leaves_the_screen()
     }
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_page_is_named_in_its_title_and_marked_in_the_navigation() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.sign_in("alice", 0).await;
+    for (place, title) in [("members", "Members"), ("request/RQ1", "Request")] {
+        browser.go(&format!("#/{place}")).await;
+        browser.until(&format!("return document.title === '{title} – Countersign'")).await;
+    }
+    // Colours that a Member forces on the page show every border that there is.
+    let marked = "return [...document.querySelectorAll('nav a')]
+        .filter((link) => getComputedStyle(link).borderBottomWidth !== '0px').map(({ textContent }) => textContent)";
+    assert_eq!(browser.eval(marked).await, json!(["Queue"]));
+    browser.press("Sign out").await;
+    browser.until("return document.title === 'Countersign'").await;
+    browser.close().await;
+}

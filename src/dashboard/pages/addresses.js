@@ -19,7 +19,7 @@ export function addresses(app) {
       h("code", {}, safe(of.address)),
       of.tag ? safe(of.tag) : "–",
       safe(of.method),
-      of.verified ? "yes" : ["from ", time(of.usable_at)],
+      of.verified ? "yes" : ["from ", time(of.usable_at), ", ", until(of.usable_at)],
       may &&
         h(
           "button",
