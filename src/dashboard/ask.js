@@ -27,21 +27,22 @@ export function codeInput(attributes = {}) {
  */
 export function form(attributes, button, act, ...children) {
   const problem = h("p", { class: "problem", role: "alert" });
-  let busy = false;
   const onsubmit = async (event) => {
     event.preventDefault();
-    if (busy) return;
-    busy = true;
+    if (element.ariaBusy) return;
+    element.ariaBusy = "true";
     problem.textContent = "";
     try {
       await act();
     } catch (error) {
       problem.append(...(error.shown ?? [error.message]));
     } finally {
-      busy = false;
+      element.ariaBusy = null;
     }
   };
-  return h("form", { ...attributes, onsubmit }, ...children, problem, h("div", { class: "actions" }, button));
+  const actions = h("div", { class: "actions" }, button);
+  const element = h("form", { ...attributes, onsubmit }, ...children, problem, actions);
+  return element;
 }
 
 /**
@@ -86,7 +87,10 @@ export function ask(
   },
 ) {
   let id = clientId();
-  const otp = codeInput();
+  const otp = codeInput({
+    // Enter where the code is still to be typed is a slip.
+    onkeydown: (event) => event.key === "Enter" && !otp.value && event.preventDefault(),
+  });
   const execute = h("input", { type: "checkbox" });
   const strand = h("input", { type: "checkbox" });
   const submit = async () => {

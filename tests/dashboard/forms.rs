@@ -1,12 +1,12 @@
 //! Forms: what they send, what they say while an answer is awaited, and what becomes of one that was lost.
 
 use countersign::access::scope::ScopeSet;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::client::{ballot, code};
 use super::connection::LIVE;
-use super::queue::asked;
+use super::queue::{asked, keys};
 use super::world::{World, key};
 
 /// Until the form says that its answer was lost, and the page is connected again.
@@ -148,5 +148,50 @@ async fn what_the_server_would_refuse_for_its_size_is_marked_in_the_form() {
     browser.fill("#decide input[name=comment]", &"\u{fc}".repeat(250)).await;
     browser.press("Reject").await;
     browser.wait("#state.rejected").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_form_says_that_it_is_sent_until_the_answer_is_there() {
+    let world = World::new(&[]).await;
+    let browser = Browser::open(world.address).await;
+    browser.hold("initiate_withdrawal").await;
+    browser.sign_in("alice", 0).await;
+    withdrawal(&browser, ["BTC", "nowhere", "1"]).await;
+    let busy = "return document.querySelector('main form').getAttribute('aria-busy')";
+    browser.press("Submit request").await;
+    browser.held(1).await;
+    assert_eq!(browser.eval(busy).await, json!("true"));
+    browser.answered(0).await;
+    assert_eq!(browser.eval(busy).await, Value::Null);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn enter_in_an_empty_code_field_sends_nothing() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let mut alice = world.member("alice").await;
+    alice.call("set_policy", json!({"workflow": "manage_access", "quorum": 1, "otp": code(0)})).await;
+    let browser = Browser::open(world.address).await;
+    browser
+        .eval(
+            "globalThis.removals = 0; const send = WebSocket.prototype.send;
+             WebSocket.prototype.send = function (text) {
+                 removals += text.includes('remove_service_user'); send.call(this, text); };",
+        )
+        .await;
+    browser.sign_in("alice", 1).await;
+    browser.go("#/service-users").await;
+    browser.press("Details").await;
+    browser.press("Remove").await;
+    browser.wait("form[data-method=remove_service_user] input[name=otp]").await.click().await.unwrap();
+    keys(&browser, "\u{e007}").await;
+    assert_eq!(browser.eval("return removals").await, json!(0));
+    assert_eq!(
+        browser.eval("return document.querySelector('main form .actions button').className").await,
+        json!("danger")
+    );
+    browser.press("Request removal").await;
+    browser.wait("#state.pending").await;
     browser.close().await;
 }

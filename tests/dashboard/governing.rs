@@ -425,7 +425,9 @@ async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
     browser.go("#/service-users").await;
     browser.click("[data-user='Bot 1']").await;
     browser.press("Cancel its orders").await;
+    browser.press("Cancel all of them").await;
     bot.item("executions", |item| item["exec_type"] == "canceled").await;
+    browser.until("return document.querySelector('.toast.good')?.textContent === '1 order canceled'").await;
     let change = |name: &str| format!("button[aria-label^='Change {name}']");
     let (carol, dora) = (change("carol"), change("dora"));
     for (place, buttons, method) in [
@@ -451,7 +453,7 @@ async fn each_change_that_the_page_offers_is_asked_for_and_takes_effect() {
             "remove_address" => browser.fill(&format!("{form} input[name=otp]"), &code(1)).await,
             _ => {}
         }
-        browser.click(&format!("{form} button.primary")).await;
+        browser.click(&format!("{form} > .actions button")).await;
         if method == "reset_member" {
             browser.press("I have it").await;
         }

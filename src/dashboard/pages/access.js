@@ -73,14 +73,6 @@ function show(app, user, open) {
   const { settings } = user;
   const change = (form) => () => open(form);
   const may = app.may("manage_access", "initiate");
-  const cancel = async () => {
-    try {
-      const { count } = await app.call("cancel_orders", { service_user_id: user.service_user_id });
-      app.said(`${count} orders canceled`);
-    } catch (error) {
-      app.said(error.message, "bad");
-    }
-  };
   return h(
     "section",
     { class: "card" },
@@ -116,7 +108,7 @@ function show(app, user, open) {
       may && h("button", { onclick: change(rotate(app, user)) }, "Rotate key"),
       may && h("button", { class: "danger", onclick: change(remove(app, user)) }, "Remove"),
       app.may("manage_access", "execute") &&
-        h("button", { class: "danger", onclick: cancel }, "Cancel its orders"),
+        h("button", { class: "danger", onclick: change(cancelOrders(app, user, open)) }, "Cancel its orders"),
       h("button", { onclick: () => open(null) }, "Close"),
     ),
   );
@@ -243,6 +235,7 @@ function remove(app, user) {
     method: "remove_service_user",
     workflow: "manage_access",
     verb: "Request removal",
+    kind: "danger",
     fields: [
       h(
         "p",
@@ -252,4 +245,19 @@ function remove(app, user) {
     ],
     params: () => ({ service_user_id: user.service_user_id }),
   });
+}
+
+function cancelOrders(app, user, open) {
+  const submit = async () => {
+    const { count } = await app.call("cancel_orders", { service_user_id: user.service_user_id });
+    app.said(`${count} order${count === 1 ? "" : "s"} canceled`);
+    open(null);
+  };
+  return form(
+    { class: "card" },
+    h("button", { class: "danger" }, "Cancel all of them"),
+    submit,
+    h("h2", {}, "Open orders of ", safe(user.name)),
+    h("p", {}, "All of its open orders are canceled at once. It may place new ones."),
+  );
 }

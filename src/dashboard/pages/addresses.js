@@ -66,6 +66,7 @@ function remove(app, of) {
     method: "remove_address",
     workflow: "manage_addresses",
     verb: "Request removal",
+    kind: "danger",
     fields: [h("p", {}, "Pending withdrawals to it fail. Adding it again starts its cool-down anew.")],
     params: () => ({ asset: of.asset, key: of.key }),
   });

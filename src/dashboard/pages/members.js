@@ -121,6 +121,7 @@ function change(app, member) {
       title,
       method,
       verb,
+      kind: "danger",
       workflow: "manage_access",
       strands: true,
       fields: [h("p", {}, text)],

@@ -189,6 +189,7 @@ function remove(app, workflow) {
     method: "remove_policy",
     workflow: "manage_policies",
     verb: "Request removal",
+    kind: "danger",
     strands: true,
     fields: [
       h(
