@@ -1,7 +1,7 @@
 // Requests of the past, with search over what is shown.
 
 import { field, h, refill, safe, table, time, words } from "../dom.js";
-import { about } from "./request.js";
+import { about, byExecute } from "./request.js";
 import { WORKFLOWS } from "../workflows.js";
 
 const STATES = ["approved", "executed", "rejected", "canceled", "expired", "failed", "pending"];
@@ -48,9 +48,12 @@ export async function history(app) {
           safe(request.initiator.name),
           about(request.payload),
           h("span", { class: `tag ${request.state}` }, request.state),
-          request.votes
-            .filter(({ struck }) => !struck)
-            .map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
+          [
+            ...request.votes
+              .filter(({ struck }) => !struck)
+              .map(({ name, decision }) => h("span", {}, safe(name), decision === "approve" ? " ✓ " : " ✗ ")),
+            byExecute(request) && "Execute",
+          ].filter(Boolean),
         ]),
         "No matching requests.",
       ),

@@ -35,6 +35,11 @@ function shown(value) {
   return safe(value);
 }
 
+/** Whether a Member has completed a request with Execute, which is no vote. */
+export function byExecute({ state, policy }) {
+  return state === "executed" && policy !== null;
+}
+
 /** Why nobody can approve a request now, whoever they are; `null` where somebody may. */
 export function stopped(app, { workflow }) {
   if (app.connection.system === "cancel_only") return "The venue is halted: nothing is approved until it resumes.";
@@ -178,7 +183,8 @@ function standing(found) {
     ["Asked", time(found.created_at)],
     ["Expires", found.state === "pending" ? [time(found.expires_at), ", ", until(found.expires_at)] : null],
     ["Policy", policy],
-    ["Reason", found.reason ? safe(found.reason) : null],
+    ["Completed by", byExecute(found) ? "Execute; the audit log names the Member" : null],
+    [byExecute(found) ? "Said with Execute" : "Reason", found.reason ? safe(found.reason) : null],
   ]);
 }
 
