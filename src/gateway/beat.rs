@@ -37,11 +37,11 @@ impl Session {
         if !self.is_there() {
             return Some(End::Gone);
         }
-        if self.out.bytes.is_empty() && self.last_write.elapsed() >= BEAT {
+        if self.out.bytes.is_empty() && !self.wrote {
             // A session at rest keeps no room for the burst before.
             (self.out, self.items, self.submissions) = Default::default();
         }
-        if follows && self.last_write.elapsed() >= BEAT {
+        if follows && !self.wrote {
             frame::push_text(&mut self.out.bytes, br#"{"channel":"heartbeat"}"#);
         }
         None

@@ -136,7 +136,8 @@ pub(super) struct Session {
     /// Since when a ping of ours waits for whatever may come.
     pub(super) pinged: Option<Instant>,
     pub(super) last_act: Instant,
-    pub(super) last_write: Instant,
+    /// Something was written since the last beat, other than what that beat wrote itself.
+    pub(super) wrote: bool,
     pub(super) stopping: bool,
 }
 
@@ -189,7 +190,7 @@ pub(super) fn run(
         last_heard: now,
         pinged: None,
         last_act: now,
-        last_write: now,
+        wrote: false,
         stopping: false,
     };
     session.opened(origin.as_deref());
@@ -295,10 +296,12 @@ impl Session {
                 self.status(None);
             }
             Next::Beat => {
-                if socket.get_ref().line().is_some_and(|line| line.was_passed()) {
-                    self.last_write = Instant::now();
-                }
-                return self.beat();
+                self.wrote |= socket.get_ref().line().is_some_and(|line| line.was_passed());
+                let end = self.beat();
+                // Here, or the next beat would take this one's heartbeat for traffic.
+                let failed = self.write(socket).await.err();
+                self.wrote = false;
+                return failed.or(end);
             }
         }
         None

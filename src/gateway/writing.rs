@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures::SinkExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
-use tokio::time::Instant;
 
 use super::rights::SLOW_CONSUMER;
 use super::send_queue::SendQueue;
@@ -55,7 +54,7 @@ impl Session {
         if self.out.bytes.capacity() > BUFFER_KEPT {
             self.out.bytes.shrink_to(BUFFER_KEPT);
         }
-        self.last_write = Instant::now();
+        self.wrote = true;
         written
     }
 }
@@ -113,7 +112,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use tokio::io::{AsyncReadExt as _, duplex};
-    use tokio::time::interval;
+    use tokio::time::{Instant, interval};
 
     use super::super::send_queue::Sockets;
     use super::*;

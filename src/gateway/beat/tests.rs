@@ -70,6 +70,21 @@ async fn whoever_asks_for_market_data_that_has_stopped_is_refused_and_not_acknow
     assert_eq!(answer["error"], "EService:Unavailable: retry in 100 ms");
 }
 
+/// Time is counted in beats, of which each second one comes a little late, so that its heartbeat is written less than a
+/// second before the next one is due.
+#[tokio::test]
+async fn a_silent_subscription_has_a_heartbeat_in_each_second_however_late_the_one_before_was_written() {
+    let mut served = following().await;
+    let began = Instant::now();
+    for _ in 0..4 {
+        advance(BEAT + Duration::from_millis(3)).await;
+        for _ in 0..2 {
+            served.frame("channel", "heartbeat").await;
+        }
+    }
+    assert!(began.elapsed() < 10 * BEAT, "8 took {:?}", began.elapsed());
+}
+
 /// How many sockets of strangers the numbers tell of.
 fn strangers(served: &Served) -> i64 {
     served.gateway.metrics.open(Actor::Public)
