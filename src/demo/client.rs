@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
@@ -35,7 +36,7 @@ impl Client {
     /// Connects with a signed handshake.
     pub async fn signed(address: SocketAddr, key: &Key) -> Result<Client, Failure> {
         let secret = decode_secret(&key.api_secret).ok_or("a secret is base64")?;
-        let nonce = wall_clock().0.to_string();
+        let nonce = next_nonce().to_string();
         let api_sign = Signed::handshake(&nonce).sign(&secret);
         Client::open(address, &[("API-Key", &key.api_key), ("API-Nonce", &nonce), ("API-Sign", &api_sign)]).await
     }
@@ -129,6 +130,15 @@ impl Client {
     }
 }
 
+/// Milliseconds, the coarsest unit that stock clients count in, so that any of them can use the key after the story; one
+/// more than the last where that is not over yet.
+fn next_nonce() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let now_ms = wall_clock().0 / 1_000;
+    let next = |last: u64| now_ms.max(last + 1);
+    next(LAST.update(Ordering::Relaxed, Ordering::Relaxed, next))
+}
+
 /// A Member's one-time code of the 30 seconds before these: the present one stays free for the spectator.
 pub async fn code(person: &Person) -> Result<String, Failure> {
     let now_s = || wall_clock().0 / 1_000_000;
@@ -166,6 +176,12 @@ async fn sign_in(address: SocketAddr, body: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nonces_rise_within_a_millisecond() {
+        let nonces = [(); 100].map(|()| next_nonce());
+        assert!(nonces.is_sorted_by(|earlier, later| earlier < later), "{nonces:?}");
+    }
 
     #[test]
     fn a_code_stays_good_while_it_is_used() {

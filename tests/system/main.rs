@@ -9,6 +9,8 @@ mod commands;
 mod conflation;
 mod cuts;
 mod dates;
+#[path = "../support/demo.rs"]
+mod demo;
 mod disk;
 mod earn;
 mod endings;

@@ -2,6 +2,13 @@
 
 use std::process::Command;
 
+use countersign::gateway::credentials::decode_secret;
+use countersign::server::wall_clock;
+use serde_json::json;
+
+use super::demo::Demo;
+use super::settings::token_of;
+
 #[test]
 fn the_story_is_as_told() {
     let demo =
@@ -23,4 +30,16 @@ fn the_story_is_as_told() {
     ] {
         assert!(told.contains(step), "{step} is missing in\n{told}");
     }
+}
+
+/// Stock clients count nonces in milliseconds (ccxt) or in smaller units.
+#[tokio::test]
+async fn a_key_of_the_story_takes_nonces_in_milliseconds_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = Demo::start(dir.path(), None);
+    let address = demo.text("/http").trim_start_matches("http://").parse().unwrap();
+    let [key, secret] = demo.treasury_bot();
+    let now_ms = wall_clock().0 / 1_000;
+    let answer = token_of(address, (&key, &decode_secret(&secret).unwrap()), &now_ms.to_string()).await;
+    assert_eq!(answer["error"], json!([]));
 }
