@@ -35,12 +35,27 @@ impl Moment {
         self.0.abs_diff(other.0) < us
     }
 
-    /// Reads RFC 3339 text with an offset or `Z`; `None` for anything else or outside 1970–9999.
+    /// Reads RFC 3339 text with an offset or `Z`; `None` for anything else or outside 1970–9999. What is finer than a
+    /// microsecond counts as the next one: the moments from a bound on, and those before it, stay the same.
     pub fn parse(text: &str) -> Option<Moment> {
-        let at: jiff::Timestamp = text.parse().ok()?;
-        let us = u64::try_from(at.as_microsecond()).ok()?;
+        let at: jiff::Timestamp = is_rfc_3339(text).then(|| text.parse().ok())??;
+        let rest = at.subsec_nanosecond() % 1_000 > 0;
+        let us = u64::try_from(at.as_microsecond()).ok()? + u64::from(rest);
         (us <= LAST_US).then_some(Moment(us))
     }
+}
+
+/// Whether a text is written as RFC 3339 has it; jiff reads other forms of ISO 8601 too, and zones by name.
+fn is_rfc_3339(text: &str) -> bool {
+    let like = |text: &str, form: &str| {
+        let fits =
+            |(byte, of): (u8, u8)| if of == b'0' { byte.is_ascii_digit() } else { byte.eq_ignore_ascii_case(&of) };
+        text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
+    };
+    let Some((time, rest)) = text.split_at_checked(19) else { return false };
+    let zone = rest.strip_prefix('.').map_or(rest, |rest| rest.trim_start_matches(|of: char| of.is_ascii_digit()));
+    ["0000-00-00T00:00:00", "0000-00-00 00:00:00"].iter().any(|form| like(time, form))
+        && ["Z", "+00:00", "-00:00"].iter().any(|form| like(zone, form))
 }
 
 /// A stretch of time, `from` ≤ t < `until`; a side that is `None` has no bound.
@@ -143,7 +158,44 @@ mod tests {
         assert_eq!(Moment::parse("2024-05-23T16:00:00.000001Z"), Some(at));
         assert_eq!(Moment::parse("2024-05-23T18:00:00.000001+02:00"), Some(at));
         assert_eq!(Moment::parse("1969-12-31T23:59:59Z"), None);
-        assert_eq!(Moment::parse("yesterday"), None);
         assert_eq!(Moment(u64::MAX).to_string(), "9999-12-30T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn rfc_3339_alone_is_read() {
+        let at = Some(Moment(1_716_480_000_500_000));
+        for text in ["2024-05-23T16:00:00.5Z", "2024-05-23t16:00:00.500z", "2024-05-23 14:00:00.5-02:00"] {
+            assert_eq!(Moment::parse(text), at, "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "20240523T160000Z",
+            "2024-05-23T16Z",
+            "2024-05-23T16:00Z",
+            "2024-05-23T16:00:00",
+            "2024-05-23T16:00:00.Z",
+            "2024-05-23T16:00:00,5Z",
+            "2024-05-23T16:00:00+02",
+            "2024-05-23T16:00:00+0200",
+            "2024-05-23T16:00:00Z[UTC]",
+            "+002024-05-23T16:00:00Z",
+            "2024-05-23T16:00:00\u{2212}02:00",
+        ] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bound_finer_than_a_microsecond_divides_moments_where_it_lies() {
+        let [at, next] = [1_716_480_000_000_001, 1_716_480_000_000_002].map(Moment);
+        for (text, bound) in [
+            ("2024-05-23T16:00:00.000001Z", at),
+            ("2024-05-23T16:00:00.000001000Z", at),
+            ("2024-05-23T16:00:00.000001001Z", next),
+            ("2024-05-23T16:00:00.000001999Z", next),
+        ] {
+            assert_eq!(Moment::parse(text), Some(bound), "{text}");
+        }
     }
 }
