@@ -158,7 +158,7 @@ pub struct OrderFilter {
     pub symbol: Option<Symbol>,
     /// Only the order with this client id.
     pub cl_ord_id: Option<ClientOrderId>,
-    /// Only orders of this group.
+    /// Only orders of this group; 0 admits those of none as well, which show it too.
     pub order_userref: Option<i64>,
     /// Only orders placed in this time.
     pub period: Period,
@@ -172,7 +172,7 @@ impl OrderFilter {
     /// Whether it admits an order, its market and the page aside.
     pub fn admits(&self, order: &Order) -> bool {
         self.cl_ord_id.is_none_or(|id| order.cl_ord_id == Some(id))
-            && self.order_userref.is_none_or(|group| order.userref == Some(group))
+            && self.order_userref.is_none_or(|group| order.userref.unwrap_or(0) == group)
             && self.period.holds(order.opened_at)
     }
 }

@@ -122,6 +122,8 @@ fn open_orders_are_answered_a_page_at_a_time() {
     assert_eq!(after(Some(placed[1]), 1), (vec![placed[2]], Some(placed[2])), "the page before may have ended since");
     assert_eq!(after(Some(placed[4]), 2), (vec![], None));
     assert_eq!(page(OrderFilter { order_userref: Some(7), ..OrderFilter::default() }), (vec![], None));
+    let shown_as = |group| page(OrderFilter { order_userref: Some(group), ..OrderFilter::default() }).0;
+    assert_eq!((shown_as(7).len(), shown_as(0).len()), (0, 4), "an order of no group shows 0");
     let theirs = stage.ask(&bot(2), &Query::OpenOrders(OrderFilter::default()));
     assert_eq!(theirs, Ok(View::OpenOrders(vec![], None)));
 }

@@ -38,7 +38,7 @@ pub struct OrderFilter<'a> {
     pub market: Option<u64>,
     /// With this client's id.
     pub cl_ord_id: Option<&'a str>,
-    /// With this client's number.
+    /// With this client's number; 0 admits those without one as well, which show it too.
     pub userref: Option<i64>,
 }
 
@@ -108,7 +108,8 @@ impl HistoryReader {
     pub async fn closed_orders(&self, page: &Page, filter: &OrderFilter<'_>) -> Read<Stored> {
         let statement = "SELECT closed_us AS at_us, order_id AS id, body FROM orders
              WHERE account = $1 AND closed_us >= $2 AND closed_us < $3 AND (closed_us, order_id) < ($4, $5)
-               AND ($7 IS NULL OR market = $7) AND ($8 IS NULL OR cl_ord_id = $8) AND ($9 IS NULL OR userref = $9)
+               AND ($7 IS NULL OR market = $7) AND ($8 IS NULL OR cl_ord_id = $8)
+               AND ($9 IS NULL OR coalesce(userref, 0) = $9)
              ORDER BY closed_us DESC, order_id DESC LIMIT $6";
         let filters = [filter.market.map(id).into(), filter.cl_ord_id.into(), filter.userref.into()];
         self.page(statement, page, &filters).await

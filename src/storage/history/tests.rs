@@ -246,7 +246,7 @@ async fn pages_at_equal_times_neither_skip_nor_repeat(storage: &Storage) {
 async fn filters_admit_what_they_name(storage: &Storage) {
     let (mut writer, reader) = open(storage).await.unwrap();
     let batch = HistoryBatch {
-        orders: vec![order(1, 10), order(2, 20), order(3, 30)],
+        orders: vec![order(1, 10), order(2, 20), OrderRow { userref: None, ..order(3, 30) }],
         trades: vec![],
         ledger_entries: vec![entry(1, 1, 10), entry(2, 1, 20), entry(3, 2, 30)],
         audit: vec![],
@@ -262,6 +262,8 @@ async fn filters_admit_what_they_name(storage: &Storage) {
     let cl_ord_id = order(2, 20).cl_ord_id.unwrap();
     let of_client = OrderFilter { cl_ord_id: Some(&cl_ord_id), userref: Some(-3), ..OrderFilter::default() };
     assert_eq!(ids(reader.closed_orders(&ALL, &of_client).await.unwrap()), [2]);
+    let of_none = OrderFilter { userref: Some(0), ..OrderFilter::default() };
+    assert_eq!(ids(reader.closed_orders(&ALL, &of_none).await.unwrap()), [3]);
 
     assert_eq!(ids(reader.orders_by_id(1, &[1, 2, 99]).await.unwrap()), [2, 1]);
     assert_eq!(ids(reader.orders_by_id(2, &[2, 1]).await.unwrap()), [0u64; 0], "not another account's");
