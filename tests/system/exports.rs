@@ -172,10 +172,14 @@ async fn fields_choose_and_order_the_columns_and_tsv_needs_no_quotes() {
     let rows = fetched(&world, &mut bot, asked).await;
     assert_eq!(rows[0], "ledgers\ttxid");
     assert!(rows[1..].iter().all(|row| row.split('\t').count() == 2 && !row.contains(['"', '='])), "{rows:?}");
+    let asked = json!({"report": "ledgers", "format": "csv", "fields": "all"});
+    let rows = fetched(&world, &mut bot, asked).await;
+    assert_eq!(rows[0], "txid,refid,time,type,subtype,aclass,asset,amount,fee,balance,wallet");
     for (params, named) in [
         (json!({"report": "trades", "format": "csv", "fields": ["txid", "balance"]}), "fields: there is no balance"),
         (json!({"report": "trades", "format": "csv", "fields": ["txid", "txid"]}), "fields: name txid once"),
         (json!({"report": "trades", "format": "csv", "fields": []}), "fields: "),
+        (json!({"report": "trades", "format": "csv", "fields": ["txid", "all"]}), "fields: there is no all"),
         (json!({"report": "orders", "format": "csv"}), "report: "),
         (json!({"report": "trades", "format": "xls"}), "format: "),
         (json!({"report": "trades", "format": "csv", "start": "yesterday"}), "start: "),

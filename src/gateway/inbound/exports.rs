@@ -18,7 +18,7 @@ pub(super) fn export_add<'a>(e: &Message<'a>) -> Parsed<'a> {
     let order = AskedExport {
         report,
         format: named("format", &asked.format, Format::in_any_case, "give csv or tsv")?,
-        columns: asked.fields.map(|fields| columns(report, fields)).transpose()?,
+        columns: asked.fields.map(|fields| columns(report, fields)).transpose()?.flatten(),
         period: period(asked.start.as_deref(), asked.end.as_deref())?,
         description: asked.description.as_deref().unwrap_or_default().to_owned(),
     };
@@ -42,9 +42,14 @@ pub(super) fn export_remove<'a>(e: &Message<'a>) -> Parsed<'a> {
     Ok((asked.token, Body::Command(Command::RemoveExport(export_id(&asked.export_id)?))))
 }
 
-/// The report's columns by name, in the order given, each once.
-fn columns(report: Report, fields: Names<'_>) -> Result<Vec<Column>, WireError> {
+/// The report's columns by name, in the order given, each once; `None` for `all`, the default of v2's REST.
+fn columns(report: Report, fields: Names<'_>) -> Result<Option<Vec<Column>>, WireError> {
     let names = fields.list().ok_or_else(|| WireError::new("Fields field must be an array"))?;
+    if let [name] = &names[..]
+        && &**name == "all"
+    {
+        return Ok(None);
+    }
     let mut columns = Vec::new();
     for name in &names {
         let found = report.columns().iter().find(|column| column.name() == &**name);
@@ -57,5 +62,5 @@ fn columns(report: Report, fields: Names<'_>) -> Result<Vec<Column>, WireError> 
     if columns.is_empty() {
         return Err(WireError::field("fields", "name a column, or leave it out"));
     }
-    Ok(columns)
+    Ok(Some(columns))
 }
