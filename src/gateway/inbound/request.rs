@@ -157,11 +157,16 @@ pub(super) fn params<'a, T: Deserialize<'a>>(envelope: &Message<'a>) -> Result<T
 fn stream<'a>(envelope: &Message<'a>) -> Result<(Operation, Option<Text<'a>>, SubscribeOptions), WireError> {
     let asked: p::Subscribe<'_> = params(envelope)?;
     let operation = Operation::channel(&asked.channel).ok_or_else(|| WireError::new("Subscription name invalid"))?;
+    let by_symbol =
+        [Operation::Ticker, Operation::Book, Operation::Level3, Operation::Trade, Operation::Ohlc].as_slice();
     let options = [
-        ("asset", asked.asset.is_some(), &[Operation::Ledger, Operation::Deposits, Operation::Withdrawals][..]),
+        ("symbol", asked.symbol.is_some(), by_symbol),
+        ("depth", asked.depth.is_some(), &[Operation::Book, Operation::Level3]),
+        ("interval", asked.interval.is_some(), &[Operation::Ohlc]),
+        ("event_trigger", asked.event_trigger.is_some(), &[Operation::Ticker]),
+        ("asset", asked.asset.is_some(), &[Operation::Ledger, Operation::Deposits, Operation::Withdrawals]),
         ("type", asked.r#type.is_some(), &[Operation::Ledger]),
         ("workflow", asked.workflow.is_some(), &[Operation::Approvals]),
-        ("symbol", asked.symbol.is_some() && !operation.row().public, &[Operation::Level3]),
         ("cancel_on_disconnect", asked.cancel_on_disconnect.is_some(), &[Operation::Executions]),
     ];
     // What was acknowledged and not applied would be taken for the whole, or relied on.

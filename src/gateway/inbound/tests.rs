@@ -183,15 +183,19 @@ fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_field() {
 /// What was acknowledged and not applied would be taken for the whole, or relied on.
 #[test]
 fn an_option_that_the_channel_does_not_have_is_refused_by_name() {
-    let all = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals", "approvals", "custody", "level3"];
+    let private = ["executions", "balances", "ledger", "earn", "deposits", "withdrawals", "approvals", "custody"];
+    let public = ["status", "instrument", "ticker", "book", "level3", "trade", "ohlc"];
     for (option, value, channels) in [
         ("asset", r#"["BTC"]"#, &["ledger", "deposits", "withdrawals"][..]),
         ("type", r#"["trade"]"#, &["ledger"]),
         ("workflow", r#""manage_access""#, &["approvals"]),
-        ("symbol", r#"["BTC/USD"]"#, &["level3", "book"]),
+        ("symbol", r#"["BTC/USD"]"#, &["ticker", "book", "level3", "trade", "ohlc"]),
+        ("depth", "10", &["book", "level3"]),
+        ("interval", "5", &["ohlc"]),
+        ("event_trigger", r#""bbo""#, &["ticker"]),
         ("cancel_on_disconnect", "true", &["executions"]),
     ] {
-        for channel in all.iter().chain(&["book"]) {
+        for channel in private.iter().chain(&public) {
             let params = format!(r#"{{"channel":"{channel}","{option}":{value}}}"#);
             let text = format!(r#"{{"method":"subscribe","params":{params},"req_id":3}}"#);
             let refused = parse_message(&text).and_then(|envelope| parse(&envelope)).err().map(|refused| refused.text);
