@@ -281,6 +281,7 @@ impl Session {
         let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
             Operation::Status => {
+            Operation::Status if self.follows_status => self.reply(envelope, Err("Already subscribed")),
                 self.follows_status = true;
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
                 self.acknowledge(envelope, &result);
@@ -324,6 +325,7 @@ impl Session {
             | Operation::Trade
             | Operation::Ohlc => return self.leave_market(operation, channel, envelope),
             Operation::Status => self.follows_status = false,
+            Operation::Status if !self.follows_status => return self.reply(envelope, Err(NOT_SUBSCRIBED)),
             _ => {
                 let Some(subscription) = self.subscriptions.remove(&operation) else {
                     return self.reply(envelope, Err(NOT_SUBSCRIBED));

@@ -56,8 +56,7 @@ impl Session {
         let snapshot = channel.snapshot.unwrap_or(operation != Operation::Trade);
         for (symbol, topic) in topics {
             let Some(topic) = topic else {
-                let error = format!("Currency pair not supported {}", symbol.as_deref().unwrap_or_default());
-                self.refuse_symbol(envelope, symbol.as_deref(), &error);
+                self.refuse_unknown(envelope, symbol.as_deref());
                 continue;
             };
             if let Some(error) = self.keeps_from(topic) {
@@ -84,7 +83,11 @@ impl Session {
         };
         let exact = channel.depth.is_some() || channel.interval.is_some() || channel.event_trigger.is_some();
         for (symbol, topic) in topics {
-            let ended = topic.map(|topic| self.meant(topic, exact)).unwrap_or_default();
+            let Some(topic) = topic else {
+                self.refuse_unknown(envelope, symbol.as_deref());
+                continue;
+            };
+            let ended = self.meant(topic, exact);
             if ended.is_empty() {
                 self.refuse_symbol(envelope, symbol.as_deref(), NOT_SUBSCRIBED);
             }
@@ -93,6 +96,12 @@ impl Session {
                 self.acknowledge(envelope, &acknowledged(topic, symbol.clone()));
             }
         }
+    }
+
+    /// Refuses a symbol of no market.
+    fn refuse_unknown(&mut self, envelope: Envelope<'_>, symbol: Option<&str>) {
+        let error = format!("Currency pair not supported {}", symbol.unwrap_or_default());
+        self.refuse_symbol(envelope, symbol, &error);
     }
 
     /// What keeps a socket from following a topic.
