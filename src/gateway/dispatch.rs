@@ -73,7 +73,8 @@ impl Session {
 
     fn refuse(&mut self, refusal: &WireError, now: Moment) {
         self.gateway.metrics.malformed();
-        let method = refusal.method.as_deref().unwrap_or("error");
+        // A `pong` has no `success` (rule 46).
+        let method = refusal.method.as_deref().filter(|method| *method != "pong").unwrap_or("error");
         self.reply(Envelope::at_once(method, refusal.req_id, now), Err(&refusal.text));
     }
 
@@ -280,8 +281,8 @@ impl Session {
     async fn subscribe(&mut self, operation: Operation, channel: SubscribeOptions, req_id: Option<i64>, now: Moment) {
         let envelope = Envelope::at_once("subscribe", req_id, now);
         match operation {
-            Operation::Status => {
             Operation::Status if self.follows_status => self.reply(envelope, Err("Already subscribed")),
+            Operation::Status => {
                 self.follows_status = true;
                 let result = Subscribed { channel: "status", ..Subscribed::default() };
                 self.acknowledge(envelope, &result);
@@ -324,8 +325,8 @@ impl Session {
             | Operation::Level3
             | Operation::Trade
             | Operation::Ohlc => return self.leave_market(operation, channel, envelope),
-            Operation::Status => self.follows_status = false,
             Operation::Status if !self.follows_status => return self.reply(envelope, Err(NOT_SUBSCRIBED)),
+            Operation::Status => self.follows_status = false,
             _ => {
                 let Some(subscription) = self.subscriptions.remove(&operation) else {
                     return self.reply(envelope, Err(NOT_SUBSCRIBED));

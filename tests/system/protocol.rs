@@ -48,6 +48,8 @@ async fn replies_and_frames_are_byte_for_byte_as_clients_know_them() {
         (r#"{"method":"ping"}"#, r#"{"method":"pong","#),
         (r#"{"method":"ping","req_id":-101}"#, r#"{"method":"pong","req_id":-101,"#),
         (r#"{"method":"nothing"}"#, r#"{"method":"nothing","success":false,"error":"EGeneral:Unknown method","#),
+        // A `pong` never has `success`.
+        (r#"{"method":"pong"}"#, r#"{"method":"error","success":false,"error":"EGeneral:Unknown method","#),
         (
             r#"{"method":"subscribe","params":{"channel":"book","symbol":["X/Y"]},"req_id":0}"#,
             r#"{"method":"subscribe","req_id":0,"success":false,"error":"Currency pair not supported X/Y","symbol":"X/Y","#,
@@ -99,12 +101,12 @@ async fn a_socket_is_told_the_status_before_it_asks_and_when_it_does() {
     assert_ne!(&other.next().await["data"][0]["connection_id"], number);
     assert_eq!(bare.subscribe("status").await, json!({"channel": "status"}));
     assert_eq!(bare.frame("status").await, first);
-}
-
     assert_eq!(bare.refused("subscribe", json!({"channel": "status"})).await, "Already subscribed");
     assert_eq!(bare.call("unsubscribe", json!({"channel": "status"})).await, json!({"channel": "status"}));
     let again = bare.refused("unsubscribe", json!({"channel": "status"})).await;
     assert_eq!(again, "EGeneral:Invalid arguments:channel: not subscribed");
+}
+
 /// The stock SDK subscribes again with what was acknowledged.
 #[tokio::test]
 async fn every_channel_is_acknowledged_with_its_defaults_and_takes_its_acknowledgement_back() {

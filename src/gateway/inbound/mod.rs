@@ -78,6 +78,8 @@ pub fn parse_message(text: &str) -> Result<Message<'_>, WireError> {
         let req_id = found.get("req_id").and_then(|raw| integer(raw));
         let method = found.get("method").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let refusal = match problem.is_data() {
+            // Else the first unknown field would be named, as v1's `event` is.
+            true if !found.contains_key("method") => WireError::field("method", "this field is needed"),
             true => WireError::shape::<Outer<'_>>(text, method.as_deref().unwrap_or("")),
             false => WireError::new("Malformed request"),
         };

@@ -108,6 +108,7 @@ fn refusals_have_the_protocols_texts_and_the_request_number() {
             "Unsupported field: 'params' for the given msg type: ping",
         ),
         (r#"{"req_id":3}"#.into(), "EGeneral:Invalid arguments:method: this field is needed"),
+        (r#"{"event":"ping","req_id":3}"#.into(), "EGeneral:Invalid arguments:method: this field is needed"),
         (r#"{"method":"subscribe","req_id":3,"params":{"channel":"tea"}}"#.into(), "Subscription name invalid"),
         (
             r#"{"method":"subscribe","req_id":3,"params":{"channel":"book","symbol":7}}"#.into(),
