@@ -32,7 +32,8 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/0/public/SystemStatus", get(system_status).post(system_status))
         .route("/0/public/Assets", get(assets).post(assets))
         .route("/0/public/AssetPairs", get(asset_pairs).post(asset_pairs))
-        .route("/0/public/{*method}", any(async || refused::<()>("EGeneral:Unknown method")))
+        .route("/0/public/", any(unknown_method))
+        .route("/0/public/{*method}", any(unknown_method))
         .with_state(gateway)
 }
 
@@ -63,6 +64,10 @@ fn found<T>(result: T) -> Json<Envelope<T>> {
 
 fn refused<T>(error: &'static str) -> Json<Envelope<T>> {
     Json(Envelope { error: vec![error], result: None })
+}
+
+async fn unknown_method() -> Json<Envelope<()>> {
+    refused("EGeneral:Unknown method")
 }
 
 #[derive(Serialize)]
@@ -103,19 +108,21 @@ struct Names {
 impl<S: Send + Sync> FromRequest<S> for Names {
     type Rejection = Response;
 
-    /// From the query of a GET, or the body of a POST: a form, or JSON if it says so.
+    /// From the body of a POST, a form, or JSON if it says so; from the query where there is none.
     async fn from_request(request: Request, state: &S) -> Result<Names, Response> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let read = if request.method() == Method::POST {
-            let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-            if json {
-                serde_json::from_slice(&body).map(Object::into_inner).ok()
-            } else {
-                serde_urlencoded::from_bytes(&body).ok()
-            }
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let body = match *request.method() {
+            Method::POST => Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?,
+            _ => Bytes::new(),
+        };
+        let read = if body.is_empty() {
+            serde_urlencoded::from_str(&query).ok()
+        } else if json {
+            serde_json::from_slice(&body).map(Object::into_inner).ok()
         } else {
-            serde_urlencoded::from_str(request.uri().query().unwrap_or_default()).ok()
+            serde_urlencoded::from_bytes(&body).ok()
         };
         read.ok_or_else(|| {
             refused::<()>("EGeneral:Invalid arguments:params: give a form or JSON, each name once").into_response()

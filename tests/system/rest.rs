@@ -147,6 +147,9 @@ async fn what_is_public_may_be_posted_for_as_a_form_or_as_json() {
     {
         assert!(!post(name, "", "").await["result"][member].is_null(), "{name}");
     }
+    let asked = post("AssetPairs?pair=BTCUSD", "", "").await;
+    assert_eq!(asked["result"]["BTCUSD"]["wsname"], "BTC/USD", "the query counts where there is no body");
+    assert_eq!(post("", "", "").await, json!({"error": ["EGeneral:Unknown method"]}));
     let twice = json!({"error": ["EGeneral:Invalid arguments:params: give a form or JSON, each name once"]});
     assert_eq!(post("Assets", FORM, "asset=BTC&asset=USD").await, twice);
     // serde would take an array for a struct, member by member.
