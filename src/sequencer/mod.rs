@@ -39,7 +39,7 @@ use crate::engine::command::Command;
 use crate::engine::state::State;
 use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
-use crate::storage::{Journal, JournalReader};
+use crate::storage::{Journal, JournalFiles, JournalReader};
 
 /// How often the engine is asked whether something is due. Rights with a time do not wait for it (rule 39).
 const TICK: Duration = Duration::from_millis(250);
@@ -213,6 +213,11 @@ impl<R: Release> Sequencer<R> {
     /// Where the journal ends, as of the last release.
     pub fn head(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
+    }
+
+    /// The journal's files.
+    pub fn files(&self) -> JournalFiles {
+        self.journal.files()
     }
 
     /// How long commands take at each stage.

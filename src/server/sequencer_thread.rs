@@ -21,9 +21,9 @@ use crate::sequencer::shadow::Shadow;
 use crate::sequencer::stages::Stages;
 use crate::sequencer::{Recovered, Sequencer};
 use crate::storage::head::{HEAD_FILE, check_head, write_head};
-use crate::storage::journal::Head;
+use crate::storage::journal::{Head, JournalError};
 use crate::storage::snapshots::Snapshots;
-use crate::storage::{JournalReader, Storage};
+use crate::storage::{JournalFiles, JournalReader, Storage};
 
 /// Events that streams may resume over after a restart (rule 42).
 const RECENT_EVENTS: u64 = 100_000;
@@ -112,17 +112,27 @@ async fn run_beside(
 ) -> Result<(), ServerError> {
     let mut shadow = shadow.start().map_err(|_| ServerError::Sequencer)?;
     let (running, stopped) = oneshot::channel();
-    let head = tokio::spawn(keep_head(data_dir, sequencer.head(), metrics, stopped));
-    let ended = sequencer.run(shadow.broken()).await;
+    let mut head = tokio::spawn(keep_head(data_dir, sequencer.head(), sequencer.files(), metrics, stopped));
+    let mut headed = None;
+    let broken = async {
+        tokio::select! {
+            () = shadow.broken() => {}
+            ended = &mut head => headed = Some(ended),
+        }
+    };
+    let ended = sequencer.run(broken).await;
     drop(running);
     let ending = ended.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).copied();
     // Not on this thread: the shadow may read over connections that only live while this runtime runs.
     let followed = tokio::task::spawn_blocking(move || shadow.finish(ending)).await;
     // Not before these have ended: with the fence another process may start.
-    let headed = head.await;
+    let headed = match headed {
+        Some(headed) => headed,
+        None => head.await,
+    };
     let closed = ended.close().await;
     followed.map_err(|_| ServerError::Sequencer)??;
-    headed.map_err(|_| ServerError::Sequencer)?;
+    headed.map_err(|_| ServerError::Sequencer)??;
     closed?;
     Ok(())
 }
@@ -159,8 +169,14 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
 /// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged
 /// looks as one that never had it, so what was acknowledged since the last head is all that such damage can take unseen.
 ///
-/// It ends with the head that the journal has once `ended` is closed.
-async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metrics>, mut ended: oneshot::Receiver<()>) {
+/// It ends with the head that the journal has once `ended` is closed, or before, when `files` are not the journal's any more.
+async fn keep_head(
+    dir: PathBuf,
+    head: watch::Receiver<Head>,
+    files: JournalFiles,
+    metrics: Arc<Metrics>,
+    mut ended: oneshot::Receiver<()>,
+) -> Result<(), JournalError> {
     let mut ticks = tokio::time::interval(HEAD_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut tried, mut kept) = (None, None);
@@ -169,6 +185,10 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metri
             _ = ticks.tick() => false,
             _ = &mut ended => true,
         };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || files.check()).await {
+            tracing::error!(%error, "the journal does not hold what was written");
+            return Err(error);
+        }
         let (dir, at) = (dir.clone(), *head.borrow());
         if tick == 0 || last {
             tracing::info!(seq = at.seq, digest = hex::encode(at.digest), "the journal's head");
@@ -183,7 +203,8 @@ async fn keep_head(dir: PathBuf, head: watch::Receiver<Head>, metrics: Arc<Metri
             }
         }
         if last {
-            return;
+            break;
         }
     }
+    Ok(())
 }

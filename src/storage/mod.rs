@@ -107,6 +107,14 @@ impl Journal {
         }
     }
 
+    /// Its files, to look at beside the writer.
+    pub fn files(&self) -> JournalFiles {
+        match self {
+            Journal::Sqlite(journal) => JournalFiles(Some(journal.files())),
+            Journal::Postgres(_) | Journal::Memory(_) => JournalFiles(None),
+        }
+    }
+
     /// Appends one row that begins with `first_seq`; it is on disk when this returns.
     ///
     /// # Errors
@@ -163,6 +171,20 @@ impl Journal {
             Journal::Postgres(journal) => journal.close().await,
             Journal::Memory(_) => Ok(()),
         }
+    }
+}
+
+/// The files of an open journal. Those of Postgres are its own matter.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalFiles(Option<&'static sqlite::Files>);
+
+impl JournalFiles {
+    /// Looks whether a start would find the files that are written to, none of them cut. Waits for the disk.
+    ///
+    /// # Errors
+    /// `Unavailable` when one was removed, replaced or cut: what is appended is lost with this process.
+    pub fn check(&self) -> Result<(), JournalError> {
+        self.0.map_or(Ok(()), sqlite::Files::check)
     }
 }
 

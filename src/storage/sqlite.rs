@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::task::JoinHandle;
 
-use checkpoint::Files;
+pub(super) use checkpoint::Files;
 
 use super::database::{Pool, Record};
 use super::fence::Fence;
@@ -65,6 +65,10 @@ impl SqliteJournal {
 
     pub(super) fn head(&self) -> Head {
         self.head
+    }
+
+    pub(super) fn files(&self) -> &'static Files {
+        self.files
     }
 
     pub(super) async fn append(

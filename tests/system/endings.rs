@@ -9,7 +9,7 @@ use countersign::storage::Storage;
 use countersign::storage::head::{HEAD_FILE, read_head};
 use serde_json::{Value, json};
 
-use super::client::{Client, limit};
+use super::client::{Client, limit, soon};
 use super::operation::serve;
 use super::world::{World, key};
 
@@ -77,4 +77,33 @@ async fn d6_70_a_process_whose_journal_fails_closes_its_sockets_and_then_ends_wi
     assert!(!server.ended().await.success());
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.lines().last().unwrap().contains("another writer"), "{log}");
+}
+
+/// Harm to the files of a running server, and what it is told as.
+const HARM: [(&str, fn(&Path)); 4] = [
+    ("journal.db was removed", |dir| std::fs::remove_file(dir.join("journal.db")).unwrap()),
+    ("journal.db was replaced", |dir| {
+        std::fs::copy(dir.join("journal.db"), dir.join("copy")).unwrap();
+        std::fs::rename(dir.join("copy"), dir.join("journal.db")).unwrap();
+    }),
+    ("journal.db was cut", |dir| {
+        let file = std::fs::File::options().write(true).open(dir.join("journal.db")).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    }),
+    ("journal.db-wal was removed", |dir| std::fs::remove_file(dir.join("journal.db-wal")).unwrap()),
+];
+
+#[tokio::test]
+async fn d6_68_a_server_whose_journal_is_removed_replaced_or_cut_while_it_runs_ends_and_says_so() {
+    for (told, harm) in HARM {
+        let mut world = World::new(&[key(ScopeSet::ALL)]).await;
+        let mut bot = world.bot(1).await;
+        bot.call("add_order", order()).await;
+        harm(world.dir());
+        let mut server = world.server.take().unwrap();
+        soon("end of the sequencer", server.failed()).await;
+        let why = server.stop().await.unwrap_err().to_string();
+        assert!(why.contains(told), "{why}");
+        assert_eq!(bot.closed().await, (1012, "planned restart".to_owned()));
+    }
 }

@@ -5,10 +5,12 @@
 //! one is short, then the writer copies the small rest between two commits. The log stays bounded and is overwritten
 //! rather than appended to, which syncs faster.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Advice, fadvise};
 use sqlx::sqlite::SqliteRow;
@@ -31,8 +33,11 @@ const PIECE_BYTES: u64 = 8 << 20;
 
 /// The files that a checkpoint reads and writes.
 #[derive(Debug)]
-pub(super) struct Files {
+pub struct Files {
+    path: PathBuf,
     database: File,
+    /// Bytes of the database file, which only grows, as of the last look.
+    longest: AtomicU64,
     log: File,
     index: File,
 }
@@ -41,14 +46,36 @@ impl Files {
     /// Those of an open journal. They are never closed: closing a file lets go of every lock that the process has on
     /// it, those of SQLite as well.
     pub(super) fn of(path: &Path) -> io::Result<&'static Files> {
-        let beside = |suffix| {
-            let mut name = path.to_owned().into_os_string();
-            name.push(suffix);
-            name
+        let (database, log) = (File::open(path)?, File::open(beside(path, "-wal"))?);
+        let index = File::options().write(true).open(beside(path, "-shm"))?;
+        let longest = AtomicU64::new(database.metadata()?.len());
+        Ok(Box::leak(Box::new(Files { path: path.to_owned(), database, longest, log, index })))
+    }
+
+    /// Looks whether these are the files that a start would find, and the database file was not cut. SQLite makes each of
+    /// them once, as the journal is opened, and goes on with it whatever becomes of its name.
+    ///
+    /// # Errors
+    /// `Unavailable` when they are not.
+    pub(in crate::storage) fn check(&self) -> Result<(), JournalError> {
+        let changed = |suffix, how| {
+            let why = format!("journal.db{suffix} was {how} while the server ran");
+            Err(JournalError::Unavailable(why))
         };
-        let (database, log) = (File::open(path)?, File::open(beside("-wal"))?);
-        let index = File::options().write(true).open(beside("-shm"))?;
-        Ok(Box::leak(Box::new(Files { database, log, index })))
+        for (suffix, file) in [("", &self.database), ("-wal", &self.log), ("-shm", &self.index)] {
+            match (file.metadata(), fs::metadata(beside(&self.path, suffix))) {
+                (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => return changed(suffix, "removed"),
+                (Ok(opened), Ok(there)) if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) => {
+                    return changed(suffix, "replaced");
+                }
+                // A disk that cannot tell is noticed by who writes to it.
+                _ => {}
+            }
+        }
+        match self.database.metadata() {
+            Ok(now) if now.len() < self.longest.fetch_max(now.len(), Ordering::Relaxed) => changed("", "cut"),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the next checkpoint copy all of the log, and forgets what the system has in memory of the pages that the
@@ -75,6 +102,12 @@ impl Files {
     pub(super) fn forget(&self, from: u64) -> Result<(), JournalError> {
         fadvise(&self.database, from, None, Advice::DontNeed).map_err(|error| still_in_memory(error.into()))
     }
+}
+
+fn beside(path: &Path, suffix: &str) -> OsString {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    name
 }
 
 fn still_in_memory(error: io::Error) -> JournalError {
