@@ -4,6 +4,7 @@
 //! Stop: sessions are told and answered, the port closes, the sequencer ends, its shadow saves a snapshot and the head file
 //! has the last row, the fence goes, history has written all.
 
+mod process_limits;
 mod sequencer_thread;
 
 use std::net::SocketAddr;
@@ -99,6 +100,9 @@ pub enum ServerError {
     /// The system gives no more threads.
     #[error("no thread for the dashboards: {0}")]
     Thread(std::io::Error),
+    /// The system takes no handler for a signal.
+    #[error("no handler for SIGXFSZ: {0}")]
+    Signal(std::io::Error),
     /// The sequencer's thread, or its shadow's, ended without a word.
     #[error("the sequencer died")]
     Sequencer,
@@ -126,6 +130,8 @@ impl Server {
     /// the port or the certificate cannot be had.
     pub async fn start(plan: Plan) -> Result<Server, ServerError> {
         let Plan { config, master, genesis } = plan;
+        process_limits::open_files(config.limits.max_connections);
+        process_limits::file_size().map_err(ServerError::Signal)?;
         let certificate = certificate(&config)?;
         let storage = storage(&config)?;
         let sockets = Sockets::within(&config.limits);

@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jiff", &["domain"]),
     ("postcard", &["engine", "sequencer", "history"]),
     ("rand", &["gateway", "demo"]),
-    ("rustix", &["background", "storage", "cli"]),
+    ("rustix", &["background", "storage", "server", "cli"]),
     ("schemars", &["wire"]),
     ("serde", ANYWHERE),
     // In `storage` only as the form in which SQLite takes many rows at once (`json_each`).

@@ -24,7 +24,13 @@ impl Served {
     /// Starts with a settings file and waits until it listens; `log` is from which level on is told, and where.
     pub async fn start(settings: &Path, (level, log): (&str, Stdio)) -> Served {
         let mut command = Served::command("serve", settings);
-        let child = command.env("RUST_LOG", level).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.env("RUST_LOG", level).stderr(log);
+        Served::spawned(command).await
+    }
+
+    /// The same of a command that is made ready.
+    pub async fn spawned(mut command: Command) -> Served {
+        let child = command.stdout(Stdio::piped()).spawn().unwrap();
         // From here on it is killed whatever happens, which ends the wait for its word too.
         let mut served = Served { child, address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) };
         let mut told = BufReader::new(served.child.stdout.take().unwrap());
@@ -43,6 +49,12 @@ impl Served {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.args([action, "--config"]).arg(settings).env_remove("COUNTERSIGN_MASTER_KEY");
         command
+    }
+
+    /// Its process id.
+    #[allow(dead_code, reason = "each suite uses its part")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use countersign::access::scope::ScopeSet;
 use countersign::config::Config;
@@ -12,9 +12,12 @@ use countersign::server::{Plan, Server};
 use countersign::storage::Storage;
 use countersign::storage::history::{self, AuditRow, HistoryBatch, Page, Stored};
 use countersign::storage::journal::Head;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 
 use super::client::{Client, http, next_nonce, soon};
+use super::operation::handed_over;
+use super::served::Served;
 use super::settings::token;
 use super::volume::{Device, Volume};
 use super::world::{MASTER, World, api_key, key, secret};
@@ -165,6 +168,28 @@ async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_on
     let page = Page { owner: 1, start_us: 0, end_us: u64::MAX, after: None, limit: 10_000 };
     let told: Vec<u64> = reader.audit(&page).await.unwrap().iter().map(|row| row.id).collect();
     assert_eq!(told, (10..(seq + 1) * 10).rev().collect::<Vec<_>>());
+}
+
+/// `ulimit -f`, of which the system tells by a signal that ends who does not expect it.
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_70_files_that_may_not_grow_are_told_as_a_full_disk_and_the_process_goes_on() {
+    let (_world, settings) = handed_over(&[key(ScopeSet::ALL)], "").await;
+    let server = Served::start(&settings, ("off", Stdio::null())).await;
+    let limit = |current| {
+        let process = Pid::from_raw(server.id() as i32);
+        prlimit(process, Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
+    let mut bot = Client::signed(server.address, &api_key(1), &secret(1)).await.unwrap();
+    assert_eq!(system(&mut bot).await, "online");
+    limit(Some(0));
+    let mut acknowledged = Vec::new();
+    order_until_refused(&mut bot, &mut acknowledged).await;
+    assert_eq!(system(&mut bot).await, "maintenance");
+    assert_open(&mut bot, &acknowledged).await;
+    limit(None);
+    assert_eq!(system(&mut bot).await, "online");
+    acknowledged.push(bot.call("add_order", order(0)).await["order_id"].clone());
+    assert_open(&mut bot, &acknowledged).await;
 }
 
 /// What holds while no command is taken: it is told, and queries are answered as of what is stored.

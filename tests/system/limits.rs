@@ -1,7 +1,7 @@
 //! What one client may take up: messages, sockets, subscriptions (rule 45; settings `limits.*`).
 
 use std::collections::HashMap;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use countersign::access::scope::ScopeSet;
@@ -410,5 +410,23 @@ async fn d7_80_a_socket_with_all_under_way_that_it_may_have_reads_on_and_is_answ
             }
         };
         assert_eq!((&reply["req_id"], &reply["success"]), (&json!(number), &json!(!too_dear(number))), "{reply}");
+    }
+}
+
+/// The system's limit of open files: as high as connections need, or a line in the log where it may not be.
+#[tokio::test]
+async fn d7_79_open_files_suffice_for_the_connections_or_the_log_says_that_they_do_not() {
+    for (limit, allowed) in [("ulimit -S -n 100", 364), ("ulimit -n 100", 100)] {
+        let (world, settings) = handed_over(&[], "max_connections = 300").await;
+        let (serve, log) = (Served::command("serve", &settings), world.dir().join("log"));
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limit} && exec \"$@\""), "sh"]).arg(serve.get_program()).args(serve.get_args());
+        command.env_remove("COUNTERSIGN_MASTER_KEY").stderr(std::fs::File::create(&log).unwrap());
+        let server = Served::spawned(command).await;
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+        let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        assert_eq!(files.split_whitespace().next(), Some(allowed.to_string().as_str()), "{limit}");
+        let told = std::fs::read_to_string(&log).unwrap().contains("too few open files");
+        assert_eq!(told, allowed < 364, "{limit}");
     }
 }
