@@ -1,4 +1,5 @@
-//! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16).
+//! When each Member last did something, by session: a session that idles ends, with all its sockets (rule 16). Its end is
+//! an entry of the journal and may have to wait; it admits nothing meanwhile (rule 39).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,13 +29,20 @@ impl Activity {
         Activity { last: Mutex::new(open.map(|hash| (hash, now)).collect()), idle }
     }
 
-    /// Notes a use. A session that has idled is not revived by it, however long it takes to end it.
-    pub fn touch(&self, cookie_hash: [u8; 32], now: Moment) {
+    /// Notes a use; `false` for a session that has idled, which is not revived by it, however long it takes to end it.
+    pub fn touch(&self, cookie_hash: [u8; 32], now: Moment) -> bool {
         let mut last = self.last.lock();
         let at = last.entry(cookie_hash).or_insert(now);
-        if !self.has_idled(*at, now) {
+        let in_time = !self.has_idled(*at, now);
+        if in_time {
             *at = now;
         }
+        in_time
+    }
+
+    /// Whether a session has idled and is not ended yet.
+    pub fn is_over(&self, cookie_hash: &[u8; 32], now: Moment) -> bool {
+        self.last.lock().get(cookie_hash).is_some_and(|at| self.has_idled(*at, now))
     }
 
     /// The sessions that have idled. Those that were used in what is the future, since the clock was set back, are counted
@@ -88,11 +96,12 @@ mod tests {
     fn only_what_was_not_used_for_the_whole_time_has_idled() {
         let at = |s: u64| Moment(s * 1_000_000);
         let activity = Activity::new(Duration::from_secs(10), [[1; 32], [2; 32]].into_iter(), at(0));
-        activity.touch([2; 32], at(5));
+        assert!(activity.touch([2; 32], at(5)));
         assert!(activity.idled(at(9)).is_empty());
         assert_eq!(activity.idled(at(10)), [[1; 32]]);
-        activity.touch([1; 32], at(10));
-        assert_eq!(activity.idled(at(10)), [[1; 32]], "it was used too late");
+        assert!(!activity.touch([1; 32], at(10)), "it was used too late");
+        assert_eq!(activity.idled(at(10)), [[1; 32]]);
+        assert_eq!([[1; 32], [2; 32], [3; 32]].map(|hash| activity.is_over(&hash, at(10))), [true, false, false]);
         activity.forget(&[1; 32]);
         assert!(activity.idled(at(14)).is_empty());
         assert_eq!(activity.idled(at(15)), [[2; 32]]);

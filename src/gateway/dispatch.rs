@@ -19,6 +19,7 @@ use crate::access::principal::{Actor, Credential, Principal};
 use crate::domain::time::Moment;
 use crate::engine::command::{Command, Invitee};
 use crate::engine::query::Query;
+use crate::engine::reject::Code;
 use crate::engine::workflows::{Drawn, Needs};
 use crate::sequencer::handle::{Submission, Unavailable, Work};
 use crate::wire::leaf::Text;
@@ -52,8 +53,9 @@ impl Session {
                 return None;
             }
         };
-        if request.operation != Operation::Ping {
-            self.acted();
+        if request.operation != Operation::Ping && !self.acted() {
+            self.reply(envelope, Err(Code::InvalidSession.text()));
+            return None;
         }
         self.principal.credential = self.credential;
         if let Some(token) = &request.token

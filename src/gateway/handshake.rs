@@ -14,13 +14,12 @@ use tokio::runtime::Handle;
 use super::admission::counted_as;
 use super::context::{Gateway, Unanswered};
 use super::credentials::Signed;
-use super::passwords::bearer_hash;
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::{Ticket, Waiting};
 use super::send_queue::SendQueue;
 use super::session::{self, Opened};
-use super::sign_in::{check_origin, cookie};
+use super::sign_in::{check_origin, cookie, session_hash};
 use super::upgrade::Upgrade;
 use crate::access::principal::{Actor, Credential, Principal};
 use crate::engine::command::Command;
@@ -81,7 +80,7 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, queue: &Arc<SendQu
     }
     let Some(token) = cookie(headers) else { return Ok(bare) };
     check_origin(gateway, headers)?;
-    let query = Work::Query(Query::BindMember(bearer_hash(token)));
+    let query = Work::Query(Query::BindMember(session_hash(gateway, token)?));
     let opened = gateway.ask_with(bare, query, ticket).await;
     let answer = opened.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     if let Answer::View(View::Bound(bound)) = answer

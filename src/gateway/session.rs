@@ -375,12 +375,11 @@ impl Session {
         (self.last_heard, self.pinged) = (now, None);
     }
 
-    /// Notes that a message other than a ping came.
-    pub(super) fn acted(&mut self) {
+    /// Notes that a message other than a ping came; `false` when the Member's session had idled before.
+    pub(super) fn acted(&mut self) -> bool {
         self.last_act = self.last_message;
-        if let Credential::Session(cookie_hash) = self.credential {
-            self.gateway.activity.touch(cookie_hash, (self.gateway.clock)());
-        }
+        let Credential::Session(cookie_hash) = self.credential else { return true };
+        self.gateway.activity.touch(cookie_hash, (self.gateway.clock)())
     }
 
     /// Renders a delivery and those behind it, writes them, and makes room for more.

@@ -59,6 +59,12 @@ pub(super) fn check_origin(gateway: &Gateway, headers: &HeaderMap) -> Result<(),
     }
 }
 
+/// The hash of a request's cookie, unless its session has idled.
+pub(super) fn session_hash(gateway: &Gateway, token: &str) -> Result<[u8; 32], Refusal> {
+    let hash = bearer_hash(token);
+    if gateway.activity.is_over(&hash, (gateway.clock)()) { Err(no_session()) } else { Ok(hash) }
+}
+
 fn no_session() -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())
 }
@@ -133,7 +139,8 @@ async fn signed_in(
     match gateway.ask(Principal::public(peer), Work::Command(command)).await {
         Ok(_) => {
             attempt.succeeded();
-            gateway.activity.touch(bearer_hash(&token), now);
+            // The clock again: verifying the password took a while.
+            gateway.activity.touch(bearer_hash(&token), (gateway.clock)());
             if let Some(former) = cookie(headers) {
                 // With its cookie replaced nobody could sign out of it any more. It may have ended already.
                 let _ = end(gateway, Principal::SERVER, former).await;
@@ -202,7 +209,8 @@ async fn signed_in_now(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Refusal> {
     let token = cookie(&headers).ok_or_else(no_session)?;
-    let asked = gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(bearer_hash(token)))).await;
+    let hash = session_hash(&gateway, token)?;
+    let asked = gateway.ask(Principal::public(peer), Work::Query(Query::BindMember(hash))).await;
     asked.map_err(|why| why.over_http(StatusCode::UNAUTHORIZED))?;
     Ok(Json(json!({"error": []})))
 }

@@ -144,6 +144,38 @@ async fn d6_70_a_full_disk_is_told_reads_go_on_nothing_acknowledged_is_lost_and_
     order_again(&world, &mut bare, &mut acknowledged).await;
 }
 
+/// Its end cannot be journalled, and nobody waits for that (rule 39).
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_16_a_session_that_idles_on_a_full_disk_admits_nothing_and_ends_when_there_is_room() {
+    let mut mounted = None;
+    let configure = |config: &mut Config| {
+        config.limits.member_idle_s = 5;
+        mounted = Some(Volume::in_memory(&config.data_dir, SIZE));
+    };
+    let world = World::configured(&[key(ScopeSet::ALL)], configure).await;
+    let disk = mounted.unwrap();
+    let mut bot = world.bot(1).await;
+    let cookie = Client::sign_in(world.address, "carol@acme.test", 0).await;
+    let mut carol = Client::with_cookie(world.address, &cookie).await.unwrap();
+    carol.subscribe("approvals").await;
+    disk.fill();
+    order_until_refused(&mut bot, &mut Vec::new()).await;
+    carol.call("member_info", json!({})).await;
+    // Neither these nor a look at the session are uses of it.
+    let signed_in = async || http(world.address, "GET", "/session", &[("Cookie", &cookie)], "").await.0;
+    for _ in 0..30 {
+        if signed_in().await == 401 {
+            break;
+        }
+        carol.frame("heartbeat").await;
+    }
+    assert_eq!(carol.refused("member_info", json!({})).await, "ESession:Invalid session");
+    let refused = Client::with_cookie(world.address, &cookie).await.err().expect("a refusal");
+    assert_eq!((refused.status, refused.error.as_str()), (401, "ESession:Invalid session"));
+    disk.free();
+    assert_eq!(carol.closed().await, (4005, "session ended".to_owned()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d6_70_history_that_finds_no_room_says_so_each_time_and_has_all_of_it_once_there_is() {
     let dir = tempfile::tempdir().unwrap();

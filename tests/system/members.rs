@@ -143,7 +143,7 @@ async fn an_invited_member_signs_up_and_a_suspended_one_is_out_at_once() {
 
 #[tokio::test]
 async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
-    let world = World::configured(&[], |config| config.limits.member_idle_s = 1).await;
+    let world = World::configured(&[], |config| config.limits.member_idle_s = 3).await;
     let mut carol = world.member("carol").await;
     carol.subscribe("approvals").await;
     assert_eq!(carol.closed().await, (4005, "session ended".to_owned()));
