@@ -43,6 +43,8 @@ const REFUSALS_TOLD_MAX: u32 = 100;
 pub struct Links {
     /// Names, keys and Members as released.
     pub directory: Arc<Directory>,
+    /// The stamp of the last event before this start: no later time is known at which the server ran.
+    pub last_at: Moment,
     /// The way into the sequencer.
     pub handle: Handle<Ticket>,
     /// Numbers for sockets.
@@ -135,11 +137,11 @@ impl Gateway {
         clock: fn() -> Moment,
         links: Links,
     ) -> Arc<Gateway> {
-        let Links { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
+        let Links { directory, last_at, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
-        // When each Member's session was last used: as far as is known, now.
+        // Uses are not journalled, and while the server was down there was none.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
-        let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), clock());
+        let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), last_at);
         Arc::new(Gateway {
             directory,
             handle,
