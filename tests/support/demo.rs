@@ -3,8 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
+
+/// How long it may write nothing before it is ready.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A demo that is ready.
 pub struct Demo {
@@ -17,7 +22,7 @@ impl Demo {
     /// Starts on the data in `dir`, or on the database, and waits for the line that follows the ready file.
     pub fn start(dir: &Path, database: Option<&str>) -> Demo {
         let ready_file = dir.join("ready.json");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["demo", "--port", "0", "--ready-file"])
             .arg(&ready_file)
             .arg("--data")
@@ -27,15 +32,19 @@ impl Demo {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // From here on it is killed whatever happens.
+        let mut demo = Demo { child, ready: Value::Null };
+        let lines = BufReader::new(demo.child.stdout.take().unwrap()).lines();
+        let (sender, written) = mpsc::channel();
+        // What comes after it is ready goes nowhere, but the pipe must not fill up.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         let mut told = Vec::new();
         while !told.last().is_some_and(|line: &String| line.contains("Ctrl-C ends the demo")) {
-            told.push(lines.next().unwrap_or_else(|| panic!("the demo ended:\n{}", told.join("\n"))).unwrap());
+            let next = written.recv_timeout(PATIENCE);
+            told.push(next.unwrap_or_else(|_| panic!("the demo is not ready:\n{}", told.join("\n"))));
         }
-        // The rest goes nowhere, but the pipe must not fill up.
-        std::thread::spawn(move || lines.for_each(drop));
-        let ready = serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
-        Demo { child, ready }
+        demo.ready = serde_json::from_str(&std::fs::read_to_string(&ready_file).unwrap()).unwrap();
+        demo
     }
 
     /// A member of the ready file, as text.

@@ -22,7 +22,15 @@ pub struct Served {
 
 impl Served {
     /// Starts with a settings file and waits until it listens; `log` is from which level on is told, and where.
-    pub async fn start(settings: &Path, (level, log): (&str, Stdio)) -> Served {
+    pub async fn start(settings: &Path, log: (&str, Stdio)) -> Served {
+        let (mut served, line) = Served::first_line(settings, log).await;
+        let listening = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        served.address = listening.expect("it listens").1.parse().unwrap();
+        served
+    }
+
+    /// Starts the same way; with the first line that it writes, or nothing if it ends without one.
+    pub async fn first_line(settings: &Path, (level, log): (&str, Stdio)) -> (Served, String) {
         let mut command = Served::command("serve", settings);
         command.env("RUST_LOG", level).stderr(log);
         Served::spawned(command).await
@@ -40,8 +48,7 @@ impl Served {
         };
         // Not here: a server of this process that made the data may have something left to write.
         let line = timeout(PATIENCE, tokio::task::spawn_blocking(first)).await.expect("it starts").unwrap().unwrap();
-        served.address = line.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
-        served
+        (served, line)
     }
 
     /// The program with a settings file, which names the master key's.

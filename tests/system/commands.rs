@@ -1,10 +1,11 @@
 //! The commands as an operator runs them, and the unit by which systemd does.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use super::served::Served;
 use super::world::MASTER;
 
 fn countersign(arguments: &[&str], dir: &Path) -> Output {
@@ -141,8 +142,8 @@ fn the_systemd_unit_is_sound_and_its_command_is_understood() {
 }
 
 /// It is told before the port opens; were it opened, the first line would say so.
-#[test]
-fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_with_half_of_a_certificate() {
+#[tokio::test]
+async fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_with_half_of_a_certificate() {
     let (dir, _) = initialised();
     let settings = dir.path().join("countersign.toml");
     let whole = std::fs::read_to_string(&settings).unwrap();
@@ -154,17 +155,12 @@ fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_with_half
         ("key", "settings: tls.key: "),
     ] {
         std::fs::write(&settings, outside.replace(&format!("\n# {given} = "), &format!("\n{given} = "))).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        command.args(["serve", "--config", "countersign.toml"]).current_dir(dir.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut told = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut told).unwrap();
-        if !told.is_empty() {
-            child.kill().unwrap();
-        }
-        let ended = child.wait_with_output().unwrap();
-        assert_eq!((told.as_str(), ended.status.code()), ("", Some(1)), "{given}");
-        assert!(err(&ended).contains(named), "{given}: {}", err(&ended));
+        let file = dir.path().join("log");
+        let (mut serve, told) = Served::first_line(&settings, ("info", File::create(&file).unwrap().into())).await;
+        assert_eq!(told, "", "{given}");
+        assert_eq!(serve.ended().await.code(), Some(1), "{given}");
+        let log = std::fs::read_to_string(file).unwrap();
+        assert!(log.contains(named), "{given}: {log}");
     }
 }
 

@@ -1,9 +1,8 @@
 //! The server over real sockets: the REST calls of stock clients, start and stop.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use countersign::config::Config;
 use countersign::domain::assets::Asset;
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::client::http;
+use super::served::Served;
 use super::world::MASTER;
 
 fn asset(id: u16, code: &str, decimals: u8) -> Event {
@@ -182,16 +182,6 @@ async fn the_page_names_an_icon_that_is_there() {
     server.stop().await.unwrap();
 }
 
-/// A server process, killed if a test leaves it behind.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn serve_refuses_data_in_use_and_stops_clean_on_sigterm() {
     let dir = tempfile::tempdir().unwrap();
@@ -204,20 +194,15 @@ async fn serve_refuses_data_in_use_and_stops_clean_on_sigterm() {
     let settings = dir.path().join("countersign.toml");
     let text = std::fs::read_to_string(&settings).unwrap().replace("127.0.0.1:8080", "127.0.0.1:0");
     std::fs::write(&settings, text).unwrap();
-    let serve = ["serve", "--config", "countersign.toml"];
-    let mut process = Process(program().args(serve).stdout(Stdio::piped()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address: SocketAddr = line.trim().strip_prefix("listening on http://").unwrap().parse().unwrap();
-    assert_eq!(get(address, "/healthz").await.1, "ok\n");
+    let mut first = Served::start(&settings, ("info", Stdio::inherit())).await;
+    assert_eq!(get(first.address, "/healthz").await.1, "ok\n");
 
-    let second = program().args(serve).output().unwrap();
+    let second = Served::command("serve", &settings).output().unwrap();
     assert!(!second.status.success());
     assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another process"));
 
-    let told = Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap();
-    assert!(told.success());
-    assert!(process.0.wait().unwrap().success());
+    first.terminate();
+    assert!(first.ended().await.success());
     let verified = program().args(["verify", "--data", "data"]).output().unwrap();
     assert!(String::from_utf8(verified.stdout).unwrap().contains("snapshots   1 agree"));
 }

@@ -1,10 +1,10 @@
 //! The port under TLS: a signed handshake over it, a certificate renewed under open sockets, and who speaks
 //! something else.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use super::client::{check, limit, next_nonce, soon};
 use super::genesis::api_key;
 use super::operation::value;
+use super::served::Served;
 use super::world::{MASTER, World, key, secret};
 
 /// A fresh certificate for `localhost`, in the two files that the settings name.
@@ -207,15 +208,12 @@ async fn metrics_tell_when_the_certificate_ends_that_is_served() {
     assert_eq!(end_told(world.address, &second).await, 2_240_611_200);
 }
 
-#[test]
-fn a_start_warns_of_a_certificate_that_has_ended_and_says_when() {
+#[tokio::test]
+async fn a_start_warns_of_a_certificate_that_has_ended_and_says_when() {
     let dir = tempfile::tempdir().unwrap();
-    let program = || {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        program.current_dir(dir.path()).env_remove("COUNTERSIGN_MASTER_KEY");
-        program
-    };
-    assert!(program().arg("init").output().unwrap().status.success());
+    let mut init = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let made = init.arg("init").current_dir(dir.path()).env_remove("COUNTERSIGN_MASTER_KEY").output().unwrap();
+    assert!(made.status.success());
     let settings = dir.path().join("countersign.toml");
     let mut text = std::fs::read_to_string(&settings).unwrap().replace("127.0.0.1:8080", "127.0.0.1:0");
     for file in ["certificate", "key"] {
@@ -224,13 +222,10 @@ fn a_start_warns_of_a_certificate_that_has_ended_and_says_when() {
     std::fs::write(&settings, text).unwrap();
     for (year, wanted) in [(2020, Some("2020-01-01T00:00:00")), (2090, None)] {
         issue_until(dir.path(), year);
-        let mut serve = program();
-        serve.args(["serve", "--config", "countersign.toml"]).env("RUST_LOG", "warn");
-        let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut told = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut told).unwrap();
-        child.kill().unwrap();
-        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        let file = dir.path().join("log");
+        let (serve, told) = Served::first_line(&settings, ("warn", File::create(&file).unwrap().into())).await;
+        serve.kill();
+        let log = std::fs::read_to_string(file).unwrap();
         assert!(told.starts_with("listening on https://"), "{told}{log}");
         let warned = log.lines().find(|line| line.contains("certificate"));
         assert_eq!(warned.is_some(), wanted.is_some(), "{log}");
