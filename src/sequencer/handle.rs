@@ -88,34 +88,32 @@ impl<T> Clone for Handle<T> {
 }
 
 impl<T> Handle<T> {
-    /// Submits in order: all, or else those that have the reserve, or else none.
+    /// Submits as many as fit, in order: after one that is refused only those that may use the reserve are still taken.
     ///
     /// # Errors
     /// What was not taken, since the queue is full or the sequencer has stopped.
-    pub fn submit(&self, submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
-        let Err(submissions) = self.enter(submissions, self.max - self.max / RESERVE) else { return Ok(()) };
-        let (reserved, mut refused): (Vec<_>, Vec<_>) =
-            submissions.into_iter().partition(|submission| submission.work.has_reserve());
-        if let Err(reserved) = self.enter(reserved, self.max) {
-            refused.extend(reserved);
+    pub fn submit(&self, mut submissions: Vec<Submission<T>>) -> Result<(), Unavailable<T>> {
+        let ordinary_max = self.max - self.max / RESERVE;
+        let mut refused = Vec::new();
+        let before = self.waiting.fetch_add(submissions.len(), Ordering::Relaxed);
+        if before + submissions.len() > ordinary_max {
+            let mut waiting = before;
+            let fits = |submission: &Submission<T>| {
+                let fits = waiting < if submission.work.has_reserve() { self.max } else { ordinary_max };
+                waiting += usize::from(fits);
+                fits
+            };
+            (submissions, refused) = submissions.into_iter().partition(fits);
+            self.waiting.fetch_sub(refused.len(), Ordering::Relaxed);
+        }
+        let count = submissions.len();
+        if count > 0
+            && let Err(error) = self.inbox.try_send(Drain { submissions, submitted: Instant::now() })
+        {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            refused.extend(error.into_inner().submissions);
         }
         if refused.is_empty() { Ok(()) } else { Err(Unavailable(refused)) }
-    }
-
-    /// All or none, as long as no more than `max` wait.
-    fn enter(&self, submissions: Vec<Submission<T>>, max: usize) -> Result<(), Vec<Submission<T>>> {
-        let count = submissions.len();
-        if count == 0 {
-            return Ok(());
-        }
-        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > max {
-            self.waiting.fetch_sub(count, Ordering::Relaxed);
-            return Err(submissions);
-        }
-        self.inbox.try_send(Drain { submissions, submitted: Instant::now() }).map_err(|error| {
-            self.waiting.fetch_sub(count, Ordering::Relaxed);
-            error.into_inner().submissions
-        })
     }
 
     /// Submissions that wait right now.
@@ -219,18 +217,30 @@ mod tests {
         let (handle, mut inbox) = queue(40, Arc::default());
         handle.submit((0..29).map(ask).collect()).unwrap();
         let Unavailable(back) = handle.submit(vec![ask(1), cancel(2), ask(3), cancel(4)]).unwrap_err();
-        assert_eq!(tickets(&back), [1, 3]);
-        handle.submit((5..13).map(cancel).collect()).unwrap();
-        handle.submit(vec![cancel(13)]).unwrap();
-        let Unavailable(back) = handle.submit(vec![ask(14), cancel(15)]).unwrap_err();
-        assert_eq!(tickets(&back), [14, 15], "the reserve has an end as well");
+        assert_eq!(tickets(&back), [3]);
+        handle.submit((5..12).map(cancel).collect()).unwrap();
+        handle.submit(vec![cancel(12)]).unwrap();
+        let Unavailable(back) = handle.submit(vec![ask(13), cancel(14)]).unwrap_err();
+        assert_eq!(tickets(&back), [13, 14], "the reserve has an end as well");
         assert_eq!(inbox.next().await.unwrap().submissions.len(), 29);
         let mut taken = Vec::new();
         while let Some(drain) = inbox.ready() {
             taken.extend(tickets(&drain.submissions));
         }
-        assert_eq!(taken, [vec![2, 4], (5..14).collect()].concat());
+        assert_eq!(taken, [vec![1, 2, 4], (5..13).collect()].concat());
         handle.submit((0..30).map(ask).collect()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn d6_76_of_more_than_the_queue_holds_as_much_is_taken_as_fits_in_order() {
+        let (handle, mut inbox) = queue(16, Arc::default());
+        for kind in [ask, cancel] {
+            let Unavailable(back) = handle.submit((0..17).map(kind).collect()).unwrap_err();
+            let taken = tickets(&inbox.ready().unwrap().submissions);
+            assert_eq!(taken.len(), if kind(0).work.has_reserve() { 16 } else { 12 });
+            assert_eq!([taken, tickets(&back)].concat(), (0..17).collect::<Vec<_>>());
+            assert_eq!(handle.waiting(), 0);
+        }
     }
 
     #[tokio::test]
