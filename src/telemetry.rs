@@ -35,8 +35,12 @@ pub fn ended(error: &dyn Display) {
 /// # Errors
 /// When `RUST_LOG` is wrong: like a misspelt setting, it does not silently mean the default.
 pub fn start(format: LogFormat) -> Result<(), String> {
+    let wrong = |why: &dyn Display| format!("{}: {why}", EnvFilter::DEFAULT_ENV);
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env();
-    let filter = filter.map_err(|error| format!("{}: {error}", EnvFilter::DEFAULT_ENV))?;
+    let filter = filter.map_err(|error| wrong(&error))?;
+    if !std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default().split(',').all(names_level) {
+        return Err(wrong(&"give a level such as debug, or one for a module: info,countersign::storage=debug"));
+    }
     FORMAT.get_or_init(|| format);
     // Beside what `RUST_LOG` says, not within it: there whoever names a module of the library would have the last word.
     let no_frames = filter_fn(|told| *told.level() <= Level::INFO || !told.target().starts_with(FRAMES));
@@ -49,4 +53,11 @@ pub fn start(format: LogFormat) -> Result<(), String> {
         LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
     Ok(())
+}
+
+/// Whether a part of a filter is empty or ends with a level. A word by itself would be taken for a module, so that a
+/// misspelt level would silence everything else; an empty level would mean `error`.
+fn names_level(part: &str) -> bool {
+    let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    part.is_empty() || !level.is_empty() && level.parse::<LevelFilter>().is_ok()
 }

@@ -189,19 +189,27 @@ fn a_database_that_cannot_be_reached_is_told_at_once_by_its_name_without_the_pas
 #[test]
 fn a_variable_that_is_wrong_is_named() {
     let (dir, _) = initialised();
-    for (variable, arguments) in [
-        ("COUNTERSIGN_MASTER_KEY", ["serve", "--config", "countersign.toml"]),
-        ("RUST_LOG", ["verify", "--data", "data"]),
+    let verify = ["verify", "--data", "data"];
+    for (variable, value, arguments) in [
+        ("COUNTERSIGN_MASTER_KEY", "countersign=loud", ["serve", "--config", "countersign.toml"]),
+        ("RUST_LOG", "countersign=loud", verify),
+        ("RUST_LOG", "infoo", verify),
+        ("RUST_LOG", "info,countersign", verify),
+        ("RUST_LOG", "countersign=", verify),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        let output =
-            command.args(arguments).current_dir(dir.path()).env(variable, "countersign=loud").output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{variable}");
+        let output = command.args(arguments).current_dir(dir.path()).env(variable, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{variable}={value}");
         assert!(err(&output).contains(&format!("countersign: {variable}")), "{}", err(&output));
     }
 }
 
 /// As with `| head`, or on a full disk.
+    for value in ["", "WARN", "off,countersign::storage=debug,"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output = command.args(verify).current_dir(dir.path()).env("RUST_LOG", value).output().unwrap();
+        assert!(output.status.success(), "{value:?}: {}", err(&output));
+    }
 #[test]
 fn what_can_no_longer_be_told_does_not_end_the_demo_and_fails_verify() {
     let (dir, _) = initialised();
