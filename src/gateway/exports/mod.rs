@@ -82,11 +82,13 @@ impl Exports {
         *self.progress.lock() = all;
     }
 
-    /// A fresh link to an export, good for a minute: its token, and until when. It voids the one before.
+    /// A fresh link to an export, good for a minute: its token, and until when. It voids the one that the same key or
+    /// Member had before.
     pub fn link(&self, export: ExportId, by: Principal, now: Moment) -> (Zeroizing<String>, Moment) {
         let (token, until) = (new_bearer_token(), now.plus_us(LINK_US));
         let mut links = self.links.lock();
-        links.retain(|_, link| link.export != export && now.is_near(link.made, LINK_US));
+        let is_former = |link: &Link| (link.export, link.by.actor) == (export, by.actor);
+        links.retain(|_, link| !is_former(link) && now.is_near(link.made, LINK_US));
         links.insert(bearer_hash(&token), Link { export, by, made: now });
         (token, until)
     }

@@ -180,6 +180,9 @@ fn a_link_works_once_for_a_minute_and_voids_the_one_before() {
     let (old, new) = (exports.link(ExportId(7), by, at(0)).0, exports.link(ExportId(7), by, at(0)).0);
     assert_eq!(exports.redeem(&old, at(1)), None, "voided");
     assert!(exports.redeem(&new, at(1)).is_some());
+    let other = Principal { actor: Actor::ServiceUser(ServiceUserId(2)), ..by };
+    let (own, _others) = (exports.link(ExportId(7), by, at(0)).0, exports.link(ExportId(7), other, at(0)).0);
+    assert!(exports.redeem(&own, at(1)).is_some(), "another key's voids nothing of this one");
     for export in 0..1_000 {
         exports.link(ExportId(export), by, at(export * 60));
     }
