@@ -19,7 +19,7 @@ impl Session {
         let idle = self.last_message.elapsed();
         if self.stopping && self.last_act.elapsed() >= PATIENCE {
             match self.queue.in_flight() {
-                0 => return Some(End::Close(1012, "planned restart")),
+                0 => return Some(self.restart()),
                 // The sequencer answers all that it took, unless it died.
                 _ if !self.gateway.handle.is_open() => return Some(End::Close(1011, "the outcome is not known")),
                 // After 1012 a client takes what was not answered as never done.
@@ -45,6 +45,12 @@ impl Session {
             frame::push_text(&mut self.out.bytes, br#"{"channel":"heartbeat"}"#);
         }
         None
+    }
+
+    /// How a session ends with its server once nothing is under way.
+    pub(super) fn restart(&self) -> End {
+        // The sequencer outlasts the sessions, unless it died.
+        End::Close(1012, if self.gateway.handle.is_open() { "planned restart" } else { "the server failed" })
     }
 
     /// How long a peer may be silent before it is pinged, and then before it counts as gone.

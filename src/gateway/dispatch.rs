@@ -238,10 +238,12 @@ impl Session {
         match self.gateway.handle.submit(submissions) {
             Ok(()) => {}
             Err(Unavailable(back)) => {
+                // A sequencer that has ended takes nothing again.
+                let error = if self.gateway.handle.is_open() { UNAVAILABLE } else { "EService:Unavailable" };
                 for submission in back {
                     if let Ticket::Call(_, call) = submission.ticket {
                         self.landed(&call);
-                        self.refused_call(&call, UNAVAILABLE, now);
+                        self.refused_call(&call, error, now);
                     }
                 }
             }

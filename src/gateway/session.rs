@@ -233,7 +233,7 @@ impl Session {
                 return end;
             }
             if self.stopping && self.queue.in_flight() == 0 && self.history.is_empty() {
-                return End::Close(1012, "planned restart");
+                return self.restart();
             }
             let next = {
                 let mut next = pin!(async {

@@ -94,8 +94,11 @@ async fn a_server_whose_database_goes_away_acknowledges_nothing_more_and_says_th
     cut_writer(&url);
     let refused = bot.refused("add_order", limit("buy", "0.1", "11")).await;
     assert!(refused.starts_with("EService:"), "{refused}");
-    let why = world.server.take().unwrap().failed().await.to_string();
+    let mut server = world.server.take().unwrap();
+    let why = server.failed().await.to_string();
     assert!(why.contains("the journal is unavailable"), "{why}");
+    let (stopped, closed) = tokio::join!(server.stop(), bot.closed());
+    assert_eq!((stopped.is_err(), closed), (true, (1012, "the server failed".to_owned())));
     world.start().await;
     let open = world.bot(1).await.call("open_orders", json!({})).await;
     assert_eq!(open["orders"].as_array().unwrap().len(), 1, "what was not acknowledged is not there: {open}");

@@ -160,3 +160,12 @@ async fn a_call_that_died_with_the_sequencer_is_not_taken_for_one_that_was_never
     served.gateway.sockets.stop();
     assert_eq!(served.closed().await, 1011);
 }
+
+#[tokio::test]
+async fn a_server_that_has_failed_names_no_time_to_try_again() {
+    let mut served = Served::new().await;
+    served.sequencer = None;
+    let token = served.token(clock());
+    served.send(json!({"method": "key_info", "params": {"token": token}})).await;
+    assert_eq!(served.frame("method", "key_info").await["error"], "EService:Unavailable");
+}
