@@ -25,6 +25,7 @@ use crate::sequencer::{Recovered, Release, Released};
 use crate::server::{self, Plan, Server};
 use crate::storage::Storage;
 use crate::storage::head::read_head;
+use crate::storage::journal::JournalError;
 use crate::storage::snapshots::Snapshots;
 use crate::telemetry;
 
@@ -290,6 +291,9 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     storage.check_log()?;
     let reader = storage.reader().await?;
     let verified = verify(&reader, snapshots).await?;
+    if verified.seq == 0 {
+        return Err(JournalError::Empty.into());
+    }
     let mut output = std::io::stdout();
     writeln!(output, "events      {}", verified.seq)?;
     writeln!(output, "chain       {}", hex::encode(verified.chain))?;

@@ -94,9 +94,6 @@ pub enum ServerError {
     /// The secrets in the journal were sealed under another key (rule 29).
     #[error("the master key does not open the secrets of this journal: give the one that `init` made with it")]
     MasterKey,
-    /// Nobody could ever sign in: the first entry of a journal is the venue's key.
-    #[error("the journal is empty: give the data directory, or the database, that `init` made its first entry in")]
-    Empty,
     /// The system gives no more threads.
     #[error("no thread for the dashboards: {0}")]
     Thread(std::io::Error),

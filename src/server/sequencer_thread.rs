@@ -161,7 +161,7 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, releaser);
     let empty = sequencer.head().borrow().seq == 0;
     if empty && genesis.is_none() {
-        return Err(ServerError::Empty);
+        return Err(JournalError::Empty.into());
     }
     sequencer.start(genesis.filter(|_| empty)).await?;
     let stages = sequencer.stages();

@@ -98,6 +98,9 @@ pub enum JournalError {
         /// What is lost.
         why: String,
     },
+    /// Nobody could ever sign in: the first entry of a journal is the venue's key.
+    #[error("the journal is empty: give the data directory, or the database, that `init` made its first entry in")]
+    Empty,
     /// Another process writes there.
     #[error("{0} is in use by another process")]
     Locked(String),
@@ -117,6 +120,8 @@ impl From<sqlx::Error> for JournalError {
             Some("8" | "13" | "778" | "1546" | "4874") => JournalError::Unwritable(why),
             // SQLite's IOERR_FSYNC, IOERR_DIR_FSYNC.
             Some("1034" | "1290") => JournalError::Unsynced(why),
+            // Postgres's undefined_table.
+            Some("42P01") => JournalError::Empty,
             _ => JournalError::Unavailable(why),
         }
     }

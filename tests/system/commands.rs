@@ -101,7 +101,7 @@ fn an_init_that_cannot_show_the_secret_leaves_no_key_and_can_be_done_again() {
 }
 
 #[test]
-fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_first_entry() {
+fn init_puts_the_data_where_it_is_told_and_a_journal_without_a_first_entry_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     assert!(countersign(&["init", "--dir", "etc", "--data", "lib"], dir.path()).status.success());
     let settings = dir.path().join("etc/countersign.toml");
@@ -110,9 +110,12 @@ fn init_puts_the_data_where_it_is_told_and_serve_refuses_a_journal_without_a_fir
     assert!(config.data_dir.join("journal.db").exists());
     let moved = std::fs::read_to_string(&settings).unwrap().replace("/lib\"", "/elsewhere\"");
     std::fs::write(&settings, moved).unwrap();
-    let empty = countersign(&["serve", "--config", "etc/countersign.toml"], dir.path());
-    assert!(!empty.status.success());
-    assert!(err(&empty).contains("the journal is empty"), "{}", err(&empty));
+    // The first one leaves an empty journal there.
+    for action in ["serve", "verify"] {
+        let empty = countersign(&[action, "--config", "etc/countersign.toml"], dir.path());
+        assert!(!empty.status.success(), "{action}");
+        assert!(err(&empty).contains("the journal is empty"), "{action}: {}", err(&empty));
+    }
 }
 
 /// Its command and its directory are the ones of the page that hands it out.
@@ -202,14 +205,14 @@ fn a_variable_that_is_wrong_is_named() {
         assert_eq!(output.status.code(), Some(1), "{variable}={value}");
         assert!(err(&output).contains(&format!("countersign: {variable}")), "{}", err(&output));
     }
-}
-
-/// As with `| head`, or on a full disk.
     for value in ["", "WARN", "off,countersign::storage=debug,"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         let output = command.args(verify).current_dir(dir.path()).env("RUST_LOG", value).output().unwrap();
         assert!(output.status.success(), "{value:?}: {}", err(&output));
     }
+}
+
+/// As with `| head`, or on a full disk.
 #[test]
 fn what_can_no_longer_be_told_does_not_end_the_demo_and_fails_verify() {
     let (dir, _) = initialised();

@@ -397,3 +397,18 @@ async fn a_second_process_is_refused_on_either_storage_and_disturbs_nothing() {
         bot.call("add_order", limit("buy", "0.1", "10")).await;
     }
 }
+
+/// Beside a head file, too, which is compared first.
+#[test]
+fn a_database_without_a_journal_is_refused_as_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("countersign.toml");
+    std::fs::write(&settings, format!("database = '{}'", database())).unwrap();
+    std::fs::create_dir(dir.path().join("data")).unwrap();
+    std::fs::write(dir.path().join("data/head"), format!("7 {}\n", "ab".repeat(32))).unwrap();
+    for action in ["verify", "serve"] {
+        let output = Served::command(action, &settings).env("COUNTERSIGN_MASTER_KEY", MASTER).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("the journal is empty"), "{action}: {said}");
+    }
+}
