@@ -102,16 +102,20 @@ pub(super) struct Signature<'a> {
 }
 
 impl Signature<'_> {
-    /// That of a handshake, by its three headers; `None` for a request without a key.
+    /// That of a handshake, by its three headers; `None` for a request that has none of them.
     pub fn of(headers: &HeaderMap) -> Result<Option<Signature<'_>>, Refusal> {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
-        let Some(api_key) = text("api-key") else { return Ok(None) };
+        let [api_key, nonce, api_sign] = ["api-key", "api-nonce", "api-sign"].map(text);
+        if api_key.or(nonce).or(api_sign).is_none() {
+            return Ok(None);
+        }
         let needed = |code, header| {
             let refusal = Reject::field(code, header, "this header is needed");
             Refusal::new(StatusCode::UNAUTHORIZED, refusal.text())
         };
-        let nonce = text("api-nonce").ok_or_else(|| needed(Code::InvalidNonce, "API-Nonce"))?;
-        let api_sign = text("api-sign").ok_or_else(|| needed(Code::InvalidSignature, "API-Sign"))?;
+        let api_key = api_key.ok_or_else(|| needed(Code::InvalidKey, "API-Key"))?;
+        let nonce = nonce.ok_or_else(|| needed(Code::InvalidNonce, "API-Nonce"))?;
+        let api_sign = api_sign.ok_or_else(|| needed(Code::InvalidSignature, "API-Sign"))?;
         Ok(Some(Signature { api_key, api_sign, signed: Signed::handshake(nonce) }))
     }
 }

@@ -82,6 +82,9 @@ async fn d1_07_keys_signatures_and_nonces_are_judged_before_101() {
     assert_eq!((forged.status, forged.error.as_str()), (401, "EAPI:Invalid signature"));
     let (name, [sign, plus]) = (api_key(1), ["1e3", "+1000"].map(|nonce| Signed::handshake(nonce).sign(&secret(1))));
     for (headers, error) in [
+        (vec![("API-Nonce", &name), ("API-Sign", &sign)], "EAPI:Invalid key:API-Key: this header is needed"),
+        (vec![("API-Nonce", &name)], "EAPI:Invalid key:API-Key: this header is needed"),
+        (vec![("API-Sign", &sign)], "EAPI:Invalid key:API-Key: this header is needed"),
         (vec![("API-Key", &name), ("API-Sign", &sign)], "EAPI:Invalid nonce:API-Nonce: this header is needed"),
         (vec![("API-Key", &name), ("API-Nonce", &name)], "EAPI:Invalid signature:API-Sign: this header is needed"),
         (
