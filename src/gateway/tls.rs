@@ -151,7 +151,10 @@ fn read(files: &Files) -> Result<CertifiedKey, TlsError> {
     let private = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| key(without_key(&files.key, &error)))?;
     let private = ring::sign::any_supported_type(&private).map_err(|error| key(error.to_string()))?;
     let certified = CertifiedKey::new(chain, private);
-    certified.keys_match().map_err(|_| key("it is not the key of the certificate".to_owned()))?;
+    certified.keys_match().map_err(|error| match error {
+        Error::InconsistentKeys(_) => key("it is not the key of the certificate".to_owned()),
+        _ => certificate("it is damaged, or no X.509 certificate".to_owned()),
+    })?;
     if let Some(end) = end(&certified).filter(|end| *end <= UnixTime::now().as_secs()) {
         let end = Moment(end.saturating_mul(1_000_000));
         tracing::warn!(%end, "the certificate has expired, and clients refuse it: renew it");

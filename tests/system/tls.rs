@@ -249,11 +249,13 @@ async fn a_certificate_that_cannot_be_used_is_refused_by_the_name_of_its_setting
     let encrypted = written("encrypted", encrypted);
     let traditional = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMIGj\n-----END RSA PRIVATE KEY-----\n";
     let traditional = written("traditional", traditional);
+    let damaged = written("damaged", "-----BEGIN CERTIFICATE-----\nMIGj\n-----END CERTIFICATE-----\n");
     let (certificate, key) = (dir.path().join("server.crt"), dir.path().join("server.key"));
     for (certificate, key, named, problem) in [
         (&certificate, &other.path().join("server.key"), "tls.key", "not the key of the certificate"),
         (&dir.path().join("nowhere"), &key, "tls.certificate", "No such file"),
         (&empty, &key, "tls.certificate", "there is no certificate in it"),
+        (&damaged, &key, "tls.certificate", "it is damaged"),
         (&certificate, &certificate, "tls.key", "there is no private key in it"),
         (&certificate, &encrypted, "tls.key", "it is encrypted: "),
         (&certificate, &traditional, "tls.key", "it is encrypted: "),
