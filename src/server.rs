@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use sequencer_thread::{Running, Sequence};
@@ -270,15 +271,18 @@ fn routes(gateway: Arc<Gateway>, tasks: Tasks, scrape: Scrape) -> axum::Router {
         .merge(sign_in::routes(Arc::clone(&gateway)))
         .merge(handshake::routes(gateway))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(map_response(too_large))
+        .layer(map_response(unread))
 }
 
-/// A body beyond the limit is refused before its route sees it; here in the words that every refusal has.
-async fn too_large(response: Response) -> Response {
-    match response.status() {
-        status @ StatusCode::PAYLOAD_TOO_LARGE => {
+/// What is refused before its route sees it, such as a body beyond the limit; here in the words that every refusal has.
+async fn unread(response: Response) -> Response {
+    let status = response.status();
+    let in_text = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
             Refusal::invalid(status, &format!("a body has at most {BODY_BYTES_MAX} bytes")).into_response()
         }
+        StatusCode::BAD_REQUEST if in_text => Refusal::invalid(status, "the request cannot be read").into_response(),
         _ => response,
     }
 }

@@ -18,6 +18,7 @@ use super::handshake::{Signature, open_signed};
 use super::peer::Peer;
 use super::refusal::Refusal;
 use super::release::Ticket;
+use super::sign_in::is_json;
 use super::token::{Claims, LIFETIME_S};
 use crate::engine::service_users::KeyRef;
 
@@ -74,8 +75,7 @@ async fn judge(
 /// The `nonce` of the body, as it stands there: form-encoded or JSON.
 pub(super) fn nonce<'a>(headers: &HeaderMap, body: &'a Bytes) -> Option<Cow<'a, str>> {
     let body = std::str::from_utf8(body).ok()?;
-    let said = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if said.starts_with("application/json") {
+    if is_json(headers) {
         let read: Value = serde_json::from_str(body).ok()?;
         return match read.get("nonce")? {
             Value::String(text) => Some(Cow::Owned(text.clone())),

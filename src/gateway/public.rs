@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::context::Gateway;
 use super::refusal::Refusal;
+use super::sign_in::is_json;
 use crate::domain::assets::Asset;
 use crate::domain::decimal::units_text;
 use crate::domain::markets::{Market, MarketStatus};
@@ -110,8 +111,7 @@ impl<S: Send + Sync> FromRequest<S> for Names {
 
     /// From the body of a POST, a form, or JSON if it says so; from the query where there is none.
     async fn from_request(request: Request, state: &S) -> Result<Names, Response> {
-        let kind = request.headers().get(header::CONTENT_TYPE);
-        let json = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+        let json = is_json(request.headers());
         let query = request.uri().query().unwrap_or_default().to_owned();
         let body = match *request.method() {
             Method::POST => Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?,

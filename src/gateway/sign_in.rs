@@ -69,10 +69,15 @@ fn no_session() -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, Code::InvalidSession.text())
 }
 
+/// Whether a request says that its body is JSON; media types ignore case (RFC 9110, §8.3.1).
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
 /// The JSON body of a request that says it is JSON.
 pub(super) fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refusal> {
-    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if said.split(';').next().map(str::trim) != Some("application/json") {
+    if !is_json(headers) {
         return Err(Refusal::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
     }
     serde_json::from_slice(bytes).map(Object::into_inner).map_err(|error| {

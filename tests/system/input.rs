@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 
 use super::client::{Client, http, limit, soon};
-use super::world::{World, key};
+use super::world::{World, api_key, key};
 
 async fn refusal(client: &mut Client, text: &str) -> Value {
     client.send(text).await;
@@ -199,6 +199,28 @@ async fn d1_09_a_refused_body_does_not_say_what_stood_where_it_does_not_belong()
     ] {
         let (status, _, answer) = http(world.address, "POST", "/session", &headers, body).await;
         assert!(status == 400 && answer.contains("expected") && !answer.contains("135799"), "{status} {answer}");
+    }
+}
+
+/// RFC 9110, §8.3.1.
+#[tokio::test]
+async fn a_media_type_is_read_in_either_case() {
+    let world = World::new(&[key(ScopeSet::ALL)]).await;
+    let origin = format!("http://{}", world.address);
+    let name = api_key(1);
+    let headers = [
+        ("content-type", "Application/JSON; Charset=utf-8"),
+        ("origin", origin.as_str()),
+        ("api-key", name.as_str()),
+        ("api-sign", "AAAA"),
+    ];
+    for (path, body, wanted) in [
+        ("/session", r#"{"email":"alice@acme.test","password":"x","otp":"1"}"#, "password or code is wrong"),
+        ("/0/private/GetWebSocketsToken", r#"{"nonce":1}"#, "EAPI:Invalid signature"),
+        ("/0/public/AssetPairs", r#"{"pair":"DOGE/USD"}"#, "EQuery:Unknown asset pair"),
+    ] {
+        let (status, _, answer) = http(world.address, "POST", path, &headers, body).await;
+        assert!(answer.contains(wanted), "{path}: {status} {answer}");
     }
 }
 

@@ -90,6 +90,20 @@ async fn d7_79_a_body_beyond_sixteen_kib_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused_in_json() {
+    let world = World::configured(&[], |_| ()).await;
+    for path in ["/session", "/invitations/none", "/0/private/GetWebSocketsToken", "/0/public/AssetPairs"] {
+        let mut socket = TcpStream::connect(world.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n");
+        socket.write_all(format!("{head}connection: close\r\n\r\nno length\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+        let error = json!({"error": ["EGeneral:Invalid arguments: the request cannot be read"]});
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with(&error.to_string()), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn d7_79_a_full_server_turns_connections_away_and_counts_them() {
     let world = World::configured(&[], |config| config.limits.max_connections = 2).await;
     let told = async |mut socket: TcpStream, request: &str| {
