@@ -53,7 +53,8 @@ function scriptsOf(text) {
  * other scripts named, its direction kept to itself.
  */
 export function safe(text, attributes = {}) {
-  const span = h("bdi", { dir: "ltr", class: "foreign", ...attributes });
+  // A cell breaks what is long wherever it must, and the rest between words.
+  const span = h("bdi", { dir: "ltr", class: /\S{25}/.test(text) ? "foreign long" : "foreign", ...attributes });
   for (const symbol of String(text)) {
     const hidden = HIDDEN.test(symbol);
     span.append(hidden ? h("mark", { title: "a character that cannot be seen" }, numbered(symbol)) : symbol);

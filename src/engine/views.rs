@@ -41,10 +41,10 @@ pub(super) fn answer(
             Ok(View::Bound(Box::new(Bound::Key(*key, by.credential, state.seq))))
         }
         (Query::BindMember(cookie_hash), _) => {
-            let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
             let credential = Credential::Session(*cookie_hash);
-            let bound = |member: MemberCaller| Bound::Member(member.id, credential, state.seq);
-            state.members.caller(member).map(|member| View::Bound(Box::new(bound(member))))
+            let member = state.members.session(cookie_hash, now).ok_or(Code::InvalidSession)?;
+            let member = state.members.caller(member)?;
+            Ok(View::Bound(Box::new(Bound::Member(member.id, credential, state.seq))))
         }
         (_, Caller::Service(service)) => for_service_user(state, now, service, query),
         (_, Caller::Member(member)) => for_member(state, now, member, query),

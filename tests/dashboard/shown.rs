@@ -168,7 +168,7 @@ async fn however_long_a_name_or_comment_is_nothing_beside_it_leaves_the_screen()
     bob.call("approve", json!({"requests": ballot(&request), "otp": code(0), "comment": "W".repeat(400)})).await;
     asked(&mut bot, "2").await;
     let browser = Browser::open(world.address).await;
-    browser.sign_in("bob", 0).await;
+    browser.sign_in("bob", 1).await;
     let request = format!("request/{id}");
     for place in ["queue", "history", "service-users", "audit", &request] {
         browser.go(&format!("#/{place}")).await;
