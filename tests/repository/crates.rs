@@ -32,6 +32,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ipnet", &["access", "config", "gateway", "cli"]),
     // Calendar forms of a moment; its clock is on the list of clippy.toml.
     ("jiff", &["domain"]),
+    // Locks that a panic does not poison.
+    ("parking_lot", &["market_data", "storage", "gateway"]),
     ("postcard", &["engine", "sequencer", "history"]),
     ("rand", &["gateway", "demo"]),
     ("rustix", &["background", "storage", "server", "cli"]),

@@ -21,23 +21,21 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts with a settings file and waits until it listens; `log` is from which level on is told, and where.
+    /// Starts with a settings file and waits until it listens; `log` is from which level on is logged, and where.
     pub async fn start(settings: &Path, log: (&str, Stdio)) -> Served {
-        let (mut served, line) = Served::first_line(settings, log).await;
+        Served::spawned(Served::serving(settings, log)).await
+    }
+
+    /// The same of a command that is made ready.
+    pub async fn spawned(command: Command) -> Served {
+        let (mut served, line) = Served::first_line(command).await;
         let listening = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
         served.address = listening.expect("it listens").1.parse().unwrap();
         served
     }
 
     /// Starts the same way; with the first line that it writes, or nothing if it ends without one.
-    pub async fn first_line(settings: &Path, (level, log): (&str, Stdio)) -> (Served, String) {
-        let mut command = Served::command("serve", settings);
-        command.env("RUST_LOG", level).stderr(log);
-        Served::spawned(command).await
-    }
-
-    /// The same of a command that is made ready.
-    pub async fn spawned(mut command: Command) -> Served {
+    pub async fn first_line(mut command: Command) -> (Served, String) {
         let child = command.stdout(Stdio::piped()).spawn().unwrap();
         // From here on it is killed whatever happens, which ends the wait for its word too.
         let mut served = Served { child, address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)) };
@@ -49,6 +47,13 @@ impl Served {
         // Not here: a server of this process that made the data may have something left to write.
         let line = timeout(PATIENCE, tokio::task::spawn_blocking(first)).await.expect("it starts").unwrap().unwrap();
         (served, line)
+    }
+
+    /// The server with a settings file and a log.
+    pub fn serving(settings: &Path, (level, log): (&str, Stdio)) -> Command {
+        let mut command = Served::command("serve", settings);
+        command.env("RUST_LOG", level).stderr(log);
+        command
     }
 
     /// The program with a settings file, which names the master key's.

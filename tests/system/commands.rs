@@ -159,7 +159,8 @@ async fn d1_14_serve_does_not_listen_off_loopback_without_tls_or_consent_nor_wit
     ] {
         std::fs::write(&settings, outside.replace(&format!("\n# {given} = "), &format!("\n{given} = "))).unwrap();
         let file = dir.path().join("log");
-        let (mut serve, told) = Served::first_line(&settings, ("info", File::create(&file).unwrap().into())).await;
+        let (mut serve, told) =
+            Served::first_line(Served::serving(&settings, ("info", File::create(&file).unwrap().into()))).await;
         assert_eq!(told, "", "{given}");
         assert_eq!(serve.ended().await.code(), Some(1), "{given}");
         let log = std::fs::read_to_string(file).unwrap();

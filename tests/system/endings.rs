@@ -79,8 +79,10 @@ async fn d6_70_a_process_whose_journal_fails_closes_its_sockets_and_then_ends_wi
     assert!(log.lines().last().unwrap().contains("another writer"), "{log}");
 }
 
-/// Harm to the files of a running server, and what it is told as.
-const HARM: [(&str, fn(&Path)); 4] = [
+/// What the reason of an end says, and what was done to the files of a running server.
+type Harm = (&'static str, fn(&Path));
+
+const HARM: [Harm; 4] = [
     ("journal.db was removed", |dir| std::fs::remove_file(dir.join("journal.db")).unwrap()),
     ("journal.db was replaced", |dir| {
         std::fs::copy(dir.join("journal.db"), dir.join("copy")).unwrap();

@@ -223,7 +223,8 @@ async fn a_start_warns_of_a_certificate_that_has_ended_and_says_when() {
     for (year, wanted) in [(2020, Some("2020-01-01T00:00:00")), (2090, None)] {
         issue_until(dir.path(), year);
         let file = dir.path().join("log");
-        let (serve, told) = Served::first_line(&settings, ("warn", File::create(&file).unwrap().into())).await;
+        let (serve, told) =
+            Served::first_line(Served::serving(&settings, ("warn", File::create(&file).unwrap().into()))).await;
         serve.kill();
         let log = std::fs::read_to_string(file).unwrap();
         assert!(told.starts_with("listening on https://"), "{told}{log}");

@@ -84,13 +84,14 @@ impl HistoryWriter {
     }
 
     async fn of(mut connection: Connection) -> Result<HistoryWriter, HistoryError> {
-        let (seq, digest): (i64, Vec<u8>) = match &mut connection {
+        let (seq, digest): (i64, Option<Vec<u8>>) = match &mut connection {
             Connection::Sqlite(sqlite) => sqlx::query_as(FOUND).fetch_one(&mut sqlite.0).await?,
             Connection::Postgres(postgres) => {
                 answered(ANSWER_WAIT, sqlx::query_as(FOUND).fetch_one(&mut postgres.0)).await?
             }
         };
-        let digest = digest.try_into().map_err(|_| HistoryError("their checkpoint has no digest".to_owned()))?;
+        // One that is no digest is of no journal.
+        let digest = digest.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         Ok(HistoryWriter { connection, checkpoint: Head { seq: i64::cast_unsigned(seq), digest } })
     }
 

@@ -5,9 +5,9 @@
 CREATE TABLE checkpoint (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
     seq    INTEGER NOT NULL,
-    digest BLOB    NOT NULL
+    digest BLOB
 );
-INSERT INTO checkpoint (id, seq, digest) VALUES (1, 0, zeroblob(32));
+INSERT INTO checkpoint (id, seq) VALUES (1, 0);
 
 -- Orders that have closed; open ones are asked of the engine.
 CREATE TABLE orders (
