@@ -53,6 +53,7 @@ let main = null;
 let title = "";
 let leave = null;
 let failed = false;
+let freezeLine = null;
 
 /** Says something in passing. What went wrong stays until it is dismissed, or too much else has gone wrong. */
 function say(text, kind) {
@@ -71,6 +72,7 @@ function say(text, kind) {
   if (again) again.remove();
   else if (others.length >= TOASTS) others[0].remove();
   toasts.append(line);
+  return line;
 }
 
 async function start() {
@@ -213,7 +215,7 @@ function arrived(request) {
 /** Says something on the desktop, if the Member wants that, in the place of what was said there under the same tag. */
 function notify(tag, what, text, place) {
   if (globalThis.Notification?.permission !== "granted") return;
-  const note = new Notification(`Countersign: ${what}`, { body: plain(text), tag });
+  const note = new Notification(`Countersign: ${what}`, { body: plain(text), tag, renotify: true });
   note.onclick = () => {
     focus();
     app.go(place);
@@ -233,10 +235,13 @@ async function freezing() {
   before?.replaceWith(button);
   if (held) button.focus({ preventScroll: true });
   const { frozen, member } = app.me;
+  freezeLine?.remove();
   if (!frozen) return say("The freeze has ended.", "news");
   if (frozen.member_id === member.id) return;
   const text = await freezeWords(app, frozen);
-  say(text, "bad");
+  // It may have ended meanwhile.
+  if (app.me?.frozen !== frozen) return;
+  freezeLine = say(text, "bad");
   notify("freeze", "a freeze", text, "queue");
 }
 

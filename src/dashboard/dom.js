@@ -53,12 +53,13 @@ function scriptsOf(text) {
  * other scripts named, its direction kept to itself.
  */
 export function safe(text, attributes = {}) {
-  // A cell breaks what is long wherever it must, and the rest between words.
-  const span = h("bdi", { dir: "ltr", class: /\S{25}/.test(text) ? "foreign long" : "foreign", ...attributes });
+  const span = h("bdi", { dir: "ltr", class: "foreign", ...attributes });
   for (const symbol of String(text)) {
     const hidden = HIDDEN.test(symbol);
     span.append(hidden ? h("mark", { title: "a character that cannot be seen" }, numbered(symbol)) : symbol);
   }
+  // A cell breaks what is long, as it is shown, wherever it must, and the rest between words.
+  if (/\S{25}/.test(span.textContent)) span.classList.add("long");
   const scripts = scriptsOf(text);
   if (scripts) span.append(h("small", { class: scripts.mixed ? "script mixed" : "script" }, scripts.words));
   return span;
@@ -167,7 +168,9 @@ export function textInput(bytes, attributes = {}) {
   };
   input.addEventListener("input", check);
   input.addEventListener("change", () => {
-    input.value = input.value.trim();
+    // What is chosen from a list is a name as it stands.
+    const listed = [...(input.list?.options ?? [])].some(({ value }) => value === input.value);
+    if (!listed) input.value = input.value.trim();
     check();
   });
   return input;

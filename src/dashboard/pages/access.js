@@ -132,7 +132,8 @@ function fields(user) {
     type: "number",
     required: true,
     min: "0",
-    max: String(Number.MAX_SAFE_INTEGER),
+    // A larger one that was set elsewhere may stay.
+    max: String(Math.max(Number.MAX_SAFE_INTEGER, Number(settings?.nonce_window ?? 0))),
     value: String(settings?.nonce_window ?? 0),
   });
   const addresses = h("textarea", { rows: "2", placeholder: "10.0.0.0/8" });

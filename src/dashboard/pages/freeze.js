@@ -79,7 +79,10 @@ function freeze(app) {
 
 async function thaw(app, frozen) {
   const reason = reasonInput();
-  const told = h("p", {}, time(frozen.at), ": ", safe(await freezeWords(app, frozen)));
+  const by = await named(app, frozen.member_id);
+  // It may have been pressed twice meanwhile.
+  if (document.querySelector("dialog")) return;
+  const told = h("p", {}, time(frozen.at), ": ", what(frozen), " by ", safe(by), ": ", safe(frozen.reason));
   if (!app.may("manage_access", "initiate")) return void modal("Frozen", [h("h2", {}, "Frozen"), told]);
   const asking = ask(app, {
     title: "End the freeze",

@@ -82,8 +82,8 @@ impl Exports {
         *self.progress.lock() = all;
     }
 
-    /// A fresh link to an export, good for a minute: its token, and until when. It voids the one that the same key or
-    /// Member had before.
+    /// A fresh link to an export, good for a minute: its token, and until when. It voids the one to the same export that the
+    /// same key or Member had before.
     pub fn link(&self, export: ExportId, by: Principal, now: Moment) -> (Zeroizing<String>, Moment) {
         let (token, until) = (new_bearer_token(), now.plus_us(LINK_US));
         let mut links = self.links.lock();
