@@ -47,7 +47,7 @@ pub struct Links {
     pub last_at: Moment,
     /// The way into the sequencer.
     pub handle: Handle<Ticket>,
-    /// Numbers for sockets.
+    /// The open sockets.
     pub sockets: Arc<Sockets>,
     /// Public market data.
     pub market_data: MarketData,

@@ -73,7 +73,7 @@ impl Sockets {
         Sockets::new(limits.send_queue_bytes / PART_BYTES, limits.connections_per_key)
     }
 
-    /// Each may have `parts_max` parts waiting; one key or Member may have `sockets_max` of them. In a minute all
+    /// Each may have `parts_max` parts waiting; one key or Member may have `sockets_max` sockets. In a minute all
     /// those of a key may come back a few times, with a token each.
     pub fn new(parts_max: usize, sockets_max: usize) -> Arc<Sockets> {
         Arc::new(Sockets {

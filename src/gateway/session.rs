@@ -410,7 +410,7 @@ impl Session {
         end
     }
 
-    /// Sends a `status` frame (docs.kraken.com, `status`), to a Member with what is `told` beside the streams.
+    /// Sends a `status` frame (docs.kraken.com, `status`), to a Member with the `change` that it announces.
     pub(super) fn status(&mut self, change: Option<StatusChange>) {
         let system = if self.stopping { "maintenance" } else { self.gateway.directory.system() };
         let status = Status {

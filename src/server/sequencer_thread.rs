@@ -41,7 +41,7 @@ pub(super) struct Sequence {
     pub(super) storage: Storage,
     /// Written first when the journal is empty.
     pub(super) genesis: Option<Command>,
-    /// Numbers for sockets.
+    /// The open sockets.
     pub(super) sockets: Arc<Sockets>,
     /// Who else is told of what was released.
     pub(super) feeds: Feeds,

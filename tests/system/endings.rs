@@ -49,7 +49,7 @@ async fn d6_70_a_journal_that_fails_for_good_leaves_no_request_unanswered_and_no
     let why = server.stop().await.unwrap_err().to_string();
     assert!(why.contains("another writer"), "{why}");
     for socket in [&mut bot, &mut bare] {
-        assert_eq!(socket.closed().await, (1012, "planned restart".to_owned()));
+        assert_eq!(socket.closed().await, (1012, "the server failed".to_owned()));
     }
 }
 
@@ -73,7 +73,7 @@ async fn d6_70_a_process_whose_journal_fails_closes_its_sockets_and_then_ends_wi
     write_behind(&dir.path().join("data")).await;
     let refused = Client::signed(server.address, &api_key, &decode_secret(&secret).unwrap()).await.err().unwrap();
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert_eq!(bare.closed().await, (1012, "planned restart".to_owned()));
+    assert_eq!(bare.closed().await, (1012, "the server failed".to_owned()));
     assert!(!server.ended().await.success());
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     assert!(log.lines().last().unwrap().contains("another writer"), "{log}");
@@ -106,6 +106,6 @@ async fn d6_68_a_server_whose_journal_is_removed_replaced_or_cut_while_it_runs_e
         soon("end of the sequencer", server.failed()).await;
         let why = server.stop().await.unwrap_err().to_string();
         assert!(why.contains(told), "{why}");
-        assert_eq!(bot.closed().await, (1012, "planned restart".to_owned()));
+        assert_eq!(bot.closed().await, (1012, "the server failed".to_owned()));
     }
 }

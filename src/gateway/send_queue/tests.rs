@@ -128,5 +128,5 @@ fn whoever_comes_and_goes_before_anything_came_for_them_leaves_no_notice() {
     let (socket, _parts) = sockets.take(HERE);
     let queue = Arc::clone(&socket.queue);
     drop(socket);
-    assert!(!queue.keep(), "nobody would ever take it from its socket");
+    assert!(!queue.keep(), "nobody would ever take it from its slot");
 }
