@@ -150,7 +150,7 @@ impl Server {
             },
         };
         let (running, sequencer) = sequencer_thread::start(sequence).await?;
-        let Running { directory, last_at, handle, seq, market, journal, stages } = running;
+        let Running { directory, handle, seq, market, journal, stages } = running;
         try_master_key(&master, &directory)?;
         let (listener, address) = listen(config.listen).await?;
         let (stop, stopping) = watch::channel(false);
@@ -163,7 +163,6 @@ impl Server {
         let market_data = market_data::start(market, past, market_batches, frame::shared, wall_clock);
         let links = Links {
             directory,
-            last_at,
             handle,
             sockets: Arc::clone(&sockets),
             market_data,

@@ -142,7 +142,6 @@ async fn start(disk: &Disk, history: History) -> (Arc<Gateway>, Arc<Sockets>) {
     let market_data = market_data::start(market, oneshot::channel().1, market_batches, frame::shared, || NOW);
     let links = Links {
         directory,
-        last_at: NOW,
         handle,
         sockets: Arc::clone(&sockets),
         market_data,

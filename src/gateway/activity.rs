@@ -24,9 +24,9 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Sessions that end after `idle`; those of `open` are counted as used at `since`.
-    pub fn new(idle: Duration, open: impl Iterator<Item = [u8; 32]>, since: Moment) -> Activity {
-        Activity { last: Mutex::new(open.map(|hash| (hash, since)).collect()), idle }
+    /// Sessions that end after `idle`; those of `open` are counted as used at `now`.
+    pub fn new(idle: Duration, open: impl Iterator<Item = [u8; 32]>, now: Moment) -> Activity {
+        Activity { last: Mutex::new(open.map(|hash| (hash, now)).collect()), idle }
     }
 
     /// Notes a use; `false` for a session that has idled, which is not revived by it, however long it takes to end it.

@@ -43,8 +43,6 @@ const REFUSALS_TOLD_MAX: u32 = 100;
 pub struct Links {
     /// Names, keys and Members as released.
     pub directory: Arc<Directory>,
-    /// The stamp of the last event before this start: no later time is known at which the server ran.
-    pub last_at: Moment,
     /// The way into the sequencer.
     pub handle: Handle<Ticket>,
     /// The open sockets.
@@ -137,11 +135,11 @@ impl Gateway {
         clock: fn() -> Moment,
         links: Links,
     ) -> Arc<Gateway> {
-        let Links { directory, last_at, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
+        let Links { directory, handle, sockets, market_data, history, metrics, stopping, dashboards } = links;
         let limits = &config.limits;
-        // Uses are not journalled, and while the server was down there was none.
+        // When each Member's session was last used: as far as is known, now.
         let open = directory.members(|members| members.sessions().map(|open| open.cookie_hash).collect::<Vec<_>>());
-        let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), last_at);
+        let activity = Activity::new(Duration::from_secs(limits.member_idle_s as u64), open.into_iter(), clock());
         Arc::new(Gateway {
             directory,
             handle,

@@ -82,7 +82,6 @@ impl Served {
         let fan_out = tokio::spawn(fan_out::run(Arc::clone(&directory), news));
         let links = Links {
             directory,
-            last_at: Moment(0),
             handle,
             sockets,
             market_data: market_data::start(market, oneshot::channel().1, batches, frame::shared, clock),

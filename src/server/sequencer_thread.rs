@@ -9,7 +9,6 @@ use tokio::sync::{oneshot, watch};
 use super::{ServerError, wall_clock};
 use crate::config::Config;
 use crate::domain::ids::Seq;
-use crate::domain::time::Moment;
 use crate::engine::command::Command;
 use crate::gateway::directory::Directory;
 use crate::gateway::metrics::Metrics;
@@ -51,8 +50,6 @@ pub(super) struct Sequence {
 pub(super) struct Running {
     /// Names, keys and Members as released.
     pub(super) directory: Arc<Directory>,
-    /// The stamp of the last event before this start; 1970 when the journal was empty.
-    pub(super) last_at: Moment,
     /// The way into the sequencer.
     pub(super) handle: Handle<Ticket>,
     /// The last event that `market` has.
@@ -155,7 +152,7 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     let recent = recovered.recent(RECENT_EVENTS).await?;
     let state = recovered.state();
     let directory = Arc::new(Directory::new(state));
-    let (seq, last_at, market) = (state.seq, state.at, market_data::Snapshot::of(state, &recent));
+    let (seq, market) = (state.seq, market_data::Snapshot::of(state, &recent));
     let rings = RingLimits { each: limits.replay_ring, all: limits.replay_items };
     let releaser = Releaser::new(Arc::clone(&directory), sockets, seq, &recent, rings, feeds, wall_clock);
     let (mut sequencer, handle) = recovered.open(wall_clock, limits.submit_queue, rates, releaser);
@@ -166,7 +163,7 @@ async fn open(sequence: Sequence) -> Result<(Sequencer<Releaser>, Shadow, Runnin
     sequencer.start(genesis.filter(|_| empty)).await?;
     let stages = sequencer.stages();
     let shadow = sequencer.shadow(limits.snapshot_events as u64);
-    Ok((sequencer, shadow, Running { directory, last_at, handle, seq, market, journal, stages }))
+    Ok((sequencer, shadow, Running { directory, handle, seq, market, journal, stages }))
 }
 
 /// Writes the journal's head beside it, and tells it in the log and to whoever scrapes. A log whose last commit is damaged

@@ -1,33 +1,20 @@
 //! Members over real sockets: sessions, live rights, freezes, the audit log, and who may call what
 //! (rules 9, 14 to 17, 27, 28, 47).
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use countersign::access::operation::{Kind, Operation};
 use countersign::access::scope::ScopeSet;
-use countersign::access::tier::Tiers;
 use countersign::access::workflow::{Permission, Permissions, Workflow};
 use countersign::access::{Rights, permit};
-use countersign::config::Config;
-use countersign::domain::ids::{MemberId, OrganizationId};
-use countersign::domain::time::Moment;
-use countersign::engine::command::Command;
-use countersign::engine::event::Event;
-use countersign::engine::members::{Kyc, MemberSession};
+use countersign::engine::members::Kyc;
 use countersign::gateway::credentials::decode_secret;
-use countersign::gateway::passwords::{bearer_hash, code_for_step};
-use countersign::gateway::secrets::MasterKey;
-use countersign::sequencer::{Recovered, Release, Released};
-use countersign::server::{Plan, Server, wall_clock};
-use countersign::storage::Storage;
-use countersign::storage::snapshots::Snapshots;
+use countersign::gateway::passwords::code_for_step;
+use countersign::server::wall_clock;
 use serde_json::{Value, json};
 
 use super::client::{Client, PASSWORD, ballot, code, http, limit};
-use super::genesis::{Secrets, events};
 use super::scopes::sample;
 use super::verification::journal;
-use super::world::{MASTER, Person, World, api_key, key, people, secret};
+use super::world::{Person, World, key, secret};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -163,53 +150,6 @@ async fn rule_16_a_session_that_idles_ends_with_all_its_sockets() {
     let log = world.member("alice").await.call("audit_log", json!({})).await;
     let end = log["entries"].as_array().unwrap().iter().find(|entry| entry["action"] == "sign_out").unwrap();
     assert_eq!((&end["actor"], &end["subject"]), (&json!("server"), &json!("MEM3")), "it was not her doing");
-}
-
-/// What `GET /session` says of a session that was opened with the last event, an hour before a start.
-async fn an_hour_later(member_idle_s: usize) -> u16 {
-    let (dir, master) = (tempfile::tempdir().unwrap(), MasterKey::from_text(MASTER).unwrap());
-    let sealed = |number| master.seal(api_key(number).as_bytes(), &secret(number));
-    let mut began = events(&[], &people(), true, &Secrets { sealed: &sealed, member: &|_| (None, None) });
-    began.push(Event::SessionOpened(MemberSession {
-        cookie_hash: bearer_hash("cookie"),
-        member: MemberId(1),
-        organization: OrganizationId(1),
-        ends_at: Moment(u64::MAX),
-    }));
-    let storage = Storage::Sqlite(dir.path().to_owned());
-    let (journal, reader) = (storage.journal().await.unwrap(), storage.reader().await.unwrap());
-    let recovered = Recovered::of(journal, &reader, &Snapshots::under(dir.path())).await.unwrap();
-    let an_hour_ago = || Moment(wall_clock().0 - 3_600_000_000);
-    let (mut sequencer, handle) = recovered.open(an_hour_ago, 1, Tiers::default(), Nobody);
-    sequencer.start(Some(Command::Genesis(began))).await.unwrap();
-    drop(handle);
-    sequencer.run(std::future::pending()).await.close().await.unwrap();
-
-    let mut config = Config::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), dir.path().to_owned());
-    config.limits.member_idle_s = member_idle_s;
-    let server = Server::start(Plan { config, master, genesis: None }).await.unwrap();
-    let cookie = [("Cookie", "countersign_session=cookie")];
-    let (status, ..) = http(server.address(), "GET", "/session", &cookie, "").await;
-    server.stop().await.unwrap();
-    status
-}
-
-/// Nobody is told of what that server journals.
-struct Nobody;
-
-impl Release for Nobody {
-    type Ticket = ();
-
-    fn release(&mut self, _batch: Released<()>) {}
-
-    fn failed(&mut self, _tickets: Vec<()>) {}
-
-    fn accepting(&mut self, _accepts: bool) {}
-}
-
-#[tokio::test]
-async fn rule_16_a_session_idles_while_the_server_is_down() {
-    assert_eq!([an_hour_later(7_200).await, an_hour_later(1_800).await], [200, 401]);
 }
 
 #[tokio::test]
