@@ -291,7 +291,7 @@ async fn report(storage: &Storage, snapshots: &Snapshots, head: Option<&Path>) -
     storage.check_log()?;
     let reader = storage.reader().await?;
     let verified = verify(&reader, snapshots).await?;
-    if verified.seq == 0 {
+    if verified.seq == 0 && head.is_none() {
         return Err(JournalError::Empty.into());
     }
     let mut output = std::io::stdout();

@@ -179,10 +179,11 @@ impl Journal {
 pub struct JournalFiles(Option<&'static sqlite::Files>);
 
 impl JournalFiles {
-    /// Looks whether a start would find the files that are written to, none of them cut. Waits for the disk.
+    /// Looks whether a start would find the files that are written to, and `journal.db` was not cut; its log may be. Waits
+    /// for the disk.
     ///
     /// # Errors
-    /// `Unavailable` when one was removed, replaced or cut: what is appended is lost with this process.
+    /// `Unavailable` when one was removed or replaced, or `journal.db` cut: what is appended is lost with this process.
     pub fn check(&self) -> Result<(), JournalError> {
         self.0.map_or(Ok(()), sqlite::Files::check)
     }

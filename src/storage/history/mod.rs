@@ -158,24 +158,24 @@ pub struct HistoryBatch {
 /// The tables could not be read or written. Nothing is lost: answer that the query is to be tried again, or
 /// have the projector start over at its checkpoint.
 #[derive(Debug, thiserror::Error)]
-#[error("the history tables are unavailable: {0}")]
-pub struct HistoryError(String);
+pub enum HistoryError {
+    /// The tables themselves.
+    #[error("the history tables are unavailable: {0}")]
+    Tables(String),
+    /// The journal, whose digests say which one the tables are of.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
 
 impl From<sqlx::Error> for HistoryError {
     fn from(error: sqlx::Error) -> HistoryError {
-        HistoryError(error.to_string())
-    }
-}
-
-impl From<JournalError> for HistoryError {
-    fn from(error: JournalError) -> HistoryError {
-        HistoryError(error.to_string())
+        HistoryError::Tables(error.to_string())
     }
 }
 
 impl From<sqlx::migrate::MigrateError> for HistoryError {
     fn from(error: sqlx::migrate::MigrateError) -> HistoryError {
-        HistoryError(error.to_string())
+        HistoryError::Tables(error.to_string())
     }
 }
 

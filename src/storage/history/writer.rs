@@ -193,7 +193,7 @@ fn moved(rows: u64, [from, to]: [Head; 2]) -> Result<(), HistoryError> {
     if rows == 1 {
         return Ok(());
     }
-    Err(HistoryError(format!("their checkpoint is not at {}, from where it is to go to {}", from.seq, to.seq)))
+    Err(HistoryError::Tables(format!("their checkpoint is not at {}, from where it is to go to {}", from.seq, to.seq)))
 }
 
 async fn apply_to_sqlite(
