@@ -1,52 +1,63 @@
 //! Sockets and sessions: HTTP, the handshake, dispatch, streams.
 
-pub mod activity;
+// The port: connections, HTTP, and what is refused before a socket is open.
 mod admission;
-mod answers;
-mod beat;
-pub mod call;
-pub mod context;
-pub mod credentials;
 mod deadline;
-pub mod directory;
-mod dispatch;
-pub mod exports;
-pub mod fan_out;
-pub mod frame;
 pub mod handshake;
 pub mod health;
-pub mod inbound;
-mod line;
 pub mod listener;
 pub mod metrics;
-mod narrowing;
-pub mod outbound;
-mod part;
-pub mod passwords;
-mod past;
 mod peer;
-pub mod presence;
 pub mod private;
 pub mod public;
 pub mod refusal;
-pub mod release;
-mod replay;
-mod rights;
-pub mod ring;
-pub mod secrets;
-pub mod send_queue;
-#[cfg(test)]
-mod served;
-mod session;
 pub mod sign_in;
 mod socket;
-pub mod subscriptions;
-mod tap;
-mod throttle;
 pub mod tls;
+pub mod upgrade;
+
+// Who somebody is: keys, passwords, tokens, and how often they may be wrong.
+pub mod activity;
+pub mod credentials;
+pub mod passwords;
+pub mod presence;
+pub mod secrets;
+mod throttle;
 pub mod token;
+
+// A session: from frames to the engine, and from answers to frames.
+mod answers;
+mod beat;
+pub mod call;
+mod dispatch;
+pub mod frame;
+pub mod inbound;
+pub mod outbound;
+mod past;
+mod replay;
+mod session;
 mod topics;
 mod traces;
-pub mod untrusted;
-pub mod upgrade;
 mod writing;
+
+// What is released, on its way to the sessions.
+pub mod fan_out;
+mod line;
+mod narrowing;
+mod part;
+pub mod release;
+mod rights;
+pub mod ring;
+pub mod send_queue;
+pub mod subscriptions;
+mod tap;
+
+// What all of them share, and what works beside them.
+pub mod context;
+pub mod directory;
+pub mod exports;
+
+// For tests and fuzzing.
+#[cfg(test)]
+mod served;
+pub mod untrusted;

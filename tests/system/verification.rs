@@ -89,7 +89,7 @@ async fn d7_83_verify_finds_an_edit_a_removal_an_insertion_a_reorder_and_given_a
     }
     let cut = ["DELETE FROM journal WHERE first_seq = (SELECT max(first_seq) FROM journal)"];
     let (sound, said) = verified(&world, &cut, false).await;
-    assert!(sound && said.contains("cannot be told"), "alone it says that it cannot tell: {said}");
+    assert!(sound && said.contains("cannot be detected"), "alone it says that it cannot tell: {said}");
     let (sound, said) = verified(&world, &cut, true).await;
     assert!(!sound && said.contains(&format!("at sequence {last}: it was cut, changed or exchanged")), "{said}");
 }
