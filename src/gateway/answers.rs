@@ -74,7 +74,7 @@ impl Session {
                 }
                 Part::Batch(channel, number, batch) => self.batch((channel, number), &batch),
                 Part::Frame(wanted, frame) if wanted.strong_count() > 0 => self.out.bytes.extend_from_slice(&frame),
-                Part::Status(told) => self.status(Some(told)),
+                Part::Status(change) => self.status(Some(change)),
                 Part::Close(code, reason) => return Some(End::Close(code, reason)),
                 Part::Item(..) | Part::Frame(..) => {}
             }
