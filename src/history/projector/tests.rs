@@ -11,7 +11,7 @@ use crate::engine::approvals::RequestState;
 use crate::engine::event::Event;
 use crate::engine::service_users::ServiceUserChange;
 use crate::history::audit::{self, AuditEntry};
-use crate::history::{BATCHES_MAX, Feed, feed};
+use crate::history::{BATCHES_MAX, Feed, feed, journal_events};
 use crate::storage::Journal;
 use crate::storage::history::Page;
 use crate::storage::history::tests::{at, everything, in_postgres};
@@ -20,11 +20,11 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Journals so many events, behind `before` others, and returns each as a batch of its own.
 async fn journaled(journal: &mut Journal, before: u64, count: usize) -> Vec<Events> {
-    let mut body = Vec::new();
-    codec::encode(&mut body, Moment(1), Actor::Server, &vec![Event::Resumed; count]);
-    journal.append(before + 1, u32::try_from(count).unwrap(), codec::FORMAT, &body).await.unwrap();
-    let entries = codec::decode(codec::FORMAT, &body).unwrap();
-    codec::stamped(entries, before + 1).map(|stamped| Arc::new(vec![Arc::new(stamped)])).collect()
+    let resumed =
+        |seq| Arc::new(Stamped { seq: Seq(seq), at: Moment(1), by: Actor::Server, rate: None, event: Event::Resumed });
+    let events = Arc::new((before + 1..=before + count as u64).map(resumed).collect());
+    journal_events(journal, &events).await;
+    events.iter().map(|stamped| Arc::new(vec![Arc::clone(stamped)])).collect()
 }
 
 #[tokio::test]
