@@ -7,9 +7,10 @@ use crate::source::read;
 
 #[test]
 fn the_documents_are_there() {
-    for path in
-        ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "docs/bots.md", "docs/rules.md"]
-    {
+    let docs = ["bots", "checklist", "earn", "funding", "governance", "operations", "performance", "rules", "testing"];
+    let docs = docs.map(|name| format!("docs/{name}.md"));
+    let roots = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"].map(str::to_owned);
+    for path in roots.iter().chain(&docs) {
         assert!(read(path).lines().count() > 5, "{path} says nothing");
     }
 }

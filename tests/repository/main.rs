@@ -10,6 +10,7 @@ mod documents;
 mod files;
 mod guide;
 mod imports;
+mod links;
 mod markers;
 mod metrics;
 mod migrations;
