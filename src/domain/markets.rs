@@ -29,6 +29,7 @@ named! {
 
 named! {
     /// What brings a frame of `ticker` (docs.kraken.com, `ticker`, `event_trigger`).
+    #[derive(PartialOrd, Ord, Hash)]
     pub enum EventTrigger {
         /// A trade.
         Trades = "trades",

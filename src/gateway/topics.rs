@@ -1,5 +1,6 @@
 //! The topics of market data that a socket follows: how they begin, and how they end.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::call::{Call, Continuation};
@@ -13,7 +14,7 @@ use crate::domain::candles::INTERVALS;
 use crate::domain::markets::EventTrigger;
 use crate::domain::text::Symbol;
 use crate::domain::time::Moment;
-use crate::market_data::{DEPTHS, ORDER_DEPTHS, Topic};
+use crate::market_data::{Channel, DEPTHS, ORDER_DEPTHS, Topic};
 use crate::wire::results::Subscribed;
 
 /// A topic with the symbol that a request names it by.
@@ -70,7 +71,7 @@ impl Session {
             }
             self.topics.insert(topic, held);
             let warnings = (operation == Operation::Ohlc).then(|| vec!["timestamp is deprecated, use interval_begin"]);
-            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(topic, symbol) };
+            let result = Subscribed { snapshot: Some(snapshot), warnings, ..acknowledged(operation, topic, symbol) };
             self.acknowledge(envelope, &result);
         }
     }
@@ -93,7 +94,7 @@ impl Session {
             }
             for topic in ended {
                 self.topics.remove(&topic);
-                self.acknowledge(envelope, &acknowledged(topic, symbol.clone()));
+                self.acknowledge(envelope, &acknowledged(operation, topic, symbol.clone()));
             }
         }
     }
@@ -110,9 +111,9 @@ impl Session {
             return Some("Already subscribed");
         }
         // docs.kraken.com, `level3`.
-        if topic.channel == Operation::Level3 {
-            let followed = self.topics.keys().filter(|of| of.channel == Operation::Level3);
-            if followed.clone().any(|of| of.market == topic.market) {
+        if let Topic::Market(market, Channel::Level3 { .. }) = topic {
+            let followed = self.topics.keys().filter(|of| matches!(of, Topic::Market(_, Channel::Level3 { .. })));
+            if followed.clone().any(|of| of.channel_of(market).is_some()) {
                 return Some("EGeneral:Invalid arguments:depth: one depth for each symbol; unsubscribe from the other");
             }
             if followed.count() >= LEVEL3_MAX {
@@ -124,31 +125,26 @@ impl Session {
 
     /// The topics that a request names, each with its symbol, which `instrument` has none of; no topic for a symbol of
     /// no market.
-    fn topics_of(&self, operation: Operation, channel: &SubscribeOptions) -> Result<Vec<Asked>, WireError> {
-        let topic = |market| Topic { channel: operation, market, depth: 0, bbo: false };
+    fn topics_of(&self, operation: Operation, options: &SubscribeOptions) -> Result<Vec<Asked>, WireError> {
         if operation == Operation::Instrument {
-            return Ok(vec![(None, Some(topic(None)))]);
+            return Ok(vec![(None, Some(Topic::Instrument))]);
         }
-        let symbols = channel.symbols.as_ref().filter(|symbols| !symbols.is_empty());
+        let symbols = options.symbols.as_ref().filter(|symbols| !symbols.is_empty());
         let symbols = symbols.ok_or_else(|| WireError::new("Symbol(s) not found"))?;
         if symbols.len() > self.gateway.limits.subscriptions_per_connection {
             return Err(WireError::new(TOO_MANY_NAMES));
         }
-        let (field, asked, admissible): (_, _, &[u32]) = match operation {
-            Operation::Book => ("depth", channel.depth, &DEPTHS),
-            Operation::Level3 => ("depth", channel.depth, &ORDER_DEPTHS),
-            Operation::Ohlc => ("interval", channel.interval, &INTERVALS),
-            _ => ("depth", None, &[0]),
+        let channel = match operation {
+            Operation::Book => Channel::Book { depth: one_of("depth", options.depth, &DEPTHS)? },
+            Operation::Level3 => Channel::Level3 { depth: one_of("depth", options.depth, &ORDER_DEPTHS)? },
+            Operation::Ohlc => Channel::Ohlc { interval: one_of("interval", options.interval, &INTERVALS)? },
+            Operation::Trade => Channel::Trade,
+            _ => Channel::Ticker { trigger: options.event_trigger.unwrap_or(EventTrigger::Trades) },
         };
-        let depth = asked.unwrap_or(admissible[0]);
-        if !admissible.contains(&depth) {
-            return Err(WireError::none_of(field, admissible));
-        }
-        let bbo = operation == Operation::Ticker && channel.event_trigger == Some(EventTrigger::Bbo);
         let reference = self.gateway.directory.reference();
         let of = |symbol: &String| {
             let found = Symbol::from(symbol).ok().and_then(|symbol| reference.find_market(&symbol).ok());
-            (Some(symbol.clone()), found.map(|market| Topic { depth, bbo, ..topic(Some(market.id)) }))
+            (Some(symbol.clone()), found.map(|market| Topic::Market(market.id, channel)))
         };
         Ok(symbols.iter().map(of).collect())
     }
@@ -159,22 +155,32 @@ impl Session {
         if self.topics.contains_key(&topic) {
             return vec![topic];
         }
-        let same = |of: &&Topic| !exact && of.channel == topic.channel && of.market == topic.market;
+        let Topic::Market(market, channel) = topic else { return Vec::new() };
+        let same = |of: &&Topic| {
+            let of = of.channel_of(market).as_ref().map(discriminant);
+            !exact && of == Some(discriminant(&channel))
+        };
         let mut topics: Vec<Topic> = self.topics.keys().filter(same).copied().collect();
-        topics.sort_by_key(|of| of.depth);
+        topics.sort_unstable();
         topics
     }
 }
 
 /// What an acknowledgement says of a public topic.
-fn acknowledged(topic: Topic, symbol: Option<String>) -> Subscribed {
-    let trigger = if topic.bbo { EventTrigger::Bbo } else { EventTrigger::Trades };
-    Subscribed {
-        channel: topic.channel.name(),
-        symbol,
-        depth: matches!(topic.channel, Operation::Book | Operation::Level3).then_some(topic.depth),
-        interval: (topic.channel == Operation::Ohlc).then_some(topic.depth),
-        event_trigger: (topic.channel == Operation::Ticker).then_some(trigger.into()),
-        ..Subscribed::default()
+fn acknowledged(operation: Operation, topic: Topic, symbol: Option<String>) -> Subscribed {
+    let named = Subscribed { channel: operation.name(), symbol, ..Subscribed::default() };
+    match topic {
+        Topic::Market(_, Channel::Book { depth } | Channel::Level3 { depth }) => {
+            Subscribed { depth: Some(depth), ..named }
+        }
+        Topic::Market(_, Channel::Ohlc { interval }) => Subscribed { interval: Some(interval), ..named },
+        Topic::Market(_, Channel::Ticker { trigger }) => Subscribed { event_trigger: Some(trigger.into()), ..named },
+        Topic::Market(_, Channel::Trade) | Topic::Instrument => named,
     }
+}
+
+/// The depth or interval that a request gives, or the first that is admissible.
+fn one_of(field: &str, asked: Option<u32>, admissible: &[u32]) -> Result<u32, WireError> {
+    let value = asked.unwrap_or(admissible[0]);
+    if admissible.contains(&value) { Ok(value) } else { Err(WireError::none_of(field, admissible)) }
 }

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::access::operation::Operation;
 use crate::domain::ids::{MarketId, Seq};
+use crate::domain::markets::EventTrigger;
 use crate::sequencer::Events;
 
 /// Batches that may wait for the projection; it takes each in microseconds.
@@ -47,16 +47,54 @@ pub trait Subscriber: Send + Sync + 'static {
 }
 
 /// What is subscribed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Topic {
-    /// `instrument`, `ticker`, `book`, `level3`, `trade` or `ohlc`.
-    pub channel: Operation,
-    /// The market; `None` for `instrument`.
-    pub market: Option<MarketId>,
-    /// Levels on each side, for `book` and `level3`; minutes, for `ohlc`.
-    pub depth: u32,
-    /// `ticker` on changes of the best prices, too.
-    pub bbo: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// `instrument`: all assets and markets.
+    Instrument,
+    /// A channel of one market.
+    Market(MarketId, Channel),
+}
+
+impl Topic {
+    /// Its channel, if it is of that market.
+    pub fn channel_of(self, market: MarketId) -> Option<Channel> {
+        match self {
+            Topic::Market(of, channel) if of == market => Some(channel),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of candles, of which nothing is sent until those of the past are there.
+    fn is_ohlc(self) -> bool {
+        matches!(self, Topic::Market(_, Channel::Ohlc { .. }))
+    }
+}
+
+/// A channel that each market has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// `ticker`
+    Ticker {
+        /// What brings a frame.
+        trigger: EventTrigger,
+    },
+    /// `book`
+    Book {
+        /// Levels on each side, one of [`DEPTHS`].
+        depth: u32,
+    },
+    /// `level3`
+    Level3 {
+        /// Levels on each side, one of [`ORDER_DEPTHS`].
+        depth: u32,
+    },
+    /// `trade`
+    Trade,
+    /// `ohlc`
+    Ohlc {
+        /// Minutes of a candle, one of [`INTERVALS`](crate::domain::candles::INTERVALS).
+        interval: u32,
+    },
 }
 
 struct Request {

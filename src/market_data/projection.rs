@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::book::{Change, Changed, Ladder, Levels, Queued, changes};
 use super::candles::Candles;
 use super::ticker::Tape;
-use super::{Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
-use crate::access::operation::Operation;
+use super::{Channel, Incoming, MarketData, REQUESTS_MAX, Request, Subscriber, Topic, frames};
 use crate::domain::candles::{Candle, MINUTE_US};
 use crate::domain::ids::{MarketId, Seq};
+use crate::domain::markets::EventTrigger;
 use crate::domain::money::Price;
 use crate::domain::orders::{Order, Side};
 use crate::domain::prints::{MarketPast, Print};
@@ -213,15 +213,14 @@ impl Projection {
             let (figures, prints) = market.remember(tape, now);
             // Who was told less than there is gets a fresh snapshot; nobody is told old trades who did not ask for them.
             for (topic, Followers { current, behind }) in &mut self.followers {
-                match topic.channel {
-                    _ if topic.market != Some(id) => {}
-                    Operation::Ticker if figures => behind.append(current),
-                    Operation::Trade if prints => behind.extend(current.extract_if(.., |of| of.snapshot)),
+                match topic.channel_of(id) {
+                    Some(Channel::Ticker { .. }) if figures => behind.append(current),
+                    Some(Channel::Trade) if prints => behind.extend(current.extract_if(.., |of| of.snapshot)),
                     _ => {}
                 }
             }
         }
-        let candles = self.followers.iter_mut().filter(|(topic, _)| topic.channel == Operation::Ohlc);
+        let candles = self.followers.iter_mut().filter(|(topic, _)| topic.is_ohlc());
         for (_, Followers { current, behind }) in candles {
             current.extend(behind.extract_if(.., |of| !of.snapshot));
         }
@@ -256,8 +255,7 @@ impl Projection {
         }
         if !assets.is_empty() || !markets.is_empty() {
             let text = frames::instrument(&self.reference, false, &assets, &markets);
-            let topic = Topic { channel: Operation::Instrument, market: None, depth: 0, bbo: false };
-            self.tell(topic, text).await;
+            self.tell(Topic::Instrument, text).await;
         }
         for market in touched {
             self.publish(market).await;
@@ -296,27 +294,30 @@ impl Projection {
     }
 
     async fn publish(&mut self, id: MarketId) {
-        let told = self.followers.iter().filter(|(topic, of)| topic.market == Some(id) && !of.current.is_empty());
-        let topics: Vec<Topic> = told.map(|(topic, _)| *topic).collect();
+        let followed = self.followers.iter().filter(|(_, of)| !of.current.is_empty());
+        let channels: Vec<Channel> = followed.filter_map(|(topic, _)| topic.channel_of(id)).collect();
         let market = &mut self.markets[id.index()];
         let traded = std::mem::take(&mut market.fresh);
         let best = market.levels.ladders(1);
         let moved = std::mem::replace(&mut market.best, best.clone()) != best;
         let changes = market.levels.take_changes();
-        for topic in topics {
-            let text = match topic.channel {
-                Operation::Book => self.book_update(id, topic.depth),
-                Operation::Level3 => self.level3_update(id, topic.depth, &changes),
-                Operation::Ohlc if !traded.is_empty() => Some(self.ohlc(id, topic.depth, false)),
-                Operation::Trade => {
+        for channel in channels {
+            let topic = Topic::Market(id, channel);
+            let text = match channel {
+                Channel::Book { depth } => self.book_update(id, depth),
+                Channel::Level3 { depth } => self.level3_update(id, depth, &changes),
+                Channel::Ohlc { interval } if !traded.is_empty() => Some(self.ohlc(id, interval, false)),
+                Channel::Trade => {
                     for some in traded.chunks(PRINTS_MAX) {
                         let text = frames::trades(self.reference.market(id), false, some.iter());
                         self.tell(topic, text).await;
                     }
                     None
                 }
-                Operation::Ticker if !traded.is_empty() || (topic.bbo && moved) => Some(self.ticker(id, false)),
-                _ => None,
+                Channel::Ticker { trigger } if !traded.is_empty() || trigger == EventTrigger::Bbo && moved => {
+                    Some(self.ticker(id, false))
+                }
+                Channel::Ohlc { .. } | Channel::Ticker { .. } => None,
             };
             if let Some(text) = text {
                 self.tell(topic, text).await;
@@ -382,12 +383,12 @@ impl Projection {
 
     /// Notes what followers of a book know of it: between batches, what there is.
     fn note(&mut self, topic: Topic) {
-        let Some(id) = topic.market else { return };
+        let Topic::Market(id, channel) = topic else { return };
         let Market { levels, sent, ranges, .. } = &mut self.markets[id.index()];
-        match topic.channel {
-            Operation::Book => drop(sent.insert(topic.depth, levels.ladders(topic.depth))),
-            Operation::Level3 => drop(ranges.insert(topic.depth, levels.prices(topic.depth))),
-            _ => {}
+        match channel {
+            Channel::Book { depth } => drop(sent.insert(depth, levels.ladders(depth))),
+            Channel::Level3 { depth } => drop(ranges.insert(depth, levels.prices(depth))),
+            Channel::Ticker { .. } | Channel::Trade | Channel::Ohlc { .. } => {}
         }
     }
 
@@ -395,36 +396,36 @@ impl Projection {
     /// of every `ohlc` and `trade` (Kraken.Net, ccxt).
     fn snapshot(&mut self, topic: Topic) -> Option<String> {
         self.note(topic);
-        let Some(id) = topic.market else {
+        let Topic::Market(id, channel) = topic else {
             return Some(frames::instrument(&self.reference, true, self.reference.assets(), self.reference.markets()));
         };
         let (market, of) = (&self.markets[id.index()], self.reference.market(id));
-        Some(match topic.channel {
-            Operation::Ohlc if market.candles.of(topic.depth).next().is_none() => return None,
-            Operation::Trade if market.tape.prints().next().is_none() => return None,
-            Operation::Book => {
-                let (bids, asks) = &market.sent[&topic.depth];
+        Some(match channel {
+            Channel::Ohlc { interval } if market.candles.of(interval).next().is_none() => return None,
+            Channel::Trade if market.tape.prints().next().is_none() => return None,
+            Channel::Book { depth } => {
+                let (bids, asks) = &market.sent[&depth];
                 frames::book(of, true, (bids, asks), market.levels.checksum(), self.at)
             }
-            Operation::Ohlc => self.ohlc(id, topic.depth, true),
-            Operation::Level3 => {
+            Channel::Ohlc { interval } => self.ohlc(id, interval, true),
+            Channel::Level3 { depth } => {
                 let levels = &market.levels;
                 let queued = |order| frames::queued(of, order, None);
-                let side = |side| levels.orders(side, topic.depth).map(queued).collect();
+                let side = |side| levels.orders(side, depth).map(queued).collect();
                 frames::level3(of, true, (side(Side::Buy), side(Side::Sell)), levels.order_checksum(), self.at)
             }
-            Operation::Trade => frames::trades(of, true, market.tape.prints()),
-            _ => self.ticker(id, true),
+            Channel::Trade => frames::trades(of, true, market.tape.prints()),
+            Channel::Ticker { .. } => self.ticker(id, true),
         })
     }
 
     async fn subscribe(&mut self, Request { topic, subscriber, snapshot }: Request) {
-        if subscriber.is_gone() || topic.market.is_some_and(|id| id.index() >= self.markets.len()) {
+        if subscriber.is_gone() || matches!(topic, Topic::Market(id, _) if id.index() >= self.markets.len()) {
             return;
         }
         // Who asks for candles before those of the past are there gets a snapshot then, and who has no room for one
         // once it has read what waits for it.
-        let behind = self.awaits_past && topic.channel == Operation::Ohlc || snapshot && !subscriber.has_room();
+        let behind = self.awaits_past && topic.is_ohlc() || snapshot && !subscriber.has_room();
         if !snapshot || behind {
             self.note(topic);
         } else if let Some(text) = self.snapshot(topic) {
@@ -468,7 +469,7 @@ impl Projection {
         });
         let due = |(topic, followers): &(&Topic, &Followers)| {
             let ready = followers.behind.iter().any(|of| of.subscriber.is_reading());
-            ready && !(self.awaits_past && topic.channel == Operation::Ohlc)
+            ready && !(self.awaits_past && topic.is_ohlc())
         };
         let topics: Vec<Topic> = self.followers.iter().filter(due).map(|(topic, _)| *topic).collect();
         for topic in topics {

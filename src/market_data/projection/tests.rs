@@ -12,6 +12,10 @@ use crate::domain::money::{Amount, Quantity};
 use crate::domain::orders::OrderType;
 use crate::engine::event::{Fill, Trade};
 
+const TICKER: Topic = Topic::Market(MarketId(1), Channel::Ticker { trigger: EventTrigger::Trades });
+const TRADE: Topic = Topic::Market(MarketId(1), Channel::Trade);
+const OHLC: Topic = Topic::Market(MarketId(1), Channel::Ohlc { interval: 1 });
+
 /// Keeps what it is sent, as it is read and as it came.
 #[derive(Default)]
 struct Kept(Mutex<Vec<serde_json::Value>>, Mutex<Vec<Bytes>>);
@@ -104,8 +108,7 @@ fn traded(minute: u64, price: i64) -> Candle {
 async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_since() {
     let mut projection = begun(Vec::new());
     let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
-    let topic = Topic { channel: Operation::Ohlc, market: Some(MarketId(1)), depth: 1, bbo: false };
-    projection.subscribe(asked(topic, &early)).await;
+    projection.subscribe(asked(OHLC, &early)).await;
     let candles = &mut projection.markets[0].candles;
     candles.add(1, traded(2, 40));
     candles.add(1, traded(3, 50));
@@ -118,7 +121,7 @@ async fn candles_are_told_once_those_of_the_past_are_there_in_front_of_those_sin
     let candles = [traded(1, 20), traded(2, 30)].map(|candle| (MarketId(1), 1, candle)).into();
     projection.remember(MarketPast { candles, ..MarketPast::default() });
     projection.catch_up().await;
-    projection.subscribe(asked(topic, &late)).await;
+    projection.subscribe(asked(OHLC, &late)).await;
     for told in [early, late] {
         let told = told.0.lock();
         let [snapshot] = told.as_slice() else { panic!("{told:?}") };
@@ -141,8 +144,7 @@ async fn who_asks_once_a_batch_was_announced_is_answered_as_of_it() {
     let market_data = start(of_btc_usd(), past, incoming, plain, midnight);
     feed.announce(Seq(1));
     let asked = Arc::new(Kept::default());
-    let topic = Topic { channel: Operation::Instrument, market: None, depth: 0, bbo: false };
-    assert!(market_data.subscribe(topic, Arc::<Kept>::clone(&asked), true).await);
+    assert!(market_data.subscribe(Topic::Instrument, Arc::<Kept>::clone(&asked), true).await);
     // On this one thread the projection has come as far as it can.
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -213,8 +215,7 @@ async fn what_happens_is_one_frame_for_all_however_many_follow() {
     let mut projection = begun(Vec::new());
     let followers: Vec<Arc<Kept>> = (0..100).map(|_| Arc::default()).collect();
     for follower in &followers {
-        for channel in [Operation::Ticker, Operation::Trade] {
-            let topic = Topic { channel, market: Some(MarketId(1)), depth: 0, bbo: false };
+        for topic in [TICKER, TRADE] {
             projection.subscribe(asked(topic, follower)).await;
         }
         // What is told to each alone.
@@ -234,12 +235,7 @@ async fn rule_44_the_past_comes_before_the_trades_since_the_start_and_replaces_w
     let all = [(1, 10), (2, 90), (3, 20), (4, 40), (5, 50)];
     let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
     let (early, late) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
-    let topics = [Operation::Ticker, Operation::Trade].map(|channel| Topic {
-        channel,
-        market: Some(MarketId(1)),
-        depth: 0,
-        bbo: false,
-    });
+    let topics = [TICKER, TRADE];
     for topic in topics {
         projection.subscribe(asked(topic, &early)).await;
     }
@@ -265,8 +261,7 @@ async fn rule_44_the_past_comes_before_the_trades_since_the_start_and_replaces_w
 async fn who_was_told_all_that_there_is_gets_no_second_snapshot_once_the_past_is_there() {
     let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
     let early = Arc::new(Kept::default());
-    for channel in [Operation::Ticker, Operation::Trade] {
-        let topic = Topic { channel, market: Some(MarketId(1)), depth: 0, bbo: false };
+    for topic in [TICKER, TRADE] {
         projection.subscribe(asked(topic, &early)).await;
     }
     projection.remember(past(&[(4, 40), (5, 50)]));
@@ -281,9 +276,7 @@ async fn rule_44_the_past_brings_a_snapshot_of_what_it_changes_and_no_trades_or_
         let (_feed, mut incoming) = feed();
         let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
         let (early, plain) = (Arc::new(Kept::default()), Arc::new(Kept::default()));
-        for channel in [Operation::Ticker, Operation::Trade, Operation::Ohlc] {
-            let depth = u32::from(channel == Operation::Ohlc);
-            let topic = Topic { channel, market: Some(MarketId(1)), depth, bbo: false };
+        for topic in [TICKER, TRADE, OHLC] {
             projection.subscribe(asked(topic, &early)).await;
             projection.subscribe(Request { snapshot: false, ..asked(topic, &plain) }).await;
         }
@@ -309,8 +302,7 @@ async fn candles_wait_for_the_next_start_where_the_past_cannot_be_read() {
     let (requests, from) = mpsc::channel(REQUESTS_MAX);
     let running = tokio::spawn(begun(vec![trade(4, 40)]).run(past, incoming, from));
     let kept = Arc::new(Kept::default());
-    for channel in [Operation::Ohlc, Operation::Ticker] {
-        let topic = Topic { channel, market: Some(MarketId(1)), depth: 1, bbo: false };
+    for topic in [OHLC, TICKER] {
         requests.send(asked(topic, &kept)).await.unwrap();
     }
     drop(requests);
@@ -322,12 +314,11 @@ async fn candles_wait_for_the_next_start_where_the_past_cannot_be_read() {
 async fn rule_44_the_day_of_ticker_ends_now_however_long_ago_the_last_event_was() {
     let mut projection = begun(vec![trade(4, 40), trade(5, 50)]);
     let reader = Arc::new(Kept::default());
-    let topic = Topic { channel: Operation::Ticker, market: Some(MarketId(1)), depth: 0, bbo: false };
     let clocks: [fn() -> Moment; 4] =
         [|| Moment(1_443 * MINUTE_US), || Moment(1_444 * MINUTE_US), || Moment(1_445 * MINUTE_US), midnight];
     for clock in clocks {
         projection.clock = clock;
-        projection.subscribe(asked(topic, &reader)).await;
+        projection.subscribe(asked(TICKER, &reader)).await;
     }
     let whole = ["50", "40", "50", "2e-8", "10"];
     let days = [whole, ["50", "50", "50", "1e-8", "0"], ["50", "50", "50", "0.0", "0"], whole];
@@ -338,7 +329,7 @@ async fn rule_44_the_day_of_ticker_ends_now_however_long_ago_the_last_event_was(
 #[tokio::test]
 async fn d4_54_who_subscribes_without_room_for_a_snapshot_gets_it_once_it_reads() {
     let mut projection = begun(Vec::new());
-    let topic = Topic { channel: Operation::Book, market: Some(MarketId(1)), depth: 10, bbo: false };
+    let topic = Topic::Market(MarketId(1), Channel::Book { depth: 10 });
     let mut all: Vec<Arc<Full>> = Vec::new();
     for _ in 0..100 {
         all.last().iter().for_each(|before| before.gone.store(true, Ordering::Relaxed));
