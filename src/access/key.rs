@@ -82,7 +82,7 @@ impl KeySettings {
     }
 }
 
-/// Settings to change; what is `None` stays. A date of `Some(None)` is taken away.
+/// Settings to change; what is `None` stays. `Some(None)` removes a date.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsChange {
     /// New expiration.

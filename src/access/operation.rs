@@ -39,51 +39,51 @@ macro_rules! operations {
 }
 
 operations! {
-    /// Liveness.
+    /// Check that the connection is alive.
     Ping = open("ping", Read),
-    /// System status; pushed to every socket.
+    /// System status; sent to every socket.
     Status = open("status", Stream),
     /// Assets and pairs.
     Instrument = open("instrument", Stream),
-    /// Best prices and 24 h figures.
+    /// Best prices and the figures of the last 24 hours.
     Ticker = open("ticker", Stream),
-    /// Price levels with a checksum.
+    /// Price levels of a market, with a checksum.
     Book = open("book", Stream),
-    /// Orders in their queues, with a checksum; for who has a key.
+    /// Resting orders of a market in queue order, with a checksum; needs a key.
     Level3 = service("level3", Stream, ServiceRight::Any),
     /// Public trades.
     Trade = open("trade", Stream),
     /// Candles.
     Ohlc = open("ohlc", Stream),
-    /// What the key is and may do.
+    /// The calling key: its Service User, scopes and settings.
     KeyInfo = service("key_info", Read, ServiceRight::Any),
-    /// Balances, available and held.
+    /// Balances: total, available and held.
     GetBalances = service("get_balances", Read, Scopes(&[Scope::Query])),
-    /// Balances, then every ledger entry.
+    /// A snapshot of the balances, then every ledger entry.
     Balances = both("balances", Stream, Scopes(&[Scope::Query]), Holds(Workflow::InitiateWithdrawal, Permission::View)),
     /// Place an order.
     AddOrder = service("add_order", Write, Scopes(&[Scope::ModifyOrders])),
-    /// Place several orders of one market, each standing alone.
+    /// Place several orders of one market; once validated, each is placed or refused on its own.
     BatchAdd = service("batch_add", Write, Scopes(&[Scope::ModifyOrders])),
     /// Change an open order in place.
     AmendOrder = service("amend_order", Write, Scopes(&[Scope::ModifyOrders])),
-    /// Put another order in the place of an open one.
+    /// Replace an open order with a new one.
     EditOrder = service("edit_order", Write, Scopes(&[Scope::ModifyOrders])),
     /// Cancel orders by id.
     CancelOrder = service("cancel_order", Write, Scopes(&[Scope::CancelOrders])),
-    /// Cancel several orders by id, at once.
+    /// Cancel several orders by id in one step.
     BatchCancel = service("batch_cancel", Write, Scopes(&[Scope::CancelOrders])),
     /// Cancel every open order of the account.
     CancelAll = service("cancel_all", Write, Scopes(&[Scope::CancelOrders])),
-    /// Cancel every open order of the account unless told again in time.
+    /// Cancel every open order of the account unless the call is repeated in time.
     CancelAllOrdersAfter = service("cancel_all_orders_after", Write, Scopes(&[Scope::CancelOrders])),
-    /// `add_order` with `order_type: settle-position`, which closes a position.
+    /// Close a position: `add_order` with `order_type: settle-position`.
     SettlePosition = service("settle_position", Write, Scopes(&[Scope::CancelOrders])),
     /// Open orders.
     OpenOrders = service("open_orders", Read, Scopes(&[Scope::QueryOpenOrders])),
     /// Closed orders.
     ClosedOrders = service("closed_orders", Read, Scopes(&[Scope::QueryClosedOrders])),
-    /// Orders by id, open and closed.
+    /// Open and closed orders by id.
     QueryOrders = service("query_orders", Read, Scopes(&[Scope::QueryOpenOrders, Scope::QueryClosedOrders])),
     /// Past fills.
     TradesHistory = service("trades_history", Read, Scopes(&[Scope::QueryClosedOrders])),
@@ -96,43 +96,43 @@ operations! {
     /// Ledger entries as they are posted.
     Ledger =
         both("ledger", Stream, Scopes(&[Scope::QueryLedger]), Holds(Workflow::InitiateWithdrawal, Permission::View)),
-    /// Order a file of trades or ledger entries.
+    /// Request a file of trades or of ledger entries.
     ExportAdd = service("export_add", Write, Scopes(&[Scope::ExportData])),
-    /// Exports and how far they are.
+    /// Exports and their progress.
     ExportStatus = service("export_status", Read, Scopes(&[Scope::ExportData])),
-    /// A link that fetches a file, once.
+    /// A link that downloads the file of an export once.
     ExportRetrieve = service("export_retrieve", Read, Scopes(&[Scope::ExportData])),
-    /// Remove an export, made or not.
+    /// Remove an export, finished or not.
     ExportRemove = service("export_remove", Write, Scopes(&[Scope::ExportData])),
     /// Earn strategies.
     EarnStrategies = service("earn_strategies", Read, Scopes(&[Scope::Earn])),
-    /// What is allocated.
+    /// Amounts allocated to Earn strategies.
     EarnAllocations = service("earn_allocations", Read, Scopes(&[Scope::Earn])),
-    /// Allocate at once.
+    /// Allocate funds to an Earn strategy immediately.
     EarnAllocate = service("earn_allocate", Write, Scopes(&[Scope::Earn])),
-    /// Deallocate at once.
+    /// Deallocate funds from an Earn strategy immediately.
     EarnDeallocate = service("earn_deallocate", Write, Scopes(&[Scope::Earn])),
-    /// Bonding and unbonding of a strategy.
+    /// Bonding and unbonding operations of an Earn strategy.
     EarnStatus = service("earn_status", Read, Scopes(&[Scope::Earn])),
-    /// Allocations and their changes.
+    /// Earn allocations and their changes.
     Earn = service("earn", Stream, Scopes(&[Scope::Earn])),
-    /// How an asset is deposited.
+    /// Methods of depositing an asset.
     DepositMethods = service("deposit_methods", Read, Scopes(&[Scope::Deposit])),
-    /// Addresses to deposit to; `new` takes one from the pool.
+    /// Deposit addresses; `new` assigns one from the pool.
     DepositAddresses = service("deposit_addresses", Write, Scopes(&[Scope::Deposit])),
     /// Deposits.
     DepositStatus = service("deposit_status", Read, Scopes(&[Scope::Query, Scope::Deposit])),
     /// Deposits as they are credited.
     Deposits = service("deposits", Stream, Scopes(&[Scope::Query, Scope::Deposit])),
-    /// How an asset is withdrawn.
+    /// Methods of withdrawing an asset.
     WithdrawMethods = service("withdraw_methods", Read, Scopes(&[Scope::Withdraw])),
-    /// Approved addresses.
+    /// Approved withdrawal addresses.
     WithdrawAddresses = service("withdraw_addresses", Read, Scopes(&[Scope::Withdraw])),
-    /// Fee, limit and the approval that a withdrawal would need.
+    /// Fee, limit and required approval of a planned withdrawal.
     WithdrawInfo = service("withdraw_info", Read, Scopes(&[Scope::Withdraw])),
-    /// Ask for a withdrawal.
+    /// Request a withdrawal.
     Withdraw = service("withdraw", Write, Scopes(&[Scope::Withdraw])),
-    /// Cancel a withdrawal that is not released.
+    /// Cancel a withdrawal that has not been released to custody.
     WithdrawCancel = service("withdraw_cancel", Write, Scopes(&[Scope::Withdraw])),
     /// Withdrawals.
     WithdrawStatus = service("withdraw_status", Read, Scopes(&[Scope::Query, Scope::Withdraw])),
@@ -143,95 +143,95 @@ operations! {
         Scopes(&[Scope::Query, Scope::Withdraw]),
         Holds(Workflow::InitiateWithdrawal, Permission::View),
     ),
-    /// The Member and its permissions.
+    /// The signed-in Member and its permissions.
     MemberInfo = member("member_info", Read, MemberRight::Any),
     /// Requests that the Member may view.
     Requests = member("requests", Read, MemberRight::Any),
     /// One request.
     RequestInfo = member("request_info", Read, MemberRight::Any),
-    /// The approval queue, live.
+    /// The approval queue and its changes.
     Approvals = member("approvals", Stream, MemberRight::Any),
-    /// Vote for requests.
+    /// Vote to approve requests.
     Approve = member("approve", Write, Acting),
-    /// Vote against requests.
+    /// Vote to reject requests.
     Reject = member("reject", Write, Acting),
-    /// Complete requests at once.
+    /// Complete requests immediately, where the policy allows it.
     Execute = member("execute", Write, Acting),
-    /// Withdraw a request of one's own.
+    /// Cancel one of the Member's own requests.
     CancelRequest = member("cancel_request", Write, MemberRight::Any),
     /// Service Users.
     ServiceUsers = member("service_users", Read, Holds(Workflow::ManageAccess, Permission::View)),
-    /// Ask for a Service User.
+    /// Request a new Service User.
     CreateServiceUser = member("create_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Ask for a change of one.
+    /// Request a change of a Service User.
     EditServiceUser = member("edit_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Ask for a new key of one; the old one may serve on for a while.
+    /// Request a new key for a Service User; the old key may stay valid for a time.
     RotateServiceUserKey =
         member("rotate_service_user_key", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Ask for the removal of one.
+    /// Request the removal of a Service User.
     RemoveServiceUser = member("remove_service_user", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Take a created key's secret, once.
+    /// Retrieve the secret of a created key, once.
     ClaimSecret = member("claim_secret", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Members.
     Members = member("members", Read, Holds(Workflow::ManageAccess, Permission::View)),
-    /// Ask for a Member.
+    /// Request the invitation of a Member.
     InviteMember = member("invite_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Ask for a change of one: name, permissions, suspension.
+    /// Request a change of a Member's name, permissions or suspension.
     EditMember = member("edit_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Ask that one sets password and second factor anew.
+    /// Request that a Member sets a new password and second factor.
     ResetMember = member("reset_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Ask for the removal of one.
+    /// Request the removal of a Member.
     RemoveMember = member("remove_member", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
-    /// Stop withdrawals, or everything, at once.
+    /// Stop withdrawals, or everything, immediately.
     Freeze = member("freeze", Write, HoldsAny(FREEZERS, Permission::Execute)),
-    /// Ask for the end of a freeze.
+    /// Request the end of a freeze.
     Unfreeze = member("unfreeze", Write, Holds(Workflow::ManageAccess, Permission::Initiate)),
     /// Cancel a Service User's open orders.
     CancelOrders = member("cancel_orders", Write, Holds(Workflow::ManageAccess, Permission::Execute)),
-    /// Who did what, from the journal.
+    /// Who did what and when, from the journal.
     AuditLog = member("audit_log", Read, Holds(Workflow::ManageAccess, Permission::View)),
     /// Policies.
     Policies = member("policies", Read, Holds(Workflow::ManagePolicies, Permission::View)),
-    /// Ask for a policy.
+    /// Request a new policy.
     SetPolicy = member("set_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),
-    /// Ask for the removal of one.
+    /// Request the removal of a policy.
     RemovePolicy = member("remove_policy", Write, Holds(Workflow::ManagePolicies, Permission::Initiate)),
-    /// Which rule a planned withdrawal comes under, and who could approve it.
+    /// The rule that applies to a planned withdrawal, and the Members who could approve it.
     PolicyExplain = member("policy_explain", Read, Holds(Workflow::InitiateWithdrawal, Permission::View)),
     /// Withdrawal addresses.
     Addresses = member("addresses", Read, Holds(Workflow::ManageAddresses, Permission::View)),
-    /// Ask for an address.
+    /// Request a new withdrawal address.
     AddAddress = member("add_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate)),
-    /// Ask for the removal of one.
+    /// Request the removal of a withdrawal address.
     RemoveAddress = member("remove_address", Write, Holds(Workflow::ManageAddresses, Permission::Initiate)),
-    /// Ask for a withdrawal as a Member.
+    /// Request a withdrawal as a Member.
     InitiateWithdrawal =
         member("initiate_withdrawal", Write, Holds(Workflow::InitiateWithdrawal, Permission::Initiate)),
-    /// Create an Organization and its invitations.
+    /// Create an Organization and invite its first Members.
     CreateOrganization = venue("create_organization", Write),
     /// Add an asset.
     AddAsset = venue("add_asset", Write),
     /// Add a market.
     AddMarket = venue("add_market", Write),
-    /// Open a market, or close it to some orders.
+    /// Set the status of a market, which decides the orders that it accepts.
     SetMarketStatus = venue("set_market_status", Write),
     /// Add an Earn strategy.
     AddEarnStrategy = venue("add_earn_strategy", Write),
-    /// Fill the deposit address pool.
+    /// Add addresses to the pool of deposit addresses.
     AddDepositAddresses = venue("add_deposit_addresses", Write),
     /// Credit a deposit.
     CreditDeposit = venue("credit_deposit", Write),
-    /// Report a withdrawal paid.
+    /// Report a withdrawal as paid.
     SettleWithdrawal = venue("settle_withdrawal", Write),
-    /// Report a withdrawal failed.
+    /// Report a withdrawal as failed.
     FailWithdrawal = venue("fail_withdrawal", Write),
-    /// Pay a reward to all who earn in a strategy.
+    /// Pay a reward to all accounts that earn in a strategy.
     PayEarnReward = venue("pay_earn_reward", Write),
     /// Set a Member's KYC status.
     SetKyc = venue("set_kyc", Write),
-    /// Stop whatever moves money.
+    /// Stop everything that moves money.
     Halt = venue("halt", Write),
-    /// Let it go on.
+    /// End a halt.
     Resume = venue("resume", Write),
     /// Withdrawals released to custody.
     Custody = venue("custody", Stream),

@@ -11,9 +11,10 @@ use crate::access::operation::{Kind, MemberRight, Operation, Row, ServiceRight};
 use crate::access::workflow::Permission;
 
 const DESCRIPTION: &str = "One WebSocket speaks Kraken's Spot v2 protocol and what Countersign adds to it. \
-Operations are seen from the server: it receives a method's request and replies; it sends the frames of a channel to who \
-subscribed. `x-kind` is read, write or stream. `x-principals` are who may use an operation. A Service User needs any one of \
-`x-scopes`, a Member any one of `x-permissions`; where such a list is empty, any of them may.";
+Operations are described from the server's side: it receives a method's request and replies; it sends the frames of \
+a channel to its subscribers. `x-kind` is read, write or stream. `x-principals` lists who may use an operation. A \
+Service User needs any one of `x-scopes`, a Member any one of `x-permissions`; where such a list is empty, every one \
+of them may use it.";
 
 /// The document's text.
 pub fn document() -> String {
@@ -40,7 +41,7 @@ pub fn document() -> String {
         "servers": {"plain": server("ws"), "tls": server("wss")},
         "channels": {"socket": {
             "address": "/v2",
-            "description": "The one socket; `/schemas/` has each message's schema by itself.",
+            "description": "The WebSocket; the schema of each message is also served under `/schemas/`.",
             "messages": on_socket,
             "bindings": {"ws": handshake()},
         }},
@@ -76,21 +77,21 @@ fn reference(to: &str) -> Value {
 }
 
 fn server(protocol: &str) -> Value {
-    let address = json!({"default": "127.0.0.1:8080", "description": "The setting `listen`."});
+    let address = json!({"default": "127.0.0.1:8080", "description": "The server's setting `listen`."});
     json!({"host": "{address}", "protocol": protocol, "variables": {"address": address}})
 }
 
-/// What an upgrade may bring; who brings nothing sees public channels only, until a token in `params` says who it is.
+/// The headers of an upgrade; without them only public channels are open, until a token in `params` names a key.
 fn handshake() -> Value {
     let header = |description: &str| json!({"type": "string", "description": description});
     json!({"method": "GET", "bindingVersion": "0.1.0", "headers": {"type": "object", "properties": {
-        "API-Key": header("The key."),
-        "API-Nonce": header("A decimal integer, higher than any before on this key, or unused within its nonce window."),
+        "API-Key": header("The key, without its secret."),
+        "API-Nonce": header("A decimal integer, higher than any earlier one of this key, or unused within its nonce window."),
         "API-Sign": header("base64(HMAC-SHA512(base64-decoded secret, \"/v2\" followed by SHA256(nonce)))."),
     }}})
 }
 
-/// What a principal may prove itself by.
+/// The ways to authenticate.
 fn schemes() -> Value {
     json!({
         "signature": {"type": "httpApiKey", "in": "header", "name": "API-Sign",
@@ -98,7 +99,7 @@ fn schemes() -> Value {
         "token": {"type": "apiKey", "in": "password",
             "description": "A Service User's token from POST /0/private/GetWebSocketsToken, as `params.token`."},
         "session": {"type": "httpApiKey", "in": "cookie", "name": "countersign_session",
-            "description": "A Member's, set by POST /session; the upgrade needs an exact Origin beside it."},
+            "description": "A Member's session, set by POST /session; the upgrade also needs the exact Origin."},
     })
 }
 
@@ -110,7 +111,7 @@ fn message(name: &str) -> Value {
     message
 }
 
-/// What is sent in that form, or what is received, which goes with a reply.
+/// A message that is sent in that form, or one that is received and has a reply.
 fn exchange(name: &str, summary: &str, sent: Option<&str>) -> Value {
     let channel = reference("channels/socket");
     let messages = |form: &str| json!([reference(&format!("channels/socket/messages/{name}.{form}"))]);
@@ -147,7 +148,7 @@ fn operation(operation: Operation) -> (String, Value) {
     (row.name.to_owned(), entry)
 }
 
-/// Who may use a row, and by what they prove who they are.
+/// Who may use a row, and the ways in which they authenticate.
 fn admitted(row: &Row) -> (Vec<&'static str>, Vec<&'static str>) {
     let kinds = [
         ("public", row.public, &[][..]),
@@ -160,13 +161,13 @@ fn admitted(row: &Row) -> (Vec<&'static str>, Vec<&'static str>) {
     (names, proofs.concat())
 }
 
-/// What a Member needs, any one of these; `None` where Members have no business.
+/// What a Member needs, any one of these; `None` for operations that Members cannot use.
 fn permissions(right: MemberRight) -> Option<Vec<Value>> {
     let one = |workflow: &str, permission: Permission| json!({"workflow": workflow, "permission": permission.name()});
     match right {
         MemberRight::No => None,
         MemberRight::Any => Some(Vec::new()),
-        MemberRight::Acting => Some(vec![json!({"workflow": "the one of each request"})]),
+        MemberRight::Acting => Some(vec![json!({"workflow": "the workflow of each request"})]),
         MemberRight::Holds(workflow, permission) => Some(vec![one(workflow.name(), permission)]),
         MemberRight::HoldsAny(workflows, permission) => {
             Some(workflows.iter().map(|workflow| one(workflow.name(), permission)).collect())
@@ -174,13 +175,13 @@ fn permissions(right: MemberRight) -> Option<Vec<Value>> {
     }
 }
 
-/// What belongs to no row: the doors to the channels, the sign of life, and the answer to what is not understood.
+/// The messages that belong to no row of the table.
 fn envelopes() -> [(String, Value); 4] {
     [
-        ("subscribe", "Subscribe to a channel; what it needs stands with the channel.", None),
+        ("subscribe", "Subscribe to a channel; the rights that it needs are listed with the channel.", None),
         ("unsubscribe", "End a subscription.", None),
-        ("heartbeat", "Sent each second in which nothing else is, once a channel is subscribed to.", Some("frame")),
-        ("error", "Sent in answer to what is not a message, or names no method that there is.", Some("reply")),
+        ("heartbeat", "Sent in each second without another frame, once a channel is subscribed to.", Some("frame")),
+        ("error", "Sent in reply to input that is not a message or that names an unknown method.", Some("reply")),
     ]
     .map(|(name, summary, sent)| (name.to_owned(), exchange(name, summary, sent)))
 }

@@ -9,7 +9,7 @@ use super::items::records;
 use super::leaf::Exact;
 
 records! {
-    /// How funds of a strategy are bound; periods in seconds, absent where there is none.
+    /// How funds of a strategy are locked; periods are in seconds, and absent where there is none.
     LockType {
         r#type: &'static str,
         bonding_period?: u64,
@@ -17,13 +17,13 @@ records! {
         exit_queue_period?: u64,
         payout_frequency?: u64,
     }
-    /// A low and a high estimate, per cent a year.
+    /// A low and a high estimate of the yearly rate, in per cent.
     Estimate { low: Exact, high: Exact }
-    /// What becomes of rewards: `enabled`, `disabled` or `optional`.
+    /// Whether rewards are added to the allocation: `enabled`, `disabled` or `optional`.
     AutoCompound { r#type: &'static str, default?: bool }
-    /// Where rewards come from: `staking` or `off_chain`.
+    /// The source of rewards: `staking` or `off_chain`.
     YieldSource { r#type: &'static str }
-    /// An Earn strategy, as the asking account may use it now.
+    /// An Earn strategy, as the calling account may use it now.
     Strategy {
         id: String,
         asset: String,
@@ -38,29 +38,29 @@ records! {
         yield_source: YieldSource,
         can_allocate: bool,
         can_deallocate: bool,
-        /// Why not: `tier`, `user_cap`, `total_cap`, `halted`.
+        /// Why the account cannot allocate: `tier`, `user_cap`, `total_cap`, `halted`.
         allocation_restriction_info: Vec<&'static str>,
     }
     /// `earn_strategies`.
     Strategies { strategies: Vec<Strategy>, cursor?: String }
     /// `add_earn_strategy`.
     StrategyAdded { strategy_id: String }
-    /// An amount, and its value in the asset asked for, if it has one.
+    /// An amount, and its value in the requested asset, if it has one.
     Value { native: Exact, converted?: Exact }
-    /// One operation of a stage, which is over at `expires`.
+    /// One operation in a stage that ends at `expires`.
     Staged { created_at: String, expires: String, native: Exact, converted?: Exact }
-    /// What is on its way in or out.
+    /// The operations in one stage, and their total.
     Stage { native: Exact, converted?: Exact, allocation_count: usize, allocations: Vec<Staged> }
-    /// What is where in a strategy; stages with nothing in them are absent.
+    /// The amounts in a strategy, in total and by stage; empty stages are absent.
     AmountAllocated { total: Value, bonding?: Stage, exit_queue?: Stage, unbonding?: Stage }
-    /// The payout period that runs now: what was paid in it, and what the lower estimate comes to.
+    /// The current payout period: the reward paid in it so far, and the one expected for all of it at the low estimate.
     Payout {
         period_start: String,
         period_end: String,
         accumulated_reward: Value,
         estimated_reward: Value,
     }
-    /// An allocation.
+    /// The allocation of an account to a strategy.
     Allocation {
         strategy_id: String,
         native_asset: String,
@@ -70,7 +70,7 @@ records! {
         /// Whether rewards are added to it.
         auto_compound: bool,
     }
-    /// `earn_allocations`; totals are of what has a value, whatever the page.
+    /// `earn_allocations`; totals cover every allocation that has a value, not only those of this page.
     Allocations {
         converted_asset?: String,
         total_allocated?: Exact,
@@ -78,7 +78,7 @@ records! {
         allocations: Vec<Allocation>,
         cursor?: String,
     }
-    /// `earn_status`; operations are carried out before their reply, so none is ever `pending`.
+    /// `earn_status`; `pending` is always false, because operations are carried out before their reply.
     EarnStatus {
         pending: bool,
         allocated: Exact,
@@ -88,9 +88,9 @@ records! {
     }
     /// `earn_allocate`, `earn_deallocate`.
     Earned { operation_id: String, strategy_id: String, amount: Exact, state: &'static str, expires?: String }
-    /// `pay_earn_reward`: how much was split among how many accounts.
+    /// `pay_earn_reward`: the amount paid, and the number of accounts that it was split among.
     EarnPaid { payout_id: String, strategy_id: String, amount: Exact, accounts: u64 }
-    /// An update of `earn`, and a stage under way. `state` is `bonding`, `allocated`, `exit_queue`, `unbonding`,
+    /// An update of `earn`, or an operation in a stage. `state` is `bonding`, `allocated`, `exit_queue`, `unbonding`,
     /// `deallocated` or `rewarded`.
     EarnOperation {
         operation_id: String,
@@ -99,7 +99,7 @@ records! {
         amount: Exact,
         state: &'static str,
         expires?: String,
-        /// Of a reward: whether it was added to the allocation, or paid to spot.
+        /// For a reward: whether it was added to the allocation; otherwise it was paid to the spot wallet.
         auto_compounded?: bool,
         timestamp: String,
         offset?: u64,

@@ -9,7 +9,7 @@ use crate::access::workflow::Workflow;
 use crate::domain::orders::{OrderStatus, OrderType, Side, TimeInForce};
 use crate::domain::terms::{PriceReference, PriceType};
 
-/// Declares records; `field?: Type` is left out where there is none.
+/// Declares records; `field?: Type` is left out when it is `None`.
 macro_rules! records {
     ($($(#[$meta:meta])* $name:ident {
         $($(#[$attr:meta])* $field:ident $(?: $optional:ty)? $(: $type:ty)?),* $(,)?
@@ -58,7 +58,8 @@ records! {
     }
     /// A fee of a fill.
     Fee { asset: String, qty: Exact }
-    /// A trigger; `price` as it was asked for, `actual_price` where it lies now, 0 of a relative one before the order's start.
+    /// A trigger; `price` is as requested, `actual_price` is the price that it stands for now, which is 0 for a relative
+    /// one before the order's start.
     Triggers {
         reference: Word<'static, PriceReference>,
         price: Exact,
@@ -69,7 +70,7 @@ records! {
         status: &'static str,
         timestamp?: String,
     }
-    /// A closing order.
+    /// The closing order that each fill places.
     Contingent {
         order_type: Word<'static, OrderType>,
         trigger_price?: Exact,
@@ -77,7 +78,7 @@ records! {
         limit_price?: Exact,
         limit_price_type?: Word<'static, PriceType>,
     }
-    /// What only some orders have.
+    /// Fields that only some orders have.
     #[derive(Default)]
     Terms {
         fee_ccy_pref?: &'static str,
@@ -121,12 +122,12 @@ records! {
         liquidity_ind?: &'static str,
         fees?: Vec<Fee>,
         reason?: &'static str,
-        /// The key's rate counter of the pair, on what it caused itself, where `ratecounter` asks for it.
+        /// The key's rate counter of the pair; only with `ratecounter`, and on items that the key itself caused.
         ratecount?: Exact,
         timestamp: String,
         offset: u64,
     }
-    /// A withdrawal, `Initial` → `Pending` → `Success` or `Failure`.
+    /// A withdrawal; `status` is `Initial`, then `Pending`, then `Success` or `Failure`.
     Withdrawal {
         refid: String,
         status: &'static str,
@@ -142,18 +143,18 @@ records! {
         request_id?: String,
         client_id?: String,
         info?: String,
-        /// Custody's transaction id, if it gave one.
+        /// Custody's transaction id, if it reported one.
         txid?: String,
-        /// For custody only: whose it is, where it goes, and what arrives there.
+        /// For custody only: the Organization, the destination, and the amount to pay.
         payment?: Payment,
         time: String,
         offset?: u64,
     }
-    /// What custody pays.
+    /// What custody is to pay.
     Payment { organization_id: String, address: String, tag?: String, net_amount: Exact }
-    /// On `custody`: a pool of deposit addresses runs low.
+    /// On `custody`: a pool of deposit addresses is running low.
     LowPool { notice: &'static str, asset: String, addresses_left: u64, offset: u64 }
-    /// A deposit, `Pending` → `Success` or `Failure`.
+    /// A deposit; `status` is `Pending`, then `Success` or `Failure`.
     Deposit {
         refid: String,
         txid: String,
@@ -168,13 +169,13 @@ records! {
         time: String,
         offset?: u64,
     }
-    /// Who asked for something.
+    /// Who made a request.
     Initiator { r#type: &'static str, id: String, name: String }
-    /// The policy that judges a request.
+    /// The policy that governs a request.
     PinnedPolicy {
         version: u32,
         quorum: u32,
-        /// The rule that matched, counted from 1.
+        /// The number of the rule that matched, counted from 1.
         rule?: u32,
     }
     /// A vote.
@@ -186,7 +187,7 @@ records! {
         comment?: String,
         struck?: bool,
     }
-    /// A request in the approval queue, or out of it.
+    /// A request in the approval queue, or one that has ended.
     Request {
         request_id: String,
         workflow: Word<'static, Workflow>,
@@ -201,7 +202,7 @@ records! {
         policy: Option<PinnedPolicy>,
         votes: Vec<Vote>,
         reason?: String,
-        /// What this viewer may do now; in replies only.
+        /// What the caller may do with it now; in replies only.
         can?: Vec<&'static str>,
         offset?: u64,
     }

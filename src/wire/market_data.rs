@@ -11,11 +11,11 @@ use crate::domain::markets::MarketStatus;
 use crate::domain::orders::Side;
 
 records! {
-    /// A price level; quantity zero takes it away.
+    /// A price level; a quantity of zero removes it.
     Level { price: Exact, qty: Exact }
     /// The one item of a `book` frame.
     Book { symbol: String, bids: Vec<Level>, asks: Vec<Level>, checksum: u32, timestamp: String }
-    /// An order of `level3`, in the order of price and queue; `event` in updates.
+    /// An order of `level3`, sorted by price and queue position; updates have `event`.
     Level3Order { event?: &'static str, order_id: String, limit_price: Exact, order_qty: Exact, timestamp: String }
     /// The one item of a `level3` frame.
     Level3 {
@@ -100,9 +100,9 @@ records! {
         connection_id: u64,
         system: &'static str,
         version: &'static str,
-        /// To Members, when a freeze of their Organization begins or ends: `withdrawals`, `all` or `none`.
+        /// Sent to Members when a freeze of their Organization begins or ends: `withdrawals`, `all` or `none`.
         frozen?: &'static str,
-        /// To a Member whose permissions or KYC status changed: `changed`.
+        /// Sent to a Member whose permissions or KYC status changed: `changed`.
         rights?: &'static str,
     }
 }

@@ -40,9 +40,10 @@ macro_rules! params {
 }
 
 params! {
-    /// No params of its own.
+    /// The method has no params of its own.
     Nothing {}
-    /// `subscribe`, `unsubscribe`: what any channel takes, and what an acknowledgement holds, which clients send back.
+    /// `subscribe` and `unsubscribe`: the params of every channel, and the fields of an acknowledgement, which some
+    /// clients send back. `depth` is in levels on each side, `interval` in minutes.
     #[schemars(transform = alias("rate_counter", "ratecounter"))]
     Subscribe {
         #[schemars(extend("enum" = channels()))] channel: Text<'a>,
@@ -69,7 +70,7 @@ params! {
         maxratecount?: u64,
         warnings?: Vec<Text<'a>>,
     }
-    /// `add_order`, and an order of `batch_add`, where symbol, validate and deadline stand beside the orders.
+    /// `add_order`, and an order of `batch_add`, which takes `symbol`, `validate` and `deadline` beside its `orders`.
     #[schemars(transform = any_case("time_in_force"))]
     AddOrder {
         #[schemars(extend("enum" = order_types()))] order_type: Text<'a>,
@@ -97,9 +98,10 @@ params! {
         validate?: bool,
         no_mpp?: bool,
     }
-    /// What makes an order live; `price_type` static, pct or quote.
+    /// The trigger that makes an order live; `price_type` is `static`, `pct` (per cent) or `quote` (a distance in the
+    /// quote currency).
     Triggers { reference?: Word<'a, PriceReference>, price: Number<'a>, price_type?: Word<'a, PriceType> }
-    /// A closing order.
+    /// The closing order that each fill places.
     #[schemars(transform = alias("stop_price", "trigger_price"))]
     Conditional {
         order_type: Word<'a, OrderType>,
@@ -111,7 +113,7 @@ params! {
     }
     /// `batch_add`: 2 to 15 orders of one symbol.
     BatchAdd { symbol: Text<'a>, orders: Vec<Object<AddOrder<'a>>>, deadline?: Text<'a>, validate?: bool }
-    /// `amend_order`: exactly one of the two ids; what is left out stays.
+    /// `amend_order`: exactly one of `order_id` and `cl_ord_id`; fields that are left out stay unchanged.
     AmendOrder {
         order_id?: Text<'a>,
         cl_ord_id?: Text<'a>,
@@ -125,7 +127,7 @@ params! {
         deadline?: Text<'a>,
         symbol?: Text<'a>,
     }
-    /// `edit_order`: what is left out is as it was; `triggers` are refused.
+    /// `edit_order`: fields that are left out keep the value of the order that is replaced; `triggers` is refused.
     EditOrder {
         order_id: Text<'a>,
         symbol: Text<'a>,
@@ -141,11 +143,12 @@ params! {
         deadline?: Text<'a>,
         validate?: bool,
     }
-    /// `cancel_order`: exactly one of the three lists.
+    /// `cancel_order`: exactly one of the three lists, with 1 to 50 entries.
     CancelOrder { order_id?: Names<'a>, cl_ord_id?: Names<'a>, order_userref?: Vec<i64> }
-    /// `batch_cancel`: order ids, or numbers of groups, which may be text; and client ids.
+    /// `batch_cancel`: 2 to 50 orders. `orders` lists order ids and `order_userref` numbers, which may be strings;
+    /// `cl_ord_id` lists client ids.
     BatchCancel { orders?: OrderNames<'a>, cl_ord_id?: Names<'a> }
-    /// `cancel_all_orders_after`, in seconds; 0 disarms.
+    /// `cancel_all_orders_after`: `timeout` is in seconds, below 86,400; 0 disarms.
     CancelAllOrdersAfter { timeout: u64 }
     /// `trades_history`.
     Trades { symbol?: Text<'a>, start?: Text<'a>, end?: Text<'a>, limit?: u32, cursor?: Text<'a> }
@@ -188,7 +191,7 @@ params! {
     ExportStatus { export_id?: Text<'a> }
     /// `export_retrieve` and `export_remove`.
     ExportRef { export_id: Text<'a> }
-    /// Lists that an asset narrows.
+    /// Filters of `deposit_methods`.
     ByAsset { asset?: Text<'a>, method?: Text<'a> }
     /// `earn_strategies`.
     EarnStrategies { asset?: Text<'a>, lock_type?: Names<'a>, ascending?: bool, limit?: u32, cursor?: Text<'a> }
@@ -205,7 +208,7 @@ params! {
     EarnAllocate {
         strategy_id: Text<'a>,
         amount: Number<'a>,
-        /// Whether rewards are added to the allocation from now on, where the strategy leaves the choice.
+        /// Whether rewards are added to the allocation from now on, where the strategy lets the account choose.
         auto_compound?: bool,
         client_id?: Text<'a>,
     }
@@ -224,14 +227,14 @@ params! {
         amount: Number<'a>,
         client_id?: Text<'a>,
         max_fee?: Number<'a>,
-        /// Must be the one that the key names.
+        /// Must be the address that `key` names.
         address?: Text<'a>,
     }
     /// `withdraw_methods`.
     WithdrawMethods { asset?: Text<'a>, network?: Text<'a> }
     /// `withdraw_addresses` and `addresses`.
     WithdrawAddresses { asset?: Text<'a>, method?: Text<'a>, key?: Text<'a>, verified?: bool }
-    /// `deposit_status` and `withdraw_status`; dates bound the creation.
+    /// `deposit_status` and `withdraw_status`; `start` and `end` bound the time of creation.
     TransferStatus {
         asset?: Text<'a>,
         method?: Text<'a>,
@@ -241,7 +244,7 @@ params! {
         limit?: u32,
         cursor?: Text<'a>,
     }
-    /// `withdraw_cancel`; the `refid` alone decides, `asset` is what v2 asks for.
+    /// `withdraw_cancel`; `refid` alone identifies the withdrawal, and `asset` is accepted because v2 sends it.
     WithdrawCancel { asset?: Text<'a>, refid: Text<'a> }
     /// `requests`.
     Requests {
@@ -252,9 +255,9 @@ params! {
     }
     /// `request_info` and `cancel_request`.
     RequestRef { request_id: Text<'a> }
-    /// `approve` and `execute`.
+    /// `approve` and `execute`: 1 to 50 requests.
     Vote { requests: Vec<Object<Ballot<'a>>>, otp?: Text<'a>, comment?: Text<'a> }
-    /// `reject`.
+    /// `reject`: 1 to 50 requests.
     Reject { requests: Vec<Object<Ballot<'a>>>, reason: Text<'a> }
     /// `claim_secret`.
     ClaimSecret { request_id: Text<'a>, otp: Text<'a> }
@@ -292,29 +295,29 @@ params! {
     }
     /// `set_market_status`.
     SetMarketStatus { symbol: Text<'a>, status: Word<'a, MarketStatus> }
-    /// `add_earn_strategy`, in the terms that `earn_strategies` shows it in.
+    /// `add_earn_strategy`, with the field names of `earn_strategies`.
     AddEarnStrategy {
         asset: Text<'a>,
         lock_type: Object<LockType<'a>>,
         user_min_allocation: Number<'a>,
         user_cap?: Number<'a>,
-        /// What all accounts together may have earning and bonding.
+        /// The most that all accounts together may have earning and bonding.
         total_cap?: Number<'a>,
         apr_estimate: Object<Estimate<'a>>,
         /// `disabled` when left out.
         auto_compound?: Object<AutoCompound<'a>>,
         /// `staking` when left out.
         yield_source?: Object<YieldSource<'a>>,
-        /// The Organizations that it is open to; all when left out.
+        /// Ids of the Organizations that may use the strategy; all when left out.
         organizations?: Vec<Text<'a>>,
     }
-    /// `pay_earn_reward`: a sum for all who have funds earning in the strategy.
+    /// `pay_earn_reward`: `amount` is split among all accounts that have funds earning in the strategy.
     PayEarnReward { strategy_id: Text<'a>, amount: Number<'a>, client_id: Text<'a> }
     /// `halt`.
     Halt { reason: Text<'a> }
     /// `add_deposit_addresses`.
     AddDepositAddresses { asset: Text<'a>, addresses: Vec<Object<Address<'a>>> }
-    /// `credit_deposit`; `status` is Pending, Success (when left out) or Failure.
+    /// `credit_deposit`; `status` is `Pending`, `Success` or `Failure`; `Success` when left out.
     CreditDeposit {
         asset: Text<'a>,
         address: Text<'a>,
@@ -391,7 +394,7 @@ asks! {
     /// `rotate_service_user_key`.
     RotateServiceUserKey {
         service_user_id: Text<'a>,
-        /// How long the old key stays good beside the new one, in seconds; 3,600 when left out.
+        /// How long the old key stays valid beside the new one, in seconds, 0 to 604,800; 3,600 when left out.
         overlap_s?: u64,
     }
     /// `remove_service_user`.
@@ -402,7 +405,7 @@ asks! {
     EditMember {
         member_id: Text<'a>,
         name?: Text<'a>,
-        /// Workflows that are not named stay.
+        /// Workflows that are not named keep their permissions.
         permissions?: Object<Permissions<'a>>,
         suspended?: bool,
     }
@@ -438,7 +441,7 @@ parts! {
     Invitee { name: Text<'a>, email: Text<'a> }
     /// An address of the deposit pool.
     Address { address: Text<'a>, tag?: Text<'a> }
-    /// How funds are bound: `flex`, or `bonded` with its periods in seconds.
+    /// How funds are locked: `flex`, or `bonded` with its periods in seconds.
     LockType {
         r#type: Text<'a>,
         bonding_period?: u64,
@@ -446,13 +449,14 @@ parts! {
         exit_queue_period?: u64,
         payout_frequency?: u64,
     }
-    /// Per cent a year.
+    /// The estimated yearly rate, in per cent.
     Estimate { low: Number<'a>, high: Number<'a> }
-    /// What becomes of rewards: `enabled`, `disabled` or `optional` with what holds until an account chooses.
+    /// Whether rewards are added to the allocation: `enabled`, `disabled`, or `optional` with the `default` that applies
+    /// until an account chooses.
     AutoCompound { r#type: Text<'a>, default?: bool }
-    /// Where rewards come from: `staking` or `off_chain`.
+    /// The source of rewards: `staking` or `off_chain`.
     YieldSource { r#type: Text<'a> }
-    /// Permissions by workflow; View comes with any other.
+    /// Permissions by workflow; every other permission includes `view`.
     Permissions {
         manage_access?: Vec<Word<'a, Permission>>,
         manage_policies?: Vec<Word<'a, Permission>>,
@@ -471,13 +475,13 @@ parts! {
     }
     /// The settings of a key.
     Settings {
-        /// `null` takes the date away.
+        /// `null` removes the date.
         #[serde(default, deserialize_with = "present")]
         expires_at: Option<Option<Text<'a>>>,
-        /// `null` takes the date away.
+        /// `null` removes the date.
         #[serde(default, deserialize_with = "present")]
         query_start: Option<Option<Text<'a>>>,
-        /// `null` takes the date away.
+        /// `null` removes the date.
         #[serde(default, deserialize_with = "present")]
         query_end: Option<Option<Text<'a>>>,
         allow_websocket?: bool,

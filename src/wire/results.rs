@@ -13,17 +13,17 @@ use crate::domain::exports::{Column, Format, Report};
 use crate::domain::markets::EventTrigger;
 
 records! {
-    /// Nothing more to say than that it was done.
+    /// The change was made; there is nothing else to report.
     Done {}
-    /// Where the key's counter of the pair stands after the request; not of unlimited keys.
+    /// The key's rate counter of the pair after the request; absent for keys without a limit.
     Rate { cost: Exact, count: Exact, remaining: Exact, maxratecount: u64 }
     /// `add_order`.
     Placed { order_id: String, cl_ord_id?: String, order_userref?: i64, warnings?: Vec<&'static str>, rate?: Rate }
-    /// `amend_order`
+    /// `amend_order`.
     Amended { amend_id: String, order_id: String, cl_ord_id?: String, rate?: Rate }
-    /// `edit_order`
+    /// `edit_order`.
     Edited { order_id: String, original_order_id: String, rate?: Rate }
-    /// An order of a batch: placed, or why not.
+    /// An order of a batch: placed, or refused with `error`.
     BatchRow {
         order_id: String,
         cl_ord_id?: String,
@@ -32,7 +32,7 @@ records! {
         warnings?: Vec<&'static str>,
         rate?: Rate,
     }
-    /// `cancel_order`, once for each order.
+    /// `cancel_order`: one reply for each order.
     Canceled { order_id: String, cl_ord_id?: String, rate?: Rate }
     /// `cancel_all`.
     Count { count: usize, rate?: Rate }
@@ -48,9 +48,9 @@ records! {
     Balances { balances: Vec<AssetBalance> }
     /// `open_orders`, `closed_orders`, `query_orders`.
     Orders { orders: Vec<Execution>, cursor?: String }
-    /// `trades_history`: fields of the fills on `executions`.
+    /// `trades_history`: fills, with the fields that they have on `executions`.
     Trades { trades: Vec<Execution>, cursor?: String }
-    /// `cancel_all_orders_after`; `triggerTime` is `"0"` when it is off.
+    /// `cancel_all_orders_after`; `triggerTime` is `"0"` when the timeout is disarmed.
     Switch {
         #[serde(rename = "currentTime")]
         current_time: String,
@@ -61,7 +61,7 @@ records! {
     Ledgers { entries: Vec<LedgerEntry>, cursor?: String }
     /// `export_add`.
     ExportAdded { export_id: String }
-    /// An export; `status` Queued, Processing or Processed, `rows` those written so far.
+    /// An export; `status` is `Queued`, `Processing` or `Processed`; `rows` is the number of rows written so far.
     Export {
         id: String,
         descr: String,
@@ -80,7 +80,7 @@ records! {
     }
     /// `export_status`.
     Exports { exports: Vec<Export> }
-    /// `export_retrieve`: a path on this server that answers once, until then.
+    /// `export_retrieve`: a path on this server that can be downloaded once, until `expiretm`.
     ExportLink { url: String, expiretm: String }
     /// `export_remove`.
     ExportRemoved { removed: bool }
@@ -124,7 +124,7 @@ records! {
         address: String,
         tag?: String,
         expiretm: u8,
-        /// Nothing has come to it yet.
+        /// Whether no deposit has arrived at it yet.
         new: bool,
     }
     /// `deposit_addresses`.
@@ -142,13 +142,13 @@ records! {
         key: String,
         address: String,
         tag?: String,
-        /// Whether its cool-down is over, which ends at `usable_at`.
+        /// Whether its cool-down, which ends at `usable_at`, is over.
         verified: bool,
         usable_at: String,
     }
     /// `withdraw_addresses`, `addresses`.
     WithdrawAddresses { addresses: Vec<WithdrawAddress> }
-    /// What a withdrawal would need.
+    /// The approval that a withdrawal would need.
     Approval { required: bool, quorum: Option<u32>, policy_version: Option<u32>, rule?: u32 }
     /// `withdraw_info`.
     WithdrawInfo { method: String, limit: Exact, amount: Exact, fee: Exact, approval: Approval }
@@ -190,9 +190,9 @@ records! {
     }
     /// `members`.
     Members { members: Vec<Member> }
-    /// Who could vote.
+    /// A Member who could vote.
     Eligible { member_id: String, name: String }
-    /// `policy_explain`; without `policy`, none governs.
+    /// `policy_explain`; `policy` is absent when no policy applies.
     Explained { policy?: PinnedPolicy, eligible: Vec<Eligible> }
     /// An entry of the audit log.
     AuditEntry {
@@ -209,12 +209,12 @@ records! {
     AuditLog { entries: Vec<AuditEntry>, cursor?: String }
     /// `requests`.
     Requests { requests: Vec<Request>, cursor?: String }
-    /// What became of one of several requests.
+    /// The outcome for one of several requests.
     Decided { request_id: String, success: bool, request?: Request, error?: String }
     /// `approve`, `reject`, `execute`.
     DecidedAll { requests: Vec<Decided> }
-    /// A request; when it made a key at once, its credentials, shown this once; when it invites, the token of
-    /// the invitation, good once the request is completed and shown this once.
+    /// A request. If it created a key immediately, it has the key's credentials; if it invites a Member, the token of the
+    /// invitation, which is valid once the request is completed. Both are shown only this once.
     Initiated {
         #[serde(flatten)]
         request: Request,
@@ -233,15 +233,15 @@ records! {
         scopes: Vec<Word<'static, Scope>>,
         accounts: Vec<&'static str>,
         settings: Settings,
-        /// When its key last signed.
+        /// When its key was last used to sign.
         last_seen?: String,
         open_connections: usize,
-        /// Until when the key before the present one is good.
+        /// Until when the previous key stays valid.
         retiring_until?: String,
-        /// The request whose secret waits to be claimed by its initiator.
+        /// The secret that the initiator of a request has not claimed yet.
         unclaimed?: Unclaimed,
     }
-    /// A secret that waits to be claimed.
+    /// A secret that `member_id` can claim until `until`.
     Unclaimed { request_id: String, member_id: String, until: String }
     /// `service_users`.
     ServiceUsers { service_users: Vec<ServiceUser> }
@@ -277,13 +277,13 @@ records! {
     AssetAdded { asset: String, asset_id: String }
     /// `add_market`.
     MarketAdded { symbol: String, market_id: String }
-    /// `halt` and `resume`: why the venue is halted, if it is.
+    /// `halt` and `resume`: whether the venue is halted, and why.
     Halted { halted: bool, reason?: String }
     /// `set_kyc`.
     MemberChanged { member_id: String, kyc: &'static str }
     /// `credit_deposit`.
     Credited { refid: String, txid: String, status: &'static str }
-    /// What an acknowledgement of a channel may hold.
+    /// The fields that the acknowledgement of a channel may have.
     #[derive(Default)]
     Subscribed {
         channel: &'static str,
