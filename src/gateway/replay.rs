@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::answers::Group;
 use super::call::{Call, Continuation, Follow};
-use super::past::{BUSY, Recalled};
+use super::history_answers::{BUSY, Recalled};
 use super::rights;
 use super::ring::Item;
 use super::session::{End, Session};
