@@ -39,7 +39,7 @@ use crate::gateway::release::Feeds;
 use crate::gateway::secrets::MasterKey;
 use crate::gateway::send_queue::Sockets;
 use crate::gateway::tls::{Certificate, Files, TlsError};
-use crate::gateway::{fan_out, frame, handshake, health, private, public, sign_in};
+use crate::gateway::{fan_out, frame, handshake, health, rest_private, rest_public, sign_in};
 use crate::history;
 use crate::market_data;
 use crate::sequencer::recovery::RecoveryError;
@@ -261,10 +261,10 @@ pub fn storage(config: &Config) -> Result<Storage, JournalError> {
 
 /// Everything that the port answers.
 fn routes(gateway: Arc<Gateway>, tasks: Tasks, scrape: Scrape) -> axum::Router {
-    public::routes(Arc::clone(&gateway))
+    rest_public::routes(Arc::clone(&gateway))
         .merge(metrics::routes(scrape))
         .merge(health::routes(Arc::clone(&gateway), tasks))
-        .merge(private::routes(Arc::clone(&gateway)))
+        .merge(rest_private::routes(Arc::clone(&gateway)))
         .merge(exports::routes(Arc::clone(&gateway)))
         .merge(dashboard::routes())
         .merge(sign_in::routes(Arc::clone(&gateway)))

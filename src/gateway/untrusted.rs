@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::context::Gateway;
 use super::handshake::{self, Signature, origin};
-use super::private;
+use super::rest_private;
 use super::session;
 use super::sign_in::{self, cookie};
 use super::socket::Socket;
@@ -69,7 +69,7 @@ pub struct Bodies {
 /// Reads a body as each of the routes that take one.
 pub fn rest(headers: &HeaderMap, body: &Bytes) -> Bodies {
     Bodies {
-        token: private::nonce(headers, body).is_some(),
+        token: rest_private::nonce(headers, body).is_some(),
         sign_in: sign_in::body::<sign_in::SignIn>(headers, body).is_ok(),
         acceptance: sign_in::body::<sign_in::Acceptance>(headers, body).is_ok(),
     }
