@@ -27,10 +27,10 @@ pub mod token;
 
 // A session: from frames to the engine, and from answers to frames.
 mod answers;
-mod beat;
 pub mod call;
 mod dispatch;
 pub mod frame;
+mod heartbeat;
 mod history_answers;
 pub mod inbound;
 pub mod outbound;

@@ -18,10 +18,10 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::admission::Admitted;
-use super::beat::BEAT;
 use super::call::Call;
 use super::context::Gateway;
 use super::frame::Frames;
+use super::heartbeat::BEAT;
 use super::history_answers::{Held, Recalled};
 use super::outbound::{self, Envelope};
 use super::part::{Part, StatusChange};
