@@ -2,7 +2,7 @@
 //! what goes live trades in turn. [`settle`] goes on until nothing is left to happen; it ends, since every order goes
 //! live once.
 
-use super::closes::close;
+use super::conditional_closes::close;
 use super::event::Event;
 use super::matching::{end, run};
 use super::reject::{Code, Reject};
