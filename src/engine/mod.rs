@@ -15,6 +15,7 @@ mod claims;
 pub mod client_ids;
 pub mod command;
 mod conditional_closes;
+mod dead_mans_switch;
 mod decisions;
 pub mod deposits;
 pub mod earn;
@@ -47,7 +48,6 @@ pub mod service_users;
 pub mod soundness;
 pub mod state;
 pub mod streams;
-mod switches;
 mod timers;
 pub mod trading;
 pub mod transfers;
@@ -248,7 +248,7 @@ fn for_service_user(t: &mut Transition<'_>, caller: ServiceCaller, command: &Com
         Command::CancelOrder(order) => trading::cancel(t, caller, order),
         Command::CancelBatch(orders) => trading::cancel_batch(t, caller, orders),
         Command::CancelAll => trading::cancel_all(t, caller),
-        Command::CancelAllAfter(timeout_s) => switches::arm(t, caller, *timeout_s),
+        Command::CancelAllAfter(timeout_s) => dead_mans_switch::arm(t, caller, *timeout_s),
         Command::SettlePosition => Err(Reject::of(Code::UnknownPosition)),
         Command::Earn(asked) => allocations::operate(t, caller, asked),
         Command::AddExport(asked) => exports::add(t, caller, asked),
