@@ -5,8 +5,8 @@ use std::mem;
 use super::call::{Call, Continuation, Follow};
 use super::credentials::secret_text;
 use super::fan_out;
+use super::filters::{self, narrowed};
 use super::history_answers::NO_FILLS;
-use super::narrowing::{self, narrowed};
 use super::outbound::{self, items, orders, records, results};
 use super::part::{First, Part, Started};
 use super::passwords::bearer_hash;
@@ -55,7 +55,7 @@ impl Session {
             if let Part::Item(item) = &part {
                 let reference = reference.get_or_insert_with(|| self.gateway.directory.reference());
                 let dates = *dates.get_or_insert_with(|| self.query_dates());
-                self.add(&mut group, item.route.channel, item, reference, narrowing::live(dates, item));
+                self.add(&mut group, item.route.channel, item, reference, filters::live(dates, item));
                 continue;
             }
             self.end_group(&mut group);
@@ -133,12 +133,12 @@ impl Session {
         let own = item.stamped.by == self.principal.actor;
         let counts = own && subscription.options.ratecounter && channel == Operation::Executions;
         let route = &item.route;
-        if !narrowing::within(dates, item) {
+        if !filters::within(dates, item) {
             // `balances` stays open at the end of the dates, and a later end would let it go on behind a gap.
             subscription.started &= channel != Operation::Balances || !dates.has_ended(item.stamped.at);
             return;
         }
-        if !narrowing::admits(&subscription.options, item, reference) {
+        if !filters::admits(&subscription.options, item, reference) {
             return;
         }
         if let Some(held) = subscription.held.as_mut().filter(|held| held.holds(item)) {
@@ -351,7 +351,7 @@ impl Session {
             First::Replay(missed) => self.replay(channel, missed.into_iter()),
             First::Past(_) | First::TooOld => {}
         }
-        if fan_out::takes(channel) && narrowing::takes_all(&options) {
+        if fan_out::takes(channel) && filters::takes_all(&options) {
             self.queue.passes(Some(follow.number));
         }
         if let Some(grant) = fills {

@@ -16,7 +16,7 @@ use super::part::Part;
 use super::ring::Item;
 use super::session::Session;
 use super::subscriptions::Subscriber;
-use super::{frame, narrowing, outbound, rights};
+use super::{filters, frame, outbound, rights};
 use crate::access::operation::Operation;
 use crate::domain::ids::MemberId;
 use crate::engine::reference::Reference;
@@ -156,7 +156,7 @@ impl Session {
             return;
         }
         let reference = &self.gateway.directory.reference();
-        if narrowing::takes_all(&subscription.options) {
+        if filters::takes_all(&subscription.options) {
             return self.out.bytes.extend_from_slice(batch.frame(reference));
         }
         let (dates, mut group) = (self.query_dates(), None::<Group>);

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::answers::Group;
 use super::call::Call;
+use super::filters;
 use super::inbound::Page;
-use super::narrowing;
 use super::outbound::executions::{self, Execution, OneSide};
 use super::outbound::{array, items, page, records};
 use super::replay::{AT_ONCE_MAX, Paged};
@@ -110,7 +110,7 @@ impl Session {
         for some in held.iter().flat_map(|held| held.items.chunks(AT_ONCE_MAX)) {
             let mut group: Option<Group> = None;
             for item in some {
-                self.add(&mut group, channel, item, &reference, narrowing::live(dates, item));
+                self.add(&mut group, channel, item, &reference, filters::live(dates, item));
             }
             self.end_group(&mut group);
             if let Err(failed) = self.write(socket).await {

@@ -42,8 +42,8 @@ mod writing;
 
 // What is released, on its way to the sessions.
 pub mod fan_out;
+mod filters;
 mod line;
-mod narrowing;
 mod part;
 pub mod release;
 mod rights;
