@@ -11,8 +11,8 @@ use countersign::engine::streams::routes;
 use countersign::gateway::ring::{Gap, Ring};
 use countersign::sequencer::Stamped;
 
+use super::coverage::Coverage;
 use super::dice::Dice;
-use super::hooks::Hooks;
 
 type Address = (Owner, Operation);
 
@@ -77,7 +77,7 @@ impl Followers {
     }
 
     /// One of them leaves, or comes back and gets exactly what it missed, or a word that a snapshot follows.
-    pub fn step(&mut self, dice: &mut Dice, at: Seq, hooks: &mut Hooks) {
+    pub fn step(&mut self, dice: &mut Dice, at: Seq, coverage: &mut Coverage) {
         let number = dice.below(self.all.len() as u64) as usize;
         let follower = &mut self.all[number];
         follower.connected = !follower.connected;
@@ -92,7 +92,7 @@ impl Followers {
             Ok(items) => {
                 let replayed: Vec<u64> = items.iter().map(|item| item.offset()).collect();
                 assert_eq!(replayed, missed, "law 8: {address:?} after {last} replays something else (left)");
-                hooks.hit("stream resumed");
+                coverage.hit("stream resumed");
                 *last = missed.last().copied().unwrap_or(*last);
             }
             Err(Gap::TooOld) => {
@@ -101,7 +101,7 @@ impl Followers {
                     *last < kept || outran,
                     "law 8: {address:?} is told that {last} is too old, and all from {kept} is there"
                 );
-                hooks.hit(if outran { "stream outran its ring" } else { "stream too old" });
+                coverage.hit(if outran { "stream outran its ring" } else { "stream too old" });
                 *last = at.snapshot_offset();
             }
             Err(Gap::Unknown) => panic!("law 8: {address:?} told {last} and does not know it"),

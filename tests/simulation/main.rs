@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients;
+mod coverage;
 mod dice;
 mod followers;
 #[path = "../support/genesis.rs"]
@@ -11,7 +12,6 @@ mod genesis;
 mod golden;
 mod governors;
 mod history;
-mod hooks;
 mod keys;
 mod kinds;
 mod known;
@@ -27,7 +27,7 @@ mod world;
 
 use std::time::Instant;
 
-use hooks::Hooks;
+use coverage::Coverage;
 use run::{Faults, Plan, Report, play};
 
 /// Requests of one run.
@@ -40,12 +40,12 @@ fn plan(seed: u64) -> Plan {
 
 #[test]
 fn d6_71_d6_72_and_d6_73_laws_hold_and_every_kind_of_request_event_and_rare_path_is_seen() {
-    let mut hooks = Hooks::default();
+    let mut coverage = Coverage::default();
     for seed in 1..=24 {
-        hooks.add(&play(plan(seed)).hooks);
+        coverage.add(&play(plan(seed)).coverage);
     }
-    hooks.print();
-    assert_eq!(hooks.missed(), [], "no seed saw it");
+    coverage.print();
+    assert_eq!(coverage.missed(), [], "no seed saw it");
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn as_many_seeds_as_asked_for() {
     let seeds = asked("SEEDS").unwrap_or(1);
     let first = asked("FIRST_SEED").unwrap_or_else(|| rand::random::<u64>() >> 16);
     println!("seeds {first} and on, {seeds} in all");
-    let (start, mut hooks, mut commands, mut events) = (Instant::now(), Hooks::default(), 0, 0);
+    let (start, mut coverage, mut commands, mut events) = (Instant::now(), Coverage::default(), 0, 0);
     let mut answers = [0; 3];
     for done in 1..=seeds {
-        let Report { commands: given, answered, survived, lost, events: happened, hooks: hit, .. } =
+        let Report { commands: given, answered, survived, lost, events: happened, coverage: hit, .. } =
             play(plan(first + done - 1));
         (commands, events) = (commands + given, events + happened);
         answers = [answers[0] + answered, answers[1] + survived, answers[2] + lost];
-        hooks.add(&hit);
+        coverage.add(&hit);
         if done % 100 == 0 || done == seeds {
             let [answered, survived, lost] = answers;
             println!(
@@ -81,5 +81,5 @@ fn as_many_seeds_as_asked_for() {
             );
         }
     }
-    hooks.print();
+    coverage.print();
 }

@@ -8,8 +8,8 @@ use countersign::engine::query::{AddressFilter, MethodFilter, OrderFilter, Query
 use countersign::engine::service_users::KeyRef;
 use countersign::engine::transfers::TransferFilter;
 
+use super::coverage::CHANNELS;
 use super::dice::Dice;
-use super::hooks::CHANNELS;
 use super::known::Known;
 use super::traders::client_order_id;
 use super::treasury::{any_asset, export_id, strategy, withdrawal};

@@ -16,10 +16,10 @@ use countersign::storage::JournalReader;
 use countersign::storage::memory::Fault;
 
 use super::clients::{Asked, Clients};
+use super::coverage::Coverage;
 use super::dice::Dice;
 use super::followers::Followers;
 use super::history::{History, Operation};
-use super::hooks::Hooks;
 use super::laws::Laws;
 use super::model::Model;
 use super::server::{Life, Server, Settings, Told};
@@ -57,7 +57,7 @@ pub struct Report {
     pub survived: u64,
     pub lost: u64,
     pub events: u64,
-    pub hooks: Hooks,
+    pub coverage: Coverage,
     /// The same for the same plan.
     pub trace: String,
     pub journal: JournalReader,
@@ -84,7 +84,7 @@ struct Run {
     model: Model,
     laws: Laws,
     followers: Followers,
-    hooks: Hooks,
+    coverage: Coverage,
     /// Shown since the server was last started: on the disk whatever happens.
     shown: Vec<Arc<Stamped>>,
     /// The disk failed, so only queries are answered: the requests whose batch it was, and the engine that they met.
@@ -131,7 +131,7 @@ impl Run {
             model: Model::new(settings.tiers),
             laws: Laws::default(),
             followers: Followers::new(settings.ring_items),
-            hooks: Hooks::default(),
+            coverage: Coverage::default(),
             shown: Vec::new(),
             read_only: None,
             hurried: settings.hurried,
@@ -146,7 +146,7 @@ impl Run {
         let first = genesis(!self.dice.one_in(4));
         self.server.set_clock(self.now);
         self.server.start(2 * BURST, Some(first.clone())).await.expect("an empty disk takes genesis");
-        self.hooks.command(&first);
+        self.coverage.command(&first);
         for told in self.server.told() {
             let Told::Released(batch) = told else { panic!("nothing failed") };
             self.model.begin(&first, &batch);
@@ -169,7 +169,7 @@ impl Run {
             survived: self.history.survived,
             lost: self.history.lost,
             events: verified.seq,
-            hooks: self.hooks,
+            coverage: self.coverage,
             trace: format!("{:016x}-{}", self.trace, hex::encode(verified.state)),
         }
     }
@@ -190,13 +190,13 @@ impl Run {
         }
         if self.dice.one_in(6) {
             self.server.tick().await;
-            self.hooks.command(&Command::Tick);
+            self.coverage.command(&Command::Tick);
         }
         for _ in 0..self.dice.below(4) {
             self.turn().await;
         }
         if self.dice.one_in(4) {
-            self.followers.step(&mut self.dice, self.model.state().seq, &mut self.hooks);
+            self.followers.step(&mut self.dice, self.model.state().seq, &mut self.coverage);
         }
         if !faulty {
             return;
@@ -204,13 +204,13 @@ impl Run {
         // While only reads are served, which is seldom, an end comes sooner.
         match self.dice.below(if self.read_only.is_some() { 60 } else { 400 }) {
             0 => {
-                self.hooks.hit("kill");
+                self.coverage.hit("kill");
                 self.server.kill();
                 if !self.history.is_empty() {
-                    self.hooks.hit("kill with a batch on its way");
+                    self.coverage.hit("kill with a batch on its way");
                 }
                 if self.read_only.is_some() {
-                    self.hooks.hit("kill while only reads are served");
+                    self.coverage.hit("kill while only reads are served");
                 }
                 self.restart().await;
             }
@@ -227,12 +227,12 @@ impl Run {
             700..950 => self.now.plus_us(dice.below(2 * SECOND)),
             950..985 => self.now.plus_us(dice.below(600 * SECOND)),
             985..993 => {
-                self.hooks.hit("clock set back");
+                self.coverage.hit("clock set back");
                 self.now.minus_us(dice.below(3_600 * SECOND))
             }
             993..999 => self.now.plus_us(dice.below(6 * 3_600 * SECOND)),
             _ => {
-                self.hooks.hit("clock set forward by days");
+                self.coverage.hit("clock set forward by days");
                 self.now.plus_us(dice.below(10 * DAY))
             }
         };
@@ -274,7 +274,7 @@ impl Run {
         }
         let refused = self.server.submit(submissions);
         if !refused.is_empty() {
-            self.hooks.hit(if refused.len() < count { "queue takes a part" } else { "queue full" });
+            self.coverage.hit(if refused.len() < count { "queue takes a part" } else { "queue full" });
         }
         self.history.revoke(&refused);
     }
@@ -286,11 +286,11 @@ impl Run {
             2 => ("disk full", Fault::Full),
             3 => ("append unsynced", Fault::Unsynced { survives: self.dice.one_in(2) }),
             _ => {
-                self.hooks.hit("slow append");
+                self.coverage.hit("slow append");
                 return self.server.disk.slow(self.dice.below(SLOWEST) as u32);
             }
         };
-        self.hooks.hit(name);
+        self.coverage.hit(name);
         self.server.disk.fail(fault);
     }
 
@@ -321,13 +321,13 @@ impl Run {
                     assert!(open.eq(tickets), "law 9: who is told of a failure is not who waits for an answer");
                 }
                 Told::Accepting(true) => {
-                    self.hooks.hit("writes taken again");
+                    self.coverage.hit("writes taken again");
                     let (lost, _) = self.read_only.take().expect("only reads were served");
                     self.history.lost += lost.len() as u64;
                 }
                 // Reads go on without a start: what was shown is there, and the rest is as good as forgotten.
                 Told::Accepting(false) => {
-                    self.hooks.hit("only reads served");
+                    self.coverage.hit("only reads served");
                     self.read_only = Some((self.history.set_aside(std::mem::take(&mut failed)), self.model.restart()));
                 }
             }
@@ -344,16 +344,16 @@ impl Run {
             match (outcome, &operation.asked) {
                 (Err(reject), _) => {
                     if reject.code == Code::RateLimit {
-                        self.hooks.hit("key too fast");
+                        self.coverage.hit("key too fast");
                     }
-                    self.hooks.refusal(reject.code);
+                    self.coverage.refusal(reject.code);
                 }
-                (Ok(_), Asked::Command(command)) => self.hooks.command(command),
-                (Ok(_), Asked::Query(query)) => self.hooks.query(query),
+                (Ok(_), Asked::Command(command)) => self.coverage.command(command),
+                (Ok(_), Asked::Query(query)) => self.coverage.query(query),
             }
         }
         if batch.answers.len() >= BATCH_FULL {
-            self.hooks.hit("batch full");
+            self.coverage.hit("batch full");
         }
         self.model.released(batch, &mut self.history);
         batch.events.iter().for_each(|event| self.show(event));
@@ -363,9 +363,9 @@ impl Run {
     fn show(&mut self, event: &Arc<Stamped>) {
         self.laws.see(event, self.model.state());
         self.followers.tell(event);
-        self.hooks.event(&event.event);
+        self.coverage.event(&event.event);
         if self.laws.keys.lost_scope(&event.event) {
-            self.hooks.hit("scope lost with requests pending");
+            self.coverage.hit("scope lost with requests pending");
         }
         self.clients.known.learn(event);
         self.shown.push(Arc::clone(event));
@@ -380,7 +380,7 @@ impl Run {
             self.hear(life);
             if life != Life::Running {
                 if life == Life::Stopped {
-                    self.hooks.hit("stop with a snapshot");
+                    self.coverage.hit("stop with a snapshot");
                     assert!(self.history.is_empty(), "law 9: an orderly stop leaves a request unanswered");
                 }
                 return self.restart().await;

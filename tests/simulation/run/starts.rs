@@ -49,7 +49,7 @@ impl Run {
         let kind = self.dice.below(6);
         if !there || kind == 0 {
             self.server.disk.damage(|_, snapshots| snapshots.clear());
-            self.hooks.hit("start from the first row");
+            self.coverage.hit("start from the first row");
             return true;
         }
         let at = self.dice.below(u64::MAX) as usize;
@@ -62,11 +62,11 @@ impl Run {
             }),
             2 => self.server.disk.damage(|_, snapshots| snapshots.iter_mut().for_each(|of| of.format += 1)),
             _ => {
-                self.hooks.hit("start from a snapshot");
+                self.coverage.hit("start from a snapshot");
                 return true;
             }
         }
-        self.hooks.hit(if kind == 1 { "snapshot damaged" } else { "snapshot of an unknown format" });
+        self.coverage.hit(if kind == 1 { "snapshot damaged" } else { "snapshot of an unknown format" });
         false
     }
 
@@ -94,10 +94,10 @@ impl Run {
         self.laws.end();
         self.shown.clear();
         if self.history.survived > survived {
-            self.hooks.hit("unanswered request took effect");
+            self.coverage.hit("unanswered request took effect");
         }
         if self.history.lost > lost {
-            self.hooks.hit("unanswered request was lost");
+            self.coverage.hit("unanswered request was lost");
         }
     }
 }

@@ -65,14 +65,14 @@ const PATH: &str = "rare path";
 const CHANNEL: &str = "channel";
 
 #[derive(Clone, Debug, Default)]
-pub struct Hooks {
+pub struct Coverage {
     /// How often each kind was seen, by what it is a kind of: commands that were done, queries that were answered with
     /// what was asked for, events.
     seen: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     refusals: BTreeMap<Code, u64>,
 }
 
-impl Hooks {
+impl Coverage {
     pub fn hit(&mut self, rare: &'static str) {
         assert!(RARE.contains(&rare), "{rare} is not in the list");
         self.count(PATH, rare);
@@ -117,7 +117,7 @@ impl Hooks {
         *self.refusals.entry(code).or_default() += 1;
     }
 
-    pub fn add(&mut self, other: &Hooks) {
+    pub fn add(&mut self, other: &Coverage) {
         for (of, more) in &other.seen {
             let all = self.seen.entry(of).or_default();
             more.iter().for_each(|(name, count)| *all.entry(name).or_default() += count);
