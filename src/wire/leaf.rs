@@ -21,7 +21,7 @@ use crate::domain::orders::OrderType;
 /// The `order_type` of `add_order` that closes a position, which is no order.
 pub const SETTLE_POSITION: &str = "settle-position";
 
-/// A decimal: a JSON number, or a string that holds one. No float lies between the text and us.
+/// A decimal: a JSON number, or a string that holds one. It is read from its text, never through a float.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Number<'a>(#[serde(borrow)] &'a RawValue);
 
@@ -53,7 +53,7 @@ impl JsonSchema for Number<'_> {
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Text<'_> {
-    /// The same, whatever becomes of the request.
+    /// A copy that outlives the request.
     pub fn owned(&self) -> Text<'static> {
         Text::from(&**self)
     }
@@ -93,7 +93,7 @@ impl JsonSchema for Text<'_> {
     }
 }
 
-/// One of the words for a `T`: in an answer always, in a request where it is sound.
+/// One of the words for a `T`; in a request it may be any other text, which is refused when it is converted.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(transparent, bound(deserialize = "'de: 'a", serialize = ""))]
 pub struct Word<'a, T> {
@@ -129,13 +129,13 @@ impl<T: Named> JsonSchema for Word<'_, T> {
     }
 }
 
-/// What `subscribe` may name.
+/// The channels that `subscribe` accepts.
 pub fn channels() -> Vec<&'static str> {
     let streams = Operation::ALL.into_iter().filter(|operation| operation.row().kind == Kind::Stream);
     streams.map(Operation::name).collect()
 }
 
-/// What `add_order` may name.
+/// The order types that `add_order` accepts.
 pub fn order_types() -> Vec<&'static str> {
     [OrderType::NAMES, &[SETTLE_POSITION]].concat()
 }
@@ -145,7 +145,7 @@ pub fn order_types() -> Vec<&'static str> {
 pub struct Object<T>(T);
 
 impl<T> Object<T> {
-    /// What the members say.
+    /// The value that the members give.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -200,7 +200,7 @@ pub fn alias(other: &'static str, field: &'static str) -> impl FnMut(&mut Schema
     }
 }
 
-/// States that the words of a field are read in small letters and in capitals; mixed ones, which are read too, are not listed.
+/// States that the words of a field are read in lower and in upper case; mixed case is read too, but not listed.
 pub fn any_case(field: &'static str) -> impl FnMut(&mut Schema) {
     move |schema| {
         let words = schema.get_mut("properties").and_then(|properties| properties[field]["enum"].as_array_mut());
@@ -212,7 +212,7 @@ pub fn any_case(field: &'static str) -> impl FnMut(&mut Schema) {
     }
 }
 
-/// Tells a member that is `null` from one that is not there.
+/// Distinguishes a member that is `null` from one that is absent.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -245,12 +245,12 @@ impl JsonSchema for Names<'_> {
     }
 }
 
-/// A list of orders' ids, and of numbers of groups, as text or as they are; or one text.
+/// A list of order ids and group numbers, as strings or numbers; or one string.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct OrderNames<'a>(#[serde(borrow)] &'a RawValue);
 
 impl<'a> OrderNames<'a> {
-    /// All of them as text; `None` when it is neither form.
+    /// All of them as strings; `None` when it is neither form.
     pub fn list(self) -> Option<Vec<Text<'a>>> {
         let Ok(names) = serde_json::from_str::<Vec<&'a RawValue>>(self.0.get()) else { return Names(self.0).list() };
         let text = |name: &'a RawValue| match name.get().parse::<i64>() {
@@ -274,7 +274,7 @@ impl JsonSchema for OrderNames<'_> {
     }
 }
 
-/// A number of an answer, with exactly the decimals of its unit.
+/// A number of a reply or frame, with exactly the decimals of its unit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exact(Box<RawValue>);
 
